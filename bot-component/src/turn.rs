@@ -138,7 +138,8 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        // No question in a group waits for a message outside of a thread, and a reminder is no answer.
+        // A reminder is never an answer. In a group, a question waits only for replies in its thread, and for
+        // such a reply `asked` already names the alert.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -162,8 +163,8 @@ impl<H: Host> Turn<'_, H> {
             asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
-                    // The channel sends the activity again. If the bot queued the text now, and the text is an
-                    // answer, the question would not get this answer.
+                    // The channel sends the activity again. If the bot queued the text now, and the text is
+                    // an answer, the question would not get this answer.
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
@@ -204,10 +205,11 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message keeps the time of the first attempt, so that a `deleteUserData` in between holds
-            // for it.
+            // The message keeps the time of the first attempt. So a `deleteUserData` that came after that
+            // attempt also applies to this message.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // The queue may hold the message already. With the mark, the poller reads whether it was sent.
+            // The queue may hold the message already. The mark `once` makes the poller read in the ledger
+            // whether the message was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }

@@ -8,8 +8,8 @@ use dev::doctor_options::DoctorOptions;
 use dev::workspace::root;
 use doctor::{EnvFile, Examination, Machine, Manifest, block_on, examine};
 
-/// Says what is wrong with a deployment, and what to do. Exit status: 0 without a problem, 1 with one, 2 if
-/// nothing could be examined.
+/// Says what is wrong with a deployment, and what to do. Exit status: 0 if the doctor finds no problem, 1 if
+/// it finds at least one, 2 if it could examine nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev doctor")]
 struct Cli {

@@ -18,7 +18,8 @@ pub(super) struct KeyedCall {
     pub(super) key: String,
     /// Whether the alert ends the key.
     pub(super) state: KeyState,
-    /// The rule if the conversation shows an alert with this key.
+    /// The rule for this alert if its key is firing already: change the message, reply, send a new one, or
+    /// skip.
     pub(super) again: Again,
     /// Whether a reply in the thread tells people about a change.
     pub(super) notify: bool,
@@ -46,8 +47,9 @@ impl KeyedCall {
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 
-    /// The field `keyed` of the envelope. A key belongs to the name of the sender's key, so two programs
-    /// cannot change each other's messages.
+    /// The field `keyed` of the envelope. The stored key is made of `sender` (the name of the caller's alert
+    /// key) and of the alert's own key, so programs with different alert keys cannot change each other's
+    /// messages.
     pub(super) fn keyed(
         &self,
         sender: &str,

@@ -36,9 +36,10 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The answer. Its status is 2xx.
     pub answer: Response<Bytes>,
-    /// Whether an attempt before the last one may have taken effect.
+    /// Whether an attempt before the last one may have reached the service. A refusal (503) counts, too.
     pub may_be_done: bool,
-    /// Whether an attempt before the last one has an unknown result.
+    /// Whether it is unknown if an attempt before the last one took effect. A refusal (429, 503) does not
+    /// count.
     pub is_doubtful: bool,
 }
 

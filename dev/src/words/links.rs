@@ -40,7 +40,8 @@ fn problem(
     })
 }
 
-/// The path that `path`, seen from `file`, has below the root; `None` if it leaves the root.
+/// Resolves the link `path` of the page `file` into a path relative to the root; `None` if the link leaves
+/// the root.
 fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     let mut resolved = file.parent()?.to_owned();
     for part in Path::new(path).components() {

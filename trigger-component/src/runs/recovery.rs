@@ -39,9 +39,9 @@ pub(crate) struct Recovered {
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
-/// Puts back the messages `left` of the last run, in each conversation the oldest first. After `until`
-/// another run may hold the lock, so this run begins no further conversation. Its messages stay in hand. The
-/// last run had finished the alerts `ended`.
+/// Puts back the messages `left` of the last run, the oldest of each conversation first. The last run had
+/// finished the alerts `ended`. After `until` another run may hold the lock, so this run puts back no further
+/// message. The messages that this run did not put back stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -83,8 +83,10 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Notes in the ledger that the message of an alert is missing: the killed run had deleted it, or hidden it
-/// until `visible_at` at the latest. The ledger may not have recorded yet that the alert has ended.
+/// Returns what is known of the alert of a missing message. The killed run had deleted the message, or had
+/// hidden it until `visible_at` at the latest. If `ended` has the status of the alert, this function returns
+/// that status, because the ledger may not have recorded the end yet. Otherwise it notes in the ledger that
+/// the message is missing.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,

@@ -1,4 +1,4 @@
-//! Quiet hours: alerts that were accepted long before wait for their end.
+//! Quiet hours: an alert that was accepted before the quiet hours waits until they end.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

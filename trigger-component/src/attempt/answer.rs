@@ -20,9 +20,9 @@ use envelope::{
 };
 use platform::{Deadline, Host, Level};
 use serde_json::{Value, json};
-use state::ConversationKey;
 use state::ledger::{AlertId, Record, Status};
 use state::runs::Withdrawals;
+use state::{ConversationKey, without_thread};
 use storage_queue::{PutOptions, QueueClient, QueueError, TimeToLive};
 use storage_table::TableError;
 
@@ -257,7 +257,15 @@ impl<H: Host> Attempts<'_, H> {
             return None;
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
-        if self.is_overtaken(leased, record).await {
+        let keyed = keyed_place(leased, record);
+        // No alert with the key changes the message while this call does.
+        let _turn = match &keyed {
+            Some((conversation, key)) => {
+                Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
+            }
+            None => None,
+        };
+        if self.is_overtaken(keyed, record).await {
             return None;
         }
         let service_url = self.trust.check(&address.service_url).ok()?;
@@ -291,10 +299,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the message shows a newer alert with the same key by now.
-    async fn is_overtaken(&self, leased: &Leased, record: &Record) -> bool {
-        let keyed = record.keyed.as_deref().and_then(Keyed::from_note).and_then(|keyed| keyed.key);
-        let Some(key) = keyed else { return false };
-        let conversation = ConversationKey::of(&leased.envelope.address);
+    async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
+        let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;
         standing
             .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
@@ -361,6 +367,17 @@ impl<H: Host> Attempts<'_, H> {
         let after = answer_pause(self.limits, delivery.outages, retry_after, |max| self.host.up_to(max));
         Outcome::Wait { why: Hidden::Unavailable, after, delivery, reason: reason.to_owned() }
     }
+}
+
+/// The conversation and the key of an alert with a key. The key of an alert that began a thread belongs to the
+/// channel.
+fn keyed_place(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
+    let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
+    let mut address = leased.envelope.address.clone();
+    if record.thread.is_some() {
+        address.conversation.id = without_thread(&address.conversation.id).to_owned();
+    }
+    Some((ConversationKey::of(&address), key))
 }
 
 /// Stores the finished steps in the message, for the next try.

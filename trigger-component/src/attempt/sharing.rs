@@ -3,6 +3,7 @@
 //! alert and changes its card.
 
 use bot_framework::ConversationReference;
+use chrono::{DateTime, Utc};
 use envelope::{Answer, AnswerJob, Asked, Envelope, EnvelopeId, Steps};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Host, name_of};
@@ -106,7 +107,7 @@ impl<H: Host> Attempts<'_, H> {
         };
         let may_try_again = done.tries + 1 < MAX_CARD_TRIES;
         let again = Steps { tries: done.tries + 1, ..done };
-        if !was_sent(&record) {
+        if !was_sent(&record, self.host.now()) {
             if record.status.is_final() || !may_try_again {
                 return Outcome::AlreadySent(None);
             }
@@ -138,6 +139,8 @@ impl<H: Host> Attempts<'_, H> {
 }
 
 /// Whether the conversation may show the alert.
-fn was_sent(record: &Record) -> bool {
-    matches!(record.status, Status::Delivered | Status::Dropped | Status::Answered)
+fn was_sent(record: &Record, now: DateTime<Utc>) -> bool {
+    let shown = record.shown(now);
+    matches!(shown, Shown::DeliveredUnseen)
+        || matches!(shown, Shown::Status(Status::Delivered | Status::Dropped | Status::Answered))
 }

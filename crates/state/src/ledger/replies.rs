@@ -126,6 +126,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             "changedAt",
             "cancelledAt",
             "replacedBy",
+            "endsAt",
+            "missedAt",
+            "missingFrom",
+            "reason",
+            "replayedAt",
             ANSWERED_AT,
         ];
         let mut records = self.of_calls(alerts, select).await?;

@@ -369,8 +369,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// The conversation and the key of an alert with a key. The key of an alert that began a thread belongs to the
-/// channel.
+/// The conversation and the key of an alert with a key. The key of an alert that began a thread belongs to
+/// the channel.
 fn keyed_place(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
     let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
     let mut address = leased.envelope.address.clone();

@@ -91,6 +91,7 @@ async fn record_activity<H: Host>(
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.record_activity(address, sign, known.as_ref()).await? {
         Recorded::Stored(fingerprint) => {
+            // Without the fingerprint, the next activity reads and writes the table once more.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
             // The write takes time, and a question can be delivered meanwhile.
             return Ok(Asked::Unknown);

@@ -25,6 +25,7 @@ mod faulty_tables;
 mod field_in;
 mod field_out;
 mod figures;
+mod hook_calls;
 mod hook_load;
 mod hook_page;
 mod hook_posts;
@@ -86,6 +87,7 @@ fn main() {
         Skipped { group: "alertmanager", reason: alertmanager::MISSING, skip: alertmanager },
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "hook_calls", reason: hook_calls::MISSING, skip: !hook_calls::can_run() },
         Skipped { group: "host_spans", reason: host_spans::MISSING, skip: !host_spans::can_run() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
         Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
@@ -120,6 +122,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("field_out", field_out::CASES),
     ("figures", figures::CASES),
     ("hook_page", hook_page::CASES),
+    ("hook_calls", hook_calls::CASES),
     ("hook_load", hook_load::CASES),
     ("hook_posts", hook_posts::CASES),
     ("hooks", hooks::CASES),

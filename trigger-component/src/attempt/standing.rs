@@ -266,7 +266,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Whether a run will send a newer alert with the key now, or has sent it. An alert that was cancelled,
     /// or has ended in another way, does not take the place of another one. Neither does an alert that waits
-    /// for the end of quiet hours, or one that is skipped because the key is firing.
+    /// for the end of quiet hours, nor an alert with `again: skip` while the key is firing.
     async fn is_newer_coming(
         &self,
         standing: &Standing,

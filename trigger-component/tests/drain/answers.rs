@@ -30,20 +30,26 @@ fn keys() -> QuestionKeys {
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
-/// Accepts a question as the bot does. Returns its id.
-fn ask(sim: &Sim, conversation: &str) -> AlertId {
-    let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
-    let id = AlertId::of_activity(wall(sim), &key, "question");
-    let asked = Asked {
-        question: Question { actions: vec![Action::acknowledge()], ..Question::default() },
+/// The question of an alert, with the program that gets the answer. `shared`: other alerts share the answer.
+fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
+    Asked {
+        question,
         until: wall(sim) + chrono::TimeDelta::days(7),
         text: "Deploy?".into(),
         activity: Map::new(),
         callback: Some("http://127.0.0.1:9400/bot".into()),
         key: None,
         escalations: Vec::new(),
-        shared: false,
-    };
+        shared,
+    }
+}
+
+/// Accepts a question as the bot does. Returns its id.
+fn ask(sim: &Sim, conversation: &str) -> AlertId {
+    let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
+    let id = AlertId::of_activity(wall(sim), &key, "question");
+    let question = Question { actions: vec![Action::acknowledge()], ..Question::default() };
+    let asked = asked(sim, question, false);
     let host = platform::testing::FakeHost::default();
     let alert = NewAlert {
         question: Some(asked.seal(&host, &keys(), id.as_str()).unwrap()),
@@ -208,16 +214,7 @@ fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
         let mut message = envelope(conversation, "Deploy?");
         message["id"] = id.as_str().into();
         message["question"] = question.to_json();
-        let asked = Asked {
-            question,
-            until: wall(sim) + chrono::TimeDelta::days(7),
-            text: "Deploy?".into(),
-            activity: Map::new(),
-            callback: Some("http://127.0.0.1:9400/bot".into()),
-            key: None,
-            escalations: Vec::new(),
-            shared: true,
-        };
+        let asked = asked(sim, question, true);
         let key = platform::name_of(&["msteams", conversation]);
         let question = Some(asked.seal(&host, &keys(), id.as_str()).unwrap());
         alerts.push(NewAlert { question, ..NewAlert::queued(id.clone(), key) });

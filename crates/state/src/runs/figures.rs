@@ -43,7 +43,7 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// How often a run has met a message that counted as one that had left the queue.
+    /// How often a run has met a message although the figures counted that this message had left the queue.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,

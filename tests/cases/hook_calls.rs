@@ -1,0 +1,66 @@
+//! The outbound calls of a post to a webhook address. Only the embedded host counts them.
+
+use dev::host::HostKind;
+use end_to_end::alerts;
+use end_to_end::hooks::{Hook, hook};
+use end_to_end::stage::Stage;
+use end_to_end::suite::{World, chosen_host};
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(post_costs_three_calls_and_one_with_a_key_four_beside_the_kick);
+
+/// Why this case is skipped.
+pub(crate) const MISSING: &str = "only the embedded host counts calls: set E2E_HOST=embedded";
+
+/// Whether the host of this test run counts calls.
+pub(crate) fn can_run() -> bool {
+    chosen_host() == HostKind::Embedded
+}
+
+/// Posts from several senders at once: half of the posts are texts, and half are alerts of one group.
+fn post_costs_three_calls_and_one_with_a_key_four_beside_the_kick(world: &World) {
+    const SENDERS: usize = 20;
+    const EACH: usize = 10;
+    const POSTS: usize = SENDERS * EACH;
+    // Whether a post needs a kick depends on the moment: no kick is sent while a run is at work.
+    let stage = alerts::script(world).variable("kick", "off").metered().start();
+    let hook = &hook(&stage);
+    // The first post makes the queue.
+    post(hook, SENDERS, 0);
+    let before = eventually("a report on the first post", || {
+        let reports = reports_of_the_bot(&stage).len();
+        (reports > 1).then_some(reports)
+    });
+    std::thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
+        }
+    });
+    // The host reports an instance when it ends.
+    let reports = eventually("a report on each post", || {
+        let reports = reports_of_the_bot(&stage).split_off(before);
+        (reports.len() >= POSTS).then_some(reports)
+    });
+    let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
+    // Half of the posts are texts, the other half is a group, which has a key.
+    assert_eq!(calls, (3 + 4) * POSTS as u64 / 2, "calls for {POSTS} posts");
+
+    fn post(hook: &Hook, sender: usize, number: usize) {
+        let text = json!({"text": format!("{sender} {number}")});
+        let group = json!({
+            "version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "bot", "truncatedAlerts": 0,
+            "externalURL": "", "groupLabels": {}, "commonLabels": {"alertname": "Down"}, "commonAnnotations": {},
+            "alerts": [{"status": "firing", "labels": {"alertname": "Down", "sender": sender.to_string()},
+                "annotations": {}, "startsAt": "2026-11-29T20:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "", "fingerprint": "a"}],
+        });
+        hook.post(if number.is_multiple_of(2) { &text } else { &group }).expect_status(202);
+    }
+
+    fn reports_of_the_bot(stage: &Stage) -> Vec<Value> {
+        let lines = stage.lines();
+        let read = |line: &String| serde_json::from_str(line.strip_prefix("Meter ")?).ok();
+        lines.iter().filter_map(read).filter(|report: &Value| report["component"] == "bot").collect()
+    }
+}

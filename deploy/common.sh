@@ -29,21 +29,22 @@ private_folder() {
 # variables `needed_now` and `kick_now` keep the arguments for print_env.
 open_env() {
     manifest_now=$1 needed_now=$2 kick_now=$3
-    # A name with = would be an assignment for awk.
+    # awk would take a path such as `a=b` for an assignment, but not one that begins with ./ or /.
     case $env in
     /*) ;;
     *) env=./$env ;;
     esac
     [ -f "$env" ] || fail "$env: not found; write it first (docs/deploying.md lists its lines), or name it with --env FILE"
     [ -r "$env" ] || fail "$env: cannot be read; run this as the user who owns it"
-    # `ls -l` is the POSIX way to see the mode. The name of the file has no part in the pattern.
+    # In POSIX, only `ls -l` shows the mode. `cut` keeps the rights of the group and of other users, and drops the
+    # name of the file.
     # shellcheck disable=SC2012
     case $(ls -lLd "$env" | cut -c5-10) in
     ------) ;;
     *) say "$env: other users can read it; to keep its secrets, run: chmod 600 $env" >&2 ;;
     esac
     names=$(print_env names) || fail "nothing was done; correct $env as the lines above say, then run this again"
-    [ -n "$names" ] || fail "$env: it sets no variable; add lines SPIN_VARIABLE_<NAME>=<value>"
+    [ -n "$names" ] || fail "$env: sets no variable; add lines SPIN_VARIABLE_<NAME>=<value>"
 }
 
 # print_env FORMAT: the variables of `env` in a format of env.awk.

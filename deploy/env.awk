@@ -9,9 +9,9 @@
 # format=keda     {"connection":"value"} with the value of KEDA_STORAGECONNECTION; nothing if the file has none
 # format=header   a line of a configuration file of curl, with the key that the poller expects
 #
-# `needed` lists the variables that must have a value. kick=off refuses `kick=on`. Problems go to stderr as
-# `file:line: what is wrong; what to do`, without any part of a value. Then nothing is printed to stdout, and
-# the exit status is 1.
+# `needed` lists the variables that must have a value. With kick=off, the value `on` of the variable `kick` is a
+# problem. Problems go to stderr as `file:line: what is wrong; what to do`, without any part of a value. If there
+# is a problem, nothing is printed to stdout, and the exit status is 1.
 
 function problem(text) {
     printf "%s:%d: %s\n", FILENAME, FNR, text | "cat >&2"
@@ -23,7 +23,8 @@ function missing(name, text) {
     problems++
 }
 
-# The decoded value of `text`, as dotenv and Spin read it. Sets `fault` if it cannot be read safely.
+# Returns the value that dotenv and Spin read from `text`. Sets `fault` if the text is
+# wrong, or if programs may read it differently.
 function decoded(text,    first, inner, i, c, result) {
     fault = ""
     first = substr(text, 1, 1)
@@ -98,7 +99,7 @@ BEGIN {
     }
 }
 
-# The manifest: names in its [variables] table.
+# The manifest: collects the names in its [variables] table.
 FILENAME == ARGV[1] {
     if ($0 ~ /^\[/) {
         in_variables = ($0 ~ /^\[variables\]/)
@@ -144,7 +145,7 @@ FILENAME == ARGV[1] {
     } else if ($0 !~ /^[A-Za-z_][A-Za-z0-9_]*=/) {
         problem("expected SPIN_VARIABLE_<NAME>=<value>; a value of several lines needs double quotes and \\n for each line end")
     }
-    # Other names are for other programs.
+    # Other programs use lines with other names.
     next
 }
 
@@ -172,7 +173,7 @@ FILENAME == ARGV[1] {
     if (fault == "" && value ~ /^[ \t]|[ \t]$/) {
         fault = "the value begins or ends with a blank; remove it"
     }
-    # Line ends stay in certificates only.
+    # The value may contain line ends, because a certificate has them.
     shown = value
     gsub(/\n/, "", shown)
     if (fault == "" && shown ~ /[\001-\037\177]/) {
@@ -201,7 +202,7 @@ END {
         if (name == "pollkey") {
             missing(name, "add the output of: openssl rand -hex 32")
         } else {
-            missing(name, "add it; docs/deploying.md says where its value comes from")
+            missing(name, "add it; docs/deploying.md describes its value")
         }
     }
     if (values["pollkey"] != "" && length(values["pollkey"]) < 16) {

@@ -49,7 +49,7 @@ id_of_app() {
 }
 
 id=$(id_of_app)
-# A line that begins with the name, but has no id, is in a form that this script does not know.
+# A line that begins with the name, but has no id, has a form that this script cannot read.
 if [ -z "$id" ] && awk -F '[^A-Za-z0-9_-]+' -v "name=$name" \
     '{ sub(/^ +/, "") } $1 == name { found = 1 } END { exit !found }' "$work/apps"; then
     fail "spin aka app list names $name in an unknown form; update the plugin with: spin plugins upgrade aka, or report this"
@@ -72,24 +72,24 @@ if [ -z "$id" ]; then
     [ -n "$id" ] || fail "the app $name is not in the list of apps; wait a minute, then run this again"
 fi
 
-# One job may run every five minutes at most, so five jobs together poll once a minute.
+# A job can run every five minutes at most. So there are five jobs, which together poll once a minute.
 spin aka cron list --app-id "$id" >"$work/jobs" 2>"$work/errors" || {
     cat "$work/errors" >&2
-    fail "spin aka cron list failed, so the jobs are as before; run this again"
+    fail "spin aka cron list failed, and no job was changed; run this again"
 }
 for job in poll poll-0 poll-1 poll-2 poll-3 poll-4; do
     if tr '|' ' ' <"$work/jobs" | awk -v "job=$job" '$1 == job { found = 1 } END { exit !found }'; then
         spin aka cron delete --app-id "$id" "$job" ||
-            fail "the job $job was not deleted; run this again, because the other jobs may be missing"
+            fail "the job $job was not deleted; run this again, because other jobs may be missing now"
     fi
 done
-# The scheduler can send no header, so the key is in the path.
+# The scheduler can send no header, so the poll key is in the path.
 key=$(print_env pollkey)
 for minute in 0 1 2 3 4; do
     if [ "$minute" = 0 ]; then schedule='*/5 * * * *'; else schedule="$minute-59/5 * * * *"; fi
     spin aka cron create --app-id "$id" --schedule "$schedule" --path-and-query "/internal/poll?key=$key" \
         --name "poll-$minute" ||
-        fail "the job poll-$minute was not made; run this again. Until then, alerts for later and retries wait"
+        fail "the job poll-$minute was not made; run this again. Until then, scheduled alerts and retries wait"
 done
 
 say "Done. The bot answers on https://$id.fwf.app. Tell Azure, unless it knows the address:"

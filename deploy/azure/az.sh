@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # Functions of deploy.sh that call az. deploy.sh assigns the variables; its folder $scratch has az's errors.
 
-# Runs az with the arguments behind the first one, which names the purpose for messages. If az fails, prints
-# one sentence with the remedy.
+# azure PURPOSE ARGUMENT...: runs az with these arguments. If az fails, prints a message that names PURPOSE
+# and the remedy, and ends the script.
 azure() {
     if ! answer=$(az_with_retries "$@"); then
         explain "$1"
@@ -11,7 +11,8 @@ azure() {
     printf '%s\n' "$answer" | tr -d '\r'
 }
 
-# Entra and Azure need some seconds until a new app, service principal or group is known everywhere.
+# Runs az, and repeats a call up to five times, because some servers of Entra and Azure do not know a new app,
+# service principal or group for some seconds.
 az_with_retries() {
     shift
     tries=6
@@ -37,27 +38,27 @@ that you own, and add --app-id" ;;
         *roleAssignments/write*)
             remedy="you may not assign roles; ask for the role Owner or User Access Administrator, or add --access sas" ;;
         *RoleAssignmentExists* | *RoleAssignmentUpdateNotPermitted*)
-            remedy="the storage account has this role, or a role of a deleted app, under another name; delete it (az role assignment \
-list --scope <id of the storage account>), then run this again" ;;
+            remedy="the storage account has this role assignment, or one of a deleted app, under another name; delete the assignment \
+(find it with: az role assignment list --scope <id of the storage account>), then run this again" ;;
         *AuthorizationFailed*)
             remedy="you lack a right; ask for the role Contributor on the resource group, then run this again" ;;
         *"App ID is already registered"* | *"MsaAppId is already in use"* | *"App ID already in use"*)
             remedy="another bot uses the app id $app_id, and an app id serves one bot; remove SPIN_VARIABLE_MICROSOFTAPPID \
 and the secret below it from $env_file, and run this again without --app-id" ;;
         *"bot name is already registered"* | *"Id is already in use"*)
-            remedy="another bot in Azure has the name $bot; choose one with --bot" ;;
+            remedy="another bot in Azure has the name $bot; choose another name with --bot" ;;
         *StorageAccountAlreadyTaken* | *StorageAccountAlreadyExists*)
-            remedy="another storage account in Azure has the name $storage; choose one with --storage-account" ;;
+            remedy="another storage account in Azure has the name $storage; choose another name with --storage-account" ;;
         *MissingSubscriptionRegistration* | *NoRegisteredProviderFound*)
-            remedy="the subscription does not know a service yet; run az provider register -n Microsoft.BotService, and the same \
+            remedy="a service is not registered in the subscription; run az provider register -n Microsoft.BotService, and the same \
 for Microsoft.Storage, then run this again in a minute" ;;
         *LocationNotAvailable* | *"not available for resource group"*)
             remedy="Azure has no such region; choose one of az account list-locations with --location" ;;
         *ReadOnlyDisabledSubscription* | *DisallowedByPolicy*)
-            remedy="the subscription or one of its policies refuses it; ask its administrator, or choose another with az account set" ;;
+            remedy="the subscription or one of its policies refuses this; ask its administrator, or choose another subscription with az account set" ;;
         *"policy for the tenant"* | *CredentialTypeNotAllowed*)
             remedy="the tenant refuses this kind of credential; use the other --credential" ;;
-        *) remedy="az gives the reason below; when it is removed, run this again" ;;
+        *) remedy="az gives the reason below; remove the cause, then run this again" ;;
     esac
     printf 'deploy.sh: %s failed: %s\n' "$1" "$remedy" >&2
     sed 's/^/  az: /' "$scratch/error" >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Replaces the Deploy-to-Azure button of the README, which opens an empty form of Azure's portal. The new
-# button opens the form of the template, which the portal reads from a public repository on GitHub.
+# button opens the template's form. The portal reads the template from a public repository on GitHub.
 set -eu
 script=deploy/azure/button.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -37,7 +37,7 @@ case $branch in
 esac
 
 template=https://raw.githubusercontent.com/$repository/$branch/deploy/azure/azuredeploy.json
-# The portal takes the address as one part of its own.
+# The address of the template is one segment in the portal's URL, so its : and / are percent-encoded.
 encoded=$(printf '%s' "$template" | sed 's|:|%3A|g; s|/|%2F|g')
 button="[![Deploy to Azure](https://aka.ms/deploytoazurebutton)](https://portal.azure.com/#create/Microsoft.Template/uri/$encoded)"
 private_folder
@@ -49,4 +49,4 @@ awk -v "button=$button" '
 ' "$readme" >"$work/README.md" ||
     fail "README.md: expected one line that begins with <!-- $script, found another number; restore the line"
 cat "$work/README.md" >"$readme"
-say "README.md has the button for $repository, branch $branch. It works once $template is public."
+say "README.md has the button for $repository, branch $branch. The button works as soon as $template is public."

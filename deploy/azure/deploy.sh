@@ -14,8 +14,8 @@ usage() {
 Usage: deploy/azure/deploy.sh [options]
 
   --group NAME            the resource group (proactive-bot)
-  --location REGION       where to make the group, if it does not exist (westeurope)
-  --url https://APP       where the platform serves the bot; leave it out until you know it
+  --location REGION       where to make the group, if the group does not exist (westeurope)
+  --url https://APP       the address at which the platform serves the bot, as soon as you know it
   --what-if               shows what a run would do, and changes nothing
   --renew                 makes a new secret or certificate, and new SAS
 
@@ -28,7 +28,7 @@ Usage: deploy/azure/deploy.sh [options]
   --storage-account NAME  the name of the storage account
   --queue NAME            the queue (bot-queue)
   --table-prefix TEXT     the first part of the names of the tables (proactivebot)
-  --sku F0|S1             the price of the bot (F0: free of charge)
+  --sku F0|S1             the price tier of the bot (F0: free of charge)
   --env FILE              the file to write (.env)
   --help                  shows this text
 TEXT
@@ -83,7 +83,7 @@ done
 
 # --- The .env file
 
-# A setting is the option, or the value of an earlier run, or the default.
+# setting OPTION NAME DEFAULT: prints the option, or else the value of an earlier run, or else the default.
 setting() {
     if [ -n "$1" ]; then
         printf '%s' "$1"
@@ -94,7 +94,7 @@ setting() {
     fi
 }
 
-# The file belongs to one bot.
+# Fails if the option names another bot than the file. One file is for one bot.
 expect_same() {
     if [ -n "$1" ] && has "$2" && [ "$1" != "$(value_of "$2")" ]; then
         die "$env_file: is the file of another bot: $2 is $(value_of "$2") there, and $1 here; choose another file with --env"
@@ -158,7 +158,7 @@ trap 'rm -rf "$scratch" "$env_file.new"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Announces a change. Fails with --what-if, so that the change is not made.
+# Announces a change. With --what-if, returns 1, and the caller does not make the change.
 change() {
     if $what_if; then
         say "would $1"
@@ -171,7 +171,7 @@ random_key() {
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# The day that is $1 days from now. The first form is for the date of GNU, the second for the one of BSD.
+# Prints the day that is $1 days from now. The first command is for GNU's date, the second for BSD's date.
 days_ahead() {
     date -u -d "+$1 days" +%Y-%m-%d 2>/dev/null || date -u -v "+$1d" +%Y-%m-%d
 }
@@ -187,16 +187,16 @@ tenant=${tenant%% *}
     die "az: the cloud is $cloud, and this script knows only AzureCloud; follow docs/deploying.md, with channelservice of your cloud"
 if has SPIN_VARIABLE_MICROSOFTAPPTENANTID && [ "$(value_of SPIN_VARIABLE_MICROSOFTAPPTENANTID)" != "$tenant" ]; then
     die "$env_file: the app is in the tenant $(value_of SPIN_VARIABLE_MICROSOFTAPPTENANTID), and az is logged in to $tenant; \
-run az login --tenant with the first, or choose another file with --env"
+run az login --tenant with the tenant of the app, or choose another file with --env"
 fi
 
-# These names are the same in each run, and no other group has them.
+# The number is the same in each run, and other groups have another number.
 number=$(printf '%s/%s' "$subscription" "$group" | tr '[:upper:]' '[:lower:]' | cksum | cut -d ' ' -f 1)
 bot=${bot:-proactive-bot-$number}
 storage=${storage:-proactive$number}
 
 has_group=$(azure "the look at the group" group exists -n "$group" -o tsv)
-# Prints the name if the group has this resource.
+# in_group TYPE NAME: prints the name, if the group has this resource.
 in_group() {
     if [ "$has_group" = true ]; then
         azure "the look at the group" resource list -g "$group" --resource-type "$1" --query "[?name=='$2'].name" -o tsv
@@ -212,7 +212,7 @@ if [ -n "$has_bot" ]; then
     app_of_bot=$(azure "the look at the bot" bot show -g "$group" -n "$bot" --query properties.msaAppId -o tsv)
     app_id=${app_id:-$app_of_bot}
     [ "$app_id" = "$app_of_bot" ] ||
-        die "--bot: $bot exists with the app id $app_of_bot, which cannot be changed; use --app-id $app_of_bot or another --bot"
+        die "--bot: $bot exists with the app id $app_of_bot, and Azure cannot change the id; use --app-id $app_of_bot or another --bot"
 fi
 
 # --- The group
@@ -229,9 +229,9 @@ fi
 if [ -n "$app_id" ]; then
     found=$(azure "the look at the app" ad app list --filter "appId eq '$app_id'" --query '[].appId' -o tsv)
     [ -n "$found" ] ||
-        die "the tenant $tenant has no app registration $app_id; run az login with its tenant, or remove the id from $env_file"
+        die "the tenant $tenant has no app registration $app_id; run az login with the app's tenant, or remove the id from $env_file"
 else
-    # An interrupted run may have made the registration.
+    # An interrupted run may have made the registration, but not written its id to the file.
     app_id=$(azure "the look at the app" ad app list --filter "displayName eq '$bot'" --query '[].appId' -o tsv)
     [ "$(printf '%s\n' "$app_id" | wc -l)" -eq 1 ] ||
         die "the tenant has more than one app registration with the name $bot; choose one with --app-id"
@@ -261,7 +261,8 @@ make_secret() {
     remove SPIN_VARIABLE_CERTIFICATE
 }
 
-# The private key never leaves this machine. The bot reads `\n` as a line end, so the value is one line.
+# Azure gets only the certificate, without the private key. The bot reads `\n` as a line end, so the value is
+# one line.
 make_certificate() {
     openssl req -x509 -newkey rsa:3072 -sha256 -nodes -days 365 -subj "/CN=$bot" \
         -keyout "$scratch/key.pem" -out "$scratch/certificate.pem" 2>"$scratch/error" ||
@@ -323,8 +324,8 @@ fi
 queue_endpoint="QueueEndpoint=https://$storage.queue.core.windows.net/"
 table_endpoint="TableEndpoint=https://$storage.table.core.windows.net/"
 
-# Makes a SAS: services, resource types, permissions. az reads the account's key from the environment, because
-# every user of the machine can read command lines.
+# sas SERVICES TYPES PERMISSIONS: makes a SAS. az reads the account's key from the environment, because every
+# user of the machine can read command lines.
 sas() {
     key=$(azure "the read of the account's key" storage account keys list -g "$group" -n "$storage" \
         --query '[0].value' -o tsv) || exit 1
@@ -354,7 +355,7 @@ if $keda && ! keeps_sas KEDA_STORAGECONNECTION && change "make a SAS with which 
     put KEDA_STORAGECONNECTION "$queue_endpoint;SharedAccessSignature=$token"
 fi
 
-# Prints a note about $1 if it ends on the day $2 and that day is less than a month away.
+# Prints a note that $1 ends on the day $2, if this day is less than a month away.
 warn_of_end() {
     soon=$(days_ahead 30)
     if [ -n "$2" ] && [ "$(printf '%s\n%s\n' "$2" "$soon" | sort | head -n 1)" = "$2" ]; then
@@ -374,17 +375,17 @@ if $what_if; then
     exit 0
 fi
 say ""
-say "Done. $env_file has the bot's variables; only you can read it. It is as secret as the bot."
+say "Done. $env_file has the bot's variables; only you can read the file. Everybody who reads it can act as the bot."
 say "  bot              $bot ($sku), app id $app_id, tenant $tenant"
 say "  storage account  $storage: queues $queue, $queue-poison and $queue-replies, tables $prefix*"
 if [ "$access" = roles ]; then
-    say "  access           by the roles of the bot's own identity; they can take ten minutes to work"
+    say "  access           by the roles of the bot's own identity; the roles can take ten minutes to work"
 else
     say "  access           by a SAS"
 fi
 case $sku in
     F0) price="free of charge; Web Chat and Direct Line have a limit of messages a month" ;;
-    *) price="Teams is free of charge, messages on Web Chat and Direct Line are not" ;;
+    *) price="Teams is free of charge; messages on Web Chat and Direct Line cost money" ;;
 esac
 say "  cost             bot: $price"
 say "                   storage: by use, less than 1 USD a month with a poll a minute, a few USD with a poll a second"

@@ -1,14 +1,14 @@
 # shellcheck shell=sh disable=SC2154
 # Functions of deploy.sh that read and write the .env file, whose path is in $env_file. A line is NAME=value.
 
-# The messages name the line, and never show it, because it may be a secret.
+# Checks the lines of the file. Messages give the number of a wrong line, but not its text, which may be a secret.
 check_env_file() {
     folder=$(dirname "$env_file")
     { [ -d "$folder" ] && [ -w "$folder" ]; } ||
-        die "$env_file: cannot be written, because $folder is no folder in which you can write; choose another with --env"
+        die "$env_file: cannot be written, because $folder is no folder in which you can write; choose another file with --env"
     [ -e "$env_file" ] || return 0
     { [ -f "$env_file" ] && [ -r "$env_file" ] && [ -w "$env_file" ]; } ||
-        die "$env_file: is no file that you can read and write; choose another with --env"
+        die "$env_file: is no file that you can read and write; choose another file with --env"
     lines=$(grep -n '' "$env_file" | grep -v '^[0-9]*:[[:space:]]*#' || true)
     refuse_line "$(printf '\r')" "ends with CR LF; remove it: tr -d '\\r' < $env_file > new.env && mv new.env $env_file"
     lines=$(printf '%s\n' "$lines" | grep -v '^[0-9]*:[[:space:]]*$' || true)
@@ -33,8 +33,8 @@ has() {
     [ -n "$(value_of "$1")" ]
 }
 
-# Writes a value. The shell, Spin and `cargo dev` read the file, so a value has single quotes where one of
-# them would change it.
+# put NAME VALUE: writes a line. The shell, Spin and `cargo dev` read the file. If one of them would change the
+# value, the value gets single quotes.
 put() {
     if [ "$(value_of "$1")" = "$2" ] && [ -n "$2" ]; then return 0; fi
     case $2 in
@@ -47,7 +47,7 @@ put() {
     mv "$env_file.new" "$env_file"
 }
 
-# Removes a name. Makes the file if it is missing.
+# Removes the line of a name, and makes the file if it is missing.
 remove() {
     if [ -f "$env_file" ]; then
         grep -v "^$1=" "$env_file" >"$env_file.new" || true

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Deploys the bot to Fermyon Cloud, with all variables of `.env`, and writes the file with which any scheduler
-# can call the poller. A second run updates the same app. deploy/fermyon-cloud/README.md describes it.
+# Deploys the bot to Fermyon Cloud, with all variables of `.env`. Writes `.poll.curl`, a file with which a
+# scheduler can call the poller. A second run updates the same app. deploy/fermyon-cloud/README.md describes it.
 set -eu
 script=deploy/fermyon-cloud/deploy.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -8,7 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 . "$root/deploy/common.sh"
 
 usage='usage: deploy/fermyon-cloud/deploy.sh [--env FILE] [--no-build]'
-# Fermyon Cloud refuses a manifest with calls between components. This one has none.
+# Fermyon Cloud refuses a manifest with calls between components. This manifest has none.
 manifest=$root/deploy/spin.http.nokick.toml
 name=proactive-bot env=$root/.env build=yes
 while [ $# -gt 0 ]; do
@@ -36,12 +36,12 @@ spin cloud apps list >/dev/null 2>"$work/errors" || {
 build_components
 
 say "Variables: $names"
-# The plugin takes variables as arguments only, so users of this machine can see them while it runs.
+# The plugin takes variables as arguments only, so users of this machine can see them while the plugin runs.
 eval "set -- $(print_env options)"
 spin cloud deploy --from "$manifest" --link "kv:default=$name" "$@" ||
     fail "the deployment failed; read the plugin's message above, then run this again"
 
-# The plugin keeps variables that an earlier run has set.
+# The plugin does not delete variables that an earlier run has set, so this script does.
 spin cloud variables list --app "$name" >"$work/kept" || fail "the variables cannot be listed; run this again"
 set --
 while read -r variable; do
@@ -67,5 +67,5 @@ chmod 600 "$work/poll.curl"
 mv -f "$work/poll.curl" "$poll"
 
 say "Done. The bot answers on $url. Tell Azure, unless it knows the address: deploy/azure/deploy.sh --url $url"
-say "Fermyon Cloud has no scheduler. On a machine that always runs, copy $poll there, and add to its crontab:"
+say "Fermyon Cloud has no scheduler. Copy $poll to a machine that always runs, and add to the crontab of that machine:"
 say "* * * * * curl -fsS -m 40 -o /dev/null -K $poll"

@@ -25,7 +25,7 @@ esac
 for sbom; do
     [ -s "$sbom" ] || fail "$sbom: not found or empty; make it with cargo cyclonedx (docs/deploying.md)"
 done
-expect spin "install Spin 4.0, because SpinKube runs apps of no newer Spin"
+expect spin "install Spin 4.0, because SpinKube does not run apps of a newer Spin"
 expect cosign "install cosign 2 or newer"
 build=no
 build_components
@@ -39,7 +39,7 @@ cat "$work/pushed"
 digest=$(sed -n 's/.*Pushed with digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/pushed")
 [ ${#digest} -eq 71 ] || fail "spin printed no digest, so nothing can be signed; push to a registry that returns one"
 
-# A signature of the digest, because a tag can be moved.
+# The digest is signed and not the tag, because a tag can be moved to another image.
 cosign sign --yes "$name@$digest" || fail "the signature failed; in a workflow, the job needs id-token: write"
 for sbom; do
     cosign attest --yes --type cyclonedx --predicate "$sbom" "$name@$digest" ||

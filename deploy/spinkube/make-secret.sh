@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, KEDA gets a
-# Secret of its own. No value is printed, and no command gets one as an argument. `--dry-run` only checks the
-# file. deploy/spinkube/README.md describes the script.
+# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, the script also
+# makes a Secret for KEDA. It prints no value, and gives no value to a command as an argument. `--dry-run` only
+# checks the file. deploy/spinkube/README.md describes the script.
 set -eu
 script=deploy/spinkube/make-secret.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -49,7 +49,7 @@ open_env "$root/deploy/spin.http.toml" "microsoftappid storageconnection pollkey
 for name in queuename tableprefix; do
     case "$namespace $names " in
     "proactive-bot "* | *" $name "*) ;;
-    *) fail "$env: $name is missing, which a bot in a namespace of its own needs; add for example: \
+    *) fail "$env: $name is missing, and a bot in another namespace than proactive-bot needs it; add for example: \
 SPIN_VARIABLE_QUEUENAME=orders-queue and SPIN_VARIABLE_TABLEPREFIX=ordersbot" ;;
     esac
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the bot as a service of systemd, with all variables of `.env`, and starts it. A second run updates
-# the service. Needs root. With DESTDIR, the script only writes the files below that folder.
+# the service. The script needs root. With DESTDIR, it only writes the files below that folder.
 # deploy/systemd/README.md describes it.
 set -eu
 script=deploy/systemd/install.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Polls the bot at POLL_URL for POLL_SECONDS, with PAUSE_SECONDS between two polls, and at least once. The
-# script counts seconds and not polls, because a poll takes up to 26 seconds. The exit status is 1 if the last
-# poll failed, so that the Job shows the failure.
+# script counts seconds instead of polls, because a poll takes up to 26 seconds. If the last poll failed, the
+# exit status is 1, and the Job shows the failure.
 set -eu
 end=$(($(date +%s) + POLL_SECONDS))
 while :; do

@@ -93,7 +93,7 @@ fn refusal_of_azure_has_its_remedy() {
         (
             "deployment group create",
             "InvalidBotData: Bot is not valid. Errors: The bot name is already registered to another bot application..",
-            format!("another bot in Azure has the name {BOT}; choose one with --bot"),
+            format!("another bot in Azure has the name {BOT}; choose another name with --bot"),
         ),
         (
             "deployment group create",

@@ -174,10 +174,7 @@ fn failure_before_the_deployment_changes_nothing_and_names_the_remedy() {
 fn failure_of_a_later_call_names_the_remedy() {
     for (arms, text) in [
         ("'aka deploy '*) exit 1;;".to_owned(), "the deployment failed; read the plugin's message above"),
-        (
-            "'aka deploy '*) ;;\n'aka cron list '*) exit 1;;".to_owned(),
-            "the jobs are as before; run this again",
-        ),
+        ("'aka deploy '*) ;;\n'aka cron list '*) exit 1;;".to_owned(), "no job was changed; run this again"),
         (
             "'aka deploy '*) ;;\n'aka cron list '*) echo '| poll-1 |';;\n'aka cron delete '*) exit 1;;"
                 .to_owned(),

@@ -23,14 +23,14 @@ function missing(name, text) {
     problems++
 }
 
-# Returns the value that dotenv and Spin read from `text`. Sets `fault` if the text is
-# wrong, or if programs may read it differently.
+# Returns the value that dotenv and Spin read from `text`. Sets `fault` if the text is wrong, or if programs may
+# read it differently.
 function decoded(text,    first, inner, i, c, result) {
     fault = ""
     first = substr(text, 1, 1)
     if (first == "'" || first == "\"") {
         if (length(text) < 2 || substr(text, length(text)) != first) {
-            fault = "the value has no closing quote, or text behind it; write the whole value on one line in one pair of quotes"
+            fault = "the value has no closing quote, or text behind the closing quote; write the whole value on one line in one pair of quotes"
             return ""
         }
         inner = substr(text, 2, length(text) - 2)

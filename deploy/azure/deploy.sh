@@ -178,13 +178,13 @@ days_ahead() {
 
 # --- What exists
 
-login=$(azure "the look at the login" account show --query "join(' ', [id, tenantId, environmentName])" -o tsv)
+login=$(azure "the check of the login" account show --query "join(' ', [id, tenantId, environmentName])" -o tsv)
 subscription=${login%% *}
 cloud=${login##* }
 tenant=${login#* }
 tenant=${tenant%% *}
 [ "$cloud" = AzureCloud ] ||
-    die "az: the cloud is $cloud, and this script knows only AzureCloud; follow docs/deploying.md, with channelservice of your cloud"
+    die "az: the cloud is $cloud, and this script knows only AzureCloud; set the bot up by hand (docs/deploying.md), with the channelservice of your cloud"
 if has SPIN_VARIABLE_MICROSOFTAPPTENANTID && [ "$(value_of SPIN_VARIABLE_MICROSOFTAPPTENANTID)" != "$tenant" ]; then
     die "$env_file: the app is in the tenant $(value_of SPIN_VARIABLE_MICROSOFTAPPTENANTID), and az is logged in to $tenant; \
 run az login --tenant with the tenant of the app, or choose another file with --env"
@@ -195,11 +195,11 @@ number=$(printf '%s/%s' "$subscription" "$group" | tr '[:upper:]' '[:lower:]' | 
 bot=${bot:-proactive-bot-$number}
 storage=${storage:-proactive$number}
 
-has_group=$(azure "the look at the group" group exists -n "$group" -o tsv)
+has_group=$(azure "the query of the group" group exists -n "$group" -o tsv)
 # in_group TYPE NAME: prints the name, if the group has this resource.
 in_group() {
     if [ "$has_group" = true ]; then
-        azure "the look at the group" resource list -g "$group" --resource-type "$1" --query "[?name=='$2'].name" -o tsv
+        azure "the query of the group" resource list -g "$group" --resource-type "$1" --query "[?name=='$2'].name" -o tsv
     fi
 }
 has_storage=$(in_group Microsoft.Storage/storageAccounts "$storage")
@@ -209,7 +209,7 @@ if [ -z "$has_storage" ]; then
 fi
 has_bot=$(in_group Microsoft.BotService/botServices "$bot")
 if [ -n "$has_bot" ]; then
-    app_of_bot=$(azure "the look at the bot" bot show -g "$group" -n "$bot" --query properties.msaAppId -o tsv)
+    app_of_bot=$(azure "the query of the bot" bot show -g "$group" -n "$bot" --query properties.msaAppId -o tsv)
     app_id=${app_id:-$app_of_bot}
     [ "$app_id" = "$app_of_bot" ] ||
         die "--bot: $bot exists with the app id $app_of_bot, and Azure cannot change the id; use --app-id $app_of_bot or another --bot"
@@ -227,12 +227,12 @@ fi
 # --- The app registration
 
 if [ -n "$app_id" ]; then
-    found=$(azure "the look at the app" ad app list --filter "appId eq '$app_id'" --query '[].appId' -o tsv)
+    found=$(azure "the query of the app" ad app list --filter "appId eq '$app_id'" --query '[].appId' -o tsv)
     [ -n "$found" ] ||
         die "the tenant $tenant has no app registration $app_id; run az login with the app's tenant, or remove the id from $env_file"
 else
     # An interrupted run may have made the registration, but not written its id to the file.
-    app_id=$(azure "the look at the app" ad app list --filter "displayName eq '$bot'" --query '[].appId' -o tsv)
+    app_id=$(azure "the query of the app" ad app list --filter "displayName eq '$bot'" --query '[].appId' -o tsv)
     [ "$(printf '%s\n' "$app_id" | wc -l)" -eq 1 ] ||
         die "the tenant has more than one app registration with the name $bot; choose one with --app-id"
 fi
@@ -247,7 +247,7 @@ if [ -n "$app_id" ]; then
         put SPIN_VARIABLE_MICROSOFTAPPID "$app_id"
         put SPIN_VARIABLE_MICROSOFTAPPTENANTID "$tenant"
     fi
-    principal=$(azure "the look at the service principal" ad sp list --filter "appId eq '$app_id'" --query '[].id' -o tsv)
+    principal=$(azure "the query of the service principal" ad sp list --filter "appId eq '$app_id'" --query '[].id' -o tsv)
 fi
 if [ -z "$principal" ] && change "make the service principal of the app"; then
     principal=$(azure "the service principal" ad sp create --id "$app_id" --query id -o tsv)
@@ -304,7 +304,7 @@ if change "deploy the bot $bot and the storage account $storage into $group"; th
     connection=$(azure "the deployment" deployment group create -g "$group" -n proactive-bot --mode Incremental \
         --template-file "$template" --parameters "$@" --query properties.outputs.storageconnection.value -o tsv)
 elif [ "$has_group" = true ]; then
-    azure "the forecast of the deployment" deployment group what-if -g "$group" -n proactive-bot --mode Incremental \
+    azure "the what-if of the deployment" deployment group what-if -g "$group" -n proactive-bot --mode Incremental \
         --template-file "$template" --parameters "$@"
 fi
 if ! $what_if; then
@@ -327,7 +327,7 @@ table_endpoint="TableEndpoint=https://$storage.table.core.windows.net/"
 # sas SERVICES TYPES PERMISSIONS: makes a SAS. az reads the account's key from the environment, because every
 # user of the machine can read command lines.
 sas() {
-    key=$(azure "the read of the account's key" storage account keys list -g "$group" -n "$storage" \
+    key=$(azure "the query of the account's key" storage account keys list -g "$group" -n "$storage" \
         --query '[0].value' -o tsv) || exit 1
     AZURE_STORAGE_KEY=$key
     export AZURE_STORAGE_KEY

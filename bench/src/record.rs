@@ -81,10 +81,11 @@ pub fn table(exact: &Exact) -> String {
     }
     for (size, listing) in &exact.listing {
         let size = grouped(*size as u64);
-        let (all, indexed) = (listing.calls_per_page, listing.calls_per_indexed_page);
+        let (all, tenant, tag) =
+            (listing.calls_per_page, listing.calls_per_indexed_page, listing.calls_per_tagged_page);
         _ = writeln!(
             table,
-            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's | {all:.2}, {indexed:.2} |"
+            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's, of a tag's | {all:.2}, {tenant:.2}, {tag:.2} |"
         );
         _ = writeln!(
             table,

@@ -1,5 +1,5 @@
 //! The members `key`, `state`, `again` and `notify` of a call: an alert with a key changes the message that
-//! the conversation shows for the alert before.
+//! the conversation shows for the previous alert with this key.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key`
 pub(super) struct KeyedCall {
     /// The sender's own name for what the alert reports.
     pub(super) key: String,
-    /// Whether the alert ends the key.
+    /// Whether the key is firing, or the alert resolves it.
     pub(super) state: KeyState,
     /// The rule for this alert if its key is firing already: change the message, reply, send a new one, or
     /// skip.
@@ -26,7 +26,7 @@ pub(super) struct KeyedCall {
 }
 
 impl KeyedCall {
-    /// A firing alert with this key, which changes the message of the alert before.
+    /// A firing alert with this key, which changes the message of the previous alert.
     #[cfg(test)]
     pub(super) fn firing(key: &str) -> Self {
         let (state, again, notify) = (KeyState::default(), Again::default(), false);

@@ -1,4 +1,4 @@
-//! Refusals of what is posted to a webhook address.
+//! Refusals of posts to a webhook address.
 
 use alert_shapes::ShapeError;
 use http::StatusCode;

@@ -94,7 +94,7 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // The count is never lower than a bucket, also if another version stored the figures.
+        // So the count is never lower than a bucket, even if another version stored the figures.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);

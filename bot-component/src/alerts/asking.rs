@@ -96,7 +96,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection
         actions.push(Action::acknowledge());
     }
     if actions.len() > MAX_ACTIONS {
-        return Err(fields.error("actions", "at most 6 actions, with that of `acknowledge`").into());
+        return Err(fields.error("actions", "at most 6 actions, including that of `acknowledge`").into());
     }
     let reply = fields.boolean("reply")?;
     let answers = fields.string("answers")?;

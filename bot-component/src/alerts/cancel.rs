@@ -73,8 +73,8 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
-    // The cancellation is also recorded in the list of recent withdrawals. A run reads this list at once, and
-    // does not read the record of each alert in hand.
+    // The cancellation is also recorded in the list of recent withdrawals. A run reads this list with one
+    // call, and does not read the record of each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);

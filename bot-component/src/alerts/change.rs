@@ -36,7 +36,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
 /// An alert that a caller names, and its record. If the caller names a change, the subject is the alert that
-/// the change changed.
+/// this change is about.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,

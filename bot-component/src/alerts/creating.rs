@@ -262,7 +262,7 @@ impl<H: Host> Creating<'_, H> {
     /// Refuses a tenant in which the key may not create conversations. A key with `tenant=` may create them
     /// only in this tenant. Every other key may create them in the bot's own tenant. In another tenant, it
     /// needs the scope `address`, because the bot does not know the conversations there. In anonymous mode
-    /// every tenant is allowed, because only tests use this mode.
+    /// every tenant is allowed, because this mode is for tests.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));

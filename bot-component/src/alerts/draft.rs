@@ -181,9 +181,9 @@ impl Draft<'_> {
         self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, call, has_others)).transpose()
     }
 
-    /// Makes the message of one alert. The message holds the time at which the alert was accepted, because
-    /// the poller does not send the alert after a later `stop` or `deleteUserData`. `once`: the queue may
-    /// hold a message of the alert already.
+    /// Makes the message of one alert. The message holds the time at which the alert was accepted. If the
+    /// person writes `stop` or `deleteUserData` after that time, the poller does not send the alert. `once`:
+    /// the queue may hold a message of the alert already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,

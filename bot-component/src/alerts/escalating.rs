@@ -29,8 +29,8 @@ pub(super) struct Asks {
 
 impl Asks {
     /// Reads what the question of a call needs; `None` if the call asks nothing. Refuses a callback that the
-    /// poller may not call. `is_only_page`: the call has only one page of conversations. Without that, an
-    /// escalation is refused.
+    /// poller may not call. `is_only_page`: the call has only one page of conversations. A call with more
+    /// pages may have no escalation.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,

@@ -26,8 +26,8 @@ const DEFAULT_LIMIT: usize = 20;
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
 /// The number of digits of the check value in a page token. By the check value, the bot recognises a token
-/// that was changed, or that belongs to another list. The value need not be secret, because a position shows
-/// no alert that the caller's key may not see.
+/// that was changed, or that belongs to another list. The check value protects no secret, because a position
+/// shows no alert that the caller's key may not see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";

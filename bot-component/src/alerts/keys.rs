@@ -14,7 +14,8 @@ const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The most entries of `alertkeys`, because every call compares its key with each entry.
+/// The most entries of `alertkeys`. The number is limited, because every call compares its key with each
+/// entry.
 const MAX_ENTRIES: usize = 64;
 
 /// The configured keys.

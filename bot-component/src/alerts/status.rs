@@ -83,7 +83,7 @@ fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
 }
 
 /// Adds the feedback of people to a delivered alert. If the table does not answer, the alert is shown without
-/// it, because the status matters more.
+/// the feedback, because the status matters more.
 async fn add_feedback<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -117,7 +117,8 @@ async fn find<H: Host>(
     Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
 }
 
-/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is not.
+/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is about
+/// no alert.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }

@@ -45,7 +45,7 @@ impl To {
         }
     }
 
-    /// The element of a `to` that is below another member.
+    /// The element, if its `to` is below the member at `path`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
@@ -414,7 +414,7 @@ async fn find<H: Host>(
 
 /// Adds the bot's own account to the address, because the Connector needs this account as the sender. A
 /// caller may leave the account out in two cases. The bot may know it from an earlier activity of the
-/// conversation. On Teams, the bot makes its id from its app id.
+/// conversation. On Teams, the bot makes the id of the account from its app id.
 fn from_the_bot(
     address: &ConversationReference,
     known: Option<&Conversation>,

@@ -16,7 +16,7 @@ pub(crate) enum HookRejection {
     #[error("conversation: the person wants no alerts; the person writes `start` to get them again")]
     Stopped,
     #[error(
-        "conversation: the channel reports that nobody can be reached there; write to the bot, and post again"
+        "conversation: the channel reports that no person can be reached there; write to the bot there, and post again"
     )]
     Paused,
     #[error(

@@ -1,6 +1,6 @@
-//! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`, `POST
-//! /api/dead/drop`, `DELETE /api/dead/{id}`. The row of a dead letter is its entry in the table that lists
-//! the dead letters.
+//! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`,
+//! `POST /api/dead/drop`, `DELETE /api/dead/{id}`. The *row* of a dead letter is its entry in the table that
+//! lists the dead letters.
 
 mod body;
 mod drop;
@@ -29,8 +29,8 @@ pub(in super::super) use replay::post as replay;
 /// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
 
-/// The time after which a row certainly has its message. A run writes the row first, and then puts the
-/// message on the poison queue.
+/// The longest time between the two writes of a run for a dead letter: first the row, and then the message on
+/// the poison queue.
 const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// The prefix of the id of a message without a row. The rest of the id is the message's own id on the poison

@@ -2,8 +2,8 @@
 //!
 //! The number of calls does not depend on the backlog. The bot makes five calls to the storage account, and
 //! sends each of them at most twice. If the bot opens the account with its own token, and key-value has no
-//! token, the bot first sends a request to the login host. If this request fails for a moment only, the bot
-//! sends it once more.
+//! token, the bot first sends a request to the login host. If this request fails in a way that a repetition
+//! may cure, the bot sends it once more.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member that only a replayed envelope has. It holds the outcome for which the message was moved to the
+/// The member that marks a replayed envelope. It holds the outcome for which the message was moved to the
 /// poison queue.
 const REPLAYED: &str = "replayed";
 

@@ -73,8 +73,8 @@ pub(in crate::alerts) async fn post<H: Host>(
 /// The dead letters that a replay wants.
 struct Wanted {
     pending: Pending,
-    /// The rows that a message names although it has another digest. The poison queue then holds two copies
-    /// of the message.
+    /// The rows that a message names, if the message has another digest than the row. The poison queue then
+    /// holds two copies of the message.
     named: BTreeSet<DeadLetterId>,
     /// The rows that a message without a valid seal names.
     tampered: BTreeSet<DeadLetterId>,

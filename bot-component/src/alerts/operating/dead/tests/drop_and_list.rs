@@ -79,7 +79,8 @@ fn message_of_another_producer_is_listed_not_replayed_and_dropped() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-/// A bot with one dead letter, and `rows` rows of further ones. Returns also the id of the one dead letter.
+/// A bot with one dead letter, and `rows` rows of further ones. Returns the bot, and the id of the one dead
+/// letter.
 fn bot_with_rows(rows: i64) -> (Bot, String) {
     let bot = Bot::new();
     let letter = bot.die("x", |_| ()).letter;

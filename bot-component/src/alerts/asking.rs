@@ -34,7 +34,7 @@ pub(super) struct Asking {
     pub(super) question: Question,
     /// The address of the sender's back end. [`super::escalating`] checks whether the poller may call it.
     pub(super) callback: Option<String>,
-    /// The alert's key, if it has one. The bot repeats the key when it reports an answer to the sender.
+    /// The alert's key, if it has one. The poller repeats the key when it reports an answer to the sender.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }

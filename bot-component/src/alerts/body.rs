@@ -52,8 +52,8 @@ pub(super) struct Identity {
 
 impl Identity {
     /// The identity of a call, or `None` if the call has no valid idempotency key. The function checks
-    /// nothing else, because a call that is repeated after an hour may hold times that have passed, and still
-    /// counts as repeated.
+    /// nothing else. A call that is repeated after an hour may hold times that have passed, and still counts
+    /// as repeated.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;

@@ -119,8 +119,8 @@ struct Sender<'a, H> {
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
     /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
-    /// earlier call with the same idempotency key, because the times in a repeated call may have passed
-    /// meanwhile.
+    /// earlier call with the same idempotency key. The reason is that the times in a repeated call may have
+    /// passed meanwhile.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -237,7 +237,7 @@ impl<H: Host> Sender<'_, H> {
         Ok(all)
     }
 
-    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its answer, so
+    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its Puts. So
     /// an alert that may be missing on the queue gets a message again. The poller sends each alert once, even
     /// if the queue then holds two messages of it.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {

@@ -65,8 +65,8 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// The alerts that the caller may see. A restriction of the key to a tenant or a tag does not matter,
-    /// because a restricted key sees only the alerts of its own name.
+    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because a
+    /// restricted key sees only the alerts of its own name.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;

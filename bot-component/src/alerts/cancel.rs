@@ -146,8 +146,8 @@ async fn end_series<H: Host>(
 /// - The queue never confirmed the Put of the alert. The alert is not on the queue, so it counts as
 ///   cancelled.
 /// - The alert was cancelled more than a minute ago. A run that dequeued the alert after that would have
-///   dropped it. So a run had dequeued and delivered the alert before, and could not record the delivery,
-///   because the run was killed or the tables failed.
+///   dropped it. So a run had delivered the alert before. It could not record the delivery, because the run
+///   was killed or the tables failed. The alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

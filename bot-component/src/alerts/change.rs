@@ -1,6 +1,6 @@
 //! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that
-//! was sent. Each call makes a job, i.e. a message with its own record in the ledger, and puts it on the
-//! queue. The poller then calls the Connector.
+//! was sent. Each of these calls makes a job, i.e. a message with its own record in the ledger, and puts the
+//! job on the queue. The poller then calls the Connector.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl Subject {
     }
 
     /// Whether the alert still waits, so that a change takes its place. The result is an error if the alert
-    /// has ended, and no run has sent it.
+    /// has ended, or was cancelled, before a run sent it.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);

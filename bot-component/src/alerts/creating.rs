@@ -1,5 +1,5 @@
-//! Targets whose conversations the poller has to create or find: people who never wrote to the bot (by object
-//! id or e-mail address), channels, and the members of a team or chat.
+//! Targets whose conversations the poller has to create or find: people who never wrote to the bot, channels,
+//! and the members of a team or chat. A caller names a person by the object id or the e-mail address.
 
 use bot_framework::json::FieldError;
 use bot_framework::{

@@ -157,8 +157,8 @@ impl Draft<'_> {
     }
 
     /// When the alert is due. If the person's quiet hours include that time, the alert is due when they end.
-    /// If the alert is due later than [`RECENTLY`] from now, the poller reads the quiet hours when the alert
-    /// is due, because the person may change them until then.
+    /// If the alert is due later than [`RECENTLY`] from now, the poller applies the quiet hours when the
+    /// alert is due. The person may change them until then.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);

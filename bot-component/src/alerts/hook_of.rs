@@ -20,7 +20,8 @@ use crate::webhook::{self, HookAddress, NoAddress, Wanted};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Answers with the conversation's webhook address. With the body `{"new": true}`, it is a new address.
+/// Answers with the webhook address that works, or with a new one if none works. With the body
+/// `{"new": true}`, the address is always new.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

@@ -175,8 +175,8 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
         .max()
 }
 
-/// The reason of the present status. The record may still have the reason of an earlier status: for example,
-/// if the alert was in the poison queue before it was delivered.
+/// The reason of the present status. The record may still have the reason of an earlier status. An example is
+/// an alert that was in the poison queue before it was delivered.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {

@@ -119,7 +119,8 @@ pub(super) struct Target {
     /// The reason why the conversation gets no alert now, or `None` if it gets one.
     pub(super) held: Option<Held>,
     /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
-    /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
+    /// the subscribers of a tag. So an alert that is too large for one subscriber is still sent to the
+    /// others.
     pub(super) tag: Option<Tag>,
     /// How the poller creates or finds the conversation. `address` and `key` are then provisional. `None` if
     /// the bot knows the conversation.
@@ -312,9 +313,9 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 }
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
-/// On the first page the bot refuses the whole call if a conversation is unknown, so that it never queues
-/// only a part of the alerts. On a later page the bot skips an unknown conversation, because the conversation
-/// was known on the first page.
+/// If a conversation is unknown on the first page, the bot refuses the whole call, so that it never queues
+/// only some of the alerts. On a later page, the bot skips an unknown conversation, because the bot knew the
+/// conversation on the first page.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],

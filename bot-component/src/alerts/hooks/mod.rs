@@ -2,9 +2,10 @@
 //! address, the bot alerts the conversation of this address. A caller that knows the address needs no key.
 //!
 //! The bot refuses a forged token without a call to the storage account. For a post, the bot reads the
-//! conversation, inserts the alert in the ledger, and puts the alert on the queue. 202 means that every alert
-//! of the post is on the queue. 503 means that the bot could not accept the post, or that the queue did not
-//! confirm an alert. The bot never answers 429, because most senders do not repeat a post after it.
+//! conversation, inserts the alert in the ledger, and puts the alert on the queue. The answer 202 means that
+//! every alert of the post is on the queue. The answer 503 means that the bot could not accept the post, or
+//! that the queue did not confirm an alert. The bot never answers 429, because most senders do not repeat a
+//! post after it.
 
 mod alert;
 pub(super) mod from;

@@ -1,6 +1,6 @@
 //! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters. Their alerts stay `dead` in the
-//! ledger. A drop finds all its messages by one walk through the poison queue, so that the number of calls
-//! does not grow with the square of the number of dead letters.
+//! ledger. A drop finds all its messages by one walk through the poison queue. A walk for each message would
+//! make the number of calls grow with the square of the number of dead letters.
 
 mod act;
 
@@ -135,8 +135,8 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
         // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the
-        // end, they stay hidden for the rest of their lease, so that the next call finds the messages that
-        // this one has not seen.
+        // end, they stay hidden for the rest of their lease. So the next call finds the messages that this
+        // one has not seen.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }

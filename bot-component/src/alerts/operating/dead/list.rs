@@ -127,7 +127,7 @@ async fn peek<H: Host>(
 }
 
 /// The messages for which there is no row. If the table has more rows than this call may read, the result is
-/// empty, because every message may have a row that was not read.
+/// empty, because each message may have an unread row.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
     letters: &[DeadLetter],

@@ -44,7 +44,7 @@ impl Job {
 /// The messages that a search has found.
 pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
-    /// Whether the search stopped before it had read all messages.
+    /// Whether the search stopped early, so that wanted messages may be left.
     pub(super) has_more: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
 /// The longest time for recording a conversation. After this time the bot queues the person's message without
-/// it. The bot calls the table service only if there is something new to record.
+/// the record. The bot calls the table service only if there is something new to record.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The conversation of an activity: its address, and the key that is made of the address.
@@ -37,9 +37,9 @@ impl Addressed {
 /// A question that waits for a text in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// A question of this alert waits.
+    /// A question waits, and the alert with this id asked it.
     By(String),
-    /// The record of the conversation says whether a question waits. The bot has not read it.
+    /// The record of the conversation shows whether a question waits, but the bot has not read the record.
     Unknown,
     /// No question waits.
     No,
@@ -132,7 +132,7 @@ pub(crate) async fn forget_for_good<H: Host>(
     let conversations = settings.conversations(host, deadline);
     conversations.write_tombstone(key, at).await?;
     settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
-    // Otherwise the webhook address would work again if the person writes again.
+    // If the webhook address were not ended, it would work again as soon as the person writes again.
     conversations.end_hook(key).await?;
     conversations.forget(key).await
 }

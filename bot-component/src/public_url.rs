@@ -29,7 +29,7 @@ impl PublicUrl {
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Channels call the bot by https only. On this machine, a host serves http.
+            // Channels call the bot by https only. A host on this machine serves http.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))

@@ -118,16 +118,16 @@ pub(crate) struct BotSettings {
     pub(crate) kick: Option<Kick>,
     /// How many messages of a conversation the bot answers in a minute.
     pub(crate) allowance: Allowance,
-    /// Where a person's text goes that is neither a command nor an answer.
+    /// The destination of a person's text that is neither a command nor an answer.
     pub(crate) replies: Replies,
 }
 
-/// The variable `replies`: where a person's text goes that is neither a command nor an answer.
+/// The variable `replies`: the destination of a person's text that is neither a command nor an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
-    /// The poller sends it back to the person, as the template of 2017 did.
+    /// The poller sends the text back to the person, as the template of 2017 did.
     Echo,
-    /// The poller puts it on the queue of replies, for a program.
+    /// The poller puts the text on the queue of replies, for a program.
     Queue,
 }
 

@@ -198,8 +198,8 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
     Verdict { class, status, ..verdict }
 }
 
-/// The verdict of a conversation that could not be started. No trigger was sent, and no message is the cause.
-/// So the verdict is the same as for a login host that issued no token or refused the bot.
+/// The verdict of a conversation that could not be started. No trigger was sent, and the failure concerns all
+/// messages. So the verdict is the same as for a login host that issued no token or refused the bot.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

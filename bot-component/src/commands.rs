@@ -23,7 +23,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 /// The result of reading a message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The text is to be queued, and sent back at once or after a time.
+    /// The bot has to queue the text. The poller sends it back at once, or after this time.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
@@ -140,8 +140,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records a withdrawal, or its end, for the runs. A run reads all recent withdrawals with one query, instead
-/// of looking up each conversation.
+/// Records a withdrawal for the runs, or its end. Here, a withdrawal is a `stop` or quiet hours. A run reads
+/// all recent withdrawals with one query, instead of looking up each conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -34,7 +34,7 @@ impl Addressed {
     }
 }
 
-/// A question that waits for a text in a conversation.
+/// Whether a question waits for a text in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// A question waits, and the alert with this id asked it.
@@ -119,9 +119,10 @@ async fn forget_person<H: Host>(
     Ok(())
 }
 
-/// Deletes a conversation, and withdraws the alerts that wait for it. The tombstone and the withdrawal are
-/// stored first: if the bot is killed after that, runs still deliver no alert to a person who asked to be
-/// forgotten.
+/// Deletes a conversation, and withdraws the alerts that wait for it.
+///
+/// The bot stores two records first: the tombstone (the time of the request), and the withdrawal for the
+/// runs. If the bot is killed after that, runs still deliver no alert to a person who asked to be forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -291,7 +292,8 @@ mod tests {
         receive(&stage, &json!({}));
         assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
         assert!(stage.host.store.borrow().is_empty());
-        // Only the failure of `deleteUserData` is an error, because the channel has to send it again.
+        // Only the failure of `deleteUserData` is an error, because the channel has to send that activity
+        // again.
         for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
             let activity = activity(&json!({"type": kind}));
             assert_eq!(run(note_activity(&stage, &activity)).is_ok(), expected, "{kind}");

@@ -19,7 +19,7 @@ impl PublicUrl {
     }
 
     /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
-    /// verified: a channel calls the bot at the address that its owner registered.
+    /// verified: a channel calls the bot at the address that the bot's owner registered.
     ///
     /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no proxy
     /// replaces them. If a reverse proxy changes `Host`, the operator sets `publicurl`.

@@ -24,7 +24,7 @@ const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// The groups of variables. The bot reads each group with one call of the host. For an activity without a
 /// valid token the bot reads only `inbound`. For a caller of the alert routes without a valid key it reads
-/// only `alerts`, and also `inbound` if the caller sends a token.
+/// `alerts`, and `inbound` only if the caller sends a token.
 pub const JOINED: [Joined; 3] = [
     Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// The connection string has neither a key nor a SAS.
+    /// The variables of a bot whose connection string has neither a key nor a SAS.
     const WITHOUT_KEY: [(&str, &str); 6] = [
         ("authmode", "required"),
         ("microsoftappid", "app"),

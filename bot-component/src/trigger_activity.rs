@@ -61,7 +61,7 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
     }
-    // The sender of an early trigger gets 503, and sends it again.
+    // The sender of an early trigger gets 503, and sends the trigger again later.
     if envelope.not_before.is_some_and(|due| due > host.now()) {
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));

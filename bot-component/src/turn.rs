@@ -54,9 +54,9 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) service_url: ServiceUrl,
     /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
-    /// The trace of the request. Every call and log line about the message has its id.
+    /// The trace of the request. Every call and log line about the message has the id of this trace.
     pub(crate) trace: Option<Traceparent>,
-    /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
+    /// The replies so far, if the caller expects them in the response. `None` if the bot sends replies to the
     /// Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
     /// The headers of the request.
@@ -238,7 +238,8 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person gets no second acknowledgement, because two acknowledgements look like two alerts.
+        // The person gets no second acknowledgement, because two acknowledgements look like two alerts. So if
+        // the channel may send the activity again, the bot records the Put before it replies.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;

@@ -135,8 +135,8 @@ pub(crate) async fn show<H: Host>(
     })
 }
 
-/// The own conversation of the person who wrote, if the channel vouches for the person. If it does not,
-/// another person could get the address.
+/// The own conversation of the person who wrote, if the channel vouches for the person. If the channel does
+/// not vouch, another person could get the address.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,

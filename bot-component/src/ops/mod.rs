@@ -1,7 +1,8 @@
 //! `GET /ops`: the operator's page. It is one document without a framework, made of the files in this folder.
 //!
 //! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the key that a
-//! person types. So the page is answered without a key, but only if the routes are open.
+//! person types. So the bot serves the page without a key. If the operator has set no key for the routes, the
+//! page and the routes are answered with 404.
 
 use bytes::Bytes;
 use http::header::{

@@ -144,7 +144,8 @@ impl<'a, H: Host> Answering<'a, H> {
         &self.conversation.address
     }
 
-    /// Stores the answer of a button. A button that the bot did not make, or that has ended, costs no call.
+    /// Stores the answer of a button. A button that the bot did not make, or whose question has ended, costs
+    /// no call.
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));

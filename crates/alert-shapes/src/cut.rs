@@ -1,6 +1,6 @@
 //! Cuts texts that are too long, and says how much is missing.
 
-/// Reserved for the words that say how much is missing.
+/// The bytes that are reserved for the words that say how much is missing.
 const NOTE_BYTES: usize = 40;
 
 /// Cuts a text to at most `most` bytes. If that costs little, the cut is between two words. The end of the

@@ -11,9 +11,9 @@ const SHORTEST_BYTES: usize = 16;
 
 /// Derives the keys that seal envelopes. The first key makes seals, and every key checks seals.
 ///
-/// The keys come from the variable `sealkey`, which may hold two keys during a change. If `sealkey` is empty,
-/// one key comes from the bot's password or from the certificate's private key. In anonymous mode without
-/// `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
+/// The keys come from the variable `sealkey`, which may hold two keys while the operator replaces one. If
+/// `sealkey` is empty, one key comes from the bot's password or from the certificate's private key. In
+/// anonymous mode without `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
 ///
 /// Both components read the same variables, so both have the same keys. A key is for one bot and one queue.
 /// So the seal of another bot or queue is not valid, even if `sealkey` is the same.

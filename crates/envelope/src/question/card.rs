@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_card_are_told_apart_from_the_input() {
+    fn fields_of_the_card_are_separate_from_the_input() {
         let data = json!({
             "proactivebot": {"i": "no"}, "proactivebotinput1": " too late ", "size": "L", "proactivebotinput2": "other",
         });

@@ -365,7 +365,8 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // A bot whose queue is never empty at a tick, or that is only kicked, has to be cleaned too.
+    // Runs with messages have to clean the tables, too. Some bots have only such runs: their queue is never
+    // empty at a tick, or only kicks start their runs.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }

@@ -48,7 +48,7 @@ pub(crate) struct LockWriteDone {
     pub(crate) unreadable: Vec<Unreadable>,
     /// The withdrawals and the time of their read, if they were read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
-    /// The lines that were read, of conversations whose line the run had not read before.
+    /// The lines that the run has read, of conversations whose line it did not know.
     pub(crate) lines: Vec<StoredLine>,
 }
 
@@ -63,4 +63,5 @@ pub(crate) enum Readiness {
     Ready,
 }
 
+/// A call to the outside that the run has started.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;

@@ -10,7 +10,7 @@ use super::Run;
 use super::context::RunContext;
 use super::events::Event;
 
-/// With this many transitions waiting, they are written at once.
+/// As soon as this many transitions wait, the run writes them.
 const FULL_BATCH: usize = 64;
 /// A transition waits at most this long for others.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
@@ -47,9 +47,9 @@ impl LedgerWrites {
         }
     }
 
-    /// Handles the end of an alert that the ledger has recorded already. Older transitions of the alert no
-    /// longer count. If a write with one of them is under way, it may come last, so the end has to be written
-    /// again, and is returned.
+    /// Handles the end of an alert that the ledger has recorded already. Drops the waiting transitions of the
+    /// alert, because they are older. If a write with an older transition is under way, it may reach the
+    /// ledger last. Then the end has to be written again, and this function returns it.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {

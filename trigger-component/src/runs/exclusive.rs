@@ -9,8 +9,8 @@ use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 /// The pause after a failed write, before the record is written again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The most finished alerts whose final status the ledger has not recorded yet. A run has more of them only
-/// if the ledger cannot be written.
+/// The most finished alerts that the record lists, because the ledger has not recorded their final status
+/// yet. A run has more of them only if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
 /// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way

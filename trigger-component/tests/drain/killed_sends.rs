@@ -94,7 +94,8 @@ fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_le
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The Delete follows the reply as closely as it follows any other alert.
+    // The Delete follows the reply as closely as it follows any other alert. So kills between the two are as
+    // rare.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

@@ -34,7 +34,7 @@ pub struct Limits {
     pub backoff: Duration,
     /// The longest pause after a first throttling without `Retry-After`. It doubles with each further one.
     pub throttled_backoff: Duration,
-    /// The pause before an alert that may have been delivered is tried again.
+    /// The pause before another try of an alert that may have been delivered.
     pub uncertain_pause: Duration,
     /// The time between two messages into one conversation, because Teams accepts 7 a second.
     pub conversation_gap: Duration,
@@ -45,14 +45,14 @@ pub struct Limits {
 /// The time reserved at the end of a run for acting on the last response of a Connector.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// How long before its deletion by the queue a message becomes visible for its last try. The time is longer
-/// than a minute, because on some platforms a poller runs only once a minute.
+/// A message with a time to live becomes visible for its last try this long before the queue deletes it. The
+/// time is longer than a minute, because on some platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
 /// The shortest time between the last try and the deletion. If the queue deletes a message in less than twice
-/// [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its time, and no later than this.
-/// Delayed messages of Bot Framework Composer have so short a time from the beginning. The constant is more
-/// than a minute, because a scheduler's minutes are not exact.
+/// [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its time, but at least this long
+/// before the deletion. Delayed messages of Bot Framework Composer have so short a time from the beginning.
+/// The constant is more than a minute, because a scheduler's minutes are not exact.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden after the Put to the poison queue failed.
@@ -77,7 +77,7 @@ pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// How long the poller checks with the shorter pause.
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// The longest `Retry-After` that the poller honours.
+/// The longest `Retry-After` that the poller honours. A longer one counts as this long.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The longest visibility time-out that the queue accepts.

@@ -34,7 +34,8 @@ pub enum PollRefusal {
 }
 
 impl PollRefusal {
-    /// The status of the answer, and the error code, which programs read and which never changes.
+    /// Returns the status of the answer, and the error code. The code never changes, because programs read
+    /// it.
     pub fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),

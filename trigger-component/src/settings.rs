@@ -46,7 +46,7 @@ pub const JOINED: [Joined; 1] = [Joined {
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
-    /// The tenants whose people may be alerted.
+    /// The tenants whose people the poller may alert.
     pub(crate) tenants: Tenants,
     /// Set with `delivery=directline`, and only then.
     pub(crate) direct_line: Option<DirectLineSettings>,

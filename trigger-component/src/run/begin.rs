@@ -199,8 +199,8 @@ async fn take_lock<H: Host>(
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // The first Put creates the queue, so a missing queue is empty. A response that cannot be
-                // read means that there is a message.
+                // The first Put creates the queue, so a missing queue is empty. If the client cannot read the
+                // response, the queue has a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),

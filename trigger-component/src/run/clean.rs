@@ -9,7 +9,7 @@ use state::runs::Runs;
 use crate::settings::DrainSettings;
 
 /// How seldom a run deletes expired rows. Of the runs that find no message, one in this many does so, on
-/// average. A run that finds messages does so at its end, if this divides its number.
+/// average. A run that finds messages does so at its end, if its number is a multiple of this.
 const ONE_IN: u8 = 60;
 /// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;

@@ -25,7 +25,8 @@ pub(crate) enum Event {
     Worked { leased: Box<Leased>, applied: Applied },
     /// Messages of a conversation are hidden, or visible again.
     PutBack(Box<PutBackDone>),
-    /// The message with this id, which is no envelope, was moved to the poison queue; `None` if that failed.
+    /// The message with this id, which is no envelope, was moved to the poison queue. `ended` is `None` if
+    /// the move failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),

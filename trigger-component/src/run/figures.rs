@@ -1,8 +1,9 @@
 //! Counts messages for the figures of the queue. The record of the run lock stores these figures.
 //!
-//! A message is counted when it has left the queue, and leaves the list of messages in hand at that moment.
-//! One write stores the counts and the list. So if the run is killed, the next run knows which messages are
-//! counted. A message whose Delete failed is not counted: the next run finds it on the queue or in hand.
+//! The run counts a message when the message has left the queue. At that moment it also removes the message
+//! from its messages in hand. One write stores the counts and the messages in hand. So if the run is killed,
+//! the next run knows which messages are counted. A message whose Delete failed is not counted: the next run
+//! finds it on the queue or in hand.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -54,13 +55,13 @@ impl Counting {
         Self { figures: Figures { last_run, ..figures }, pauses }
     }
 
-    /// The figures, to be stored.
+    /// Returns the figures, ready to be stored.
     pub(super) fn figures(&mut self) -> &Figures {
         self.figures.settle();
         &self.figures
     }
 
-    /// Counts a message that was dequeued. Returns whether an earlier run had missed the message.
+    /// Counts a message that was dequeued. Returns whether an earlier run had counted the message as missing.
     pub(super) fn received(&mut self, message: &QueueMessage) -> bool {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;

@@ -65,7 +65,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
         // The run fetches only as many messages as it has time for. If it had to put a message back, the
         // younger ones of its conversation would have to wait. Further messages may take twice as long as
-        // those before, so the run counts on half of its time.
+        // those before, so the run plans with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.naming + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);

@@ -1,4 +1,4 @@
-//! The transitions that a run records in the ledger, many in one call.
+//! The transitions (new statuses of alerts) that a run records in the ledger, many in one call.
 
 use std::time::Duration;
 
@@ -77,8 +77,8 @@ impl LedgerWrites {
         Some(some)
     }
 
-    /// Ends a write. Transitions that were not written are written again. If a newer transition of the same
-    /// alert waits, only the newer one counts.
+    /// Handles the end of a write. The transitions `left`, which were not written, wait for the next write.
+    /// If a newer transition of the same alert waits, only the newer one counts.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.under_way.clear();

@@ -78,7 +78,8 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
-    /// The most messages of one conversation that the write of the run lock names that is under way.
+    /// While a write of the run lock is under way: the most messages of one conversation that the write names
+    /// for the first time.
     naming: u32,
     /// The messages that the record does not name yet, and that are no envelopes.
     unreadable: Vec<Unreadable>,
@@ -94,8 +95,7 @@ struct Run<'a, 'r, H> {
     received_since_wait: usize,
     /// The run waits for more messages, even if it has no work.
     awaits_more: bool,
-    /// The moment at which the messages are visible that the run has hidden behind messages of an earlier
-    /// run.
+    /// If the run has hidden messages behind those of an earlier run: the moment at which they are visible.
     awaited_until: Option<Duration>,
     /// The moment of the next Get after an empty response, if the run still works then.
     next_get_at: Duration,

@@ -30,7 +30,7 @@ pub(crate) struct PutBackDone {
     pub(crate) counts: Vec<Count>,
     /// The ends of the other messages, by their ids.
     pub(crate) ended: Vec<(String, Ended)>,
-    /// Until when the hidden messages become visible, if the run can wait for them.
+    /// The moment at which the hidden messages are visible, if the run can wait for it.
     pub(crate) visible_soon: Option<Duration>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
     ended: Vec<EndedAlert>,
-    /// Messages came in hand that the record does not name yet.
+    /// The run has messages in hand that the record does not name yet.
     has_unwritten: bool,
     /// A write of the record is under way.
     is_writing: bool,
@@ -96,8 +96,8 @@ impl ExclusiveRun {
         self.lock.renewal(&self.in_hand)
     }
 
-    /// Ends a write. `None` means that another run has taken the lock. Returns whether this run still holds
-    /// it.
+    /// Handles the end of a write. `None` means that another run has taken the lock. Returns whether this run
+    /// still holds the lock.
     pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
         self.is_writing = false;
         match written {
@@ -112,7 +112,7 @@ impl ExclusiveRun {
         }
     }
 
-    /// Ends a write that failed. It is repeated while this run still holds the lock.
+    /// Handles a write that failed. The run repeats the write while it still holds the lock.
     pub(crate) fn write_failed(&mut self, clock: &impl Clock) {
         (self.is_writing, self.has_unwritten) = (false, true);
         self.not_before = clock.monotonic() + RETRY_AFTER;

@@ -1,5 +1,5 @@
-//! Lanes: each holds the messages of one conversation, which the run sends in order, one at a time, at the
-//! pace.
+//! Lanes: each lane holds the messages of one conversation. The run sends them in order, one at a time, and
+//! not faster than the pace.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -20,7 +20,7 @@ struct Lane {
     key: LaneKey,
     /// The messages that are not started yet, the oldest first.
     waiting: VecDeque<Leased>,
-    /// Whether a message of the lane is being worked on, or messages are being put back.
+    /// Whether the run works on a message of the lane, or puts messages of the lane back.
     busy: bool,
     /// The next message starts no earlier than this, because of the pace.
     next_start: Duration,

@@ -81,9 +81,10 @@ pub(crate) struct Leased {
     pub(crate) record: RecordKey,
     /// The conversation to which this run sent the alert, if it created or found the conversation.
     pub(crate) sent_to: Option<ConversationReference>,
-    /// After an alert with a key was sent: the records that follow.
+    /// The records that the run has to write after it has sent an alert with a key.
     pub(crate) change: Option<Box<KeyedChange>>,
-    /// The turn of an alert with a key. It ends when the message is done, so after the records were written.
+    /// The turn of an alert with a key. It ends when the message is done, after the run has written its
+    /// records.
     pub(crate) turn: Option<Turn>,
     /// The report counts the message already.
     pub(crate) is_counted: bool,

@@ -84,7 +84,7 @@ pub(super) struct InWork {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// The keys of questions; `None` if they cannot be derived.
+    /// The keys that seal and open questions; `None` if they cannot be derived.
     pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
         let tools = &self.answers;
         let derive =

@@ -139,7 +139,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal has
-    /// another producer, who may have used the id of an alert of the bot.
+    /// another producer. That producer may have used the id of an alert of the bot.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }

@@ -367,7 +367,7 @@ fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }
 
-/// Whether a later call that creates a chat may succeed.
+/// Whether a call that could not create a chat may succeed later.
 fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }

@@ -280,8 +280,8 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure that may be the host's: at first as [`backoff`], then 30 to 60 seconds,
-/// so that the alert is delivered soon after the outage.
+/// Returns the pause after a failure whose cause may be the host: at first as [`backoff`], then 30 to 60
+/// seconds, so that the alert is delivered soon after the outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);

@@ -40,7 +40,8 @@ pub(crate) enum HostState {
     Works,
     /// There are too few results to tell an outage from a failure of the alert.
     Unclear,
-    /// Three conversations failed in a row, or at least three and more than half of the last ones failed.
+    /// Three conversations failed in a row. Or more than half of the last results, and at least three, are
+    /// failures.
     Fails,
 }
 

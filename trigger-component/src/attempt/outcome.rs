@@ -15,8 +15,8 @@ pub(crate) enum Outcome {
     Delivered(Verdict),
     /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// The alert has ended before, or the message is a job without any effect left. The status is set if this
-    /// message ended the alert. `None` if another message did, of which this one is a copy.
+    /// The alert has ended before, or the message is a job that has nothing left to do. The status is set if
+    /// this message ended the alert. It is `None` if another message did, of which this one is a copy.
     AlreadySent(Option<Status>),
     /// The ledger shows that this message is in the poison queue. The word names the reason; see
     /// [`PoisonReason::word_in`].

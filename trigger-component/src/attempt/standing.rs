@@ -149,7 +149,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Returns the answer that a change of a question has to show, if a person has answered the question
     /// already. The answer is in the record of the alert that the question names. `record` is the record of
-    /// the alert that this one changes, which may be the same.
+    /// the alert that this one changes, which may be the same record.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -257,7 +257,8 @@ impl<H: Host> Attempts<'_, H> {
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-            // Whether the key is firing is in the record of the chat, which is not known yet.
+            // The record of the chat says whether the key is firing. The chat is not known yet, so the run
+            // assumes that the key is firing.
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {

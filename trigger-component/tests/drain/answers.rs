@@ -1,4 +1,4 @@
-//! Answers of people: each reaches the sender's program once, however long the program is down.
+//! Answers of people: each reaches the sender's program once, even if the program is down for hours.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -83,7 +83,7 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
 
 /// The message is dequeued more often than the limit of unaccounted dequeues allows.
 #[test]
-fn delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned() {
+fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(503)));

@@ -252,7 +252,7 @@ fn renewal_whose_responses_were_all_lost_does_not_end_the_run() {
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// At its end the run writes the ledger once, and does not repeat that.
+/// At its end the run writes the ledger once, and does not repeat a write that fails.
 #[test]
 fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);

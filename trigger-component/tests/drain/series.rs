@@ -95,7 +95,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_sends_none_tw
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // A run that is killed between the Connector's answer and the record of it may send the alert
+            // If a run is killed between the Connector's answer and the record of it, the alert may be sent
             // twice.
             let near = sim
                 .attempts

@@ -19,8 +19,9 @@ const DELETED: &str = "key: the message was deleted, so the alert is a new messa
 const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 
 impl<H: Host> Attempts<'_, H> {
-    /// Makes the call of a plan. If the Connector accepts the call, sets the records that the run has to
-    /// write. If the run has no time left for a second call, the error is the outcome.
+    /// Makes the call of a plan. If the message cannot be changed, a second call sends a new one. If the
+    /// Connector accepts the call, sets the records that the run has to write. If the run has no time left
+    /// for a second call, the error is the outcome.
     pub(in crate::attempt) async fn carry_out(
         &self,
         leased: &mut Leased,

@@ -49,8 +49,8 @@ pub struct Instructions {
     pub activity_with_new_token: u64,
     /// A run that finds the queue empty.
     pub empty_run: u64,
-    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run are
-    /// subtracted before.
+    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run do
+    /// not count.
     pub delivery: u64,
 }
 

@@ -183,8 +183,8 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// The same requests for the guest that measures the floor (`bench/guest`). Their headers name the calls
-    /// that the guest has to make to the host.
+    /// Adds headers for the guest that measures the floor (`bench/guest`) to requests. The headers name the
+    /// calls that the guest has to make to the host.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,

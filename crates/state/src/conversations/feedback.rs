@@ -36,7 +36,7 @@ const ENDS_AT: &str = "endsAt";
 pub struct MessageNumber(i64);
 
 impl MessageNumber {
-    /// Parses an id; `None` if it is not a number in its usual form.
+    /// Parses an id; `None` if it is not a decimal number without leading zeros.
     pub fn parse(id: &str) -> Option<Self> {
         let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
         let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
@@ -159,8 +159,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Feedback::of_rows(self.rows_of(key).await?, self.host.now()))
     }
 
-    /// Records that the person has read a message and all before it. The number never goes down. Nothing is
-    /// written if the bot does not know the conversation, or if the person had read the message before.
+    /// Records that the person has read a message and all messages before it. The stored number never
+    /// decreases. Nothing is written if the bot does not know the conversation, or if the person had read the
+    /// message before.
     pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         for _ in 0..ATTEMPTS {
@@ -227,8 +228,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Deletes the rows of responses that have ended, and more if the conversation has too many: those that
-    /// end first. Returns whether the bot knows the conversation.
+    /// Deletes the rows of responses that have ended. If the conversation still has too many rows, also
+    /// deletes the rows that end first. Returns whether the bot knows the conversation.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {

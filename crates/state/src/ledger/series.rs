@@ -24,8 +24,8 @@ pub enum Following {
 }
 
 impl AlertId {
-    /// The id of an alert of a series. `period` is the period in which the alert is accepted; it has to be
-    /// the same each time.
+    /// The id of an alert of a series. `period` is the period in which the alert is accepted. For one alert,
+    /// every call must pass the same period.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])

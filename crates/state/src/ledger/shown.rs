@@ -88,7 +88,8 @@ impl Record {
         match self.deadline() {
             Some(deadline) if now >= deadline => match state {
                 Shown::Cancelling => Shown::CancelledUnseen,
-                // The queue did not take the alert, and the idempotency key no longer stands for the call.
+                // The queue did not take the alert. The term of the idempotency key has ended, so no repeated
+                // call puts the alert on the queue any more.
                 Shown::Status(Status::Failed) => state,
                 _ => Shown::Overdue,
             },
@@ -110,7 +111,7 @@ impl Record {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
-            // The newer version knows whether the status is final. The record ends with its term.
+            // Only the newer version knows whether the status is final.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
                 return None;
             }

@@ -21,7 +21,7 @@ use crate::ledger::Origin;
 const VERSION: i64 = 1;
 /// A row key begins with this number minus the time in milliseconds, so that the newest row comes first.
 const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
-/// The digits of [`LATEST_MILLISECONDS`].
+/// The number of digits of [`LATEST_MILLISECONDS`].
 const DIGITS: usize = 14;
 /// The longest message id that becomes part of a row key unchanged. The service's ids have 36 characters.
 const MAX_ID_CHARACTERS: usize = 64;
@@ -187,7 +187,7 @@ pub struct DeadPage {
     pub has_more: bool,
 }
 
-/// The dead letters of one queue. Calls take until a deadline at most.
+/// The dead letters of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct DeadLetters<'a, H> {
     table: TableClient<'a, H>,
@@ -269,7 +269,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
     }
 
     /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
-    /// these are all rows.
+    /// these pages were all pages.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

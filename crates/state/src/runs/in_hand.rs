@@ -18,7 +18,7 @@ const MAX_ENDED: usize = 8;
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A message that was handed out to a run, until the run has finished it or the message is back on the queue.
+/// A message that was handed out to a run, until the run has finished it or has made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -63,7 +63,7 @@ pub struct EndedAlert {
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The last replay that the run knew, if a later one makes the status void.
+    /// The last replay that the run knew, if a later replay makes the status void.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }

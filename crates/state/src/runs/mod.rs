@@ -72,7 +72,7 @@ pub enum LockState {
     /// Another run holds the lock.
     Held,
     /// A newer version of this program wrote the record. This version cannot know whether a run holds the
-    /// lock, so it counts as held.
+    /// lock, so the lock counts as held.
     Newer,
     /// No run may work, until the pause ends.
     Paused(PauseReason),
@@ -119,7 +119,7 @@ pub struct RunLock {
 pub struct LockWrite {
     entity: Entity,
     etag: ETag,
-    /// The run that writes, and its fence.
+    /// The run that writes, and its number ([`RunLock::number`]).
     owner: (String, i64),
 }
 
@@ -131,7 +131,7 @@ pub struct Written {
 }
 
 impl RunLock {
-    /// Whether this run still holds the lock for certain. Otherwise the run must not start anything.
+    /// Whether this run certainly still holds the lock. If not, the run must not start anything.
     pub fn is_valid(&self, clock: &impl Clock) -> bool {
         clock.monotonic() < self.valid_until()
     }
@@ -163,7 +163,7 @@ impl RunLock {
         self.ended = ended.to_vec();
     }
 
-    /// Sets what the runs have counted, which every later write stores.
+    /// Sets the counts of all runs. Every later write stores them.
     pub fn set_figures(&mut self, figures: &Figures) {
         self.figures = figures.stored();
     }
@@ -226,7 +226,7 @@ fn fill(
     }
 }
 
-/// The run lock and the shared data of one queue. Calls take until a deadline at most.
+/// The run lock and the shared data of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Runs<'a, H> {
     host: &'a H,
@@ -248,7 +248,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The first entity that was read and is not as a run writes it.
+    /// The key of the first entity that does not have the form in which a run writes it.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

@@ -87,7 +87,7 @@ fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
 
 /// The other program reacts to each answered message with two messages: one to `Queued:`, one to `Alert:`.
 #[test]
-fn exchange_with_a_program_that_answers_after_a_minute_ends() {
+fn exchange_with_a_program_that_reacts_a_minute_later_ends() {
     let world = World::new();
     let [one, _] = conversations();
     let (mut incoming, mut answered, mut minutes) = (1, 0, 0);

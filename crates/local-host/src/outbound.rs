@@ -29,7 +29,7 @@ use allowed_hosts::{AllowedHosts, Target, chained_component};
 const PHASE: Duration = Duration::from_secs(600);
 
 /// The state that all components of the application share: the kept connections, and the components
-/// themselves once all are loaded.
+/// themselves after all of them are loaded.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,

@@ -25,7 +25,7 @@ impl Tables {
         };
         let name = |rest: &str| {
             let problem =
-                "must be 1 to 40 letters and digits, beginning with a letter; the table names begin with it";
+                "expected 1 to 40 letters and digits, with a letter at the beginning, as in a table name";
             let is_short = prefix.len() <= 40;
             is_short
                 .then(|| TableName::parse(&[prefix, rest].concat()).ok())

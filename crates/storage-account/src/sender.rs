@@ -18,8 +18,8 @@ const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
 /// Sends calls to one service of an account until a deadline.
 ///
-/// A call that failed is sent again if another attempt may succeed: after a random wait, authorized anew, and
-/// never past the deadline. Calls may run concurrently.
+/// If another attempt may succeed, a failed call is sent again after a random wait, with a new authorization,
+/// and never past the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,

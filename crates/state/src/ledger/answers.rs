@@ -62,7 +62,7 @@ impl Allowance {
         match settings.setting(NAME)?.trim() {
             "" => Ok(Self(DEFAULT_ANSWERS)),
             text => text.parse().ok().filter(|answers| *answers <= MAX_ANSWERS).map(Self).ok_or_else(|| {
-                let problem = format!("must be a whole number up to {MAX_ANSWERS}; 0 is no limit");
+                let problem = format!("expected a whole number from 0 (no limit) to {MAX_ANSWERS}");
                 SettingsError::new(NAME, problem)
             }),
         }

@@ -98,8 +98,8 @@ impl FakeTables {
         self.empty_pages = pages;
     }
 
-    /// Ends each page with its partition. Such a page is empty if no entity of the partition matches. The
-    /// real service may do so.
+    /// Ends each page with its partition, as the real service may do. Such a page is empty if no entity of the
+    /// partition matches.
     pub fn end_pages_with_their_partitions(&mut self) {
         self.one_partition_a_page = true;
     }

@@ -1,9 +1,9 @@
 //! `allowed_outbound_hosts`: decides which URLs a component may call. The embedded host enforces the rules,
 //! and `cargo dev doctor` explains which entry is missing. Nothing here does input or output.
 //!
-//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`). An
-//! entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the entry
-//! `self` allows requests to the application itself by a relative URL. Here, `self` allows nothing.
+//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
+//! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the
+//! entry `self` allows requests to the application itself by a relative URL. Here, `self` allows nothing.
 
 #![warn(missing_docs)]
 
@@ -159,7 +159,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host has brackets, so it does not parse, and no network contains it. Spin denies it too.
+            // An IPv6 host has brackets, so it does not parse, and no network contains it. Spin denies it
+            // too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }

@@ -92,8 +92,8 @@ impl CallbackHosts {
 
     /// Checks an address.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
-        // Parsers read these characters differently: one parser drops them, another reads them as a slash, and
-        // a third one reads them as a part of the name.
+        // Parsers read these characters differently. Some drop them, some read them as a slash, and some read
+        // them as a part of the host's name.
         if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
             return Err(NotAllowed::NotAUrl);
         }

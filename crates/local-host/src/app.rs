@@ -26,8 +26,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Checks the manifest, and compiles each component that a trigger names. The cheap checks come before the
-    /// compilation.
+    /// Checks the manifest, and compiles each component that a trigger names. The cheap checks come before
+    /// the compilation.
     pub(crate) fn load(
         manifest: &Manifest,
         variables: &Variables,
@@ -107,9 +107,9 @@ fn component(
 /// Parses the entries of a component.
 ///
 /// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
-/// (spin: crates/loader validates literals). If an entry is malformed only because of its `{{ variable }}`, all
-/// requests of the component are denied at run time, as in Spin. Unlike Spin, this host reports such an entry
-/// at the start.
+/// (spin: crates/loader validates literals). If an entry is malformed only because of its `{{ variable }}`,
+/// all requests of the component are denied at run time, as in Spin. Unlike Spin, this host reports such an
+/// entry at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],

@@ -1,6 +1,6 @@
-//! The key-value store. It works as Spin's default store does (spin: crates/key-value-spin/src/store.rs): one
-//! SQLite file in the state folder, the same statements, a flush to the disk after each change, and one caller
-//! at a time.
+//! The key-value store. It works as Spin's default store does (spin: crates/key-value-spin/src/store.rs). One
+//! SQLite file in the state folder holds the data. The statements are the same. Each change is flushed to the
+//! disk, and one caller at a time uses the file.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;

@@ -20,7 +20,7 @@
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
 //!   `Serving http://...`, because tests wait for it.
-//! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are
+//! - In cron expressions, Sunday is day 1 of the week (the `cron` crate). A name such as `Mon` is
 //!   unambiguous.
 //!
 //! Not supported:
@@ -32,15 +32,15 @@
 //! - runtime configuration files, and so any store but `default`;
 //! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
-//! - limits of memory and time: a guest in an endless loop runs on, but does not block other guests.
+//! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.
 //!
 //! Some operations are as slow as in Spin on purpose, because measurements with this host should show their
 //! cost. Key-value is a SQLite file, and each change is flushed to the disk. Outbound connections over plain
 //! HTTP are kept. Neither the listener nor these connections have TCP_NODELAY. A component that another one
 //! calls (`http://<component>.spin.internal/`) runs in a fresh instance.
 //!
-//! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder,
-//! `XDG_CACHE_HOME` if that is set), which all checkouts and state folders share.
+//! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. It is
+//! the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if that is set).
 
 mod app;
 mod bindings;

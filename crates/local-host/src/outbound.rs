@@ -128,8 +128,8 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake, so a
-/// silent server could otherwise block a guest for ever.
+/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake. Without
+/// this limit, a server that is silent in the handshake could block a guest for ever.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);

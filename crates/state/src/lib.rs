@@ -44,9 +44,9 @@
 //! conversation with all its rows. In the address of a chat that the poller created, the person's id is the
 //! object id in Entra, until the person writes.
 //!
-//! If Teams has purged a chat and the poller creates another one, the poller moves the conversation: it
-//! writes the `stop`, the quiet hours and the tags for the new chat, and deletes the rows of the old chat,
-//! except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the move. The
+//! If Teams has purged a chat and the poller creates another one, the poller *moves* the conversation. It
+//! writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
+//! chat, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the move. The
 //! repeated move writes the `stop` again, even if the person has sent `start` in the new chat meanwhile.
 //!
 //! `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the conversation's own
@@ -128,8 +128,8 @@
 //! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
 //!
-//! The time in the key of a dead letter is the insertion time of the message on the queue, subtracted from
-//! 99 999 999 999 999, so that the newest row comes first.
+//! The key of a dead letter begins with 99 999 999 999 999 minus the time at which the message was put on the
+//! queue. So the newest row comes first.
 #![warn(missing_docs)]
 
 mod conversations;

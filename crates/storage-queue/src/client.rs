@@ -29,8 +29,8 @@ const MOST_MESSAGES: u8 = 32;
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// An upper limit for the part of an answer that belongs to one message and is not its text: an id, a
-/// receipt, three dates, and their tags.
+/// An upper limit for the other data of a message in an answer: an id, a receipt, three dates, and their XML
+/// tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 /// The size of the longest possible answer. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.

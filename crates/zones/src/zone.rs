@@ -24,8 +24,8 @@ impl Zone {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(Kind::Offset(0));
 
-    /// Reads the text that [`Zone`] writes: the name of a zone, such as `Europe/Berlin`, in upper or lower
-    /// case; or an offset, such as `+02:00`. `None` if the zone is unknown.
+    /// Reads the text that [`Zone`] writes: the name of a zone (such as `Europe/Berlin`, in upper or lower
+    /// case) or an offset (such as `+02:00`). `None` if the zone is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_NAME_BYTES {
             return None;
@@ -73,8 +73,8 @@ impl Zone {
         self.moments_of(clock).min().unwrap_or_else(in_standard_time)
     }
 
-    /// The moments at which a clock in this zone shows a time: one; two in the night in which summer time
-    /// ends; none in the night in which it begins.
+    /// The moments at which a clock in this zone shows a time. Usually there is one. There may be two in the
+    /// night in which summer time ends, and none in the night in which summer time begins.
     pub(crate) fn moments_of(&self, clock: NaiveDateTime) -> impl Iterator<Item = DateTime<Utc>> {
         let (fixed, rule) = match self.0 {
             Kind::Named(_, rule) => (None, Some(rule)),

@@ -1,5 +1,5 @@
-//! The feedback of people to the bot's messages on Teams: the last message that they have read, and how often
-//! they reacted and replied to a message.
+//! The feedback of people to the bot's messages on Teams. It consists of the last message that a person has
+//! read, and of the number of reactions and replies to each message.
 //!
 //! A message of Teams has a number as its id. Read receipts are compared by these numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.

@@ -2,7 +2,7 @@
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether it belongs to the
 //! index. If it does not, the index row is stale. A reader that finds a stale row deletes it with the row's
-//! ETag, so that a row that was written again in the meantime is kept.
+//! ETag. So a row that another writer has written again in the meantime is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;

@@ -23,8 +23,8 @@ pub struct Filter {
 /// A page of conversations, in the order of their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The conversations. There are fewer than the limit if a conversation was forgotten in the meantime,
-    /// does not match the filter, or cannot be read by this version.
+    /// The conversations. There may be fewer than the limit. A conversation is left out if it was forgotten
+    /// in the meantime, if it does not match the filter, or if this version cannot read it.
     pub conversations: Vec<(ConversationKey, Conversation)>,
     /// The key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,

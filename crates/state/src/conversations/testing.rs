@@ -1,5 +1,5 @@
-//! The fake table service of the tests, and their standard conversation: a personal conversation, in a
-//! tenant, of a person with an object id in Entra.
+//! The fake table service of the tests, and their standard conversation. The standard conversation is a
+//! personal conversation in a tenant, and its person has an object id in Entra.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};

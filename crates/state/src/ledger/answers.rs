@@ -235,8 +235,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Nothing is done if the next minute
-    /// has silent rows already. If all rows of this minute are silent, nothing is done either, and the
+    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Nothing is done if the next
+    /// minute has silent rows already. If all rows of this minute are silent, nothing is done either, and the
     /// silence ends with this minute. Returns whether this message begins the silence. If the call fails, the
     /// result is true all the same, although the next minute is not silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {

@@ -1,8 +1,8 @@
 //! Deletes expired records.
 //!
-//! One query finds the expired records of all earlier periods. Records of alerts that are due far ahead stay
-//! in these periods for up to a year, so the query may have more pages than a cleaning reads. Each cleaning
-//! therefore stores where it stopped, and the next one goes on there.
+//! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
+//! are due up to a year ahead. The service reads over such records, so the query may have more pages than one
+//! cleaning reads. Each cleaning therefore stores where it stopped, and the next one continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};

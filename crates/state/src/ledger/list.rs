@@ -183,8 +183,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row `read_to`, its key is not a position. Such a row may come after
-            // all rows of the index, so the list continues with the period before.
+            // If another program wrote the row `read_to`, its key is not a position. Such a row may come
+            // after all rows of the index, so the list continues with the period before.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }

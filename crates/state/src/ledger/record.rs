@@ -182,8 +182,8 @@ pub struct Record {
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
-    /// When the bot recorded that the alert is on the queue. It does so only in doubtful cases: usually the
-    /// alert is on the queue right after it was accepted, and a record of that would cost a call.
+    /// When the bot recorded that the alert is on the queue. The bot does so only in doubtful cases, because
+    /// this record costs a call. Usually the alert is on the queue right after it was accepted.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -191,8 +191,8 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that a killed run had had the alert in hand, and that the queue did not seem to hold
-    /// its message any more.
+    /// When a run found that the alert's message was missing: a killed run had had the message in hand, and
+    /// the queue did not seem to hold it any more.
     pub missed_at: Option<DateTime<Utc>>,
     /// The time by which a run would have met the alert again, if its message were still on the queue.
     pub missing_from: Option<DateTime<Utc>>,
@@ -315,8 +315,8 @@ impl Record {
         }
     }
 
-    /// Whether the alert's message may be missing on the queue, because the bot was cut off after it had
-    /// accepted the alert, or because the Put failed.
+    /// Whether the alert's message may be missing on the queue. The bot may have been cut off after it had
+    /// accepted the alert, or the Put may have failed.
     pub fn may_not_be_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }

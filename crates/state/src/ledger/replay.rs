@@ -155,8 +155,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is cut off afterwards, the next
-    /// replay finds the changed record and continues.
+    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is cut off afterwards, the
+    /// next replay finds the changed record and continues.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
@@ -180,8 +180,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Inserts a new record for a dead alert whose record has been deleted, with a row in the index, so that
-    /// its sender finds the alert.
+    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts a row in the index,
+    /// so that the sender finds the alert.
     pub async fn remake(
         &self,
         key: &RecordKey,

@@ -119,9 +119,9 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether a killed run had the alert in hand, and no run has met the alert by the time at which its
-    /// message would have become visible. Then the killed run had delivered the alert and deleted the
-    /// message.
+    /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
+    /// met it by the time at which it would have become visible. Then the killed run had delivered the alert
+    /// and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.

@@ -2,8 +2,8 @@
 //! changes this message.
 //!
 //! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
-//! notes in the same record which alert with the key is the newest on the queue, so that the poller need not
-//! send the older ones.
+//! notes in the same record which alert with the key is the newest one on the queue. The poller then need not
+//! send the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};

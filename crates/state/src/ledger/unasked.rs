@@ -22,8 +22,8 @@ use super::record::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The bot ignores the time of an activity if that time differs from the bot's clock by more than this. If the
-/// bot does not ignore the time, it accepts the message in the period of that time.
+/// The bot ignores the time of an activity if that time differs from the bot's clock by more than this. If
+/// the bot does not ignore the time, it accepts the message in the period of that time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// The bot's knowledge about a question that the next text in a conversation answers.

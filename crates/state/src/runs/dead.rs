@@ -1,8 +1,8 @@
 //! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
 //!
 //! The service cannot list a queue, so these rows are the list. A run writes the row before it puts the
-//! message on the poison queue. If the run is killed in between, the next run writes the same row again,
-//! because the key consists of the time and the id that the message had on the queue.
+//! message on the poison queue. The row's key consists of the time and the id that the message had on the
+//! queue. So if the run is killed in between, the next run writes the same row again.
 //!
 //! A row never holds the text of an alert. It holds a digest of the message on the poison queue, by which the
 //! bot recognises the message there.

@@ -1,9 +1,10 @@
-//! The run lock of a queue, and the data that the runs of a queue share: which run works, which messages it
-//! has in hand, the waiting lines of conversations, and the recent withdrawals.
+//! The run lock of a queue, and the data that the runs of a queue share. The shared data are the messages
+//! that the current run has in hand, the waiting lines of conversations, the recent withdrawals, the dead
+//! letters, and the figures.
 //!
-//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with its
-//! ETag, so the write fails if another run has changed the record since. The run renews the lock while it
-//! works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
+//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the
+//! record's ETag. This write fails if another run has changed the record since. The run renews the lock while
+//! it works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
 //! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
 //! the response's `Date` minus the record's `Timestamp`.
 

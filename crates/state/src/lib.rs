@@ -67,7 +67,7 @@
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
 //! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
-//! `askedUntil`; after an answer it is zero.
+//! `askedUntil`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -87,7 +87,7 @@
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
-//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no answer can use them |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
@@ -125,8 +125,13 @@
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program forgets the conversation |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
+//!
+//! In the row `run`, `run` is the id of the run that holds the lock, and is empty if the lock is free.
+//! `fence` is the number of that run: each run that takes the lock adds one. `why` is the reason of a pause.
+//! `hand0`… hold the messages in hand, and `ended0`… the finished alerts that the ledger may not have
+//! recorded.
 //!
 //! The key of a dead letter begins with 99 999 999 999 999 minus the time at which the message was put on the
 //! queue. So the newest row comes first.

@@ -70,8 +70,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// The alert whose question is open in a personal chat, from its record. If there is one, the fingerprint
-    /// is deleted, so that the next messages read the record, too.
+    /// Reads the record of a personal chat, and returns the alert whose question is open. If there is one,
+    /// the fingerprint is deleted, so that the next messages read the record, too.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
         let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));

@@ -1,7 +1,7 @@
 //! The feedback of people to the bot's messages on Teams. It consists of the last message that a person has
 //! read, and of the number of reactions and replies to each message.
 //!
-//! A message of Teams has a number as its id. Read receipts are compared by these numbers:
+//! A message of Teams has a number as its id. The bot compares read receipts by these numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
 use std::fmt;
@@ -18,7 +18,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The most messages of a conversation whose reactions and replies are counted: the newest ones.
+/// The most messages of a conversation whose reactions and replies are counted: the messages with the latest
+/// responses.
 const MAX_MESSAGES: usize = 20;
 
 /// The most digits of a message's number, so that it fits an Int64.

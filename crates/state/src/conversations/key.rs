@@ -98,7 +98,7 @@ fn lower_case(text: &str) -> Option<String> {
 pub(super) enum Row {
     Record,
     Stop,
-    /// The tombstone, which `deleteUserData` writes.
+    /// The tombstone of a conversation that was forgotten.
     Forgotten,
     /// The quiet hours.
     Quiet,

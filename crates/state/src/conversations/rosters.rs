@@ -14,7 +14,7 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// The part of the id of a thread that names the thread. The part before it is the id of the channel.
+/// The separator in the id of a thread. The id of the channel comes before it.
 const THREAD: &str = ";messageid=";
 
 /// A team or chat that the bot is in.

@@ -28,7 +28,7 @@ const DEFAULT_ANSWERS: u8 = 20;
 /// How often a row is chosen anew, if another answer has inserted the chosen row.
 const ATTEMPTS: usize = 10;
 
-/// How long the row `once.<hash>` is kept, which shows that the bot has given an answer.
+/// How long the row `once.<hash>` is kept. The row shows that the bot has given an answer.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// The property of a row that no answer may use, because the conversation is silent in its minute.
@@ -149,8 +149,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Counts the answer to an activity that makes no alert and is answered only once, even if the channel
-    /// sends it again. `what` identifies the activity in its conversation. Returns whether it is to be
-    /// answered now.
+    /// sends it again. `what` identifies the activity in its conversation. Returns whether the bot has to
+    /// answer now.
     pub async fn count_answer_once(
         &self,
         conversation: &ConversationKey,

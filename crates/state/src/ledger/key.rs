@@ -69,7 +69,7 @@ impl Period {
     }
 }
 
-/// The id of an alert that the bot accepted: 32 hexadecimal digits. They contain the period in which the
+/// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains the period in which the
 /// alert was accepted, so that its record can be found by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);

@@ -35,8 +35,8 @@ const AT_ONCE: usize = 8;
 /// How many empty pages of an index are followed.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of an alert's id in a position. They distinguish the alerts of the same millisecond.
-/// They are not a whole id, so they do not name an alert to a caller that may not see it.
+/// The number of digits of an alert's id in a position. These digits distinguish the alerts of the same
+/// millisecond. They are not a whole id, so they do not show an id to a caller that may not see the alert.
 const POSITION_DIGITS: usize = 16;
 
 /// The conditions that the alerts of a page meet.
@@ -296,8 +296,8 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// How many of these rows have enough alerts for a page with this many free places, and take no more than
-/// these calls.
+/// How many of these rows the page needs next. Together they have at least `room` alerts, or the rows end, or
+/// no calls are left, because each row takes one of the `calls`.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -271,19 +271,19 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Err(contended())
     }
 
-    /// Records that these alerts of one call are on the queue: at most 100. A repeated call then does not put
-    /// them on the queue again.
+    /// Records that these alerts of one call (at most 100) are on the queue. A repeated call then does not
+    /// put them on the queue again.
     pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call failed: at most 100. The queue may hold such an alert
-    /// all the same, so a status that the poller records takes precedence.
+    /// Records that the Put of these alerts of one call (at most 100) failed. The queue may hold such an
+    /// alert all the same, so a status that the poller records takes precedence.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call had no clear answer: at most 100. A status that the
+    /// Records that the Puts of these alerts of one call (at most 100) had no clear answer. A status that the
     /// poller records takes precedence.
     pub async fn record_unconfirmed_put(
         &self,

@@ -166,7 +166,7 @@ pub struct Record {
     pub newer_status: Option<String>,
     /// The key of the conversation; empty if the bot did not accept the alert.
     pub conversation: String,
-    /// When the bot accepted the alert; `None` if the record was made without the bot accepting it.
+    /// When the bot accepted the alert; `None` if the bot did not accept it.
     pub accepted_at: Option<DateTime<Utc>>,
     /// When the alert is due. `None` if it is due at once, or if an earlier version of the bot accepted it.
     pub due_at: Option<DateTime<Utc>>,
@@ -409,7 +409,7 @@ impl Transition {
 }
 
 impl NewAlert {
-    /// An alert that is due at once, and has nothing but what each alert has.
+    /// An alert that is due at once, without any of the optional data.
     pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
         Self {
             id,

@@ -251,7 +251,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             }
         }
         // A run may have been killed while it moved the message to the poison queue, or may repeat that move.
-        // By this property it finds that the alert was replayed, and does not record the alert as dead again.
+        // By this property, a run finds that the alert was replayed, and does not record it as dead again.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

@@ -1,5 +1,5 @@
-//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept as long
-//! as the series goes on.
+//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept while
+//! the series continues.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -38,7 +38,7 @@ impl Record {
         match self.series_next.as_deref() {
             None => Following::First,
             Some(NONE_FOLLOWS) => Following::Nothing,
-            // A text that is no id was written by a later version.
+            // A later version wrote a text that is no id. Then the series counts as ended.
             Some(id) => AlertId::parse(id).map_or(Following::Nothing, Following::Alert),
         }
     }

@@ -106,7 +106,8 @@ impl Record {
             // Until then, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // Such an alert waits until it expires, and runs record that again and again.
+            // Such an alert waits until it expires. Runs record this status again and again, so the deadline
+            // moves.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }

@@ -35,7 +35,7 @@ const MAX_EMPTY_PAGES: usize = 8;
 const AFTER_DIGITS: char = '.';
 /// A character that sorts before all others that a row key may hold.
 const LOWEST: char = '!';
-/// Sorts after every row key.
+/// A text that sorts after every row key.
 const AFTER_ALL: &str = ":";
 
 /// The id of a dead letter: the key of its row.
@@ -269,7 +269,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
     }
 
     /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
-    /// these pages were all pages.
+    /// it has read all rows.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts only in the sum.
+/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts in no bucket.
 pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 

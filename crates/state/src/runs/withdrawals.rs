@@ -103,7 +103,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The first entity that was read and is no withdrawal.
+    /// The key of the first entity that is no withdrawal.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

@@ -260,7 +260,7 @@ fn alerts_that_were_accepted_long_ago_are_listed_as_long_as_their_records_are_ke
     let new = world.hears('a', "2");
     let (ids, pages) = world.all(&everything(20));
     assert_eq!(ids, [new, far.id.to_string()]);
-    assert!(pages > 1, "a page walks only some periods");
+    assert!(pages > 1, "a page reads only some periods");
     world.pass(20 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
     let (ids, pages) = world.all(&everything(20));

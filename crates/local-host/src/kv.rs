@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_share_a_folder() {
+    fn store_of_two_hosts_in_one_folder_is_shared() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
         first.set("default", "k", b"1").unwrap();

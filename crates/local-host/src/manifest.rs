@@ -252,7 +252,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn unknown_key_is_an_error_with_its_name() {
+    fn manifest_with_an_unknown_key_is_an_error_with_its_name() {
         for (old, new, key) in [
             ("[application]", "[application]\ntargets = []", "targets"),
             ("[application]", "[telemetry]\n[application]", "telemetry"),
@@ -269,7 +269,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn mistake_is_an_error_with_its_reason() {
+    fn manifest_with_a_mistake_is_an_error_with_its_reason() {
         for (old, new, expected) in [
             ("spin_manifest_version = 2", "spin_manifest_version = 1", "expected 2, found 1"),
             ("component = \"one\"", "component = \"two\"", "no `[component.two]`"),

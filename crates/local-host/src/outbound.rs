@@ -137,7 +137,7 @@ fn limit(options: &RequestOptions) -> Duration {
 }
 
 /// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
-/// it. The called instance may work on after its answer.
+/// the call. The called instance may continue its work after its answer.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Answer {
     let site = shared.site.get().and_then(Weak::upgrade);
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));

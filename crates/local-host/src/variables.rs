@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn precedence_is_flag_environment_dotenv_default() {
+    fn variable_in_several_sources_has_the_value_of_the_first_source() {
         let mut sources = Sources { flags: strings(&[("must", "m")]), ..Default::default() };
         let expect = |sources: &Sources, value: &str| {
             assert_eq!(Variables::resolve(&declared(), sources).unwrap().0["a_1"], value);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_is_used() {
+    fn variable_that_is_set_to_an_empty_text_is_empty() {
         let sources = Sources {
             flags: strings(&[("must", "")]),
             environment: BTreeMap::new(),

@@ -96,7 +96,7 @@ impl Account {
 }
 
 /// Whether a token may be sent to this endpoint. The endpoint must be HTTPS or on this machine, because
-/// others could read the token otherwise.
+/// others could read a token in plain HTTP to another machine.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

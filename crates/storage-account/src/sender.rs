@@ -11,8 +11,8 @@ use crate::account::{Account, Service};
 use crate::call::Call;
 use crate::error::{Failed, Failure};
 
-/// The most attempts of one call, by default. The wait before the second is random, up to 200 ms; the wait
-/// before the third, up to 400 ms.
+/// The most attempts of one call, by default. The wait before each further attempt is random: up to 200 ms
+/// before the second one, and up to 400 ms before the third one.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 

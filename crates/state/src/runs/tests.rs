@@ -69,7 +69,7 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
 }
 
 #[test]
-fn pause_until_it_ends_lets_no_run_begin() {
+fn pause_lets_no_run_begin_until_it_ends() {
     let world = World::new();
     let lock = world.take("a");
     let until = world.host.now() + Duration::from_secs(30);

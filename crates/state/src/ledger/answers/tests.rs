@@ -201,7 +201,7 @@ fn rows_of_answers_are_not_read_as_alerts_and_are_deleted_with_their_period() {
 }
 
 #[test]
-fn answersperminute_of_any_value_is_read_or_refused_by_name() {
+fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
     for (text, expected) in [
         ("", Some(20)),
         (" 20 ", Some(20)),

@@ -268,7 +268,7 @@ fn alerts_that_were_accepted_long_ago_are_listed_as_long_as_their_records_are_ke
 }
 
 #[test]
-fn list_since_a_time_ends_there() {
+fn list_since_a_time_contains_no_older_alerts() {
     let world = World::new();
     for number in 0..30 {
         world.hears('a', &number.to_string());

@@ -1,6 +1,6 @@
 //! The key-value store. It works as Spin's default store does (spin: crates/key-value-spin/src/store.rs). One
-//! SQLite file in the state folder holds the data. The statements are the same. Each change is flushed to the
-//! disk, and one caller at a time uses the file.
+//! SQLite file in the state folder holds the data, and the SQL statements are Spin's. Each change is flushed
+//! to the disk, and one caller at a time uses the file.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;

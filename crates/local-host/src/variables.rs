@@ -86,8 +86,8 @@ impl Variables {
         }
         if let Some(first) = missing.first() {
             bail!(
-                "variables: no value for the required {}; use `--variable {first}=...`, or set {PREFIX}{} in the \
-                 environment or in .env",
+                "variables: expected a value for each required one, found none for {}; use `--variable {first}=...`, \
+                 or set {PREFIX}{} in the environment or in .env",
                 missing.join(", "),
                 first.to_ascii_uppercase()
             );

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn clock_of_ten_zones_changes_at_the_announced_moments() {
-        // The last second before a change, and the change: as the zones announced them for 2026 and 2027.
+        // The clock in the last second before a change, and at the change. The zones announced these changes.
         for (zone, change, before, after) in [
             ("Europe/Berlin", "2027-03-28T01:00:00Z", "01:59:59", "03:00:00"),
             ("Europe/Berlin", "2027-10-31T01:00:00Z", "02:59:59", "02:00:00"),

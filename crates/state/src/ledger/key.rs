@@ -191,8 +191,8 @@ impl RecordKey {
 
     /// The key for a message of the queue. If another producer made the id, the period is taken from the time
     /// at which the message was put on the queue. A message without a seal gets a record of its own, because
-    /// its producer may have copied the id of another alert. `sealed` is true if the seal is valid, or if the
-    /// bot seals no messages because it has no seal key.
+    /// its producer may have copied the id of another alert. `sealed` is true if the seal is valid, or if no
+    /// message is sealed, because there is no seal key.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {

@@ -67,8 +67,8 @@ impl<H: Host> Conversations<'_, H> {
         keys.dedup();
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        // The first digit of a key is its shard. So the results are sorted if the shards follow one another
-        // in their order.
+        // The first digit of a key is its shard, and the shards are read in the order of their digits. So the
+        // joined results are sorted.
         let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await

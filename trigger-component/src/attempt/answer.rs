@@ -317,8 +317,7 @@ impl<H: Host> Attempts<'_, H> {
         let url = match tools.hosts.check(url) {
             Ok(url) => url,
             Err(why) => {
-                let reason = format!("callback: expected {why}; add the host to callbackhosts, and replay");
-                return Some(Outcome::poison(PoisonReason::UntrustedHost, reason));
+                return Some(Outcome::poison(PoisonReason::UntrustedHost, why.to_string()));
             }
         };
         let Some(secrets) = tools.secrets else {

@@ -28,7 +28,7 @@ const INTRODUCTION: &str = "\
 # Errors
 
 An answer with an error has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
-the code, which never changes. People read the message, which may change:
+the code, which never changes. People read the message, which may change. Each message has the form
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`

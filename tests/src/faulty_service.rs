@@ -1,5 +1,5 @@
-//! A storage service that fails on purpose: a proxy in front of one service of Azurite. Queue and tables use
-//! one each.
+//! A storage service that fails on purpose: a proxy in front of one service of Azurite. The queue service has
+//! one proxy, and the table service has another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +84,7 @@ impl FaultyService {
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
             let (behind, note) = (behind.clone(), Arc::clone(&note));
-            // A task of its own, so that a call that has begun is finished even if its caller is killed.
+            // A separate task finishes a call that has begun, even if the caller is killed meanwhile.
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
@@ -121,7 +121,7 @@ impl FaultyService {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
 
-    /// How many calls came, and how many of them failed on purpose.
+    /// How many calls arrived, and how many of them the proxy made fail.
     pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
         (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
     }

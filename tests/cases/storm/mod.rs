@@ -1,6 +1,6 @@
-//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two
-//! hosts, which are killed again and again. Still, no alert is lost, none is delivered twice although the
-//! poller could have known, and each conversation keeps its order.
+//! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
+//! two hosts again and again. Still, no alert is lost, and each conversation keeps its order. No alert is
+//! delivered twice if the poller could have known of the first delivery.
 //!
 //! Both hosts are polled all the time, so their runs compete for the run lock of the queue. In the middle of
 //! the storm, one host loses its key-value store, which is only a cache.
@@ -77,7 +77,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// How many runs each host is asked for at the same moment.
+/// How many polls the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -113,7 +113,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, new alerts are queued, and older ones become visible again.
+    // After each start of a host, the case queues new alerts, and older ones become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -219,7 +219,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // About as often as cron does.
+        // Cron starts runs about as often.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs

@@ -46,7 +46,7 @@ pub(super) struct Verdict {
     poison_copies: usize,
     shown_and_poisoned: usize,
     uncertain: usize,
-    /// Conversations that get no alerts for now.
+    /// How many conversations are paused.
     paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
@@ -58,7 +58,7 @@ pub(super) struct Verdict {
     figures: String,
     /// The result of the messages that the channel sent.
     channel: Outcome,
-    /// Descriptions of everything that must not happen, for people.
+    /// Descriptions of everything that happened although it must not happen.
     violations: Vec<String>,
 }
 
@@ -131,8 +131,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Then the sum of all statuses is the
-    /// number of alerts.
+    /// Checks that the bot shows the right final status of every alert. Also checks the bot's figures against
+    /// the queue's records.
     pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage, evidence: &Evidence) {
         let ids: Vec<String> = (0..form.conversations)
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)))
@@ -142,8 +142,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // Each message that left the queue is counted once, whichever runs were killed. Of several messages
-        // of one alert, all but one may count as copies.
+        // The bot must count each message that left the queue once, whichever runs were killed. Of several
+        // messages of one alert, all but one may count as copies.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -157,7 +157,7 @@ impl Verdict {
         }
     }
 
-    /// Alerts in the poison queue that a person would have called deliverable.
+    /// How many alerts are in the poison queue although a later attempt could have delivered them.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
@@ -173,7 +173,7 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // The first alert that overtook it is enough.
+            // Only the first alert that overtook the older one is evaluated.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
@@ -236,8 +236,9 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the queue. A 404 of a gateway has no error code of the Connector, so the poller makes the alert
-    /// `permanent`. The script decides how many there are, so they are counted apart, as `gatewayPage`.
+    /// Reads the poison queue. A 404 of a gateway has no error code of the Connector, so the poller gives the
+    /// alert the outcome `permanent`. The script decides how many such alerts there are, so this function
+    /// counts them separately, as `gatewayPage`.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |text: &str| {
             attempts.iter().any(|attempt| attempt.alert == text && attempt.scripted == Scripted::Page(404))

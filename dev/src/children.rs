@@ -13,7 +13,7 @@ use crate::process_group::{ProcessGroup, Signal};
 
 /// How many of a child's last lines an error shows.
 const TAIL: usize = 20;
-/// How long a child may take to end after it was asked to.
+/// How long a child may take to end after the request to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -99,7 +99,7 @@ impl Running {
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// A message with its status and its last lines, if the child has ended by itself.
+    /// A message with the child's status and last lines, if the child has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))

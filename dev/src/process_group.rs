@@ -19,7 +19,7 @@ pub(crate) enum Signal {
     Kill,
 }
 
-/// The group of one child, as long as the child runs.
+/// The group of one child, while the child runs.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup(u32);
 

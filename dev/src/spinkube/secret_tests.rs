@@ -1,4 +1,5 @@
-//! `make-secret.sh` with a kubectl that records its calls and refuses calls that it does not know.
+//! Runs `make-secret.sh` with a fake kubectl. The fake records its calls, and refuses calls that it does not
+//! know.
 // Clippy knows `cfg(test)` only.
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +13,8 @@ use tempfile::TempDir;
 
 use crate::workspace::root;
 
-/// Answers the calls of the script. `$STUB` has a file for each thing that exists, and one with the calls.
+/// The fake kubectl, which answers the calls of the script. The folder `$STUB` has a file for each object
+/// that exists, and the file `calls`.
 const KUBECTL: &str = r#"#!/bin/sh
 echo "$*" >>"$STUB/calls"
 if [ -e "$STUB/failing" ] && [ "$1" = "$(cat "$STUB/failing")" ]; then
@@ -224,7 +226,7 @@ fn bot_in_a_namespace_of_its_own_needs_names_of_its_own() {
 }
 
 #[test]
-fn failure_of_kubectl_is_one_sentence_and_a_rerun_goes_on() {
+fn failure_of_kubectl_is_reported_in_one_sentence_and_a_second_run_succeeds() {
     for (failing, expected) in [
         ("config", "kubectl config use-context"),
         ("get", "log in, or choose another context"),

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use super::Finding;
 use super::prose::{Document, FILLER, Kind, Segment};
 
-/// The list.
+/// The list of words, as it was parsed.
 #[derive(Debug)]
 pub(super) struct Wording {
     /// Beginnings of sentences, in their own case.

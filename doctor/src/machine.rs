@@ -99,7 +99,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Describes a failure. The texts are not ureq's, because those may repeat the URL, which may hold a SAS.
+/// Describes a failure in this project's words. The texts of ureq may repeat the URL, which may contain a
+/// SAS.
 fn transport_error(error: &ureq::Error) -> TransportError {
     use std::io::ErrorKind;
     use ureq::Timeout;

@@ -134,8 +134,9 @@ impl ApplicationOptions {
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 
-    /// Fails if `.env` is the file of a bot in Azure: a bot without authentication would take the messages of
-    /// that bot's queue. The script `deploy/azure/deploy.sh` writes `BOT_NAME` into the file.
+    /// Fails if `.env` belongs to a bot in Azure, because this local bot would take the messages of that
+    /// bot's queue. `name` is the bot's name, which `deploy/azure/deploy.sh` writes into the file as
+    /// `BOT_NAME`.
     fn refuse_storage_of_a_deployed_bot(&self, name: Option<&str>) -> anyhow::Result<()> {
         let names_storage = self.variables.iter().any(|(name, _)| name == "storageconnection");
         if let Some(name) = name.filter(|_| !names_storage) {

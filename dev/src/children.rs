@@ -26,7 +26,7 @@ pub struct Output {
     pub log: Option<PathBuf>,
 }
 
-/// A running child, in a process group of its own. Dropping it ends the group.
+/// A running child in its own process group. When it is dropped, the group ends.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -83,17 +83,17 @@ impl Running {
         self.child.id()
     }
 
-    /// Every line so far of its stdout.
+    /// Every line that the child has written to stdout so far.
     pub fn lines(&self) -> Vec<String> {
         lock(&self.lines).stdout.clone()
     }
 
-    /// Every line so far, of both outputs.
+    /// Every line that the child has written so far, to stdout or stderr.
     pub fn output(&self) -> Vec<String> {
         lock(&self.lines).both.clone()
     }
 
-    /// Its last lines, of both outputs.
+    /// The child's last lines, of stdout and stderr.
     pub fn tail(&self) -> String {
         let lines = lock(&self.lines);
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")

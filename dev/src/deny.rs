@@ -1,4 +1,4 @@
-//! Runs `cargo deny` by `deny.toml`: licences, sources and banned crates, and known weaknesses.
+//! Runs `cargo deny` with `deny.toml`: checks licences, sources, banned crates and known vulnerabilities.
 
 use std::path::Path;
 use std::process::Command;

@@ -13,15 +13,15 @@ use crate::workspace::root;
 /// How the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
-    /// The port of its page and its Connector.
+    /// The port of the Playground's page and Connector.
     pub port: u16,
     /// The address of the bot's messages.
     pub bot_endpoint: String,
     /// `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
-    /// A file for its log.
+    /// A file for the Playground's log.
     pub log: PathBuf,
-    /// The file in which it records all activities, in both directions.
+    /// The file in which the Playground records all activities, in both directions.
     pub recording: Option<PathBuf>,
 }
 

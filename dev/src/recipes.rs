@@ -80,7 +80,7 @@ pub fn check_service() -> anyhow::Result<Option<String>> {
     let command = shown(&verify);
     let output = verify.output().with_context(|| format!("cannot run {command}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
-    // The program succeeds also if a key or a value is wrong.
+    // The program succeeds even if a key or a value is wrong.
     ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));

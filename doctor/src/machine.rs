@@ -117,7 +117,7 @@ fn transport_error(error: &ureq::Error) -> TransportError {
         ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             not_sent("the server's certificate is not accepted")
         }
-        // The resolver's errors have no kind of their own.
+        // The resolver's errors have no special kind, so their text decides.
         ureq::Error::Io(error) if error.to_string().contains("lookup") => {
             not_sent("no such host; check its name")
         }

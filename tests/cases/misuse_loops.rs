@@ -211,7 +211,7 @@ fn replicas_share_the_answer_limit_of_a_conversation(world: &World) {
                 });
             }
         });
-        // Another conversation is answered meanwhile.
+        // Meanwhile the bot answers another conversation.
         first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
         (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
     });

@@ -82,7 +82,7 @@ fn script_that_polls_in_vain_fails_with_the_reason(world: &World) {
 }
 
 fn bots_on_one_account_never_see_each_others_data(world: &World) {
-    // Each stage has a queue and a table prefix of its own, in the same account.
+    // Each stage has its own queue and table prefix, in the same account.
     let start = || alerts::script(world).variable("pace", "0").start();
     let (orders, pizza) = (start(), start());
     assert_ne!(orders.queue.name(), pizza.queue.name());

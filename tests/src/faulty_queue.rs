@@ -18,7 +18,7 @@ pub struct Note {
     pub asked: Instant,
     /// When Azurite had answered the call.
     pub at: Instant,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
@@ -42,7 +42,7 @@ impl Note {
 pub enum What {
     /// The call with this number got the message; `lost` if its answer was cut off.
     HandedOut { call: usize, lost: bool },
-    /// The message was hidden for so many seconds; 0 made it visible at once.
+    /// The message was hidden for this many seconds; 0 made it visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,

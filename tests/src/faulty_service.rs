@@ -36,7 +36,7 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
@@ -127,7 +127,7 @@ impl FaultyService {
     }
 }
 
-/// Headers that belong to one connection, so that the proxy does not pass them on.
+/// Headers that the proxy does not pass on, because they belong to one connection.
 const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
 
 async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {

@@ -57,7 +57,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was finished.
     pub at: Instant,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].

@@ -17,8 +17,8 @@ pub struct World {
 }
 
 impl World {
-    /// The Azurite of this test run. The first case that needs it starts it. Each case uses queues and tables
-    /// of its own.
+    /// The Azurite of this test run. The first case that needs Azurite starts it. Each case uses its own
+    /// queues and tables.
     pub fn azurite(&self) -> &Azurite {
         let start = || AzuritePorts::free().and_then(|ports| Azurite::start(ports, StorageKey::well_known()));
         let start = || start().expect("Azurite starts");
@@ -92,7 +92,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
 fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
-        // Each case has a thread of its own, because the report is stored by thread.
+        // Each case has its own thread, because the report is stored by thread.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
             Ok(()) => Ok(()),

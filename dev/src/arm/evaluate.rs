@@ -98,7 +98,7 @@ impl Scope<'_> {
 
     fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
         // `if` evaluates only the chosen branch, so the other branch may read a resource that does not exist.
-        // The names in both branches are checked all the same.
+        // But the names in both branches have to exist.
         if function == "if"
             && let [condition, yes, no] = arguments
         {

@@ -9,7 +9,7 @@ use super::resource::{Resource, list, text};
 
 /// The variables without which the bot cannot run. `make-secret.sh` requires the same variables.
 const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
-/// The keys of the Secret for which each user has an own value, so the example does not have the manifest's
+/// The keys of the Secret that every user sets. For these keys, the example does not have the manifest's
 /// default.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];

@@ -160,7 +160,7 @@ impl Evidence {
         // Messages of one Get belong to one run.
         let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The run sent the younger one while the older one had to wait.
+            // The run sent the younger alert while the older alert had to wait.
             return None;
         }
         let index = match same_get {

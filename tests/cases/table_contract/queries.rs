@@ -110,7 +110,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
                 assert_eq!(found.entity, entity);
                 version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
-                // Azurite takes an empty key in a transaction for a missing key.
+                // In a transaction, Azurite reads an empty key as a missing key.
                 if !part.is_empty() {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");

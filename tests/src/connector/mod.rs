@@ -57,7 +57,7 @@ impl Connector {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
 
-    /// Adds a rule; the newest rule is asked first.
+    /// Adds a rule. The fake asks the newest rule first.
     pub fn on(&self, rule: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) {
         self.shared.rules.lock().unwrap().insert(0, Box::new(rule));
     }

@@ -29,7 +29,7 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
     let mut all = Vec::new();
     for index in 0..count {
         let text = format!("w{index:03}");
-        let activity = message(&format!("w:{:02}", index % CONVERSATIONS), &text, &text);
+        let activity = message(&conversation(index), &text, &text);
         let activity = at_service(&activity, authority).to_string();
         let mut sent = Sent { text, unanswered: 0 };
         while !over.load(Ordering::SeqCst) {
@@ -45,6 +45,11 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
         all.push(sent);
     }
     all
+}
+
+/// The conversation of a message.
+pub(super) fn conversation(index: usize) -> String {
+    format!("w:{:02}", index % CONVERSATIONS)
 }
 
 /// The result of the channel's messages.

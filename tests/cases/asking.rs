@@ -20,7 +20,7 @@ end_to_end::cases!(
     answer_waits_for_a_program_that_is_down,
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
-    escalation_alerts_the_others_if_nobody_answers,
+    escalation_without_an_answer_alerts_the_other_people,
     callback_to_another_host_is_refused_at_the_call,
     text_of_a_person_goes_to_the_queue_of_replies
 );
@@ -322,7 +322,7 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
     assert_eq!(alerts, 1, "no other person gets an alert");
 }
 
-fn escalation_alerts_the_others_if_nobody_answers(world: &World) {
+fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
     let stage = stage(world);
     let (to, lead) = (known(&stage, "a:1", "hello"), known(&stage, "a:lead", "hello"));
     let body = json!({

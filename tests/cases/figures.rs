@@ -16,7 +16,7 @@ end_to_end::cases!(
     memory_does_not_grow_with_the_backlog,
     page_of_targets_costs_the_same_with_many_conversations,
     sizes_are_as_recorded,
-    document_shows_the_record,
+    performance_document_has_the_recorded_figures,
 );
 
 /// How much more memory the poller may use for the longer backlog. The allocator's granularity explains this
@@ -26,7 +26,7 @@ const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 /// The most calls for a page of all conversations, on average. The bot reads the rest of one shard, and the
 /// next shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// The most calls for a page of the conversations of a tenant or a tag, on average. The bot reads the index, and
+/// The most calls for a page of a tenant's or a tag's conversations, on average. The bot reads the index, and
 /// then the conversations, whose rows are adjacent here.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 
@@ -137,7 +137,7 @@ fn sizes_are_as_recorded(_: &World) {
     }
 }
 
-fn document_shows_the_record(_: &World) {
+fn performance_document_has_the_recorded_figures(_: &World) {
     let path = dev::workspace::root().join("docs/performance.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let table = record::table(&recorded());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     command_gives_an_address_that_works_until_it_is_replaced_or_ended,
-    address_of_a_channel_goes_to_the_persons_own_chat,
+    address_for_a_channel_is_sent_to_the_persons_own_chat,
     address_begins_with_the_variable_publicurl,
     token_that_is_forged_or_ended_is_refused,
     forged_token_costs_no_call,
@@ -56,7 +56,7 @@ fn command_gives_an_address_that_works_until_it_is_replaced_or_ended(world: &Wor
     assert_eq!(summaries(&stage), ["one", "three", "six"]);
 }
 
-fn address_of_a_channel_goes_to_the_persons_own_chat(world: &World) {
+fn address_for_a_channel_is_sent_to_the_persons_own_chat(world: &World) {
     let stage = Stage::start(world);
     let mut in_channel = fixture("teams-channel.json");
     let person = fixture("teams-personal.json")["from"].take();

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     message_whose_puts_have_no_answer_is_answered_perhaps_accepted_and_alerted_once,
     alert_without_a_key_whose_put_has_no_answer_is_sent_once,
-    copy_that_arrives_after_the_other_was_delivered_is_not_sent,
+    copy_that_arrives_after_the_delivery_is_not_sent,
     alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
 );
 
@@ -95,7 +95,7 @@ fn alert_without_a_key_whose_put_has_no_answer_is_sent_once(world: &World) {
 }
 
 /// The first Put is slow. It reaches the queue after the message of the second Put was delivered.
-fn copy_that_arrives_after_the_other_was_delivered_is_not_sent(world: &World) {
+fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
     let (queue, begin) = puts(world, &[late]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();

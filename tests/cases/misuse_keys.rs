@@ -24,7 +24,7 @@ end_to_end::cases!(
     key_with_a_tag_prefix_reaches_such_tags_only,
     expired_key_is_refused_and_logged,
     wrong_entry_is_named_in_the_log_without_its_hash,
-    idempotency_and_cancelling_belong_to_the_key_name,
+    idempotency_keys_and_cancelling_are_separate_for_each_key_name,
     calls_are_logged_with_key_ids_and_request,
     entra_token_is_allowed_its_roles_and_nothing_else,
     entra_token_is_refused_in_anonymous_mode,
@@ -243,7 +243,7 @@ fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
     assert!(!stage.host_log().contains(hash), "the hash is in the log");
 }
 
-fn idempotency_and_cancelling_belong_to_the_key_name(world: &World) {
+fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
     // While an operator changes a key, the name has two keys.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));

@@ -24,7 +24,7 @@ end_to_end::cases!(
     answer_limit_of_zero_is_no_limit,
     answer_with_a_lost_table_response_counts_once,
     command_in_a_group_needs_a_mention,
-    member_of_a_group_cannot_stop_it,
+    member_of_a_group_cannot_stop_its_alerts,
 );
 
 /// The default of the variable `answersperminute`.
@@ -314,7 +314,7 @@ fn command_in_a_group_needs_a_mention(world: &World) {
     assert!(stage.connector.wait_for(2)[1].text().starts_with("I am a bot that sends alerts."));
 }
 
-fn member_of_a_group_cannot_stop_it(world: &World) {
+fn member_of_a_group_cannot_stop_its_alerts(world: &World) {
     let stage = alerts::stage(world);
     let mut chat = in_channel("1", "stop", true);
     for kind in ["channel", "groupChat"] {

@@ -9,7 +9,7 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    every_credential_gets_its_token,
+    each_kind_of_credential_gets_a_token,
     token_serves_two_runs_and_is_stored_sealed,
     parallel_alerts_request_one_token,
     refused_token_is_renewed,
@@ -56,7 +56,7 @@ fn expect_no_secret_in_the_log(stage: &Stage, login: &Login) {
     }
 }
 
-fn every_credential_gets_its_token(world: &World) {
+fn each_kind_of_credential_gets_a_token(world: &World) {
     for (proof, variable, value) in [
         (Proof::Secret, "microsoftapppassword", SECRET.to_owned()),
         (Proof::Federated, "federatedtoken", FEDERATED.to_owned()),

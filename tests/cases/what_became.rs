@@ -16,11 +16,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    status_of_an_alert_follows_it_to_the_person,
+    status_shows_each_step_of_an_alert_to_the_person,
     call_that_waits_is_answered_when_the_status_changes,
     alert_is_seen_by_its_own_key_name_and_by_operators,
     list_of_hundreds_is_read_page_by_page_with_few_calls,
-    list_is_chosen_by_status_tag_and_time,
+    list_is_filtered_by_status_tag_and_time,
     status_of_a_newer_version_is_shown_as_it_is_written,
     cancelled_alert_that_no_run_gets_ends_as_cancelled_and_uncertain,
     alert_without_an_outcome_after_50_hours_is_overdue,
@@ -70,7 +70,7 @@ fn ago(hours: i64) -> Value {
     (Utc::now() - TimeDelta::hours(hours)).timestamp_millis().into()
 }
 
-fn status_of_an_alert_follows_it_to_the_person(world: &World) {
+fn status_shows_each_step_of_an_alert_to_the_person(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     let id = queued(&stage, &json!({"to": [{"tag": "News"}], "text": "hello"}));
@@ -254,7 +254,7 @@ fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
     }
 }
 
-fn list_is_chosen_by_status_tag_and_time(world: &World) {
+fn list_is_filtered_by_status_tag_and_time(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     let first = queued(&stage, &json!({"to": {"tag": "news"}, "text": "first"}));

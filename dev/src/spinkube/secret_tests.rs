@@ -154,7 +154,7 @@ fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
 }
 
 #[test]
-fn sas_of_keda_gets_a_secret_of_its_own() {
+fn sas_of_keda_gets_its_own_secret() {
     let keda = "QueueEndpoint=https://a.queue.core.windows.net/;SharedAccessSignature=sp=r&sig=%2Bkeda";
     let script = Script::new("proactive-bot", &format!("{GOOD}KEDA_STORAGECONNECTION='{keda}'\n"));
     for verb in ["create", "replace"] {
@@ -214,7 +214,7 @@ fn env_with_a_mistake_is_refused_with_a_remedy_before_any_call() {
 }
 
 #[test]
-fn bot_in_a_namespace_of_its_own_needs_names_of_its_own() {
+fn bot_in_its_own_namespace_needs_its_own_names() {
     let outcome = Script::new("orders-bot", GOOD).run(&[]);
     assert!(!outcome.is_success && outcome.stderr.contains("SPIN_VARIABLE_QUEUENAME="), "{}", outcome.stderr);
     let names = "SPIN_VARIABLE_QUEUENAME=orders-queue\nSPIN_VARIABLE_TABLEPREFIX=ordersbot\n";

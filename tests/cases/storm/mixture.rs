@@ -32,7 +32,7 @@ pub(super) enum Scripted {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
-    /// The alert's id. Of a message of the channel, its text.
+    /// The alert's id. For a message of the channel, this is the text.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
     /// Whether the alert is shown if the host is killed before it has the answer.

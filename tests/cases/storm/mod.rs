@@ -43,9 +43,9 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// Messages of people that the channel sends during the storm.
+    /// How many messages of people the channel sends during the storm.
     messages: usize,
-    /// Alerts that a program sends by API during the storm.
+    /// How many alerts a program sends by API during the storm.
     calls: usize,
     /// How many attempts at one alert may fail; later attempts succeed.
     failing_attempts: u64,
@@ -194,10 +194,14 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     // before the check.
     drop(stage);
     verdict.check();
-    assert!(refused_by_etag > 0, "expected runs that compete for the run lock, found no refused write of it");
+    assert!(
+        refused_by_etag > 0,
+        "expected runs that compete for the run lock, found no refused write of the lock"
+    );
 }
 
-/// Names the attempts at the program's alerts by the alerts' ids. The Connector receives only their texts.
+/// Replaces the texts of the program's alerts with their ids. The attempts have the texts, because the
+/// Connector receives only these.
 fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);

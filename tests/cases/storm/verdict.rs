@@ -118,14 +118,15 @@ impl Verdict {
         }
     }
 
-    /// Checks that each alert of the program is one alert, and that it was delivered or poisoned.
+    /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
+    /// poisoned.
     pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
         for Called { text, ids, failed } in called {
             self.calls += 1;
             self.calls_failed += failed;
             let mut ids = ids.iter();
             let (Some(id), None) = (ids.next(), ids.next()) else {
-                self.violations.push(format!("expected one id for {text}, found another number"));
+                self.violations.push(format!("expected one id for {text}, found none or several"));
                 continue;
             };
             let all: Vec<&Attempt> =

@@ -23,7 +23,8 @@ pub(super) struct Sent {
     pub(super) unanswered: usize,
 }
 
-/// Sends so many messages, each until it is answered 202, or until `over`. The hosts take turns.
+/// Sends `count` messages. The channel repeats a message until a host answers 202, or until `over` is set.
+/// The hosts take turns.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
@@ -56,8 +57,8 @@ pub(super) fn conversation(index: usize) -> String {
 pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) sent_again: usize,
-    /// Messages that were queued more than once. The channel sent the message again without knowing, or the
-    /// bot repeated a Put.
+    /// How many messages were queued more than once. The channel sent the message again, because it had no
+    /// answer, or the bot repeated a Put.
     pub(super) queued_twice: usize,
     pub(super) violations: Vec<String>,
 }

@@ -1,6 +1,6 @@
-//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two
-//! hosts, which are killed again and again. Still, no alert is lost, none is delivered twice although the
-//! poller could have known, and each conversation keeps its order.
+//! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
+//! two hosts again and again. Still, no alert is lost, and each conversation keeps its order. No alert is
+//! delivered twice if the poller could have known of the first delivery.
 //!
 //! Both hosts are polled all the time, so their runs compete for the run lock of the queue. In the middle of
 //! the storm, one host loses its key-value store, which is only a cache.
@@ -43,9 +43,9 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// Messages of people that the channel sends during the storm.
+    /// How many messages of people the channel sends during the storm.
     messages: usize,
-    /// Alerts that a program sends by API during the storm.
+    /// How many alerts a program sends by API during the storm.
     calls: usize,
     /// How many attempts at one alert may fail; later attempts succeed.
     failing_attempts: u64,
@@ -83,7 +83,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// How many runs each host is asked for at the same moment.
+/// How many polls the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -119,7 +119,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, new alerts are queued, and older ones become visible again.
+    // After each start of a host, the case queues new alerts, and older ones become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -194,10 +194,14 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     // before the check.
     drop(stage);
     verdict.check();
-    assert!(refused_by_etag > 0, "expected runs that compete for the run lock, found no refused write of it");
+    assert!(
+        refused_by_etag > 0,
+        "expected runs that compete for the run lock, found no refused write of the lock"
+    );
 }
 
-/// Names the attempts at the program's alerts by the alerts' ids. The Connector receives only their texts.
+/// Replaces the texts of the program's alerts with their ids. The attempts have the texts, because the
+/// Connector receives only these.
 fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);
@@ -244,7 +248,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // About as often as cron does.
+        // Cron starts runs about as often.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs

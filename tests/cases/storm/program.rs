@@ -1,5 +1,5 @@
-//! A program in the storm. It sends alerts by API, each with an idempotency key, and repeats each call: until
-//! the bot accepts the alert, and once more to the other host.
+//! A program in the storm. It sends alerts by API, each with an idempotency key. It repeats each call until
+//! the bot accepts the alert, and then once more to the other host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +18,15 @@ const PAUSE: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) text: String,
-    /// The ids in the answers of the bot. The key makes them one id.
+    /// The ids in the answers of the bot. There must be only one, because the calls have the same idempotency
+    /// key.
     pub(super) ids: BTreeSet<String>,
-    /// How many calls were not answered 202. Some of them stored the alert, or queued it.
+    /// How many calls the bot did not answer 202. Some of these calls have stored or queued the alert
+    /// nevertheless.
     pub(super) failed: usize,
 }
 
-/// Sends so many alerts, until `over` at the latest. The hosts take turns.
+/// Sends `count` alerts, or fewer if `over` is set earlier. The hosts take turns.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     let mut all = Vec::new();
     for index in 0..count {
@@ -65,7 +67,7 @@ fn text(index: usize) -> String {
     format!("{PREFIX}{index:03}")
 }
 
-/// Sends the alert, and returns its id if the bot accepted it. In the beginning the bot does not know the
+/// Sends the alert, and returns its id if the bot accepts it. At first the bot does not know the
 /// conversation, and answers 404.
 fn post(url: &str, text: &str, index: usize) -> Option<String> {
     let mut body = to_conversation(&key_of("msteams", &channel::conversation(index)), text);

@@ -47,7 +47,7 @@ pub(super) struct Verdict {
     poison_copies: usize,
     shown_and_poisoned: usize,
     uncertain: usize,
-    /// Conversations that get no alerts for now.
+    /// How many conversations are paused.
     paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
@@ -59,10 +59,11 @@ pub(super) struct Verdict {
     figures: String,
     /// The result of the messages that the channel sent.
     channel: Outcome,
-    /// The alerts that the program sent, and how many of its calls were not answered 202.
+    /// How many alerts the program sent.
     calls: usize,
+    /// How many calls of the program the bot did not answer 202.
     calls_failed: usize,
-    /// Descriptions of everything that must not happen, for people.
+    /// Descriptions of everything that happened although it must not happen.
     violations: Vec<String>,
 }
 
@@ -117,14 +118,15 @@ impl Verdict {
         }
     }
 
-    /// Checks that each alert of the program is one alert, and that it was delivered or poisoned.
+    /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
+    /// poisoned.
     pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
         for Called { text, ids, failed } in called {
             self.calls += 1;
             self.calls_failed += failed;
             let mut ids = ids.iter();
             let (Some(id), None) = (ids.next(), ids.next()) else {
-                self.violations.push(format!("expected one id for {text}, found another number"));
+                self.violations.push(format!("expected one id for {text}, found none or several"));
                 continue;
             };
             let all: Vec<&Attempt> =
@@ -151,8 +153,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Then the sum of all statuses is the
-    /// number of alerts.
+    /// Checks that the bot shows the right final status of every alert. Also checks the bot's figures against
+    /// the queue's records.
     pub(super) fn look_at_states(
         &mut self,
         form: Form,
@@ -169,8 +171,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // Each message that left the queue is counted once, whichever runs were killed. Of several messages
-        // of one alert, all but one may count as copies.
+        // The bot must count each message that left the queue once, whichever runs were killed. Of several
+        // messages of one alert, all but one may count as copies.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -184,7 +186,7 @@ impl Verdict {
         }
     }
 
-    /// Alerts in the poison queue that a person would have called deliverable.
+    /// How many alerts are in the poison queue although a later attempt could have delivered them.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
@@ -200,7 +202,7 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // The first alert that overtook it is enough.
+            // Only the first alert that overtook the older one is evaluated.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
@@ -268,8 +270,9 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the queue. A 404 of a gateway has no error code of the Connector, so the poller makes the alert
-    /// `permanent`. The script decides how many there are, so they are counted apart, as `gatewayPage`.
+    /// Reads the poison queue. A 404 of a gateway has no error code of the Connector, so the poller gives the
+    /// alert the outcome `permanent`. The script decides how many such alerts there are, so this function
+    /// counts them separately, as `gatewayPage`.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |names: [&str; 2]| {
             attempts

@@ -1,4 +1,4 @@
-// Starts the Chromium of the page's tests. Use it in each script that opens a page of the project.
+// Starts the Chromium of the page's tests. Use this module in each script that opens a page of the project.
 "use strict";
 const { chromium } = require("playwright-core");
 

@@ -10,7 +10,7 @@ const fs = require("node:fs");
 const zlib = require("node:zlib");
 
 globalThis.fetch = (url) => {
-  throw new Error(`@microsoft/app-manifest has no copy of ${url}; use a manifest version that it contains`);
+  throw new Error(`@microsoft/app-manifest has no copy of ${url}; use a manifest version that the package contains`);
 };
 const { AppManifestUtils } = require("@microsoft/app-manifest/build/generated-types");
 

@@ -1,5 +1,5 @@
 // Checks the signature of a callback with the reference library of Standard Webhooks. Reads
-// {"secret": …, "headers": {…}, "body": "…"} from its input, and fails if the signature is not valid.
+// {"secret": …, "headers": {…}, "body": "…"} from standard input, and fails if the signature is not valid.
 "use strict";
 const { Webhook } = require("standardwebhooks");
 

@@ -60,8 +60,8 @@ impl Contender {
         Self::application(workload, manifest, variant)
     }
 
-    /// Starts the guest that makes the host calls which a request names. The guest has the application's
-    /// variables and its own store.
+    /// Starts the guest that makes the host calls that a request names. The guest has the application's
+    /// variables, and a key-value store of its own.
     pub fn floor(workload: &Workload, host: HostKind) -> anyhow::Result<Self> {
         let manifest = Manifest::local().without_cron().with_source(GUEST);
         Self::application(workload, manifest, Variant { host, ..Variant::default() })
@@ -121,7 +121,7 @@ impl Contender {
         Ok(Self { process: Process::Native(process), url, _folder: tempfile::tempdir()? })
     }
 
-    /// The address at which it serves.
+    /// The address at which the process serves.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -22,8 +22,8 @@ pub struct Exact {
     pub instructions: Instructions,
     /// Calls to the host, for each kind of work.
     pub host_calls: PerWork,
-    /// Outbound calls for one alert that a user requests by a message. They are counted from the arrival of
-    /// the message until the alert is deleted from the queue.
+    /// Outbound calls for one alert that a person requests by a message, from the arrival of the message to
+    /// the Delete of the alert.
     pub calls_per_alert: f64,
     /// The same for alerts that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
@@ -39,18 +39,18 @@ pub struct Exact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instructions {
-    /// Of a component that does nothing; 0 if it was not measured.
+    /// A request to a component that does nothing; 0 if it was not measured.
     pub noop: u64,
-    /// Of a message activity in a known conversation with a known token: checked, queued, acknowledged.
+    /// A message activity in a known conversation with a known token: checked, queued, acknowledged.
     pub activity: u64,
-    /// The same in a conversation that the bot does not know yet.
+    /// Such an activity in a conversation that the bot does not know yet.
     pub first_activity: u64,
-    /// The same with a new token, whose signature has to be checked.
+    /// Such an activity with a new token, whose signature the bot has to check.
     pub activity_with_new_token: u64,
-    /// Of a run that finds the queue empty.
+    /// A run that finds the queue empty.
     pub empty_run: u64,
-    /// Of one alert in a run that delivers 320 alerts to 320 conversations, without the instructions of an
-    /// empty run.
+    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run do
+    /// not count.
     pub delivery: u64,
 }
 
@@ -74,9 +74,9 @@ pub struct PerWork {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
-    /// In a call for one conversation.
+    /// An alert of a call for one conversation.
     pub one_target: f64,
-    /// In a call for 100 of the 200 conversations that the bot knows.
+    /// An alert of a call for 100 of the 200 conversations that the bot knows.
     pub hundred_targets: f64,
 }
 
@@ -137,7 +137,7 @@ pub fn metered(
         driver::load(components.url(), 1, requests, status)?;
         Ok(median(&meter.take(count)?))
     };
-    // The first request fills the caches. The median is not affected.
+    // The first request also fills the caches, which does not change the median.
     let first_activity = answer(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
     answer(workload.activities(KNOWN, Tokens::One), 202)?;
     let activity = answer(workload.activities(ACTIVITIES, Tokens::One), 202)?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,6 +13,9 @@ use crate::driver;
 use crate::meter::Meter;
 use crate::stubs::Stubs;
 use crate::workload::{Tokens, Workload};
+
+/// The tag of all conversations.
+const TAG: &str = "bench";
 
 /// The number of conversations on a page.
 const PAGE: usize = 100;
@@ -29,6 +33,8 @@ pub struct Listing {
     pub calls_per_page: f64,
     /// The same for a page of the index of one tenant. All conversations belong to this tenant.
     pub calls_per_indexed_page: f64,
+    /// The same for a page of the index of one tag. All conversations have this tag.
+    pub calls_per_tagged_page: f64,
     /// The largest instance of the bot, in bytes of linear memory.
     pub bot_memory_bytes: u64,
 }
@@ -47,6 +53,8 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
     driver::load(components.url(), 1, workload.activities(1, Tokens::One), 202)?;
     crate::exact::drain(stubs, workload, &components)?;
     let key = workload.key_of_known(0);
+    let tag = workload.api_request(Method::PUT, &format!("/api/targets/{key}/tags/{TAG}"));
+    driver::send(components.url(), tag, 204)?;
     stubs.table.copy_rows(key.as_str(), size);
     let mut largest = 0;
     let mut walk = |filter: &str| -> anyhow::Result<f64> {
@@ -55,8 +63,11 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
         let (mut after, mut pages, mut seen) = (String::new(), 0, BTreeSet::new());
         loop {
             let path = format!("/api/targets?limit={PAGE}{filter}{after}");
-            let page: Value =
-                serde_json::from_slice(&driver::send(components.url(), workload.alerts_get(&path), 200)?)?;
+            let page: Value = serde_json::from_slice(&driver::send(
+                components.url(),
+                workload.api_request(Method::GET, &path),
+                200,
+            )?)?;
             let used = meter.take(1)?;
             largest = largest.max(used[0].memory_bytes);
             pages += 1;
@@ -74,7 +85,8 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
     };
     let calls_per_page = walk("")?;
     let calls_per_indexed_page = walk(&format!("&tenant={}", workload.tenant()))?;
+    let calls_per_tagged_page = walk(&format!("&tag={TAG}"))?;
     stubs.expect_no_complaint()?;
     stubs.table.clear();
-    Ok(Listing { calls_per_page, calls_per_indexed_page, bot_memory_bytes: largest })
+    Ok(Listing { calls_per_page, calls_per_indexed_page, calls_per_tagged_page, bot_memory_bytes: largest })
 }

@@ -79,7 +79,8 @@ struct Stat {
     used: Duration,
 }
 
-/// Reads fields 4, 14 and 15 of proc(5). Fields 14 and 15 are in ticks of 10 ms. Field 2 may contain spaces.
+/// Reads fields 4, 14 and 15 of proc(5). Fields 14 and 15 are in ticks of 10 ms. Field 2 may contain spaces,
+/// so the fields are counted behind it.
 fn stat_of(process: &str) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -10,8 +10,8 @@ use crate::exact::Exact;
 /// How far instructions and sizes may differ from the record.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most outbound calls that an alert from a person's message may cost: record, put, acknowledgement,
-/// post, delete, and its share of calls that serve many alerts.
+/// The most outbound calls that an alert from a person's message may cost: the insert into the ledger, Put,
+/// acknowledgement, post, Delete, and a fraction of the calls that serve many alerts.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
 /// The most outbound calls that an alert by API may cost, in a call for one conversation and in a call for
@@ -40,7 +40,7 @@ pub fn write(exact: &Exact) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The table of the figures, in the form of the document.
+/// The table of the figures, as `docs/performance.md` has it.
 pub fn table(exact: &Exact) -> String {
     let mut table = String::from("| figure | value |\n|---|---|\n");
     let instructions = &exact.instructions;
@@ -81,10 +81,11 @@ pub fn table(exact: &Exact) -> String {
     }
     for (size, listing) in &exact.listing {
         let size = grouped(*size as u64);
-        let (all, indexed) = (listing.calls_per_page, listing.calls_per_indexed_page);
+        let (all, tenant, tag) =
+            (listing.calls_per_page, listing.calls_per_indexed_page, listing.calls_per_tagged_page);
         _ = writeln!(
             table,
-            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's | {all:.2}, {indexed:.2} |"
+            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's, of a tag's | {all:.2}, {tenant:.2}, {tag:.2} |"
         );
         _ = writeln!(
             table,
@@ -98,7 +99,7 @@ pub fn table(exact: &Exact) -> String {
     table
 }
 
-/// A message if a measured value differs too much from its recorded one.
+/// Returns a message if a measured value differs too much from its recorded one.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
     // Whole numbers, so that exactly five percent is allowed.
@@ -113,7 +114,7 @@ pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     })
 }
 
-/// 1234567 as `1 234 567`.
+/// Writes a number with spaces between groups of three digits: 1234567 as `1 234 567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

@@ -13,6 +13,7 @@ use end_to_end::activity;
 use end_to_end::login::SECRET;
 use end_to_end::stage::{APP_ID, TENANT};
 use envelope::{Envelope, EnvelopeId, SealKey};
+use http::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use state::ConversationKey;
@@ -151,9 +152,10 @@ impl Workload {
         ConversationKey::of(&self.address(&Person::known(index)))
     }
 
-    /// `GET {path}` of a route for other programs.
-    pub fn alerts_get(&self, path: &str) -> http::Request<Bytes> {
-        let request = http::Request::get(path).header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
+    /// A request without a body, to a route for other programs.
+    pub fn api_request(&self, method: Method, path: &str) -> http::Request<Bytes> {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
         request.body(Bytes::new()).expect("a well-formed request")
     }
 
@@ -181,8 +183,8 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// The same requests for the guest that measures the floor (`bench/guest`). Their headers name the calls
-    /// that the guest has to make to the host.
+    /// Adds headers for the guest that measures the floor (`bench/guest`) to requests. The headers name the
+    /// calls that the guest has to make to the host.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,

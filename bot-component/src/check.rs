@@ -58,7 +58,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // The order of a request, in case that it reads a variable that is not listed above.
+    // A request may read a variable that is not listed above. So the variables are read once more, as a
+    // request reads them.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_variable_is_named_and_not_only_the_first() {
+    fn check_settings_with_several_wrong_variables_names_each_of_them() {
         assert_eq!(wrong(&[]), [""; 0]);
         let every = [
             ("authmode", "no"),

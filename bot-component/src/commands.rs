@@ -23,19 +23,19 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 /// The result of reading a message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The text is to be queued, and sent back at once or after a time.
+    /// The bot has to queue the text. The poller sends it back at once, or after this time.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
-    /// The same with a reply in Markdown.
+    /// The message was a command, and the bot has executed it. This is the reply, in Markdown.
     ReplyInMarkdown(String),
     /// The message was a command, and the reply is for the person alone.
     ReplyInPrivate(Box<PrivateReply>),
 }
 
 /// Executes the command in a message. Returns the reply, or the text to queue if the message is no command.
-/// `headers` are those of the request, because a webhook address begins as the address that the channel
-/// called.
+/// `headers` are the headers of the request. They show which address the channel called, and a webhook
+/// address begins like that address.
 pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -53,7 +53,7 @@ pub(crate) async fn execute<H: Host>(
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words.too_far.into()),
         Command::Remind(after, text) => return Intent::Queue { text, after: Some(after) },
         Command::Help => Ok(words.help.into()),
-        // No channel says in an activity whether its sender may speak for the group.
+        // An activity does not show whether its sender may decide for the group.
         Command::Stop if address.conversation.is_group() => Ok(words.not_stopped.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
@@ -104,15 +104,15 @@ pub(crate) async fn execute<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value has a fingerprint, but the table has no record. Without the fingerprint, the bot stores
-        // the record at the person's next message. If the bot cannot delete the fingerprint, it stores the
-        // record at the first message of the next day.
+        // Key-value has a fingerprint, but the table has no record. After the fingerprint is deleted, the bot
+        // stores the record at the person's next message. If the bot cannot delete the fingerprint, it stores
+        // the record at the first message of the next day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the person's `stop` or `start` in the conversation, and then records it for the runs.
+/// Stores the effect of a command in the conversation, and then records the command for the runs.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -140,8 +140,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records a withdrawal, or its end, for the runs. A run reads all recent withdrawals with one query, instead
-/// of looking up each conversation.
+/// Records a withdrawal for the runs, or its end. Here, a withdrawal is a `stop` or quiet hours. A run reads
+/// all recent withdrawals with one query, instead of looking up each conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -244,7 +244,7 @@ mod tests {
             assert_eq!(say("stop"), Intent::Reply(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
             assert_eq!(is_stopped(), expected == words().stopped, "{conversation}");
-            // An earlier version stopped groups too.
+            // An earlier version of the bot stopped groups, too.
             run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
             assert_eq!(say("start"), Intent::Reply(words().started.into()), "{conversation}");
             assert!(!is_stopped(), "{conversation}");
@@ -256,7 +256,7 @@ mod tests {
         let stage = known();
         let hours = || conversation(&stage).quiet.map(|quiet| quiet.hours.to_string());
         let reply = Intent::Reply(words().quiet("22:00-07:00", "+00:00"));
-        assert_eq!(say(&stage, "quiet 22-7"), reply, "without a zone, UTC counts");
+        assert_eq!(say(&stage, "quiet 22-7"), reply, "without a zone, the hours are in UTC");
         assert_eq!(hours().as_deref(), Some("22:00-07:00"));
         let conversations = stage.conversations().in_zone(zones::Zone::parse("Asia/Tokyo"));
         run(conversations.record_activity(&address(), Sign::Message, None)).unwrap();

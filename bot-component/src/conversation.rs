@@ -16,7 +16,7 @@ use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
 /// The longest time for recording a conversation. After this time the bot queues the person's message without
-/// it. The bot calls the table service only if there is something new to record.
+/// the record. The bot calls the table service only if there is something new to record.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The conversation of an activity: its address, and the key that is made of the address.
@@ -34,12 +34,12 @@ impl Addressed {
     }
 }
 
-/// A question that waits for a text in a conversation.
+/// Whether a question waits for a text in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// A question of this alert waits.
+    /// A question waits, and the alert with this id asked it.
     By(String),
-    /// The record of the conversation says whether a question waits. The bot has not read it.
+    /// The record of the conversation shows whether a question waits, but the bot has not read the record.
     Unknown,
     /// No question waits.
     No,
@@ -119,9 +119,10 @@ async fn forget_person<H: Host>(
     Ok(())
 }
 
-/// Deletes a conversation, and withdraws the alerts that wait for it. The tombstone and the withdrawal are
-/// stored first: if the bot is killed after that, runs still deliver no alert to a person who asked to be
-/// forgotten.
+/// Deletes a conversation, and withdraws the alerts that wait for it.
+///
+/// The bot stores two records first: the tombstone (the time of the request), and the withdrawal for the
+/// runs. If the bot is killed after that, runs still deliver no alert to a person who asked to be forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -132,7 +133,7 @@ pub(crate) async fn forget_for_good<H: Host>(
     let conversations = settings.conversations(host, deadline);
     conversations.write_tombstone(key, at).await?;
     settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
-    // Otherwise the webhook address would work again if the person writes again.
+    // If the webhook address were not ended, it would work again as soon as the person writes again.
     conversations.end_hook(key).await?;
     conversations.forget(key).await
 }
@@ -291,7 +292,8 @@ mod tests {
         receive(&stage, &json!({}));
         assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
         assert!(stage.host.store.borrow().is_empty());
-        // Only the failure of `deleteUserData` is an error, because the channel has to send it again.
+        // Only the failure of `deleteUserData` is an error, because the channel has to send that activity
+        // again.
         for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
             let activity = activity(&json!({"type": kind}));
             assert_eq!(run(note_activity(&stage, &activity)).is_ok(), expected, "{kind}");

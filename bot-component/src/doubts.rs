@@ -1,5 +1,5 @@
-//! Tests of Puts whose result is unknown: the replies to the person, the answers to the caller, and the marks
-//! of copies.
+//! Tests of calls of Put Message whose result is unknown: the reply to the person, the answer to the caller,
+//! and the mark of each message that the queue may hold twice.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -111,8 +111,8 @@ impl Bot {
             .collect()
     }
 
-    /// The texts that the bot has sent, and for each Put whether the message has the mark `once`. Each only
-    /// once.
+    /// The texts that the bot has sent since the last call of `said`, and for each Put whether the message
+    /// has the mark `once`.
     fn said(&self) -> (Vec<String>, Vec<bool>) {
         let texts = self.sent(9200).into_iter().map(|body| {
             let json: Value = serde_json::from_str(&body).unwrap();
@@ -128,7 +128,7 @@ impl Bot {
         said
     }
 
-    /// Whether the bot has recorded for the runs that the queue may hold a copy.
+    /// Whether the bot has recorded for the runs that the queue may hold a message twice. Deletes the record.
     fn has_noted_copy(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
@@ -143,8 +143,8 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
     const NOT: &str = "Not accepted: ";
     const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
-    // The answers to the Puts of one message, the reply to the person, which Puts have the mark, and whether
-    // a copy is recorded for the runs.
+    // The answers to the Puts of one message, the beginning of the reply to the person, which Puts have the
+    // mark `once`, and whether the bot records for the runs that the queue may hold the message twice.
     type Row = (Vec<Answer>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
@@ -186,7 +186,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
 }
 
 #[test]
-fn repeated_message_without_tables_is_answered_as_often_as_is_allowed() {
+fn repeated_message_without_tables_gets_no_more_replies_than_answersperminute() {
     let bot = Bot::new();
     assert_eq!(bot.say("hello"), 202);
     bot.said();
@@ -232,7 +232,7 @@ fn answer_to_the_caller_names_alerts_that_may_be_on_the_queue() {
 }
 
 #[test]
-fn cancel_is_cancelled_or_409_if_the_queue_certainly_holds_no_message() {
+fn cancel_of_an_alert_that_the_queue_certainly_does_not_hold_answers_cancelled_or_409() {
     let bot = Bot::new();
     let cancel = |id: &str| {
         let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);

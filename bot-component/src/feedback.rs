@@ -1,10 +1,11 @@
 //! Records the feedback of people to the bot's messages on Teams: read receipts, reactions and replies.
 //!
-//! A read receipt is an event that Teams sends in personal chats, if the app has the permission
-//! `ChatMessageReadReceipt.Read.Chat`. Teams sends a reaction to the bot only if the message is the bot's. A
-//! message names the message that it replies to if a person presses a button of the bot's card, or writes in
-//! a thread of a channel. The first message of the thread may be a person's. The row with its count then
-//! serves no alert, and ends after seven days.
+//! If the app has the permission `ChatMessageReadReceipt.Read.Chat`, Teams sends a read receipt as an event
+//! in personal chats. Teams reports a reaction only if the bot sent the message.
+//!
+//! If a person presses a button of the bot's card, or writes in a thread of a channel, the activity names in
+//! `replyToId` the message that it replies to. The first message of a thread may be a person's. Then no alert
+//! uses the row with the count of its replies, and the row ends after seven days.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -59,7 +60,7 @@ pub(crate) async fn note<H: Host>(
     })
 }
 
-/// The feedback in an activity; `None` if it has none, or if the channel does not vouch for it.
+/// The feedback in an activity; `None` if there is none, or if the channel does not vouch for its senders.
 fn of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,
@@ -90,8 +91,8 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// The key of the channel, if the message is the first one of a thread. The bot has sent it to the channel,
-/// and the responses to it belong to the thread.
+/// The key of the channel, if the message is the first one of a thread. The bot has sent such a message to
+/// the channel, but the responses to the message have the address of the thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn receipt_costs_one_write_at_most_and_a_message_without_feedback_no_call() {
+    fn read_receipt_costs_one_write_at_most_and_message_without_feedback_costs_no_call() {
         let stage = Stage::new();
         receive(&stage, &json!({}));
         let calls = stage.calls();

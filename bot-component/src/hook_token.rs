@@ -24,10 +24,11 @@ const TOKEN_CHARACTERS: usize = 47;
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
-/// How much of a token a log line has: enough to find the hook, and too little to use it.
+/// The number of a token's characters in a log line: enough to find the hook, and too few to use it.
 const SHOWN_CHARACTERS: usize = 6;
 
-/// The form of a token: 47 characters that decode to bytes of this version. Nothing is proven yet.
+/// A text in the form of a token: 47 characters that decode to bytes of this version. The HMAC is not checked
+/// yet.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 
@@ -54,8 +55,8 @@ pub(crate) struct HookKeys {
 }
 
 impl TokenForm {
-    /// Reads the text of a token. `None` if no token has this form, which the caller finds out without a
-    /// read of a variable.
+    /// Reads the text of a token. `None` if no token has this form. This check needs no key, so the caller
+    /// refuses such a text before it reads a variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
@@ -91,7 +92,8 @@ impl HookKeys {
         Some(Issued { token: URL_SAFE_NO_PAD.encode(token), secret: secret_of(key, &token) })
     }
 
-    /// Checks a token. The check takes the same time wherever two tokens differ, and whichever key fits.
+    /// Checks a token. The time of the check shows neither which byte of the token is wrong, nor which key
+    /// fits.
     pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
         let (named, claimed) = token.split_at(NAMED_BYTES);
         let fitting = self.keys.iter().fold(None, |fitting, key| {
@@ -140,7 +142,7 @@ mod tests {
             assert_eq!((token.len(), secret.len()), (47, 43));
             let hook = Some(Hook { conversation, generation, secret });
             assert_eq!(verify(&keys(&[1]), &token), hook);
-            assert_eq!(verify(&keys(&[2, 1]), &token), hook, "while the key is changed");
+            assert_eq!(verify(&keys(&[2, 1]), &token), hook, "while the operator replaces the key");
             assert_eq!(verify(&keys(&[1, 2]), &token), hook);
             assert_eq!(verify(&keys(&[2]), &token), None);
             assert_eq!(verify(&keys(&[]), &token), None);
@@ -160,7 +162,7 @@ mod tests {
         }
         let other = keys(&[1]).issue(&conversation("0123456789abcdef"), 8).unwrap();
         assert_ne!(issued.secret, other.secret);
-        // The proof of one conversation does not fit another one.
+        // The HMAC of one generation does not fit another generation.
         let mixed = format!("{}{}", &other.token[..26], &issued.token[26..]);
         assert_eq!(verify(&keys(&[1]), &mixed), None);
     }

@@ -38,8 +38,8 @@ pub(crate) struct Kick {
 }
 
 impl Kick {
-    /// Reads the variable `kick`: `on`, or `off` for platforms without service chaining, which returns
-    /// `None`.
+    /// Reads the variable `kick`. Returns `None` if the value is `off`, which is for platforms without
+    /// service chaining.
     pub(crate) fn read(
         settings: &impl Settings,
         bot: Option<&BotCredentials>,

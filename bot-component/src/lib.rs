@@ -9,7 +9,7 @@
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
 //! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
 //!
-//! There is one module per route. Code that does not belong to a route is in the crates below.
+//! There is one module per route. Code that does not belong to a route is in the crates that the table names.
 //!
 //! | to change | look in |
 //! |---|---|

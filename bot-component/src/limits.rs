@@ -9,10 +9,10 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// of a page in one batch.
 pub(crate) const MAX_TARGETS: usize = 100;
 
-/// The most ids of one replay or drop.
+/// The most ids in one call that replays or drops dead letters.
 pub(crate) const MAX_IDS: usize = 100;
 
-/// The most pages of one call, because a call has 30 s, and each conversation takes a Put.
+/// The most pages of one call, because a call may take 30 s, and each conversation needs one Put Message.
 pub(crate) const MAX_PAGES: usize = 10;
 
 /// The longest time until an alert is due.

@@ -23,8 +23,8 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::Turn;
 
-/// The longest time for fetching keys, which the bot does once a day at most. A channel waits 15 s for the
-/// whole answer.
+/// The longest time for fetching the issuers' keys, which the bot does once a day at most. A channel waits
+/// 15 s for the whole answer.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(

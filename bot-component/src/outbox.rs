@@ -33,8 +33,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The text of the message with the mark that the queue may hold it twice, so that a run reads whether it
-    /// was sent. An envelope that could be encoded has room for the mark.
+    /// The text of the message with the mark `once`: the queue may hold the message twice, so a run reads in
+    /// the ledger whether the message was sent. Every envelope that could be encoded has room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -50,7 +50,7 @@ pub(crate) struct Outbox<'a, H> {
 }
 
 impl<'a, H: Host> Outbox<'a, H> {
-    /// The Puts end at `deadline` at the latest.
+    /// Opens the queue. The Puts end at `deadline` at the latest.
     pub(crate) fn new(host: &'a H, settings: &'a BotSettings, deadline: Deadline) -> Self {
         let queue = &settings.queue;
         let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
@@ -63,7 +63,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 
     /// Puts one message on the queue. After a failed attempt, the next attempts put the message with the mark
-    /// that the queue may hold it twice.
+    /// `once`, because the queue may then hold the message twice.
     pub(crate) async fn put(&self, message: &Message) -> Put {
         let Message { envelope, text, options } = message;
         let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
@@ -87,7 +87,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 
     /// Records for the runs that the queue may hold an alert twice. The message of the first attempt has no
-    /// mark, and may arrive after the others if the queue is slow.
+    /// mark, and a slow queue may store it after the messages of the later attempts.
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);

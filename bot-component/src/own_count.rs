@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversation_with_all_its_answers_gets_none_until_the_minute_after_the_next() {
+    fn conversation_that_used_up_its_answers_gets_none_in_this_and_the_next_minute() {
         let host = FakeHost::with_settings([("answersperminute", "3")]);
         let allowance = Allowance::read(&host).unwrap();
         let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();

@@ -19,7 +19,7 @@ impl PublicUrl {
     }
 
     /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
-    /// verified: a channel calls the bot at the address that its owner registered.
+    /// verified: a channel calls the bot at the address that the bot's owner registered.
     ///
     /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no proxy
     /// replaces them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
@@ -29,7 +29,7 @@ impl PublicUrl {
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Channels call the bot by https only. On this machine, a host serves http.
+            // Channels call the bot by https only. A host on this machine serves http.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))

@@ -24,7 +24,7 @@ const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// The groups of variables. The bot reads each group with one call of the host. For an activity without a
 /// valid token the bot reads only `inbound`. For a caller of the alert routes without a valid key it reads
-/// only `alerts`, and also `inbound` if the caller sends a token.
+/// `alerts`, and `inbound` only if the caller sends a token.
 pub const JOINED: [Joined; 3] = [
     Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
@@ -118,16 +118,16 @@ pub(crate) struct BotSettings {
     pub(crate) kick: Option<Kick>,
     /// How many messages of a conversation the bot answers in a minute.
     pub(crate) allowance: Allowance,
-    /// Where a person's text goes that is neither a command nor an answer.
+    /// The destination of a person's text that is neither a command nor an answer.
     pub(crate) replies: Replies,
 }
 
-/// The variable `replies`: where a person's text goes that is neither a command nor an answer.
+/// The variable `replies`: the destination of a person's text that is neither a command nor an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
-    /// The poller sends it back to the person, as the template of 2017 did.
+    /// The poller sends the text back to the person, as the template of 2017 did.
     Echo,
-    /// The poller puts it on the queue of replies, for a program.
+    /// The poller puts the text on the queue of replies, for a program.
     Queue,
 }
 
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// The connection string has neither a key nor a SAS.
+    /// The variables of a bot whose connection string has neither a key nor a SAS.
     const WITHOUT_KEY: [(&str, &str); 6] = [
         ("authmode", "required"),
         ("microsoftappid", "app"),

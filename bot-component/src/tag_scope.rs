@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_belongs_to_every_scope_whose_subscribers_it_can_be_among() {
+    fn conversation_belongs_to_the_scope_of_its_tenant_and_to_the_home_scope_that_contains_it() {
         let teams = |tenant: &str| address("msteams", &tenant.into());
         let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
         let tenant = |id: &str| TagScope::Tenant(id.to_owned());

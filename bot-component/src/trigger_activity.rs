@@ -28,8 +28,8 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// A call that took an envelope longer ago than this was cut off, because a call of the Connector ends within
-/// 12 s.
+/// If a call claimed an envelope longer ago than this, that call was cut off, because a call of the Connector
+/// ends within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
 /// Answers a trigger: 200 if the alert was delivered, now or earlier, or has expired.
@@ -53,7 +53,7 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
-    // Only the poller does such a job.
+    // Such an envelope is a job that only the poller does.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -61,7 +61,7 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
     }
-    // The sender of an early trigger gets 503, and sends it again.
+    // The sender of an early trigger gets 503, and sends the trigger again later.
     if envelope.not_before.is_some_and(|due| due > host.now()) {
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
@@ -80,8 +80,8 @@ pub(crate) async fn answer<H: Host>(
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
-    // Another program may have set any `stoppable` in an envelope without the bot's seal, so `stop` always
-    // holds for it.
+    // Another program may have set `stoppable` in an envelope without the bot's seal. So `stop` applies to
+    // every such envelope.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
     }
@@ -116,7 +116,7 @@ pub(crate) async fn answer<H: Host>(
         }
         Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.release_claim(&record).await,
     };
-    // The envelope stays taken then, so the alert is not sent a second time.
+    // If the ledger cannot record the outcome, the envelope stays claimed, so no call sends the alert again.
     if let Err(error) = noted {
         log(Level::Warn, "ledger.not-noted", &error.to_string());
     }
@@ -135,14 +135,14 @@ pub(crate) async fn answer<H: Host>(
     }
 }
 
-/// Whether the ledger may have deleted the record of the envelope. So a seal is valid only as long as the
-/// ledger keeps records.
+/// Whether the ledger may have deleted the record of the envelope. Without the record, the bot does not know
+/// whether the alert was sent.
 fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
     let begin = envelope.not_before.unwrap_or_default().max(envelope.enqueued_at);
     now - begin >= KEPT
 }
 
-/// Checks that this call has taken the envelope, and so may send the alert.
+/// Checks that this call has claimed the envelope, and so may send the alert.
 fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Claim::Yes => Ok(()),

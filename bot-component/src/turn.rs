@@ -27,8 +27,8 @@ use crate::rejection::Rejection;
 use crate::settings::{BotSettings, Replies};
 use crate::webhook::PrivateReply;
 
-/// A channel waits 15 s for an answer, and Teams then sends the activity again. Storing gets half of this
-/// time, so that the bot can still reply to the person.
+/// The longest time for storing a message: half of the 15 s that a channel waits, so that the bot can still
+/// reply to the person. After 15 s without an answer, Teams sends the activity again.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
@@ -54,9 +54,9 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) service_url: ServiceUrl,
     /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
-    /// The trace of the request. Every call and log line about the message has its id.
+    /// The trace of the request. Every call and log line about the message has the id of this trace.
     pub(crate) trace: Option<Traceparent>,
-    /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
+    /// The replies so far, if the caller expects them in the response. `None` if the bot sends replies to the
     /// Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
     /// The headers of the request.
@@ -126,7 +126,7 @@ impl<H: Host> Turn<'_, H> {
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The person can correct this, but the channel cannot. So the channel's call succeeds.
+            // The person can shorten the text, but the channel cannot. So the channel's call succeeds.
             self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
         };
@@ -195,7 +195,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // A channel without an answer in time sends the activity again.
+        // A channel that gets no answer in time sends the activity again. The queue has the message already.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -238,7 +238,8 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person gets no second acknowledgement, because two acknowledgements look like two alerts.
+        // The person gets no second acknowledgement, because two acknowledgements look like two alerts. So if
+        // the channel may send the activity again, the bot records the Put before it replies.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -265,8 +266,8 @@ impl<H: Host> Turn<'_, H> {
         text: &str,
     ) -> Result<Option<Answered>, Rejection> {
         let answering = Answering::new(self.host, self.settings, addressed, self.trace.as_ref())?;
-        // The channel sends the activity again after this error. As an ordinary message, an answer would be
-        // lost.
+        // The channel sends the activity again after this error. If the bot queued the text as an ordinary
+        // message, the answer would be lost.
         let recorded =
             answering.text(activity, alert, text).await.map_err(|_| Rejection::StateUnavailable)?;
         let Some(recorded) = recorded else { return Ok(None) };
@@ -426,7 +427,7 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Writes one log line for each silence, not one for each message.
+    /// Writes one log line when a silence begins. The messages that the bot then does not answer add no line.
     fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
         if begins {
             let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});

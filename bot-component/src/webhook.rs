@@ -17,7 +17,7 @@ use crate::settings::BotSettings;
 pub(crate) enum Wanted {
     /// The address that works, or a new one if none works.
     Any,
-    /// A new address. The earlier ones end.
+    /// A new address. The earlier addresses stop working.
     New,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct HookAddress {
 /// Why there is no address.
 #[derive(Debug, Error)]
 pub(crate) enum NoAddress {
-    #[error("the bot does not know its own address; set publicurl")]
+    #[error("publicurl: must be set, because the request does not name the bot's host")]
     UnknownUrl,
     #[error("{0}")]
     Misconfigured(#[from] SettingsError),
@@ -40,7 +40,8 @@ pub(crate) enum NoAddress {
     State(#[from] StateError),
 }
 
-/// The reply to `webhook`. The address is a secret, so it goes to the person's own chat if the bot knows it.
+/// The reply to `webhook`. The address is a secret, so the bot sends it to the person's own chat, if the bot
+/// knows that chat.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PrivateReply {
     /// The person's own conversation.
@@ -76,7 +77,7 @@ pub(crate) async fn address<H: Host>(
     };
     let issued = keys.issue(key, generation);
     let Issued { token, secret } =
-        issued.ok_or_else(|| SettingsError::new("hookkey", "must be set, because no other key is"))?;
+        issued.ok_or_else(|| SettingsError::new("hookkey", "must be set, because no other key is set"))?;
     Ok(HookAddress { url: public.hook(&token), secret, shown: shown(&token).to_owned() })
 }
 
@@ -107,7 +108,7 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // All messages to the bot may be in threads, so the bot may not know the channel itself.
+        // If all messages to the bot are in threads, the bot does not know the channel itself yet.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);
@@ -134,15 +135,15 @@ pub(crate) async fn show<H: Host>(
     })
 }
 
-/// The own conversation of the person who wrote. Only where the channel vouches for the person, because
-/// another person could otherwise get the address.
+/// The own conversation of the person who wrote, if the channel vouches for the person. If the channel does
+/// not vouch, another person could get the address.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,
     address: &ConversationReference,
 ) -> Option<ConversationReference> {
     let user = address.user.as_ref().filter(|_| vouches_for_identity(&address.channel_id))?;
-    // If the bot cannot look it up, it answers in the group.
+    // If the bot cannot look up the own chat, it answers in the group.
     let found = conversations.of_user(&address.channel_id, &user.id).await.ok().flatten();
     let (_, own) = found.filter(|(_, own)| !own.paused)?;
     let is_served =

@@ -52,7 +52,7 @@ struct Rule {
     summer: Option<(i32, Change, Change)>,
 }
 
-/// `M<month>.<week>.<weekday>/<time>`.
+/// A change of the offset, which POSIX writes as `M<month>.<week>.<weekday>/<time>`.
 struct Change {
     month: u32,
     week: u32,
@@ -61,7 +61,7 @@ struct Change {
 }
 
 impl Rule {
-    /// Reads `EST5EDT,M3.2.0,M11.1.0`.
+    /// Reads a rule, such as `EST5EDT,M3.2.0,M11.1.0`.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(',');
         let (standard, rest) = offset(without_name(parts.next()?)?)?;
@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-/// The text behind the name of a time: `EST` or `<-03>`.
+/// The text after the name of a time, such as `EST` or `<-03>`.
 fn without_name(text: &str) -> Option<&str> {
     match text.strip_prefix('<') {
         Some(text) => text.split_once('>').map(|(_, rest)| rest),
@@ -116,7 +116,7 @@ fn offset(text: &str) -> Option<(i32, &str)> {
     Some((-seconds(&text[..end])?, &text[end..]))
 }
 
-/// `2`, `-5:30`.
+/// Reads a time in hours, such as `2` or `-5:30`, as seconds.
 fn seconds(text: &str) -> Option<i32> {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let mut total = 0;

@@ -19,10 +19,10 @@ impl AlertKey {
 
     /// The key of an application that gets these variables.
     ///
-    /// A key that a person has set is used: in `variables`, in the environment, or in `.env`, in this order.
-    /// If no key is set, a random one is made for this run. `None` leaves the alert routes closed. It is
-    /// returned if the key is empty. It is also returned if no key is set and `authmode` is not `anonymous`,
-    /// because other machines may then reach the bot.
+    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of these that has
+    /// a key decides. If none has a key, this function makes a random one for this run. It returns `None`,
+    /// which leaves the alert routes closed, if the set key is empty. It also returns `None` if no key is set
+    /// and `authmode` is not `anonymous`, because other machines may then reach the bot.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }

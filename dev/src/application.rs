@@ -45,7 +45,7 @@ pub struct ApplicationOptions {
     pub recording: Option<PathBuf>,
 }
 
-/// A running application; dropping it ends all of it.
+/// A running application. When it is dropped, it ends all its programs.
 #[derive(Debug)]
 pub struct Application {
     // The fields are dropped in this order, so that a caller ends before the service that it calls.
@@ -134,13 +134,14 @@ impl ApplicationOptions {
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 
-    /// Fails if `.env` is the file of a bot in Azure: a bot without authentication would take the messages of
-    /// that bot's queue. The script `deploy/azure/deploy.sh` writes `BOT_NAME` into the file.
+    /// Fails if `.env` belongs to a bot in Azure, because this local bot would take the messages of that
+    /// bot's queue. `name` is the bot's name, which `deploy/azure/deploy.sh` writes into the file as
+    /// `BOT_NAME`.
     fn refuse_storage_of_a_deployed_bot(&self, name: Option<&str>) -> anyhow::Result<()> {
         let names_storage = self.variables.iter().any(|(name, _)| name == "storageconnection");
         if let Some(name) = name.filter(|_| !names_storage) {
             bail!(
-                ".env: it is the file of {name} in Azure, and this local bot would take the messages of its queue; move \
+                ".env: belongs to {name} in Azure, and this local bot would take the messages of that bot's queue; move \
                  the file out of this folder, or choose another storage account with --variable storageconnection=..."
             );
         }
@@ -200,6 +201,6 @@ mod tests {
         assert!(refusal(&[], None).is_none());
         assert!(refusal(&[("storageconnection", "x")], Some("contoso-alerts")).is_none());
         let error = refusal(&[("pace", "5")], Some("contoso-alerts")).unwrap().to_string();
-        assert!(error.starts_with(".env: it is the file of contoso-alerts in Azure"), "{error}");
+        assert!(error.starts_with(".env: belongs to contoso-alerts in Azure"), "{error}");
     }
 }

@@ -72,8 +72,8 @@ impl BackEnd {
         }
     }
 
-    /// Makes a back end that calls the bot at this address, anywhere. The key is sent over https only, or
-    /// within this machine.
+    /// Makes a back end that calls the bot at this address, which may be on another machine. The back end
+    /// sends the key only over https or within this machine.
     pub fn at(url: &str, key: &str) -> anyhow::Result<Self> {
         let bot = url.trim().trim_end_matches('/');
         let host = bot.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());

@@ -38,8 +38,8 @@ impl Browser {
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns what the page then shows of the
-    /// bot.
+    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns the bot's part of the page at
+    /// the end.
     pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
@@ -77,8 +77,8 @@ pub struct Visit<'a> {
     pub card: &'a str,
     /// A button that the person then presses, and the text that a card then shows.
     pub press: Option<(&'a str, &'a str)>,
-    /// The message that the person types when the card is there, and a text on the card for which the person
-    /// waits then.
+    /// The person's next message, after the first card, and a text on the card for which the person then
+    /// waits.
     pub then: Option<(&'a str, &'a str)>,
 }
 

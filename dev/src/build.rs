@@ -48,7 +48,8 @@ pub fn print_sizes() -> anyhow::Result<()> {
 
 /// The command that builds the embedded host; `None` if `LOCAL_HOST_BIN` names a host that is built already.
 ///
-/// The host has a profile of its own, because the guests' release profile would take minutes on wasmtime.
+/// The host has its own profile, because cargo would need minutes to compile wasmtime with the release
+/// profile of the components.
 pub fn embedded_host() -> Option<Command> {
     if std::env::var_os(BUILT_HOST).is_some() {
         return None;

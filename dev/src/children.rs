@@ -13,7 +13,7 @@ use crate::process_group::{ProcessGroup, Signal};
 
 /// How many of a child's last lines an error shows.
 const TAIL: usize = 20;
-/// How long a child may take to end after it was asked to.
+/// How long a child may take to end after the request to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -26,7 +26,7 @@ pub struct Output {
     pub log: Option<PathBuf>,
 }
 
-/// A running child, in a process group of its own. Dropping it ends the group.
+/// A running child in its own process group. When it is dropped, the group ends.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -83,23 +83,23 @@ impl Running {
         self.child.id()
     }
 
-    /// Every line so far of its stdout.
+    /// Every line that the child has written to stdout so far.
     pub fn lines(&self) -> Vec<String> {
         lock(&self.lines).stdout.clone()
     }
 
-    /// Every line so far, of both outputs.
+    /// Every line that the child has written so far, to stdout or stderr.
     pub fn output(&self) -> Vec<String> {
         lock(&self.lines).both.clone()
     }
 
-    /// Its last lines, of both outputs.
+    /// The child's last lines, of stdout and stderr.
     pub fn tail(&self) -> String {
         let lines = lock(&self.lines);
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// A message with its status and its last lines, if the child has ended by itself.
+    /// A message with the child's status and last lines, if the child has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))

@@ -33,7 +33,7 @@ enum What {
         /// Only those to the conversation with this key
         #[arg(long, value_name = "KEY")]
         conversation: Option<String>,
-        /// With the texts of the 32 oldest messages, and messages of other programs
+        /// Also shows the texts of the 32 oldest messages, and the messages of other programs
         #[arg(long)]
         text: bool,
         /// The most dead letters to list

@@ -101,7 +101,8 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route, whose answer lists under `member` the dead letters that are done.
+    /// Calls a route until it has done everything. `route` has the path, and the member of the answer that
+    /// lists the dead letters that are done.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

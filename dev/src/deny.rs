@@ -1,4 +1,4 @@
-//! Runs `cargo deny` by `deny.toml`: licences, sources and banned crates, and known weaknesses.
+//! Runs `cargo deny` with `deny.toml`: checks licences, sources, banned crates and known vulnerabilities.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,8 +12,9 @@ pub fn check(program: &Path) -> anyhow::Result<()> {
     loud("licences, bans, sources", in_workspace(program, &["check", "licenses", "bans", "sources"]))
 }
 
-/// Checks the crates against RustSec's database on GitHub. If the database cannot be fetched, nothing is
-/// checked, and the reason is returned. An old copy is not used, because it may lack the newest advisories.
+/// Checks the crates against RustSec's database on GitHub. If the database cannot be fetched, this function
+/// checks nothing, and returns the reason. It does not use an old copy, because the newest advisories may be
+/// missing there.
 pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let mut fetch = in_workspace(program, &["fetch", "db"]);
     // No person can type a password here. A network that drops packets must not delay the other steps.

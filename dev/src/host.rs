@@ -32,11 +32,11 @@ pub struct HostOptions {
     pub variables: Vec<(String, String)>,
     /// The folder of the key-value store.
     pub state_dir: PathBuf,
-    /// Whether guests' output is left out.
+    /// Whether the host leaves out the output of the components.
     pub quiet: bool,
     /// A file for everything that the host writes.
     pub log: Option<PathBuf>,
-    /// Whether everything that the host writes is printed too.
+    /// Whether this process prints everything that the host writes.
     pub print_prefix: bool,
     /// Whether the embedded host reports what each instance used.
     pub meter: bool,
@@ -44,7 +44,7 @@ pub struct HostOptions {
     pub variable_delay: Duration,
 }
 
-/// A running host; dropping it ends it.
+/// A running host. When it is dropped, its process ends.
 #[derive(Debug)]
 pub struct Host {
     child: Running,
@@ -58,8 +58,8 @@ impl Host {
         Self::start_with(options, &[])
     }
 
-    /// [`Self::start`] with more environment variables. Secrets belong there, because other users of the
-    /// machine can read the arguments of a process.
+    /// Like [`Self::start`], with more environment variables. Secrets belong there, because other users of
+    /// the machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
@@ -100,7 +100,7 @@ impl Host {
         Ok(Self { child, url, kind: options.kind })
     }
 
-    /// The address at which it serves, e.g. `http://127.0.0.1:3978`.
+    /// The address at which the host serves, e.g. `http://127.0.0.1:3978`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -110,9 +110,9 @@ impl Host {
         self.child.pid()
     }
 
-    /// Every line so far that the host or its guests wrote to stdout. The embedded host puts `[component] `
-    /// in front of a guest's line. Spin writes guests' lines to its stderr (spin:
-    /// crates/trigger/src/cli/stdio.rs).
+    /// Every line so far that the host or its components wrote to stdout. The embedded host puts
+    /// `[component] ` in front of a component's line. Spin writes components' lines to its stderr (spin:
+    /// crates/trigger/src/cli/stdio.rs), so for Spin the lines of stderr are included.
     pub fn lines(&self) -> Vec<String> {
         match self.kind {
             HostKind::Embedded => self.child.lines(),
@@ -125,7 +125,7 @@ impl Host {
         self.child.output()
     }
 
-    /// A message with its status and its last lines, if the host has ended by itself.
+    /// A message with the host's status and last lines, if the host has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

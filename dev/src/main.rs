@@ -40,7 +40,8 @@ enum Command {
     Doctor(DoctorOptions),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
-    /// Measures everything beside baselines; takes minutes, during which the machine should do nothing else
+    /// Measures the components, and compares them with baselines; takes minutes, during which the machine
+    /// should do nothing else
     Bench(bench::Bench),
     /// Makes all services fail at random for some minutes, and counts the outcomes of 2 000 alerts
     Soak(soak::Soak),

@@ -25,7 +25,7 @@ pub fn check_dashboard() -> anyhow::Result<()> {
 }
 
 /// Checks the rules, their tests, the scrape configuration and the expressions of the dashboard. Without
-/// `promtool`, nothing is checked, and the reason is returned.
+/// `promtool`, this function checks nothing, and returns the reason.
 pub fn check_rules() -> anyhow::Result<Option<String>> {
     let promtool = |arguments: &[&str], folder: &Path| {
         let mut command = Command::new("promtool");
@@ -114,7 +114,7 @@ mod tests {
         found.collect()
     }
 
-    /// The names and labels that occur in a text, and that the bot does not show.
+    /// The names and labels of a text that the bot does not show.
     fn unknown(text: &str) -> Vec<String> {
         let shown = shown_metrics();
         let mut unknown = Vec::new();

@@ -13,19 +13,19 @@ use crate::workspace::root;
 /// How the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
-    /// The port of its page and its Connector.
+    /// The port of the Playground's page and Connector.
     pub port: u16,
     /// The address of the bot's messages.
     pub bot_endpoint: String,
     /// `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
-    /// A file for its log.
+    /// A file for the Playground's log.
     pub log: PathBuf,
-    /// The file in which it records all activities, in both directions.
+    /// The file in which the Playground records all activities, in both directions.
     pub recording: Option<PathBuf>,
 }
 
-/// A running Playground; dropping it ends it.
+/// A running Playground. When it is dropped, its process ends.
 #[derive(Debug)]
 pub struct Playground {
     child: Running,
@@ -42,7 +42,7 @@ impl Playground {
     /// so an outgoing connection can occupy it.
     pub const PORT: u16 = 3979;
 
-    /// Starts it and waits until its page answers.
+    /// Starts the Playground, and waits until its page answers.
     pub fn start(options: &PlaygroundOptions) -> anyhow::Result<Self> {
         let mut command = node();
         command
@@ -72,7 +72,7 @@ impl Playground {
         format!("http://localhost:{}", self.port)
     }
 
-    /// A message with its status and its last lines, if the Playground has ended by itself.
+    /// A message with the Playground's status and last lines, if the Playground has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

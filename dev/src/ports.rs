@@ -11,7 +11,7 @@ use anyhow::bail;
 /// from 49 152). No outgoing connection can occupy one of them between the search and its use.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port that was free a moment ago. Calls of this process get the same port again only after the whole
+/// A port that was free a moment ago. Within this process, no port is returned again before all others of the
 /// range.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -25,7 +25,7 @@ pub fn free() -> anyhow::Result<u16> {
             return Ok(port);
         }
     }
-    bail!("no port from {} to {} is free on 127.0.0.1", RANGE.start, RANGE.end)
+    bail!("127.0.0.1: no port from {} to {} is free; end other programs", RANGE.start, RANGE.end)
 }
 
 /// Fails with one sentence if a program listens on the port already.

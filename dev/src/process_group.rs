@@ -19,12 +19,12 @@ pub(crate) enum Signal {
     Kill,
 }
 
-/// The group of one child, as long as the child runs.
+/// The group of one child, while the child runs.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup(u32);
 
 impl ProcessGroup {
-    /// Starts a child in a group of its own.
+    /// Starts a child in its own group.
     pub(crate) fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
@@ -48,8 +48,8 @@ impl Drop for ProcessGroup {
 }
 
 /// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
-/// children are not asked first, because nothing that they store is needed any more. `cargo dev up` has a
-/// handler of its own, because it does ask its children.
+/// handler does not ask the children to end, because nothing that they store is needed any more. `cargo dev
+/// up` asks its children first, so it has another handler.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
         // The lock is never released, so that no child starts from here on, and none leaves the list.

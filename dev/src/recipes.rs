@@ -10,7 +10,7 @@ use crate::steps::{shown, silent};
 use crate::workspace::root;
 
 const SERVICE: &str = "proactive-bot.service";
-/// The units that a service of systemd needs to be verified in a folder of its own.
+/// The units that systemd needs to verify the service in a separate folder.
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
 /// The first systemd with `--offline`.
 const SYSTEMD: u32 = 250;
@@ -27,7 +27,7 @@ pub fn shellcheck_is_missing() -> Option<String> {
 pub fn check_scripts(shellcheck: &Path) -> anyhow::Result<()> {
     let mut scripts = Vec::new();
     find(&root().join("deploy"), "sh", &mut scripts)?;
-    ensure!(!scripts.is_empty(), "deploy: no script found");
+    ensure!(!scripts.is_empty(), "deploy: expected scripts, found none");
     let mut command = Command::new(shellcheck);
     command.args(["--external-sources", "--source-path", "."]).args(&scripts).current_dir(root());
     silent(command)
@@ -37,9 +37,9 @@ pub fn check_scripts(shellcheck: &Path) -> anyhow::Result<()> {
 pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Path) -> anyhow::Result<()> {
     let mut workflows = Vec::new();
     find(&root().join(".github/workflows"), "yml", &mut workflows)?;
-    ensure!(!workflows.is_empty(), ".github/workflows: no workflow found");
+    ensure!(!workflows.is_empty(), ".github/workflows: expected workflows, found none");
     let mut lint = Command::new(actionlint);
-    // Without ShellCheck, an empty path turns its part off.
+    // If ShellCheck is missing, an empty path turns off actionlint's use of it.
     lint.arg("-shellcheck").arg(shellcheck.unwrap_or(Path::new(""))).args(&workflows).current_dir(root());
     silent(lint)?;
     let mut audit = Command::new(zizmor);
@@ -80,7 +80,7 @@ pub fn check_service() -> anyhow::Result<Option<String>> {
     let command = shown(&verify);
     let output = verify.output().with_context(|| format!("cannot run {command}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
-    // The program succeeds also if a key or a value is wrong.
+    // The program succeeds even if a key or a value is wrong.
     ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));

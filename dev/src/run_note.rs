@@ -27,7 +27,7 @@ pub(crate) struct RunNote {
     pub(crate) callback_secret: Option<String>,
 }
 
-/// The file; dropping this removes it.
+/// The file of a run note. When it is dropped, it deletes the file.
 #[derive(Debug)]
 pub(crate) struct NoteFile(PathBuf);
 
@@ -62,8 +62,8 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this \
-                 where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
+                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this command \
+                 where `cargo dev up` was started, or start `cargo dev up` with --variable alertkey=<a key>"
             );
         };
         let note: Value = serde_json::from_str(&text).unwrap_or_default();

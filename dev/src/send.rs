@@ -92,7 +92,7 @@ fn wait_for_answer(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
                 return Ok(format!("{action}{}", input.unwrap_or_default()));
             }
             "queued" | "waiting" | "delivered" => {}
-            other => bail!("the question got no answer, because it is {other}; ask again"),
+            other => bail!("the question got no answer, because its status is {other}; ask again"),
         }
     }
 }
@@ -103,7 +103,7 @@ fn read_card(path: &Path) -> anyhow::Result<Value> {
     attachment_of(&card).with_context(|| path.display().to_string())
 }
 
-/// The id of the one alert.
+/// The id of the alert. Fails with the reason if not exactly one alert is queued.
 fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
     match alerted {
         [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),

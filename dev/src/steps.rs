@@ -57,7 +57,7 @@ pub fn cargo(arguments: &[&str]) -> Command {
     // The cargo that started this process, so that `cargo +toolchain dev …` keeps its toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(crate::workspace::root());
-    // `spin.toml` names the guests under `target/`, so cargo has to build there.
+    // `spin.toml` names the components under `target/`, so cargo has to build there.
     command.env_remove("CARGO_TARGET_DIR");
     // Cargo sets variables about this package for the processes that it starts. If the new cargo got these
     // variables, build scripts would run again.

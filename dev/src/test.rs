@@ -58,13 +58,13 @@ impl Test {
         }
         if self.filter.is_none() && !has_alertmanager() {
             println!(
-                "   skipped  Alertmanager: it is not installed (Debian and Ubuntu: apt-get install prometheus-alertmanager)"
+                "   skipped  Alertmanager: not installed (Debian and Ubuntu: apt-get install prometheus-alertmanager)"
             );
         }
         Ok(())
     }
 
-    /// Installs Schemathesis if its test was chosen. `None` if it was not, or without Python.
+    /// Installs Schemathesis if its test was chosen. Returns `None` if it was not, or if Python is missing.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -79,7 +79,8 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser if its tests were chosen. `None` if they were not, or without Python.
+    /// Installs Prometheus' parser if its tests were chosen. Returns `None` if they were not, or if Python is
+    /// missing.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
         if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {

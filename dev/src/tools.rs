@@ -54,7 +54,7 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Installs the guests' compile target, unless it is installed.
+/// Installs the compile target of the components, unless it is installed.
 pub fn install_wasm_target() -> anyhow::Result<()> {
     let output =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();

@@ -132,8 +132,8 @@ impl Up {
     }
 }
 
-/// Whether a line is of interest. A tick of cron on an empty queue logs a line each second, which is left
-/// out.
+/// Whether a line is of interest. Each second, a cron tick on an empty queue logs a line, and such lines are
+/// left out.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)

@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
 
 /// Cargo's target folder.
 ///
-/// `CARGO_TARGET_DIR` is ignored, because `spin.toml` names the guests under `target/`.
+/// `CARGO_TARGET_DIR` is ignored, because `spin.toml` names the components under `target/`.
 pub fn target() -> PathBuf {
     root().join("target")
 }

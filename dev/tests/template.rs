@@ -1,5 +1,5 @@
 //! Expands the template of `spin new` as Spin does (spin: crates/templates/src/run.rs), with the same
-//! template engine, and checks the result: its manifests against the project's, its components with cargo.
+//! template engine. Then compares the manifests with the project's, and checks the components with cargo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;

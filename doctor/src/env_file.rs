@@ -98,7 +98,7 @@ impl EnvFile {
                     format!("{name}: Spin does not read this name; write {PREFIX}{bare}"),
                 );
             }
-            // The file may hold other values, for scripts.
+            // The file may have other values, for scripts.
             return;
         };
         if !known(variable) {
@@ -122,7 +122,8 @@ impl EnvFile {
 
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
-            // The error has the line, or its value only. A value in quotes may have several lines.
+            // The error has either the whole line or only its value. A value in quotes may have several
+            // lines.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))
@@ -136,7 +137,8 @@ impl EnvFile {
         );
     }
 
-    /// Finds values that a shell script, which takes the text after `=`, reads in another way than Spin.
+    /// Finds values that Spin and a shell script would read differently. Such a script takes the text after
+    /// `=`.
     fn check_readers(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {

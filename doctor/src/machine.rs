@@ -99,7 +99,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Describes a failure. The texts are not ureq's, because those may repeat the URL, which may hold a SAS.
+/// Describes a failure in this project's words. The texts of ureq may repeat the URL, which may contain a
+/// SAS.
 fn transport_error(error: &ureq::Error) -> TransportError {
     use std::io::ErrorKind;
     use ureq::Timeout;
@@ -116,7 +117,7 @@ fn transport_error(error: &ureq::Error) -> TransportError {
         ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             not_sent("the server's certificate is not accepted")
         }
-        // The resolver's errors have no kind of their own.
+        // The resolver's errors have no special kind, so their text decides.
         ureq::Error::Io(error) if error.to_string().contains("lookup") => {
             not_sent("no such host; check its name")
         }

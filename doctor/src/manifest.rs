@@ -9,7 +9,7 @@ use toml::{Table, Value};
 /// A variable of the application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variable {
-    /// The value of a variable that is not set.
+    /// The value that the variable has if it is not set.
     pub default: String,
     /// Whether the value is a secret.
     pub is_secret: bool,
@@ -31,7 +31,8 @@ impl Manifest {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: cannot be read; check --manifest", path.display()))?;
-        let manifest = Self::parse(&text).with_context(|| format!("{}: not a manifest", path.display()))?;
+        let manifest = Self::parse(&text)
+            .with_context(|| format!("{}: expected a Spin manifest; check --manifest", path.display()))?;
         Ok(Self { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), ..manifest })
     }
 

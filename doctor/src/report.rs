@@ -58,7 +58,7 @@ impl Report {
         for secret in &self.secrets {
             text = text.replace(secret, "***");
         }
-        // One line for each result, also if a server's text contains line ends.
+        // Each result is one line, even if a server's text contains line ends.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let line = Line { section: self.section, status, text };
         if !self.lines.contains(&line) {

@@ -1,4 +1,4 @@
-//! A host that notes the time of each server that answers.
+//! A host that records the clock of each server that answers.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -22,7 +22,8 @@ pub(crate) struct Skew {
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. It notes the `Date` of each answer.
+/// A host with the variables of the deployment. It records the `Date` of each server's first answer that has
+/// one.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -100,6 +101,6 @@ impl<H> Settings for Watch<'_, H> {
 }
 
 impl<H> Log for Watch<'_, H> {
-    /// The report says all that is of interest, so the log of the bot's own code is not shown.
+    /// Discards the line. The bot's own code writes it, and the report already says everything that matters.
     fn line(&self, _: &str) {}
 }

@@ -1,4 +1,4 @@
-//! The program on a real connection: its exit status, and an application on loopback.
+//! The program itself: its exit status, and real connections to an application on loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -78,7 +78,7 @@ fn poll_key_of_a_file_is_tried_and_never_shown() {
     let origin = application();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
-    // Without a registration, the doctor calls no host in the internet.
+    // Without a registration, the doctor calls no host on the internet.
     let lines = format!(
         "SPIN_VARIABLE_POLLKEY={KEY}\nSPIN_VARIABLE_AUTHMODE=anonymous\nSPIN_VARIABLE_STORAGECONNECTION=AccountName=A\n"
     );

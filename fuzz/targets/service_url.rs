@@ -1,5 +1,5 @@
-//! Checks a `serviceUrl`, the address to which the bot sends a token. The host of every accepted URL must be
-//! trusted in a simple reading of the URL, too.
+//! Checks a `serviceUrl`, the address to which the bot sends a token. The simple parser below must find a
+//! trusted host in every accepted URL, too.
 #![no_main]
 
 use bot_framework::{AuthMode, TrustPolicy};

@@ -36,7 +36,7 @@ fn scheduled_alert_waits_until_it_is_due(world: &World) {
     });
     assert!(Utc::now() >= due, "the later alert is sent when it is due, or after that");
     assert_eq!(texts, ["Alert: sooner", "Alert: later"]);
-    // A time in the past means now.
+    // If `at` is in the past, the alert is due at once.
     let mut body = to_conversation(&key, "overdue");
     body["at"] = "2020-01-01T00:00:00Z".into();
     queued(&stage, &body);
@@ -67,7 +67,7 @@ fn expired_alert_is_not_delivered(world: &World) {
     body["expires"] = (Utc::now() + chrono::TimeDelta::milliseconds(1500)).to_rfc3339().into();
     queued(&stage, &body);
     let expires: DateTime<Utc> = body["expires"].as_str().unwrap().parse().unwrap();
-    eventually("the end of the alert's term", || (Utc::now() > expires).then_some(()));
+    eventually("the time of `expires`", || (Utc::now() > expires).then_some(()));
     assert_eq!(stage.poll()["expired"], 1);
     stage.connector.expect_silence();
 }

@@ -1,4 +1,5 @@
-//! The real Alertmanager, configured as `docs/hooks.md` shows, with nothing but the address of a webhook.
+//! The real Alertmanager with the configuration of `docs/hooks.md`, in which only the webhook's address is
+//! filled in.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -22,7 +23,7 @@ pub(crate) const MISSING: &str = "Alertmanager or Chromium is not installed (Deb
 const FIRING: &str = "Firing: db-7 is down";
 const RESOLVED: &str = "Resolved: db-7 is down";
 
-/// Starts Alertmanager with the page's configuration. Only its times are shorter than the defaults, which are
+/// Starts Alertmanager with the page's configuration. The case shortens the times, because the defaults are
 /// half a minute and five minutes.
 fn start(hook: &Hook) -> Alertmanager {
     let page = blocks("yaml").remove(0);

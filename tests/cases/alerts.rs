@@ -20,7 +20,7 @@ end_to_end::cases!(
     wrong_call_is_refused_with_the_path_of_the_field,
     call_with_either_alert_key_is_accepted_and_others_are_refused,
     alert_larger_than_a_queue_message_is_refused,
-    call_with_101_elements_is_refused_and_tag_of_101_is_accepted,
+    call_with_101_elements_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
     sealed_alert_to_an_address_is_not_marked_as_verified,
     repeated_call_is_answered_and_queues_nothing,
@@ -193,7 +193,7 @@ fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Each with the header `Allow` of its path.
+/// The method and path of each route, with the header `Allow` of the path.
 const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/alerts", "GET, POST"),
     ("GET", "/api/alerts", "GET, POST"),
@@ -244,8 +244,8 @@ fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) 
 fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // The first size is larger than a queue message may be, the second larger than any body that the bot
-    // reads.
+    // The first size is larger than a queue message may be. The second size is larger than any body that the
+    // bot reads.
     for bytes in [49_000, 300_000] {
         let answer = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
         answer.expect_error(413, "MessageSizeTooBig");
@@ -254,7 +254,7 @@ fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     queued(&stage, &to_conversation(&key, &"x".repeat(48_000)));
 }
 
-fn call_with_101_elements_is_refused_and_tag_of_101_is_accepted(world: &World) {
+fn call_with_101_elements_is_refused_and_tag_with_101_subscribers_is_accepted(world: &World) {
     let stage = alerts::stage(world);
     let many = vec![json!({"conversation": key_of("msteams", "a:1")}); 101];
     let answer = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
@@ -300,8 +300,8 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // A writer to the queue can copy an alert's id but not its seal. The cancellation is for the bot's alert,
-    // not for this one.
+    // A writer of the queue can copy an alert's id, but cannot make a seal. The cancellation applies to the
+    // bot's alert, so the poller delivers this copy.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -324,7 +324,7 @@ fn repeated_call_is_answered_and_queues_nothing(world: &World) {
         assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     }
     assert_eq!(stage.queue.count(), 0);
-    eventually("the alert's end", || (Utc::now() > expires).then_some(()));
+    eventually("the time of `expires`", || (Utc::now() > expires).then_some(()));
     assert_eq!(
         alert(&stage, &body).expect_status(202).json(),
         first,
@@ -351,7 +351,7 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
     // The first alert is not delivered yet, so the bot cannot know whether the first call has put it on the
-    // queue. It puts it there again.
+    // queue. The bot puts the alert there again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);

@@ -1,4 +1,4 @@
-//! How answers are sent: in one piece, whole, and to a client that disconnects.
+//! How the components send HTTP answers: in one piece, complete, and to a client that disconnects.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ end_to_end::cases!(
     client_that_disconnects_early_loses_no_message,
 );
 
-/// Sends a request over a connection of its own, and returns the open connection.
+/// Sends a request over a new connection, and returns the open connection.
 fn send(stage: &Stage, request: &str) -> TcpStream {
     let authority = stage.url("").trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&authority).unwrap();
@@ -37,8 +37,9 @@ fn first_read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client gets head and body in one read. The SDK sets the response before it writes the body. Two
-/// threads of the host then race, and the head may be sent alone. Therefore each request is sent many times.
+/// The client must get head and body in one read. The SDK sets the response before it writes the body. Two
+/// threads of the host then race, and the host may send the head alone. The case sends each request many
+/// times, because only some requests show the race.
 fn answer_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");

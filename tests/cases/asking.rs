@@ -1,4 +1,4 @@
-//! Questions: buttons under an alert, answers of people, and the ways in which a program gets them.
+//! Questions: buttons under an alert, answers of people, and the ways in which a program gets the answers.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     pressed_button_changes_the_card_and_reaches_the_program_once,
     first_of_fifty_presses_wins,
-    button_that_is_forged_copied_or_over_is_refused_without_a_call,
+    button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing,
     question_for_each_person_takes_one_answer_of_each,
     text_of_web_chat_and_submit_answer_a_question,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
-    escalation_alerts_the_others_if_nobody_answers,
+    escalation_without_an_answer_alerts_the_other_people,
     callback_to_another_host_is_refused_at_the_call,
     text_of_a_person_goes_to_the_queue_of_replies
 );
@@ -45,7 +45,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "the page can still be opened: {answered}");
-    // Teams sends an invoke again if the answer took too long, and the person presses again.
+    // First, Teams sends the invoke again, as it does if an answer takes too long. Then the person presses
+    // again.
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -63,7 +64,7 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(callback, expected);
     assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
-    // Independent libraries, as a user's program has them.
+    // Independent libraries read the callback and the reply, as they do in a user's program.
     assert_eq!(callbacks[0].verified_with(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
@@ -110,7 +111,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     assert_eq!(replies(&stage).len(), 1);
 }
 
-fn button_that_is_forged_copied_or_over_is_refused_without_a_call(world: &World) {
+fn button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing(world: &World) {
     let stage = stage(world);
     let (here, other) = (known(&stage, "a:1", "hello"), known(&stage, "a:2", "hello"));
     let mut body = question(&here);
@@ -138,7 +139,8 @@ fn button_that_is_forged_copied_or_over_is_refused_without_a_call(world: &World)
         let answer = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
         (answer["value"]["code"] == "QuestionOver").then_some(())
     });
-    // The presses before the end of the question count.
+    // The bot accepted the presses before the end of the question. The case removes their jobs from the
+    // queue.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
     assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
@@ -185,8 +187,11 @@ fn text_of_web_chat_and_submit_answer_a_question(world: &World) {
     stage.poll();
     let replies = replies(&stage);
     assert_eq!((replies.len(), &replies[0]["action"]), (1, &"approve".into()));
-    assert!(replies[0]["by"].get("aadObjectId").is_none(), "Web Chat vouches for nobody: {replies:?}");
-    // A channel without cards: the button sends its title.
+    assert!(
+        replies[0]["by"].get("aadObjectId").is_none(),
+        "Web Chat does not verify who the person is: {replies:?}"
+    );
+    // In a channel without cards, a button sends its title as a text.
     let mut hello = message("tg", "1", "hello");
     (hello["channelId"], hello["conversation"]) = ("telegram".into(), json!({"id": "tg"}));
     stage.say(&hello);
@@ -314,10 +319,10 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
         (of_step(0) == "cancelled").then_some(())
     });
     let alerts = stage.connector.received().iter().filter(|sent| sent.method == http::Method::POST).count();
-    assert_eq!(alerts, 1, "nobody else is alerted");
+    assert_eq!(alerts, 1, "no other person gets an alert");
 }
 
-fn escalation_alerts_the_others_if_nobody_answers(world: &World) {
+fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
     let stage = stage(world);
     let (to, lead) = (known(&stage, "a:1", "hello"), known(&stage, "a:lead", "hello"));
     let body = json!({

@@ -41,7 +41,7 @@ fn changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered
     let changed = last_card(&stage, "PUT");
     assert_eq!(changed["body"][0]["text"], "Alert: Deploy 1.4.3?");
     assert_eq!(changed["actions"], first["actions"], "the buttons answer the same alert");
-    // A text is still an answer, and the button, too.
+    // The button still answers the question.
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&changed, "approve")));
     assert_eq!(answered["value"]["body"][0]["text"], "Alert: Deploy 1.4.3?", "{answered}");
     stage.poll();

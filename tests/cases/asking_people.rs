@@ -15,7 +15,7 @@ end_to_end::cases!(
     reply_in_the_thread_that_a_question_began_answers_it,
     first_answer_of_several_people_counts_and_all_cards_show_it,
     answer_cancels_the_alerts_of_the_call_that_were_not_sent,
-    each_and_many_count_in_each_conversation
+    question_with_answers_each_or_many_takes_answers_in_every_conversation
 );
 
 const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -25,7 +25,7 @@ const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
 /// The channel of `fixtures/teams-channel.json`.
 const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// A stage whose bot is installed for two people whom it does not know.
+/// Starts a stage. The bot is installed for two people, and knows no conversation with them.
 fn stage(world: &World) -> Stage {
     let stage = questions::stage(world);
     stage.connector.teams(|teams| {
@@ -163,7 +163,7 @@ fn to_all(conversations: &[&str]) -> Value {
     conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
 }
 
-/// The text under the question, after the last message that a conversation got, or the last change.
+/// The text under the question, in the last message or change that a conversation got.
 fn line_in(stage: &Stage, conversation: &str) -> Value {
     card_in(stage, conversation)["body"][1]["text"].clone()
 }
@@ -223,7 +223,7 @@ fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
     let answer = alert(&stage, &body).expect_status(202).json();
     let first = id_of(&answer["alerts"][0]);
     let step = id_of(&answer["escalations"][0]);
-    eventually("the step", || {
+    eventually("the delivery of the step", || {
         stage.poll();
         (status(&stage, &step)["status"] == "delivered").then_some(())
     });
@@ -240,7 +240,7 @@ fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
     assert_eq!(status(&stage, &absent)["status"], "cancelling");
 }
 
-fn each_and_many_count_in_each_conversation(world: &World) {
+fn question_with_answers_each_or_many_takes_answers_in_every_conversation(world: &World) {
     for answers in ["each", "many"] {
         let stage = stage(world);
         let people = approvers(&stage);

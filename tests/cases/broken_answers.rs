@@ -1,4 +1,4 @@
-//! Answers of the Connector that begin well and then break.
+//! Answers of the Connector that begin as usual and then break off.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ end_to_end::cases!(
     throttling_with_a_lost_body_keeps_its_retry_after,
 );
 
-/// Makes an envelope for a conversation of its own.
+/// Makes an envelope for the conversation `a:<id>`.
 fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// The body never ends, and each pause in it is shorter than the time-outs of the phases. A run that read on
-/// would never answer this poll.
+/// The body never ends, and each pause in it is shorter than the time-outs of the phases. Without a time-out
+/// for the whole call, the run would never answer this poll.
 fn endless_body_ends_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
@@ -71,7 +71,7 @@ fn accepted_alert_with_a_lost_answer_body_counts_as_delivered(world: &World) {
     }
 }
 
-/// The answer asks for a pause. Its head has the length, so the run keeps the pause although the body is
+/// The head of the answer has the length of the pause. So the run pauses for that time, although the body is
 /// lost.
 fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
     let stage = Stage::start(world);

@@ -15,7 +15,7 @@ end_to_end::cases!(
     chat_page_shows_the_answer_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
     alert_with_a_key_is_one_bubble_that_turns_from_red_to_green,
-    webhook_address_is_readable_and_its_command_works_as_it_stands,
+    webhook_address_is_readable_and_its_command_works_when_it_is_copied,
 );
 
 fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
@@ -28,8 +28,8 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
-        // The bot has stored the conversation when the person has written, so the back end finds it. The page
-        // is still open.
+        // When the person has written, the bot has stored the conversation, so the back end finds it. The
+        // page is still open.
         page.wait_for(answers[1]);
         page.alert_with_card(&chat_page::card(title, text, button));
         seen.join().unwrap()
@@ -81,7 +81,11 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     let callback = program.wait_for(1).remove(0);
     assert_eq!(callback.body()["action"], "approve");
     let secret = page.callback_secret();
-    assert_eq!(callback.verified_with(&secret), callback.body(), "by the reference library");
+    assert_eq!(
+        callback.verified_with(&secret),
+        callback.body(),
+        "the reference library accepts the signature"
+    );
 }
 
 /// A card with one container of this style.
@@ -126,7 +130,7 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
 }
 
 /// A new user writes `webhook` in the chat page, copies the command, and runs it.
-fn webhook_address_is_readable_and_its_command_works_as_it_stands(world: &World) {
+fn webhook_address_is_readable_and_its_command_works_when_it_is_copied(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();

@@ -42,7 +42,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// Whether the interface is one by which the standard library asks for a terminal.
+/// Whether the standard library uses this interface to ask whether a stream is a terminal.
 fn is_terminal_question(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }

@@ -19,21 +19,21 @@ use storage_table::{Entity, Key, Operation};
 
 end_to_end::cases!(
     dead_alert_is_listed_and_a_replay_delivers_it_once,
-    replay_to_a_conversation_that_was_gone_tries_again,
+    replay_to_a_conversation_that_was_missing_is_delivered,
     replay_keeps_the_order_and_kicks_the_poller,
     two_replays_at_once_deliver_once,
-    replay_refuses_what_was_changed_or_has_expired,
-    replay_that_dies_again_is_a_new_dead_letter,
+    replay_of_a_changed_or_expired_message_is_refused,
+    replayed_alert_that_fails_again_is_a_new_dead_letter,
     replay_while_the_tables_fail_in_the_middle_can_be_repeated,
     dead_letter_whose_row_was_not_written_is_shown_and_replayed,
-    dropped_dead_letter_is_gone_and_stays_dead_in_the_ledger,
+    dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger,
     forgotten_conversation_has_no_dead_letter,
-    list_of_ten_thousand_costs_two_calls_a_page,
+    page_of_ten_thousand_dead_letters_costs_one_call_to_the_tables,
     dead_letters_need_the_scope_operate,
     shell_command_lists_shows_replays_and_drops,
 );
 
-/// The Connector's answer to alerts: a status that the test sets. 201 accepts them.
+/// The status that the Connector answers to alerts. With 201, the fake accepts them.
 struct Answering(Arc<AtomicU16>);
 
 impl Answering {
@@ -56,7 +56,8 @@ fn sealing(world: &World) -> Script<'_> {
     alerts::script(world).variable("sealkey", "a seal key for tests")
 }
 
-/// Sends these alerts to a conversation, and lets them die. Returns their ids.
+/// Sends these alerts to a conversation, and expects that the poller moves them to the poison queue. Returns
+/// their ids.
 fn dead(stage: &Stage, key: &str, texts: &[&str]) -> Vec<String> {
     let ids: Vec<_> = texts.iter().map(|text| queued(stage, &to_conversation(key, text))).collect();
     let counts = stage.poll();
@@ -139,7 +140,7 @@ fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
     assert!(!stage.lines().iter().any(|line| line.contains("pizza")), "a text is in the log");
 }
 
-fn replay_to_a_conversation_that_was_gone_tries_again(world: &World) {
+fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     let stage = sealing(world).start();
     let key = known(&stage, "a:1", "hello");
     let connector = Answering::of(&stage, 404, "ConversationNotFound");
@@ -151,7 +152,7 @@ fn replay_to_a_conversation_that_was_gone_tries_again(world: &World) {
     assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&answer)));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
-    // The pause ends when the person writes, or after a day.
+    // The conversation is still paused, because a pause ends when the person writes, or after a day.
     let answer = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
     assert_eq!(answer["alerts"][0]["status"], "paused");
 }
@@ -196,7 +197,7 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // The messages that one replay had hidden from another one are visible again.
+    // Each replay hid messages from the others while it worked on them. Now all messages are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -206,7 +207,7 @@ fn two_replays_at_once_deliver_once(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-fn replay_refuses_what_was_changed_or_has_expired(world: &World) {
+fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
@@ -240,10 +241,11 @@ fn replay_refuses_what_was_changed_or_has_expired(world: &World) {
     };
     assert_eq!((replayable("sealBroken"), replayable("unreadable")), (false.into(), false.into()), "{all}");
     let ids = ids_of(&all);
-    eventually("the end of the alert's life", || {
+    eventually("the expired alert as not replayable", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
-        // The list does not know that a message was changed on the poison queue.
+        // The list still shows one message as replayable. The bot checks only at the replay whether a message
+        // was changed on the poison queue.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
     let answer = replay(&stage, &json!({"ids": ids}));
@@ -261,7 +263,7 @@ fn replay_refuses_what_was_changed_or_has_expired(world: &World) {
     assert!(alerted(&stage).is_empty());
 }
 
-fn replay_that_dies_again_is_a_new_dead_letter(world: &World) {
+fn replayed_alert_that_fails_again_is_a_new_dead_letter(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
@@ -337,7 +339,7 @@ fn dead_letter_whose_row_was_not_written_is_shown_and_replayed(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-fn dropped_dead_letter_is_gone_and_stays_dead_in_the_ledger(world: &World) {
+fn dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
@@ -371,7 +373,7 @@ fn forgotten_conversation_has_no_dead_letter(world: &World) {
     assert_eq!(ids_of(&left).len(), 1);
 }
 
-fn list_of_ten_thousand_costs_two_calls_a_page(world: &World) {
+fn page_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");

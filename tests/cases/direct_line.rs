@@ -1,5 +1,5 @@
-//! Triggers: as in the template of 2017, the poller sends an alert through Direct Line to the bot, which
-//! sends it to the person.
+//! Triggers. As in the template of 2017, the poller sends an alert through Direct Line to the bot, and the
+//! bot sends it to the person.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -158,8 +158,8 @@ fn repeated_trigger_is_sent_again_only_after_a_certain_failure(world: &World) {
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // The Connector's status, the caller's status, the caller's status when it sends the trigger again, and
-    // the activities sent.
+    // Each row has the Connector's status, the caller's status, the caller's status after it sends the
+    // trigger again, and the number of activities that the bot sends.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
     {
@@ -211,7 +211,8 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // Either template's bot reads the same alert from the trigger.
+        // The trigger has the alert in two forms, one for each bot of the template. Both forms have the same
+        // text and address.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }

@@ -1,4 +1,4 @@
-//! Tests that documents name.
+//! Checks the names of tests that documents contain.
 
 use end_to_end::suite::World;
 
@@ -16,5 +16,9 @@ fn every_test_that_the_security_document_names_exists(_: &World) {
         found.is_some_and(|(_, cases)| cases.iter().any(|(name, _)| name == case))
     };
     let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "{}: names missing tests {missing:?}; change the names", path.display());
+    assert!(
+        missing.is_empty(),
+        "{}: expected names of existing tests, found {missing:?}; correct these names",
+        path.display()
+    );
 }

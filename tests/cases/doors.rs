@@ -10,11 +10,11 @@ use end_to_end::web::{self, Answer};
 use serde_json::json;
 
 end_to_end::cases!(
-    probes_are_answered,
+    probe_without_a_token_is_answered_in_both_modes,
     other_methods_are_refused,
     unknown_routes_are_refused,
     activities_without_a_task_are_accepted,
-    invoke_is_answered_with_an_error_in_its_body,
+    invoke_without_a_task_is_answered_with_an_error_in_its_body,
     request_without_a_proper_token_is_refused_in_required_mode,
     wrong_setting_is_named_in_the_log_only,
 );
@@ -23,7 +23,7 @@ fn call(stage: &Stage, method: &str, path: &str) -> Answer {
     web::send(http::Request::builder().method(method).uri(stage.url(path)).body(web::whole("")).unwrap())
 }
 
-fn probes_are_answered(world: &World) {
+fn probe_without_a_token_is_answered_in_both_modes(world: &World) {
     // Probes need no token, in both modes.
     for mode in ["anonymous", "required"] {
         let stage = Script::new(world).variable("authmode", mode).start();
@@ -84,7 +84,7 @@ fn activities_without_a_task_are_accepted(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn invoke_is_answered_with_an_error_in_its_body(world: &World) {
+fn invoke_without_a_task_is_answered_with_an_error_in_its_body(world: &World) {
     let stage = Stage::start(world);
     let mut activity = stage.connector.host(&message("a:doors", "1", ""));
     activity["type"] = "invoke".into();
@@ -140,7 +140,7 @@ fn wrong_setting_is_named_in_the_log_only(world: &World) {
         ("storageconnection", &connection),
         ("queuename", "Not_A_Queue"),
         ("tableprefix", "not-a-prefix"),
-        // In required mode without an app id, every request is refused, and the log names the variable.
+        // In required mode without an app id, the bot refuses every request, and the log names the variable.
         ("microsoftappid", ""),
     ] {
         let script = Script::new(world).variable(name, value);

@@ -246,7 +246,7 @@ fn expired_alert_is_not_delivered(world: &World) {
     assert_eq!(
         (stage.queue.count(), stage.queue.poison().count()),
         (0, 0),
-        "on the queue, in the poison queue"
+        "messages on the queue, and in the poison queue"
     );
 }
 

@@ -21,7 +21,7 @@ end_to_end::cases!(
     random_faults_happen_and_are_noted,
     chosen_calls_fail_and_others_pass,
     connections_and_batches_pass_unchanged,
-    queue_behind_a_proxy_stays_there_when_the_tables_move,
+    queue_at_a_proxy_is_kept_when_only_the_tables_address_changes,
 );
 
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
@@ -56,7 +56,7 @@ fn query(partition: &str) -> Request<Bytes> {
     signed("GET", &path, "", "lJW4ejjy7cQiiLq4LCfXfXlKbGMHx+VOUhW3Rx90IV4=", String::new())
 }
 
-/// Makes a batch that inserts these rows. The addresses in it are the proxy's.
+/// Makes a batch that inserts these rows. The URLs in the batch have the proxy's address.
 fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     let mut body = "--batch_a1\r\nContent-Type: multipart/mixed; boundary=changeset_b2\r\n\r\n".to_owned();
     for row in rows {
@@ -72,7 +72,8 @@ fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     signed("POST", "$batch", kind, "c7U0QYQQP9VppngIx0G98Oi1nZbVhBZAuQfI4IvcARM=", body)
 }
 
-/// Sends the request to `address:port`, over a connection of its own; `None` if the connection is closed.
+/// Sends the request to `address:port` over a new connection. Returns `None` if the proxy closes the
+/// connection.
 fn send(authority: &str, request: Request<Bytes>) -> Option<Answer> {
     let (mut head, body) = request.into_parts();
     head.uri = format!("http://{authority}{}", head.uri).parse().unwrap();
@@ -167,7 +168,7 @@ fn connections_and_batches_pass_unchanged(world: &World) {
     assert!(String::from_utf8_lossy(&answer.body).contains("EntityAlreadyExists"), "{}", answer.describe());
 }
 
-fn queue_behind_a_proxy_stays_there_when_the_tables_move(world: &World) {
+fn queue_at_a_proxy_is_kept_when_only_the_tables_address_changes(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).tables_at(tables.authority()).start();

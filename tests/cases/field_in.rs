@@ -1,5 +1,5 @@
 //! Activities as real channels send them: all forms of mentions, messages in a group, text in HTML only,
-//! repeated and empty updates, lone surrogates, tags in every Unicode composition.
+//! repeated and empty updates, lone surrogates, and tags in every form of Unicode composition.
 
 use end_to_end::activity::{at_service, fixture, message};
 use end_to_end::alerts::{self, ALERT_KEY, call, queued, targets};
@@ -169,7 +169,7 @@ fn message_without_text_is_read_from_its_html(world: &World) {
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
     assert!(answer(&stage, &activity).starts_with("Subscribed: alerts about news"));
-    // The HTML has as much markup as a body may hold.
+    // The HTML consists of markup only, and is nearly as long as a body may be.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
@@ -252,8 +252,8 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
         assert!(answer(&stage, &press).starts_with("Nothing happened: "), "{change}");
     }
     assert_eq!(stage.queue.count(), 0);
-    // `messageBack` has a value and a text, `imBack` only a text. The bot handles the text like a message of
-    // the person.
+    // A button of type `messageBack` sends a value and a text. A button of type `imBack` sends only a text.
+    // The bot handles the text like a message of the person.
     for (id, change, expected) in [
         ("back-1", json!({"text": "order two", "value": {"a": 1}}), "Queued: order two"),
         ("back-2", json!({"text": "subscribe news"}), "Subscribed: alerts about news"),
@@ -288,7 +288,7 @@ fn expected_replies_are_in_the_response(world: &World) {
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // The poller sends the alert later. The other delivery modes behave as if there were none.
+    // The poller sends the alert later. With another delivery mode, the bot does the same as without one.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");
@@ -298,8 +298,8 @@ fn expected_replies_are_in_the_response(world: &World) {
     assert_eq!(stage.connector.wait_for(4).len(), 4);
 }
 
-/// Reads a file of `fixtures/field/` as text, because a `Value` cannot hold a lone surrogate. Its serviceUrl
-/// leads to this stage.
+/// Reads a file of `fixtures/field/` as text, because a `Value` cannot contain a lone surrogate. The
+/// serviceUrl in the returned text leads to this stage's Connector.
 fn raw(stage: &Stage, name: &str) -> String {
     let path = dev::workspace::root().join("tests/fixtures/field").join(name);
     let text = std::fs::read_to_string(path).unwrap();
@@ -318,8 +318,8 @@ fn lone_surrogate_is_shown_as_the_replacement_character(world: &World) {
     let activity = raw(&stage, "12-lone-surrogate-message.json");
     assert!(activity.contains(r"\ud83c"));
     post("/api/messages", activity.clone(), 202);
-    // The second activity has a lone surrogate in a field that the bot does not read, and one before a whole
-    // character.
+    // In the second activity the text has a whole character. The person's name, which the bot only copies,
+    // has a lone surrogate and a whole character.
     let unread = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
     post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
     post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);

@@ -29,8 +29,8 @@ end_to_end::cases!(
 
 fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
     for status in [408, 502, 504] {
-        // A stage for each, because the poller stops asking a host that fails for three conversations in a
-        // row.
+        // Each status has its own stage. In one stage, three conversations would fail in a row, and the
+        // poller would stop calling the host.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
@@ -120,7 +120,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
             "conversation": {"id": conversation, "tenantId": TENANT},
         }}, "text": "pizza"})
     };
-    // In anonymous mode the bot has no id, so the address may lack it.
+    // In anonymous mode the bot has no id, so it accepts an address without `bot`.
     queued(&stage, &address(&stage, "a:1", "slack"));
     assert_eq!(stage.poll()["delivered"], 1);
     let login = Login::start(Proof::Secret);
@@ -141,7 +141,8 @@ fn new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
     let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
     stage.post_as(&old, &activity).expect_status(202);
     issuer.behave(Behaviour::Unavailable);
-    // The bot does not fetch keys again within a few seconds, and answers 401 to an unknown key until then.
+    // For a few seconds after a fetch, the bot does not fetch the keys again, and answers 401 to an unknown
+    // key.
     let answer = eventually("an answer after which a channel sends the activity again", || {
         Some(stage.post_as(&new, &activity)).filter(|answer| answer.status != 401)
     });
@@ -155,8 +156,8 @@ fn new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
     });
 }
 
-/// Each form asks for 100 seconds, and the poller hides the message for so long. Without the form, the pause
-/// is two seconds at most.
+/// Each form of `Retry-After` asks for 100 seconds, so the poller hides the message for 100 seconds. If the
+/// poller did not understand a form, it would hide the message for two seconds at most.
 fn retry_after_in_any_form_is_obeyed(world: &World) {
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).start();
@@ -186,7 +187,7 @@ fn retry_after_in_any_form_is_obeyed(world: &World) {
     });
     let hidden: Vec<_> = hidden.collect();
     assert_eq!(hidden.len(), forms.len(), "{hidden:?}");
-    // The date comes nearer while a busy machine works.
+    // On a busy machine, the date is nearer when the poller reads the answer.
     assert!(hidden.iter().all(|(_, seconds)| (50..=100).contains(seconds)), "{hidden:?}");
 }
 

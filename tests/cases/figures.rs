@@ -1,5 +1,5 @@
 //! Checks the components against `docs/performance.json`. Instructions, memory, calls and sizes are the same
-//! on every machine. Times are measured by `cargo dev bench`, and never by a test.
+//! on every machine. Only `cargo dev bench` measures times.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
 use bench::listing::{self, SHORT_BOOKS};
@@ -11,22 +11,23 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     instructions_are_as_recorded,
-    alert_costs_five_calls_and_its_share_of_the_run,
-    alert_of_a_large_call_costs_three_calls_and_its_share,
+    alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run,
+    alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction,
     memory_does_not_grow_with_the_backlog,
     page_of_targets_costs_the_same_with_many_conversations,
     sizes_are_as_recorded,
-    document_shows_the_record,
+    performance_document_has_the_recorded_figures,
 );
 
-/// The poller may use this much more memory for the longer backlog. The granularity of the allocator explains
-/// it; a list of the waiting messages would need more.
+/// How much more memory the poller may use for the longer backlog. The allocator's granularity explains this
+/// much. A list of the waiting messages would need more.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
-/// Calls for a page of all conversations: the rest of one shard, and the next shard.
+/// The most calls for a page of all conversations, on average. The bot reads the rest of one shard, and the
+/// next shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// Calls for a page of a tenant's conversations: the index, and the conversations, whose rows are adjacent
-/// here.
+/// The most calls for a page of a tenant's or a tag's conversations, on average. The bot reads the index, and
+/// then the conversations, whose rows are adjacent here.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 
 fn recorded() -> Exact {
@@ -44,8 +45,8 @@ fn instructions_are_as_recorded(_: &World) {
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
-    // For an activity in a known conversation. The bot asks after its answer whether a run is at work. The
-    // kick is off here.
+    // The activity is in a known conversation. The kick is off here, so the bot does not read from key-value
+    // whether a run is at work.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
     assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 3), "an activity");
@@ -59,7 +60,7 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run stores a hint for the bot now and then. A delivery writes nothing.
+    // A long run stores the hint that it is at work now and then. A delivery writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -78,11 +79,11 @@ fn instructions_are_as_recorded(_: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn alert_costs_five_calls_and_its_share_of_the_run(_: &World) {
+fn alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(calls <= MOST_CALLS_PER_ALERT, "{calls} calls per alert, {MOST_CALLS_PER_ALERT} at most");
-    // The number varies a little: a run fetches again while it is at work, and its duration decides how
+    // The number varies a little, because a run that is at work fetches again, and its duration decides how
     // often.
     let recorded = recorded().calls_per_alert;
     assert!(
@@ -91,7 +92,7 @@ fn alert_costs_five_calls_and_its_share_of_the_run(_: &World) {
     );
 }
 
-fn alert_of_a_large_call_costs_three_calls_and_its_share(_: &World) {
+fn alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction(_: &World) {
     let (stubs, workload) = world();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;
@@ -119,8 +120,10 @@ fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
     for calls in [small.calls_per_page, large.calls_per_page] {
         assert!(calls <= MOST_CALLS_PER_PAGE, "{listing:?}");
     }
-    for calls in [small.calls_per_indexed_page, large.calls_per_indexed_page] {
-        assert!(calls <= MOST_CALLS_PER_INDEXED_PAGE, "{listing:?}");
+    for of in [small, large] {
+        for calls in [of.calls_per_indexed_page, of.calls_per_tagged_page] {
+            assert!(calls <= MOST_CALLS_PER_INDEXED_PAGE, "{listing:?}");
+        }
     }
     assert!(large.bot_memory_bytes <= small.bot_memory_bytes + MOST_GROWTH_BYTES, "{listing:?}");
 }
@@ -134,7 +137,7 @@ fn sizes_are_as_recorded(_: &World) {
     }
 }
 
-fn document_shows_the_record(_: &World) {
+fn performance_document_has_the_recorded_figures(_: &World) {
     let path = dev::workspace::root().join("docs/performance.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let table = record::table(&recorded());

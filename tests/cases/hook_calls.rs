@@ -8,7 +8,7 @@ use end_to_end::suite::{World, chosen_host};
 use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
-end_to_end::cases!(post_costs_three_calls_and_one_with_a_key_four_beside_the_kick);
+end_to_end::cases!(text_post_costs_three_calls_and_group_post_costs_four_without_the_kick);
 
 /// Why this case is skipped.
 pub(crate) const MISSING: &str = "only the embedded host counts calls: set E2E_HOST=embedded";
@@ -19,11 +19,11 @@ pub(crate) fn can_run() -> bool {
 }
 
 /// Posts from several senders at once: half of the posts are texts, and half are alerts of one group.
-fn post_costs_three_calls_and_one_with_a_key_four_beside_the_kick(world: &World) {
+fn text_post_costs_three_calls_and_group_post_costs_four_without_the_kick(world: &World) {
     const SENDERS: usize = 20;
     const EACH: usize = 10;
     const POSTS: usize = SENDERS * EACH;
-    // Whether a post needs a kick depends on the moment: no kick is sent while a run is at work.
+    // The kick is off, because the number of kicks varies: the bot sends none while a run is at work.
     let stage = alerts::script(world).variable("kick", "off").metered().start();
     let hook = &hook(&stage);
     // The first post makes the queue.
@@ -37,13 +37,14 @@ fn post_costs_three_calls_and_one_with_a_key_four_beside_the_kick(world: &World)
             scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
         }
     });
-    // The host reports an instance when it ends.
+    // The host reports an instance when the instance ends.
     let reports = eventually("a report on each post", || {
         let reports = reports_of_the_bot(&stage).split_off(before);
         (reports.len() >= POSTS).then_some(reports)
     });
     let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
-    // Half of the posts are texts, the other half is a group, which has a key.
+    // Half of the posts are texts, with three calls each. The others are alerts of a group, with four calls
+    // each, because a group has a key.
     assert_eq!(calls, (3 + 4) * POSTS as u64 / 2, "calls for {POSTS} posts");
 
     fn post(hook: &Hook, sender: usize, number: usize) {

@@ -8,21 +8,21 @@ use end_to_end::hooks::hook;
 use end_to_end::suite::World;
 use serde_json::json;
 
-end_to_end::cases!(thousand_posts_at_once_are_all_said_in_order,);
+end_to_end::cases!(thousand_posts_at_once_are_delivered_once_and_in_order,);
 
-/// One post, with the times of its begin and of its answer.
+/// When a post began, and when it was answered.
 #[derive(Debug)]
 struct Posted {
     begun: Instant,
     answered: Instant,
 }
 
-/// A hundred senders post at the same time, each ten times. The queue does not exist yet, and the runs begin
-/// meanwhile.
-fn thousand_posts_at_once_are_all_said_in_order(world: &World) {
+/// A hundred senders post at the same time, each ten times. At the beginning there is no queue. The runs
+/// begin while the senders post.
+fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     const SENDERS: usize = 100;
     const EACH: usize = 10;
-    // One conversation gets its alerts one after the other.
+    // The poller sends the alerts of one conversation one after the other, so a thousand alerts take minutes.
     const PATIENCE: Duration = Duration::from_secs(300);
     let stage = alerts::script(world).variable("pace", "0").variable("kick", "on").start();
     let hook = &hook(&stage);
@@ -48,20 +48,20 @@ fn thousand_posts_at_once_are_all_said_in_order(world: &World) {
     let said: Vec<usize> = stage.connector.received().iter().map(index_of).collect();
     let mut sorted = said.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is said once");
-    // A post that was answered before another one began is said before that one.
+    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is delivered once");
+    // If a post was answered before another post began, its alert is delivered before the alert of the other.
     let mut last_begun = posted[said[0]].begun;
     for (place, index) in said.iter().enumerate() {
         let Posted { begun, answered } = &posted[*index];
         let earlier = &said[..place];
         assert!(
             *answered >= last_begun,
-            "{index} is said after {:?}, which began after its answer",
+            "post {index} is delivered after the posts {:?}, which began after its answer",
             earlier.iter().filter(|earlier| posted[**earlier].begun > *answered).collect::<Vec<_>>()
         );
         last_begun = last_begun.max(*begun);
     }
-    println!("hook: the runs put back {released} alerts");
+    println!("hook: the runs made {released} alerts visible again");
     assert_eq!(stage.queue.count() + stage.queue.poison().count(), 0);
 
     fn index_of(received: &Received) -> usize {

@@ -1,4 +1,4 @@
-//! Posts to webhook addresses, and the messages that come of them.
+//! Posts to webhook addresses, and the messages that the bot makes from them.
 
 use end_to_end::alerts::{self, ALERT_KEY, call, known};
 use end_to_end::closed_port::ClosedPort;
@@ -11,14 +11,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    text_is_said_as_a_card_that_says_where_it_comes_from,
-    payload_that_is_not_understood_is_answered_422_with_the_shapes,
+    text_is_sent_as_a_card_that_names_the_webhook_as_its_origin,
+    payload_of_an_unknown_shape_is_answered_422_with_the_known_shapes,
     post_without_queue_or_tables_is_answered_503,
-    markup_of_a_stranger_is_harmless,
-    github_has_to_sign_and_a_redelivery_is_said_once,
-    signature_of_grafana_is_checked_if_there_is_one,
+    markup_of_a_stranger_is_sent_as_harmless_text,
+    github_post_needs_a_signature_and_a_redelivery_is_sent_once,
+    grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one,
     group_of_azure_monitor_is_one_message_that_turns_green,
-    handshakes_are_answered_and_nothing_is_said,
+    handshake_is_answered_and_sends_no_alert,
     foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
     post_costs_at_most_four_calls,
 );
@@ -33,7 +33,7 @@ fn card(received: &Received) -> &Value {
     &attachment["content"]
 }
 
-/// Polls, and returns the only message that the Connector got since the last look.
+/// Polls, and returns the only message that the Connector got since the last call of this function.
 #[track_caller]
 fn said(stage: &Stage) -> Received {
     stage.poll();
@@ -42,7 +42,7 @@ fn said(stage: &Stage) -> Received {
     said
 }
 
-fn text_is_said_as_a_card_that_says_where_it_comes_from(world: &World) {
+fn text_is_sent_as_a_card_that_names_the_webhook_as_its_origin(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     for (headers, body) in [
@@ -64,7 +64,7 @@ fn text_is_said_as_a_card_that_says_where_it_comes_from(world: &World) {
     assert_eq!(said(&stage).body["summary"], "put");
 }
 
-fn payload_that_is_not_understood_is_answered_422_with_the_shapes(world: &World) {
+fn payload_of_an_unknown_shape_is_answered_422_with_the_known_shapes(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     for body in ["", "{}", "[]", "{\"text\": ", "{\"text\": \"\"}", "{\"x\": 1}"] {
@@ -77,7 +77,7 @@ fn payload_that_is_not_understood_is_answered_422_with_the_shapes(world: &World)
         assert!(message.contains(shape), "{shape}: {message}");
     }
     hook.post(&json!({"text": "x".repeat(256 * 1024)})).expect_error(413, "MessageSizeTooBig");
-    // An alarm of ordinary size is cut, and the card says so.
+    // If a text fits into a request, but not into a card, the bot cuts the text.
     hook.post(&json!({"text": "long ".repeat(40_000)})).expect_status(202);
     let said = said(&stage);
     let card = card(&said).to_string();
@@ -101,7 +101,7 @@ fn post_without_queue_or_tables_is_answered_503(world: &World) {
     assert_eq!(said(&stage).body["summary"], "y");
 }
 
-fn markup_of_a_stranger_is_harmless(world: &World) {
+fn markup_of_a_stranger_is_sent_as_harmless_text(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let hostile = "<at>Kim</at> [here](javascript:alert(1)) ![x](data:image/png;base64,AAAA) <b>bold</b>";
@@ -136,7 +136,7 @@ fn markup_of_a_stranger_is_harmless(world: &World) {
     }
 }
 
-fn github_has_to_sign_and_a_redelivery_is_said_once(world: &World) {
+fn github_post_needs_a_signature_and_a_redelivery_is_sent_once(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let body = json!({
@@ -165,7 +165,7 @@ fn github_has_to_sign_and_a_redelivery_is_said_once(world: &World) {
     said(&stage);
 }
 
-fn signature_of_grafana_is_checked_if_there_is_one(world: &World) {
+fn grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let body = json!({
@@ -210,12 +210,12 @@ fn group_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
     let green = said(&stage);
     assert_eq!((green.method.as_str(), green.reply_to().as_deref()), ("PUT", Some("sent-1")), "{green:?}");
     assert!(card(&green).to_string().contains("good"), "{green:?}");
-    // The problem begins again after its end, so it is a new message.
+    // The problem begins again after its end, so the bot sends a new message.
     hook.post(&alert("Fired")).expect_status(202);
     assert_eq!(said(&stage).method.as_str(), "POST");
 }
 
-fn handshakes_are_answered_and_nothing_is_said(world: &World) {
+fn handshake_is_answered_and_sends_no_alert(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let origin = ("webhook-request-origin", "events.example.com");
@@ -287,12 +287,12 @@ fn post_costs_at_most_four_calls(world: &World) {
         let put = usize::try_from(stage.queue.count() - before.1).unwrap();
         (tables.notes().len() - before.0) + put
     };
-    // On a busy machine a call may be repeated, so the least of several posts counts.
+    // On a busy machine a component may repeat a call. So the case takes the lowest number of several posts.
     let least_of = |body: &Value| (0..4).map(|_| count(body)).min();
     assert_eq!(
         least_of(&json!({"text": "x"})),
         Some(3),
-        "the conversation, the ledger, the queue: {:#?}",
+        "expected one call each for the conversation, the ledger and the queue, found {:#?}",
         tables.notes()
     );
     let group = json!({
@@ -301,5 +301,5 @@ fn post_costs_at_most_four_calls(world: &World) {
         "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "annotations": {}, "startsAt": "2026-11-29T20:00:00Z",
             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "a"}],
     });
-    assert_eq!(least_of(&group), Some(4), "also the note of the key's newest alert");
+    assert_eq!(least_of(&group), Some(4), "expected one more call, for the record of the key's newest alert");
 }

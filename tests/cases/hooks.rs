@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     command_gives_an_address_that_works_until_it_is_replaced_or_ended,
-    address_of_a_channel_goes_to_the_persons_own_chat,
+    address_for_a_channel_is_sent_to_the_persons_own_chat,
     address_begins_with_the_variable_publicurl,
     token_that_is_forged_or_ended_is_refused,
     forged_token_costs_no_call,
@@ -26,7 +26,7 @@ fn text(text: &str) -> Value {
     json!({ "text": text })
 }
 
-/// The summaries of everything that the bot has said.
+/// The summaries of all messages that the bot has sent.
 fn summaries(stage: &Stage) -> Vec<String> {
     let said = stage.connector.received();
     said.iter().filter_map(|said| Some(said.body["summary"].as_str()?.to_owned())).collect()
@@ -56,7 +56,7 @@ fn command_gives_an_address_that_works_until_it_is_replaced_or_ended(world: &Wor
     assert_eq!(summaries(&stage), ["one", "three", "six"]);
 }
 
-fn address_of_a_channel_goes_to_the_persons_own_chat(world: &World) {
+fn address_for_a_channel_is_sent_to_the_persons_own_chat(world: &World) {
     let stage = Stage::start(world);
     let mut in_channel = fixture("teams-channel.json");
     let person = fixture("teams-personal.json")["from"].take();
@@ -80,7 +80,7 @@ fn address_of_a_channel_goes_to_the_persons_own_chat(world: &World) {
     assert!(!answers[1].text().contains("/api/hooks/"), "{}", answers[1].text());
     let hook = Hook::in_reply(answers[0].text()).unwrap();
     stage.connector.forget();
-    // The alert begins a thread of its own in the channel.
+    // The alert begins a new thread in the channel.
     hook.post(&text("to the channel")).expect_status(202);
     stage.poll();
     assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some(channel));
@@ -198,7 +198,7 @@ fn back_end_gets_and_ends_an_address_with_the_scope_send(world: &World) {
     let listing_only = format!("Bearer {KEY}");
     call_with(&stage, "POST", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
     call_with(&stage, "DELETE", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
-    // The address gives no other rights, and the other routes work as before.
+    // The other routes work as before.
     queued(&stage, &to_conversation(&conversation, "x"));
 }
 

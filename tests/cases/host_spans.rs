@@ -46,7 +46,7 @@ fn span_of_the_delivery(collector: &SpanCollector, received: &Received) -> Span 
     delivery
 }
 
-/// Expects that parents lead from a span to another one.
+/// Expects that `top` is a parent, or a parent's parent, of `span`.
 #[track_caller]
 fn expect_below(collector: &SpanCollector, span: &Span, top: &Span) {
     let mut above = span.parent_id.clone();

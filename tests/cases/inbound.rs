@@ -1,4 +1,4 @@
-//! `authmode=required`: which callers are accepted, and that a refused request has no side effects.
+//! `authmode=required`: the bot accepts proper tokens only, and a refused request has no side effects.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,7 +24,7 @@ end_to_end::cases!(
     keys_from_another_origin_are_not_fetched,
     valid_token_does_not_make_a_host_trusted,
     entra_token_is_refused_by_default,
-    own_token_of_the_bot_is_accepted_when_turned_on,
+    own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept,
     token_of_another_bot_is_refused,
     token_is_ignored_in_anonymous_mode,
 );
@@ -272,7 +272,7 @@ fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World
     stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
     scene.expect_nothing_happened();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
-    // The same token, which the bot knows by now, with the channelId of Teams.
+    // The bot has cached this token by now. With the channelId of Teams, the bot refuses it.
     web_chat["channelId"] = "msteams".into();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
@@ -297,8 +297,8 @@ fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // Keys that were fetched a few seconds ago are not fetched again. On a slow machine, three more fetches
-    // may follow.
+    // The bot does not fetch keys again within a few seconds. On a slow machine the case takes longer, so
+    // three more fetches may follow.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",
@@ -348,11 +348,11 @@ fn cached_keys_serve_while_the_issuer_fails(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
     scene.issuer.behave(Behaviour::Unavailable);
-    // The token is new, so that the cache of checked tokens does not hide the check.
+    // The token is new, because the bot does not check a cached token again.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
-    // The stranger's key is unknown. If the cached keys are recent, the answer is 401. On a slow machine they
-    // are older, and it is 503.
+    // The stranger's key is unknown. If the cached keys are recent, the bot answers 401. On a slow machine
+    // the keys are older, and the bot answers 503.
     let stranger = scene.stage.post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity);
     assert!([401, 503].contains(&stranger.status), "{}", stranger.describe());
     assert_eq!(scene.stage.queue.count(), 2);
@@ -404,7 +404,7 @@ fn entra_token_is_refused_by_default(world: &World) {
     scene.expect_nothing_happened();
 }
 
-fn own_token_of_the_bot_is_accepted_when_turned_on(world: &World) {
+fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
     let scene = Scene::start(world, &[("emulatortokens", "accept")]);
     for (what, token, status, code) in [
         (
@@ -461,7 +461,7 @@ fn token_is_ignored_in_anonymous_mode(world: &World) {
     stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
     assert!(!stage.queue.exists(), "a refused request must not create the queue");
     assert_eq!(issuer.fetches(), 0);
-    // The bot sends no token either, or the Connector would complain.
+    // The bot sends no token to the Connector. The fake would complain about one.
     stage.post_as(&token, &stage.connector.host(&activity)).expect_status(202);
     stage.connector.wait_for(1);
 }

@@ -1,5 +1,5 @@
-//! Alerts with a key change the message that the conversation shows; changes of alerts; alerts that are taken
-//! back.
+//! Alerts with a key, which change the message that the conversation shows. Also changes of alerts, and
+//! alerts that are taken back.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::{fixture, message};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     alert_with_a_key_changes_its_message_until_it_is_resolved,
     hundred_alerts_that_fire_and_resolve_are_a_hundred_messages,
-    alerts_that_wait_under_one_key_are_one_message,
-    key_of_another_program_is_another_key,
+    alerts_with_one_key_that_wait_together_are_sent_as_one_message,
+    same_key_of_another_program_does_not_change_the_message,
     message_that_cannot_be_changed_is_sent_anew,
     alert_that_was_sent_is_changed_and_taken_back_by_its_id,
     alert_that_waits_is_changed_and_cancelled_by_its_id,
@@ -46,7 +46,7 @@ fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// Starts the stage with a conversation, whose messages of the bot are deleted.
+/// Starts the stage with a stored conversation that shows no messages. Returns the conversation's key.
 fn start(world: &World) -> (Stage, String) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -103,7 +103,7 @@ fn hundred_alerts_that_fire_and_resolve_are_a_hundred_messages(world: &World) {
     assert_eq!((posts, methods(&stage).len()), (100, 200), "messages, calls");
 }
 
-fn alerts_that_wait_under_one_key_are_one_message(world: &World) {
+fn alerts_with_one_key_that_wait_together_are_sent_as_one_message(world: &World) {
     let (stage, key) = start(world);
     let ids: Vec<String> =
         (0..10).map(|number| queued(&stage, &disk(&key, &format!("{number} of 10"), &json!({})))).collect();
@@ -116,7 +116,7 @@ fn alerts_that_wait_under_one_key_are_one_message(world: &World) {
     assert_eq!((&totals["replaced"], &totals["delivered"]), (&9.into(), &1.into()), "{totals}");
 }
 
-fn key_of_another_program_is_another_key(world: &World) {
+fn same_key_of_another_program_does_not_change_the_message(world: &World) {
     let purpose = Purpose { name: "shop".into(), scopes: vec!["send".into()], ..Purpose::default() };
     let other = NamedKey::random(&purpose).unwrap();
     let stage = alerts::script(world).variable("alertkeys", other.entry()).start();
@@ -143,7 +143,8 @@ fn message_that_cannot_be_changed_is_sent_anew(world: &World) {
     say(&key, "three");
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
-    // The poller knows that Web Chat changes no messages. For another channel, the Connector says so.
+    // The poller knows that Web Chat changes no messages. For another channel, the Connector's answer shows
+    // it.
     for (channel, expected) in
         [("webchat", vec![Method::POST; 2]), ("kik", vec![Method::POST, Method::PUT, Method::POST])]
     {
@@ -181,7 +182,7 @@ fn alert_that_was_sent_is_changed_and_taken_back_by_its_id(world: &World) {
         (&"delivered".into(), &id.as_str().into()),
         "{change}"
     );
-    // The id of the change stands for the alert.
+    // A caller can use the id of the change like the id of the alert.
     let path = format!("/api/alerts/{}", answer["id"].as_str().unwrap());
     call(&stage, "PATCH", &path, &json!({"card": card("Ready", "good")})).expect_status(202);
     stage.poll();
@@ -259,7 +260,7 @@ fn change_that_is_not_possible_is_refused(world: &World) {
     huge["text"] = "two".into();
     call(&stage, "DELETE", &path, &Value::Null).expect_status(202);
     call(&stage, "PATCH", &path, &huge).expect_error(409, "AlertIsOver");
-    // `stop` holds for a change, too.
+    // `stop` applies to a change, too.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "two"}));
     stage.poll();
     stage.say(&message("a:1", "stop", "stop"));

@@ -19,7 +19,7 @@ end_to_end::cases!(
     alert_that_waits_for_its_thread_is_changed_and_cancelled,
 );
 
-/// An alert with a key.
+/// The body of an alert with a key.
 fn keyed(to: &Value, text: &str, more: &Value) -> Value {
     let mut body = json!({"to": to, "key": "disk/db-7", "text": text});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -76,7 +76,7 @@ fn ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message(world: &Wor
         (texts(&stage, &chat()), methods(&stage)),
         (vec!["Alert: 9 of 10".into()], vec![Method::POST])
     );
-    // The bot knows the person now, and the key is the same one.
+    // The bot knows the person now. The key still names the same message.
     queued(&stage, &keyed(&to_kim(), "over", &json!({"state": "resolved"})));
     stage.poll();
     assert_eq!(texts(&stage, &chat()), ["Alert: over"]);

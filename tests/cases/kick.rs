@@ -1,5 +1,5 @@
 //! The kick: the bot calls the poller after it has queued an alert and sent its answer. Delivery does not
-//! depend on it.
+//! depend on the kick.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     kick_delivers_without_a_scheduler_and_without_a_poll_key,
-    kick_works_with_credentials,
+    kick_in_required_mode_delivers_and_logs_no_key,
     kick_follows_an_alert_by_api,
     burst_of_messages_starts_at_most_twenty_runs,
     failed_kick_leaves_the_message_on_the_queue,
@@ -54,7 +54,7 @@ fn kick_delivers_without_a_scheduler_and_without_a_poll_key(world: &World) {
     }
 }
 
-fn kick_works_with_credentials(world: &World) {
+fn kick_in_required_mode_delivers_and_logs_no_key(world: &World) {
     let login = Login::start(Proof::Secret);
     let issuer = OpenId::start();
     let stage = script(world).logged_in(&login).authenticated(&issuer).variable("pollkey", "").start();
@@ -64,7 +64,7 @@ fn kick_works_with_credentials(world: &World) {
     stage.post_as(&token, &activity).expect_status(202);
     wait_until_delivered(&stage, "Alert: hello");
     stage.wait_for_events("drain", 1);
-    // The bot called the poller with a key. The log must not contain it.
+    // The bot called the poller with a key. The log must not contain the key.
     let log = stage.lines().join("\n");
     assert!(!log.contains("Bearer"), "{log}");
 }
@@ -85,7 +85,7 @@ fn kick_follows_an_alert_by_api(world: &World) {
     assert_eq!(stage.queue.count(), 1, "the alert that is due later stays on the queue");
 }
 
-/// The messages come in bursts over many connections at once.
+/// The messages come over many connections at once.
 fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
@@ -155,8 +155,8 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                 if what == "not allowed" {
                     assert_eq!(stage.poll()["delivered"], 2, "a run of the scheduler delivers the messages");
                 }
-                // If the component is missing, a host may end the bot's instance. Then the host writes the
-                // log line, and not the bot.
+                // If the component is missing, a host may end the bot's instance. The log line then comes
+                // from the host instead of the bot.
                 if what != "missing" {
                     let failed = stage.wait_for_events("kick.failed", 2);
                     assert_eq!(failed.len(), 2, "{what}: expected one line for each kick, found {failed:?}");
@@ -168,7 +168,7 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
 
 fn kick_during_a_run_is_handled_by_that_run(world: &World) {
     let stage = script(world).start();
-    // The first alert takes three seconds, so that the run is still at work.
+    // The first alert takes three seconds, so the run is still at work when the second message comes.
     stage.connector.on(|received| {
         let slow = received.text() == "Alert: first";
         slow.then(|| end_to_end::connector::Reply::created("1").after(Duration::from_secs(3)))

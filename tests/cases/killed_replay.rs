@@ -14,11 +14,11 @@ use end_to_end::web;
 use http::{Method, Request};
 use serde_json::json;
 
-end_to_end::cases!(replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once);
+end_to_end::cases!(replay_that_is_repeated_after_a_kill_delivers_each_alert_once);
 
-/// A dead letter stays hidden this long after a kill, because the walk of the killed call has leased it.
+/// How long a dead letter stays hidden after a kill, because the killed call has leased its message.
 const LEASE: Duration = Duration::from_secs(30);
-/// While the host is killed, the call that it makes hangs this long.
+/// How long the proxy delays one call to the tables. The case kills the host during this time.
 const HANG: Duration = Duration::from_secs(4);
 
 /// The call of a replay during which the host is killed.
@@ -40,9 +40,10 @@ impl Moment {
     }
 }
 
-fn replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once(world: &World) {
+fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // How many calls of a moment are left until one hangs; zero means none hangs.
+    // The count-down of the calls of each moment. The call that brings it to zero hangs. If it is zero
+    // already, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {
@@ -76,7 +77,7 @@ fn replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once(world: &Worl
         left.store(count, Ordering::SeqCst);
         kill_during_a_replay(&mut stage, || left.load(Ordering::SeqCst) == 0);
         let since = Instant::now();
-        // A run delivers what the killed replay has put on the queue.
+        // A run delivers the alerts that the killed replay had put on the queue.
         while stage.poll()["received"] != 0 {}
         let begun = alerted(&stage).len();
         assert!(
@@ -96,7 +97,7 @@ fn replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once(world: &Worl
     delivered.sort();
     assert_eq!(delivered, texts.iter().map(|text| format!("Alert: {text}")).collect::<Vec<_>>());
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "messages, dead letters");
-    // A row that a killed call left behind is removed by a drop.
+    // A drop removes the rows that a killed call left behind.
     let rows = call(&stage, "POST", "/api/dead/drop", &json!({"all": true})).expect_status(200).json();
     assert_eq!(rows["more"], false, "{rows}");
 }

@@ -13,8 +13,8 @@ use envelope::testing::WRAPPINGS;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    every_shape_is_delivered,
-    every_wrapping_is_delivered_and_what_is_no_message_goes_to_poison_as_it_came,
+    message_in_any_older_format_is_delivered,
+    message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged,
     two_equal_messages_are_two_alerts,
     message_without_an_address_is_moved_to_the_poison_queue_unchanged,
     throttled_message_is_hidden_unchanged,
@@ -41,7 +41,7 @@ fn golden(stage: &Stage, name: &str) -> Value {
     json
 }
 
-fn every_shape_is_delivered(world: &World) {
+fn message_in_any_older_format_is_delivered(world: &World) {
     let stage = Stage::start(world);
     let all = [
         ("node", "/amer/v3/conversations/a%3A1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLz/activities"),
@@ -92,14 +92,15 @@ fn every_shape_is_delivered(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn every_wrapping_is_delivered_and_what_is_no_message_goes_to_poison_as_it_came(world: &World) {
+fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged(world: &World) {
     let stage = Stage::start(world);
-    // In base64 the signs make a plus and a slash, in which the two alphabets differ.
+    // In base64, the signs `>` and `?` give a plus and a slash. The two alphabets of base64 differ in these
+    // characters.
     let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
     for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
         json["address"]["conversation"]["id"] = format!("a:{index}").into();
         json["text"] = format!("{name}: {text}").into();
-        // Of a length that base64 fills up.
+        // The blanks give the text a length for which base64 needs padding.
         let text = json.to_string();
         let blanks = " ".repeat((4 - text.len() % 3) % 3);
         stage.queue.put(&wrap(&(text + &blanks)));

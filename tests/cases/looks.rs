@@ -1,4 +1,4 @@
-//! How an alert looks, what a channel does not show, recurring alerts, and quiet hours.
+//! How an alert looks, parts that a channel does not show, recurring alerts, and quiet hours.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -13,11 +13,11 @@ end_to_end::cases!(
     mention_without_its_element_is_refused,
     importance_raises_a_notification_on_teams,
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
-    part_that_a_channel_does_not_show_is_a_warning,
+    part_that_a_channel_does_not_show_gives_a_warning,
     change_is_checked_like_the_alert_itself,
-    recurring_alert_comes_again_until_it_is_cancelled,
-    quiet_hours_hold_alerts_back_except_important_ones,
-    change_of_an_alert_that_waits_heeds_quiet_hours,
+    recurring_alert_is_sent_again_until_it_is_cancelled,
+    quiet_hours_delay_every_alert_except_important_ones,
+    change_of_an_alert_that_waits_is_delayed_by_quiet_hours,
 );
 
 const KIM: &str = "0c5a7d86-6a0f-4a1e-93f7-d3f6a1a5b2c4";
@@ -39,7 +39,8 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(sent.body["textFormat"], "markdown");
     assert_eq!(sent.text(), "Alert: **Down**: <at>Ann</at>, please look");
     let entity = |id: &Value, name: &str| json!({"type": "mention", "text": format!("<at>{name}</at>"), "mentioned": {"id": id, "name": name}});
-    // The bot knows this person, so the text has the id of Teams. In a card Teams knows object ids.
+    // The bot knows this person, so the mention in the text has the person's id in Teams. In a card, Teams
+    // accepts object ids.
     assert_eq!(sent.body["entities"], json!([entity(&user["id"], "Ann")]));
     let card = &sent.body["attachments"][0]["content"];
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));
@@ -90,7 +91,8 @@ fn card_that_teams_would_refuse_is_refused_before_anything_is_queued(world: &Wor
     let message = answer["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("to[1]: activity.attachments[0]: the card has"), "{message}");
     assert_eq!(stage.queue.count(), 0);
-    // The subscribers of a tag are unknown to the sender, so each has a status.
+    // The sender does not know the subscribers of a tag. So the bot accepts the call, and gives each
+    // subscriber a status.
     let mut other = stage.connector.host(&fixture("webchat.json"));
     other["text"] = "subscribe looks".into();
     stage.post(&other).expect_status(202);
@@ -105,7 +107,7 @@ fn card_that_teams_would_refuse_is_refused_before_anything_is_queued(world: &Wor
     assert_eq!(stage.queue.count(), 1, "the alert for Web Chat: {answer}");
 }
 
-fn part_that_a_channel_does_not_show_is_a_warning(world: &World) {
+fn part_that_a_channel_does_not_show_gives_a_warning(world: &World) {
     let stage = alerts::stage(world);
     let web = stage.connector.host(&fixture("webchat.json"));
     stage.post(&web).expect_status(202);
@@ -149,7 +151,7 @@ fn change_is_checked_like_the_alert_itself(world: &World) {
     assert_eq!(changed.get("warnings"), None, "{changed}");
 }
 
-fn recurring_alert_comes_again_until_it_is_cancelled(world: &World) {
+fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let begin = Utc::now();
@@ -171,7 +173,7 @@ fn recurring_alert_comes_again_until_it_is_cancelled(world: &World) {
     let due: DateTime<Utc> = next["dueAt"].as_str().expect("a time").parse().expect("a time");
     assert!((due - begin).num_seconds().abs_diff(61) <= 1, "{next}");
     let next = next["id"].as_str().expect("an id").to_owned();
-    // The id of the first alert ends the series, although that alert is delivered.
+    // A DELETE with the id of the first alert ends the series, although that alert is delivered.
     let answer =
         call(&stage, "DELETE", &format!("/api/alerts/{first}"), &Value::Null).expect_status(202).json();
     assert_eq!(answer, json!({"id": first, "status": "cancelling"}));
@@ -193,7 +195,7 @@ fn say(stage: &Stage, id: &str, text: &str, zone: &str) -> String {
     stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
 }
 
-fn change_of_an_alert_that_waits_heeds_quiet_hours(world: &World) {
+fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let id = queued(&stage, &to_conversation(&key, "one"));
@@ -209,10 +211,10 @@ fn change_of_an_alert_that_waits_heeds_quiet_hours(world: &World) {
     assert!((55..=125).contains(&wait), "{change}");
 }
 
-fn quiet_hours_hold_alerts_back_except_important_ones(world: &World) {
+fn quiet_hours_delay_every_alert_except_important_ones(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
-    // Two hours around now, by a clock in Kolkata.
+    // Two hours from the last full hour, by a clock in Kolkata.
     let clock = Utc::now() + TimeDelta::minutes(330);
     let hour = |hours: i64| (clock + TimeDelta::hours(hours)).format("%H:00").to_string();
     let reply = say(&stage, "q1", &format!("quiet {}-{}", hour(0), hour(2)), "Asia/Kolkata");

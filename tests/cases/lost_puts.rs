@@ -1,5 +1,5 @@
-//! Puts whose answers are lost: the bot's replies are true, and each person is alerted once, whichever runs
-//! meet the copies.
+//! Puts whose answers are lost. The bot's replies must be true, and each person must get one alert, whichever
+//! runs get the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once,
+    message_whose_puts_have_no_answer_is_answered_perhaps_accepted_and_alerted_once,
     alert_without_a_key_whose_put_has_no_answer_is_sent_once,
-    copy_that_arrives_after_the_other_was_delivered_is_not_sent,
+    copy_that_arrives_after_the_delivery_is_not_sent,
     alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
 );
 
-/// Scripts the first Puts of a stage, in order. The later Puts succeed.
+/// Scripts the first Puts of a stage, in order. The later Puts succeed. The script begins when the case sets
+/// the counter to 0.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -40,7 +41,7 @@ fn later(plan: Plan) -> Plan {
     Plan { delay: Duration::from_millis(1500), ..plan }
 }
 
-/// Polls repeatedly while `work` runs, so that each copy meets a run of its own.
+/// Polls repeatedly while `work` runs, so that a separate run gets each copy.
 fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
@@ -58,7 +59,7 @@ fn alerted(stage: &Stage) -> Vec<String> {
     texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
 }
 
-fn message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once(world: &World) {
+fn message_whose_puts_have_no_answer_is_answered_perhaps_accepted_and_alerted_once(world: &World) {
     let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     known(&stage, "a:1", "earlier");
@@ -70,7 +71,7 @@ fn message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once(world:
     let told: Vec<_> = told.iter().filter(|told| told.reply_to().is_some()).collect();
     assert!(told.len() == 1 && told[0].text().starts_with("Perhaps accepted: "), "{told:?}");
     assert_eq!(alerted(&stage), ["Alert: hello"]);
-    // The channel sends it again.
+    // The channel sends the activity again.
     for _ in 0..2 {
         while_polling(&stage, || stage.say(&hello));
     }
@@ -93,8 +94,8 @@ fn alert_without_a_key_whose_put_has_no_answer_is_sent_once(world: &World) {
     }
 }
 
-/// The first Put comes late: the queue takes it after the second one was delivered.
-fn copy_that_arrives_after_the_other_was_delivered_is_not_sent(world: &World) {
+/// The first Put is slow. It reaches the queue after the message of the second Put was delivered.
+fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
     let (queue, begin) = puts(world, &[late]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
@@ -122,7 +123,10 @@ fn alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered(world: &Wor
         let shown = &answer["alerts"][0];
         assert_eq!(shown["status"], "unconfirmed", "{answer}");
         let said = answer["error"]["message"].as_str().unwrap();
-        assert!(said.contains("cancel"), "a caller without a key cannot repeat the call: {said}");
+        assert!(
+            said.contains("cancel"),
+            "a caller without an idempotency key cannot repeat the call: {said}"
+        );
         ids.push(shown["id"].as_str().unwrap().to_owned());
         if text == "sent" {
             stage.poll();

@@ -1,5 +1,4 @@
-//! A host that loses its disk with the key-value store: everything that the bot must not lose is in the
-//! tables.
+//! A host that loses its disk with the key-value store. All data that the bot must not lose is in the tables.
 
 use chrono::Utc;
 use end_to_end::activity::message;
@@ -45,7 +44,7 @@ fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     queued(&stage, &to_conversation(&key_of("msteams", "a:3"), "y"));
     assert_eq!(stage.poll()["delivered"], 2);
 
-    // The people write again, and the bot overwrites nothing of theirs.
+    // The people write again, and the bot keeps their tags and stops.
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }

@@ -1,4 +1,4 @@
-//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs those
+//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs the cases
 //! whose names contain the part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

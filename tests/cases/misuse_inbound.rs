@@ -15,7 +15,7 @@ use end_to_end::web::{self, Answer};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    bogus_key_ids_do_not_block_a_key_roll_over,
+    bogus_key_ids_do_not_prevent_a_change_of_the_signing_key,
     bearer_in_upper_or_lower_case_is_accepted,
     json_of_32_levels_is_delivered_and_deeper_json_is_refused,
     text_of_a_caller_is_cut_in_answers_and_logs,
@@ -25,7 +25,7 @@ end_to_end::cases!(
     short_poll_key_is_a_misconfiguration,
 );
 
-fn bogus_key_ids_do_not_block_a_key_roll_over(world: &World) {
+fn bogus_key_ids_do_not_prevent_a_change_of_the_signing_key(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&message("a:rollover", "1", "hello"));
@@ -66,7 +66,7 @@ fn bearer_in_upper_or_lower_case_is_accepted(world: &World) {
     }
 }
 
-/// Makes a JSON value of so many levels.
+/// Makes a JSON value with this many levels.
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!("deep"), |inner, _| json!([inner]))
 }
@@ -133,7 +133,7 @@ fn text_of_a_caller_is_cut_in_answers_and_logs(world: &World) {
     for line in stage.wait_for_events("request.rejected", 3) {
         assert!(line.to_string().len() < 900, "{line}");
     }
-    // Other producers choose the ids of their envelopes, so these are cut, too.
+    // Other producers choose the ids of their envelopes, so the components cut these ids, too.
     let envelope = |id: &str| {
         json!({
             "version": 1, "id": id, "text": "pizza", "enqueuedAt": Utc::now().to_rfc3339(),
@@ -193,7 +193,7 @@ fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["@Bot", "@Bot"]);
 }
 
-/// Posts a request to the bot. Its `Host` header has the name `host`, and not the bot's own name.
+/// Posts a request to the bot, with `host` in the `Host` header.
 fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> Answer {
     let mut request = http::Request::post(stage.url(path)).header("host", host);
     if !key.is_empty() {
@@ -218,8 +218,8 @@ fn foreign_host_header_is_refused_in_anonymous_mode(world: &World) {
         through(&stage, host, "/api/messages", "", &activity).expect_status(202);
         through(&stage, host, "/internal/poll", POLL_KEY, &json!({})).expect_status(200);
     }
-    // In required mode the host name does not matter, because callers need a token. A bot in production has a
-    // name of its own.
+    // In required mode the host name does not matter, because callers need a token. A bot in production has
+    // its own host name.
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&activity);

@@ -24,7 +24,7 @@ end_to_end::cases!(
     key_with_a_tag_prefix_reaches_such_tags_only,
     expired_key_is_refused_and_logged,
     wrong_entry_is_named_in_the_log_without_its_hash,
-    idempotency_and_cancelling_belong_to_the_key_name,
+    idempotency_keys_and_cancelling_are_separate_for_each_key_name,
     calls_are_logged_with_key_ids_and_request,
     entra_token_is_allowed_its_roles_and_nothing_else,
     entra_token_is_refused_in_anonymous_mode,
@@ -160,7 +160,8 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // A tag means its subscribers in one tenant. In anonymous mode every conversation is in none.
+        // A tag reaches its subscribers in one tenant only. In anonymous mode, no conversation is in a
+        // tenant.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});
@@ -242,9 +243,9 @@ fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
     assert!(!stage.host_log().contains(hash), "the hash is in the log");
 }
 
-fn idempotency_and_cancelling_belong_to_the_key_name(world: &World) {
+fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
-    // A name has two keys while its key is changed.
+    // While an operator changes a key, the name has two keys.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&ci, &shop, &new_ci, &operator])).start();
     let known = known(&stage, "a:1", "hello");
@@ -317,8 +318,8 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
         (&"ci".into(), &"req-3".into(), &1.into())
     );
 
-    // Answers with an error have a request id, too. A sent id with other characters, or a long one, is
-    // replaced.
+    // Answers with an error have a request id, too. The bot replaces an id that has other characters or is
+    // too long.
     for (key, method, path, sent, status, name) in [
         (ci.key(), "POST", "/api/alerts", "req-4", 400, Some("ci")),
         ("wrong", "GET", "/api/targets", "req-5", 401, None),
@@ -350,7 +351,7 @@ fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
         let before = reports(&stage).len();
         call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
-        // The host reports an instance when it ends, which is after the answer.
+        // The host reports an instance when the instance ends, which is after the answer.
         let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
         let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
             .map(|name| report[name].as_u64());

@@ -24,7 +24,7 @@ end_to_end::cases!(
     answer_limit_of_zero_is_no_limit,
     answer_with_a_lost_table_response_counts_once,
     command_in_a_group_needs_a_mention,
-    member_of_a_group_cannot_stop_it,
+    member_of_a_group_cannot_stop_its_alerts,
 );
 
 /// The default of the variable `answersperminute`.
@@ -51,7 +51,7 @@ fn waiting(stage: &Stage) -> usize {
     usize::try_from(stage.queue.count()).unwrap()
 }
 
-/// Sends a message, and expects that the bot neither queues nor answers it, and logs one line of this event.
+/// Sends a message, and expects that the bot neither queues nor answers it, and writes one log line.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let before = stage.events("message.ignored").len();
@@ -123,8 +123,8 @@ fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
 }
 
-/// A person writes hello in a conversation with a peer that answers every activity of the bot. Returns when
-/// neither sends anything more: the texts that the peer got, and how long it took.
+/// Writes hello in a conversation with a peer that answers every activity of the bot. Waits until neither
+/// sends anything more. Returns the texts that the peer got, and the duration.
 fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
     const ENDLESS: usize = 10 * ANSWERS;
     let begin = Instant::now();
@@ -211,7 +211,7 @@ fn replicas_share_the_answer_limit_of_a_conversation(world: &World) {
                 });
             }
         });
-        // Another conversation is answered meanwhile.
+        // Meanwhile the bot answers another conversation.
         first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
         (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
     });
@@ -262,7 +262,7 @@ fn answer_limit_of_zero_is_no_limit(world: &World) {
 fn answer_with_a_lost_table_response_counts_once(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // Azurite does every batch, and the bot loses the first response to each.
+    // Azurite does every batch, and the proxy cuts off the first response to each batch.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());
@@ -314,7 +314,7 @@ fn command_in_a_group_needs_a_mention(world: &World) {
     assert!(stage.connector.wait_for(2)[1].text().starts_with("I am a bot that sends alerts."));
 }
 
-fn member_of_a_group_cannot_stop_it(world: &World) {
+fn member_of_a_group_cannot_stop_its_alerts(world: &World) {
     let stage = alerts::stage(world);
     let mut chat = in_channel("1", "stop", true);
     for kind in ["channel", "groupChat"] {

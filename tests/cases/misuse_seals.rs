@@ -31,7 +31,7 @@ use crate::direct_line::trigger;
 
 end_to_end::cases!(
     seal_for_another_queue_or_bot_is_refused,
-    wrapping_breaks_no_seal_and_makes_none,
+    wrapping_of_a_message_does_not_change_whether_its_seal_is_valid,
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
@@ -86,7 +86,7 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
 }
 
-fn wrapping_breaks_no_seal_and_makes_none(world: &World) {
+fn wrapping_of_a_message_does_not_change_whether_its_seal_is_valid(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     let conversation = known(&stage, "a:1", "hello");
     for (name, wrap) in WRAPPINGS {
@@ -102,7 +102,8 @@ fn wrapping_breaks_no_seal_and_makes_none(world: &World) {
         let counts = stage.poll();
         let refused = (&counts["poisonedBy"]["sealBroken"], &counts["poisonedBy"]["unsealed"]);
         assert_eq!((refused, &counts["delivered"]), ((&2.into(), &1.into()), &0.into()), "{name}: {counts}");
-        // Each form of the same sealed message is the same alert: brought by a trigger, it is taken once.
+        // A sealed message is the same alert in every wrapping. So the bot sends it once, although two
+        // triggers bring it.
         bring(&stage, &format!("{name} 1"), &wrap(&json)).expect_status(200);
         bring(&stage, &format!("{name} 2"), &message).expect_status(200);
         let alerts = stage.connector.received().into_iter().filter(Received::is_alert);
@@ -132,7 +133,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
         before = written(&stage, id);
         stages.push(stage);
     }
-    // When the old key is removed, messages that it sealed are refused.
+    // When the old key is removed, the poller refuses messages that were sealed with it.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
     let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);
@@ -202,7 +203,7 @@ fn unsealed_message_is_refused_in_required_mode_unless_allowed(world: &World) {
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // In anonymous mode, on one machine, a queue in the format of 2017 needs no setting.
+    // In anonymous mode, which is for one machine, a queue in the format of 2017 needs no setting.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -304,7 +305,7 @@ fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
     stage.post(&activity).expect_status(200);
     bring(&stage, "3", &message_before).expect_error(403, "TriggerNotAllowed");
     stage.connector.expect_silence();
-    // When the person writes again, alerts are delivered that were accepted after that.
+    // When the person has written again, the bot delivers the alerts that it accepts after that.
     known(&stage, "a:1", "hello again");
     let (_, message_after) = sealed_alert(&stage, &conversation, "wanted");
     bring(&stage, "4", &message_before).expect_error(403, "TriggerNotAllowed");

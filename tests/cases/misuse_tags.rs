@@ -18,12 +18,12 @@ end_to_end::cases!(
     back_end_adds_and_removes_tags_of_a_conversation,
     wrong_tag_call_is_refused,
     tag_reaches_subscribers_of_its_tenant_only,
-    alert_to_a_tag_of_250_reaches_each_subscriber_once,
+    alert_to_a_tag_with_250_subscribers_reaches_each_once,
 );
 
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot with `authmode=required`. All tenants are served, and answers are not limited.
+/// A bot with `authmode=required`. It serves all tenants, and does not limit its answers.
 struct Scene {
     // Dropped in this order, because the bot must not call an issuer that has stopped.
     stage: Stage,
@@ -37,7 +37,7 @@ impl Scene {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
-        // Foreign tenants are served, so that only the tags separate the tenants.
+        // The bot serves foreign tenants, so only the tags separate the tenants.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
@@ -132,7 +132,7 @@ fn guessed_tag_is_refused_and_a_code_allows_its_tag_only(world: &World) {
 fn tag_code_expires_and_is_neither_logged_nor_stored(world: &World) {
     let scene = Scene::start(world);
     let code = scene.code("x", &json!({"for": "PT2S"}));
-    eventually("the code's end", || {
+    eventually("a refusal of the expired code", || {
         let answer = scene.say("a:1", &format!("subscribe x {code}"));
         assert!(answer.starts_with("Subscribed: ") || answer.starts_with("Not done: this code"), "{answer}");
         answer.starts_with("Not done: ").then_some(())
@@ -231,8 +231,8 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // A code for subscribers in the bot's tenant is refused in another tenant, and a code for the other
-    // tenant in the bot's.
+    // The bot refuses a code for its own tenant in another tenant, and a code for the other tenant in its
+    // own.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),
@@ -246,7 +246,7 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "more", "tenant": FOREIGN_TENANT})), Ok(keys(&["a:theirs"])));
 }
 
-fn alert_to_a_tag_of_250_reaches_each_subscriber_once(world: &World) {
+fn alert_to_a_tag_with_250_subscribers_reaches_each_once(world: &World) {
     const SIZE: usize = 250;
     let stage = alerts::script(world).variable("pace", "0").start();
     let numbers: Vec<usize> = (0..SIZE).collect();

@@ -1,4 +1,4 @@
-//! Tenants that the bot does not serve, persons who claim to be another person, and alerts after `stop` or
+//! Tenants that the bot does not serve, people who claim to be another person, and alerts after `stop` or
 //! `deleteUserData`.
 
 use bot_framework::testing::{TestKey, channel_claims};
@@ -30,7 +30,7 @@ end_to_end::cases!(
     tenant_and_object_id_from_web_chat_are_ignored,
     delete_user_data_from_web_chat_forgets_its_conversation_only,
     user_id_chosen_by_a_client_is_not_a_target,
-    stop_holds_in_every_spelling_of_the_channel,
+    stop_applies_in_every_spelling_of_the_channel,
     malformed_channel_id_is_refused_at_every_entry_point,
     waiting_alerts_are_dropped_after_delete_user_data,
     message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
@@ -146,7 +146,7 @@ fn activity_that_names_one_foreign_tenant_is_refused(world: &World) {
         let answer = scene.post(&activity);
         assert_eq!(answer.status, status, "{tenant} {channel_tenant}: {}", answer.describe());
     }
-    // Web Chat does not vouch for tenants, so the bot ignores the tenant in the activity.
+    // Web Chat does not verify tenants, so the bot ignores the tenant in the activity.
     let mut visitor = fixture("webchat.json");
     visitor["conversation"]["tenantId"] = FOREIGN.into();
     scene.post(&visitor).expect_status(202);
@@ -166,7 +166,7 @@ fn tenants_in_the_variable_are_served(world: &World) {
     scene.stage.try_poll().expect_error(500, "Misconfigured");
     let reason = scene.stage.wait_for_events("request.rejected", 1)[0]["reason"].to_string();
     assert!(reason.contains("variable tenants"), "{reason}");
-    // In anonymous mode every tenant is served, unless the variable lists tenants.
+    // In anonymous mode, if the variable lists no tenants, the bot serves every tenant.
     let stage = Stage::start(world);
     stage.say(&message_of("a:1", FOREIGN.into(), FOREIGN.into()));
 }
@@ -200,7 +200,8 @@ fn address_in_a_foreign_tenant_is_refused(world: &World) {
         alert(&stage, &address(channel, FOREIGN.into())).expect_error(403, "TenantNotAllowed");
     }
     alert(&stage, &address("msteams", TENANT.into())).expect_status(202);
-    // A back end that keeps addresses itself may keep them without a tenant.
+    // The bot accepts an address without a tenant, because a back end may have stored the address without
+    // one.
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
@@ -247,7 +248,7 @@ fn delete_user_data_from_web_chat_forgets_its_conversation_only(world: &World) {
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // The activity names the person's object id, and the same user id as the other visitor's.
+    // The activity names the person's object id, and the user id of the other visitor.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);
@@ -298,7 +299,7 @@ fn address(stage: &Stage, channel: &str, conversation: &str) -> Value {
     })
 }
 
-fn stop_holds_in_every_spelling_of_the_channel(world: &World) {
+fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "stop");
     for channel in ["msteams", "MSTeams", "MSTEAMS"] {
@@ -306,7 +307,7 @@ fn stop_holds_in_every_spelling_of_the_channel(world: &World) {
         let answer = alert(&stage, &body).expect_status(202).json();
         assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // An envelope of another producer, which is marked so that `stop` applies to it.
+    // Two envelopes of another producer. Their member `stoppable` means that `stop` applies to them.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,

@@ -11,9 +11,9 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(openapi_description_matches_the_running_components);
 
-/// Why these cases are skipped. `cargo dev test` installs schemathesis, and its summary names the reason if
-/// it cannot.
-pub(crate) const MISSING: &str = "SCHEMATHESIS is not set";
+/// Why these cases are skipped. `cargo dev test` installs schemathesis and sets the variable. If it cannot,
+/// its summary names the reason.
+pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
 /// The path of schemathesis, from the environment.
 pub(crate) fn schemathesis() -> Option<OsString> {

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::operating::store_figures;
 
-end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, text_of_a_table_stays_in_its_label,);
+end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of_a_table_stays_in_its_label,);
 
-/// Why these cases are skipped. `cargo dev test` installs the parser, and its summary names the reason if it
-/// cannot.
-pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON is not set";
+/// Why these cases are skipped. `cargo dev test` installs the parser and sets the variable. If it cannot, its
+/// summary names the reason.
+pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
 /// The path of the Python with the parser, from the environment.
 pub(crate) fn python() -> Option<OsString> {
@@ -33,7 +33,7 @@ struct Family {
     samples: BTreeMap<(String, String), f64>,
 }
 
-/// Reads the figures, by the names of their families.
+/// Reads the metrics. The key of each family is its name.
 #[track_caller]
 fn families(stage: &Stage) -> BTreeMap<String, Family> {
     let answer = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
@@ -131,7 +131,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     }
 }
 
-fn text_of_a_table_stays_in_its_label(world: &World) {
+fn hostile_text_of_a_table_stays_in_its_label(world: &World) {
     let stage = alerts::stage(world);
     let hostile = "\"} 1\n# EOF\nproactivebot_build_info{x=\"\\";
     store_figures(world, &stage, &json!({"accepted": 1, "dead": {hostile: 7}, "ended": {"ü {,}=": 3}}));

@@ -1,4 +1,4 @@
-//! The routes for an operator, of the running bot: `GET /api/status` and `GET /metrics`.
+//! The routes of the running bot for an operator: `GET /api/status` and `GET /metrics`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -14,7 +14,7 @@ use storage_table::{Entity, Key};
 
 end_to_end::cases!(
     status_and_metrics_cost_the_same_with_any_backlog,
-    figures_of_deliveries_are_shown_and_come_out_even,
+    status_after_deliveries_shows_figures_that_add_up,
     part_that_cannot_be_read_is_null_and_has_a_reason,
     status_without_the_storage_account_is_503,
     only_a_key_with_the_scope_watch_or_operate_reads_the_figures,
@@ -84,7 +84,7 @@ fn status_and_metrics_cost_the_same_with_any_backlog(world: &World) {
     assert_eq!(costs, [costs[0]; 4], "calls of both routes, without messages and with many");
 }
 
-fn figures_of_deliveries_are_shown_and_come_out_even(world: &World) {
+fn status_after_deliveries_shows_figures_that_add_up(world: &World) {
     let stage = alerts::stage(world);
     let new = status(&stage);
     assert_eq!(
@@ -136,7 +136,10 @@ fn figures_of_deliveries_are_shown_and_come_out_even(world: &World) {
     let waiting = sample(&metrics, "proactivebot_queue_messages{queue=\"main\"}");
     assert_eq!(sample(&metrics, "proactivebot_alerts_accepted_total"), ended + waiting, "{metrics}");
     assert_eq!(sample(&metrics, "proactivebot_delivery_delay_seconds_count"), 2.0);
-    assert!(!metrics.contains("hello") && !status.to_string().contains("hello"), "no text of an alert");
+    assert!(
+        !metrics.contains("hello") && !status.to_string().contains("hello"),
+        "expected no text of an alert"
+    );
 }
 
 fn part_that_cannot_be_read_is_null_and_has_a_reason(world: &World) {

@@ -1,5 +1,5 @@
-//! The operator's page as a person sees it, in a real browser. The page is the one of the built bot. A strict
-//! fake answers its calls, except in the last case, in which the bot itself does.
+//! The operator's page as a person sees it, in a real browser. The page comes from the built bot. A strict
+//! fake answers the page's calls. In the last case, the bot itself answers them.
 
 mod on_the_bot;
 mod samples;
@@ -28,7 +28,7 @@ end_to_end::cases!(
     operator_finds_replays_and_drops_with_the_page_alone,
 );
 
-/// The real page in front of the fake.
+/// Starts the fake with the real page.
 fn operated(world: &World) -> Operated {
     let stage = alerts::stage(world);
     let page = web::send(http::Request::get(stage.url("/ops")).body(web::whole("")).unwrap());
@@ -107,7 +107,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     // A wrong key first.
     let walk = Walk::open(&bot.page(), 1280).write("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
-    // A reason, and back to all of them.
+    // The person chooses one reason, and then all reasons.
     let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").write("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
     let walk =
@@ -121,7 +121,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     let walk =
         walk.expect_focus("button", "Replay selected (2)").press("Enter").expect_focus("button", "Cancel");
     let walk = walk.tab_to("button", "Replay").press("Enter").expect("2 dead letters replayed.");
-    // The bot refuses the next one. The one after it is dropped.
+    // The bot refuses to replay the next dead letter. The person drops another one.
     let walk = walk.tab_to("button", &format!("Replay {}", samples::id(5))).press("Enter");
     let walk = walk.expect("Replay 1 dead letter?").tab_to("button", "Replay").press("Enter");
     let walk = walk
@@ -133,7 +133,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
         .expect("Drop 1 dead letter?");
     let walk = walk.expect_focus("button", "Cancel").tab_to("button", "Drop").press("Enter");
     let walk = walk.expect("1 dead letter dropped.").read("left", "#dead-list .id");
-    // An alert by its id, and a test alert.
+    // The person finds an alert by its id, and sends a test alert.
     let walk =
         walk.tab_to("textbox", "Id").write(&samples::id(7)).tab_to("button", "Find alert").press("Enter");
     let walk = walk.expect("1 alert found.").read("found", "#alerts-list .badge");
@@ -176,7 +176,8 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
-            // A text as an id makes every call with it a call with an attacker's text in its path or body.
+            // One id is an attacker's text, too. So the calls for this dead letter have the text in their
+            // path or body.
             held.dead[0]["id"] = text.as_str().into();
             held.refusals.insert(text.clone(), text.clone());
         }
@@ -218,7 +219,7 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
     }
 }
 
-/// Replaces every text in the value, except those that the fake itself needs.
+/// Replaces every text in the value, except the ids, which the fake needs.
 fn put_everywhere(value: &mut Value, text: &str) {
     match value {
         Value::String(string) => text.clone_into(string),
@@ -228,7 +229,7 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .iter_mut()
                 .filter(|(name, _)| *name != "id")
                 .for_each(|(_, member)| put_everywhere(member, text));
-            // An unknown member, as a later version may have.
+            // The answer of a later version may have an unknown member.
             if !members.contains_key("unknown") {
                 members.insert(text.chars().take(2000).collect(), text.into());
             }
@@ -247,7 +248,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     let walk = walk.click("button", "Show more dead letters").expect("200 dead letters shown.");
     let walk =
         list(walk.click("button", "Show more dead letters").expect("300 dead letters shown."), "paged");
-    // A job that a person stops: the Stop button has the focus.
+    // The person stops a job. The Stop button has the focus.
     let walk =
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect_focus("button", "Stop").expect("of about 10,000 replayed");
@@ -259,7 +260,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     assert_eq!(seen["paged"], 300);
     let left = bot.hold().dead.len();
     assert!((1..10_000).contains(&left), "expected a job that has begun and was stopped, found {left} left");
-    // The others of one reason, to the end: the bot refuses those with a broken seal.
+    // The person replays all dead letters of one reason. The bot refuses those with a broken seal.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
@@ -389,7 +390,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
         bot.hold().scripted.push_back((call, status, body));
         take(&Walk::open(&bot.page(), 1280).write(KEY).press("Enter").expect(shown), "sentence");
     }
-    // A replay that fails in the middle says what was done.
+    // If a replay fails in the middle, the page shows how much was done.
     samples::fill(&bot, 100);
     let replay = "POST /api/dead/replay";
     let first = json!({"replayed": ["dead-0"], "refused": [], "more": true});
@@ -404,7 +405,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             .expect("1 dead letter replayed, then a call failed. storage tables: cannot be reached"),
         "middle",
     );
-    // Parts that the bot could not read, and statuses of a later version.
+    // The bot could not read some parts, and an alert has a status of a later version.
     samples::fill(&bot, 1);
     {
         let mut held = bot.hold();

@@ -1,4 +1,4 @@
-//! A Connector host that is out, seen on the built wasm.
+//! A Connector host that is out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::draining::envelope;
 
 end_to_end::cases!(host_that_is_out_uses_up_no_tries_and_is_probed);
 
-/// The envelope in the only region of the fake Connector, or in another one.
+/// An envelope whose serviceUrl has this region in its path.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
     let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();
@@ -38,16 +38,19 @@ fn host_that_is_out_uses_up_no_tries_and_is_probed(world: &World) {
     let went_out_at = Instant::now();
     let failed = stage.wait_for_events("host.failed", 1);
     assert_eq!(failed[0]["status"], 503, "{failed:?}");
-    // Another run learns of it, and does not ask the host again. Another region is not concerned.
+    // The next run knows that the host is out, and does not call it. It still delivers to another region.
     for (id, region) in [("4", "amer"), ("5", "emea")] {
         stage.queue.put_json(&in_region(&stage, id, region));
     }
     let counts = stage.poll();
     assert_eq!((&counts["hostOut"], &counts["delivered"]), (&1.into(), &1.into()), "{counts}");
-    assert!(went_out_at.elapsed() < Duration::from_secs(5), "too slow to tell: the first probe is due");
+    assert!(
+        went_out_at.elapsed() < Duration::from_secs(5),
+        "this machine is too slow for the case: the first probe is due"
+    );
     let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
     assert_eq!(asked, 3, "one attempt for each of the first three alerts");
-    // It works again: the first alert after the pause finds that out.
+    // The host works again. The first alert after the pause probes it.
     is_out.store(false, Ordering::SeqCst);
     let mut number = 5;
     eventually("a probe that gets through", || {

@@ -9,13 +9,13 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    every_credential_gets_its_token,
+    each_kind_of_credential_gets_a_token,
     token_serves_two_runs_and_is_stored_sealed,
     parallel_alerts_request_one_token,
     refused_token_is_renewed,
     refused_bot_stops_the_run_and_loses_no_message,
     refused_credentials_are_logged_with_the_setting_to_fix,
-    failing_login_host_counts_no_attempt,
+    failing_login_host_uses_up_no_attempt_of_a_message,
     two_credentials_or_none_are_a_misconfiguration,
     credential_is_never_sent_to_an_untrusted_host,
     redirect_is_not_followed_with_a_credential,
@@ -32,7 +32,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// Prepares a stage with a credential, whose poller accepts messages of other producers.
+/// Prepares a stage with a credential. The poller accepts messages of other producers.
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -56,7 +56,7 @@ fn expect_no_secret_in_the_log(stage: &Stage, login: &Login) {
     }
 }
 
-fn every_credential_gets_its_token(world: &World) {
+fn each_kind_of_credential_gets_a_token(world: &World) {
     for (proof, variable, value) in [
         (Proof::Secret, "microsoftapppassword", SECRET.to_owned()),
         (Proof::Federated, "federatedtoken", FEDERATED.to_owned()),
@@ -169,7 +169,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
     }
 }
 
-fn failing_login_host_counts_no_attempt(world: &World) {
+fn failing_login_host_uses_up_no_attempt_of_a_message(world: &World) {
     let login = Login::start(Proof::Secret);
     for _ in 0..2 {
         login.then(respond(503, &json!({"error": "temporarily_unavailable"})));

@@ -8,13 +8,13 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alerts_to_a_person_who_never_wrote_make_one_chat_and_the_next_one_is_a_plain_send,
+    alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it,
     email_finds_the_person_in_a_team_of_the_bot,
     channel_gets_a_new_thread_for_each_alert,
     members_of_a_team_are_alerted_each_in_their_own_chat,
     team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued,
-    alert_to_a_person_without_the_bot_waits_and_says_why,
-    installation_leads_the_alert_to_the_person,
+    alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason,
+    alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports,
     purged_chat_is_created_anew_and_the_alert_arrives,
     repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer,
 );
@@ -26,7 +26,7 @@ const MEGAN: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 /// The channel of `fixtures/teams-channel.json`.
 pub(crate) const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// A stage whose bot knows a chat and a channel of the tenant.
+/// Starts a stage whose bot knows a chat and a channel of the tenant.
 pub(crate) fn stage(world: &World) -> Stage {
     let stage = alerts::stage(world);
     stage.connector.teams(|teams| {
@@ -67,7 +67,7 @@ fn texts(stage: &Stage) -> Vec<(String, String)> {
     sent.iter().map(|sent| (sent.conversation().unwrap_or_default(), sent.text().to_owned())).collect()
 }
 
-fn alerts_to_a_person_who_never_wrote_make_one_chat_and_the_next_one_is_a_plain_send(world: &World) {
+fn alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let to = json!({"user": KIM, "tenant": TENANT});
@@ -87,7 +87,7 @@ fn alerts_to_a_person_who_never_wrote_make_one_chat_and_the_next_one_is_a_plain_
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The chat is in the address book now, in every form.
+    // The chat is in the address book now, so every form of target finds it.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -195,7 +195,7 @@ fn team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued(world
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn alert_to_a_person_without_the_bot_waits_and_says_why(world: &World) {
+fn alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason(world: &World) {
     let stage = stage(world);
     let id = creating(&stage, &json!({"user": KIM, "tenant": TENANT}), "hello");
     let nobody =
@@ -209,12 +209,12 @@ fn alert_to_a_person_without_the_bot_waits_and_says_why(world: &World) {
     assert_eq!(dead["status"], "dead");
     let reason = dead["reason"].as_str().unwrap();
     assert!(reason.starts_with("unknownPerson: 400 MemberNotFoundInConversation"), "{reason}");
-    // A cancellation reaches an alert that waits.
+    // A caller can cancel an alert that waits.
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     stage.connector.expect_silence();
 }
 
-fn installation_leads_the_alert_to_the_person(world: &World) {
+fn alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports(world: &World) {
     let stage = stage(world);
     let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
     // Teams reports the installation in the person's chat. The fake would refuse to create this chat.
@@ -252,7 +252,7 @@ fn purged_chat_is_created_anew_and_the_alert_arrives(world: &World) {
     stage.connector.forget();
     queued(&stage, &to_conversation(&key_of("msteams", &new), "three"));
     assert_eq!(stage.poll()["delivered"], 1);
-    assert!(stage.connector.other_calls().is_empty(), "one call more, once");
+    assert!(stage.connector.other_calls().is_empty(), "the poller creates the new chat only once");
 }
 
 fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer(world: &World) {
@@ -264,7 +264,8 @@ fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer(world: &Wor
     assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     for _ in 0..2 {
         stage.poll();
-        // The person is known now. The repeated call still gets the alert of the first one.
+        // After the first run, the bot knows the person. The repeated call still gets the alert of the first
+        // call.
         let again = alert(&stage, &body).expect_status(202).json();
         assert_eq!(again["alerts"][0]["id"], first["alerts"][0]["id"]);
     }

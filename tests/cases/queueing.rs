@@ -43,7 +43,7 @@ fn missing_queue_is_created(world: &World) {
     assert!(!stage.queue.exists());
     stage.say(&hello());
     assert_eq!(stage.queue.count(), 1);
-    // An existing queue is used.
+    // The bot uses an existing queue.
     stage.say(&message("a:queueing", "2", "hello again"));
     assert_eq!(stage.queue.count(), 2);
 }
@@ -64,7 +64,7 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
     assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
-    // The queue may have taken the message.
+    // The bot cannot know whether the queue has taken the message.
     let told = stage.connector.wait_for(1).remove(0);
     assert!(told.text().starts_with("Perhaps accepted: "), "{told:?}");
 }
@@ -115,7 +115,8 @@ fn message_without_an_id_is_queued(world: &World) {
     nameless.as_object_mut().unwrap().remove("id");
     stage.say(&nameless);
     stage.poll();
-    // Without an id there is no activity to reply to, so both go into the conversation.
+    // Without an id there is no activity to reply to. So the bot sends the acknowledgement and the alert into
+    // the conversation.
     for received in stage.connector.wait_for(2) {
         assert_eq!(received.reply_to(), None, "{received:?}");
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));

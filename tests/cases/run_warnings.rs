@@ -22,12 +22,12 @@ use crate::draining::envelope;
 end_to_end::cases!(
     withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered,
     ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved,
-    messages_of_a_killed_run_that_cannot_be_put_back_are_logged_once,
+    messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once,
     run_that_cannot_begin_again_is_logged_and_the_next_run_delivers,
     fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten,
 );
 
-/// A status that the clients do not repeat.
+/// A status after which the clients do not repeat the call.
 const REFUSED: u16 = 403;
 
 /// Expects one log line of this event, with its reason.
@@ -42,7 +42,10 @@ fn expect_one(stage: &Stage, event: &str) {
 #[track_caller]
 fn expect_several_refusals(tables: &FaultyTables) {
     let refused = tables.notes().iter().filter(|note| note.status == Some(REFUSED)).count();
-    assert!(refused > 1, "expected several refused calls, so that one log line is a choice, found {refused}");
+    assert!(
+        refused > 1,
+        "expected several refused calls, because the case expects one log line for all of them, found {refused}"
+    );
 }
 
 fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(world: &World) {
@@ -89,7 +92,7 @@ fn ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved(w
     expect_one(&stage, "ledger.not-read");
 }
 
-fn messages_of_a_killed_run_that_cannot_be_put_back_are_logged_once(world: &World) {
+fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &World) {
     const MESSAGES: usize = 3;
     let fails = Arc::new(AtomicBool::new(false));
     let is_failing = Arc::clone(&fails);
@@ -117,7 +120,7 @@ fn messages_of_a_killed_run_that_cannot_be_put_back_are_logged_once(world: &Worl
         Some(stage.poll()).filter(|counts| counts.get("skipped").is_none())
     });
     assert_eq!(counts.get("handedBack"), None, "{counts}");
-    assert!(queue.calls_and_faults().1 >= MESSAGES, "each message is tried");
+    assert!(queue.calls_and_faults().1 >= MESSAGES, "the run tries to make each message visible");
     expect_one(&stage, "recovery.failed");
 }
 
@@ -145,7 +148,7 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call writes the lock without a run.
+/// Whether the call releases the lock, i.e. writes its record with an empty `run`.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""

@@ -106,7 +106,7 @@ fn unsealed_message_is_delivered_or_refused_by_the_setting(world: &World) {
     }
 }
 
-/// A writer to the queue copies an alert's id, and puts a message with that id before it.
+/// A writer of the queue copies an alert's id, and puts a message with this id in front of the alert.
 fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);

@@ -1,4 +1,4 @@
-//! Read receipts, reactions and replies: what the bot stores of them.
+//! Read receipts, reactions and replies, and the bot's records of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,8 +12,8 @@ use end_to_end::table::Table;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    read_receipt_of_a_personal_chat_is_stored_and_never_goes_back,
-    read_receipt_that_teams_does_not_vouch_for_changes_nothing,
+    read_receipt_of_a_personal_chat_is_stored_and_an_earlier_one_is_ignored,
+    read_receipt_of_another_channel_or_of_a_group_changes_nothing,
     reactions_and_replies_are_counted_for_their_message,
     status_of_an_alert_shows_the_feedback_of_people,
     feedback_of_a_person_who_asks_to_be_forgotten_is_deleted,
@@ -40,12 +40,12 @@ fn receipt(conversation: &str, id: &str) -> Value {
     receipt
 }
 
-/// The number of a message that Teams would make now.
+/// The number that Teams would give to a message now.
 fn message_now() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// Posts an activity that is not answered by a message.
+/// Posts an activity for which the bot sends no message.
 #[track_caller]
 fn post(stage: &Stage, activity: &Value) {
     stage.post(&stage.connector.host(activity)).expect_status(200);
@@ -59,7 +59,7 @@ fn expect_silence(stage: &Stage) {
     assert_eq!(stage.events("feedback.not-recorded"), Vec::<Value>::new());
 }
 
-fn read_receipt_of_a_personal_chat_is_stored_and_never_goes_back(world: &World) {
+fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_one_is_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, CONVERSATION, "hello");
     let other = known(&stage, "a:other", "hello");
@@ -80,7 +80,7 @@ fn read_receipt_of_a_personal_chat_is_stored_and_never_goes_back(world: &World) 
     expect_silence(&stage);
 }
 
-fn read_receipt_that_teams_does_not_vouch_for_changes_nothing(world: &World) {
+fn read_receipt_of_another_channel_or_of_a_group_changes_nothing(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, CONVERSATION, "hello");
     let mut webchat = fixture("webchat.json");
@@ -188,7 +188,7 @@ fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
     let mut forget = receipt(CONVERSATION, "1");
     forget["type"] = "deleteUserData".into();
     post(&stage, &forget);
-    // A receipt that comes too late does not bring the conversation back.
+    // After a late receipt and a late reaction, the bot does not store the conversation again.
     post(&stage, &receipt(CONVERSATION, "1795167064523"));
     reaction["id"] = "f:late".into();
     post(&stage, &reaction);

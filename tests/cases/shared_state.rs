@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     conversation_of_one_host_is_alerted_through_the_other,
-    stop_at_one_host_holds_at_the_other,
+    stop_at_one_host_applies_at_the_other,
     repeated_call_to_the_other_host_is_the_same_alert,
     same_call_to_both_hosts_at_once_is_one_alert,
     activity_sent_again_to_the_other_host_is_queued_once,
-    cancel_at_the_other_host_holds,
+    cancel_at_the_other_host_applies,
     run_at_the_other_host_is_skipped_during_a_run,
     runs_that_begin_at_the_same_moment_deliver_once_and_in_order,
 );
@@ -51,7 +51,7 @@ fn conversation_of_one_host_is_alerted_through_the_other(world: &World) {
     alert(&second, &to_conversation(&key, "x")).expect_error(404, "TargetNotFound");
 }
 
-fn stop_at_one_host_holds_at_the_other(world: &World) {
+fn stop_at_one_host_applies_at_the_other(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     queued(&second, &to_conversation(&key, "before the stop"));
@@ -62,7 +62,7 @@ fn stop_at_one_host_holds_at_the_other(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person's next message goes to the other host, which stores its own Connector as the address.
+    // The person's next message goes to the other host, which stores the serviceUrl of its own Connector.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
     second.connector.forget();
@@ -123,7 +123,7 @@ fn activity_sent_again_to_the_other_host_is_queued_once(world: &World) {
     assert_eq!(texts, ["Queued: hello", "Alert: hello"]);
 }
 
-fn cancel_at_the_other_host_holds(world: &World) {
+fn cancel_at_the_other_host_applies(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     let kept = queued(&first, &to_conversation(&key, "kept"));
@@ -175,7 +175,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Each host gets two callers, so that runs compete across hosts and within one.
+        // Each host gets two callers, so that runs compete across hosts and within one host.
         let pollers: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;

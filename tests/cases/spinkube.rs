@@ -51,7 +51,7 @@ fn script_polls_until_its_time_has_passed(world: &World) {
         .lines()
         .map(|line| serde_json::from_str(line.strip_prefix("poll: ").unwrap()).unwrap())
         .collect();
-    // A poll begins each second, and the clock of the script has seconds.
+    // The script begins a poll each second, and its clock counts whole seconds.
     assert!((2..=6).contains(&answers.len()), "expected 2 to 6 polls, found {text}");
     assert_eq!(answers[0]["delivered"], 1, "{text}");
     assert_eq!(stage.wait_for_events("drain", answers.len()).len(), answers.len());
@@ -82,7 +82,7 @@ fn script_that_polls_in_vain_fails_with_the_reason(world: &World) {
 }
 
 fn bots_on_one_account_never_see_each_others_data(world: &World) {
-    // Each stage has a queue and a table prefix of its own, in the same account.
+    // Each stage has its own queue and table prefix, in the same account.
     let start = || alerts::script(world).variable("pace", "0").start();
     let (orders, pizza) = (start(), start());
     assert_ne!(orders.queue.name(), pizza.queue.name());
@@ -91,11 +91,11 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
     let user = message("a:1", "1", "")["from"]["aadObjectId"].clone();
     assert_eq!(targets(&pizza), Vec::<Value>::new(), "pizza lists a conversation of orders");
 
-    // Neither key, tag nor person of one bot leads anywhere at the other.
+    // The other bot finds no target by the key, the tag or the person.
     for to in [json!({"conversation": key}), json!({"tag": "news"}), json!({"user": user})] {
         alert(&pizza, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
     }
-    // A poll of one bot takes no message of the other.
+    // A run of one bot takes no message of the other bot.
     let id = queued(&orders, &to_conversation(&key, "for orders"));
     let counts = pizza.poll();
     assert_eq!((&counts["received"], &counts["delivered"]), (&0.into(), &0.into()), "{counts}");
@@ -103,7 +103,7 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
     // An id of one bot is unknown to the other.
     alerts::call(&pizza, "DELETE", &format!("/api/alerts/{id}"), &Value::Null)
         .expect_error(404, "AlertNotFound");
-    // The same idempotency key at both bots is not the same alert.
+    // The same idempotency key at both bots gives two alerts.
     let key_at_pizza = known(&pizza, "a:1", "hello");
     for (bot, key) in [(&orders, &key), (&pizza, &key_at_pizza)] {
         let mut body = to_conversation(key, &format!("of {}", bot.queue.name()));
@@ -111,7 +111,7 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
         queued(bot, &body);
     }
     assert_eq!((orders.poll()["delivered"].clone(), pizza.poll()["delivered"].clone()), (2.into(), 1.into()));
-    // The same conversation at both bots: `stop` at one does not stop the other.
+    // Both bots know the same conversation. `stop` at one bot does not stop the alerts of the other bot.
     pizza.say(&message("a:1", "2", "stop"));
     queued(&orders, &to_conversation(&key, "after the stop at pizza"));
     let answer = alert(&pizza, &to_conversation(&key_at_pizza, "x")).expect_status(202).json();

@@ -254,7 +254,7 @@ fn foreign_entities_are_skipped(world: &World) {
     assert_eq!(
         (stage.queue.count(), stage.queue.poison().count()),
         (0, 0),
-        "on the queue, in the poison queue"
+        "messages on the queue, and in the poison queue"
     );
     assert!(
         !stage.events("conversation.entity-skipped").is_empty(),
@@ -266,8 +266,8 @@ fn foreign_entities_are_skipped(world: &World) {
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
     // The person writes again. The first command fails, because key-value still has the fingerprint of the
-    // broken record, and the bot deletes the fingerprint. At the second message the bot stores the
-    // conversation again.
+    // broken record. The bot then deletes the fingerprint, and stores the conversation again at the second
+    // message.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -321,8 +321,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
 }
 
 fn conversation_with_names_too_long_for_a_key_is_alerted(world: &World) {
-    // An escaped user id of 23 repeats fits into a key alone, but not together with the key's prefix. A name
-    // of 60 repeats does not even fit alone.
+    // An escaped user id of 23 repeats fits into a key, but not together with the key's prefix. A name of 60
+    // repeats is longer than a whole key.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }
@@ -361,7 +361,7 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     assert_eq!(
         (stage.queue.count(), stage.queue.poison().count()),
         (0, 0),
-        "on the queue, in the poison queue"
+        "messages on the queue, and in the poison queue"
     );
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
 }

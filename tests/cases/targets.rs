@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     hundred_tags_are_looked_up_several_at_once,
-    page_of_a_call_with_a_key_that_was_empty_stays_empty,
+    page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty,
     conversation_of_a_message_is_stored_and_found_by_every_key,
     installation_and_update_store_the_conversation,
     ended_conversation_is_forgotten,
@@ -248,7 +248,8 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// The table service takes its time for each call: one after another they would take longer than a call may.
+/// The proxy delays each call to the tables. One after another, these calls would take longer than the bot's
+/// call may take.
 fn hundred_tags_are_looked_up_several_at_once(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
@@ -273,16 +274,17 @@ fn hundred_tags_are_looked_up_several_at_once(world: &World) {
         answer["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
     assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "in the order of the tags");
     let notes = &tables.notes()[before..];
-    // A query of each tag and one of its conversation, and what accepts the alerts.
+    // The bot makes one query for each tag, one for the tag's conversation, and a few calls that accept the
+    // alerts.
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
     assert!(most.is_some_and(|most| (2..=AT_ONCE).contains(&most)), "{most:?} at once");
 }
 
-/// The only subscriber of the second tag has the first tag too. So the first page alerts it, and the second
-/// page has no conversation. Then the subscriber leaves the first tag.
-fn page_of_a_call_with_a_key_that_was_empty_stays_empty(world: &World) {
+/// One conversation is the only subscriber of both tags. So the first page alerts it, and the second page has
+/// no conversation. Then the conversation leaves the first tag.
+fn page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let tag = |method: &str, tag: &str| {

@@ -48,7 +48,7 @@ pub(crate) fn header(received: &Received) -> Option<&str> {
     received.headers.get("traceparent").map(|value| value.to_str().unwrap())
 }
 
-/// Expects the trace in a request, with a parent id of its own, and returns the header.
+/// Expects the trace in a request, with another parent id, and returns the header.
 #[track_caller]
 pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
@@ -82,7 +82,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     // A refused call is logged with its trace, too.
     post(&stage, "/api/alerts", TRACE, &json!({"text": 7})).expect_status(400);
     expect_logged(&stage, "request.rejected", 1);
-    // An alert without the header is as before.
+    // An alert without the header has no trace.
     let plain = alert(&stage, &key, "", "coffee");
     assert_eq!(plain.get("traceparent"), None);
     stage.poll();
@@ -174,7 +174,7 @@ fn invalid_trace_of_a_caller_or_of_another_producer_changes_nothing(world: &Worl
             "{envelope}"
         );
     }
-    // The poller also takes a valid trace of another producer.
+    // The poller also uses a valid trace of another producer.
     let mut envelope = crate::draining::envelope(&stage, "foreign-valid", "a:2", "foreign");
     envelope["traceparent"] = TRACE.into();
     stage.queue.put_json(&envelope);

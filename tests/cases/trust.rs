@@ -33,6 +33,6 @@ fn anonymous_mode_is_logged_as_a_warning(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.wait_for_events("auth.anonymous", 1)[0]["level"], "warn");
-    // The bot ignores a token in the request, and sends none, or the Connector would complain.
+    // The bot sends no token to the Connector. The fake would complain about one.
     stage.connector.wait_for(1);
 }

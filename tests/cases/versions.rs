@@ -1,5 +1,6 @@
-//! Envelopes of version 1 in both directions, on the built wasm. The golden files are those of
-//! `crates/envelope`, because such envelopes are on existing queues.
+//! Envelopes of version 1. The poller reads those of other versions of the bot, and the bot writes those that
+//! an older poller can read. The golden files are those of `crates/envelope`, because such envelopes are on
+//! existing queues.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;

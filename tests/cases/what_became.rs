@@ -1,4 +1,4 @@
-//! "What became of it?": the status of one alert, and the list of alerts.
+//! The status of one alert, and the list of alerts.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    status_of_an_alert_follows_it_to_the_person,
+    status_shows_each_step_of_an_alert_to_the_person,
     call_that_waits_is_answered_when_the_status_changes,
     alert_is_seen_by_its_own_key_name_and_by_operators,
     list_of_hundreds_is_read_page_by_page_with_few_calls,
-    list_is_chosen_by_status_tag_and_time,
+    list_is_filtered_by_status_tag_and_time,
     status_of_a_newer_version_is_shown_as_it_is_written,
-    cancelled_alert_that_no_run_has_met_ends_as_cancelled_and_uncertain,
-    alert_without_a_result_is_overdue_in_the_end,
+    cancelled_alert_that_no_run_gets_ends_as_cancelled_and_uncertain,
+    alert_without_an_outcome_after_50_hours_is_overdue,
     list_without_tables_is_refused_and_works_again,
 );
 
@@ -70,7 +70,7 @@ fn ago(hours: i64) -> Value {
     (Utc::now() - TimeDelta::hours(hours)).timestamp_millis().into()
 }
 
-fn status_of_an_alert_follows_it_to_the_person(world: &World) {
+fn status_shows_each_step_of_an_alert_to_the_person(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     let id = queued(&stage, &json!({"to": [{"tag": "News"}], "text": "hello"}));
@@ -254,7 +254,7 @@ fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
     }
 }
 
-fn list_is_chosen_by_status_tag_and_time(world: &World) {
+fn list_is_filtered_by_status_tag_and_time(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     let first = queued(&stage, &json!({"to": {"tag": "news"}, "text": "first"}));
@@ -273,7 +273,8 @@ fn list_is_chosen_by_status_tag_and_time(world: &World) {
         (&format!("since={accepted}"), vec![&third, &second]),
     ] {
         let (mut path, mut found) = (format!("/api/alerts?{query}"), Vec::new());
-        // `known` has made the bot accept a message of the person.
+        // The list also has the alert that the bot made for the person's message in `known`. This alert has
+        // no sender.
         loop {
             let page = get(&stage, &path);
             found.extend(page["alerts"].as_array().unwrap().clone());
@@ -296,8 +297,9 @@ fn status_of_a_newer_version_is_shown_as_it_is_written(world: &World) {
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
 
-/// The run that sent the alert could not record that. The queue has another alert, so it is never empty.
-fn cancelled_alert_that_no_run_has_met_ends_as_cancelled_and_uncertain(world: &World) {
+/// No run gets the alert's message, as if a run had sent the alert and could not record that. The queue has
+/// another alert, so it is never empty.
+fn cancelled_alert_that_no_run_gets_ends_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let sent = queued(&stage, &to_conversation(&key, "sent"));
@@ -316,7 +318,7 @@ fn cancelled_alert_that_no_run_has_met_ends_as_cancelled_and_uncertain(world: &W
     assert_eq!(cancel(), json!({"id": sent, "status": "cancelled", "uncertain": true}));
 }
 
-fn alert_without_a_result_is_overdue_in_the_end(world: &World) {
+fn alert_without_an_outcome_after_50_hours_is_overdue(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));

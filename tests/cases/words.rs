@@ -1,4 +1,4 @@
-//! The commands of persons, and their effects.
+//! The commands that people send to the bot, and the effects of the commands.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{fixture, message};
@@ -70,13 +70,13 @@ fn stop_ends_alerts_until_start(world: &World) {
     let answer = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
     assert_eq!(
         answer["alerts"][0]["status"], "stopped",
-        "`stop` also holds for a target that is named by its address: {answer}"
+        "`stop` also applies to a target that is named by its address: {answer}"
     );
 
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{waiting}: {counts}");
     assert_eq!(stage.queue.count(), 0);
-    // `stop` does not hold for alerts that the person asks for.
+    // `stop` does not apply to alerts that the person asks for.
     assert_eq!(answer_to(&stage, "hello"), "Queued: hello");
     assert_eq!(stage.poll()["delivered"], 1);
 
@@ -95,7 +95,7 @@ fn help_lists_every_command(world: &World) {
 }
 
 /// Makes a message of a person whose client has this locale; `null` if the client sends none. Each locale has
-/// its own conversation, because the bot limits its answers in one.
+/// its own conversation, because the bot limits its answers in each conversation.
 fn message_in(locale: &Value, id: &str, text: &str) -> Value {
     let mut activity = message(&format!("a:{locale}"), id, text);
     activity["locale"] = locale.clone();

@@ -17,7 +17,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 const TOOL: &str = "amtool";
 
-/// The programs that are installed here.
+/// The paths of the programs on this machine.
 #[derive(Debug)]
 pub struct Programs {
     alertmanager: PathBuf,
@@ -25,7 +25,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Looks for the programs on the `PATH`.
+    /// Looks for the programs on the `PATH`; `None` if one of them is missing.
     pub fn find() -> Option<Self> {
         let alertmanager = PROGRAMS.into_iter().find_map(on_path)?;
         Some(Self { alertmanager, amtool: on_path(TOOL)? })
@@ -48,7 +48,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts it with this configuration, and waits until it answers.
+    /// Starts Alertmanager with this configuration, and waits until it answers.
     #[track_caller]
     pub fn start(programs: Programs, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-alertmanager-").tempdir().unwrap();
@@ -60,7 +60,7 @@ impl Alertmanager {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            // It runs alone.
+            // An empty address means that this Alertmanager joins no cluster.
             .arg("--cluster.listen-address=")
             .env("NO_PROXY", "127.0.0.1");
         let mut running = Running::start("Alertmanager", command, &Output::default())

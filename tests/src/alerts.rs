@@ -69,8 +69,8 @@ pub fn targets(stage: &Stage) -> Vec<Value> {
     page["targets"].as_array().expect("a list of targets").clone()
 }
 
-/// Makes the bot store a personal conversation, and returns its key. For that, a person sends this text.
-/// Afterwards the queue and the Connector's record are emptied.
+/// Makes the bot store a personal conversation, and returns its key. A person sends this text to the bot.
+/// Then this function empties the queue and the Connector's record.
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));

@@ -56,7 +56,7 @@ impl Said {
 }
 
 impl ChatPage {
-    /// Starts everything; the page acts as this channel.
+    /// Starts the application and its chat page; the page acts as this channel.
     #[track_caller]
     pub fn start(world: &World, channel_id: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-chat-").tempdir().unwrap();
@@ -159,11 +159,11 @@ impl ChatPage {
         self.exchanges().into_iter().filter(from_the_bot).map(said).collect()
     }
 
-    /// Reads the recording: JSON objects, each followed by a line `---`.
+    /// Reads the recording. It consists of JSON objects, each with a line `---` behind it.
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();
-        // The Playground is still writing the text after the last line `---`.
+        // The Playground may still be writing the text after the last line `---`.
         objects.pop();
         let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
         objects.into_iter().map(parse).collect()

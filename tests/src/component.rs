@@ -9,8 +9,9 @@ use wasmparser::{Parser, Payload, Validator};
 /// The imports and exports of a component.
 #[derive(Debug, Default)]
 pub struct Face {
-    /// By name of the interface, with its version: the functions that the component imports from it. A
-    /// resource method reads `[method]fields.get`. A function without an interface has an entry of its own.
+    /// The functions that the component imports, by the name of their interface with its version. A method of
+    /// a resource has a name such as `[method]fields.get`. A function outside every interface has an entry
+    /// under its own name.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     /// Names of interfaces with their versions, and of functions without an interface.
     pub exports: BTreeSet<String>,

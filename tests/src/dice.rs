@@ -1,5 +1,5 @@
-//! Repeatable random numbers. A number depends on the seed and on its purpose, and never on the order of the
-//! calls.
+//! Repeatable random numbers. A number depends only on the seed and on its purpose. The order of the calls
+//! does not change it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -1,6 +1,7 @@
 //! A strict fake of Direct Line 3.0, after its reference (`directline-3.0.json` in
-//! microsoft/botframework-sdk). It demands the secret, knows only conversations that it started, and accepts
-//! only triggers. It forwards them to a bot if [`DirectLine::bring_to`] named one.
+//! microsoft/botframework-sdk). The fake demands the secret, knows only conversations that it started, and
+//! accepts only triggers (events for the bot). If the test has called [`DirectLine::bring_to`], the fake
+//! forwards the triggers to the bot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,8 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake. It answers 400 to a request that the poller must never send, and fails the test when it is
-/// dropped.
+/// The fake. It answers 400 to a request that the poller must never send. When the fake is dropped after such
+/// a request, it fails the test.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -38,7 +39,7 @@ struct Conversation {
 }
 
 impl DirectLine {
-    /// Starts a fake that demands this secret; an empty one means that callers must send none.
+    /// Starts a fake that demands this secret. If the secret is empty, callers must send no secret.
     pub fn start(secret: &str) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             secret: secret.to_owned(),
@@ -76,7 +77,7 @@ impl DirectLine {
         self.locked().scripted.push_back((status, bot_error(status)));
     }
 
-    /// How many conversations were started.
+    /// How many conversations the fake has started.
     pub fn conversations(&self) -> usize {
         self.locked().conversations.len()
     }
@@ -86,7 +87,7 @@ impl DirectLine {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
 
-    /// Takes the complaints out, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them, for the tests of the complaints themselves.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.locked().unexpected)
     }
@@ -118,7 +119,7 @@ fn bot_error(status: u16) -> Value {
     })
 }
 
-/// Direct Line reports every failure of the bot in this way.
+/// The answer by which Direct Line reports every failure of the bot.
 fn refused_by_the_bot() -> http::Response<Bytes> {
     as_response(502, &bot_error(502))
 }
@@ -142,7 +143,8 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// Decides on the answer. A trigger that the bot has to accept first is put into `delivery`.
+    /// Decides on the answer. If the bot has to accept the trigger first, this function puts the trigger into
+    /// `delivery`.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,

@@ -21,11 +21,12 @@ pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
     last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-/// Puts panics into the report, so that they are not printed between the lines of other cases.
+/// Puts the panics of cases into their reports. Without this hook, Rust prints them between the lines of
+/// other cases.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // Other threads than a case's have no report, so their panics are printed.
+        // A thread that runs no case has no report, so its panic is printed.
         if std::thread::current().name() != Some(CASE_THREAD) {
             return original(info);
         }

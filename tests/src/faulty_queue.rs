@@ -1,5 +1,5 @@
-//! A queue service that fails on purpose: a proxy in front of the real Azurite. It notes which call got which
-//! message.
+//! A queue service that fails on purpose: a proxy in front of the real Azurite. The proxy notes which call
+//! got which message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,9 @@ use crate::queue::envelope_of;
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When Azurite had answered.
+    /// When Azurite had answered the call.
     pub at: Instant,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
@@ -42,7 +42,7 @@ impl Note {
 pub enum What {
     /// The call with this number got the message; `lost` if its answer was cut off.
     HandedOut { call: usize, lost: bool },
-    /// The message was hidden for so many seconds; 0 made it visible at once.
+    /// The message was hidden for this many seconds; 0 made it visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,
@@ -97,7 +97,7 @@ impl FaultyQueue {
         self.service.authorities()
     }
 
-    /// How many calls came, and how many of them failed on purpose.
+    /// How many calls arrived, and how many of them the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }

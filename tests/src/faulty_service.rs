@@ -1,5 +1,5 @@
-//! A storage service that fails on purpose: a proxy in front of one service of Azurite. Queue and tables use
-//! one each.
+//! A storage service that fails on purpose: a proxy in front of one service of Azurite. The queue service has
+//! one proxy, and the table service has another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
@@ -84,7 +84,7 @@ impl FaultyService {
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
             let (behind, note) = (behind.clone(), Arc::clone(&note));
-            // A task of its own, so that a call that has begun is finished even if its caller is killed.
+            // A separate task finishes a call that has begun, even if the caller is killed meanwhile.
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
@@ -121,13 +121,13 @@ impl FaultyService {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
 
-    /// How many calls came, and how many of them failed on purpose.
+    /// How many calls arrived, and how many of them the proxy made fail.
     pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
         (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
     }
 }
 
-/// Headers that belong to one connection, so that the proxy does not pass them on.
+/// Headers that the proxy does not pass on, because they belong to one connection.
 const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
 
 async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {

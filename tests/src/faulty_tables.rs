@@ -1,4 +1,4 @@
-//! A table service that fails on purpose: a proxy in front of the real Azurite. It notes every call.
+//! A table service that fails on purpose: a proxy in front of the real Azurite. The proxy notes every call.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::dice::Dice;
 use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
-/// A call as a rule sees it.
+/// The parts of a call by which a rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
@@ -57,7 +57,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was finished.
     pub at: Instant,
-    /// Which host called. Each host has an address of its own.
+    /// Which host called. Each host has its own address.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
@@ -66,7 +66,7 @@ pub struct Note {
     pub query: String,
     /// As in [`Call`]; empty for a call that only reads.
     pub body: String,
-    /// Azurite's status, or that of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
+    /// Azurite's status, or the status of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
     pub status: Option<u16>,
     /// Whether Azurite did the work, and the caller got no answer.
     pub lost: bool,
@@ -98,7 +98,7 @@ pub struct FaultyTables {
 #[derive(Default)]
 struct Shared {
     rule: Mutex<Option<Arc<Rule>>>,
-    /// How often each method and path came.
+    /// How many calls had each method and path.
     times: Mutex<HashMap<(Method, String), u64>>,
     notes: Mutex<Vec<Note>>,
 }
@@ -115,8 +115,9 @@ impl FaultyTables {
         Self::start_with(behind, |_, _| Plan::default())
     }
 
-    /// Like [`Self::start`], but 5 % of the calls are answered 503, and 5 % are done and get no answer. The
-    /// dice decide by method and path of a call, and by how often the two came before.
+    /// Like [`Self::start`], but the proxy answers 503 to 5 % of the calls. It passes on another 5 %, and
+    /// cuts the connection instead of answering. The dice decide by the method and path of a call, and by how
+    /// many earlier calls had the same two.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
@@ -128,8 +129,8 @@ impl FaultyTables {
         })
     }
 
-    /// Like [`Self::start`], with a plan that decides by the call, and by how often its method and path came
-    /// before.
+    /// Like [`Self::start`], but with a plan. The plan decides by the call, and by how many earlier calls had
+    /// the same method and path.
     pub fn start_with(behind: &str, plan: impl Fn(&Call<'_>, u64) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let (planning, noting) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -138,7 +139,7 @@ impl FaultyTables {
             move |_, request| {
                 let call = Call::of(request);
                 let time = planning.count(&call);
-                // The rule runs without the lock, so that it may call `fail` itself.
+                // The rule runs without the lock, because it may call `fail` itself.
                 let rule = planning.rule.lock().unwrap().clone();
                 let plan = plan(&call, time);
                 match rule.and_then(|rule| rule(&call)) {
@@ -151,8 +152,8 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// Makes the calls fail that `rule` chooses, from now on; the plan decides about the others. Replaces the
-    /// previous rule.
+    /// From now on, makes the calls fail that `rule` chooses. The plan decides about the other calls. `rule`
+    /// replaces the previous rule.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }
@@ -172,19 +173,19 @@ impl FaultyTables {
         self.service.authorities()
     }
 
-    /// How many calls came, and how many of them failed on purpose.
+    /// How many calls arrived, and how many of them the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }
 
-    /// Every finished call, in the order of their ends.
+    /// Every finished call, in the order in which they finished.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }
 }
 
 impl Shared {
-    /// Counts the call, and returns how often its method and path came before.
+    /// Counts the call, and returns how many earlier calls had the same method and path.
     fn count(&self, call: &Call<'_>) -> u64 {
         let mut times = self.times.lock().unwrap();
         let time = times.entry((call.method.clone(), call.path.clone())).or_default();

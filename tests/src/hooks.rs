@@ -17,7 +17,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Reads the address and the secret in a reply of the bot. `None` if the text has no address.
+    /// Reads the address and the secret in a reply of the bot; `None` if the text has no address.
     pub fn in_reply(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(|line| line.trim_matches('`'));
         let url = lines.find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
@@ -60,7 +60,7 @@ pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &st
     web::send(request.body(web::whole(body.to_owned())).unwrap())
 }
 
-/// A person says this in a personal chat, and the bot answers with an address.
+/// Sends this text from a person in a personal chat, and returns the address that the bot answers.
 #[track_caller]
 pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     let before = stage.connector.received().len();
@@ -71,7 +71,7 @@ pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     })
 }
 
-/// The address of a personal chat. Afterwards the Connector's record is empty.
+/// Gets the address of a personal chat, and empties the Connector's record.
 #[track_caller]
 pub fn hook(stage: &Stage) -> Hook {
     let hook = ask(stage, "a:1", "webhook");

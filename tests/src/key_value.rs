@@ -8,7 +8,8 @@ use rusqlite::Connection;
 /// Spin's name for the file (spin: crates/runtime-config/src/lib.rs).
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads keys and values in a host's state folder. Reads a copy, so that the host's own file is not touched.
+/// Reads keys and values in a host's state folder. This function reads a copy, because opening the host's own
+/// file could change it.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;
@@ -28,7 +29,7 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
 }
 
-/// Makes every later call of a running host's store fail.
+/// Breaks the store of a running host: every later call of the store fails.
 pub fn break_store(state: &Path) {
     let connection = Connection::open(state.join(FILE)).unwrap();
     connection.execute("DROP TABLE spin_key_value", []).unwrap();
@@ -44,7 +45,7 @@ pub fn remove(state: &Path) {
     }
 }
 
-/// The database, and the journals beside it, from which SQLite restores an incomplete change.
+/// The database and its journals. SQLite needs the journals to restore an incomplete change.
 fn files() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

@@ -1,9 +1,10 @@
 //! The harness of the end-to-end tests; the cases are in `cases/`.
 //!
 //! The cases run the built `.wasm` files in the embedded host (`E2E_HOST=spin`: in real Spin), against a real
-//! Azurite and fakes of the other services. This crate has the stage of a case, the fakes, and clients that
-//! look at queue and tables from outside the bot. It never runs a component's code natively, and needs no
-//! service outside this machine. The fakes follow the references that their modules name.
+//! Azurite and fakes of the other services. This crate has the stage of a case (its hosts and their
+//! surroundings), the fakes, and clients that read queue and tables from outside the bot. It never runs a
+//! component's code natively, and needs no service outside this machine. The fakes follow the references that
+//! their modules name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;

@@ -35,7 +35,7 @@ pub fn certificate() -> String {
     format!("{PRIVATE_KEY}{CERTIFICATE}")
 }
 
-/// How the bot proves its identity.
+/// How the bot proves its identity to the login host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     Secret,
@@ -108,23 +108,24 @@ impl Login {
         lock(&self.state).documents = Some(issuer.documents());
     }
 
-    /// The tokens of this login host, also those that it issues later.
+    /// The tokens of this login host, including those that it issues later.
     pub fn tokens(&self) -> Tokens {
         self.tokens.clone()
     }
 
-    /// How many requests for tokens came.
+    /// How many requests for tokens arrived.
     pub fn requests(&self) -> usize {
         lock(&self.state).requests
     }
 
-    /// Answers the next request that passes the checks with `answer` instead of a token.
+    /// Sets the answer to the next request that passes the checks. The login host sends `answer` instead of a
+    /// token.
     pub fn then(&self, answer: http::Response<Bytes>) {
         lock(&self.state).scripted.push_back(answer);
     }
 
-    /// Refuses the next request that passes the checks as Entra does: with this error code, and with a text
-    /// that seems to quote the request.
+    /// Refuses the next request that passes the checks, as Entra does: with this error code, and with a text
+    /// that seems to quote a secret of the request.
     pub fn then_refuse(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =

@@ -24,7 +24,8 @@ pub struct LoopbackServer {
 }
 
 impl LoopbackServer {
-    /// Starts a server. `answer` gets whole requests; `None` closes the connection instead of answering.
+    /// Starts a server. `answer` gets whole requests. If it returns `None`, the server closes the connection
+    /// instead of answering.
     pub fn start<F, B>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<http::Response<B>>> + Send + 'static,
@@ -65,7 +66,7 @@ impl AnswerBody {
     }
 }
 
-/// Ends an exchange before or in the middle of its answer: hyper then closes the connection.
+/// Ends an exchange before its answer or in the middle of it. hyper then closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
 pub struct Broken;
@@ -77,7 +78,7 @@ async fn accept<F, B>(
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
     B: Into<AnswerBody> + 'static,
 {
-    // The connections belong to this task, so that its end closes them too.
+    // The connections belong to this task, so they close when it ends.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve(stream, Arc::clone(&answer)));
@@ -101,7 +102,7 @@ async fn serve<F, B>(
             Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });
-    // An error means that the connection was closed by the fake or by the client. The fake records the
-    // request anyway.
+    // An error only means that the fake or the client has closed the connection. The fake has recorded the
+    // request.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

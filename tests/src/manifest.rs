@@ -1,10 +1,10 @@
-//! Variants of the workspace's `spin.toml`, so that each case names the settings on which it depends.
+//! Variants of the workspace's `spin.toml`. Each case changes the settings on which it depends.
 
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// A copy of a manifest, changed by a case. Every host must accept it, real Spin included.
+/// A copy of a manifest that a case may change. Every host must accept the copy, real Spin included.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     table: Table,
@@ -30,7 +30,7 @@ impl Manifest {
         &self.table
     }
 
-    /// The ids of its components.
+    /// The ids of the manifest's components.
     pub fn components(&self) -> Vec<String> {
         self.table["component"].as_table().expect("[component]").keys().cloned().collect()
     }
@@ -85,7 +85,7 @@ impl Manifest {
         self
     }
 
-    /// Takes the key-value store away from every component: every call of one then fails.
+    /// Removes the key-value store from every component, so every call of the store fails.
     #[must_use]
     pub fn without_stores(mut self) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {

@@ -1,7 +1,7 @@
 //! A fake of the issuers of tokens: their OpenID metadata and their keys.
 //!
-//! The fake counts the fetched documents. A request that the bot must never send is answered 500. The fake
-//! keeps that complaint, and fails the test when it is dropped.
+//! The fake counts the fetched documents. If the bot sends a request that it must never send, the fake
+//! answers 500 and keeps a complaint. When the fake is dropped with a complaint, it fails the test.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ pub struct OpenId {
 pub struct Documents(Arc<Mutex<State>>);
 
 impl Documents {
-    /// Whether the path is one of the documents'.
+    /// Whether this is the path of one of the documents.
     pub fn has(&self, path: &str) -> bool {
         [CHANNEL_METADATA, CHANNEL_KEYS, ENTRA_METADATA, ENTRA_KEYS].contains(&path)
     }
@@ -99,12 +99,13 @@ impl OpenId {
         lock(&self.documents.0).keys = keys;
     }
 
-    /// Answers so from now on.
+    /// Makes the issuers answer in this way from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         lock(&self.documents.0).behaviour = behaviour;
     }
 
-    /// How many documents were fetched. One fetch of the keys reads two.
+    /// How many documents callers have fetched. To get the keys, a caller fetches two: the metadata and the
+    /// keys.
     pub fn fetches(&self) -> usize {
         lock(&self.documents.0).fetches
     }

@@ -1,6 +1,6 @@
-//! A strict fake of the bot that the operator's page calls. The fake serves the real page, and answers the
-//! page's calls in the shapes of `docs/openapi.yaml`. The fake holds lists of alerts, dead letters and
-//! conversations, and does what the page asks. It complains about every call that the page must not make.
+//! A strict fake of the bot, for the operator's page. The fake serves the real page, and answers the page's
+//! calls in the shapes of `docs/openapi.yaml`. It has lists of alerts, dead letters and conversations, and
+//! changes them as the page asks. It complains about every call that the page must not make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::web::Answer;
 /// The key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// How many dead letters the fake replays or drops in one call, as many as one Get Messages returns.
+/// How many dead letters the fake replays or drops in one call. One Get Messages returns as many.
 const DONE_AT_ONCE: usize = 32;
 
 /// The fake. If the page made a wrong call, the test fails when the fake is dropped.
@@ -45,10 +45,10 @@ pub struct Shared {
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
     pub targets: Vec<Value>,
-    /// The ids of the dead letters that cannot be replayed, with the sentence for people.
+    /// The ids of the dead letters that cannot be replayed, each with the reason for people.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call that
-    /// begins so gets the first such answer, and the fake does nothing else. Each answer is used once.
+    /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call gets the
+    /// first answer whose beginning fits it, and the fake does nothing else. The fake uses each answer once.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -72,7 +72,7 @@ impl Operated {
         format!("http://{}/ops", self.server.authority())
     }
 
-    /// The content of the fake, to be read or changed.
+    /// The content of the fake. The test may read and change it.
     pub fn hold(&self) -> MutexGuard<'_, Shared> {
         locked(&self.shared)
     }
@@ -83,7 +83,7 @@ impl Operated {
         self.hold().calls.iter().filter(begins).cloned().collect()
     }
 
-    /// Takes the complaints out, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them, for the tests of the complaints themselves.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.hold().unexpected)
     }
@@ -122,7 +122,7 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// A part of a list: `limit` elements behind the one with the id `after`.
+/// A page of a list: the `limit` elements behind the element with the id `after`, and the value of `next`.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,

@@ -9,7 +9,7 @@ use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportEr
 
 use crate::web;
 
-/// The ports on this machine: HTTP, the clock, random numbers.
+/// The ports as this machine implements them: HTTP, the clock, random numbers.
 #[derive(Debug, Default)]
 pub struct Machine {
     local: LocalPorts,

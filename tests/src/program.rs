@@ -1,4 +1,4 @@
-//! A sender's program that gets callbacks. It records them, and answers as the test says.
+//! A sender's program that gets callbacks. It records them, and answers with the status that the test sets.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -47,10 +47,10 @@ impl Callback {
     }
 }
 
-/// Takes every message of a queue with Microsoft's own client, as a program of a user's does.
+/// Takes every message from a queue with Microsoft's own client, as a user's program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    // The client takes a string without the protocol for one with a SAS.
+    // Without the protocol, the client would read the string as a string with a SAS.
     let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
     let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {

@@ -1,5 +1,5 @@
-//! A queue service that accepts only Puts, and shows their parameters. Azurite does not show hidden messages,
-//! and cannot be made to fail.
+//! A queue service that accepts only Puts, and shows their parameters. Azurite cannot replace it: Azurite
+//! does not show hidden messages, and a test cannot make it fail.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// Refuses exactly the envelopes of these conversation ids from now on.
+    /// From now on, refuses the envelopes of these conversation ids, and no others.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

@@ -1,4 +1,4 @@
-//! Questions: their calls, their buttons, and the presses of people.
+//! The calls that ask questions, the buttons of questions, and the presses of people.
 
 use serde_json::{Value, json};
 
@@ -11,13 +11,13 @@ use crate::suite::World;
 /// The secret that signs callbacks.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Starts a stage whose poller can call programs.
+/// Starts a stage with a secret for callbacks, so the poller can call programs.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).variable("callbacksecret", SECRET).start()
 }
 
-/// The call of a question to a conversation.
+/// The body of a call that asks a question in a conversation.
 pub fn question(to: &str) -> Value {
     json!({
         "to": {"conversation": to}, "text": "Deploy 1.4.2?",
@@ -28,7 +28,8 @@ pub fn question(to: &str) -> Value {
     })
 }
 
-/// Asks, and delivers the question. Returns the alert's id and the card that the Connector got.
+/// Asks a question, and runs the poller to deliver it. Returns the alert's id and the card that the Connector
+/// got.
 #[track_caller]
 pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     let before = stage.connector.received().len();
@@ -39,7 +40,7 @@ pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     (id, sent[before].body["attachments"][0]["content"].clone())
 }
 
-/// The data of a button of a card, by the id of its action.
+/// The data of a card's button. `id` is the id of the button's action.
 #[track_caller]
 pub fn data(card: &Value, id: &str) -> Value {
     let actions = card["actions"].as_array().expect("buttons");

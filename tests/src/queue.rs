@@ -43,7 +43,7 @@ impl Queue {
         Self { account: self.account.clone(), name, machine: Machine::default() }
     }
 
-    /// Its name.
+    /// The queue's name.
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
@@ -53,7 +53,7 @@ impl Queue {
         self.with_name(QueueName::parse(name).unwrap())
     }
 
-    /// Its poison queue.
+    /// The poison queue of this queue.
     pub fn poison(&self) -> Self {
         self.with_name(self.name.poison())
     }
@@ -65,7 +65,7 @@ impl Queue {
         runtime().block_on(calls(client))
     }
 
-    /// Whether it exists.
+    /// Whether the queue exists.
     pub fn exists(&self) -> bool {
         match self.with(async |client| client.approximate_count().await) {
             Ok(_) => true,
@@ -82,7 +82,7 @@ impl Queue {
         }
     }
 
-    /// Puts a text unchanged; creates the queue if it is missing.
+    /// Puts a text unchanged. Creates the queue if it is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();

@@ -1,5 +1,5 @@
-//! The async runtime behind the blocking functions of this crate. Cases are plain functions, so they need
-//! one.
+//! The async runtime behind the blocking functions of this crate. Cases are plain functions, which cannot
+//! await.
 
 use std::sync::OnceLock;
 

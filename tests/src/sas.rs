@@ -1,4 +1,4 @@
-//! Makes shared access signatures of the emulator's account, in the form of the portal's.
+//! Makes shared access signatures of the emulator's account, in the portal's form.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,9 @@ use sha2::Sha256;
 const VERSION: &str = "2021-12-02";
 const EXPIRY: &str = "2099-01-01T00:00:00Z";
 
-/// Makes an account SAS for these services (`ss`), resource types (`srt`) and permissions (`sp`). The string
-/// to sign is that of <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>. Its empty
-/// lines are the start time, the addresses, the protocol and the encryption scope.
+/// Makes an account SAS for these services (`ss`), resource types (`srt`) and permissions (`sp`).
+/// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas> defines the string to sign. Its
+/// empty lines are the start time, the addresses, the protocol and the encryption scope.
 pub fn account_sas(services: &str, resource_types: &str, permissions: &str) -> String {
     let to_sign =
         format!("{ACCOUNT}\n{permissions}\n{services}\n{resource_types}\n\n{EXPIRY}\n\n\n{VERSION}\n\n");

@@ -1,8 +1,8 @@
 //! A fake of a trace collector: it takes the spans that Spin exports.
 //!
 //! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
-//! messages below have only the fields that cases read. Their numbers are in opentelemetry-proto:
-//! `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
+//! messages below have only the fields that cases read. The numbers of the fields are those of
+//! opentelemetry-proto: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ pub struct Span {
     pub is_inbound: bool,
     /// The attributes that are texts or whole numbers.
     pub attributes: BTreeMap<String, String>,
-    /// The same of each event in the span.
+    /// The attributes of each event in the span.
     pub events: Vec<BTreeMap<String, String>>,
 }
 
@@ -63,7 +63,8 @@ impl SpanCollector {
         Self { server, spans }
     }
 
-    /// The environment of a Spin that exports to this collector, soon after a span has ended.
+    /// The environment variables that make Spin export each span to this collector, soon after the span has
+    /// ended.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.server.authority())),
@@ -71,7 +72,7 @@ impl SpanCollector {
         ]
     }
 
-    /// Every span so far, in the order of their ends.
+    /// Every span so far, in the order in which Spin exported them.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -136,7 +137,7 @@ struct KeyValue {
     value: Option<AnyValue>,
 }
 
-/// `AnyValue`, whose two kinds here exclude each other.
+/// `AnyValue`. At most one of the two fields is set.
 #[derive(Clone, PartialEq, Message)]
 struct AnyValue {
     #[prost(string, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! The stage of a case: a host with the components, and a queue, tables and a Connector of its own.
+//! The stage of a case: a host with the components, and a queue, tables and a Connector for this case only.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,10 +52,10 @@ pub struct Script<'w> {
     login: Option<&'w Login>,
 }
 
-/// The death of a host that was killed.
+/// Which host a test killed, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Death {
-    /// Which host was killed.
+    /// The host's number.
     pub host: usize,
     /// When the host had ended.
     pub at: Instant,
@@ -71,8 +71,8 @@ struct Replica {
     past_lines: Vec<String>,
 }
 
-/// One or two running hosts and their surroundings. Dropping it stops the hosts, then checks the Connector's
-/// complaints.
+/// One or two running hosts and their surroundings. When the stage is dropped, it stops the hosts, and then
+/// checks the Connector's complaints.
 #[derive(Debug)]
 pub struct Stage {
     // Dropped in this order, because the hosts must not call a Connector that has stopped.
@@ -119,7 +119,7 @@ impl Replica {
         at
     }
 
-    /// Stops the host in good order, changes its options, and starts it again.
+    /// Stops the host without killing it, changes its options, and starts it again.
     #[track_caller]
     fn stop_and_restart(&mut self, change: impl FnOnce(&mut HostOptions)) {
         self.host.stop();
@@ -163,7 +163,7 @@ impl<'w> Script<'w> {
             .variable("queuename", &queue_name)
             .variable("tableprefix", &table_prefix)
             .variable("pollkey", POLL_KEY)
-            // Cases poll when they need it.
+            // A case without the kick decides itself when a run starts.
             .variable("kick", "off")
     }
 
@@ -190,7 +190,7 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Makes the embedded host report the usage of each instance, in lines that begin with `Meter `.
+    /// Makes the embedded host report what each instance uses, in lines that begin with `Meter `.
     #[must_use]
     pub fn metered(mut self) -> Self {
         self.is_metered = true;
@@ -211,7 +211,7 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets an environment variable of the host, which is not a variable of the application.
+    /// Sets an environment variable of the host. It is no variable of the application.
     #[must_use]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
@@ -226,7 +226,7 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets `authmode=required`. The bot gets its tokens from this login host, for its client secret. The bot
+    /// Sets `authmode=required`. The bot gets its tokens from this login host with its client secret. The bot
     /// trusts the stage's Connector, and the Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {
@@ -271,8 +271,8 @@ impl<'w> Script<'w> {
         self.connected()
     }
 
-    /// Adds a second host on the same queue and tables, which it reaches at these addresses. It has a
-    /// key-value store of its own.
+    /// Adds a second host on the same queue and tables. It reaches them at these addresses, and has its own
+    /// key-value store.
     #[must_use]
     pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
         self.second = Some((queue_authority.to_owned(), table_authority.to_owned()));
@@ -339,7 +339,7 @@ impl Stage {
         self.replicas.iter().map(|replica| replica.url(path)).collect()
     }
 
-    /// Posts an activity unchanged, as a channel does.
+    /// Posts an activity unchanged and without a token.
     #[track_caller]
     pub fn post(&self, activity: &Value) -> Answer {
         self.post_with(&[], activity)
@@ -361,7 +361,8 @@ impl Stage {
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 
-    /// Points the activity's serviceUrl to this stage's Connector and posts it; it must be accepted.
+    /// Points the activity's serviceUrl to this stage's Connector, posts the activity, and expects that the
+    /// bot accepts it.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
         let answer = self.post(&self.connector.host(activity)).expect_status(202);
@@ -381,7 +382,7 @@ impl Stage {
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }
 
-    /// Kills a host at once, and starts it again at the same address and on the same state.
+    /// Kills a host at once, and starts it again at the same address with the same state folder.
     #[track_caller]
     pub fn kill_and_restart(&mut self, host: usize) -> Death {
         Death { host, at: self.replicas[host].kill_and_restart(|_| ()) }
@@ -405,14 +406,14 @@ impl Stage {
         key_value::break_store(self.replicas[0].state());
     }
 
-    /// Restarts the host on its disk, with other tables.
+    /// Restarts the host with its state folder and with other tables.
     #[track_caller]
     pub fn move_tables(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
         self.restart_with("tableprefix", table_prefix);
     }
 
-    /// Restarts the host on its disk, with another value of a variable.
+    /// Restarts the host with its state folder and with another value of a variable.
     #[track_caller]
     pub fn restart_with(&mut self, name: &str, value: &str) {
         self.replicas[0].stop_and_restart(|options| {
@@ -421,7 +422,8 @@ impl Stage {
         });
     }
 
-    /// Every line of stdout so far of the hosts and their guests, host by host, also from before a restart.
+    /// Every line that the hosts and their components have written to stdout, host by host. Lines from before
+    /// a restart are included.
     pub fn lines(&self) -> Vec<String> {
         self.replicas.iter().flat_map(Replica::lines).collect()
     }
@@ -444,7 +446,7 @@ impl Stage {
         })
     }
 
-    /// Every byte that the first host has on disk, which includes its key-value store.
+    /// Every byte that the first host has on disk, including its key-value store.
     pub fn state_at_rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut folders = vec![self.replicas[0].state().to_owned()];
@@ -466,7 +468,7 @@ impl Stage {
         key_value::read(self.replicas[0].state()).unwrap_or_default()
     }
 
-    /// Everything that the hosts themselves wrote.
+    /// The content of the hosts' own log files.
     pub fn host_log(&self) -> String {
         self.replicas.iter().map(Replica::log).collect()
     }

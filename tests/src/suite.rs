@@ -1,4 +1,4 @@
-//! Runs the cases in libtest-mimic, and holds what they share: one Azurite, one kind of host.
+//! Runs the cases with libtest-mimic. All cases share one Azurite and one kind of host.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -17,8 +17,8 @@ pub struct World {
 }
 
 impl World {
-    /// The Azurite of this test run. The first case that needs it starts it. Each case uses queues and tables
-    /// of its own.
+    /// The Azurite of this test run. The first case that needs Azurite starts it. Each case uses its own
+    /// queues and tables.
     pub fn azurite(&self) -> &Azurite {
         let start = || AzuritePorts::free().and_then(|ports| Azurite::start(ports, StorageKey::well_known()));
         let start = || start().expect("Azurite starts");
@@ -42,19 +42,20 @@ macro_rules! cases {
     };
 }
 
-/// A group that may not be able to run on this machine. Its cases are then listed as ignored, with the
-/// reason.
+/// A group of cases that needs a program. If the program is missing on this machine, the cases are listed as
+/// ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
     /// The group's name.
     pub group: &'static str,
-    /// The program that is missing on this machine, as a reason for people.
+    /// The reason, as a text for people.
     pub reason: &'static str,
     /// Whether the program is missing.
     pub skip: bool,
 }
 
-/// Reads which host runs the components. If the environment names another one, this ends the process.
+/// Reads from the environment which host runs the components. If the value is unknown, this function ends the
+/// process.
 pub fn chosen_host() -> HostKind {
     match std::env::var("E2E_HOST").as_deref() {
         Err(_) | Ok("" | "embedded") => HostKind::Embedded,
@@ -91,7 +92,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
 fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
-        // Each case has a thread of its own, because the report is stored by thread.
+        // Each case has its own thread, because the report is stored by thread.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
             Ok(()) => Ok(()),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a step that is quick may take on a busy machine.
+/// How long a quick step may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Tries again and again until there is a result. After [`SOON`] it fails the test, and names what was
-/// `awaited`.
+/// Repeats `attempt` until it has a result. After [`SOON`] without a result, this function fails the test,
+/// and the message names what the test `awaited`.
 #[track_caller]
 pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;

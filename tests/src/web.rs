@@ -18,7 +18,8 @@ use crate::runtime::runtime;
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// How long a call may take. Every entry point and the queue answer sooner, so a longer call hangs.
+/// How long a call may take. Every entry point and the queue answer sooner, so a longer call means that
+/// something hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An answer, read to its end.
@@ -52,14 +53,15 @@ impl Answer {
         format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
     }
 
-    /// Fails the test unless the status is this one.
+    /// Fails the test if the answer has another status.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "expected status {status}, found {}", self.describe());
         self
     }
 
-    /// Fails the test unless this is an error in the Connector's form, with this status and code.
+    /// Expects an error in the Connector's form with this status, this code and a message. Fails the test if
+    /// the answer is anything else.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let answer = self.expect_status(status);
@@ -123,7 +125,8 @@ pub(crate) async fn exchange(request: http::Request<Body>) -> Result<Answer, Tra
 fn client() -> &'static Client<HttpConnector, Body> {
     static CLIENT: OnceLock<Client<HttpConnector, Body>> = OnceLock::new();
     CLIENT.get_or_init(|| {
-        // A new connection for each request: a kept connection to a stopped host would fail another test.
+        // Each request gets a new connection, because a kept connection to a stopped host would fail another
+        // test.
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
     })
 }

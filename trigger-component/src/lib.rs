@@ -1,9 +1,9 @@
 //! The poller: dequeues envelopes from the Azure Storage queue, and posts their alerts to the Bot Connector.
 //! Deploy it beside the bot; without it, queued alerts are not delivered.
 //!
-//! One wasm component with two entry points that start the same [`run`]: the export for the cron trigger, and
-//! an HTTP route for hosts that have no cron trigger. The poller never accepts activities or alerts from the
-//! network, and it deletes a message only after the alert has reached a final state.
+//! The poller is one wasm component. Two entry points start the same [`run`]: the export for the cron
+//! trigger, and the HTTP route that the kick and other schedulers call. The poller accepts no activities and
+//! no alerts from the network. It deletes a message only after the alert has reached a final state.
 //!
 //! Sources: the rules of delivery are in `docs/delivery.md`. The queue is specified at
 //! <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>.
@@ -17,7 +17,8 @@
 //! | when messages are fetched | `run/intake.rs` |
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
 //! | the checks before a message is sent | `attempt/checks.rs` |
-//! | which message an alert with a key changes | `attempt/standing.rs`, `attempt/standing/`; turns of such alerts: `attempt/turns.rs` |
+//! | which message an alert with a key changes | `attempt/standing.rs`, `attempt/standing/` |
+//! | how alerts with the same key are sent one after the other | `attempt/turns.rs` |
 //! | how a chat or a thread is created | `attempt/create.rs` |
 //! | the decision that follows from the Connector's response | `attempt/decide.rs` |
 //! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs` |

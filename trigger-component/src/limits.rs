@@ -5,24 +5,27 @@ use std::time::Duration;
 /// The limits of a run. The component uses [`Limits::default`]; tests use smaller limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most messages of one Get Messages call. 32 is the service's own limit.
+    /// The most messages that one Get Messages call asks for. 32 is the service's own limit.
     pub batch: u8,
-    /// How long a dequeued message is hidden from other runs. The lease is longer than a run, so that it does
-    /// not end during the work. It is short, so that the messages of a killed run become visible soon.
+    /// How long a dequeued message is hidden from other runs. The lease is longer than a run, so that no
+    /// lease ends while the run works. It is not much longer, because the messages of a killed run stay
+    /// hidden until their leases end.
     pub lease: Duration,
-    /// The time after which a run starts no more work.
+    /// After this time, counted from its start, a run starts no more work.
     pub budget: Duration,
-    /// The time after which no call of the run goes on, because hosted platforms end a request after 30 s.
+    /// After this time, counted from its start, a run makes no call, and calls that are under way fail.
+    /// Hosted platforms end a request after 30 s.
     pub hard_end: Duration,
     /// The most conversations that a run works on at once.
     pub conversations_at_once: usize,
-    /// The run fetches more messages while fewer than this many are waiting.
+    /// The run fetches more messages while fewer than this many leased messages wait to be started.
     pub fetch_below: usize,
-    /// After this many failed attempts the poller moves an alert to the poison queue. An attempt counts if
-    /// the Connector's host reached another conversation meanwhile.
+    /// After this many failed attempts the poller moves an alert to the poison queue. A failed attempt counts
+    /// here if the Connector's host has reached another conversation since the attempt before: then the alert
+    /// itself is probably the cause.
     pub max_tries: u32,
-    /// The same for attempts after which the poller cannot tell whether the host works, because it tried no
-    /// other conversation. These attempts take about 17 minutes.
+    /// The same limit for failed attempts whose cause may be the host, because the poller tried too few other
+    /// conversations to tell. So many attempts take about 17 minutes.
     pub max_outages: u32,
     /// If an alert was dequeued more often than this and no run recorded a result, the poller moves it to the
     /// poison queue.
@@ -31,7 +34,7 @@ pub struct Limits {
     pub backoff: Duration,
     /// The longest pause after a first throttling without `Retry-After`. It doubles with each further one.
     pub throttled_backoff: Duration,
-    /// The pause before an alert that may have been delivered is tried again.
+    /// The pause before another try of an alert that may have been delivered.
     pub uncertain_pause: Duration,
     /// The time between two messages into one conversation, because Teams accepts 7 a second.
     pub conversation_gap: Duration,
@@ -42,36 +45,39 @@ pub struct Limits {
 /// The time reserved at the end of a run for acting on the last response of a Connector.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// A message that has an end on the queue becomes visible this long before the queue deletes it, for its last
-/// try. On some platforms a poller runs only once a minute.
+/// A message with a time to live becomes visible for its last try this long before the queue deletes it. The
+/// time is longer than a minute, because on some platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The same for a message that the queue deletes in less than twice [`LAST_TRY_BEFORE_DELETION`]. It becomes
-/// visible at half of its time, but not later than this long before its deletion. Delayed messages of Bot
-/// Framework Composer live so short a time from the beginning. It is more than a minute, because a
-/// scheduler's minutes are not exact.
+/// The shortest time between the last try and the deletion. If the queue deletes a message in less than twice
+/// [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its time, but at least this long
+/// before the deletion. Delayed messages of Bot Framework Composer have so short a time from the beginning.
+/// The constant is more than a minute, because a scheduler's minutes are not exact.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden after the Put to the poison queue failed.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest pause behind a message that is overdue: it should have become visible before.
+/// The longest extra pause of messages behind a front message that is overdue, i.e. has not become visible in
+/// time.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// An alert that has been due for longer than this, and waits for a host, is moved to the poison queue. So
-/// no alert waits for ever.
+/// The longest time that an alert waits for a host, counted from the time at which it is due. After that the
+/// poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pauses between two looks whether the bot is installed for a person. In the first hour the alert is
-/// fresh, and the person may be about to install the bot.
+/// The pause between two checks whether the bot is installed for a person, while the alert has been due for
+/// less than [`INSTALLED_SOON`]: the person may be about to install the bot.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two such checks after that.
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// How long the poller checks with the shorter pause.
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// The longest `Retry-After` that the poller honours.
+/// The longest `Retry-After` that the poller honours. A longer one counts as this long.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The longest visibility time-out that the queue accepts.
@@ -117,7 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// The bot shows an alert as overdue, or as cancelled, after these times.
+    /// The bot shows an alert as overdue after `SETTLED_WITHIN`, and a cancelled one as cancelled after
+    /// `DEQUEUED_WITHIN`, although no run has recorded a result.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

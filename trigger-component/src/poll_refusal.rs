@@ -1,4 +1,4 @@
-//! Every refusal of `/internal/poll`, as one closed list. `docs/errors.md` lists them, too.
+//! All refusals of `/internal/poll`, as one closed list. `docs/errors.md` lists them, too.
 
 use bot_framework::ForeignHost;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use thiserror::Error;
 /// Why `/internal/poll` did not begin a run, or why the run ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
-    /// The path is another one, or no key is configured.
+    /// The path is not `/internal/poll`, or no key is configured.
     #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
     /// The method is neither GET nor POST.
@@ -19,13 +19,13 @@ pub enum PollRefusal {
     /// The caller has no valid key.
     #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
-    /// `Host` names another machine, in anonymous mode.
+    /// The poller is in anonymous mode, and the header `Host` names another machine.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
-    /// A variable is wrong. The log names the variable, because only the operator may learn it.
+    /// A variable is wrong. Only the log names the variable, because the caller may not be the operator.
     #[error("poller: a setting is wrong; see its log for the variable and the reason")]
     Misconfigured,
-    /// The queue did not answer, or refused the run.
+    /// The queue did not answer, or refused the call.
     #[error("queue: cannot be read, and nothing is lost; call again later")]
     QueueUnavailable,
     /// The tables did not answer, or there is no token for the storage account.
@@ -34,7 +34,8 @@ pub enum PollRefusal {
 }
 
 impl PollRefusal {
-    /// The status of the answer, and the error code, which programs read and which never changes.
+    /// Returns the status of the answer, and the error code. The code never changes, because programs read
+    /// it.
     pub fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),

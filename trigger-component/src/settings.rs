@@ -11,7 +11,7 @@ use storage_queue::QueueSettings;
 
 use crate::run::RunError;
 
-/// The variables that a run needs. They are read together, with one call of the host. `pollkey` is read by
+/// The variables that a run needs. One call of the host reads them together. The poller reads `pollkey` by
 /// itself, so that an HTTP request without a key causes no other call.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
@@ -46,7 +46,7 @@ pub const JOINED: [Joined; 1] = [Joined {
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
-    /// The tenants whose people may be alerted.
+    /// The tenants whose people the poller may alert.
     pub(crate) tenants: Tenants,
     /// Set with `delivery=directline`, and only then.
     pub(crate) direct_line: Option<DirectLineSettings>,
@@ -58,9 +58,9 @@ pub(crate) struct DrainSettings {
     pub(crate) unsealed: Unsealed,
     /// The messages a second into one channel and tenant; 0 means no limit.
     pub(crate) pace: u32,
-    /// The hosts of senders' programs that may be called.
+    /// The hosts of senders' programs that the poller may call.
     pub(crate) callback_hosts: CallbackHosts,
-    /// The secrets that sign those calls; `None` if the variable is empty.
+    /// The secrets that sign these calls; `None` if the variable is empty.
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
@@ -126,8 +126,8 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Returns an error for each variable that only the poller reads and cannot use, and the first error of a
-/// run. `bot_component::check_settings` checks the variables that both components read.
+/// Returns the first error that a run would meet, and an error for each wrong variable that only the poller
+/// reads. `bot_component::check_settings` checks the variables that both components read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);
@@ -142,7 +142,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults
 }
 
-/// The shortest `pollkey`, because a caller could find a shorter key by trying.
+/// The least length of `pollkey`. A caller could guess a shorter key.
 const SHORTEST_POLL_KEY_BYTES: usize = 16;
 
 /// Reads the key of `POST /internal/poll`, without white space around it. `None` means that the route answers
@@ -163,8 +163,8 @@ pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError>
     kick_key(settings, bot.as_ref(), settings.setting("queuename")?.trim())
 }
 
-/// Reads whether messages of other producers, which have no seal, are delivered. The default is `refuse` if
-/// callers of the bot must authenticate, and `allow` in anonymous mode.
+/// Reads whether the poller delivers messages without a seal, which other producers write. The default is
+/// `refuse` if callers of the bot must authenticate, and `allow` in anonymous mode.
 fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, SettingsError> {
     let (allow, refuse) = (("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse));
     match mode {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_wrong_variable_of_the_poller_is_named() {
+    fn check_settings_with_several_wrong_variables_names_each_of_them() {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
             ("storageconnection", "AccountName=contoso;AccountKey=c2VjcmV0"),

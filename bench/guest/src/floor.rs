@@ -1,4 +1,4 @@
-//! The host calls of an activity and of a run, and nothing else.
+//! Makes the host calls of an activity and of a run, and does nothing else.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
     let header =
         |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header("prefer") == "respond-async" {
-        // For tests of the kick: a poller that hangs.
+        // Tests of the kick use this guest as a poller that hangs.
         host.sleep(Duration::from_secs(20)).await;
     }
     let queue = header("x-queue").to_owned();

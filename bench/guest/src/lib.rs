@@ -1,9 +1,10 @@
 //! The guest with which the benchmarks compare the components.
 //!
-//! By default it does nothing. It then shows the cost that every component has: an instance, the SDK's entry
-//! point, an empty answer. On the application's own routes it makes the host calls that a request's headers
-//! name, and no others: the *floor* of an activity and of a run. The bench takes the numbers of calls from
-//! the metered application. No application contains this guest.
+//! For a request without the header `x-queue`, the guest does nothing. It then shows the cost that every
+//! component has: an instance, the SDK's entry point, an empty answer. For a request with this header, the
+//! guest makes the host calls that the headers name, and no others. These calls are the *floor* of an
+//! activity or of a run. The bench names as many calls as it has counted in the application. No application
+//! contains this guest.
 
 #[cfg(target_os = "wasi")]
 mod floor;

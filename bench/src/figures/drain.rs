@@ -8,7 +8,7 @@ use crate::exact::{self, CONVERSATIONS};
 use crate::figures::Bench;
 use crate::meter::HostCalls;
 
-/// Drains backlogs. `POST /internal/poll` is called again and again, because a run ends after 20 s.
+/// Drains backlogs. The driver calls `POST /internal/poll` again and again, because a run ends after 20 s.
 pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     let (backlogs, repetitions): (&[usize], usize) =
         if bench.quick { (&[1_000], 1) } else { (&[2_000, 10_000], 5) };
@@ -19,7 +19,8 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
         ("native, kept connections", Contender::native(&bench.workload, false)?),
         ("native, a connection per call", Contender::native(&bench.workload, true)?),
     ];
-    // The key-value calls of the metered run, divided by the number of its Gets and rounded up.
+    // The key-value calls of the metered run, divided by the number of its Gets and rounded up, because the
+    // guest makes these calls after each Get.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

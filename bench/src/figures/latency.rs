@@ -10,13 +10,13 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. It does not divide cron's second, so that messages arrive at every phase
-/// of it.
+/// The pause between two messages. A second is no multiple of it, so that messages arrive at every phase of
+/// cron's second.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Measures 200 single messages, with cron every second, with a poll for each, and with the bot's kick, in
-/// turn.
+/// Measures 200 single messages in each of three ways: with cron every second, with a poll for each message,
+/// and with the bot's kick.
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
     (0..repetitions).try_for_each(|_| all(bench, count))
@@ -37,7 +37,7 @@ fn all(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
     let latencies =
         deliver(bench, count, |bench| driver::send(polled.url(), bench.workload.poll(), 200).map(drop))?;
     add(bench, "a poll per message", &latencies);
-    // With cron as well, because cron makes up for a lost kick.
+    // This variant has cron as well, because cron makes up for a lost kick.
     let kicking = Contender::components(&bench.workload, Variant { kick: true, cron: true, ..variant })?;
     let latencies = ask_and_wait(bench, &kicking, count)?;
     add(bench, "the bot's kick", &latencies);
@@ -51,8 +51,8 @@ fn add(bench: &mut Bench, contender: &str, latencies: &[Duration]) {
     }
 }
 
-/// Sends activities one after the other, each when the alert of the one before has arrived. Returns the times
-/// from each Put to its alert, in ascending order.
+/// Sends activities one after the other, and waits for the alert of each before it sends the next. Returns
+/// the times from each Put to the arrival of its alert, in ascending order.
 fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::Result<Vec<Duration>> {
     driver::load(contender.url(), 1, bench.workload.activities(KNOWN, Tokens::One), 202)?;
     wait_until(|| bench.stubs.queue.is_empty())?;
@@ -83,8 +83,8 @@ fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts messages, calls `between` after each, and waits until all are delivered. Returns the time of each, in
-/// ascending order.
+/// Puts messages, calls `between` after each, and waits until all are delivered. Returns how long each
+/// message took, in ascending order.
 fn deliver(
     bench: &Bench,
     count: usize,

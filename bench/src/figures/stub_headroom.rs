@@ -46,7 +46,7 @@ fn create_table(account: &str) -> http::Result<Request<Bytes>> {
     table_request(Request::post(path_of(account, "Tables")?), body)
 }
 
-/// Writes an entity as large as a message; rows are few, as they are in a run.
+/// Makes the request that writes an entity as large as a message. There are few rows, as in a run.
 fn write_entity(account: &str, number: usize, data: &str) -> http::Result<Request<Bytes>> {
     let path = path_of(account, &format!("headroom(PartitionKey='p',RowKey='{}')", number % 1_000))?;
     table_request(Request::put(path), format!(r#"{{"data":"{data}"}}"#).into())

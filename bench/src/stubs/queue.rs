@@ -51,7 +51,7 @@ impl Queue {
         format!("http://{}/{ACCOUNT}/{}/messages", self.0.authority(), Self::NAME)
     }
 
-    /// Puts a message, which does not count as a call.
+    /// Puts a message. This does not count as a call.
     pub fn put(&self, text: String) {
         self.0.state().put(text);
     }
@@ -67,7 +67,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Deletes all messages, which does not count as a call.
+    /// Deletes all messages. This does not count as a call.
     pub fn clear(&self) {
         let mut messages = self.0.state();
         messages.visible.clear();

@@ -18,7 +18,7 @@ use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
 use super::{Stub, answer};
 
-/// A table service without tables. Each answer has a `Date`, because the server sets it.
+/// A table service, at first without tables. Each answer has a `Date`, because the server sets it.
 #[derive(Debug)]
 pub struct Table(Stub<Entities>);
 
@@ -47,17 +47,18 @@ impl Table {
         self.len() == 0
     }
 
-    /// Copies the rows of a conversation as rows of `times` other conversations, which does not count as a
+    /// Copies the rows of a conversation as rows of `times` other conversations. This does not count as a
     /// call.
     pub fn copy_rows(&self, key: &str, times: usize) {
-        // A product with an odd factor is different for each number, and spread over the whole range.
+        // Multiplication by an odd factor makes a different key of each number, and spreads the keys over the
+        // whole range.
         let other = |number: usize| {
             format!("{:032x}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
         };
         self.0.state().copy_rows(key, (0..times).map(other));
     }
 
-    /// Deletes all tables, which does not count as a call.
+    /// Deletes all tables. This does not count as a call.
     pub fn clear(&self) {
         *self.0.state() = Entities::default();
     }
@@ -76,7 +77,7 @@ fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Without one of these, the service answers in Atom, or refuses.
+    // Without one of these values, the service answers in Atom, or refuses the request.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

@@ -16,8 +16,10 @@ use crate::rejection::AlertRejection;
 /// The most buttons of a question. Teams shows six.
 const MAX_ACTIONS: usize = 6;
 
-/// The most characters of a title, of the question for an input, and of an id.
+/// The most characters of a title, and of the text that asks for an input.
 const MAX_TITLE: usize = 80;
+
+/// The most characters of an id.
 const MAX_ID: usize = 64;
 
 /// The most characters of an address.
@@ -26,35 +28,36 @@ const MAX_URL: usize = 2000;
 /// The most steps of an escalation.
 const MAX_STEPS: usize = 5;
 
-/// A question, checked.
+/// A checked question, and the data that belong to it.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
-    /// The address of the sender's back end. [`super::call`] checks whether it may be called.
+    /// The address of the sender's back end. [`super::escalating`] checks whether the poller may call it.
     pub(super) callback: Option<String>,
-    /// The key of a keyed alert, which the answer repeats.
+    /// The alert's key, if it has one. The poller repeats the key when it reports an answer to the sender.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }
 
-/// A step of an escalation: others are alerted, unless a person has answered.
+/// A step of an escalation: the poller alerts further conversations, unless a person has answered.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The time after the alert is due.
+    /// How long after the due time of the alert the step begins.
     pub(super) after: Duration,
     pub(super) to: Vec<To>,
 }
 
 impl Asking {
-    /// The question of an alert. If it takes one answer, the alerts of a call share the answer. Its row is
-    /// that of `lead`, or of the first alert of the call.
+    /// The question of the alert `id`. If the question takes one answer, the alerts of a call share the
+    /// answer. The row of the answer then belongs to the alert `lead`, or without `lead`, to the first alert
+    /// of the call.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
         Question { lead: is_shared.then(|| lead.as_str().to_owned()), ..self.question.clone() }
     }
 
-    /// Refuses a step that begins when the question has ended.
+    /// Refuses an escalation with a step that begins when the question has ended.
     pub(super) fn expect_before(
         &self,
         expires: Option<DateTime<Utc>>,
@@ -71,7 +74,7 @@ impl Asking {
 }
 
 impl Step {
-    /// When the step begins, if the alert is due at this time.
+    /// When the step begins, if the alert is due at `due`.
     pub(super) fn due(&self, due: DateTime<Utc>) -> DateTime<Utc> {
         TimeDelta::from_std(self.after).ok().and_then(|after| due.checked_add_signed(after)).unwrap_or(due)
     }
@@ -93,7 +96,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection
         actions.push(Action::acknowledge());
     }
     if actions.len() > MAX_ACTIONS {
-        return Err(fields.error("actions", "at most 6 actions, with that of `acknowledge`").into());
+        return Err(fields.error("actions", "at most 6 actions, including that of `acknowledge`").into());
     }
     let reply = fields.boolean("reply")?;
     let answers = fields.string("answers")?;
@@ -149,7 +152,7 @@ fn read_action(mut fields: Fields) -> Result<Action, FieldError> {
         let id = fields.required_string("id")?;
         let is_id_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if id.len() > MAX_ID || !id.bytes().all(is_id_byte) {
-            return Err(fields.error("id", "1 to 64 letters of ASCII, digits and -_."));
+            return Err(fields.error("id", "1 to 64 ASCII letters, digits and -_."));
         }
         let input = fields.string("input")?;
         if input.as_ref().is_some_and(|input| input.chars().count() > MAX_TITLE) {
@@ -185,7 +188,9 @@ fn read_steps(fields: &mut Fields) -> Result<Vec<Step>, AlertRejection> {
             element.error("after", "a duration of ISO 8601 with W, D, H, M and S, such as PT10M")
         })?;
         if steps.last().is_some_and(|earlier| earlier.after > after) {
-            return Err(element.error("after", "a time that is not before the step before").into());
+            return Err(element
+                .error("after", "a time that is not earlier than `after` of the previous step")
+                .into());
         }
         let to = target::read(&mut element).map_err(|error| error.below(&format!("escalate[{index}]")))?;
         let to = to.into_iter().map(|to| to.below(&format!("escalate[{index}]"))).collect();

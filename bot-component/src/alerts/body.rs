@@ -20,8 +20,8 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A checked call. A route whose body has another form than that of `POST /api/alerts` makes the call with
-/// [`AlertCall::new`], and then sets further fields.
+/// A checked call. Routes whose body differs from that of `POST /api/alerts` make the call with
+/// [`AlertCall::new`], and then set further fields.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
@@ -32,7 +32,7 @@ pub(super) struct AlertCall {
     pub(super) keyed: Option<KeyedCall>,
     /// The question, if people can answer the alert.
     pub(super) asking: Option<Asking>,
-    /// The alert is not delivered earlier. `None` means at once.
+    /// When the alert is due. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
     /// How the alert recurs. `None`: it is sent once.
     pub(super) series: Option<Recurrence>,
@@ -43,7 +43,7 @@ pub(super) struct AlertCall {
 /// The data that identify a repeated call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the caller's key. The same idempotency key with another name is another call.
+    /// The name of the caller's key. The same idempotency key under another name identifies another call.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
     /// A hash of the body. The order of members and the white space do not change it.
@@ -51,8 +51,9 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The identity of a call with a valid idempotency key. Nothing else is checked, because a call that is
-    /// repeated after an hour may hold times that have passed.
+    /// The identity of a call, or `None` if the call has no valid idempotency key. The function checks
+    /// nothing else. A call that is repeated after an hour may hold times that have passed, and still counts
+    /// as repeated.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -66,7 +67,7 @@ fn is_idempotency_key(key: &str) -> bool {
 }
 
 /// Takes the content of an alert out of a body: the text, and the further members of the activity. `card` is
-/// the short form of one attachment.
+/// a short form of `activity.attachments` with one Adaptive Card.
 pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, Value>), FieldError> {
     let text = fields.string("text")?.unwrap_or_default();
     let mut activity = match fields.object("activity")? {
@@ -127,8 +128,8 @@ impl AlertCall {
             Some(word) => OnUncertain::from_word(&word)
                 .ok_or_else(|| fields.error("onUncertain", "`retry` or `drop`"))?,
         };
-        // An unknown member is probably misspelt. If the bot ignored `expire`, it would send an alert that
-        // has expired.
+        // An unknown member is probably misspelt. If the bot ignored a misspelt `expire`, it would send
+        // alerts that have expired.
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
@@ -143,7 +144,8 @@ impl AlertCall {
     }
 }
 
-/// Reads `at` or `delay`. A time that has passed is `None`, because the alert is due at once.
+/// Reads the due time from `at` or `delay`. The result for a time that has passed is `None`, because the
+/// alert is due at once.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
     const WITHIN_A_YEAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;

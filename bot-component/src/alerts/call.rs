@@ -27,16 +27,18 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The bot answers within this time, also if it began late to store the alerts.
+/// The longest time from the request to the answer. It shortens [`STORE_WITHIN`] if the bot begins late to
+/// store the alerts.
 const ANSWER_WITHIN: Duration = Duration::from_secs(27);
 
 /// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for reading the conversations that are no longer on the page of a repeated call.
+/// The longest time for reading the conversations that were on this page in an earlier call, and are not on
+/// it now.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -60,9 +62,9 @@ pub(super) async fn post<H: Host>(
     Ok(sending.into_answered(Map::new()))
 }
 
-/// Sends the alerts of a call, page by page. `call` is the checked call, or the reason for its refusal. A
-/// refused call with an `identity` may repeat a call that was accepted. `begin` is when the request came, on
-/// the monotonic clock.
+/// Sends the alerts of a call, page by page. `call` is the checked call, or the reason for its refusal. If a
+/// refused call has an `identity`, it may repeat a call that the bot accepted. `begin` is the time of the
+/// request on the monotonic clock.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -117,13 +119,14 @@ struct Sender<'a, H> {
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
     /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
-    /// earlier call with the same key, because the times in a repeated call may have passed meanwhile.
+    /// earlier call with the same idempotency key. The reason is that the times in a repeated call may have
+    /// passed meanwhile.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
 }
 
-/// The alerts of one page of a call.
+/// The alerts of one page of a call, after the ledger has accepted them.
 #[derive(Debug)]
 struct Accepted {
     alerts: Vec<Alert>,
@@ -148,7 +151,7 @@ impl<H: Host> Sender<'_, H> {
         let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
         let accepted = match self.draft(at).await {
             Ok(draft) => self.accept(&draft, identity.as_ref()).await?,
-            // The times in a repeated call may have passed since the first call, which was accepted.
+            // The bot may have accepted this call before, when its times had not passed yet.
             Err(rejection) => match self.earlier(identity.as_ref()).await? {
                 Some(accepted) => accepted,
                 None => return Err(rejection),
@@ -168,7 +171,7 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
-    /// key.
+    /// idempotency key.
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
         let Self { host, settings, ledger, .. } = self;
         let new = |mut alerts: Vec<Alert>, escalations: Vec<Alert>| {
@@ -180,7 +183,8 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // Without the alerts of the call, no person can answer, so the escalation comes first.
+            // The escalation comes first, so that the ledger never has the alerts of the call without it. If
+            // the bot is cut off in between, the call has no alert that a person could answer.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));
@@ -206,7 +210,8 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// Accepts the alerts of an escalation in the ledger. If an earlier call was cut off, they may be known.
+    /// Accepts the alerts of an escalation in the ledger. The ledger may know them already, from an earlier
+    /// call that was cut off.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -232,8 +237,9 @@ impl<H: Host> Sender<'_, H> {
         Ok(all)
     }
 
-    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its answer. So
-    /// alerts that may be missing on the queue are put there again, and the poller sends each alert once.
+    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its Puts. So
+    /// an alert that may be missing on the queue gets a message again. The poller sends each alert once, even
+    /// if the queue then holds two messages of it.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
@@ -241,7 +247,8 @@ impl<H: Host> Sender<'_, H> {
             found.map(|target| Recipient::of(target, None))
         };
         // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
-        // page. The earlier call accepted alerts to them, so the bot looks up their addresses.
+        // page. The earlier call accepted alerts to the moved subscribers, so the bot looks up their
+        // addresses.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
         let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
         let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
@@ -262,7 +269,8 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    // Quiet hours may have moved the alert. An alert that is due at once has no other time.
+                    // Quiet hours may have moved the alert, so the due time of the record counts. If it is
+                    // not later than `accepted_at`, the alert was due at once.
                     let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
                     let recipient = Recipient { due, ..to };
                     Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
@@ -277,14 +285,15 @@ impl<H: Host> Sender<'_, H> {
         Ok(Accepted { alerts, escalations, next: next.clone() })
     }
 
-    /// The alerts of an earlier call with the same key, for a repeated call that would be refused now.
+    /// The alerts of an earlier call with the same idempotency key, for a repeated call that the bot would
+    /// refuse now.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
         let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
-        // The bot no longer knows an element of `to`. The alerts to the other elements are put on the queue
-        // again, if they may be missing there.
+        // The call itself is valid. For example, the bot may no longer know a conversation in `to`. The
+        // alerts to the other conversations get a message again, if they may be missing on the queue.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
@@ -299,7 +308,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several at once.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
-        // Some Puts may not begin before the deadline. Their alerts need a status too.
+        // The deadline may pass before some Puts begin. Their alerts need a status, too.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -321,9 +330,9 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Notes an alert with a key as the newest one on the queue, so that it takes the place of earlier ones
-    /// that still wait. An alert that its sender delays does not. If the note fails, the poller sends the
-    /// earlier ones too.
+    /// Records that an alert with a key is the newest one with this key on the queue. The alert then takes
+    /// the place of earlier alerts that still wait. The bot records nothing for an alert that its sender
+    /// delays, or that replaces no other alert. If the write fails, the poller also sends the earlier alerts.
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
@@ -379,7 +388,7 @@ impl<H: Host> Sender<'_, H> {
         };
         // A repeated call must not put these alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
-        // Without this record a repeated call would take these alerts for queued.
+        // Without this record, the ledger would show these alerts as queued.
         let failed = ids(&|alert| alert.status == Status::Failed);
         let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
         for noted in [
@@ -395,16 +404,17 @@ impl<H: Host> Sender<'_, H> {
     }
 }
 
-/// The message about alerts that the queue did not confirm, with what the caller can do without sending an
-/// alert twice. The queue may hold the alerts that are `unconfirmed`, and holds none of the others.
+/// The message about alerts that the queue did not confirm. It says what the caller can do without sending an
+/// alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold the
+/// `unconfirmed` ones of them, and holds none of the rest.
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {
         (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
         (false, 0, 0) => "send the same call again, because none of its alerts is on the queue",
         (false, _, 0) => {
-            "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; send \
-             another call to only the conversations whose status is failed"
+            "do not send the same call again, because it has no idempotencyKey and the queued alerts would be sent \
+             twice; send another call to only the conversations whose status is failed"
         }
         (false, ..) => {
             "do not send the same call again, because it has no idempotencyKey and the queue may hold the \
@@ -429,14 +439,14 @@ mod tests {
                 1,
                 0,
                 false,
-                "do not send the same call again, because it has no idempotencyKey and the others",
+                "do not send the same call again, because it has no idempotencyKey and the queued alerts",
             ),
             (
                 0,
                 2,
                 1,
                 false,
-                "do not send the same call again, because it has no idempotencyKey and the queue",
+                "do not send the same call again, because it has no idempotencyKey and the queue may",
             ),
         ] {
             let said = not_confirmed(queued, failed, unconfirmed, has_key);

@@ -8,11 +8,12 @@ use super::grant::{Grant, Scope};
 use super::request_id::RequestId;
 use crate::rejection::AlertRejection;
 
-/// An accepted program, and its request.
+/// A program whose key or token the bot has accepted, and the id of its request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The name of the key, `app:<app id>` for a token of Entra, or `hook:<conversation>`. Idempotency keys
-    /// and cancellations belong to the name.
+    /// The name of the key. It is `app:<app id>` for a token of Entra, and `hook:<conversation>` for a post
+    /// to a webhook address. Callers with the same name share their idempotency keys, and may cancel each
+    /// other's alerts.
     pub(super) key: String,
     pub(super) grant: Grant,
     pub(super) request_id: RequestId,
@@ -30,7 +31,8 @@ pub(super) enum Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Whether the caller sees an alert that a key of this name sent.
+    /// Whether the caller sees an alert. `sender` is the name of the key that sent the alert, or `None` for
+    /// the alert of a person.
     pub(super) fn includes(self, sender: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -41,7 +43,8 @@ impl Sight<'_> {
 }
 
 impl Caller {
-    /// A program that posts to the webhook address of a conversation. It may do nothing else.
+    /// A program that posts to the webhook address of a conversation. The program has no scope, so it may do
+    /// nothing else.
     pub(super) fn of_hook(conversation: &ConversationKey, request_id: &RequestId) -> Self {
         let key = format!("hook:{conversation}");
         Self { key, grant: Grant::default(), request_id: request_id.clone() }
@@ -62,8 +65,8 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because the
-    /// caller sees only alerts of the key's own name.
+    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because a
+    /// restricted key sees only the alerts of its own name.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;
@@ -73,7 +76,7 @@ impl Caller {
     }
 
     /// Refuses a target that the key may not name. A key with `tag=<prefix>` may name only tags with this
-    /// prefix.
+    /// prefix. `tag` is `None` if the target is no tag.
     pub(super) fn require_tag(&self, path: &str, tag: Option<&Tag>) -> Result<(), AlertRejection> {
         match self.grant.tag_prefix() {
             Some(prefix) if !tag.is_some_and(|tag| self.grant.has_tag(tag)) => {

@@ -25,8 +25,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// A run records a delivery within this time, unless the run is killed or the tables fail.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// A run, or a function that sends triggers, drops a cancelled alert within this time after it has taken the
-/// alert off the queue.
+/// A run, or a function that sends triggers, drops a cancelled alert within this time after it has dequeued
+/// the alert.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent
@@ -73,12 +73,13 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
-    // A run reads all recent withdrawals at once, and does not ask for each alert in hand.
+    // The cancellation is also recorded in the list of recent withdrawals. A run reads this list with one
+    // call, and does not read the record of each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // A run may be about to put the next alert of a series on the queue.
+    // A series is left out, because a run may be about to put the next alert of the series on the queue.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
@@ -109,7 +110,8 @@ fn read_sent(query: &str) -> Result<bool, FieldError> {
     Ok(sent)
 }
 
-/// Ends a series, and cancels the alert of it that is on the queue. Returns this alert.
+/// Ends a series, and cancels the alert of the series that is on the queue. Returns the id of this alert, and
+/// the result of the cancellation.
 async fn end_series<H: Host>(
     ledger: &Ledger<'_, H>,
     id: AlertId,
@@ -123,8 +125,8 @@ async fn end_series<H: Host>(
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // A run has sent this alert, and is about to put the next one on the queue. When that one is
-        // dequeued, its run finds that the series has ended.
+        // A run has sent this alert, and is about to put the next one on the queue. The run that dequeues the
+        // next one finds that the series has ended.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
                 record.series_ended_at.is_none() && record.following() != Following::Nothing
@@ -137,12 +139,15 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a
-/// run gets time to record its result. Without such a record, there are two cases:
+/// The final status of an alert, if the queue is empty. Then no run can drop the alert any more. The function
+/// first waits, so that a run can record its result. If no run records a result, two cases have a final
+/// status:
 ///
-/// - The queue never confirmed the Put of the alert. Then the alert is not on the queue.
-/// - The alert was cancelled more than a minute ago. Then a run took it off the queue before that and
-///   delivered it, but could not record the delivery, because the run was killed or the tables failed.
+/// - The queue never confirmed the Put of the alert. The alert is not on the queue, so it counts as
+///   cancelled.
+/// - The alert was cancelled more than a minute ago. A run that dequeued the alert after that would have
+///   dropped it. So a run had delivered the alert before. It could not record the delivery, because the run
+///   was killed or the tables failed. The alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

@@ -1,6 +1,6 @@
 //! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that
-//! was sent. Each call puts a message of its own on the queue, with a record of its own. The poller calls the
-//! Connector.
+//! was sent. Each of these calls makes a job, i.e. a message with its own record in the ledger, and puts the
+//! job on the queue. The poller then calls the Connector.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller names, and its record. The id of a change stands for the alert that it changes.
+/// An alert that a caller names, and its record. If the caller names a change, the subject is the alert that
+/// this change is about.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -43,7 +44,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds an alert. For `sender`, the alerts of other senders are unknown.
+    /// Finds an alert by the id of the alert or of its change. With `sender`, the alerts of other senders
+    /// count as unknown.
     pub(super) async fn find<H: Host>(
         ledger: &Ledger<'_, H>,
         id: AlertId,
@@ -69,7 +71,8 @@ impl Subject {
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether a change takes the alert's place, because no run has sent the alert.
+    /// Whether the alert still waits, so that a change takes its place. The result is an error if the alert
+    /// has ended, or was cancelled, before a run sent it.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -85,7 +88,8 @@ impl Subject {
         }
     }
 
-    /// The field `keyed` of a job about the alert: the alert's key, and its place in the order of the key.
+    /// The field `keyed` of a job about the alert: the alert's key, and the alert's place in the order of the
+    /// alerts with this key.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -93,7 +97,7 @@ impl Subject {
     }
 }
 
-/// Changes an alert. A change of an alert that waits takes its place on the queue.
+/// Changes an alert. If the alert still waits, the change takes the alert's place on the queue.
 pub(super) async fn patch<H: Host>(
     host: &H,
     id: &str,
@@ -118,7 +122,7 @@ pub(super) async fn patch<H: Host>(
     looks::resolve(host, &settings, caller, &text, &mut look).await?;
     let mut call = AlertCall::new(Vec::new(), text);
     (call.activity, call.look) = (activity, look);
-    // A change of an alert that is not due yet has to wait as long.
+    // If the alert is not due yet, the change is due at the same time.
     call.due = subject.record.due_at.filter(|due| *due > jobs.now);
     let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
     let asked = jobs.asked(&subject, &call).await?;
@@ -147,11 +151,11 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of an alert that a change shows.
+/// The question of an alert, as a change shows it again.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
-    /// The alert that people answer.
+    /// The alert whose record has the question.
     holder: AlertId,
 }
 
@@ -162,8 +166,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Self { host, settings, caller, ledger, deadline, now: host.now() }
     }
 
-    /// Accepts a job, puts it on the queue, and cancels the alert whose place it takes, if there is one. The
-    /// alert is cancelled last, because a job that is not on the queue must not replace it.
+    /// Accepts a job in the ledger, and puts it on the queue. With `replaces`, the job takes the place of the
+    /// alert, and the alert is cancelled. The cancellation comes last, because a job that is not on the queue
+    /// must not replace an alert.
     async fn queue(
         &self,
         subject: &Subject,
@@ -195,7 +200,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             asks: None,
         };
         let warnings = draft.warnings(&target)?;
-        // A change that takes the place of an alert is a new message, so quiet hours hold for it.
+        // A change that takes the place of an alert is a new message, so quiet hours apply to it.
         let due = if replaces { draft.due(&target) } else { call.due };
         let recipient = Recipient::of(&target, due);
         let envelope = draft.envelope(&id, &recipient, self.now);
@@ -206,7 +211,7 @@ impl<'a, H: Host> Jobs<'a, H> {
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
-                // The answer keeps its row, because other alerts may share it.
+                // The row of the answer stays the same, because other alerts may share the answer.
                 let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);
@@ -265,8 +270,8 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
     }
 
-    /// The question of an alert with its new content; `None` if people cannot answer the alert. If a change
-    /// took the alert's place, people answer this change.
+    /// The question of an alert, with the new content of `call`. `None` if people cannot answer the alert. If
+    /// an earlier change took the alert's place, the question is that of this change.
     async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
         let mut holder = subject.id.clone();
         let mut sealed = subject.record.question.clone();
@@ -281,8 +286,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(asked.map(|asked| Question { keys, asked: Asked { text, activity, ..asked }, holder }))
     }
 
-    /// Cancels an alert whose place a change takes. The change waits until a run has met the alert, and
-    /// changes its message if a run has sent it meanwhile.
+    /// Cancels the alert `id`, because the change `other` takes its place. The change waits until a run has
+    /// dequeued the alert. If a run has sent the alert meanwhile, the change then changes the message that
+    /// the conversation shows.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
@@ -320,7 +326,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 }
 
-/// The address of the channel from that of a thread (JSON).
+/// The address of the channel in which a thread is. `thread` is the address of the thread, as JSON.
 fn channel_of(thread: &str) -> Option<ConversationReference> {
     let mut address = ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()?;
     address.conversation.id = without_thread(&address.conversation.id).to_owned();

@@ -1,5 +1,5 @@
-//! Targets whose conversations the poller has to create or find: people who never wrote, by object id or
-//! e-mail address, channels, and the members of a team or chat.
+//! Targets whose conversations the poller has to create or find: people who never wrote to the bot, channels,
+//! and the members of a team or chat. A caller names a person by the object id or the e-mail address.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -21,10 +21,11 @@ use crate::settings::BotSettings;
 /// The channel whose conversations the bot can create.
 pub(super) const TEAMS: &str = "msteams";
 
-/// How many members are looked up at once.
+/// How many members the bot looks up at once.
 const MEMBERS_AT_ONCE: usize = 8;
 
-/// The most pages of a roster. A page has up to 100 members, so a roster that is small enough ends sooner.
+/// The most pages that the bot reads of a roster, i.e. of the list of members. A page has up to 100 members,
+/// and a call alerts at most 100, so an allowed roster ends sooner.
 const MAX_PAGES: usize = 5;
 
 /// The longest e-mail address (RFC 5321).
@@ -59,9 +60,9 @@ pub(super) struct Creating<'a, H> {
 }
 
 impl<H: Host> Creating<'_, H> {
-    /// A person whom the bot does not know, by the object id in Entra. The call is refused (`UnknownTarget`)
-    /// if neither the call, nor the key, nor the bot has a tenant. Without a tenant in the call, the id must
-    /// be a GUID.
+    /// The target for a person whom the bot does not know, by the object id in Entra. The tenant is that of
+    /// the call, of the key, or of the bot. If none of them has a tenant, the error is `UnknownTarget`. If
+    /// the call has no tenant, the id must be a GUID.
     pub(super) async fn person(
         &self,
         path: &str,
@@ -69,7 +70,8 @@ impl<H: Host> Creating<'_, H> {
         tenant_id: Option<&str>,
     ) -> Result<Target, AlertRejection> {
         let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
-        // A caller that names the tenant means a person of Entra. Otherwise the form of the id shows it.
+        // If the caller names a tenant, the id is certainly that of a person in Entra. Without a tenant, only
+        // the form of the id shows that.
         let is_person = tenant_id.is_some() || is_guid(object_id);
         if !is_person || object_id.len() > MAX_ID {
             return Err(unknown());
@@ -80,7 +82,7 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, object_id, tenant_id, None).await
     }
 
-    /// The person with an e-mail address. Only the poller can find out who that is.
+    /// The target for the person with this e-mail address. Only the poller can find out who the person is.
     pub(super) async fn email(
         &self,
         path: &str,
@@ -95,7 +97,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, of))
     }
 
-    /// A new thread in a channel. `known`: the channel, if the bot has a record of it.
+    /// The target for a new thread in a channel. `known`: the channel, if the bot has a record of it.
     pub(super) async fn channel(
         &self,
         path: &str,
@@ -111,7 +113,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::thread_in(address, known))
     }
 
-    /// Each member of a team or chat, in the chat of their own.
+    /// A target for each member of a team or chat: the member's own chat with the bot.
     pub(super) async fn members(
         &self,
         path: &str,
@@ -135,7 +137,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(targets)
     }
 
-    /// Reads the members of a team or chat, page by page. The bot itself is no member.
+    /// Reads the members of a team or chat, page by page. The result leaves out the bot itself.
     async fn roster(&self, path: &str, address: &ConversationReference) -> Result<Vec<Member>, Rejection> {
         let service_url = self.settings.trust.check(&address.service_url)?;
         let tokens = self.settings.bot.as_ref().map(|bot| Tokens::new(self.host, bot));
@@ -162,7 +164,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(members)
     }
 
-    /// A member of a team or chat: the chat that the bot knows, or a chat to create.
+    /// The target for a member of a team or chat: the member's chat that the bot knows, or a chat to create.
     async fn member(
         &self,
         path: &str,
@@ -184,7 +186,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, person, tenant_id, Some(group.clone())).await
     }
 
-    /// A person whom the bot does not know. `person` names the person in the placeholder.
+    /// The target for a person whom the bot does not know. `person` names the person in the provisional id of
+    /// the conversation.
     async fn new_person(
         &self,
         path: &str,
@@ -199,9 +202,9 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, CreationOf::Person))
     }
 
-    /// Makes the address of a conversation that does not exist yet. The Connector and the bot's account are
-    /// those of a neighbour, which is a conversation of the same tenant. Without a trusted neighbour, the
-    /// Connector is the cloud's, and the bot's account is made from the app id.
+    /// Makes the address of a conversation that does not exist yet. The Connector and the bot's account come
+    /// from a neighbour, i.e. from a conversation of the same tenant. Without a neighbour whose Connector is
+    /// trusted, the function uses the Connector of the cloud, and makes the bot's account from the app id.
     async fn address(
         &self,
         path: &str,
@@ -235,7 +238,8 @@ impl<H: Host> Creating<'_, H> {
         }
     }
 
-    /// The tenant of an element of `to`, checked.
+    /// The tenant for an element of `to`, after the check that the caller may use it. `named` is the tenant
+    /// that the element names.
     fn tenant<'t>(&'t self, path: &str, named: Option<&'t str>) -> Result<&'t str, AlertRejection> {
         let tenant_id = named.or(self.default_tenant()).ok_or_else(|| FieldError {
             path: format!("{path}.tenant"),
@@ -255,10 +259,10 @@ impl<H: Host> Creating<'_, H> {
         bot.identity.tenant_id.as_deref().filter(|id| is_guid(id))
     }
 
-    /// Refuses a tenant in which the key may not create conversations. A key with a tenant may create them
-    /// there, and nowhere else. Every other key may create them in the bot's own tenant. For a further tenant
-    /// it needs `address`, because the bot does not know the conversations there. In anonymous mode every
-    /// tenant is a test's.
+    /// Refuses a tenant in which the key may not create conversations. A key with `tenant=` may create them
+    /// only in this tenant. Every other key may create them in the bot's own tenant. In another tenant, it
+    /// needs the scope `address`, because the bot does not know the conversations there. In anonymous mode
+    /// every tenant is allowed, because this mode is for tests.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));
@@ -269,7 +273,8 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// The key under which an alert to the person of a conversation was recorded before the bot knew the person.
+/// The provisional key of the conversation of a person. Alerts from the time before the bot knew the person
+/// are recorded under this key.
 pub(super) fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
     let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
     Some(ConversationKey::of_ids(TEAMS, &placeholder))
@@ -280,7 +285,7 @@ pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }
 
-/// The refusal of a call whose roster cannot be read.
+/// The refusal of a call, if the Connector did not return the members.
 fn not_read(path: &str, verdict: &Verdict) -> AlertRejection {
     let path = path.to_owned();
     match verdict.class {

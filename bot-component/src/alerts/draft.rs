@@ -37,8 +37,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Makes every alert of the page. An alert that is too large is found before the ledger accepts any
-    /// alert.
+    /// Makes every alert of the page. So the bot finds an alert that is too large before the ledger accepts
+    /// any alert.
     pub(super) fn alerts(
         &self,
         host: &impl Randomness,
@@ -66,7 +66,8 @@ impl Draft<'_> {
             let due = self.due(target);
             let message = match held {
                 Some(_) => None,
-                // A call with a key may be repeated while its Put runs, so its messages have the mark `once`.
+                // A call with an idempotency key may be repeated while its Put runs, so its messages have the
+                // mark `once`.
                 None => match self.message(
                     settings,
                     &id,
@@ -115,8 +116,9 @@ impl Draft<'_> {
         }
     }
 
-    /// The record of a page without alerts. A repeated call finds this record and gets the same empty page,
-    /// although subscribers whom another page has alerted may have moved into this page.
+    /// The record of a page without alerts. A repeated call finds this record, and gets the same empty page.
+    /// Without the record, the repeated call could alert subscribers who have moved to this page from another
+    /// one, and who already have the alert.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             // A final status, because the page has no alert that could be cancelled.
@@ -126,7 +128,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The record of an alert of this call, with what all of them have.
+    /// The record of an alert of this call, with the values that are the same for all alerts of the call.
     pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
         NewAlert {
             due: self.call.due,
@@ -140,7 +142,8 @@ impl Draft<'_> {
         self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
-    /// The parts that the target's channel does not show. An error if the channel refuses the whole alert.
+    /// The parts of the alert that the target's channel does not show. The result is an error if the channel
+    /// would refuse the whole alert.
     pub(super) fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
@@ -153,9 +156,9 @@ impl Draft<'_> {
         Ok(not_shown.iter().map(NotShown::to_string).collect())
     }
 
-    /// When the alert is due. If the person's quiet hours include that time, the alert is due at their end.
-    /// For an alert that is due later, the poller asks for the quiet hours at that time, because they may
-    /// change until then.
+    /// When the alert is due. If the person's quiet hours include that time, the alert is due when they end.
+    /// If the alert is due later than [`RECENTLY`] from now, the poller applies the quiet hours when the
+    /// alert is due. The person may change them until then.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -164,7 +167,8 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// The question of an alert of `call`, or of its escalation, for the ledger.
+    /// The encrypted question of an alert, for the ledger. The alert is one of `call`, or one of its
+    /// escalation.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
@@ -177,8 +181,9 @@ impl Draft<'_> {
         self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, call, has_others)).transpose()
     }
 
-    /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
-    /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
+    /// Makes the message of one alert. The message holds the time at which the alert was accepted. If the
+    /// person writes `stop` or `deleteUserData` after that time, the poller does not send the alert. `once`:
+    /// the queue may hold a message of the alert already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -223,7 +228,7 @@ impl Draft<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipient<'a> {
     pub(super) address: &'a ConversationReference,
-    /// The conversation has to be created or found first.
+    /// How the poller creates or finds the conversation. `None` if the bot knows the conversation.
     pub(super) creation: Option<&'a Creation>,
     /// The person's time zone, if the bot knows it.
     pub(super) zone: Option<Zone>,
@@ -262,10 +267,10 @@ pub(super) struct Alert {
     pub(super) status: Status,
     /// Whether the poller has to create or find the conversation first.
     pub(super) is_creating: bool,
-    /// Whether an earlier call with the same key accepted the alert, and may have been cut off before the
-    /// Put.
+    /// Whether an earlier call with the same idempotency key accepted the alert, and may have been cut off
+    /// before the Put.
     pub(super) is_again: bool,
-    /// Whether an earlier call with the same key accepted the alert.
+    /// Whether an earlier call with the same idempotency key accepted the alert.
     pub(super) is_repeated: bool,
     /// The parts that the channel does not show.
     pub(super) warnings: Vec<String>,
@@ -288,7 +293,8 @@ impl Alert {
         }
     }
 
-    /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
+    /// An alert that the ledger knows already. The alert keeps `message` only if the message may be missing
+    /// on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
@@ -300,9 +306,9 @@ impl Alert {
         Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }
     }
 
-    /// Sets the status that an alert with a message has if this call does not put the message on the queue:
-    /// `unconfirmed` if an earlier call may have put it there, or `failed` if the ledger has recorded that it
-    /// certainly did not.
+    /// Sets the status of an alert whose message this call does not put on the queue. If an earlier call may
+    /// have put the message there, the status is `unconfirmed`. In every other case the queue certainly has
+    /// no message, and the status is `failed`.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;

@@ -1,4 +1,5 @@
-//! Durations of ISO 8601, such as `PT10M`, `P1DT12H` and `P2W`, in the members `delay` and `for`.
+//! Durations of ISO 8601, such as `PT10M`, `P1DT12H` and `P2W`, in members such as `delay`, `every` and
+//! `for`.
 
 use std::time::Duration;
 

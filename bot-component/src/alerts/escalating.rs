@@ -20,7 +20,7 @@ use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// The question of a call, with what it needs.
+/// The data that the question of a call needs.
 pub(super) struct Asks {
     keys: QuestionKeys,
     /// The conversations of each step of the escalation.
@@ -29,7 +29,8 @@ pub(super) struct Asks {
 
 impl Asks {
     /// Reads what the question of a call needs; `None` if the call asks nothing. Refuses a callback that the
-    /// poller may not call. `is_only_page`: the call has no further page of conversations.
+    /// poller may not call. `is_only_page`: the call has only one page of conversations. A call with more
+    /// pages may have no escalation.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,
@@ -57,7 +58,8 @@ impl Asks {
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// The question of an alert, encrypted. `call` is the call itself, also for the alert of a step.
+    /// The encrypted question of the alert `id`. `call` and its id `of_call` are the call itself, also for
+    /// the alert of a step.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,
@@ -86,7 +88,7 @@ impl Asks {
     }
 }
 
-/// The ids of the alerts to these conversations, without those that get no message.
+/// The ids of the alerts to these conversations. Conversations that get no message are left out.
 fn ids_of(call: &CallId, targets: &[Target]) -> Vec<String> {
     let alerts = (0..).zip(targets).filter(|(_, target)| target.held.is_none());
     alerts.map(|(index, _)| call.alert(index).as_str().to_owned()).collect()

@@ -20,12 +20,12 @@ use crate::conversation;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
 /// The search begins no Get after this time.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// Messages of an older poller do not name their row. To find these rows, the search reads at most this many
-/// pages of a thousand rows.
+/// Messages of an older poller do not name their row in the list of dead letters. To find these rows, the
+/// search reads at most this many pages of a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
@@ -102,13 +102,13 @@ async fn search_poison<H: Host>(
     }
     // A replay or another search may have hidden messages.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // Makes the other messages visible again. Otherwise the next search would find an empty queue.
+    // The other messages become visible again, because the next search would not find hidden messages.
     walk.end().await;
     Ok(search)
 }
 
-/// Deletes the rows of the removed messages from the list of dead letters. If a row
-/// cannot be deleted, it shows only the conversation's key, and an operator can drop it.
+/// Deletes the rows of the removed messages from the list of dead letters. A row that cannot be deleted stays
+/// in the list, and shows only the conversation's key. An operator can drop it.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

@@ -13,7 +13,7 @@ pub(super) enum Scope {
     Send,
     /// Alert conversations by their address (`to.address`), whether the bot knows them or not.
     Address,
-    /// Cancel alerts that the same key name sent.
+    /// Cancel alerts that a key of the same name sent.
     Cancel,
     /// List the conversations that the bot knows.
     List,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_counts_only_where_the_channel_vouches_for_it() {
+    fn tenant_of_a_conversation_counts_only_if_the_channel_vouches_for_it() {
         let grant = Grant::read("send+tenant=72F988BF").unwrap();
         for (channel_id, tenant, expected) in [
             ("msteams", "72f988bf", true),

@@ -22,12 +22,12 @@ use crate::settings::{BotSettings, CallerSettings};
 const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 20;
 
-/// Hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// The number of digits of the check in a page token. With the check, the bot finds a token that was changed,
-/// or that belongs to another list. The check is not needed for secrecy: a position shows no alert that the
-/// caller's key may not see.
+/// The number of digits of the check value in a page token. By the check value, the bot recognises a token
+/// that was changed, or that belongs to another list. The check value protects no secret, because a position
+/// shows no alert that the caller's key may not see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";
@@ -37,8 +37,8 @@ const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expir
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();
     if sight == Sight::Nothing {
-        // This call always fails. Its error names `Scope::List`, the scope for alerts that allows reading
-        // only.
+        // The caller has no scope for alerts, so this check always fails. Its error names `Scope::List`,
+        // because this scope allows reading only.
         caller.require(Scope::List)?;
     }
     let list = ListQuery::read(query, caller).map_err(AlertRejection::from)?;

@@ -20,7 +20,8 @@ use crate::webhook::{self, HookAddress, NoAddress, Wanted};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Answers with the address that works, or with a new one if the body is `{"new": true}`.
+/// Answers with the webhook address that works, or with a new one if none works. With the body
+/// `{"new": true}`, the address is always new.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -47,7 +48,7 @@ pub(super) async fn post<H: Host>(
     Ok(answer::json(StatusCode::OK, &body))
 }
 
-/// Ends the address.
+/// Ends the webhook address of the conversation.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -62,8 +63,8 @@ pub(super) async fn delete<H: Host>(
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// Checks the scope of the key, and reads the conversation's key. A key that may name only tags may name no
-/// conversation.
+/// Checks the caller's rights, and parses the key of the conversation. A caller that may name only tags may
+/// name no conversation.
 fn allowed(conversation: &str, caller: &Caller) -> Result<ConversationKey, AlertRejection> {
     caller.require(Scope::Send)?;
     caller.require_tag("conversation", None)?;

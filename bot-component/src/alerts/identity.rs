@@ -1,4 +1,4 @@
-//! Repeated calls: an idempotency key returns the alerts of its first call until its term ends.
+//! Repeated calls: until its term of 24 hours ends, an idempotency key returns the alerts of its first call.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -9,8 +9,8 @@ use super::keys::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// The most uses of a key within a period of eight days. A key can be used anew only after its term of a day,
-/// so no key is used so often.
+/// The most uses of an idempotency key within a period of eight days. `turn` counts these uses from zero. A
+/// key can identify a new call only after its term of a day, so no key reaches this limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
@@ -33,7 +33,7 @@ pub(super) struct Earlier {
 }
 
 impl Identity {
-    /// The id of the call in a period, for the given use of its key.
+    /// The id of the call in a period. `turn` says which use of the idempotency key the call is.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
         // Calls with the keys of `alertkey` keep the ids that they had before named keys existed.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
@@ -49,8 +49,9 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call, because each page is repeated by itself. The first page has the
-    /// caller's key. The key of another page is longer than any key of a caller, so no caller can use it.
+    /// The identity of one page of the call. Each page has its own, because a caller repeats each page by
+    /// itself. The first page has the caller's idempotency key. The key of every other page is longer than a
+    /// caller's key may be, so no caller can use it.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -61,20 +62,20 @@ impl Identity {
     }
 }
 
-/// Accepts the alerts of a call without a key.
+/// Accepts the alerts of a call without an idempotency key.
 pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // The ids are random, so a known record can only come from the first attempt of this call, whose answer
-    // was lost.
+    // The ids are random. So if the ledger knows a record, the first attempt of this write inserted it, and
+    // the service's answer was lost.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }
 
-/// Accepts the alerts of a call with a key, unless an earlier call had the key. `make` makes the alerts for
-/// an id of the call.
+/// Accepts the alerts of a call with an idempotency key, unless an earlier call had the same key. `make`
+/// makes the alerts for an id of the call.
 pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -141,7 +142,8 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     Ok(None)
 }
 
-/// The call whose first record this is. `None` if the term of its key has ended.
+/// The earlier call whose first record is `first`. `None` if the term of its idempotency key has ended. The
+/// result is an error if the earlier call had another body.
 async fn answers<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

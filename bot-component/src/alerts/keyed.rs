@@ -1,5 +1,5 @@
-//! The members `key`, `state`, `again` and `notify` of a call: an alert with a key changes the message that
-//! the conversation shows for the alert before.
+//! The members `key`, `state`, `again` and `notify` of a call. An alert with a key changes the message that
+//! the conversation shows for the previous alert with this key.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key`
 pub(super) struct KeyedCall {
     /// The sender's own name for what the alert reports.
     pub(super) key: String,
-    /// Whether the alert ends the key.
+    /// Whether the key is firing, or the alert resolves it.
     pub(super) state: KeyState,
     /// The rule for this alert if its key is firing already: change the message, reply, send a new one, or
     /// skip.
@@ -26,7 +26,7 @@ pub(super) struct KeyedCall {
 }
 
 impl KeyedCall {
-    /// A firing alert with this key, which changes the message of the alert before.
+    /// A firing alert with this key, which changes the message of the previous alert.
     #[cfg(test)]
     pub(super) fn firing(key: &str) -> Self {
         let (state, again, notify) = (KeyState::default(), Again::default(), false);
@@ -47,8 +47,8 @@ impl KeyedCall {
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 
-    /// The field `keyed` of the envelope. The stored key is made of `sender` (the name of the caller's alert
-    /// key) and of the alert's own key, so programs with different alert keys cannot change each other's
+    /// The field `keyed` of the envelope. The stored key is made of the alert's own key and of `sender`, the
+    /// name of the caller's alert key. So programs with different alert keys cannot change each other's
     /// messages.
     pub(super) fn keyed(
         &self,
@@ -67,8 +67,8 @@ impl KeyedCall {
     }
 }
 
-/// The place of an alert in the order of the alerts with its key: when it was accepted, or when it is due, if
-/// that is later.
+/// The place of an alert in the order of the alerts with its key. It is the time at which the alert was
+/// accepted, or its due time, if that is later.
 pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
     due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
 }

@@ -9,12 +9,13 @@ use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, is_key};
 /// The name of the keys of `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// The entry of `alertkeys` that opens the routes for tokens of Entra, also if no key is configured.
+/// The entry of `alertkeys` that opens the routes for tokens of Entra, even if no key is configured.
 const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The most entries of `alertkeys`, because every call compares its key with each entry.
+/// The most entries of `alertkeys`. The number is limited, because every call compares its key with each
+/// entry.
 const MAX_ENTRIES: usize = 64;
 
 /// The configured keys.
@@ -43,7 +44,7 @@ pub(super) enum Holder<'a> {
 }
 
 impl AlertKeys {
-    /// Reads the variables. Returns `None` if no key is configured, which closes the routes.
+    /// Reads the variables. Returns `None` if neither variable has an entry. The routes are then closed.
     pub(super) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let simple = read_simple(&settings.setting("alertkey")?)?;
         let (named, names_app_tokens) = read_named(&settings.setting("alertkeys")?)?;
@@ -58,8 +59,8 @@ impl AlertKeys {
         simple.err().into_iter().chain(named.err()).collect()
     }
 
-    /// Looks up a key. The text is compared with every key, so that the time does not reveal which key nearly
-    /// matched.
+    /// Looks up a key. The bot compares the text with every key, so that the duration does not reveal which
+    /// key nearly matched.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
         let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
         let mut named = None;

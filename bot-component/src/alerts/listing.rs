@@ -20,7 +20,7 @@ use crate::tag_scope::{NONE, TagScope};
 
 const MAX_LIMIT: usize = 100;
 
-/// Hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn get<H: Host>(
@@ -97,9 +97,9 @@ impl ListQuery {
         Ok(self)
     }
 
-    /// The filter for the list. The list of a tag has the subscribers in the tenants to which an alert with
-    /// this tag and `tenant` would go. With a `tenant`, it also has the subscribers that are in no tenant
-    /// although their channel vouches for this tenant. In anonymous mode, all conversations are in no tenant.
+    /// The filter for the list. The list of a tag has the subscribers that an alert to this tag and `tenant`
+    /// would reach. With a `tenant`, the list also has subscribers that are in no tenant, if their channel
+    /// vouches for this tenant. The reason is anonymous mode, in which all conversations are in no tenant.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

@@ -19,7 +19,8 @@ const MAX_NAME_CHARACTERS: usize = 100;
 /// The longest time for the lookup of the people whom a text mentions.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
 
-/// Reads `format` and `mentions`, and moves `importance` into `activity`, of which it is the short form.
+/// Reads `format` and `mentions`. Moves `importance` into `activity`, because `importance` is a short form of
+/// `activity.importance`.
 pub(super) fn read(
     fields: &mut Fields,
     text: &str,
@@ -35,7 +36,8 @@ pub(super) fn read(
     match fields.string("importance")? {
         None => {}
         Some(_) if activity.contains_key("importance") => {
-            return Err(fields.error("importance", "`importance` or `activity.importance`, not both"));
+            return Err(fields
+                .error("importance", "`importance` or `activity.importance`, found both; leave one out"));
         }
         Some(word) if ["low", "normal", "high"].contains(&word.as_str()) => {
             activity.insert("importance".into(), word.into());
@@ -45,9 +47,9 @@ pub(super) fn read(
     let is_mentioned = |mention: &Mention| mentioned_names(text).any(|name| name == mention.name);
     let has_mention = mentions.iter().any(is_mentioned);
     if format == Some(TextFormat::Plain) && has_mention {
-        return Err(fields.error("format", "`markdown`, or none, because `text` has mentions"));
+        return Err(fields.error("format", "`markdown` or no value, because `text` has mentions"));
     }
-    // Teams shows mentions in Markdown.
+    // Teams shows mentions in Markdown, so a text with mentions is Markdown by default.
     let default = if has_mention { TextFormat::Markdown } else { TextFormat::Plain };
     let format = format.unwrap_or(default);
     expect_elements(fields, text, format, &mentions, activity)?;
@@ -82,7 +84,7 @@ fn read_mentions(fields: &mut Fields) -> Result<Vec<Mention>, FieldError> {
 }
 
 /// Checks that each mention has its element `<at>`, and that each element has a mention. A plain text without
-/// mentions may have such elements, because channels show it as it is.
+/// mentions may have such elements, because channels show a plain text as it is.
 fn expect_elements(
     fields: &Fields,
     text: &str,
@@ -129,7 +131,7 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// Replaces the object ids of people whom `text` mentions by their ids on Teams, if the bot knows the people.
-/// Teams knows object ids only in cards.
+/// Teams accepts object ids only in cards.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -64,7 +64,7 @@ pub(crate) use hooks::{PATH as HOOKS_PATH, handle as handle_hook};
 use keys::AlertKeys;
 use request_id::RequestId;
 
-/// A route by its path. Each comment names the scope that the key of the caller needs.
+/// A route, with the parameters of its path. Each comment names the scope that the caller needs.
 enum Route<'a> {
     /// To send an alert: scope `send`. To list alerts: one of the scopes `send`, `cancel`, `list` and
     /// `operate`.
@@ -72,7 +72,8 @@ enum Route<'a> {
     /// To cancel the alert: scope `cancel` or `operate`. To change it: `send`. To read its status: one of the
     /// scopes `send`, `cancel`, `list` and `operate`.
     Alert(&'a str),
-    /// A foreign payload, for the targets in the query. Scope `send`.
+    /// A foreign payload, i.e. one in the format of another program, for the targets in the query. Scope
+    /// `send`.
     From(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,
@@ -86,7 +87,7 @@ enum Route<'a> {
     Status,
     /// The figures, for Prometheus. Scope `watch`.
     Metrics,
-    /// Scope `list`.
+    /// The list of conversations. Scope `list`.
     Targets,
     /// A conversation, by its key. Scope `operate`.
     Target(&'a str),
@@ -98,12 +99,12 @@ enum Route<'a> {
     Codes { tag: Cow<'a, str> },
 }
 
-/// Whether `alertkey` or `alertkeys` has an entry. Without one, these routes answer 404.
+/// Whether `alertkey` or `alertkeys` has an entry. If neither has one, these routes answer 404.
 pub(crate) fn are_open(settings: &impl Settings) -> Result<bool, SettingsError> {
     Ok(AlertKeys::read(settings)?.is_some())
 }
 
-/// Returns the error of each of `alertkey` and `alertkeys` that cannot be used.
+/// Returns an error for each of the variables `alertkey` and `alertkeys` that the bot cannot use.
 pub(crate) fn check_keys(settings: &impl Settings) -> Vec<SettingsError> {
     AlertKeys::check(settings)
 }

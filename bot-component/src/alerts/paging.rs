@@ -17,8 +17,8 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
-/// The longest time for finding the conversations of a page. A call has 30 s, and most of them are for the
-/// Puts.
+/// The longest time for finding the conversations of a page. It is short, because a call has 30 s, and needs
+/// most of them for the Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// The most tags that are looked up at once.
@@ -73,8 +73,8 @@ pub(super) struct Page {
     pub(super) next: Option<Cursor>,
 }
 
-/// The conversations that `to` names one by one. The call looks them up once, and every page of the call
-/// needs them.
+/// The conversations that `to` names one by one, and not by a tag. The call looks them up once, and every
+/// page of the call needs them.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
 /// Reads the page of a call that begins at a cursor. The first page also has the conversations that `to`
@@ -125,8 +125,8 @@ pub(super) async fn read<H: Host>(
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The rows that were read give no conversation, for example because it was forgotten. Later
-                // rows may give one.
+                // The rows that were read give no conversation, for example because the conversations were
+                // forgotten. Later rows may give one.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -164,7 +164,7 @@ pub(super) async fn read<H: Host>(
 struct Tagged<'a> {
     path: &'a str,
     subscribers: Subscribers,
-    /// Whether an earlier element of `to` is the same.
+    /// Whether an earlier element of `to` names the same subscribers.
     is_repeated: bool,
 }
 

@@ -8,8 +8,8 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 
 use crate::settings::BotSettings;
 
-/// How long the walk hides each message. If the bot is killed, the messages become visible after this time.
-/// So do the messages that a walk leaves hidden because it did not reach the end of the queue.
+/// How long the walk hides each message. If the bot is killed, the messages become visible after this time. A
+/// walk that did not reach the end of the queue also leaves its messages hidden until then.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible at once.
 const RELEASED_AT_ONCE: usize = 8;
@@ -42,7 +42,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         Self { host, queue, deadline, until, seen: 0, is_at_end: false, others: Vec::new() }
     }
 
-    /// Leases the next messages. `None` at the end of the queue, and if the time has passed.
+    /// Leases the next messages. `None` at the end of the queue, and after `until`.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<QueueMessage>>, QueueError> {
         if self.is_at_end || self.until.has_passed(self.host) {
             return Ok(None);
@@ -65,8 +65,8 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.is_at_end
     }
 
-    /// Whether the queue holds no message that the walk has not seen, hidden ones included. `deleted` is how
-    /// many messages the caller has deleted since the walk began.
+    /// Whether the walk has seen every message of the queue, including messages that other calls have hidden.
+    /// `deleted` is the number of messages that the caller has deleted since the walk began.
     pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
             Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),
@@ -80,7 +80,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.queue.delete(&message.id, &message.pop_receipt).await
     }
 
-    /// Leaves a message on the queue.
+    /// Leaves a message on the queue. [`PoisonWalk::end`] makes it visible.
     pub(super) fn leave(&mut self, message: &QueueMessage) {
         self.others.push((message.id.clone(), message.pop_receipt.clone()));
     }

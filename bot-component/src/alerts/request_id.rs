@@ -19,8 +19,8 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// The id that the caller sent, if it is valid. The caller's log and the bot's log then have the same id.
-    /// Otherwise a new id.
+    /// The id that the caller sent, if it is valid, and a new id if it is not. With the caller's id, the logs
+    /// of the caller and of the bot have the same id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         let id = sent.map_or_else(
@@ -58,7 +58,8 @@ impl RequestId {
     }
 }
 
-/// Quotes, brackets and white space are not allowed, because they have a meaning in viewers of logs.
+/// Whether a text may be the id of a request. Quotes, brackets and white space are not allowed, because they
+/// have a meaning in viewers of logs.
 fn is_id(text: &str) -> bool {
     (1..=MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))

@@ -19,7 +19,7 @@ pub(super) struct Sending {
     /// How many alerts the queue did not confirm.
     pub(super) failed: usize,
     pub(super) unconfirmed: usize,
-    /// Whether nothing is sent twice if the caller repeats the call.
+    /// Whether the caller can repeat the call without sending an alert twice.
     pub(super) is_repeatable: bool,
     /// Where the next call continues.
     pub(super) next: Option<String>,

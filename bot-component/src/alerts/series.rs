@@ -19,13 +19,13 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone in the caller's request; `None` if the request has none.
+    /// The time zone that the caller names, if there is one.
     zone: Option<Zone>,
 }
 
 impl Recurrence {
-    /// The place of the first alert in its series. If the caller names no zone, the clock of the person
-    /// counts, whose zone is `zone`.
+    /// The data of the series for its first alert. `zone` is the person's time zone. It counts only if the
+    /// caller names no zone.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
@@ -44,7 +44,7 @@ pub(super) fn read(
     let Some(every) = fields.string("every")? else {
         let alone = [("until", until.is_some()), ("zone", zone.is_some())];
         return match alone.into_iter().find(|(_, is_set)| *is_set) {
-            Some((name, _)) => Err(fields.error(name, "`every` beside it; leave it out, or set `every`")),
+            Some((name, _)) => Err(fields.error(name, "`every` beside it; set `every`, or leave this out")),
             None => Ok(None),
         };
     };

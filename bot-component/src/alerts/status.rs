@@ -21,7 +21,7 @@ use crate::settings::{BotSettings, CallerSettings};
 /// The longest `wait`, in seconds.
 const MAX_WAIT_SECONDS: u64 = 30;
 
-/// The longest time for the whole request, because hosted platforms end a request after 30 s.
+/// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// No wait goes on after this time, so that the last read also ends in time.
@@ -56,7 +56,7 @@ pub(super) async fn get<H: Host>(
         match find(&ledger, &id, caller).await {
             Ok(Some(found)) => record = found,
             Ok(None) => return Err(AlertRejection::NoSuchAlert.into()),
-            // The caller gets the status that was read last. An answer without it would be no better.
+            // The caller gets the status that was read last, because it tells more than an error.
             Err(_) => break,
         }
     }
@@ -70,7 +70,8 @@ pub(super) async fn get<H: Host>(
     Ok(answer::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether a wait goes on. The wait for a question ends with its answer, and not already with its delivery.
+/// Whether a wait goes on. For an alert with a question, the wait goes on after the delivery, until a person
+/// has answered.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -82,7 +83,7 @@ fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
 }
 
 /// Adds the feedback of people to a delivered alert. If the table does not answer, the alert is shown without
-/// it, because the status matters more.
+/// the feedback, because the status matters more.
 async fn add_feedback<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -116,7 +117,8 @@ async fn find<H: Host>(
     Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
 }
 
-/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is not.
+/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is about
+/// no alert.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -173,13 +175,13 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
         .max()
 }
 
-/// The reason of the status. The record keeps the reason of an earlier status, for example if the alert was
-/// delivered after it had been in the poison queue.
+/// The reason of the present status. The record may still have the reason of an earlier status. An example is
+/// an alert that was in the poison queue before it was delivered.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins so is about the delivery itself.
+        // A reason that begins with `key: ` is about the delivery itself.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }
@@ -187,7 +189,7 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     }
 }
 
-/// The attempts that did not certainly deliver the alert, if the ledger has recorded them.
+/// The number of attempts that failed or whose result is unknown, if the ledger has recorded them.
 fn attempts(record: &Record) -> Option<u32> {
     let mut delivery = Delivery::default();
     delivery.raise_to(&value_of(record.tried.as_deref()?.as_bytes())?);

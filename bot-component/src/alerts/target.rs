@@ -45,7 +45,7 @@ impl To {
         }
     }
 
-    /// The element of a `to` that is below another member.
+    /// The element, if its `to` is below the member at `path`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
@@ -87,7 +87,7 @@ enum Form {
         channel_id: String,
         id: String,
     },
-    /// A person, who may be unknown to the bot.
+    /// A person, by the object id in Entra. The bot may not know the person.
     AadObject {
         id: String,
         tenant: Option<String>,
@@ -101,7 +101,7 @@ enum Form {
         id: String,
         tenant: Option<String>,
     },
-    /// Each member of a team or chat, by the key of its conversation.
+    /// Each member of a team or chat, by the key of the team's or chat's conversation.
     Members(String),
     Tag {
         tag: Tag,
@@ -119,9 +119,11 @@ pub(super) struct Target {
     /// The reason why the conversation gets no alert now, or `None` if it gets one.
     pub(super) held: Option<Held>,
     /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
-    /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
+    /// the subscribers of a tag. So an alert that is too large for one subscriber is still sent to the
+    /// others.
     pub(super) tag: Option<Tag>,
-    /// The conversation has to be created or found first, so `address` and `key` are provisional.
+    /// How the poller creates or finds the conversation. `address` and `key` are then provisional. `None` if
+    /// the bot knows the conversation.
     pub(super) creation: Option<Creation>,
     /// The path in the body of the element that names the conversation. `None` if a tag named it.
     pub(super) path: Option<String>,
@@ -159,9 +161,8 @@ impl Target {
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether an alert to this conversation or person may have been recorded for the conversation with
-    /// this key. An alert to a person whom the bot has come to know in the meantime was recorded for a
-    /// placeholder.
+    /// Whether the ledger may have recorded an alert to this target under this key of a conversation. If the
+    /// bot did not know the person at that time, the key is provisional.
     pub(super) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || creating::placeholder_of(&self.address).is_some_and(is_key)
@@ -312,9 +313,9 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 }
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
-/// On the first page the bot refuses the whole call if a conversation is unknown, so that it never queues
-/// only a part of the alerts. On a later page the bot skips an unknown conversation, because the conversation
-/// was known on the first page.
+/// If a conversation is unknown on the first page, the bot refuses the whole call, so that it never queues
+/// only some of the alerts. On a later page, the bot skips an unknown conversation, because the bot knew the
+/// conversation on the first page.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],
@@ -336,7 +337,7 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // The members of several teams may be more than one page.
+        // Several teams together may have more members than fit into one page.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }
@@ -344,8 +345,8 @@ pub(super) async fn named<H: Host>(
     Ok(targets)
 }
 
-/// Finds the conversations of one element of `to`. There is none for a tag, several for `members`, and one
-/// for every other form.
+/// Finds the conversations of one element of `to`. The result is empty for a tag, has several conversations
+/// for `members`, and has one for every other form.
 async fn find<H: Host>(
     creating: &Creating<'_, H>,
     named: &ByKey<Known>,
@@ -357,7 +358,7 @@ async fn find<H: Host>(
         let conversation = of_key(named, &key)?.conversation.clone()?;
         Some((key, conversation))
     };
-    // For a key with `tenant=`, conversations of other tenants are unknown.
+    // For a key with `tenant=`, conversations of other tenants count as unknown.
     let reached =
         |(_, conversation): &(ConversationKey, Conversation)| caller.grant.reaches(&conversation.address);
     let unknown = || AlertRejection::UnknownTarget { path: path.clone() };
@@ -396,7 +397,7 @@ async fn find<H: Host>(
                 return Err(AlertRejection::TenantNotAllowed { path: path.clone() }.into());
             }
             let key = ConversationKey::of(address);
-            // A `stop` in the conversation also holds if the caller names the conversation by its address.
+            // A `stop` in the conversation also counts if the caller names the conversation by its address.
             let known = of_key(named, &key);
             let standing = known.map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
@@ -412,9 +413,9 @@ async fn find<H: Host>(
     Ok(vec![Target::known(key, conversation, settings)])
 }
 
-/// Adds the bot's own account to the address, because the Connector needs it as the sender. A caller may
-/// leave the account out if the bot knows it: from an earlier activity of the conversation, or on Teams,
-/// where the bot's id is made of its app id.
+/// Adds the bot's own account to the address, because the Connector needs this account as the sender. A
+/// caller may leave the account out in two cases. The bot may know it from an earlier activity of the
+/// conversation. On Teams, the bot makes the id of the account from its app id.
 fn from_the_bot(
     address: &ConversationReference,
     known: Option<&Conversation>,
@@ -443,7 +444,7 @@ fn from_the_bot(
     }
 }
 
-/// Whether the variables of the bot exclude the conversation with this address.
+/// Returns [`Held::Untrusted`] if the bot's variables exclude the conversation with this address.
 pub(super) fn held_by_settings(address: &ConversationReference, settings: &BotSettings) -> Option<Held> {
     let untrusted = settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(address);
     untrusted.then_some(Held::Untrusted)

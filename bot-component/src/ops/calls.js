@@ -45,7 +45,7 @@ async function call(method, path, body) {
   try {
     answer = JSON.parse(text);
   } catch {
-    // Not JSON, so not an answer of the bot, except 204, which has no body.
+    // The bot answers with JSON, or with 204 and no body. Any other text is not from the bot.
   }
   const isObject = answer !== null && typeof answer === "object";
   if (response.ok && (isObject || response.status === 204)) return { status: response.status, answer: answer ?? {} };
@@ -67,7 +67,7 @@ const query = (path, parameters) => {
 
 const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
 
-// Asks a person before something is done, and resolves to the answer. The browser returns the focus.
+// Asks the person to confirm an action. Resolves to true if the person agrees. The browser returns the focus.
 function ask(title, text, action, isDanger) {
   const dialog = $("ask");
   $("ask-title").textContent = title;

@@ -32,7 +32,7 @@ function deadRow(letter) {
   return Object.assign(row, { letter, note });
 }
 
-// How many messages the poison queue holds, about.
+// The approximate number of messages on the poison queue.
 let held = 0;
 const deads = paged({
   list: deadList, more: $("dead-more"), said: $("dead-said"), one: "dead letter", many: "dead letters", row: deadRow,
@@ -53,10 +53,10 @@ function loadDead() {
   return deads.load(true).then(explain);
 }
 
-// Tells what is not in the list: only the messages that the poller moved here have an entry in the list.
+// Explains what the list does not show. Without texts, it has only the messages that the poller moved here.
 function explain() {
   const hasAll = !outcome() && !$("dead-text").checked && $("dead-more").hidden;
-  if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages only. If other programs put some of these there, it shows them, too.";
+  if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages only. If other programs put some of these 32 on the poison queue, the list shows them, too.";
   else if (hasAll && held > deadList.childElementCount) $("dead-meaning").textContent = `The poison queue holds about ${count(held, "message")}. Show texts to see also the messages that other programs put there.`;
 }
 
@@ -144,7 +144,7 @@ async function repeat(mine, step) {
   }
 }
 
-// Counts the results of a call, and removes the rows of dead letters that are done.
+// Counts the results of a call, and removes the rows of the dead letters in `done`.
 function take(mine, answer, done) {
   const refused = answer.refused ?? [];
   mine.done += done.length;
@@ -174,7 +174,7 @@ async function replayStep(mine, selection) {
   return { answer, ended: take(mine, answer, answer.replayed ?? []) };
 }
 
-// Another operator may have dropped a dead letter that the bot does not know, so it counts as dropped.
+// If the bot does not know a dead letter, another operator may have dropped it. So it counts as dropped.
 async function dropStep(mine, selection) {
   const { answer } = await call("POST", "api/dead/drop", selection);
   const gone = (answer.refused ?? []).filter(({ why }) => why === "unknown").map(({ id }) => id);
@@ -185,7 +185,7 @@ async function dropStep(mine, selection) {
 async function replayRows(rows) {
   const able = rows.filter(({ letter }) => letter.replayable !== false);
   const skipped = rows.length - able.length;
-  const text = `The bot sends ${able.length === 1 ? "this alert" : "these alerts"} again. It refuses what has expired or was changed.${skipped ? ` ${count(skipped, "message")} cannot be replayed, and ${skipped === 1 ? "stays" : "stay"} here.` : ""}`;
+  const text = `The bot sends ${able.length === 1 ? "this alert" : "these alerts"} again. It refuses alerts that have expired or were changed.${skipped ? ` ${count(skipped, "message")} cannot be replayed, and ${skipped === 1 ? "stays" : "stay"} here.` : ""}`;
   if (!able.length) return say($("dead-said"), "None of the selected messages can be replayed.", true);
   if (!(await ask(`Replay ${count(able.length, "dead letter")}?`, text, "Replay"))) return;
   await run("Replaying", able.length, "replayed", (mine) => actOnRows(mine, able, replayStep));

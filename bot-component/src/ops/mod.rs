@@ -1,7 +1,8 @@
 //! `GET /ops`: the operator's page. It is one document without a framework, made of the files in this folder.
 //!
 //! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the key that a
-//! person types. So the page is answered without a key, but only if the routes are open.
+//! person types. So the bot serves the page without a key. If the operator has set no key for the routes, the
+//! page and the routes are answered with 404.
 
 use bytes::Bytes;
 use http::header::{
@@ -47,7 +48,7 @@ const PAGE: &str = concat!(
 /// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
 /// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-Jdg3EdMSzKGqRVkPHKppqjiGzEZnJsVA0BZbnlW5Wjw='; \
+    script-src 'sha256-95WuQzVI7Yg+XLw9f2Wz1eberLzK9F6ns/zg96mRH+o='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

@@ -1,5 +1,5 @@
 // The status, from `GET /api/status`. A part that the bot could not read is null.
-// How long before the bot's own time a moment was.
+// The time that has passed from `moment` to `now`, the bot's own time.
 function ago(moment, now) {
   const seconds = (Date.parse(now) - Date.parse(moment)) / 1000;
   return Number.isFinite(seconds) ? `${duration(seconds)} ago` : "unknown";

@@ -3,10 +3,10 @@
 // Texts and elements. The page shows every outside text by `textContent`, so no text becomes markup.
 const $ = (id) => document.getElementById(id);
 
-// Characters that a reader cannot see, or that turn the direction of a text.
+// Characters that a reader cannot see, or that change the direction of a text.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
-// A text for people: at most so many characters, and each unseen character by its number.
+// A text for people: at most `most` characters, and the number of each unseen character in place of it.
 function plain(value, most = 300) {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
   const cut = text.slice(0, most);
@@ -22,7 +22,7 @@ function make(tag, properties, ...children) {
   return element;
 }
 
-// A text from outside. `bdi` keeps its direction from its neighbours.
+// A text from outside. With `bdi`, its direction does not change the texts beside it.
 const outside = (value, most) => make("bdi", { textContent: plain(value, most) });
 
 function say(place, text, isError = false) {

@@ -1,8 +1,8 @@
 //! Answers to questions: a button that a person presses, or a text that answers.
 //!
-//! One round trip stores an answer: the bot reads the alert's record, inserts the row that decides whose
-//! answer counts, and puts a job for the poller on the queue, all at once. The poller tells the sender, and
-//! changes the card for the others.
+//! The bot stores an answer in one round trip. At the same time, it reads the alert's record, inserts the row
+//! that decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer
+//! to the alert's sender, and changes the card for the other people.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -37,7 +37,7 @@ use crate::settings::BotSettings;
 #[cfg(test)]
 pub(crate) use shown::{NOT_RECORDED, OVER, UNKNOWN};
 
-/// A channel waits 10 s for the answer to a button.
+/// The longest time for storing an answer. A channel waits 10 s for the bot's response to a button.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The name of the invoke that a button of an Adaptive Card makes.
@@ -51,8 +51,8 @@ pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<Questi
     Ok(QuestionKeys::new(&question_keys(settings, bot.bot.as_ref(), bot.queue.name.as_str())?))
 }
 
-/// The data of the bot's button that a person has pressed, genuine or not; `None` if the activity is no
-/// press of such a button.
+/// The data of the bot's button that a person has pressed; `None` if the activity is no press of such a
+/// button. The data may be forged, because their HMAC is not checked yet.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -105,7 +105,7 @@ pub(crate) struct Answering<'a, H> {
 /// An answer, before it is stored.
 struct Candidate {
     alert: AlertId,
-    /// The alert that has the row of the answer.
+    /// The alert that the answer's row belongs to. Alerts that share an answer share this row.
     lead: AlertId,
     answers: Answers,
     until: DateTime<Utc>,
@@ -144,7 +144,8 @@ impl<'a, H: Host> Answering<'a, H> {
         &self.conversation.address
     }
 
-    /// Stores the answer of a button. A button that the bot did not make, or that has ended, costs no call.
+    /// Stores the answer of a button. A button that the bot did not make, or whose question has ended, costs
+    /// no call.
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));
@@ -176,8 +177,8 @@ impl<'a, H: Host> Answering<'a, H> {
         self.store(&candidate, record).await
     }
 
-    /// Stores a person's text as the answer to an open question; `None` if the text is no answer to it. The
-    /// error says that the question cannot be read.
+    /// Stores a person's text as the answer to an open question. Returns `None` if the text does not answer
+    /// the question, and an error if the bot cannot read the question.
     pub(crate) async fn text(
         &self,
         activity: &Activity,
@@ -194,7 +195,8 @@ impl<'a, H: Host> Answering<'a, H> {
         Ok(Some(self.store(&candidate, async { Ok(Some(record)) }).await))
     }
 
-    /// A text as the answer to an alert; `None` if it is no answer to it.
+    /// Makes a candidate of a text. `None` if the text does not answer the alert's question, or if the
+    /// question has ended.
     fn text_candidate(
         &self,
         activity: &Activity,
@@ -218,8 +220,8 @@ impl<'a, H: Host> Answering<'a, H> {
         Some(Candidate { alert, lead, answers, until, answer, card: None, activity })
     }
 
-    /// Whether a button belongs to this conversation. A press in a thread that an alert to the channel began
-    /// comes from the conversation of the thread.
+    /// Whether a button belongs to this conversation. An alert to a channel begins a thread, and a press of
+    /// its button comes from the conversation of the thread.
     fn is_here(&self, conversation: &str) -> bool {
         let Addressed { address, key } = self.conversation;
         let of_channel = || {
@@ -231,8 +233,9 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the record, inserts the row, and puts the job on the queue, all at once. If the record shows
-    /// that the alert was cancelled, the row and the job are deleted again.
+    /// Reads the record, inserts the row, and puts the job on the queue, all at once. If the record is
+    /// missing, or shows that the alert was cancelled or taken back, the bot deletes the row and the job
+    /// again.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -291,7 +294,8 @@ impl<'a, H: Host> Answering<'a, H> {
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
                 let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
-                // The person's first press may have stored the row without its job.
+                // The person's first press may have stored the row without its job. So the bot puts the job
+                // on the queue again.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)
@@ -314,8 +318,8 @@ impl<'a, H: Host> Answering<'a, H> {
         }
     }
 
-    /// The row of an answer: the same for all people if the alert takes one answer, or one for each person,
-    /// or one for each activity.
+    /// The name of the row of an answer. If the alert takes one answer, all people share one row. If it takes
+    /// one answer of each person, each person has a row. If it takes many answers, each activity has a row.
     fn row_of(&self, Candidate { answers, answer, activity, .. }: &Candidate) -> String {
         let person = answer.by.id.as_deref().unwrap_or_default();
         match answers {
@@ -332,7 +336,7 @@ impl<'a, H: Host> Answering<'a, H> {
         }
     }
 
-    /// The job of the poller. A repeated press makes the same job.
+    /// Makes the job for the poller. A repeated press makes a job with the same id.
     fn job(
         &self,
         candidate: &Candidate,
@@ -369,7 +373,7 @@ impl<'a, H: Host> Answering<'a, H> {
     }
 }
 
-/// The id of a press: the same if the same person gives the same answer again.
+/// The id of a press. If the same person gives the same answer again, the id is the same.
 fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
     let person = answer.by.id.as_deref().unwrap_or_default();
     let input = answer.input.as_deref().unwrap_or_default();

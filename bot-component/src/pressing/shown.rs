@@ -55,7 +55,7 @@ impl<H: Host> Answering<'_, H> {
         answer::json(StatusCode::OK, &body)
     }
 
-    /// The text to send after a press that was a message; `None` if the change of the card says enough.
+    /// The text to send after a press that arrived as a message; `None` if the changed card shows the answer.
     pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
         let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
             && can_change(&self.address().channel_id);

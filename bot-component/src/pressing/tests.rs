@@ -23,7 +23,7 @@ fn by(person: &str) -> Value {
     json!({"from": {"id": format!("29:{person}"), "name": person}})
 }
 
-/// Accepts a question as a call does. Returns its id.
+/// Accepts an alert with a question, as a call of `POST /api/alerts` does. Returns the alert's id.
 fn ask(stage: &Stage, answers: Answers) -> AlertId {
     let id = state::ledger::CallId::random(Period::of(stage.host.now()), [7; 16]).alert(0);
     let asked = Asked {
@@ -68,7 +68,7 @@ fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) 
     Value::Object(press.data(&keys(&stage.host, &stage.settings).unwrap()))
 }
 
-/// A press, and the number of calls that it makes.
+/// Presses a button. Returns the result, and the number of calls that the bot makes.
 fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
     let activity = activity(change);
     let addressed = Addressed::of(&activity, true).unwrap();
@@ -80,7 +80,7 @@ fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
 }
 
 #[test]
-fn press_costs_three_calls_and_a_refused_one_none() {
+fn press_costs_three_calls_and_refused_press_costs_none() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -99,7 +99,7 @@ fn press_costs_three_calls_and_a_refused_one_none() {
     assert_eq!(calls, 3, "the record, the row and the job, all at once");
     let (recorded, calls) = press(&stage, &by("lee"), &data);
     let Recorded::Before(Some(stored)) = recorded else { panic!("{recorded:?}") };
-    assert_eq!((stored.answer.by.name.as_deref(), calls), (Some("Kim"), 4), "who was first, and calls");
+    assert_eq!((stored.answer.by.name.as_deref(), calls), (Some("Kim"), 4), "first person, calls");
     stage.host.elapsed.set(Duration::from_secs(3600));
     let (recorded, calls) = press(&stage, &json!({}), &data);
     assert!(matches!(recorded, Recorded::Over) && calls == 0, "{recorded:?} {calls}");

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// Why the bot refused a call of another program. The call queued nothing.
+/// Why the bot refused a call of another program. The call queued nothing, unless the queue itself failed.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -101,7 +101,8 @@ impl From<TableError> for AlertRejection {
 }
 
 impl AlertRejection {
-    /// The refusal, with the path of a member that is below another one.
+    /// The refusal of a member that is below the member at `path`. The path of the error then begins with
+    /// `path`.
     pub(crate) fn below(self, path: &str) -> Self {
         let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
         match self {

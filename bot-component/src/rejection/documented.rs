@@ -1,4 +1,5 @@
-//! Writes `docs/errors.md` from the code, and compares it.
+//! Compares `docs/errors.md` with the errors of the code. If `UPDATE_ERRORS` is set, the test first writes
+//! the page.
 //!
 //! Each list below names every variant of an enum, so a new variant does not compile until it has a row.
 
@@ -27,7 +28,7 @@ const INTRODUCTION: &str = "\
 # Errors
 
 An answer with an error has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
-the code, which never changes. People read the message, which may change:
+the code, which never changes. People read the message, which may change. Each message has the form
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
@@ -174,8 +175,8 @@ fn trigger_refusals() -> Vec<Advised<TriggerRefusal>> {
         )],
         Refusal::BrokenSeal => [(
             Refusal::BrokenSeal,
-            "Send the message of the queue unchanged. While `sealkey` is changed, it has to hold the old \
-             key, too."
+            "Send the message of the queue unchanged. During a change of `sealkey`, this variable has to \
+             hold the old key, too."
         )],
         Refusal::OldSeal => [(Refusal::OldSeal, NEW_ALERT)],
         Refusal::TenantNotServed => [(
@@ -241,8 +242,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::UnknownTarget { .. } => [(
             Refusal::UnknownTarget { path: path() },
-            "List the targets. The bot knows a conversation once a person wrote there, or installed the bot \
-             there."
+            "List the targets. The bot knows a conversation after a person has written there, or has \
+             installed the bot there."
         )],
         Refusal::UnboundUser { .. } => [(
             Refusal::UnboundUser { path: path() },
@@ -268,7 +269,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
         Refusal::NoSuchDeadLetter => [(
             Refusal::NoSuchDeadLetter,
-            "Do nothing if an earlier call replayed or dropped it. Otherwise compare the id with the answer to \
+            "If an earlier call replayed or dropped it, do nothing. If not, compare the id with the answer to \
              `GET /api/dead`."
         )],
         Refusal::TooManyIds { .. } => [(
@@ -293,13 +294,13 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::ConversationNotThere => [(
             Refusal::ConversationNotThere,
-            "Cancel the alert and send another one, or change the alert after its delivery. With a `key`, another \
-             alert takes its place without the cancellation."
+            "Cancel the alert and send another one, or change the alert after its delivery. If the alert has a \
+             `key`, another alert with this key takes its place without the cancellation."
         )],
         Refusal::ChangeNotQueued => [(
             Refusal::ChangeNotQueued,
-            "Send the same call again. A change that the queue has after all is then made twice, which does no \
-             harm."
+            "Send the same call again. If the queue has the first change after all, the change is made twice, which \
+             does no harm."
         )],
         Refusal::TooLarge { .. } => [(
             Refusal::TooLarge { json_bytes: 50_000 },
@@ -498,8 +499,8 @@ fn rows() -> Vec<Row> {
                          error, because a client shows any other status as a fault of the bot.";
     let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
         .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
-    // Of two alerts: whether the call has an `idempotencyKey`, how many are queued, and how many are
-    // unconfirmed.
+    // Each call has two alerts. The values are: whether the call has an `idempotencyKey`, how many alerts are
+    // queued, and how many are unconfirmed.
     let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
     let of_alerts = calls.map(|(has_key, queued, unconfirmed)| {
         Row::new(

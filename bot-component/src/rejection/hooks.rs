@@ -1,4 +1,4 @@
-//! Refusals of what is posted to a webhook address.
+//! Refusals of posts to a webhook address.
 
 use alert_shapes::ShapeError;
 use http::StatusCode;
@@ -16,7 +16,7 @@ pub(crate) enum HookRejection {
     #[error("conversation: the person wants no alerts; the person writes `start` to get them again")]
     Stopped,
     #[error(
-        "conversation: the channel reports that nobody can be reached there; write to the bot, and post again"
+        "conversation: the channel reports that no person can be reached there; write to the bot there, and post again"
     )]
     Paused,
     #[error(

@@ -108,7 +108,7 @@ impl Rejection {
     /// The message for the caller. It leaves out what only the operator may learn.
     fn message(&self) -> String {
         match self {
-            // The full text names the call of the login host that failed.
+            // The full text names the failed call to the login host.
             Self::Auth(AuthError::KeysUnavailable(_)) => {
                 "token: the issuer's keys are not available, so no token can be checked; try again later"
                     .to_owned()

@@ -168,7 +168,7 @@ fn own_links(alert: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The buttons: where to look, and where to silence.
+/// Adds the buttons: pages that explain the alert, and the page on which a person silences it.
 fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: bool) {
     let null = Value::Null;
     let first = first.unwrap_or(&null);

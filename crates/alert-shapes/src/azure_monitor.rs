@@ -102,7 +102,7 @@ fn context(draft: &mut Draft, context: &Value) {
         draft.link("Search results", address);
     }
     let mut facts = Vec::new();
-    // Activity log, service health and resource health.
+    // Alerts of the activity log, of service health and of resource health have these members.
     for (title, member) in [
         ("Operation", "operationName"),
         ("Status", "status"),
@@ -124,7 +124,8 @@ fn context(draft: &mut Draft, context: &Value) {
     }
 }
 
-/// A condition: `Percentage CPU (Average)` and `GreaterThan 80: 93.5`.
+/// A condition as facts. The first one is, for example, `Percentage CPU (Average)` with the value
+/// `93.5 (GreaterThan 80)`. Each dimension is a further fact.
 fn condition(condition: &Value) -> Vec<(String, String)> {
     let metric =
         json::first(condition, &["metricName", "metricMeasureColumn", "searchQuery"]).unwrap_or("Condition");

@@ -23,8 +23,8 @@ pub struct OptionsAnswer {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Answers `OPTIONS` with the header `WebHook-Request-Origin`: the sender may post. `None` for another
-/// request.
+/// Answers a request `OPTIONS` that has the header `WebHook-Request-Origin`: the origin in the header may
+/// post. `None` for any other request.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsAnswer> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');

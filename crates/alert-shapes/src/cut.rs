@@ -1,10 +1,10 @@
-//! Cuts what is too long, and says how much.
+//! Cuts texts that are too long, and says how much is missing.
 
-/// Reserved for the words that say how much is missing.
+/// The bytes that are reserved for the words that say how much is missing.
 const NOTE_BYTES: usize = 40;
 
-/// Cuts a text to at most `most` bytes. The end is put between two words where that costs little, and says
-/// how many characters are missing.
+/// Cuts a text to at most `most` bytes. If that costs little, the cut is between two words. The end of the
+/// result says how many characters are missing.
 pub(crate) fn text(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -22,7 +22,7 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     format!("{}…", prefix(text, most.saturating_sub('…'.len_utf8())).trim_end())
 }
 
-/// The longest beginning of at most `most` bytes, between two words if that costs at most a fifth.
+/// The longest beginning of at most `most` bytes. It ends between two words if that costs at most a fifth.
 pub(crate) fn prefix(text: &str, most: usize) -> &str {
     let whole = &text[..text.floor_char_boundary(most)];
     if whole.len() == text.len() {

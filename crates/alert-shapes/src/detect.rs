@@ -61,7 +61,7 @@ fn shape_of_json(value: &Value) -> Option<Shape> {
     if value["blocks"].is_array() || json::list(value, "attachments").iter().any(is_slack) {
         return Some(Shape::Slack);
     }
-    // Programs that speak Slack's format name a channel or a picture beside the text.
+    // Programs that send Slack's format set one of these members beside the text.
     let names_slack = ["icon_emoji", "icon_url", "mrkdwn", "link_names", "thread_ts", "unfurl_links"];
     if names_slack.into_iter().any(has) && has("text") {
         return Some(Shape::Slack);

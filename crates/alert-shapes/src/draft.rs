@@ -1,18 +1,18 @@
-//! A draft, as the readers make it, and the card that it becomes. The readers pass on what strangers wrote;
-//! only this module cleans and cuts it.
+//! The draft that a reader makes of a payload, and the card that the draft becomes. This module cleans and
+//! cuts every text of a draft, so a reader may pass on a stranger's text as it is.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{MAX_CARD_BYTES, MAX_KEY_BYTES, Shape, ShapeError, ShapedAlert, State, cut, link, markdown};
 
-/// Reserved for the frame of the card, its notes and its last line.
+/// The bytes that are reserved for the frame of the card, its notes and its last line.
 const FRAME_BYTES: usize = 2_400;
-/// The buttons together.
+/// The most bytes of all buttons together.
 const LINKS_BYTES: usize = 5_000;
-/// Teams shows six buttons.
+/// The most buttons, because Teams shows six.
 const MAX_LINKS: usize = 6;
-/// The alerts of a group that the card shows.
+/// The most alerts of a group that the card shows.
 const MAX_ITEMS: usize = 10;
 const MAX_PARTS: usize = 60;
 const MAX_FACTS: usize = 20;
@@ -75,7 +75,7 @@ pub(crate) struct Draft {
     pub(crate) tone: Tone,
     parts: Vec<Part>,
     links: Vec<(String, String)>,
-    /// Alerts of the group that have no part.
+    /// The number of the group's alerts that have no part in the draft.
     pub(crate) more_items: u64,
     pub(crate) key: Option<String>,
     pub(crate) state: State,
@@ -121,7 +121,7 @@ impl Draft {
         self.parts.push(Part::Image { address, alternative });
     }
 
-    /// Adds a button, unless one leads to the same address.
+    /// Adds a button, unless another button leads to the same address.
     pub(crate) fn link(&mut self, title: impl Into<String>, address: &str) {
         let is_new = self.links.iter().all(|(_, known)| known != address);
         if is_new && !address.trim().is_empty() && self.links.len() < MAX_PARTS {
@@ -188,7 +188,7 @@ impl Draft {
         Ok(ShapedAlert { summary, card, key, state, idempotency_key, importance_high, left_out })
     }
 
-    /// The line for the notification: the reader's own, the title, or the first text.
+    /// The line for the notification: the reader's summary, the title, or the first text.
     fn summary_line(&self, title: &str) -> Option<String> {
         let own = self.summary.iter().map(String::as_str);
         let texts = self.parts.iter().take(MAX_PARTS).filter_map(|part| match part {
@@ -264,7 +264,7 @@ impl Part {
     }
 }
 
-/// A text block with as much of the text as fits: `None` if that is next to nothing.
+/// A text block with as much of the text as fits: `None` if almost nothing fits.
 fn text_block(text: &str, free: usize, style: &Value) -> Option<Value> {
     // A character can have six bytes in JSON (`\u0000`), but most have one. So the text is cut twice at most.
     for most in [MAX_TEXT_BYTES.min(free.saturating_sub(150)), free.saturating_sub(150) / 6] {
@@ -306,7 +306,7 @@ fn subtle(text: &str) -> Value {
     json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true, "size": "Small", "spacing": "Small"})
 }
 
-/// The last lines of a card: what it does not have, and where it came from.
+/// The last lines of a card: what the card leaves out, and the shape of the payload.
 pub(crate) fn frame(shape: Shape, left_out: &[String]) -> Vec<Value> {
     let mut lines = Vec::new();
     if !left_out.is_empty() {
@@ -333,7 +333,8 @@ pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     cleaned
 }
 
-/// A key of at most [`MAX_KEY_BYTES`] printable characters. A longer one ends with its hash.
+/// A key of at most [`MAX_KEY_BYTES`], without control characters. Any other key is cut, and ends with its
+/// hash.
 pub(crate) fn bounded_key(key: &str) -> String {
     let is_fit = key.len() <= MAX_KEY_BYTES && !key.is_empty() && !key.chars().any(char::is_control);
     if is_fit {

@@ -14,7 +14,7 @@ pub enum ShapeError {
         at: usize,
     },
     /// The body is broken JSON, or has more than 120 levels.
-    #[error("body: no JSON from line {line}, column {column}; send valid JSON")]
+    #[error("body: the JSON is not valid at line {line}, column {column}; send valid JSON")]
     NotJson {
         /// Counted from 1.
         line: usize,
@@ -29,7 +29,7 @@ pub enum ShapeError {
     )]
     Unknown,
     /// The body lacks a member that its shape needs.
-    #[error("{member}: missing, and {shape} needs it; send it, or leave the source to be recognised")]
+    #[error("{member}: missing, and {shape} needs it; send it, or let the bot recognise the source (`auto`)")]
     Missing {
         /// The shape that the caller named, or that the body has.
         shape: Shape,
@@ -37,7 +37,7 @@ pub enum ShapeError {
         member: &'static str,
     },
     /// The body has nothing that a person could read.
-    #[error("body: {shape} without any text that a person could read; send a text or a title")]
+    #[error("body: the {shape} payload has no text that a person could read; send a text or a title")]
     Empty {
         /// The shape of the body.
         shape: Shape,

@@ -86,7 +86,8 @@ fn push(body: &Value) -> Draft {
     draft
 }
 
-/// An issue or a pull request: one message, which changes until it is closed.
+/// An issue or a pull request. Its events share a key, so one message changes until the issue or the pull
+/// request is closed.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -112,7 +113,7 @@ fn ticket(body: &Value, member: &str, name: &str) -> Draft {
         ("Branches", branches.map(|(head, base)| format!("{head} → {base}"))),
         ("Labels", Some(labels.join(", ")).filter(|labels| !labels.is_empty())),
     ]));
-    // The text of an issue is long. The page of the issue has all of it.
+    // The text of an issue is long, and later events have it, too. So only the first message shows the text.
     if let Some(text) =
         json::text(ticket, "body").filter(|_| matches!(action.as_str(), "opened" | "reopened"))
     {
@@ -139,7 +140,7 @@ fn release(body: &Value) -> Draft {
     draft
 }
 
-/// A run of a workflow or of a check: one message, which changes until the run has ended.
+/// A run of a workflow or of a check. Its events share a key, so one message changes until the run has ended.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");
@@ -171,7 +172,7 @@ fn run(body: &Value, member: &str) -> Draft {
     draft
 }
 
-/// Another event.
+/// Any other event.
 fn general(body: &Value, event: &str) -> Draft {
     let name = event.replace('_', " ");
     let subject = &body[event];

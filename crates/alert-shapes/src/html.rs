@@ -2,7 +2,7 @@
 
 use crate::link;
 
-/// The tags that always disappear, because they mention, load or link.
+/// The tags that always disappear, because they mention a person, load a file or link to a page.
 const REMOVED: [&str; 12] =
     ["at", "a", "img", "script", "style", "iframe", "object", "embed", "form", "input", "svg", "video"];
 
@@ -75,7 +75,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
             ("a", true) => {
                 result.push_str(&target.take().map(|target| format!("]({target})")).unwrap_or_default());
             }
-            // `without_tags` removes it, unless it is unknown.
+            // The tag stays here. `without_tags` removes it later, if it is in `REMOVED`.
             _ => result.push_str(&rest[..length]),
         }
         rest = &rest[length..];

@@ -1,4 +1,4 @@
-//! The request: what arrives, and its content as JSON or text.
+//! The sender's request, and the content of its body as JSON or text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Incoming<'a> {
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The body. The caller limits its size.
     pub body: &'a [u8],
-    /// Parses JSON. The caller passes its own parser, so that a guest has one copy of this large code.
+    /// Parses JSON. The caller passes its own parser, so that a component contains this large code once.
     pub json: fn(&[u8]) -> serde_json::Result<Value>,
 }
 
@@ -100,8 +100,8 @@ impl Incoming<'_> {
         parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
     }
 
-    /// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form of one word
-    /// without `=` is a text, because `curl -d 'done'` sends it.
+    /// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form without a
+    /// known field is a text, because `curl -d 'done'` sends a text as a form.
     fn form(&self, text: &str) -> Result<Content, ShapeError> {
         let mut fields = Map::new();
         for pair in text.split('&').take(MAX_FIELDS) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The most levels of an object whose members become facts.
 const MAX_LEVELS: usize = 3;
 
-/// A member that is a text with something to read in it.
+/// A member that is a text, unless the text is blank.
 pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
@@ -36,14 +36,14 @@ pub(crate) fn shown(value: &Value, member: &str) -> Option<String> {
     value.get(member).and_then(scalar)
 }
 
-/// The members of an object of texts, as names and values.
+/// The members of an object that are texts, numbers or truth values, as names and texts.
 pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     let members = value.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
 }
 
-/// The texts, numbers and truth values of a value of any shape, at most `limit`. The name of an inner one is
-/// its path with dots.
+/// The texts, numbers and truth values of a value of any shape, at most `limit`. The name of an inner value
+/// is its path with dots.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

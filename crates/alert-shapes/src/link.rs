@@ -17,8 +17,8 @@ pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// The address, if it is one of the web: `https:` or `http:`, with a host, and without a user's name. An
-/// address with `\` is none, because browsers read it as `/`, and encoded it would be a part of the host.
+/// The address, if it is one of the web: `https:` or `http:`, with a host, and without a user's name. `None`
+/// for an address with `\`, because browsers read `\` as `/`, and an encoded `\` would be a part of the host.
 pub(crate) fn web(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = rest_of_web(address)?;
@@ -41,7 +41,7 @@ pub(crate) fn web(address: &str) -> Option<String> {
 pub(crate) fn in_markdown(address: &str) -> Option<String> {
     let address = web(address)?;
     let encoded = utf8_percent_encode(&address, IN_MARKDOWN).to_string();
-    // A host in brackets is a literal address. Markdown cannot link to it.
+    // Markdown cannot link to a host in brackets (an IPv6 address), because the brackets are encoded.
     (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
 }
 

@@ -1,20 +1,21 @@
-//! Cleans the Markdown of strangers: no mention, and no link but to the web.
+//! Cleans the Markdown of strangers: removes mentions, and all links that do not lead to the web.
 
 use crate::{cut, html, link};
 
-/// The passes over a text. A removed part can join the characters around it to a new tag or link, so the
-/// passes are repeated while they change the text.
+/// The most passes over a text. A removed part can join the characters around it to a new tag or link, so
+/// the passes are repeated while they change the text.
 const MAX_PASSES: usize = 4;
 
-/// How far the end of a link is searched.
+/// The most bytes in which the end of a link is searched.
 const MAX_TARGET_BYTES: usize = 512;
 
-/// Marks a removed byte. The text has no such byte, because it is visible.
+/// Marks a removed byte. The text has no such byte, because [`visible`] has removed it.
 const REMOVED: u8 = 0;
 
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
-    // More than is shown is not cleaned. The count of missing characters stays exact.
+    // The text behind `read` is never shown, so it is not cleaned. The count of missing characters includes
+    // it.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {

@@ -18,7 +18,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let summary = json::text(value, "summary");
     let title = json::text(value, "title").map(html::to_markdown);
     let has_text = json::text(value, "text").is_some();
-    // A card without a title and a text of its own is named by its summary.
+    // If a card has no title, no text and no sections, its summary becomes the title.
     let of_summary = summary.filter(|_| !has_text && json::list(value, "sections").is_empty());
     let title = title.or_else(|| of_summary.map(str::to_owned)).unwrap_or_default();
     let mut draft = Draft::new(Shape::MessageCard, title.clone());
@@ -65,8 +65,8 @@ fn section(draft: &mut Draft, section: &Value) {
     actions(draft, json::list(section, "potentialAction"));
 }
 
-/// Buttons that open an address stay. Buttons that post or ask are named in the card, because a press would
-/// call an address that a stranger chose.
+/// Keeps the buttons that open an address. The card only names the buttons that post or ask, because a press
+/// would call an address that a stranger chose.
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in actions.iter().take(MAX_ACTIONS) {
         let name = json::text(action, "name").unwrap_or("Open");

@@ -52,8 +52,8 @@ struct Marks {
 }
 
 impl Marks {
-    /// Adds a text. Marks of bold and struck text are doubled where they are marks: a word begins behind the
-    /// first one, and ends before the second one. `next` is the character behind the text.
+    /// Adds a text. A `*` or `~` is doubled if it is a mark: an opening mark has a word behind it, and a
+    /// closing mark has a word in front of it. `next` is the character behind the text.
     fn push(&mut self, text: &str, next: char) {
         let text = html::with_characters(text);
         let mut characters = text.chars().peekable();

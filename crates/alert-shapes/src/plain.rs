@@ -27,7 +27,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     }
     let mut draft = Draft::new(shape, title);
     if let Some(text) = text {
-        // Apprise sends HTML or Markdown, and names the kind in no member.
+        // Apprise sends HTML or Markdown, and no member says which.
         let text = if text.contains("<br") || text.contains("<p>") {
             html::to_markdown(text)
         } else {
@@ -53,7 +53,7 @@ fn leave_out_attachment(draft: &mut Draft, attachment: &Value) {
     draft.leave_out(format!("file {name}"));
 }
 
-/// The colour for the names of levels that programs use.
+/// The colour for the name of a level, e.g. `critical`.
 pub(crate) fn tone(level: &str) -> Tone {
     match level.to_ascii_lowercase().as_str() {
         "failure" | "failed" | "error" | "critical" | "fatal" | "danger" | "down" | "alert" => {

@@ -163,7 +163,7 @@ fn element(draft: &mut Draft, element: &Value) {
     }
 }
 
-/// A button with an address stays. Another one would call Slack.
+/// Keeps a button that has an address. A press of any other button would call Slack.
 fn button(draft: &mut Draft, button: &Value, title: &str) {
     match json::text(button, "url") {
         Some(address) => draft.link(title, &html::with_characters(address)),

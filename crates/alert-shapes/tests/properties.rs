@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_payload_makes_a_harmless_card_or_an_error(
+    fn changed_payload_makes_a_harmless_card_or_an_error(
         which in any::<prop::sample::Index>(),
         changes in vec((vec(any::<prop::sample::Index>(), 1..7), value()), 1..4),
         source in shape(),

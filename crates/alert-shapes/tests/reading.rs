@@ -1,4 +1,4 @@
-//! Errors, handshakes and limits, one rule a test.
+//! Errors, handshakes and limits, one rule for each test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -61,7 +61,7 @@ fn payload_without_a_text_is_an_error() {
 }
 
 #[test]
-fn every_name_of_a_shape_leads_back_to_it() {
+fn shape_is_found_by_its_name() {
     for shape in Shape::ALL {
         assert_eq!(Shape::named(shape.name()), Some(shape));
     }
@@ -108,7 +108,7 @@ fn binary_event_with_other_bytes_names_their_number() {
 }
 
 #[test]
-fn long_key_is_bounded_and_stays_different() {
+fn long_key_is_cut_and_stays_unique() {
     let group = |end: &str| json!({"groupKey": format!("{{}}:{{{}{end}}}", "a".repeat(400)), "status": "firing", "alerts": []});
     let (first, second) = (alert(&group("1")).key.unwrap(), alert(&group("2")).key.unwrap());
     assert!(first.len() <= MAX_KEY_BYTES && first != second, "{first}");

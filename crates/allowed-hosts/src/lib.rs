@@ -1,9 +1,9 @@
 //! `allowed_outbound_hosts`: decides which URLs a component may call. The embedded host enforces the rules,
 //! and `cargo dev doctor` explains which entry is missing. Nothing here does input or output.
 //!
-//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`):
-//! an entry is `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self`
-//! (requests to the application itself by a relative URL); such an entry allows nothing here.
+//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
+//! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the
+//! entry `self` allows requests to the application itself by a relative URL. Here, `self` allows nothing.
 
 #![warn(missing_docs)]
 
@@ -21,10 +21,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes a target. The host is read as in the URL standard (lower case, `127.1` is 127.0.0.1), as Spin
-    /// does.
+    /// Makes a target. Like Spin, this function reads the host by the URL standard: the host becomes lower
+    /// case, and `127.1` is 127.0.0.1.
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self> {
-        let host = url::Host::parse(host).with_context(|| format!("{host:?} is not a host"))?.to_string();
+        let host = url::Host::parse(host).with_context(|| format!("{host:?}: expected a host"))?.to_string();
         let scheme = scheme.to_ascii_lowercase();
         let port = port.or_else(|| default_port(&scheme));
         Ok(Self { scheme, host, port })
@@ -55,7 +55,7 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries, or none. One malformed entry must not silently change the policy.
+    /// Parses all entries. One malformed entry is an error, because it must not silently change the policy.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -65,7 +65,7 @@ impl AllowedHosts {
         self.0.iter().any(|entry| entry.allows(target))
     }
 
-    /// Whether an entry means the application itself, and so allows nothing here.
+    /// Whether an entry means the application itself. Such an entry allows nothing here.
     pub fn names_self(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.host, Host::Application))
     }
@@ -84,7 +84,7 @@ struct Entry {
 enum Host {
     Any,
     Exact(String),
-    /// Any depth below this domain, which begins with a dot.
+    /// Every name below this domain, at any depth. The text begins with a dot.
     Below(String),
     Network(IpAddr, u8),
     /// A request to the application itself, which this host cannot make.
@@ -93,15 +93,14 @@ enum Host {
 
 impl Entry {
     fn parse(entry: &str) -> Result<Self> {
-        Self::parts(entry.trim())
-            .with_context(|| format!("{entry:?} is not of the form scheme://host[:port]"))
+        Self::parts(entry.trim()).with_context(|| format!("{entry:?}: expected scheme://host[:port]"))
     }
 
     fn parts(entry: &str) -> Result<Self> {
         let (scheme, rest) = entry
             .split_once("://")
             .context("the scheme is missing; add one, such as `https://` or `*://`")?;
-        // The last colon is in front of the port. An IPv6 host has colons itself, so its entry needs a port.
+        // The port follows the last colon. An IPv6 host contains colons itself, so its entry needs a port.
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port.split_once('/') {
             Some((_, path)) if !path.is_empty() => bail!("a path is not allowed"),
@@ -139,7 +138,10 @@ impl Host {
         if let Some((address, bits)) = host.split_once('/')
             && let (Ok(address), Ok(bits)) = (address.parse::<IpAddr>(), bits.parse())
         {
-            ensure!(bits <= if address.is_ipv4() { 32 } else { 128 }, "/{bits} is too long");
+            ensure!(
+                bits <= if address.is_ipv4() { 32 } else { 128 },
+                "/{bits}: expected at most the number of bits of the address"
+            );
             return Ok(Self::Network(address, bits));
         }
         let host = host.trim_end_matches('/');
@@ -157,7 +159,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host has brackets, so no network contains it. Spin denies it too.
+            // An IPv6 host has brackets, so it does not parse, and no network contains it. Spin denies it
+            // too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -296,10 +299,10 @@ mod tests {
             (&["http://0.0.0.0/0"], "http://203.0.113.9", true),
             (&["http://10.1.2.3/32"], "http://10.1.2.4", false),
             (&["*://ff00::/8:80"], "http://[ff02::1]", false),
-            // The application itself: parsed, never allowed.
+            // The application itself: the entry is parsed, and allows nothing.
             (&["http://self"], "http://self", false),
             (&["http://self.alt"], "http://self.alt", false),
-            // Another component of the application: for the policy, an ordinary host.
+            // Another component of the application: the policy treats its name as an ordinary host.
             (&["http://other.spin.internal"], "http://other.spin.internal", true),
             (&["http://other.spin.internal"], "http://another.spin.internal", false),
             (&["http://*.spin.internal"], "http://another.spin.internal", true),

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_is_a_group_if_its_type_or_is_group_is_set() {
+    fn conversation_is_a_group_by_its_type_or_without_a_type_by_is_group() {
         for (json, expected) in [
             (json!({"id": "c"}), false),
             (json!({"id": "c", "isGroup": true}), true),

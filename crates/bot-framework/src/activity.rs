@@ -64,7 +64,7 @@ pub enum ActivityKind {
     Trigger,
     /// People added reactions to a message, or removed them.
     MessageReaction,
-    /// Any other `type`: acknowledged and ignored.
+    /// Any other `type`. The bot accepts the activity and does nothing.
     Other(String),
 }
 

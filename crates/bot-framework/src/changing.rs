@@ -43,9 +43,9 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // Such an answer may also have another cause. If it answers a change, the poller sends the message
-        // anew, and the Connector's answer to the new message counts. If it answers a deletion, the message
-        // does not count as missing, because a deletion that did not happen must not count as done.
+        // Such an answer may also have another cause than a missing message. After a change, the poller sends
+        // the message anew, and the Connector's answer to the new message counts. After a deletion, the
+        // message does not count as missing, because a deletion that did not happen must not count as done.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn classify_change_tells_a_missing_message_from_a_channel_without_changes() {
+    fn classify_change_distinguishes_a_missing_message_and_a_channel_without_changes() {
         use Changing::{Content, Deletion};
         for (status, body, changing, class) in [
             (200, r#"{"id":"1"}"#.to_owned(), Content, Class::Accepted),

@@ -1,9 +1,9 @@
-//! The parts of a message that a channel does not show. The bot tells the sender of an alert before it queues
-//! the alert, because the channel reports no such part.
+//! The parts of a message that a channel does not show. The bot reports these parts to the alert's sender
+//! before it queues the alert, because the channel does not report them.
 //!
 //! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
 //! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. A
-//! channel that is not in the table gets no warning, because nothing is known about it.
+//! channel that is not in the table gets no warning, because nothing is known about that channel.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -42,7 +42,7 @@ pub struct Content<'a> {
 /// A part of a message that a channel does not show. The text names the part and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotShown {
-    /// Teams refuses the message.
+    /// The card is too large, so Teams refuses the message.
     #[error(
         "activity.attachments[{index}]: the card has {bytes} bytes, and Teams shows at most \
          {MAX_TEAMS_CARD_BYTES}; shorten it, or send a link to the rest"
@@ -53,7 +53,7 @@ pub enum NotShown {
         /// The size of the card's JSON.
         bytes: usize,
     },
-    /// Teams refuses the message.
+    /// The message has too many attachments, so Teams refuses it.
     #[error(
         "activity.attachments: {cards} attachments, and Teams shows at most {MAX_TEAMS_CARDS}; send several \
          alerts"
@@ -152,7 +152,7 @@ pub fn shows_markdown(channel_id: &str) -> bool {
     matches!(abilities(channel_id), Some((_, true)))
 }
 
-/// How a channel shows cards, and whether it shows Markdown; `None` if nothing is known about it.
+/// How a channel shows cards, and whether it shows Markdown. `None` if nothing is known about the channel.
 fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     Some(match channel_id {
         "msteams" => (Cards::WithExecute, true),

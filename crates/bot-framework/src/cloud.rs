@@ -101,7 +101,8 @@ impl Cloud {
         }
     }
 
-    /// The `scope` of the tokens that the Connector accepts. Without `/.default`, it is their audience.
+    /// The `scope` of the tokens that the Connector accepts. Without `/.default`, this text is the audience
+    /// of the tokens.
     pub fn connector_scope(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com/.default",

@@ -42,9 +42,8 @@ impl<'a, H: Host> Connector<'a, H> {
         Self { host, tokens, deadline }
     }
 
-    /// Gets the token, if one is needed, so that no later send has to wait for it: the caller paces the
-    /// sends, and a wait would break the pace. If there is no token, this call and each send return the same
-    /// verdict.
+    /// Gets the token, if one is needed. The caller sends at a fixed pace, and a send that waits for the
+    /// token would break this pace. If there is no token, this call and each send return the same verdict.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -185,8 +184,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
-        // Waiting for the token may have used all the time. Then nothing is sent, so that the message uses up
-        // no try.
+        // Waiting for the token may have used all the time. Then nothing is sent, and the message uses up no
+        // try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }

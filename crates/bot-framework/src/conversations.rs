@@ -1,8 +1,8 @@
 //! The calls of the Connector that create conversations on Teams, and that find people in them.
 //!
-//! The bodies are those that Teams accepts: the facts are in
+//! The bodies have the form that Teams accepts. Sources:
 //! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>, and for members
-//! in <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
 
 use bytes::Bytes;
 use platform::{Host, Traceparent};
@@ -14,7 +14,7 @@ use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Answer, Class, Verdict};
 
-/// A page of members may be long: a member has about 400 bytes.
+/// The longest answer with a page of members. A member has about 400 bytes.
 const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.

@@ -45,7 +45,8 @@ pub struct DirectLineSettings {
 }
 
 impl DirectLineSettings {
-    /// Reads `directlineendpoint` (empty means the cloud's own), `directlinesecret` and `triggername`.
+    /// Reads `directlineendpoint`, `directlinesecret` and `triggername`. If `directlineendpoint` is empty,
+    /// the endpoint is Direct Line's host in the bot's cloud.
     pub fn read(
         settings: &impl Settings,
         mode: AuthMode,
@@ -104,7 +105,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
     ///
     /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
     /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
-    /// conversation cannot be started, it is [`Class::NoToken`].
+    /// conversation cannot be started, the verdict is [`Class::Unauthorized`], [`Class::Throttled`] or
+    /// [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -198,8 +200,8 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
     Verdict { class, status, ..verdict }
 }
 
-/// The verdict of a conversation that could not be started. No trigger was sent, and no message is the cause.
-/// So the verdict is the same as for a login host that issued no token or refused the bot.
+/// The verdict of a conversation that could not be started. No trigger was sent, and the failure concerns all
+/// messages. So the verdict is the same as for a login host that issued no token or refused the bot.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

@@ -68,6 +68,6 @@ pub use verdict::{Class, Verdict, classify};
 pub use vouching::{UnboundUsers, vouches_for_identity};
 
 // The crate is named here only to pin its version for `url`. Version 1.0 has no Unicode tables, which makes
-// the guest smaller. A host name that is not ASCII then does not parse, and the trust rules refuse such names
-// anyway.
+// the components smaller. A host name that is not ASCII then does not parse, and the trust rules refuse such
+// names anyway.
 use idna_adapter as _;

@@ -77,8 +77,8 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether an alert may go to a conversation. An address without a tenant is allowed: it comes from a
-    /// program that keeps its own addresses, because every address that the channel sent names a tenant.
+    /// Whether an alert may go to a conversation. An address without a tenant is allowed. Every address that
+    /// the channel sent names a tenant, so such an address comes from a program that keeps its own addresses.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }

@@ -115,7 +115,8 @@ impl ServiceHosts {
         Ok(read)
     }
 
-    /// Whether the list has a loopback origin. The log should warn, because such an origin is only for tests.
+    /// Whether the list has a loopback origin. The caller should log a warning, because such an origin is
+    /// only for tests.
     pub fn trusts_loopback(&self) -> bool {
         !self.loopback_origins.is_empty()
     }
@@ -153,9 +154,9 @@ impl TrustPolicy {
         {
             return Err(NotTrusted::NotAUrl);
         }
-        // These checks run before the parser, for two reasons. `idna_adapter` asserts ASCII, and bytes behind
-        // a percent sign may not be ASCII. And the parser finds a host after one slash, three slashes or
-        // none, where the text has no literal host to compare with.
+        // These checks run before the parser, for two reasons. First, `idna_adapter` asserts ASCII, but bytes
+        // behind a percent sign may not be ASCII. Second, the parser finds a host after one slash, three
+        // slashes or none, but such a text has no literal host to compare with.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
@@ -185,7 +186,8 @@ impl TrustPolicy {
         })
     }
 
-    /// Whether the bot's token may go to this machine, because `servicehosts` lists it. The log should warn.
+    /// Whether the bot's token may go to this machine, because `servicehosts` lists a loopback origin. The
+    /// caller should log a warning.
     pub fn trusts_loopback(&self) -> bool {
         matches!(self, Self::Listed { extra, .. } if extra.trusts_loopback())
     }

@@ -47,12 +47,12 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the answer was lost). A repeat may deliver
     /// the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token, or the login host refused to issue one. An answer means a
-    /// refused token if it is a 401, or a 403 without an error code before the client has tried a fresh
-    /// token.
+    /// The Connector refused the bot's token, or the login host refused to issue one. A 401 means that the
+    /// token is refused. Until the client has tried a fresh token, a 403 without an error code means the
+    /// same.
     Unauthorized,
-    /// At present there is no token or no Direct Line conversation. Nothing was sent, and no message is the
-    /// cause.
+    /// At present there is no token or no Direct Line conversation. Nothing was sent, and the failure
+    /// concerns all messages.
     NoToken,
     /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has its own host.
     WrongCloud,

@@ -87,8 +87,8 @@ fn send_once(host: &FakeHost) -> Verdict {
     run(send(host, &Tokens::new(host, &bot), "https://smba.trafficmanager.net/amer/"))
 }
 
-/// The requests in order: `login` for one to a login host, otherwise its `Authorization`, or `nothing`
-/// without one.
+/// The requests in order: `login` for a request to a login host, `nothing` for a request without
+/// `Authorization`, and the value of `Authorization` for any other request.
 fn trace(host: &FakeHost) -> Vec<String> {
     let sent = host.sent.borrow();
     let line = |request: &http::Request<Bytes>| {

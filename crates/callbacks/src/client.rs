@@ -19,7 +19,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 64 * 1024,
 };
 
-/// A callback.
+/// A callback: one message for a sender's back end.
 #[derive(Debug, Clone)]
 pub struct Callback<'a> {
     /// The address.
@@ -77,7 +77,7 @@ pub async fn call<H: HttpClient + Clock + Randomness>(
     };
     let (status, headers) = match &answer {
         Ok(answer) => (answer.status().as_u16(), answer.headers()),
-        // The back end has answered, and no code reads the body.
+        // The back end has answered. Only the status and the headers count, so the lost body does not matter.
         Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
         Err(error) => {
             return Called::Failed { status: None, reason: error.to_string(), retry_after: None };

@@ -1,4 +1,4 @@
-//! The variable `callbackhosts`: which addresses the poller may call.
+//! The variable `callbackhosts`: the hosts that the poller may call.
 
 use std::fmt;
 
@@ -48,26 +48,28 @@ impl fmt::Debug for CallbackUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
     /// The address is no URL, or has a user, a fragment, or characters that parsers read differently.
-    #[error("an absolute URL without user and fragment")]
+    #[error(
+        "callback: expected an absolute URL without user and fragment; ask the sender for another address"
+    )]
     NotAUrl,
     /// The address is not https on the default port.
-    #[error("https on its default port")]
+    #[error("callback: expected https on its default port; ask the sender for another address")]
     NotSecure,
     /// The host is an IP address.
-    #[error("a host name, not an IP address")]
+    #[error("callback: expected a host name, found an IP address; ask the sender for another address")]
     IpLiteral,
     /// The host is not in the variable.
-    #[error("a host of the variable callbackhosts")]
+    #[error("callback: expected a host of the variable callbackhosts; add the host there, and replay")]
     UnknownHost,
 }
 
 impl NotAllowed {
-    /// The expected form, for an error that names the member.
+    /// The expected form, for an error that names the member: `<path>: expected <this text>`.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",
             Self::NotSecure => "a URL with https on its default port",
-            Self::IpLiteral => "a URL with a host name, not an IP address",
+            Self::IpLiteral => "a URL with a host name, found an IP address",
             Self::UnknownHost => "a URL whose host is in the variable callbackhosts",
         }
     }
@@ -80,7 +82,7 @@ impl CallbackHosts {
         let text = settings.setting(NAME)?;
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             if !is_host_name(entry) {
-                let problem = "must be host names separated by commas (no scheme, no port, no `*`)";
+                let problem = "expected host names separated by commas (no scheme, no port, no `*`)";
                 return Err(SettingsError::new(NAME, problem));
             }
             hosts.push(entry.to_ascii_lowercase());
@@ -90,8 +92,8 @@ impl CallbackHosts {
 
     /// Checks an address.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
-        // Parsers read these characters differently: one drops them, another reads a slash, a third a part of
-        // the name.
+        // Parsers read these characters differently. Some drop them, some read them as a slash, and some read
+        // them as a part of the host's name.
         if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
             return Err(NotAllowed::NotAUrl);
         }
@@ -206,7 +208,7 @@ mod tests {
         assert_eq!(
             hosts("", AuthMode::Anonymous).check("http://169.254.169.254/"),
             Err(NotAllowed::IpLiteral),
-            "an address of the cloud's metadata"
+            "the address of a cloud's metadata service"
         );
     }
 

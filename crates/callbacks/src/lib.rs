@@ -1,8 +1,8 @@
 //! Callbacks: signed calls of a sender's back end, which report the answer to an alert.
 //!
-//! Use it to check the address that a sender names ([`CallbackHosts`]), to sign ([`CallbackSecrets`]), and to
-//! call ([`call`]). This crate repeats no call and follows no redirect, and it does not know what a body
-//! means. It never calls an address that [`CallbackHosts`] has not checked.
+//! Use this crate to check the address that a sender names ([`CallbackHosts`]), to sign a call
+//! ([`CallbackSecrets`]), and to make the call ([`call`]). This crate repeats no call, follows no redirect,
+//! and does not interpret a body. It never calls an address that [`CallbackHosts`] has not checked.
 //!
 //! Source: Standard Webhooks 1.0,
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.

@@ -14,14 +14,14 @@ const PREFIX: &str = "whsec_";
 /// The lengths of a secret that the specification allows, in bytes.
 const ALLOWED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The secrets that sign callbacks. While the operator changes the secret there are two, and each callback
-/// has a signature of both.
+/// The secrets that sign callbacks. While the operator changes the secret, there are two secrets, and each
+/// callback has one signature by each secret.
 #[derive(Clone)]
 pub struct CallbackSecrets(Vec<Hmac<Sha256>>);
 
 impl CallbackSecrets {
-    /// Reads the variable: `whsec_` and base64, or two such secrets separated by a comma. `None` if it is
-    /// empty.
+    /// Reads the variable: `whsec_` and base64, or two such secrets separated by a comma. `None` if the
+    /// variable is empty.
     pub fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let text = settings.setting(NAME)?;
         let entries: Vec<&str> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
@@ -33,7 +33,7 @@ impl CallbackSecrets {
             Some(keys) if keys.len() <= 2 => Ok(Some(Self(keys))),
             _ => Err(SettingsError::new(
                 NAME,
-                "must be `whsec_` and 24 to 64 random bytes in base64, or two such secrets separated by a comma",
+                "expected `whsec_` and 24 to 64 random bytes in base64, or two such secrets separated by a comma",
             )),
         }
     }

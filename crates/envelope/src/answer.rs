@@ -53,7 +53,7 @@ impl By {
     }
 }
 
-/// An answer.
+/// A person's answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The id of the action.
@@ -124,16 +124,17 @@ pub struct Steps {
     pub tries: u8,
 }
 
-/// A job.
+/// A job of the poller that sends no alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
     /// An answer to an alert.
     Answer {
         /// The id of the alert.
         alert: String,
-        /// The id of the alert that has the answer's row, if it is another one.
+        /// The id of the alert that the answer's row belongs to, if that is another alert.
         lead: Option<String>,
-        /// The person answered another alert of the call. The alert shows the answer, and no program gets it.
+        /// Whether the person answered another alert, which shares its answer with this one. This job then
+        /// records and shows the answer for its alert, and no program gets it.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,

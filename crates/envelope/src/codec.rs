@@ -25,7 +25,7 @@ const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the envelope has {json_bytes} bytes, the queue takes {MAX_JSON_BYTES}")]
+#[error("envelope: expected at most {MAX_JSON_BYTES} bytes of JSON, found {json_bytes}")]
 pub struct TooLarge {
     /// The length of the envelope's JSON, in bytes.
     pub json_bytes: usize,
@@ -35,19 +35,19 @@ pub struct TooLarge {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Neither JSON nor base64 of JSON, in any form that [`json_of`] reads.
-    #[error("neither a JSON object nor base64 of one")]
+    #[error("message: expected a JSON object, or base64 of a JSON object")]
     NotJson,
     /// A newer producer wrote the message.
-    #[error("version {0} is not supported, this reads version {VERSION}")]
+    #[error("version: expected {VERSION}, found {0}; update the bot and the poller")]
     UnsupportedVersion(u64),
     /// The JSON has no known shape.
     #[error(
-        "neither version {VERSION} nor an older shape (`address`, `RelatesTo`, `ResumptionCookie`, an event named \
-         ContinueConversation)"
+        "message: expected an envelope of version {VERSION}, or an older shape (`address`, `RelatesTo`, \
+         `ResumptionCookie`, an event named ContinueConversation)"
     )]
     UnknownShape,
     /// The message has no usable address.
-    #[error("it cannot be addressed: {0}")]
+    #[error("address: {0}")]
     NotAddressable(&'static str),
     /// A field is missing or of the wrong type.
     #[error("{0}")]
@@ -182,8 +182,8 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
     Ok((envelope, state))
 }
 
-/// Takes the `traceparent`, if it is valid. Otherwise it is left with the unknown fields, and the alert is
-/// delivered without a trace.
+/// Takes the `traceparent`, if it is valid. If it is not, it stays with the unknown fields, and the poller
+/// delivers the alert without a trace.
 fn take_traceparent(fields: &mut Fields) -> Option<Traceparent> {
     let trace = fields.as_object().get("traceparent")?.as_str().and_then(Traceparent::parse)?;
     fields.take("traceparent");

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use crate::time;
 
 /// The conversation that the poller has to create or find. The envelope's `address` names the Connector, the
-/// tenant and the bot. Its conversation is the channel, or a [placeholder](Creation::placeholder) that keeps
-/// the alerts to one person in order.
+/// tenant and the bot. The address's conversation is the channel, or a [placeholder](Creation::placeholder)
+/// that keeps the alerts to one person in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 pub struct Delivery {
     /// Attempts that failed and count towards the limit.
     pub tries: u32,
-    /// Attempts that failed while the Connector's host may have had an outage. The poller counts them against
-    /// a separate limit, or against none; see the poller.
+    /// Attempts that failed while the Connector's host may have had an outage. They count towards a separate
+    /// limit, or towards none.
     pub outages: u32,
     /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,

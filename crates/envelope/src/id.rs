@@ -38,8 +38,8 @@ impl EnvelopeId {
         &self.0
     }
 
-    /// The part of the id that a log line shows. It is cut, because other producers choose the ids of their
-    /// messages.
+    /// The part of the id that a log line shows. A long id is cut, because other producers choose the ids of
+    /// their messages.
     pub fn excerpt(&self) -> Cow<'_, str> {
         excerpt(&self.0)
     }

@@ -18,7 +18,7 @@ pub struct Keyed {
     /// which the alert was accepted, or the time at which the alert is due, if that is later. A change of an
     /// alert has the `at` of that alert.
     pub at: i64,
-    /// `state`: whether the alert ends its key.
+    /// `state`: whether the problem that the alert reports lasts or has ended.
     pub state: KeyState,
     /// `again`: the rule for the case that the conversation shows an alert with this key.
     pub again: Again,
@@ -97,7 +97,7 @@ impl Again {
         }
     }
 
-    /// Whether such an alert takes the place of an earlier alert with the same key that still waits. With the
+    /// Whether an alert with this rule replaces an earlier alert with the same key that still waits. With the
     /// other rules, each alert becomes a separate message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
@@ -105,8 +105,8 @@ impl Again {
 }
 
 impl Keyed {
-    /// The id of the alert that this envelope is about: the alert that it changes or takes back, or otherwise
-    /// `own`, the id of the envelope. It orders the alerts that have the same `at`.
+    /// The id of the alert that this envelope is about: the alert that it changes or takes back. If it does
+    /// neither, the id is `own`, the id of the envelope. This id orders alerts that have the same `at`.
     pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }

@@ -105,7 +105,8 @@ pub struct Envelope {
     pub answered: Option<Box<Answer>>,
     /// `answer`: the message is no alert, but a job of the poller.
     pub answer: Option<AnswerJob>,
-    /// `unlessAnswered`: the ids of alerts. If one of them has been answered, this alert is not sent.
+    /// `unlessAnswered`: the ids of alerts. If a person has answered one of them, the poller does not send
+    /// this alert.
     pub unless_answered: Vec<String>,
     /// `creation`: the conversation has to be created or found before the alert is sent.
     pub creation: Option<Creation>,
@@ -117,8 +118,8 @@ pub struct Envelope {
     pub shape: Shape,
 }
 
-/// How long a question without `expires` can be answered after its alert was accepted or due. The ledger
-/// keeps the record of the alert as long.
+/// How long people can answer a question without `expires`, after its alert was accepted or due. The ledger
+/// keeps the alert's record for the same time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
 /// When a question ends.
@@ -172,7 +173,7 @@ impl Envelope {
         time::to_text(self.enqueued_at)
     }
 
-    /// The alert that an answer to the question answers.
+    /// The id of the alert to which an answer to this question belongs.
     pub fn question_alert(&self) -> &str {
         let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
         of_question.unwrap_or(self.id.as_str())

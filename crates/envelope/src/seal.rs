@@ -71,7 +71,7 @@ fn canonical(object: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
-    // The clone has the state after the key, which is computed only once.
+    // The clone has the state of the HMAC after its key, so this state is computed only once.
     let mut mac = key.clone();
     mac.update(canonical);
     mac
@@ -86,7 +86,7 @@ impl fmt::Debug for SealKey {
 /// The result of checking an envelope's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealState {
-    /// A program with the key wrote the envelope, and it has not been changed since.
+    /// A program with the key wrote the envelope, and no other program has changed the envelope since.
     Valid,
     /// The envelope has no seal, so another producer wrote it.
     Missing,

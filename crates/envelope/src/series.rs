@@ -47,7 +47,8 @@ impl Series {
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
-        // A change of the offset moves an alert by some hours, which is less than a day.
+        // Where the zone's offset changes (summer time), an alert moves by less than a day. So the estimate
+        // is wrong by at most one.
         let near = (estimate.saturating_sub(1)..=estimate.saturating_add(1)).rev();
         near.into_iter().find(|index| self.moment(*index).is_some_and(|due| due <= now)).unwrap_or_default()
     }
@@ -109,7 +110,7 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // The next alert is newer than this one in the order of the alerts with its key.
+        // In the order of the alerts with this key, the following alert is newer than this one.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
         // The poller puts the alert on the queue again if it does not know whether an earlier run has done
         // so.
@@ -154,7 +155,7 @@ mod tests {
         let nightly = series("2027-03-27T01:30:00Z", 86_400, Some("Europe/Berlin"));
         assert_eq!(nightly.due(1), Some(at("2027-03-28T01:30:00Z")));
         assert_eq!(nightly.due(2), Some(at("2027-03-29T00:30:00Z")));
-        // Without a zone, and if `every` is not a number of whole days, the time between two alerts is
+        // If there is no zone, or `every` is not a number of whole days, the time between two alerts is
         // exactly `every`.
         let exact = series("2027-03-26T08:00:00Z", 86_400, None);
         assert_eq!(exact.due(2), Some(at("2027-03-28T08:00:00Z")));

@@ -10,9 +10,9 @@ impl Envelope {
     /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
     /// The bots of both templates find the fields that they know: Node `address` and `text`, C# `Message`.
-    /// `Message` is the queue's own JSON as a string. A program on the way may read an object and write it
-    /// again, which can break the seal: .NET reads a string that looks like a time as a time, and drops the
-    /// zeros at its end. `id` is for a message that contains no id.
+    /// `Message` is a string with the JSON of the queue message. It is no object, because a program on the
+    /// way may read an object and write it again, and so break the seal: .NET reads a string that looks like
+    /// a time as a time, and drops the zeros at its end. `id` is for a message that contains no id.
     pub fn trigger_value(&self, text: &str) -> Value {
         // There is an envelope, so the text was decoded before, and this call does not fail.
         let message = json_of(text).unwrap_or_default();

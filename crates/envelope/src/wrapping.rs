@@ -6,8 +6,8 @@
 //! `'base64'` also accepts the alphabet of URLs, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
-//! A seal covers the members of the JSON, which is parsed afterwards. So no encoding turns a broken seal
-//! into a valid one.
+//! A seal covers the members of the parsed JSON, and not the encoding around it. So no encoding turns a
+//! broken seal into a valid one.
 
 use std::borrow::Cow;
 
@@ -31,10 +31,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or base64 of
-/// it, once or twice, with blanks and line ends, in the alphabet of URLs, or without padding. The JSON may be
-/// UTF-8 or UTF-16, with a byte order mark. The function removes quotes around the JSON or around the base64,
-/// as JSON and Python write them.
+/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or its
+/// base64, or the base64 of that. The base64 may have blanks and line ends, the alphabet of URLs, or no
+/// padding. The JSON may be UTF-8 or UTF-16, with a byte order mark. The function removes quotes around the
+/// JSON or around the base64, as JSON and Python write them.
 ///
 /// Every reader of messages calls this function, so that no two readers disagree about a message.
 pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
@@ -85,8 +85,8 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
 }
 
 /// Decodes UTF-8 or UTF-16. The function detects UTF-16 by its byte order mark, or by a zero byte beside
-/// the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark. Half a character becomes the
-/// replacement character.
+/// the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark. Half of a surrogate pair
+/// becomes the replacement character.
 fn characters(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match *bytes {
         [0xFF, 0xFE, ..] | [b'{', 0, ..] => u16::from_le_bytes,

@@ -1,5 +1,5 @@
-//! Reading and writing of version 1. The files in `golden/` were written once, and must never be written
-//! again, because queues hold messages like these.
+//! Reading and writing of version 1. The files in `golden/` must never change, because queues hold messages
+//! like these.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -68,13 +68,16 @@ fn text_that_is_no_envelope_gives_the_reason() {
         json.to_string()
     };
     let cases: Vec<(String, &str)> = vec![
-        (String::new(), "neither a JSON object nor base64 of one"),
-        ("not base64!".into(), "neither a JSON object nor base64 of one"),
-        (STANDARD.encode("hello"), "neither a JSON object nor base64 of one"),
-        (STANDARD.encode(b"\xff\xfe{}"), "neither a JSON object nor base64 of one"),
-        ("{".into(), "neither a JSON object nor base64 of one"),
+        (String::new(), "message: expected a JSON object, or base64 of a JSON object"),
+        ("not base64!".into(), "message: expected a JSON object, or base64 of a JSON object"),
+        (STANDARD.encode("hello"), "message: expected a JSON object, or base64 of a JSON object"),
+        (STANDARD.encode(b"\xff\xfe{}"), "message: expected a JSON object, or base64 of a JSON object"),
+        ("{".into(), "message: expected a JSON object, or base64 of a JSON object"),
         (r#"{"seal":"x"}"#.into(), "version: expected a whole number"),
-        (with(|json| json["version"] = json!(2)), "version 2 is not supported, this reads version 1"),
+        (
+            with(|json| json["version"] = json!(2)),
+            "version: expected 1, found 2; update the bot and the poller",
+        ),
         (with(|json| json["version"] = json!("1")), "version: expected a whole number"),
         (with(|json| json["id"] = json!("")), "id: expected a non-empty string"),
         (with(|json| json["text"] = json!(7)), "text: expected a string"),
@@ -106,7 +109,7 @@ fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope that fits without the mark also fits with it, because its Put may be repeated.
+    // An envelope that fits without the mark also fits with the mark, because its Put may be repeated.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();

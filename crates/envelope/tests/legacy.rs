@@ -139,7 +139,7 @@ fn text_of_a_composer_event_is_its_value_or_its_text() {
 
 #[test]
 fn message_without_a_usable_address_or_text_gives_the_reason() {
-    const UNKNOWN: &str = "neither version 1 nor an older shape";
+    const UNKNOWN: &str = "message: expected an envelope of version 1, or an older shape";
     let gzip = STANDARD.encode([0x1f, 0x8b, 8, 0, 0]);
     let cookie = |cookie: Value| json!({"ResumptionCookie": cookie, "Text": "x"}).to_string();
     let cases = [
@@ -148,18 +148,18 @@ fn message_without_a_usable_address_or_text_gives_the_reason() {
         (json!({"type": "message", "text": "x"}).to_string(), UNKNOWN),
         (json!({"type": "event", "name": "other", "value": "x"}).to_string(), UNKNOWN),
         (json!({"seal": "x", "address": {}, "text": "x"}).to_string(), "version: expected a whole number"),
-        (gzip.clone(), "it cannot be addressed: its ResumptionCookie is compressed"),
-        (cookie(gzip.into()), "it cannot be addressed: its ResumptionCookie is compressed"),
+        (gzip.clone(), "address: the ResumptionCookie is compressed"),
+        (cookie(gzip.into()), "address: the ResumptionCookie is compressed"),
         (
             cookie(json!({
                 "userId": "u", "userName": "n", "userAddress": "a", "userChannelId": "c", "botId": "b",
                 "botUserId": "bu", "conversationId": "c", "language": "en",
             })),
-            "it cannot be addressed: its ResumptionCookie is of the oldest kind, which has no serviceUrl",
+            "address: the ResumptionCookie is of the oldest kind, which has no serviceUrl",
         ),
         (
             cookie(json!({"Address": {"BotId": "b", "ChannelId": "c", "UserId": "u", "ConversationId": "x"}})),
-            "it cannot be addressed: its ResumptionCookie is of the oldest kind, which has no serviceUrl",
+            "address: the ResumptionCookie is of the oldest kind, which has no serviceUrl",
         ),
         (
             json!({"address": {"channelId": "x", "conversation": {"id": "c"}}, "text": "x"}).to_string(),

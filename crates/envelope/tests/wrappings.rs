@@ -41,7 +41,7 @@ fn message_is_read_in_every_wrapping() {
         let expected = read(json);
         assert!(expected.is_ok(), "{json}");
         for (name, wrap) in WRAPPINGS {
-            // The base64 of each text has another number of padding characters.
+            // The blanks change the number of padding characters of the base64.
             for blanks in ["", " ", "\n\n"] {
                 let text = wrap(&format!("{json}{blanks}"));
                 assert_eq!(read(&text), expected, "{name}: {text}");

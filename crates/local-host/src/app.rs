@@ -26,7 +26,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Checks the manifest, and compiles each component that a trigger names. Cheap checks come first.
+    /// Checks the manifest, and compiles each component that a trigger names. The cheap checks come before
+    /// the compilation.
     pub(crate) fn load(
         manifest: &Manifest,
         variables: &Variables,
@@ -58,7 +59,7 @@ impl App {
             let (entry, component) = &components[trigger.component.as_str()];
             let pre = loader.load(&component.id, &manifest.source(entry))?;
             let pre = ProxyPre::new(pre).map_err(explain).with_context(|| {
-                format!("component {:?} exports no `wasi:http/incoming-handler@0.2`", component.id)
+                format!("component {:?}: the wasm exports no `wasi:http/incoming-handler@0.2`", component.id)
             })?;
             let (component, description) = (component.clone(), entry.description.clone());
             site.push((Route::new(&trigger.route), Handler { component, pre, description }));
@@ -69,7 +70,7 @@ impl App {
             let pre = loader.load(&component.id, &manifest.source(entry))?;
             let pre = CronPre::new(pre).map_err(explain).with_context(|| {
                 format!(
-                    "component {:?} exports no sync `handle-cron-event` as in wit/world.wit",
+                    "component {:?}: the wasm exports no sync `handle-cron-event` as in wit/world.wit",
                     component.id
                 )
             })?;
@@ -106,8 +107,9 @@ fn component(
 /// Parses the entries of a component.
 ///
 /// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
-/// (spin: crates/loader validates literals). An entry that is malformed only because of its `{{ variable }}`
-/// denies all requests at run time, as in Spin. Unlike Spin, this host reports it at the start.
+/// (spin: crates/loader validates literals). If an entry is malformed only because of its `{{ variable }}`,
+/// all requests of the component are denied at run time, as in Spin. Unlike Spin, this host reports such an
+/// entry at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],
@@ -118,9 +120,9 @@ fn allowed_hosts(
     AllowedHosts::parse(literals).with_context(place)?;
     let fill = |entry: &String| {
         let filled = variables.fill(entry).map_err(|e| e.to_string())?;
-        // The value is not shown: it may be a secret.
+        // The error does not show the value, because the value may be a secret.
         AllowedHosts::parse([&filled])
-            .map_err(|_| format!("{entry:?}, filled in, is not of the form scheme://host[:port]"))?;
+            .map_err(|_| format!("{entry:?}: expected scheme://host[:port] with the variables filled in"))?;
         Ok(filled)
     };
     let allowed = entries
@@ -130,12 +132,15 @@ fn allowed_hosts(
         .and_then(|filled| AllowedHosts::parse(filled).map_err(|e| e.to_string()));
     if let Err(why) = &allowed {
         output::error(&format!(
-            "{}: {why}; until this is corrected, all requests of the component are denied",
+            "{}: {why}; the host denies all requests of the component until the entry is corrected",
             place()
         ));
     }
     if allowed.as_ref().is_ok_and(AllowedHosts::names_self) {
-        output::error(&format!("{}: `self` is not supported and allows no requests", place()));
+        output::error(&format!(
+            "{}: `self` is not supported, so the entry allows no requests; remove the entry",
+            place()
+        ));
     }
     Ok(allowed)
 }

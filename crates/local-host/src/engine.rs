@@ -21,8 +21,8 @@ pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// Makes the store of one fresh instance of `component`. The rules for all instances are here and in
-/// [`Loader::new`].
+/// Makes the store of one fresh instance of `component`. This function and [`Loader::new`] set the rules for
+/// all instances.
 pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
     let mut store = Store::new(engine, State::new(component));
     store.set_epoch_deadline(1);
@@ -43,11 +43,11 @@ impl Loader {
         match Cache::new(CacheConfig::new()) {
             Ok(cache) => drop(config.cache(Some(cache))),
             Err(e) => output::error(&format!(
-                "cache: no folder for compiled components ({e}); they are compiled at every start"
+                "cache: no folder for compiled components ({e}); the host compiles them at every start"
             )),
         }
-        // Without epochs, a few guests in endless loops would occupy all threads, and Ctrl-C would have no
-        // effect.
+        // Epochs make each guest yield its thread after a time slice. Without them, a few guests in endless
+        // loops would occupy all threads, and Ctrl-C would have no effect.
         config.epoch_interruption(true);
         config.consume_fuel(meter);
         let engine = Engine::new(&config).map_err(explain)?;
@@ -85,7 +85,7 @@ impl Loader {
         };
         self.linker.instantiate_pre(&component).map_err(|e| {
             explain(e).context(format!(
-                "component {id:?} ({}): it imports an interface that this host does not offer",
+                "component {id:?} ({}): the wasm imports an interface that this host does not offer",
                 source.display()
             ))
         })

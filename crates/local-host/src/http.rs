@@ -38,7 +38,7 @@ pub(crate) type Site = Vec<(Route, Handler)>;
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))
+        .with_context(|| format!("--listen {address}: cannot listen there; choose another address"))
 }
 
 /// Serves until the process ends.
@@ -53,8 +53,8 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
                 continue;
             }
         };
-        // This listener does not set TCP_NODELAY, because Spin's listener does not. With both, a client waits
-        // up to 40 ms longer for an answer in two pieces.
+        // This listener does not set TCP_NODELAY, because Spin's listener does not. So a client of either
+        // listener waits up to 40 ms longer for an answer in two pieces.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
@@ -89,7 +89,7 @@ async fn respond(
         return plain(StatusCode::BAD_REQUEST, "");
     }
     handler.call(request).await.unwrap_or_else(|e| {
-        // Spin's answer is empty too. The caller must not learn about internal errors.
+        // The answer is empty, as Spin's is, because the caller must not learn about internal errors.
         output::error(&format!("[{}] request failed: {e:#}", handler.component.id));
         plain(StatusCode::INTERNAL_SERVER_ERROR, "")
     })
@@ -126,7 +126,7 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
-/// Calls a component for another component: local service chaining (spin:
+/// Calls a component for another component. Spin's name for this is local service chaining (spin:
 /// crates/trigger-http/src/outbound_http.rs).
 pub(crate) async fn call_component(
     site: &Site,

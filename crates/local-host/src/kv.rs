@@ -1,6 +1,6 @@
-//! The key-value store. It works as Spin's default store does: one SQLite file in the state folder, the same
-//! statements, a flush to the disk after each change, and one caller at a time (spin:
-//! crates/key-value-spin/src/store.rs).
+//! The key-value store. It works as Spin's default store does (spin: crates/key-value-spin/src/store.rs). One
+//! SQLite file in the state folder holds the data, and the SQL statements are Spin's. Each change is flushed
+//! to the disk, and one caller at a time uses the file.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;
@@ -22,11 +22,14 @@ impl KeyValue {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         create_for_its_user(folder, &path).with_context(|| {
-            format!("cannot create {}; choose a folder with --state-dir", folder.display())
+            format!(
+                "state folder {}: cannot be created; choose another one with --state-dir",
+                folder.display()
+            )
         })?;
         let connection = Self::connect(&path).with_context(|| {
             format!(
-                "the key-value file {} is unusable; delete it to start with an empty store",
+                "key-value file {}: unusable; delete the file to start with an empty store",
                 path.display()
             )
         })?;
@@ -163,7 +166,7 @@ mod tests {
         for n in 0..100 {
             kv.set("default", &format!("k{n}"), &vec![n; 1000]).unwrap();
         }
-        // A killed process leaves the bytes of the file as they are now.
+        // A process that is killed now would leave the file with its present bytes.
         let after = tempfile::tempdir().unwrap();
         std::fs::copy(folder.path().join(FILE), after.path().join(FILE)).unwrap();
         let survivor = KeyValue::open(after.path()).unwrap();
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_share_a_folder() {
+    fn store_of_two_hosts_in_one_folder_is_shared() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
         first.set("default", "k", b"1").unwrap();

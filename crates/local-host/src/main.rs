@@ -15,12 +15,12 @@
 //! - One process runs all triggers. Output lines begin with the component's id. There are no log files under
 //!   `.spin/logs`.
 //! - Three mistakes are errors at start-up, not at run time: a component without the export that its trigger
-//!   calls, a route of two triggers, and an unknown component. Failed cron ticks are reported; Spin's cron
-//!   plugin may not report them.
+//!   calls, a route of two triggers, and an unknown component.
+//! - The host reports failed cron ticks. Spin's cron plugin may not report them.
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
 //!   `Serving http://...`, because tests wait for it.
-//! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are
+//! - In cron expressions, Sunday is day 1 of the week (the `cron` crate). A name such as `Mon` is
 //!   unambiguous.
 //!
 //! Not supported:
@@ -32,15 +32,15 @@
 //! - runtime configuration files, and so any store but `default`;
 //! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
-//! - limits of memory and time: a guest in an endless loop runs on, but does not block other guests.
+//! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.
 //!
-//! Some things are as slow as in Spin on purpose, because measurements here should show their cost. Key-value
-//! is a SQLite file, and each change is flushed to the disk. Outbound connections over plain HTTP are kept.
-//! Neither the listener nor these connections have TCP_NODELAY. A component that another one calls
-//! (`http://<component>.spin.internal/`) runs in a fresh instance.
+//! Some operations are as slow as in Spin on purpose, because measurements with this host should show their
+//! cost. Key-value is a SQLite file, and each change is flushed to the disk. Outbound connections over plain
+//! HTTP are kept. Neither the listener nor these connections have TCP_NODELAY. A component that another one
+//! calls (`http://<component>.spin.internal/`) runs in a fresh instance.
 //!
-//! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder,
-//! `XDG_CACHE_HOME` if that is set), which all checkouts and state folders share.
+//! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. It is
+//! the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if that is set).
 
 mod app;
 mod bindings;
@@ -94,7 +94,7 @@ struct Up {
     /// Print nothing but the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Print the resources that each instance used: a line of JSON behind `Meter `. Slows the guests down.
+    /// Print the resources that each instance used, as a line of JSON after `Meter `. Slows the guests down.
     #[arg(long, hide = true)]
     meter: bool,
     /// Wait this long at each read of a variable, as with a slow variable provider. For tests.
@@ -173,7 +173,7 @@ async fn up(options: Up) -> Result<()> {
     Ok(())
 }
 
-/// Resolves on Ctrl-C and, where it exists, SIGTERM. It listens from the moment of this call.
+/// Resolves on Ctrl-C and, where it exists, on SIGTERM. The signals count from the moment of this call.
 fn interruption() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

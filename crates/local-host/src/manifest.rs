@@ -1,4 +1,4 @@
-//! Reading `spin.toml`: the Spin 3.x subset of manifest version 2 that this host understands.
+//! Reads `spin.toml`: the part of Spin 3's manifest version 2 that this host understands.
 //!
 //! As in Spin, an unknown key is an error (`crates/manifest/src/schema/v2.rs`).
 
@@ -30,7 +30,7 @@ pub(crate) struct Manifest {
     pub(crate) path: PathBuf,
 }
 
-/// Only its keys are checked. This host does not use the values.
+/// The table `[application]`. This host checks only its keys, and does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Application {
@@ -95,7 +95,7 @@ pub(crate) struct Component {
     _build: Option<Build>,
 }
 
-/// For `spin build`. This host does not use the values.
+/// The table `[component.<id>.build]`, which is for `spin build`. This host does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Build {
@@ -112,9 +112,10 @@ impl Manifest {
     pub(crate) fn load(from: &Path) -> Result<Self> {
         let path = if from.is_dir() { from.join("spin.toml") } else { from.to_owned() };
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("cannot read the manifest {}; name it with --from <file or folder>", path.display())
+            format!("manifest {}: cannot be read; name its file or folder with --from", path.display())
         })?;
-        // Absolute, so that `source` and the state folder do not depend on the current directory.
+        // The path is made absolute, so that `source` and the state folder do not depend on the current
+        // directory.
         let path = std::path::absolute(&path)?;
         Self::parse(&text, path.clone()).with_context(|| format!("in the manifest {}", path.display()))
     }
@@ -127,7 +128,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The folder that relative paths start from.
+    /// The folder to which the manifest's relative paths refer.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }
@@ -140,14 +141,14 @@ impl Manifest {
     fn check(&self) -> Result<()> {
         ensure!(
             self.spin_manifest_version == 2,
-            "`spin_manifest_version` is {}; only version 2 is supported",
+            "`spin_manifest_version`: expected 2, found {}",
             self.spin_manifest_version
         );
         for (name, variable) in &self.variables {
             variables::check_name(name).map_err(|why| anyhow::anyhow!("`[variables]` {name:?}: {why}"))?;
             ensure!(
                 variable.required != variable.default.is_some(),
-                "`[variables]` {name}: give either `default` or `required = true`"
+                "`[variables]` {name}: expected either `default` or `required = true`; set exactly one of them"
             );
         }
         for (id, component) in &self.component {
@@ -157,8 +158,8 @@ impl Manifest {
             }
             if let Some(label) = component.key_value_stores.iter().find(|label| *label != DEFAULT_STORE) {
                 bail!(
-                    "`[component.{id}]` key_value_stores: there is no store {label:?}; without a runtime \
-                     configuration only {DEFAULT_STORE:?} exists"
+                    "`[component.{id}]` key_value_stores: expected only {DEFAULT_STORE:?}, found {label:?}; this \
+                     host offers no other store, so remove {label:?}"
                 );
             }
         }
@@ -166,16 +167,19 @@ impl Manifest {
         for trigger in &self.trigger.http {
             self.check_target("http", &trigger.component)?;
             let route = &trigger.route;
-            ensure!(route.starts_with('/'), "`[[trigger.http]]` route {route:?} must start with '/'");
+            ensure!(
+                route.starts_with('/'),
+                "`[[trigger.http]]` route {route:?}: expected '/' at the beginning"
+            );
             ensure!(
                 !route.trim_end_matches("/...").contains("...")
                     && !route.contains("/:")
                     && !route.contains('*'),
-                "`[[trigger.http]]` route {route:?}: this host supports exact routes and a trailing `/...` only"
+                "`[[trigger.http]]` route {route:?}: expected an exact route, or a route with one `/...` at its end"
             );
             if let Some(other) = routes.insert(route.trim_end_matches('/'), &trigger.component) {
                 bail!(
-                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}; remove one",
+                    "`[[trigger.http]]` route {route:?}: given to both {other:?} and {:?}; remove one of them",
                     trigger.component
                 );
             }
@@ -186,7 +190,8 @@ impl Manifest {
     fn check_target(&self, kind: &str, id: &str) -> Result<()> {
         ensure!(
             self.component.contains_key(id),
-            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`; add it, or correct the name"
+            "`[[trigger.{kind}]]` component {id:?}: the manifest has no `[component.{id}]`; add the table, or correct \
+             the name"
         );
         Ok(())
     }
@@ -247,7 +252,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn unknown_key_is_an_error_with_its_name() {
+    fn manifest_with_an_unknown_key_is_an_error_with_its_name() {
         for (old, new, key) in [
             ("[application]", "[application]\ntargets = []", "targets"),
             ("[application]", "[telemetry]\n[application]", "telemetry"),
@@ -264,16 +269,16 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn mistake_is_an_error_with_its_reason() {
+    fn manifest_with_a_mistake_is_an_error_with_its_reason() {
         for (old, new, expected) in [
-            ("spin_manifest_version = 2", "spin_manifest_version = 1", "only version 2"),
+            ("spin_manifest_version = 2", "spin_manifest_version = 1", "expected 2, found 1"),
             ("component = \"one\"", "component = \"two\"", "no `[component.two]`"),
             ("name = \"small\"", "", "missing field `name`"),
             ("source = \"one.wasm\"", "", "missing field `source`"),
-            ("\"/a/...\"", "\"a\"", "must start with '/'"),
-            ("\"/a/...\"", "\"/a/:id\"", "exact routes"),
-            ("\"/a/...\"", "\"/.../a\"", "exact routes"),
-            ("[\"default\"]", "[\"cache\"]", "no store \"cache\""),
+            ("\"/a/...\"", "\"a\"", "expected '/' at the beginning"),
+            ("\"/a/...\"", "\"/a/:id\"", "an exact route"),
+            ("\"/a/...\"", "\"/.../a\"", "an exact route"),
+            ("[\"default\"]", "[\"cache\"]", "found \"cache\""),
             ("plain = { default", "Plain = { default", "lower-case"),
             ("plain = \"{{ plain }}\"", "pl__ain = \"\"", "underscores"),
             ("required = true", "required = false", "either `default` or `required"),
@@ -290,7 +295,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn errors_name_the_file() {
+    fn error_of_a_manifest_that_cannot_be_read_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let missing = format!("{:#}", Manifest::load(folder.path()).unwrap_err());
         assert!(missing.contains("spin.toml") && missing.contains("--from"), "{missing}");

@@ -29,7 +29,7 @@ use allowed_hosts::{AllowedHosts, Target, chained_component};
 const PHASE: Duration = Duration::from_secs(600);
 
 /// The state that all components of the application share: the kept connections, and the components
-/// themselves once all are loaded.
+/// themselves after all of them are loaded.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,
@@ -128,8 +128,8 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake, so a
-/// silent server could otherwise block a guest for ever.
+/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake. Without
+/// this limit, a server that is silent in the handshake could block a guest for ever.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);
@@ -137,7 +137,7 @@ fn limit(options: &RequestOptions) -> Duration {
 }
 
 /// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
-/// it. The called instance may work on after its answer.
+/// the call. The called instance may continue its work after its answer.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Answer {
     let site = shared.site.get().and_then(Weak::upgrade);
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));

@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Prints a line on stdout. The host runs on if stdout is closed.
+/// Prints a line on stdout. If stdout is closed, the host continues.
 pub(crate) fn print(line: &str) {
     _ = write_line(&mut std::io::stdout().lock(), &[line.as_bytes()]);
 }
@@ -30,7 +30,7 @@ fn write_line(to: &mut dyn std::io::Write, parts: &[&[u8]]) -> std::io::Result<(
 pub(crate) enum Sink {
     Stdout,
     Stderr,
-    /// `--quiet`.
+    /// The lines are not printed, because of `--quiet`.
     Nowhere,
 }
 

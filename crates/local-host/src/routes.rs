@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// The form in the list at start-up.
+/// Writes the route as the list at start-up shows it.
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.prefix())?;

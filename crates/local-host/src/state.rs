@@ -16,7 +16,8 @@ use crate::outbound::Outbound;
 use crate::output::{GuestOutput, Sink};
 use crate::variables::check_name;
 
-/// Spin's limit: `DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor.
+/// The most stores that an instance may open. Spin has the same limit (`DEFAULT_STORE_TABLE_CAPACITY` of its
+/// key-value factor).
 const MAX_OPEN_STORES: usize = 256;
 
 /// The state that all instances of one component share.

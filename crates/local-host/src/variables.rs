@@ -16,11 +16,11 @@ const PREFIX: &str = "SPIN_VARIABLE_";
 /// Checks a variable's name by the rules of Spin's `crates/expressions`.
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        Err("must start with a lower-case letter")
+        Err("expected a lower-case letter at the beginning")
     } else if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-        Err("may hold lower-case letters, digits and underscores only")
+        Err("expected only lower-case letters, digits and underscores")
     } else if name.ends_with('_') || name.contains("__") {
-        Err("may hold single underscores only, and not at the end")
+        Err("expected only single underscores, and none at the end")
     } else {
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Sources {
                 anyhow!("{}: expected KEY=value in every line, found another line", file.display())
             })?,
             Err(e) if e.not_found() => BTreeMap::new(),
-            Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
+            Err(e) => return Err(e).with_context(|| format!("{}: cannot be read", file.display())),
         };
         Ok(Self { flags: flags.into_iter().collect(), environment, dotenv })
     }
@@ -72,7 +72,9 @@ pub(crate) struct Variables(BTreeMap<String, String>);
 impl Variables {
     pub(crate) fn resolve(declared: &BTreeMap<String, Variable>, sources: &Sources) -> Result<Self> {
         for name in sources.flags.keys().filter(|name| !declared.contains_key(*name)) {
-            output::error(&format!("--variable {name}: the manifest declares no such variable; ignored"));
+            output::error(&format!(
+                "--variable {name}: the manifest declares no such variable; the host ignores the flag"
+            ));
         }
         let mut resolved = BTreeMap::new();
         let mut missing = Vec::new();
@@ -84,8 +86,8 @@ impl Variables {
         }
         if let Some(first) = missing.first() {
             bail!(
-                "required variables without a value: {}; use `--variable {first}=...`, or set {PREFIX}{} in the \
-                 environment or in .env",
+                "variables: expected a value for each required one, found none for {}; use `--variable {first}=...`, \
+                 or set {PREFIX}{} in the environment or in .env",
                 missing.join(", "),
                 first.to_ascii_uppercase()
             );
@@ -100,10 +102,10 @@ impl Variables {
         while let Some((text, expression)) = rest.split_once("{{") {
             let (name, after) = expression
                 .split_once("}}")
-                .with_context(|| format!("{template:?}: `{{{{` without `}}}}`"))?;
+                .with_context(|| format!("{template:?}: expected `}}}}` after `{{{{`"))?;
             let name = name.trim();
             let value =
-                self.0.get(name).with_context(|| format!("{template:?}: there is no variable {name:?}"))?;
+                self.0.get(name).with_context(|| format!("{template:?}: no variable {name:?} exists"))?;
             filled.push_str(text);
             filled.push_str(value);
             rest = after;
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn precedence_is_flag_environment_dotenv_default() {
+    fn variable_in_several_sources_has_the_value_of_the_first_source() {
         let mut sources = Sources { flags: strings(&[("must", "m")]), ..Default::default() };
         let expect = |sources: &Sources, value: &str| {
             assert_eq!(Variables::resolve(&declared(), sources).unwrap().0["a_1"], value);
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_is_used() {
+    fn variable_that_is_set_to_an_empty_text_is_empty() {
         let sources = Sources {
             flags: strings(&[("must", "")]),
             environment: BTreeMap::new(),

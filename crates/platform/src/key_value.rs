@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-/// The port for key-value storage. Keys are at most 255 bytes without `/ \ ? #` (Azure Cosmos refuses these);
-/// values at most 1 MB.
+/// The port for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which Azure Cosmos
+/// refuses. A value has at most 1 MB.
 pub trait KeyValue {
     /// Returns the value, or `None` if the store has none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
@@ -15,8 +15,9 @@ pub trait KeyValue {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// A call of the store failed. The caller can only go on without the store, so the kinds are for the log. The
-/// log never gets the store's own text, because that text may quote a key, a value or a connection string.
+/// A call of the store that failed. The caller continues without the store, so the variants matter only for
+/// the log. The log never gets the store's own text, because that text may quote a key, a value or a
+/// connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.

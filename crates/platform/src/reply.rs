@@ -7,8 +7,9 @@ use http::Response;
 
 /// An answer, and the work that the component does after the answer was sent.
 ///
-/// WASI 0.2 lets a component go on after it has set its response. `spin up` and SpinKube run the component to
-/// its end. Other platforms do not document this, so no promise of the answer may depend on that work.
+/// WASI 0.2 lets a component continue after it has set its response. `spin up` and SpinKube run the component
+/// to its end. Other platforms do not document whether they do this, so no promise of the answer may depend
+/// on that work.
 pub struct Reply<'a> {
     /// The answer.
     pub answer: Response<Bytes>,

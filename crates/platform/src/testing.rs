@@ -198,7 +198,7 @@ impl Clock for FakeHost {
 }
 
 impl Randomness for FakeHost {
-    /// Not random: counts, so that two ids differ and each run of a test gets the same bytes.
+    /// Fills the buffer by counting, so that two ids differ and each run of a test gets the same bytes.
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));

@@ -26,7 +26,7 @@ impl Traceparent {
     /// zero.
     const DEFINED_FLAGS: u8 = 0b11;
 
-    /// Reads the header of a request; `None` unless the request has exactly one, and it is valid.
+    /// Reads the header of a request; `None` if the header is missing, occurs several times, or is not valid.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(Self::HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };

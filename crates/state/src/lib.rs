@@ -1,69 +1,73 @@
 //! The durable state of the bot: the conversations that can be alerted, the record of each alert, and the
-//! run lock of each queue. Use it wherever the bot or the poller has to know something that must survive a
-//! restart, or that another replica may have written.
+//! run lock of each queue. Use this crate for data that must survive a restart, or that another replica may
+//! have written.
 //!
 //! The state is stored in three tables of the storage account that also holds the queue, so that every
 //! replica reads the same data. This crate never reads or writes the queue, never calls a Connector, and
 //! never stores the text of an alert.
 //!
-//! Source: the schema below. The service is specified at
+//! Source of the service's rules:
 //! <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>.
 //!
 //! # Schema
 //!
 //! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
 //! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end
-//! in `At` or `Until`. `version` is the version of the program that inserted a record. If it is greater than
-//! a program's own, the program does not change a record of a conversation, does not take the run lock, and
-//! does not replay or drop an alert. The program writes other changes of the ledger all the same, because
-//! they record an event that has happened. Such a write is a merge: it keeps `version` and the properties
-//! that the program does not know. Every entity also has `op`, a text of its last write, by which a client
-//! recognises its own write after a lost answer.
+//! in `At` or `Until`. `version` is the version of a record's form. If it is greater than the version that a
+//! program knows, the program does not change a record of a conversation, does not take the run lock, and
+//! does not replay or drop an alert. The program still writes other changes of the ledger, because they
+//! record an event that has happened. Such a write is a merge: it keeps `version` and the properties that
+//! the program does not know. Every entity also has `op`, a random text that each write sets anew. If the
+//! answer to a write is lost, the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; the bot and the poller, when the channel cannot reach the person (only `pausedUntil`) |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
-//! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when it was answered |
-//! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row); the poller inserts it when it moves a conversation |
-//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation; the poller, when it moves a conversation |
-//! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
-//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag: the commands `webhook`, `webhook new` and `webhook off`, the route `POST` and `DELETE` of a hook, and `deleteUserData` (sets `off`). The row is never deleted, so that an ended webhook address never works again |
+//! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when a person has answered the question |
+//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and `start` deletes it; the poller inserts the row when it moves a conversation. No other operation writes the row |
+//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes it; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
+//! | `c<shard>` | `<key>.f` | `at` | the bot, when a person asks to be forgotten (the activity `deleteUserData`, or the route by which a program forgets a conversation): a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
+//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag: the commands `webhook`, `webhook new` and `webhook off`, the routes `POST` and `DELETE` of a hook, and each write of the tombstone (sets `off`). The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
-//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
+//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's id on the channel. An id that the client may have chosen has a row only with `unboundusers=allow` |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: the same index by the object id, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: the teams and chats whose members the Connector names |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: an index of the teams and chats whose members the Connector can name |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
-//! conversation with all its rows. In a chat that the poller created, the person's id is the object id until
-//! the person writes. If Teams has purged a chat and the poller creates another one, the poller moves the
-//! conversation: it writes the `stop`, the quiet hours and the tags for the new chat, and deletes the rows of
-//! the old one, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the
-//! move. If the person has sent `start` in the new chat meanwhile, the `stop` is there again. `t..<tag>`
-//! lists the subscribers that are in no tenant. An index row is stale if the conversation's own rows no
-//! longer match it. A reader that finds a stale row ignores and deletes it. The indexes of a person have
-//! `seenAt`, because a query returns no time of writing, and a person may have many conversations.
+//! conversation with all its rows. In the address of a chat that the poller created, the person's id is the
+//! object id in Entra, until the person writes.
+//!
+//! If Teams has purged a chat and the poller creates another one, the poller *moves* the conversation. It
+//! writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
+//! chat, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the move. The
+//! repeated move writes the `stop` again, even if the person has sent `start` in the new chat meanwhile.
+//!
+//! `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the conversation's own
+//! rows no longer match it. A reader that finds a stale row ignores and deletes it. The indexes of a person
+//! have `seenAt`, because a person may have many conversations, and a query returns no time of writing.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
-//! cleaning deletes such rows: the bot deletes them when it inserts another one for the conversation, and all
-//! of them when it forgets the conversation. `cause` is a hash of the activity that was counted last.
+//! cleaning deletes such rows. When the bot inserts another one for the conversation, it deletes the rows
+//! that have ended or are too many. When the bot forgets the conversation, it deletes all of them. `cause` is
+//! a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
-//! adds an entity, or writes a property of another type, readers take it as missing and continue. The log has
-//! a line for each such entity of this table, and one in each run for the first one of the ledger and of the
-//! table of runs.
+//! adds an entity, or writes a property of another type, readers treat the entity or the property as missing
+//! and continue. In this table, the log has a line for each such entity. In the ledger and in the table of
+//! runs, each run logs only the first such entity.
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
 //! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
-//! `askedUntil`; after an answer it is zero.
+//! `askedUntil`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -72,8 +76,9 @@
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
-//! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer; `cancelledAt` also the poller, when a person has answered the alert to whose escalation this one belongs |
-//! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
+//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when this alert is a step of an escalation and a person has answered the escalated alert |
+//! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear answer |
+//! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
@@ -82,11 +87,11 @@
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
-//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
-//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that no open question waits for; the poller deletes it when it delivers such a question |
-//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no answer can use them |
+//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a message or of a page of a call, or with a record that a replay makes anew: an index by time |
 //! | `clean` | `place` | `at`, `next` | the poller, if the last cleaning did not come to the end: when its search began, and where it stopped |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
@@ -99,31 +104,37 @@
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
 //! page share. The row of a page of 100 alerts is inserted before the records, because their transaction has
-//! no more room. So a row may be stored without its records. A row only counts for records whose
-//! `acceptedAt` is the row's time, because a repeated call finds the records of the first one. The row
+//! no more room. So a row may be stored without its records. A repeated call may insert another row for the
+//! records of the first call. So a row counts only for records whose `acceptedAt` is the row's time. The row
 //! of a record that a replay makes anew has the `tags` `*`, which means any tag.
 //!
-//! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. The alerts
-//! of a call and of its escalation then share the row of the call's first alert. For other alerts, `<row>` is
-//! a hash of the person, or of the press. The encrypted properties open only with a key that is
+//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. The
+//! alerts of a call and of its escalation then share the row of the call's first alert. For other alerts,
+//! `<row>` is a hash of the person, or of the press. The encrypted properties open only with a key that is
 //! derived from `sealkey` or the bot's credential, and only for their alert.
 //!
-//! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
-//! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of
-//! the conversation's key. For an id of another producer, the shard is computed from a hash of the id.
+//! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
+//! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the
+//! first digit of the conversation's key. If another producer chose the id, the shard is computed from a hash
+//! of the id.
 //!
 //! ## `<prefix>runs`: the run lock, and the data that runs share
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
-//! | `<queue>` | `idle` | `at` | a run that finds nothing to do, every 150 seconds at the most |
-//! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
+//! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
+//! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program forgets the conversation |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
 //!
-//! The time in the key of a dead letter is the insertion time of the message on the queue, subtracted from
-//! 99 999 999 999 999, so that the newest row comes first.
+//! In the row `run`, `run` is the id of the run that holds the lock, and is empty if the lock is free.
+//! `fence` is the number of that run: each run that takes the lock adds one. `why` is the reason of a pause.
+//! `hand0`… hold the messages in hand, and `ended0`… the finished alerts that the ledger may not have
+//! recorded.
+//!
+//! The key of a dead letter begins with 99 999 999 999 999 minus the time at which the message was put on the
+//! queue. So the newest row comes first.
 #![warn(missing_docs)]
 
 mod conversations;

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 
 use storage_table::{Entity, Key};
 
-/// The first entity of a table that could not be read, or not completely. Readers take its properties of
-/// another type as missing, and go on. The caller logs it.
+/// The key of the first entity of a table that could not be read completely. Readers treat a property of
+/// another type as missing, and continue. The caller logs the key.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped(RefCell<Option<Key>>);
 
 impl Skipped {
-    /// Remembers the entity, unless there is one already.
+    /// Remembers the entity, unless an earlier one is remembered already.
     pub(crate) fn add(&self, key: &Key) {
         self.0.borrow_mut().get_or_insert_with(|| key.clone());
     }

@@ -25,7 +25,7 @@ impl Tables {
         };
         let name = |rest: &str| {
             let problem =
-                "must be 1 to 40 letters and digits, beginning with a letter; the table names begin with it";
+                "expected 1 to 40 letters and digits, with a letter at the beginning, as in a table name";
             let is_short = prefix.len() <= 40;
             is_short
                 .then(|| TableName::parse(&[prefix, rest].concat()).ok())
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tableprefix_of_any_value_is_read_or_refused_by_name() {
+    fn tableprefix_with_a_wrong_value_is_an_error_that_names_the_variable() {
         let host = FakeHost::with_settings([("tableprefix", " bot7 ")]);
         assert_eq!(Tables::read(&host).unwrap().ledger, TableName::parse("bot7ledger").unwrap());
         let host = FakeHost::default();

@@ -31,7 +31,7 @@ impl World {
         world
     }
 
-    /// Lets so many further calls reach the service. The later ones reach nothing, as if the program were
+    /// Lets the next `calls` calls reach the service. Every later call fails, as if the program had been
     /// killed.
     pub(crate) fn allow_calls(&self, mut calls: usize) {
         let (clock, service) = (Rc::downgrade(&self.host), Rc::clone(&self.tables));

@@ -63,8 +63,8 @@ impl Account {
         endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
     }
 
-    /// Whether the account has neither key nor SAS. The caller then gives it a token with
-    /// [`Account::with_token`] before the first call. The result stays true with a token, because tokens
+    /// Whether the account has neither key nor SAS. Then the caller has to set a token with
+    /// [`Account::with_token`] before the first call. The result stays true after that, because tokens
     /// expire.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
@@ -96,7 +96,7 @@ impl Account {
 }
 
 /// Whether a token may be sent to this endpoint. The endpoint must be HTTPS or on this machine, because
-/// others could read the token otherwise.
+/// others could read a token in plain HTTP to another machine.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

@@ -15,12 +15,12 @@ use crate::error::Unusable;
 /// every emulator knows it.
 pub const API_VERSION: &str = "2021-12-02";
 
-// Constants, because a name that is given as text is parsed in each request.
+// These names are constants, because a name that is given as text is parsed in each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");
 const DATE_HEADER: HeaderName = HeaderName::from_static("x-ms-date");
 
-/// All characters but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and `=`, and the service
-/// reads an unencoded `+` as a space.
+/// The characters that are encoded: all but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and
+/// `=`, and the service reads an unencoded `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Encodes text for a part of a URL: every character but RFC 3986's unreserved characters.

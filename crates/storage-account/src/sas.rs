@@ -13,8 +13,8 @@ impl Service {
         }
     }
 
-    /// The letters of the rights that the bot needs in the parameter `sp`, besides `c`, which it needs only
-    /// to create queues and tables.
+    /// The letters of the rights that the bot needs in the parameter `sp`. To create queues and tables, the
+    /// bot also needs `c`.
     pub fn sas_rights(self) -> &'static str {
         match self {
             Self::Queue => "raudp",

@@ -11,15 +11,15 @@ use crate::account::{Account, Service};
 use crate::call::Call;
 use crate::error::{Failed, Failure};
 
-/// The most attempts of one call, by default. The wait before the second is random, up to 200 ms; the wait
-/// before the third, up to 400 ms.
+/// The most attempts of one call, by default. The wait before each further attempt is random: up to 200 ms
+/// before the second one, and up to 400 ms before the third one.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
 /// Sends calls to one service of an account until a deadline.
 ///
-/// A call that failed is sent again if another attempt may succeed: after a random wait, authorized anew, and
-/// never past the deadline. Calls may run concurrently.
+/// If another attempt may succeed, a failed call is sent again after a random wait, with a new authorization,
+/// and never past the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,

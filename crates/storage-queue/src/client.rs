@@ -29,17 +29,17 @@ const MOST_MESSAGES: u8 = 32;
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// An upper limit for the part of an answer that belongs to one message and is not its text: an id, a
-/// receipt, three dates, and their tags.
+/// An upper limit for the other data of a message in an answer: an id, a receipt, three dates, and their XML
+/// tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 /// The size of the longest possible answer. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.
 const LONGEST_ANSWER_BYTES: usize =
     MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
-/// A client of one queue, until a deadline.
+/// A client of one queue, with a deadline for its calls.
 ///
-/// A call that failed is sent again if another attempt may succeed: after a random wait, signed anew, and
+/// If another attempt may succeed, a failed call is sent again after a random wait, with a new signature, and
 /// never past the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
@@ -79,7 +79,7 @@ pub enum TimeToLive {
     Never,
 }
 
-/// The result of a Put of a message that can be marked.
+/// The result of [`QueueClient::put_marking_copies`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
     /// Whether the service answered that it has stored the message.
@@ -153,7 +153,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     /// Put Message. If the answer is lost, the client sends the message again, so the queue may then store
-    /// the message twice. The id in the message's text shows which messages are the same.
+    /// the message twice. A caller can recognise such copies by an id in the message's text.
     ///
     /// The body of the answer is not read, because the status 201 alone means that the message is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {

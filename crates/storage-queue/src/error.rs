@@ -22,8 +22,8 @@ pub enum QueueError {
     /// an ordinary outcome.
     #[error("the lease on the message is lost")]
     LeaseLost {
-        /// The queue certainly holds the message, with another receipt. If not, the queue may still hold it:
-        /// Azure's answer is the same in both cases.
+        /// Whether the queue certainly holds the message, with another receipt. If false, the queue may still
+        /// hold the message, because Azure gives the same answer in both cases.
         is_on_queue: bool,
     },
     /// The message is too large. Sending it again fails in the same way.
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_string_without_the_queues_endpoint_is_no_answer_of_the_service() {
+    fn connection_string_without_a_queue_endpoint_is_an_error_that_is_not_retried() {
         let error = QueueError::from(Failure::Unusable(Unusable::NoEndpoint { setting: "QueueEndpoint" }));
         assert!(
             !error.is_retryable() && error.to_string().starts_with("QueueEndpoint is missing"),

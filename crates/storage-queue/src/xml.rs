@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_to_no_character_becomes_one_replacement_character() {
+    fn xml_reference_to_no_character_becomes_one_replacement_character() {
         for reference in ["&#0;", "&#xD800;", "&#xFFFFFFFF;", "&nope;"] {
             let body = ONE.replace("&lt;c&gt;", reference);
             let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();

@@ -13,7 +13,7 @@ use crate::page::Continuation;
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The value of `Accept`. Without it, the service answers with Atom, or refuses the request.
 pub(crate) const NO_METADATA: &str = "application/json;odata=nometadata";
-// Constants, because a name that is given as text is parsed in each request.
+// These names are constants, because a name that is given as text is parsed in each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("dataserviceversion");
 const MAX_VERSION_HEADER: HeaderName = HeaderName::from_static("maxdataserviceversion");
 const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");

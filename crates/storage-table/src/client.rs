@@ -31,9 +31,9 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// them.
 const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// A client of one table, until a deadline.
+/// A client of one table, with a deadline for its calls.
 ///
-/// A call that failed is sent again if another attempt may succeed: after a random wait, signed anew, and
+/// If another attempt may succeed, a failed call is sent again after a random wait, with a new signature, and
 /// never past the deadline. Calls may run concurrently.
 ///
 /// An insert, an upsert or a transaction on a missing table creates the table.
@@ -213,8 +213,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// the first entity that the transaction writes. If this transaction wrote that entity, the transaction
     /// is done.
     ///
-    /// A transaction that only deletes writes no entity. If an earlier attempt did it, the result is a
-    /// refusal with 404, and the caller has to find out whether the entities are deleted.
+    /// A transaction that only deletes writes no entity. If an earlier attempt did the transaction, the
+    /// result is a refusal with 404, and the caller has to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();

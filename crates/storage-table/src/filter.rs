@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn end_of_a_prefix_has_the_next_character() {
+    fn first_text_after_a_prefix_has_the_next_character() {
         for (prefix, expected) in [
             ("a", Some("b")),
             ("", None),

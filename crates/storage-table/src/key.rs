@@ -38,7 +38,7 @@ fn check_part(part: &str, text: &str) -> Result<(), TableError> {
     }
     if text.chars().any(is_forbidden) {
         return Err(TableError::Invalid(format!(
-            "{part}: a key must not hold control characters, `/`, `\\`, `#` or `?`; use escape()"
+            "{part}: expected no control characters, `/`, `\\`, `#` or `?`; use escape()"
         )));
     }
     Ok(())

@@ -33,7 +33,8 @@ pub struct Continuation {
 #[error("the text is not a page token; use the token of the last answer")]
 pub struct InvalidContinuation;
 
-/// An upper limit. The keys of the service have at most 1 KiB, so its longest token is shorter than this.
+/// An upper limit for the text of a continuation. The keys of the service have at most 1 KiB, so its longest
+/// continuation is shorter than this.
 const LONGEST_TEXT_BYTES: usize = 16 * 1024;
 
 impl Continuation {

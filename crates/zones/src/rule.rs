@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 
-/// Offsets are seconds east of UTC.
+/// The rule of a zone. Offsets are seconds east of UTC.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) standard: i32,

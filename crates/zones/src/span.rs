@@ -8,7 +8,7 @@ use crate::Zone;
 
 const MINUTES_OF_A_DAY: u16 = 24 * 60;
 
-/// A span of clock time that comes again each day. It contains its beginning and not its end. If the end is
+/// A span of clock time that repeats each day. It contains its beginning and not its end. If the end is
 /// earlier than the beginning, the span crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSpan {
@@ -59,7 +59,7 @@ impl ClockSpan {
     }
 }
 
-/// `7`, `07:00`, `24:00`.
+/// Reads a time of the day, such as `7`, `07:00` or `24:00`, as minutes after midnight.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':').unwrap_or((text, "00"));
     let number = |text: &str| {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn span_is_two_times_of_the_day_that_differ() {
+    fn span_of_two_different_times_of_the_day_is_read() {
         for (text, expected) in [
             ("22:00-07:00", Some("22:00-07:00")),
             ("22-7", Some("22:00-07:00")),

@@ -24,8 +24,8 @@ impl Zone {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(Kind::Offset(0));
 
-    /// Reads the text that [`Zone`] writes: the name of a zone, such as `Europe/Berlin`, in upper or lower
-    /// case; or an offset, such as `+02:00`. `None` if the zone is unknown.
+    /// Reads the text that [`Zone`] writes: the name of a zone (such as `Europe/Berlin`, in upper or lower
+    /// case) or an offset (such as `+02:00`). `None` if the zone is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_NAME_BYTES {
             return None;
@@ -63,7 +63,7 @@ impl Zone {
     }
 
     /// The moment at which a clock in this zone shows a time: the first one, if there are two. In the night
-    /// in which summer time begins, a time that the clock leaves out counts in standard time.
+    /// in which summer time begins, the clock skips some times. Such a time is read as standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,
@@ -73,8 +73,8 @@ impl Zone {
         self.moments_of(clock).min().unwrap_or_else(in_standard_time)
     }
 
-    /// The moments at which a clock in this zone shows a time: one; two in the night in which summer time
-    /// ends; none in the night in which it begins.
+    /// The moments at which a clock in this zone shows a time. Usually there is one. There may be two in the
+    /// night in which summer time ends, and none in the night in which summer time begins.
     pub(crate) fn moments_of(&self, clock: NaiveDateTime) -> impl Iterator<Item = DateTime<Utc>> {
         let (fixed, rule) = match self.0 {
             Kind::Named(_, rule) => (None, Some(rule)),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn clock_of_ten_zones_changes_at_the_announced_moments() {
-        // The last second before a change, and the change: as the zones announced them for 2026 and 2027.
+        // The clock in the last second before a change, and at the change. The zones announced these changes.
         for (zone, change, before, after) in [
             ("Europe/Berlin", "2027-03-28T01:00:00Z", "01:59:59", "03:00:00"),
             ("Europe/Berlin", "2027-10-31T01:00:00Z", "02:59:59", "02:00:00"),

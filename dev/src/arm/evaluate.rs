@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::expression::{Expression, SyntaxError, parse};
 
-/// The subscription and the group into which the template is deployed here.
+/// The resource group into which the tests deploy the template.
 pub(super) const GROUP_ID: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/test-group";
 const SUBSCRIPTION_ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
@@ -27,7 +27,7 @@ pub(super) enum EvaluationError {
     Arguments { function: String, arguments: String },
     #[error("`{key}` is not a member of {of}")]
     NoMember { key: String, of: String },
-    #[error("`{0}` reads the state of a resource; names, conditions and counts must be known before that")]
+    #[error("`{0}` reads the state of a resource; use it in properties and outputs only")]
     Runtime(String),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Scope<'a> {
     pub(super) read: RefCell<BTreeSet<String>>,
 }
 
-/// The place of an expression.
+/// The context in which an expression is evaluated.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     /// The number of the copy.
@@ -98,7 +98,7 @@ impl Scope<'_> {
 
     fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
         // `if` evaluates only the chosen branch, so the other branch may read a resource that does not exist.
-        // The names in both branches are checked all the same.
+        // But the names in both branches have to exist.
         if function == "if"
             && let [condition, yes, no] = arguments
         {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_names_have_the_form_of_azures() {
+    fn generated_names_have_the_form_of_azures_names() {
         let unique = evaluate("[uniqueString(resourceGroup().id)]", false).unwrap();
         assert_eq!(unique.as_str().unwrap().len(), 13);
         let lengths: Vec<_> = guid(&["a", "b"]).split('-').map(str::len).collect();

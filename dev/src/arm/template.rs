@@ -1,4 +1,4 @@
-//! A whole template: its parameters, and the resources and outputs that it makes of them.
+//! A whole template: its parameters, and the resources and outputs that follow from them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -89,7 +89,7 @@ fn names_have_the_lengths_and_characters_that_azure_takes() {
 }
 
 #[test]
-fn bot_has_what_the_components_expect() {
+fn deployment_has_the_queues_tables_and_roles_of_the_components() {
     for (_, deployment) in deployments() {
         let last = |kind: &str| -> Vec<String> {
             let names = names(&of_type(&deployment, kind));
@@ -186,7 +186,7 @@ fn mistake_in_the_template_is_found() {
 }
 
 #[test]
-fn missing_descriptions_are_reported_and_not_passed_over() {
+fn missing_descriptions_are_reported_as_not_checked() {
     let why = super::check_types_by(std::path::Path::new("/no/such/folder")).unwrap().unwrap();
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }

@@ -20,7 +20,7 @@ pub(super) enum TypeError {
 /// Flags of a property in a description.
 const REQUIRED: u64 = 1;
 const READ_ONLY: u64 = 2;
-/// `name`, `type`, `apiVersion` and `id`, which the template itself has.
+/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The template has these itself.
 const IDENTIFIER: u64 = 8;
 
 /// The description of one type.
@@ -80,8 +80,8 @@ impl Description {
             "StringLiteralType" => expect(*value == entry["value"], &entry["value"].to_string()),
             "UnionType" => {
                 let elements = entry["elements"].as_array().map_or(&[][..], Vec::as_slice);
-                // Most unions also take strings that are not in their list. This check refuses such strings
-                // all the same.
+                // Most unions also take strings that are not in their list. This check is stricter,
+                // and refuses such strings.
                 let literals: Vec<_> = elements
                     .iter()
                     .map(|element| self.entry(element)["value"].clone())

@@ -29,7 +29,7 @@ impl Walk {
         Self { page: page.into(), width, is_dark: false, steps: Vec::new() }
     }
 
-    /// Prefers dark colours.
+    /// Makes the browser prefer dark colours.
     #[must_use]
     pub fn dark(self) -> Self {
         Self { is_dark: true, ..self }
@@ -112,7 +112,7 @@ impl Walk {
         self.step("newTab", true)
     }
 
-    /// Checks by axe-core that people with disabilities can use the page.
+    /// Checks with axe-core that people with disabilities can use the page.
     #[must_use]
     pub fn axe(self) -> Self {
         self.step("axe", true)
@@ -120,8 +120,8 @@ impl Walk {
 }
 
 impl Browser {
-    /// Takes the walk. Fails if a step fails, or if something happens that must not happen on any page. If a
-    /// step fails, the picture `failure` shows the page.
+    /// Runs the walk in the browser. Fails if a step fails, or if something happens that must not happen on
+    /// any page. If a step fails, the picture `failure` shows the page.
     pub fn walk(&self, walk: &Walk, failure: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/walk.cjs")).arg("--chromium").arg(&self.program);

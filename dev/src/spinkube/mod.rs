@@ -4,7 +4,8 @@
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
 //! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`);
-//! - the last three checks for the bots' folders too, as kustomize renders them, if there is a kubectl.
+//! - the bots' folders, as kustomize renders them, by the last three checks. Without kubectl, this check is
+//!   skipped.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -92,8 +93,10 @@ fn built_in_files() -> impl Iterator<Item = String> {
 
 fn context(root: &Path) -> anyhow::Result<Context> {
     let examples = Resource::read(root, &format!("{FOLDER}/secret.example.yaml"))?;
-    let [example, keda_example] =
-        examples.try_into().ok().context("secret.example.yaml: expected the bot's Secret and KEDA's")?;
+    let [example, keda_example] = examples
+        .try_into()
+        .ok()
+        .context("secret.example.yaml: expected two Secrets, the bot's and KEDA's; correct the file")?;
     Ok(Context {
         manifest: read(root, "deploy/spin.http.toml")?.parse().context("deploy/spin.http.toml")?,
         example,
@@ -121,7 +124,9 @@ fn check_sources(context: &Context, sources: &[Resource]) -> Vec<String> {
 fn missing_lines(readme: &str) -> Vec<String> {
     let lines = reach::TABLE.iter().map(reach::Line::markdown);
     let missing = lines.filter(|line| !readme.lines().any(|known| known == line));
-    missing.map(|line| format!("{FOLDER}/README.md: the table does not have the line {line}")).collect()
+    missing
+        .map(|line| format!("{FOLDER}/README.md: the table does not have the line {line}; add it"))
+        .collect()
 }
 
 /// The rendered resources of the applied folders, by namespace: one namespace for each bot. `None` if there
@@ -154,8 +159,8 @@ fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
 }
 
-/// Checks every custom resource against the CRDs in this folder. The inner error says why nothing could be
-/// checked.
+/// Checks every custom resource against the CRDs in this folder. The inner error is the reason why nothing
+/// was checked.
 fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
     Ok(match crds(folder)? {
         Some(crds) => Ok(check_custom(&crds, resources)),

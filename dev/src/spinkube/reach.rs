@@ -1,9 +1,9 @@
-//! Computes from NetworkPolicies who reaches whom.
+//! Computes from NetworkPolicies which connections are open.
 //!
 //! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: if no
-//! policy of a direction selects a pod, the pod is open in that direction. Otherwise, each rule of each
-//! policy that selects the pod allows connections. A connection has to be allowed by the egress side of the
-//! caller and by the ingress side of the callee.
+//! policy of a direction selects a pod, the pod is open in that direction. If policies select the pod, only
+//! the connections are open that a rule of these policies allows. The egress rules of the caller and the
+//! ingress rules of the callee both have to allow a connection.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) enum Peer {
     Address(&'static str),
 }
 
-/// One line of the table of who reaches whom.
+/// One line of the README's table: a connection, and whether it is open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     from: (&'static str, Peer),
@@ -90,8 +90,9 @@ impl Line {
         format!("| {} | {} | {} | {answer} |", self.from.0, self.to.0, self.port)
     }
 
-    /// Whether the policies do what the line says. Each end that is a pod of a bot must allow an open
-    /// connection, and must refuse a closed one by itself, so that one mistake opens nothing.
+    /// Whether the policies agree with the line. If the connection is open, each end that is a pod of a bot
+    /// must allow it. If the connection is closed, each such end must refuse it, so that one mistake opens
+    /// nothing.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -186,7 +187,7 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
         // Only the operator `In` is implemented. Any other operator selects nothing, so the comparison with
-        // the table finds its use.
+        // the table finds a policy that uses it.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });

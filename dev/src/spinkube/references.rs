@@ -7,12 +7,13 @@ use toml::Table;
 
 use super::resource::{Resource, list, text};
 
-/// The variables without which the bot cannot run. `make-secret.sh` asks for the same ones.
+/// The variables without which the bot cannot run. `make-secret.sh` requires the same variables.
 const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
-/// The Secret's keys whose values in the example are the user's own.
+/// The keys of the Secret that every user sets. For these keys, the example does not have the manifest's
+/// default.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
-/// The longest poll (`curl -m`), in seconds.
+/// How long one poll of `poll.sh` may take (`curl -m`), in seconds.
 const LONGEST_POLL: u64 = 40;
 const PORT: u16 = 80;
 const POLL_ROUTE: &str = "/internal/poll";
@@ -35,7 +36,7 @@ pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
     let mut findings = Vec::new();
     let apps: Vec<_> = resources.iter().filter(|resource| resource.kind() == "SpinApp").collect();
     let [app] = apps[..] else {
-        return vec![format!("expected one SpinApp, found {}", apps.len())];
+        return vec![format!("resources: expected one SpinApp, found {}; keep one", apps.len())];
     };
     check_app(context, app, resources, &mut findings);
     check_variables(context, app, &mut findings);
@@ -49,7 +50,7 @@ pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
     findings
 }
 
-/// The rules of the operator's webhook, and the routes of the checks.
+/// Checks the rules of the operator's webhook, and the routes of the health checks.
 fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let executor = text(&app.value, "/spec/executor");
     let fits = |resource: &&Resource| resource.kind() == "SpinAppExecutor" && resource.name() == executor;
@@ -59,11 +60,15 @@ fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings
     let account = text(&app.value, "/spec/serviceAccountName");
     let fits = |resource: &&Resource| resource.kind() == "ServiceAccount" && resource.name() == account;
     if resources.iter().find(fits).is_none_or(|known| known.value["automountServiceAccountToken"] != false) {
-        findings.push(app.finding(&format!("no ServiceAccount {account:?} without a token exists; add it")));
+        findings.push(
+            app.finding(&format!("the namespace has no ServiceAccount {account:?} without a token; add it")),
+        );
     }
     let has_replicas = app.value["spec"]["replicas"].as_u64().is_some_and(|replicas| replicas > 0);
     if has_replicas == (app.value["spec"]["enableAutoscaling"] == true) {
-        findings.push(app.finding("expected either replicas or enableAutoscaling; keep one"));
+        findings.push(
+            app.finding("spec: expected either replicas or enableAutoscaling, found both or none; keep one"),
+        );
     }
     for check in ["readiness", "liveness"] {
         let path = text(&app.value, &format!("/spec/checks/{check}/httpGet/path"));
@@ -79,41 +84,43 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
     let found: BTreeSet<&str> = variables.iter().map(|variable| text(variable, "/name")).collect();
     let expected: BTreeSet<&str> = declared(context).map(|(name, _)| name).collect();
     if found.len() != variables.len() {
-        findings.push(app.finding("a variable is listed twice; keep one"));
+        findings.push(app.finding("variables: a name is listed twice; keep one"));
     }
     for name in expected.symmetric_difference(&found) {
         findings.push(app.finding(&format!(
-            "variable {name}: expected in both the SpinApp and deploy/spin.http.toml; add or delete it"
+            "variable {name}: expected in both the SpinApp and deploy/spin.http.toml, found in one; add or delete it"
         )));
     }
     for variable in variables {
         let (name, reference) = (text(variable, "/name"), &variable["valueFrom"]["secretKeyRef"]);
         if reference["key"] != name || reference["name"] != context.example.name() {
             findings.push(app.finding(&format!(
-                "variable {name}: expected the key {name} of the Secret {}, found {reference}",
+                "variable {name}: expected the key {name} of the Secret {}, found {reference}; correct it",
                 context.example.name()
             )));
         }
         if NEEDED.contains(&name) == (reference["optional"] == true) {
-            findings.push(
-                app.finding(&format!(
-                    "variable {name}: expected `optional` unless the bot needs the variable"
-                )),
-            );
+            findings.push(app.finding(&format!(
+                "variable {name}: expected `optional` for all except {NEEDED:?}; correct it"
+            )));
         }
     }
     if !context.script.contains(&format!("\"{}\"", NEEDED.join(" "))) {
-        findings.push(format!("make-secret.sh: expected it to need {NEEDED:?}, as the SpinApp does"));
+        findings
+            .push(format!("make-secret.sh: expected {NEEDED:?} as the needed variables; correct the list"));
     }
     for (secret, format) in [(&context.example, "json"), (&context.keda_example, "keda")] {
         let call = format!("store_secret {} {format}", secret.name());
         if !context.script.contains(&call) {
-            findings.push(secret.finding(&format!("make-secret.sh: expected the call {call:?}; correct it")));
+            findings.push(
+                secret.finding(&format!("make-secret.sh: expected the call {call:?}, found none; add it")),
+            );
         }
     }
 }
 
-/// The example has every key, with the manifest's default unless the value is the user's own.
+/// Checks that the example has every key, and the manifest's default for each, except for the user's own
+/// values.
 fn check_example(context: &Context, findings: &mut Vec<String>) {
     let empty = serde_json::Map::new();
     let values = context.example.value["stringData"].as_object().unwrap_or(&empty);
@@ -127,14 +134,14 @@ fn check_example(context: &Context, findings: &mut Vec<String>) {
             Some(value) if !OWN_VALUES.contains(&name) && value != default => findings.push(
                 context
                     .example
-                    .finding(&format!("key {name}: expected the default {default:?}, found {value}")),
+                    .finding(&format!("{name}: expected the default {default:?}, found {value}; correct it")),
             ),
             Some(_) => {}
         }
     }
 }
 
-/// Every reference to a key of a Secret, at any depth.
+/// Checks every reference to a key of a Secret, at any depth.
 fn check_secret_keys(context: &Context, resource: &Resource, value: &Value, findings: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -163,8 +170,10 @@ fn check_secret_key(context: &Context, resource: &Resource, reference: &Value, f
             && example.value["stringData"].get(text(reference, "/key")).is_some()
     });
     if !has_key {
-        findings
-            .push(resource.finding(&format!("secret.example.yaml has no such Secret or key: {reference}")));
+        findings.push(
+            resource
+                .finding(&format!("{reference}: secret.example.yaml has no such Secret or key; correct it")),
+        );
     }
 }
 
@@ -177,7 +186,9 @@ fn check_config_maps(resources: &[Resource], resource: &Resource, value: &Value,
                     let fits = |known: &&Resource| known.kind() == "ConfigMap" && known.name() == wanted;
                     if resources.iter().find(fits).is_none() {
                         findings.push(
-                            resource.finding(&format!("no ConfigMap {wanted} exists; correct the name")),
+                            resource.finding(&format!(
+                                "configMap: no ConfigMap {wanted} exists; correct the name"
+                            )),
                         );
                     }
                 }
@@ -191,10 +202,10 @@ fn check_config_maps(resources: &[Resource], resource: &Resource, value: &Value,
     }
 }
 
-/// The Ingress leads every route to the app's Service, except the poller's.
+/// Checks that the Ingress leads every route to the app's Service, except the poller's route.
 fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let Some(ingress) = resources.iter().find(|resource| resource.kind() == "Ingress") else {
-        findings.push("expected an Ingress, found none".to_owned());
+        findings.push("resources: expected an Ingress, found none; add it".to_owned());
         return;
     };
     let rules = list(&ingress.value, "/spec/rules");
@@ -202,12 +213,10 @@ fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], find
     for path in &paths {
         let service = &path["backend"]["service"];
         if text(service, "/name") != app.name() || service["port"]["number"] != PORT {
-            findings.push(
-                ingress.finding(&format!(
-                    "expected the Service {} and port {PORT}, found {service}",
-                    app.name()
-                )),
-            );
+            findings.push(ingress.finding(&format!(
+                "expected the Service {} and port {PORT}, found {service}; correct it",
+                app.name()
+            )));
         }
     }
     let covers = |route: &str| {
@@ -229,7 +238,7 @@ fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], find
         list(&ingress.value, "/spec/tls").iter().any(|tls| list(tls, "/hosts").contains(&rule["host"]))
     };
     if !rules.iter().all(hosts) {
-        findings.push(ingress.finding("a host of the rules has no certificate; add it to tls"));
+        findings.push(ingress.finding("rules: a host has no certificate; add the host to tls"));
     }
 }
 
@@ -245,11 +254,12 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         let pod = &job["template"]["spec"];
         // Kubernetes refuses a Job without a `restartPolicy`, but the schema does not require one.
         if !["Never", "OnFailure"].contains(&text(pod, "/restartPolicy")) {
-            findings.push(resource.finding("restartPolicy: expected Never or OnFailure; add it"));
+            findings
+                .push(resource.finding("restartPolicy: expected Never or OnFailure, found neither; add one"));
         }
         for container in list(pod, "/containers") {
             if !text(container, "/image").contains("@sha256:") {
-                findings.push(resource.finding("image: expected a digest (@sha256:...); add it"));
+                findings.push(resource.finding("image: expected a digest (@sha256:...), found none; add it"));
             }
         }
         let variable = |name: &str| {
@@ -258,15 +268,25 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         };
         let expected = format!("http://{}{POLL_ROUTE}", app.name());
         if variable("POLL_URL") != expected || !is_route(context, POLL_ROUTE) {
-            findings.push(resource.finding(&format!("POLL_URL: expected {expected}")));
+            findings.push(
+                resource.finding(&format!(
+                    "POLL_URL: expected {expected}, found another URL or route; correct it"
+                )),
+            );
         }
         let seconds = variable("POLL_SECONDS").parse::<u64>().unwrap_or(u64::MAX);
         let limit = job["activeDeadlineSeconds"].as_u64().unwrap_or_default();
         if seconds.saturating_add(LONGEST_POLL) > limit {
-            findings.push(resource.finding("activeDeadlineSeconds: expected POLL_SECONDS and 40 s more"));
+            findings.push(resource.finding(
+                "activeDeadlineSeconds: expected at least POLL_SECONDS and 40 s, found less; raise it",
+            ));
         }
         if is_scaled && seconds > 0 {
-            findings.push(resource.finding("POLL_SECONDS: expected 0, because KEDA starts each poll"));
+            findings.push(
+                resource.finding(
+                    "POLL_SECONDS: expected 0, because KEDA starts each poll, found more; set it to 0",
+                ),
+            );
         }
         templates.push((resource, without_poll_seconds(&job["template"])));
         for trigger in list(&resource.value, "/spec/triggers") {
@@ -274,18 +294,18 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         }
     }
     if templates.is_empty() {
-        findings.push("expected a CronJob or a ScaledJob, found none".to_owned());
+        findings.push("resources: expected a CronJob or a ScaledJob, found none; add one".to_owned());
     }
     for (resource, template) in templates.iter().skip(1) {
         if *template != templates[0].1 {
-            findings.push(
-                resource.finding("template: expected the same as the CronJob's, except for POLL_SECONDS"),
-            );
+            findings.push(resource.finding(
+                "template: expected the same as in the first job, except for POLL_SECONDS; correct it",
+            ));
         }
     }
 }
 
-/// The trigger of a ScaledJob.
+/// Checks the trigger of a ScaledJob.
 fn check_trigger(
     context: &Context,
     resource: &Resource,
@@ -296,18 +316,20 @@ fn check_trigger(
     let authentication = text(trigger, "/authenticationRef/name");
     let fits = |known: &&Resource| known.kind() == "TriggerAuthentication" && known.name() == authentication;
     if resources.iter().find(fits).is_none() {
-        findings.push(
-            resource.finding(&format!("no TriggerAuthentication {authentication} exists; correct the name")),
-        );
+        findings.push(resource.finding(&format!(
+            "authenticationRef: no TriggerAuthentication {authentication} exists; correct the name"
+        )));
     }
     let default = declared(context).find(|(name, _)| *name == "queuename").map_or("", |(_, default)| default);
     let queue = text(trigger, "/metadata/queueName");
-    // A bot's folder replaces the name.
+    // In a bot's folder, kustomize replaces the name, so only the name in the base is compared.
     if resource.namespace().is_empty() && queue != default {
-        findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}")));
+        findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}; correct it")));
     }
     if text(trigger, "/metadata/queueLengthStrategy") != "visibleonly" {
-        findings.push(resource.finding("queueLengthStrategy: expected visibleonly"));
+        findings.push(
+            resource.finding("queueLengthStrategy: expected visibleonly, found another value; correct it"),
+        );
     }
 }
 

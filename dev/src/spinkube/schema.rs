@@ -22,7 +22,7 @@ pub(super) fn check(crd: &Resource, resource: &Resource) -> Option<Vec<String>> 
         ]);
     };
     let mut value = resource.value.clone();
-    // The API server checks these itself.
+    // The API server checks these members itself.
     for name in ["apiVersion", "kind", "metadata"] {
         value.as_object_mut().map(|members| members.remove(name));
     }
@@ -72,7 +72,7 @@ fn walk(schema: &Value, value: &Value, path: &str, findings: &mut Vec<String>) {
         if schema[minimum].as_u64().is_some_and(|minimum| size < minimum)
             || schema[maximum].as_u64().is_some_and(|maximum| size > maximum)
         {
-            findings.push(format!("{path}: the length {size} is outside of {minimum} and {maximum}"));
+            findings.push(format!("{path}: the length {size} breaks {minimum} or {maximum}; correct it"));
         }
     }
     match value {

@@ -1,4 +1,5 @@
-//! `make-secret.sh` with a kubectl that records its calls and refuses calls that it does not know.
+//! Runs `make-secret.sh` with a fake kubectl. The fake records its calls, and refuses calls that it does not
+//! know.
 // Clippy knows `cfg(test)` only.
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +13,8 @@ use tempfile::TempDir;
 
 use crate::workspace::root;
 
-/// Answers the calls of the script. `$STUB` has a file for each thing that exists, and one with the calls.
+/// The fake kubectl, which answers the calls of the script. The folder `$STUB` has a file for each object
+/// that exists, and the file `calls`.
 const KUBECTL: &str = r#"#!/bin/sh
 echo "$*" >>"$STUB/calls"
 if [ -e "$STUB/failing" ] && [ "$1" = "$(cat "$STUB/failing")" ]; then
@@ -152,7 +154,7 @@ fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
 }
 
 #[test]
-fn sas_of_keda_gets_a_secret_of_its_own() {
+fn sas_of_keda_gets_its_own_secret() {
     let keda = "QueueEndpoint=https://a.queue.core.windows.net/;SharedAccessSignature=sp=r&sig=%2Bkeda";
     let script = Script::new("proactive-bot", &format!("{GOOD}KEDA_STORAGECONNECTION='{keda}'\n"));
     for verb in ["create", "replace"] {
@@ -212,7 +214,7 @@ fn env_with_a_mistake_is_refused_with_a_remedy_before_any_call() {
 }
 
 #[test]
-fn bot_in_a_namespace_of_its_own_needs_names_of_its_own() {
+fn bot_in_its_own_namespace_needs_its_own_names() {
     let outcome = Script::new("orders-bot", GOOD).run(&[]);
     assert!(!outcome.is_success && outcome.stderr.contains("SPIN_VARIABLE_QUEUENAME="), "{}", outcome.stderr);
     let names = "SPIN_VARIABLE_QUEUENAME=orders-queue\nSPIN_VARIABLE_TABLEPREFIX=ordersbot\n";
@@ -224,7 +226,7 @@ fn bot_in_a_namespace_of_its_own_needs_names_of_its_own() {
 }
 
 #[test]
-fn failure_of_kubectl_is_one_sentence_and_a_rerun_goes_on() {
+fn failure_of_kubectl_is_reported_in_one_sentence_and_a_second_run_succeeds() {
     for (failing, expected) in [
         ("config", "kubectl config use-context"),
         ("get", "log in, or choose another context"),

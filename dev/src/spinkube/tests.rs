@@ -47,7 +47,7 @@ fn recipe_has_no_findings() {
 }
 
 #[test]
-fn missing_crds_are_reported_and_not_passed_over() {
+fn missing_crds_are_reported_as_not_checked() {
     let why = check_custom_by(Path::new("/no/such/folder"), &[]).unwrap().unwrap_err();
     assert!(why.contains("/no/such/folder: not found; put the CRDs of"), "{why}");
 }

@@ -72,7 +72,7 @@ pub(super) fn of(app: &App) -> Value {
     manifest
 }
 
-/// A list for persons, and a list for groups, in which the bot obeys fewer commands.
+/// The list of commands for personal chats, and the list for groups. In a group the bot obeys fewer commands.
 fn command_lists(scopes: &[String]) -> Vec<Value> {
     let (personal, groups): (Vec<_>, Vec<_>) = scopes.iter().partition(|scope| *scope == "personal");
     let lists = [(personal, false), (groups, true)].into_iter().filter(|(scopes, _)| !scopes.is_empty());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_the_bot_refuses_in_groups_are_for_persons_only() {
+    fn commands_that_the_bot_refuses_in_groups_are_for_personal_chats_only() {
         let titles = |scopes: &[&str]| -> Vec<Vec<String>> {
             let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
             let titles = |list: Value| -> Vec<String> {

@@ -12,8 +12,8 @@ pub(super) struct Shown {
     pub(super) line: usize,
     /// The program and its arguments, without assignments in front of them.
     pub(super) words: Vec<String>,
-    /// Whether it is in the text and not in fenced code. It may then lack required arguments, and may have
-    /// `N` in place of a number.
+    /// Whether the command is in the text and not in fenced code. A command in the text may lack required
+    /// arguments, and may have `N` in place of a number.
     is_in_text: bool,
 }
 
@@ -74,7 +74,7 @@ fn words(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;
-    // Behind `>` follows a file.
+    // The word behind `>` is a file.
     let mut is_redirected = false;
     for character in line.chars() {
         match (quote, character) {

@@ -123,7 +123,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Rust nests block comments.
+/// The length of a block comment. Rust nests block comments.
 fn block_comment_length(text: &[u8]) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while at < text.len() {
@@ -152,7 +152,7 @@ fn string_length(text: &[u8], quote: u8) -> usize {
     text.len()
 }
 
-/// The length of `'x'` or `'\n'`. It is 1 for a lifetime, so that only the apostrophe is passed over.
+/// The length of `'x'` or `'\n'`. For a lifetime, the length is 1: the apostrophe alone.
 fn char_length(text: &str) -> usize {
     let mut characters = text.chars();
     characters.next();

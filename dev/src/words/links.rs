@@ -1,4 +1,4 @@
-//! Links between the project's Markdown pages: the file exists, and so does the heading behind `#`.
+//! Checks the links between the project's Markdown pages: the file and the heading behind `#` have to exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Finding;
 use super::prose::{Document, Kind, Segment};
 
-/// Checks the links of all pages. Addresses with a scheme (`https:`) are not looked at.
+/// Checks the links of all pages. Addresses with a scheme (`https:`) are not checked.
 pub(super) fn check(root: &Path, pages: &[(&Path, Document)], findings: &mut Vec<Finding>) {
     let anchors: BTreeMap<&Path, BTreeSet<String>> =
         pages.iter().map(|(file, page)| (*file, anchors(page))).collect();
@@ -98,7 +98,7 @@ fn anchors(page: &Document) -> BTreeSet<String> {
 
 /// The anchor of a heading: letters, digits, hyphens and underscores in lower case; a hyphen for each blank.
 fn anchor(heading: &str) -> String {
-    // A link's address does not show.
+    // GitHub leaves out the address of a link.
     let mut shown = String::new();
     let mut rest = heading;
     while let Some((text, address)) = rest.split_once("](") {

@@ -109,7 +109,7 @@ pub struct DocumentedCommand {
     pub arguments: Vec<String>,
 }
 
-/// The `cargo dev` commands in the workspace's Markdown, for crates that define options of their own.
+/// The `cargo dev` commands in the workspace's Markdown, for crates that define their own options.
 pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     let root = root();
     let mut files = Vec::new();

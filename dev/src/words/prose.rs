@@ -106,11 +106,11 @@ pub(super) struct CodeLine {
 /// A fenced block of code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fence {
-    /// The line that opens it.
+    /// The line that opens the block.
     pub(super) line: usize,
     /// The words behind the opening mark: a language, and a file.
     pub(super) info: String,
-    /// Its lines, as indices of [`Document::code`].
+    /// The block's lines, as indices of [`Document::code`].
     pub(super) code: Range<usize>,
 }
 
@@ -132,7 +132,7 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
     let mut document = Document::default();
     let segments = &mut document.segments;
     let mut fence: Option<&str> = None;
-    // Whether the next line of text goes on with the last segment.
+    // Whether the next line of text continues the last segment.
     let mut goes_on = false;
     for (number, line) in lines {
         let line_text = line.trim().trim_start_matches("> ").trim_start();

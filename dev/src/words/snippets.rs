@@ -1,5 +1,6 @@
-//! Commands and other snippets in Markdown: the scripts and files that they name exist, a script accepts the
-//! options that a page gives it, and a snippet that names its file is a part of this file.
+//! Commands and other snippets in Markdown: the scripts and files that they name have to exist, and a script
+//! has to accept the options in the page's command. A snippet that names its file has to be a part of this
+//! file.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -7,12 +7,12 @@ use anyhow::{Context, bail, ensure};
 use super::Finding;
 use super::prose::{Document, FILLER, Kind, Segment};
 
-/// The list.
+/// The list of words, as it was parsed.
 #[derive(Debug)]
 pub(super) struct Wording {
-    /// Beginnings of sentences, in their own case.
+    /// Refused beginnings of sentences, with their capital letters.
     openings: Vec<Entry>,
-    /// In lower case.
+    /// Refused words and phrases, in lower case.
     phrases: Vec<Entry>,
     /// Exceptions of `phrases`, in lower case.
     allowed: Vec<Vec<String>>,

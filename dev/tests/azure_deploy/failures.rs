@@ -1,5 +1,4 @@
-//! Runs that fail. Each prints one sentence with the remedy, and leaves a state from which a later run can go
-//! on.
+//! Runs that fail. Each prints one sentence with the remedy. A later run can continue after each.
 
 use std::fs;
 

@@ -134,7 +134,7 @@ fn second_run_changes_nothing_but_the_url() {
     assert_eq!(fs::read_to_string(stage.env_file()).unwrap(), with_url);
 }
 
-/// The calls that change something or read a key, in the script's order.
+/// The calls that change a resource or read a key, in the order of the script.
 const STEPS: [&str; 7] = [
     "group create",
     "ad app create",

@@ -1,5 +1,5 @@
-//! A folder with a `.env` file and with the state of the stub, and a PATH on which only the tools of a POSIX
-//! system and the stub are.
+//! A folder for one test. It has a `.env` file, the state of the stub, and a PATH with only the stub and the
+//! tools of a POSIX system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,7 +24,7 @@ pub(crate) const PRINCIPAL: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const SECRET: &str = "sec~ret.1_of-app";
 pub(crate) const STORAGE_KEY: &str = "c2VjcmV0LWtleQ==";
 
-/// The names that the script makes of [`SUBSCRIPTION`] and the default group.
+/// The names that the script derives from [`SUBSCRIPTION`] and the default group.
 pub(crate) const BOT: &str = "proactive-bot-3921224391";
 pub(crate) const STORAGE: &str = "proactive3921224391";
 
@@ -123,7 +123,7 @@ impl Stage {
         calls.lines().map(arguments).collect()
     }
 
-    /// The calls that change something, each as one line without the options of the output.
+    /// The calls that change a resource, each as one line without the options for output.
     pub(crate) fn changes(&self) -> Vec<String> {
         let reads = ["show", "list", "exists", "check-name", "what-if"];
         let is_change = |call: &Vec<String>| {

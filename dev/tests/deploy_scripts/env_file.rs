@@ -1,5 +1,5 @@
-//! How the scripts read `.env`. Spin reads the file with dotenvy: a script reads the same values, or refuses
-//! the file with a sentence that says what to do.
+//! How the scripts read `.env`. Spin reads the file with dotenvy. A script has to read the same values, or
+//! refuse the file with a sentence that says what to do.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use dev::workspace::root;
 
 use super::stage::{ENV, Stage};
 
-/// The JSON of a `.env`, or the messages.
+/// The JSON that the reader makes of a `.env`, or its error messages.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");

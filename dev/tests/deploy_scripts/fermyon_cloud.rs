@@ -22,7 +22,7 @@ fn with_variables(kept: &str) -> Stage {
 }
 
 #[test]
-fn run_deploys_every_variable_and_writes_the_scheduler_s_file() {
+fn run_deploys_every_variable_and_writes_the_file_of_the_scheduler() {
     let stage = with_variables("pollkey\\nmicrosoftappid\\n");
     let ran = stage.run(SCRIPT, &[]).expect_success();
     let manifest = stage.path("deploy/spin.http.nokick.toml");

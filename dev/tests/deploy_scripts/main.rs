@@ -1,6 +1,5 @@
-//! Runs the scripts of `deploy/` for Akamai Functions, Fermyon Cloud, systemd and releases. Stubs, which
-//! record their arguments, take the place of the programs that the scripts call, so no script reaches a
-//! network here.
+//! Runs the scripts of `deploy/` for Akamai Functions, Fermyon Cloud, systemd and releases. The scripts call
+//! stubs in place of the real programs, so no script uses a network here. The stubs record their arguments.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -63,7 +63,7 @@ impl Stage {
         fs::set_permissions(self.path(".env"), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Puts a program on the PATH that records its arguments, and then runs `arms` of a `case "$*" in`. A
+    /// Puts a stub on the PATH. It records its arguments, and then runs `case "$*" in` with these `arms`. A
     /// call that no arm names fails. Without arms, every call succeeds.
     pub(crate) fn stub(&self, name: &str, arms: &str) {
         let arms = if arms.is_empty() { "*) ;;" } else { arms };
@@ -152,7 +152,7 @@ impl Ran {
         self
     }
 
-    /// The calls of which an argument has this text.
+    /// The calls that contain this text.
     pub(crate) fn calls_with(&self, text: &str) -> Vec<&String> {
         self.calls.iter().filter(|call| call.contains(text)).collect()
     }

@@ -146,23 +146,25 @@ fn poll_with_key(answer: &Answer, report: &mut Report) {
     let Answer { status, code, skipped } = answer;
     let problem = match status {
         200 | 202 if skipped == "credentialsRefused" => {
-            "the poller sends nothing, because the bot's credentials were refused a moment ago; its log names the reason"
+            "the poller sends nothing, because the bot's credentials were refused a moment ago; the poller's log \
+             names the reason"
                 .to_owned()
         }
         200 | 202 if skipped == "noToken" => {
-            "the poller sends nothing, because it got no token a moment ago; its log names the reason".to_owned()
+            "the poller sends nothing, because it got no token a moment ago; the poller's log names the reason"
+                .to_owned()
         }
         200 | 202 => {
             report.fine("/internal/poll: the key works, and the poller can run");
             return;
         }
-        // The line of the call without a key explains it.
+        // The call without a key has already reported the missing route.
         404 => return,
         401 => {
             "401 with pollkey, so the application has another key; deploy again with all variables".to_owned()
         }
         500 => "500, because a variable is wrong; the poller's log names it".to_owned(),
-        503 => format!("503 {code}, so the poller cannot use the storage account; see its log"),
+        503 => format!("503 {code}, so the poller cannot use the storage account; see the poller's log"),
         _ => format!("expected 200 with pollkey, found {status} {code}; see the poller's log"),
     };
     report.problem(format!("/internal/poll: {problem}"));
@@ -178,14 +180,14 @@ async fn call<H: Host>(
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
-    // The text is not the library's, because it could repeat the key.
+    // The library's own text could repeat the key, so it is not shown.
     let invalid = |_| TransportError::NotSent("the address or the key cannot be sent".into());
     let answer = match host.send(request.body(Bytes::new()).map_err(invalid)?, TIMEOUTS).await {
         Err(TransportError::BodyLost(lost)) => lost.into_answer(),
         answer => answer?,
     };
     let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    // Only words are shown, because the server could repeat a key.
+    // The server could repeat a key, so only letters and digits are shown.
     let word = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text.to_owned() } else { String::new() }

@@ -6,7 +6,7 @@ use url::Url;
 use crate::report::Report;
 use crate::watch::Skew;
 
-/// Tokens are refused if the clocks differ by more than this.
+/// If the clocks differ by more than this, the services refuse tokens and signatures.
 const WRONG: TimeDelta = TimeDelta::minutes(5);
 const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 
@@ -17,7 +17,7 @@ pub(super) fn check(skews: &[Skew], url: Option<&str>, report: &mut Report) {
         skews.iter().partition(|skew| Some(&skew.host) == application.as_ref());
     let mut ahead: Vec<_> = services.iter().map(|skew| skew.ahead).collect();
     ahead.sort();
-    // The middle one, because a single wrong server must not count.
+    // The median, so a single server with a wrong clock has no effect.
     let services_ahead = ahead.get(ahead.len() / 2).copied();
     if let Some(ahead) = services_ahead {
         let remedy = "set this machine's clock, e.g. timedatectl set-ntp true";
@@ -41,9 +41,7 @@ fn compare(whose: &str, ahead: TimeDelta, remedy: &str, report: &mut Report) {
     let text = || {
         let direction = if ahead > TimeDelta::zero() { "ahead" } else { "behind" };
         let minutes = (ahead.abs().num_seconds() + 30) / 60;
-        format!(
-            "{whose} is {minutes} minutes {direction}, so that tokens and signatures are refused; {remedy}"
-        )
+        format!("{whose} is {minutes} minutes {direction}, so tokens and signatures are refused; {remedy}")
     };
     if ahead.abs() > WRONG {
         report.problem(text());

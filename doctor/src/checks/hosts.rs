@@ -1,4 +1,5 @@
-//! The hosts that the variables lead to have to be in `allowed_outbound_hosts` of the manifest.
+//! The hosts that the components call with these variables: whether the manifest allows each of them in
+//! `allowed_outbound_hosts`.
 
 use allowed_hosts::{AllowedHosts, Target};
 use bot_framework::{BotIdentity, Cloud};

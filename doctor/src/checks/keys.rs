@@ -34,7 +34,7 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
             "the keys of the channels cannot be fetched, so every message gets 503: {error}; check openidmetadata and \
              channelservice"
         )),
-        // The keys are there, and no key has signed the token.
+        // The keys could be fetched. The bot refuses the token, because no key has signed it.
         _ => report.fine("the keys of the channels can be fetched"),
     }
 }

@@ -106,8 +106,10 @@ impl Sas {
             _ => {}
         }
         if parse_time(&self.start).is_some_and(|start| start > now) {
-            report
-                .problem(format!("SAS: is not valid before st={}; wait, or make one without st", self.start));
+            report.problem(format!(
+                "SAS: is not valid before st={}; wait, or make a SAS without st",
+                self.start
+            ));
         }
         if !self.addresses.is_empty() {
             report.warn(format!(
@@ -116,7 +118,7 @@ impl Sas {
             ));
         }
         if self.protocol.contains("http,") || self.protocol.ends_with(",http") {
-            report.warn("SAS: permits plain http; make one with spr=https");
+            report.warn("SAS: permits plain http; make a SAS with spr=https");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The storage account: reach, signature, rights, queues and tables.
+//! The storage account: whether it can be reached, whether it accepts the credentials and grants their
+//! rights, and whether the queues and tables exist.
 
 use std::time::Duration;
 
@@ -50,12 +51,12 @@ pub(super) async fn check<H: Host>(
     }
 }
 
-/// Gives the account a token of the bot, if it has neither key nor SAS.
+/// If the connection string has neither key nor SAS, gives the account a token of the bot.
 async fn open<H: Host>(host: &H, account: Account, bot: Option<&BotCredentials>) -> Result<Account, String> {
     if !account.needs_token() {
         return Ok(account);
     }
-    let bot = bot.ok_or("not tried, because the account needs a token of the bot, and there is none")?;
+    let bot = bot.ok_or("not tried, because the account needs a token of the bot, and the bot has none")?;
     let token = Tokens::for_scope(host, bot, STORAGE_SCOPE).bearer(Deadline::after(host, TOKEN_WITHIN)).await;
     let token =
         token.map_err(|error| format!("not tried, because there is no token for storage: {error}"))?;
@@ -98,7 +99,7 @@ impl<H: Host> Examined<'_, H> {
                 }
                 // The rights are reported one by one.
                 Outcome::NoRight => return true,
-                // The report has the reason already.
+                // The report already has the reason.
                 Outcome::Refused(_) if is_out_of_time => return false,
                 Outcome::Refused(reason) => {
                     let text = format!("{endpoint}: the account does not accept the credentials ({reason})");
@@ -128,7 +129,8 @@ impl<H: Host> Examined<'_, H> {
         }
     }
 
-    /// Tries one call for each right that the SAS seems to have.
+    /// Tries one call for each right. Leaves out the rights that the SAS plainly lacks, because they are
+    /// already reported.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;

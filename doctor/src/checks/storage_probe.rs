@@ -18,7 +18,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// A queue and a table that do not exist. The services check the rights of a call before they look for the
-/// queue or table, so that a permitted call is answered with 404, and changes nothing.
+/// queue or table. So a permitted call gets the answer 404, and changes nothing.
 const NO_SUCH_QUEUE: &str = "cargo-dev-doctor";
 const NO_SUCH_TABLE: &str = "cargodevdoctor";
 
@@ -34,9 +34,8 @@ pub(super) enum Outcome {
     },
     /// The credentials are valid, and do not permit the call.
     NoRight,
-    /// The account does not accept the credentials. The string is this project's explanation. Of the
-    /// service's answer it holds at most the status and the error code, because the rest may quote the
-    /// signature.
+    /// The account does not accept the credentials. The string is this project's explanation. It repeats at
+    /// most the status and the error code of the answer, because the rest may quote the signature.
     Refused(String),
     /// There is no answer.
     Unreachable(String),

@@ -1,10 +1,11 @@
-//! The variables: forms and pairs.
+//! The variables: whether each has a valid value, and whether they fit together.
 
 use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// Keys that other programs send, so that white space in them is sent too.
+/// Keys that other programs send. If those programs read the same values, they also send the white space
+/// around them.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {

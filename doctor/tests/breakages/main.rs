@@ -1,5 +1,5 @@
-//! Breaks a deployment in many ways, against fakes. One run of the doctor has to name each fault, and nothing
-//! else.
+//! Breaks a deployment with fake services in many ways. One run of the doctor has to name each fault, and
+//! nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
@@ -191,7 +191,7 @@ fn rights_that_only_the_service_knows_are_named_by_letter() {
 }
 
 #[test]
-fn further_faults_are_named() {
+fn each_other_fault_is_named() {
     expect("changed signature", |deployment| deployment.world.accepts_signature = false, &["make a new SAS"]);
     expect(
         "expired SAS",

@@ -1,5 +1,5 @@
-//! Fakes of everything that a deployment depends on, behind the HTTP port: the login host, the issuer of the
-//! signing keys, the storage account, and the application itself.
+//! Fakes that answer the doctor's HTTP calls: the login host, the issuer of the signing keys, the storage
+//! account, and the application itself.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,13 +31,14 @@ pub(crate) const URL: &str = "https://bot.example.com";
 /// The services, and the facts on which their answers depend.
 #[derive(Clone)]
 pub(crate) struct World {
-    /// The rights that the account's SAS has, whatever its text says: letters of queues and of tables.
+    /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
+    /// may name others.
     pub(crate) rights: [&'static str; 2],
     /// Whether the secret has expired.
     pub(crate) secret_has_expired: bool,
     /// Whether the storage account accepts the signature.
     pub(crate) accepts_signature: bool,
-    /// The error number with which the login host refuses everything.
+    /// The error number with which the login host refuses every request.
     pub(crate) login_refusal: Option<u32>,
     /// How far the services' clocks are ahead of this machine's.
     pub(crate) ahead: TimeDelta,
@@ -116,7 +117,8 @@ impl Default for Deployment {
 }
 
 impl Deployment {
-    /// Lets the doctor examine the deployment. Fails if the doctor shows a secret, or calls what it must not.
+    /// Lets the doctor examine the deployment. Fails if the doctor shows a secret, or makes a call that no
+    /// service expects.
     pub(crate) fn examine(&self) -> Report {
         let mut lines: String =
             self.env.iter().map(|(name, value)| format!("SPIN_VARIABLE_{name}=\"{value}\"\n")).collect();

@@ -48,7 +48,7 @@ pub(super) fn entra_token_is_allowed_its_roles_and_nothing_else(world: &World) {
         change(&mut claims);
         sign(&claims)
     };
-    // First with a key and no entry, then with the entry `entra:roles` and no key.
+    // The first bot has a key and no entry. The second bot has the entry `entra:roles` and no key.
     for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
         let bot = Registered::start(world, alertkey, alertkeys);
         let stage = &bot.stage;
@@ -105,7 +105,7 @@ pub(super) fn entra_token_is_allowed_its_roles_and_nothing_else(world: &World) {
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
         }
         assert_eq!(stage.queue.count(), 0);
-        // The token is for the alert routes, and not for the channel's route.
+        // The channel's route refuses the token, which is for the alert routes.
         stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
     }
     let closed = Registered::start(world, "", "");

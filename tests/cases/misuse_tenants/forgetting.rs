@@ -48,7 +48,7 @@ pub(super) fn waiting_alerts_are_dropped_after_delete_user_data(world: &World) {
     let stopped = ledger.entities().into_iter().filter(|entity| entity.str("status") == Some("stopped"));
     let reasons: Vec<_> = stopped.map(|entity| reason(&entity)).collect();
     assert_eq!(reasons, vec!["the person asked to be forgotten"; 5]);
-    // Only the tombstones are left of the person: a hash and a time.
+    // Of each conversation of the person, only the tombstone is left: a hash and a time.
     let rows = conversations.entities();
     let left: Vec<_> = rows.iter().filter(|entity| entity.key.row.starts_with(&key)).collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -66,7 +66,8 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_one_is
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // The run's list of recent withdrawals does not reach back so far. The tombstone does.
+    // The run's list of recent withdrawals answers only for alerts of the last minutes. For the older
+    // message, the run reads the tombstone.
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -108,7 +109,7 @@ pub(super) fn forgotten_conversation_is_removed_from_the_poison_queue(world: &Wo
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
-    // An older bot's message, in every form in which the poller reads it.
+    // A message of an older bot, in every wrapping that the poller can read.
     let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
     for (_, wrap) in WRAPPINGS {
         poison.put(&wrap(&older));
@@ -122,8 +123,7 @@ pub(super) fn forgotten_conversation_is_removed_from_the_poison_queue(world: &Wo
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: the other conversation's, and the unreadable one");
     assert_eq!(stage.poll()["stopped"], 1, "the waiting message is dropped");
-    // The first call made the messages visible again that were not the conversation's, so the second call
-    // finds them.
+    // The first call made the messages of other conversations visible again, so the second call finds them.
     let answer = forget(&keys[1]).expect_status(200).json();
     let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});
     assert_eq!(answer, expected);

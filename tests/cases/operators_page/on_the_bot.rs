@@ -61,7 +61,8 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
     assert_eq!(outcomes, ["destinationGone", "permanent", "permanent", "permanent", "sealBroken"]);
     assert_eq!(stage.poll()["delivered"], 3);
 
-    // Of the others, the bot refuses to replay the changed one. The operator drops both.
+    // Two dead letters are left: the one to the deleted conversation, and the changed one. The operator drops
+    // both.
     let walk = unlocked(Walk::open(&stage.url("/ops"), 1280))
         .expect("2 dead letters shown.")
         .expect("alerts shown.");
@@ -81,7 +82,7 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The figures come out even: five messages, three of them twice.
+    // The figures add up: five messages, and three of them again as replays.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(

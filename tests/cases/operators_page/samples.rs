@@ -15,7 +15,8 @@ pub(super) fn id(number: usize) -> String {
     format!("{number:032x}")
 }
 
-/// A dead letter. Every fourth one has each outcome, and those with a broken seal cannot be replayed.
+/// A dead letter. The numbers take turns through the outcomes. A dead letter with a broken seal cannot be
+/// replayed.
 pub(super) fn dead_letter(number: usize) -> Value {
     let (outcome, reason) = &OUTCOMES[number % 4];
     let http_status = [400, 404, 503].get(number % 4);
@@ -45,7 +46,7 @@ pub(super) fn target(number: usize, name: &str) -> Value {
     })
 }
 
-/// The status of a bot with so many dead letters.
+/// The status of a bot with this many dead letters.
 pub(super) fn status(dead: usize) -> Value {
     let problems = match dead {
         0 => json!([]),
@@ -73,7 +74,7 @@ pub(super) fn status(dead: usize) -> Value {
     })
 }
 
-/// Fills the fake with so many dead letters, some alerts and two conversations.
+/// Fills the fake with this many dead letters, some alerts and two conversations.
 pub(super) fn fill(bot: &Operated, dead: usize) {
     let mut held = bot.hold();
     held.status = status(dead);

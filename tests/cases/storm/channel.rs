@@ -23,12 +23,13 @@ pub(super) struct Sent {
     pub(super) unanswered: usize,
 }
 
-/// Sends so many messages, each until it is answered 202, or until `over`. The hosts take turns.
+/// Sends `count` messages. The channel repeats a message until a host answers 202, or until `over` is set.
+/// The hosts take turns.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
         let text = format!("w{index:03}");
-        let activity = message(&format!("w:{:02}", index % CONVERSATIONS), &text, &text);
+        let activity = message(&conversation(index), &text, &text);
         let activity = at_service(&activity, authority).to_string();
         let mut sent = Sent { text, unanswered: 0 };
         while !over.load(Ordering::SeqCst) {
@@ -46,13 +47,18 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
     all
 }
 
+/// The conversation of a message.
+pub(super) fn conversation(index: usize) -> String {
+    format!("w:{:02}", index % CONVERSATIONS)
+}
+
 /// The result of the channel's messages.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) sent_again: usize,
-    /// Messages that were queued more than once. The channel sent the message again without knowing, or the
-    /// bot repeated a Put.
+    /// How many messages were queued more than once. The channel sent the message again, because it had no
+    /// answer, or the bot repeated a Put.
     pub(super) queued_twice: usize,
     pub(super) violations: Vec<String>,
 }

@@ -12,12 +12,12 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{Doubled, Overtaken};
 
-/// How long after the Connector's answer the run has certainly sent the Delete, or recorded the delivery in
-/// the ledger. Long enough for a busy machine.
+/// When this time has passed after the Connector's answer, the run has certainly sent the Delete, or recorded
+/// the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// How long the poller waits for an answer of the queue. A little less, because the poller starts to count
-/// earlier.
+/// A little less than the time that the poller waits for an answer of the queue, because the poller starts to
+/// count earlier.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
 /// How long after a host's death its last calls may arrive. The host takes longer to start again.
@@ -62,25 +62,25 @@ impl Evidence {
         Self { attempts, queue, tables, deaths, delivered, run_record, ledger }
     }
 
-    /// How many writes of the run's record came too late, because another run had changed the record.
+    /// How many writes of the run's record the service refused, because another run had changed the record.
     pub(super) fn refused_by_etag(&self) -> usize {
         let of_run = self.tables.iter().filter(|note| note.path == self.run_record);
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// The last Get before a moment that returned the alert and whose answer was not lost.
+    /// The last Get before a moment that returned the alert in an answer that was not lost.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
-    /// The death of the host that made an attempt.
+    /// The first death after an attempt of the host that made the attempt.
     fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 
-    /// The first death of a host after a moment. A death just before it counts too, because the host's last
-    /// calls may arrive later.
+    /// The first death of a host after a moment. A death just before the moment counts, too, because the
+    /// host's last calls may arrive later.
     fn death(&self, host: usize, moment: Instant) -> Option<&Death> {
         self.deaths.iter().find(|death| death.host == host && death.at + IN_FLIGHT >= moment)
     }
@@ -160,7 +160,7 @@ impl Evidence {
         // Messages of one Get belong to one run.
         let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The run sent the younger one while the older one had to wait.
+            // The run sent the younger alert while the older alert had to wait.
             return None;
         }
         let index = match same_get {
@@ -172,7 +172,7 @@ impl Evidence {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } => {
-                // A run that lives writes its record at once, or works on none of the messages.
+                // If its host lives, a run writes its record at once, or works on none of the messages.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
@@ -184,8 +184,8 @@ impl Evidence {
         }
     }
 
-    /// Everything about these alerts and the run's record, for people, with the seconds before and after a
-    /// moment.
+    /// All records that name these alerts or their messages, as lines for people. Each line has the seconds
+    /// before or after a moment.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),
@@ -206,7 +206,8 @@ impl Evidence {
         let ids: Vec<&str> = messages.iter().chain(alerts).copied().filter(|id| !id.is_empty()).collect();
         let named = |note: &&faulty_tables::Note| ids.iter().any(|id| note.body.contains(id));
         for note in self.tables.iter().filter(named) {
-            // The record of a waiting line shows which alerts wait. The other bodies are long.
+            // The record of a waiting line shows which alerts wait. The other bodies are left out, because
+            // they are long.
             let what = if note.path.contains("'line.") { note.body.as_str() } else { "" };
             let (lost, status) = (if note.lost { ", lost" } else { "" }, note.status);
             lines.push((

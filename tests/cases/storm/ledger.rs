@@ -1,5 +1,5 @@
-//! The records of the storm's alerts: the case accepts each alert as the bot does, and at the end asks the
-//! bot for its status.
+//! The records of the storm's alerts. The case inserts the record of each alert, as the bot does. At the end,
+//! it asks the bot for the status of each alert.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use end_to_end::waiting;
 use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
-/// After a kill, a run meets an alert again within this time, or the alert counts as delivered.
+/// Within this time after a kill, a run gets the alert again, or the bot counts the alert as delivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
 
-/// The id of an alert, which is also its text: as the bot makes ids, with the period in front.
+/// The id of an alert, which is also its text. It has the form of the bot's ids, with the period in front.
 pub(super) fn id(conversation: usize, index: usize) -> String {
     let period = Utc::now().timestamp() / PERIOD_SECONDS;
     format!("{period:04x}{:x}{conversation:019x}{index:08x}", conversation % 16)
@@ -59,7 +59,7 @@ pub(super) fn states(
             let alert = answer.json();
             let status = alert["status"].as_str().unwrap_or_default();
             if status != expected(id) && Instant::now() < deadline {
-                // A record of a run, or the time at which the alert counts as delivered, is still to come.
+                // No run has recorded the outcome yet, or the bot does not count the alert as delivered yet.
                 _ = stage.try_poll();
                 std::thread::sleep(Duration::from_millis(500));
                 continue;
@@ -78,9 +78,9 @@ pub(super) fn states(
 /// The figures of the bot.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// The messages that have left the queue.
+    /// How many messages have left the queue.
     pub(super) gone: u64,
-    /// Of these, the messages whose alert had ended before, with another message.
+    /// How many of these messages were copies: their alert had ended before, with another message.
     pub(super) copies: u64,
     pub(super) accepted: u64,
     pub(super) text: String,
@@ -98,7 +98,7 @@ pub(super) fn figures(stage: &Stage) -> Figures {
     }
     let totals = waiting::eventually("the figures", || {
         let answer = call(stage, "GET", "/api/status", &Value::Null);
-        // The tables fail on purpose.
+        // The tables fail on purpose, so the case repeats the call.
         Some(answer.json()["totals"].clone()).filter(|totals| answer.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();

@@ -11,7 +11,7 @@ use end_to_end::faulty_queue::{Fault, Plan};
 use http::Method;
 use serde_json::json;
 
-use super::Form;
+use super::{Form, program};
 
 /// The scripted answer to an attempt at an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub(super) enum Scripted {
     Shown,
     /// The alert is shown, and the connection breaks before the answer.
     ShownAndCut,
-    /// The connection breaks before the request counts.
+    /// The connection breaks as if the request had never arrived.
     Cut,
     /// The Connector refuses with a status: throttled, unavailable, or missing.
     Refused(u16),
-    /// A gateway's page instead of an answer of the Connector.
+    /// A gateway answers with its error page instead of the Connector.
     Page(u16),
 }
 
@@ -32,6 +32,7 @@ pub(super) enum Scripted {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
+    /// The alert's id. For a message of the channel, this is the text.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
     /// Whether the alert is shown if the host is killed before it has the answer.
@@ -47,8 +48,8 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// Whether the person saw the alert. `died` is when the host that made the attempt was killed, if that
-    /// was soon after.
+    /// Whether the person saw the alert. `died` is when the host that made the attempt was killed afterwards;
+    /// `None` if it was not.
     pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
         match self.scripted {
             Scripted::Shown => self.kept || self.is_answered(died),
@@ -87,16 +88,19 @@ impl Connections {
 /// The region of the Connector that fails for a while.
 pub(super) const OUT: &str = "emea";
 
-/// Scripts the Connector: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut before and 3
-/// % after the message was shown, 2 % missing, 0.3 % a gateway's 404. After a third of the alerts, all
-/// attempts in one region fail, for the time that the form sets.
+/// Scripts the Connector's answers: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut
+/// before the message is shown, 3 % cut after that, 2 % missing, 0.3 % a gateway's 404. One region also has
+/// an outage. It begins when the number of attempts is a third of the number of alerts, and lasts for the time
+/// that the form sets.
 pub(super) fn connector(
     dice: Dice,
     form: Form,
     connections: Connections,
 ) -> impl Fn(&Received) -> Option<Reply> + Send + Sync {
     move |received| {
-        let alert = received.text().strip_prefix("Alert: ").unwrap_or_default().to_owned();
+        let text = received.text();
+        let by_api = || Some(text).filter(|text| program::is_text(text));
+        let alert = text.strip_prefix("Alert: ").or_else(by_api).unwrap_or_default().to_owned();
         let mut log = connections.0.lock().unwrap();
         let number = log.by_alert.entry(alert.clone()).or_default();
         *number += 1;
@@ -146,7 +150,8 @@ pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan +
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // The messages of a Get whose answer was lost stay leased, so late ones are not scripted.
+            // The messages of a Get whose answer was lost stay leased, so the answers of late Gets are not
+            // cut.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

@@ -1,6 +1,6 @@
-//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two
-//! hosts, which are killed again and again. Still, no alert is lost, none is delivered twice although the
-//! poller could have known, and each conversation keeps its order.
+//! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
+//! two hosts again and again. Still, no alert is lost, and each conversation keeps its order. No alert is
+//! delivered twice if the poller could have known of the first delivery.
 //!
 //! Both hosts are polled all the time, so their runs compete for the run lock of the queue. In the middle of
 //! the storm, one host loses its key-value store, which is only a cache.
@@ -13,6 +13,7 @@ mod channel;
 mod evidence;
 mod ledger;
 mod mixture;
+mod program;
 mod verdict;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,8 @@ use end_to_end::web;
 use serde_json::{Value, json};
 
 use evidence::Evidence;
-use mixture::Connections;
+use mixture::{Attempt, Connections};
+use program::Called;
 use verdict::Verdict;
 
 end_to_end::cases!(no_alert_is_lost_or_delivered_twice_without_a_known_reason);
@@ -41,8 +43,10 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// Messages of people that the channel sends during the storm.
+    /// How many messages of people the channel sends during the storm.
     messages: usize,
+    /// How many alerts a program sends by API during the storm.
+    calls: usize,
     /// How many attempts at one alert may fail; later attempts succeed.
     failing_attempts: u64,
     longest_retry_after: u64,
@@ -58,6 +62,7 @@ const SHORT: Form = Form {
     each: 3,
     kills: 4,
     messages: 60,
+    calls: 60,
     failing_attempts: 2,
     longest_retry_after: 1,
     outage: Duration::ZERO,
@@ -70,6 +75,7 @@ const LONG: Form = Form {
     each: 10,
     kills: 20,
     messages: 300,
+    calls: 300,
     failing_attempts: u64::MAX,
     longest_retry_after: 5,
     outage: Duration::from_secs(60),
@@ -77,7 +83,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// How many runs each host is asked for at the same moment.
+/// How many polls the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -113,13 +119,15 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, new alerts are queued, and older ones become visible again.
+    // After each start of a host, the case queues new alerts, and older ones become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
-    let (runs, sent) = std::thread::scope(|scope| {
+    let alert_routes = stage.urls("/api/alerts");
+    let (runs, sent, called) = std::thread::scope(|scope| {
         let polling: Vec<_> = polls.iter().map(|url| scope.spawn(|| poll_until(&over, url))).collect();
         let sending = scope.spawn(|| channel::send(&inboxes, &authority, form.messages, &over));
+        let calling = scope.spawn(|| program::send(&alert_routes, form.calls, &over));
         // If a step fails, the polling must end, because the scope waits for it.
         let _end = Finally(|| over.store(true, Ordering::SeqCst));
         let deadline = begin + form.patience;
@@ -143,13 +151,16 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
             });
         }
         wait_until(deadline, "the channel's messages", || sending.is_finished());
+        wait_until(deadline, "the program's alerts", || calling.is_finished());
         wait_until(deadline, "an empty queue", || stage.queue.count() == 0);
         over.store(true, Ordering::SeqCst);
         let runs: Vec<Runs> = polling.into_iter().map(|one| one.join().expect("the polling ends")).collect();
-        (runs, sending.join().expect("the channel ends"))
+        let called = calling.join().expect("the program ends");
+        (runs, sending.join().expect("the channel ends"), called)
     });
 
-    let evidence = Evidence::new(&stage, connections.all(), queue.notes(), tables.notes(), kills);
+    let attempts = with_ids(connections.all(), &called);
+    let evidence = Evidence::new(&stage, attempts, queue.notes(), tables.notes(), kills);
     let save = |name: &str, lines: &[String]| {
         let file = dev::workspace::target().join(format!("storm-{seed}.{name}"));
         std::fs::write(&file, lines.join("\n")).unwrap();
@@ -162,7 +173,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let conversations = format!("{}conversations", stage.table_prefix);
     let conversations = Table::new(&world.azurite().connection_string(), &conversations).entities();
     verdict.look_at_pauses(&conversations, &evidence);
-    verdict.look_at_states(form, &stage, &evidence);
+    verdict.look_at_calls(&called, &evidence);
+    verdict.look_at_states(form, &stage, &evidence, &called);
     println!("{verdict}");
     for (host, Runs { answered, with_work }) in runs.iter().enumerate() {
         let kills = evidence.deaths.iter().filter(|death| death.host == host).count();
@@ -175,12 +187,29 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     {
         println!("  {service} calls           {calls}, {faults} of them failed on purpose");
     }
-    println!("  refused by ETag       {}", evidence.refused_by_etag());
+    let refused_by_etag = evidence.refused_by_etag();
+    println!("  refused by ETag       {refused_by_etag}");
     println!("  wall time             {:.0} s", begin.elapsed().as_secs_f64());
     // The Connector would add thousands of requests to the report of a failure, so the stage is dropped
     // before the check.
     drop(stage);
     verdict.check();
+    assert!(
+        refused_by_etag > 0,
+        "expected runs that compete for the run lock, found no refused write of the lock"
+    );
+}
+
+/// Replaces the texts of the program's alerts with their ids. The attempts have the texts, because the
+/// Connector receives only these.
+fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
+    for attempt in &mut attempts {
+        let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);
+        if let Some(id) = ids.and_then(|ids| ids.first()) {
+            attempt.alert.clone_from(id);
+        }
+    }
+    attempts
 }
 
 fn chosen_seed() -> u64 {
@@ -219,7 +248,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // About as often as cron does.
+        // Cron starts runs about as often.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs

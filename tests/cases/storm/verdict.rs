@@ -13,6 +13,7 @@ use storage_table::Entity;
 use super::channel::{Outcome, Sent};
 use super::evidence::Evidence;
 use super::mixture::{Attempt, Scripted};
+use super::program::Called;
 use super::{Form, ledger};
 
 /// Why an alert was delivered again.
@@ -46,7 +47,7 @@ pub(super) struct Verdict {
     poison_copies: usize,
     shown_and_poisoned: usize,
     uncertain: usize,
-    /// Conversations that get no alerts for now.
+    /// How many conversations are paused.
     paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
@@ -58,7 +59,11 @@ pub(super) struct Verdict {
     figures: String,
     /// The result of the messages that the channel sent.
     channel: Outcome,
-    /// Descriptions of everything that must not happen, for people.
+    /// How many alerts the program sent.
+    calls: usize,
+    /// How many calls of the program the bot did not answer 202.
+    calls_failed: usize,
+    /// Descriptions of everything that happened although it must not happen.
     violations: Vec<String>,
 }
 
@@ -67,7 +72,7 @@ impl Verdict {
         let attempts = &evidence.attempts;
         let poisoned = Poisoned::read(stage, attempts);
         let mut verdict = Self {
-            alerts: form.conversations * form.each,
+            alerts: form.conversations * form.each + form.calls,
             attempts: attempts.len(),
             poisoned: poisoned.outcomes,
             poison_copies: poisoned.copies,
@@ -113,6 +118,23 @@ impl Verdict {
         }
     }
 
+    /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
+    /// poisoned.
+    pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
+        for Called { text, ids, failed } in called {
+            self.calls += 1;
+            self.calls_failed += failed;
+            let mut ids = ids.iter();
+            let (Some(id), None) = (ids.next(), ids.next()) else {
+                self.violations.push(format!("expected one id for {text}, found none or several"));
+                continue;
+            };
+            let all: Vec<&Attempt> =
+                evidence.attempts.iter().filter(|attempt| attempt.alert == *id).collect();
+            self.look_at(id, &all, self.dead.contains(id), evidence);
+        }
+    }
+
     /// Checks that a gateway's page pauses no conversation: only a listed error code of the Connector does.
     pub(super) fn look_at_pauses(&mut self, conversations: &[Entity], evidence: &Evidence) {
         for entity in conversations.iter().filter(|entity| entity.int("pausedUntil").unwrap_or_default() > 0)
@@ -131,19 +153,26 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Then the sum of all statuses is the
-    /// number of alerts.
-    pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage, evidence: &Evidence) {
-        let ids: Vec<String> = (0..form.conversations)
-            .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)))
-            .collect();
+    /// Checks that the bot shows the right final status of every alert. Also checks the bot's figures against
+    /// the queue's records.
+    pub(super) fn look_at_states(
+        &mut self,
+        form: Form,
+        stage: &Stage,
+        evidence: &Evidence,
+        called: &[Called],
+    ) {
+        let planted = (0..form.conversations)
+            .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
+        let by_api = called.iter().flat_map(|called| called.ids.iter().cloned());
+        let ids: Vec<String> = planted.chain(by_api).collect();
         let dead = &self.dead;
         let expected = |id: &str| if dead.contains(id) { "dead" } else { "delivered" };
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // Each message that left the queue is counted once, whichever runs were killed. Of several messages
-        // of one alert, all but one may count as copies.
+        // The bot must count each message that left the queue once, whichever runs were killed. Of several
+        // messages of one alert, all but one may count as copies.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -157,7 +186,7 @@ impl Verdict {
         }
     }
 
-    /// Alerts in the poison queue that a person would have called deliverable.
+    /// How many alerts are in the poison queue although a later attempt could have delivered them.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
@@ -173,7 +202,7 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // The first alert that overtook it is enough.
+            // Only the first alert that overtook the older one is evaluated.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
@@ -220,6 +249,11 @@ impl fmt::Display for Verdict {
             f,
             "  people's messages     {sent}; sent again by the channel {sent_again}; queued more than once {queued_twice}"
         )?;
+        writeln!(
+            f,
+            "  alerts by API         {}; calls that were not answered 202 {}",
+            self.calls, self.calls_failed
+        )?;
         writeln!(f, "  overtaken             {:?}", self.overtaken)?;
         write!(f, "  violations            {}", self.violations.len())
     }
@@ -236,11 +270,14 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the queue. A 404 of a gateway has no error code of the Connector, so the poller makes the alert
-    /// `permanent`. The script decides how many there are, so they are counted apart, as `gatewayPage`.
+    /// Reads the poison queue. A 404 of a gateway has no error code of the Connector, so the poller gives the
+    /// alert the outcome `permanent`. The script decides how many such alerts there are, so this function
+    /// counts them separately, as `gatewayPage`.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
-        let has_page = |text: &str| {
-            attempts.iter().any(|attempt| attempt.alert == text && attempt.scripted == Scripted::Page(404))
+        let has_page = |names: [&str; 2]| {
+            attempts
+                .iter()
+                .any(|attempt| names.contains(&&*attempt.alert) && attempt.scripted == Scripted::Page(404))
         };
         let mut poisoned = Self::default();
         for text in stage.queue.poison().take_all() {
@@ -249,7 +286,9 @@ impl Poisoned {
             poisoned.texts.insert(said.to_owned());
             let failure = &envelope["failure"];
             let outcome = match failure["outcome"].as_str() {
-                Some("permanent") if has_page(said) => Some("gatewayPage"),
+                Some("permanent") if has_page([said, envelope["id"].as_str().unwrap_or_default()]) => {
+                    Some("gatewayPage")
+                }
                 outcome => outcome,
             };
             match (envelope["id"].as_str(), outcome, failure["reason"].as_str()) {

@@ -19,8 +19,8 @@ pub(super) fn pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // A page of one row is tested in one partition. The other pages end in another partition than they
-        // begin in.
+        // The pages of one row are all in one partition. A larger page can begin in one partition and end in
+        // another.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows
@@ -38,7 +38,7 @@ pub(super) fn pages_show_each_row_once(world: &World) {
                 count += 1;
                 assert!(count <= pages + 1, "{top}: expected at most {pages} pages");
                 match page.next {
-                    // The continuation is converted to text and back, as an API does with it.
+                    // The case converts the continuation to text and back, as an API does.
                     Some(at) => next = Some(Continuation::from_text(&at.to_text()).unwrap()),
                     None => break,
                 }
@@ -110,7 +110,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
                 assert_eq!(found.entity, entity);
                 version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
-                // Azurite takes an empty key in a transaction for a missing key.
+                // In a transaction, Azurite reads an empty key as a missing key.
                 if !part.is_empty() {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");

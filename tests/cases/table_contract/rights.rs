@@ -7,7 +7,7 @@ use storage_table::{Batch, Deleted, ETag, Entity, Inserted, Key, Operation, Tabl
 
 use super::{everything, version};
 
-/// Expects that every operation is refused, with the same code and the same text.
+/// Expects that the service refuses every operation with this code, and that the error contains this text.
 #[track_caller]
 fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str) {
     let entity = Entity::new(Key::new("p", "r")).with("n", 1);

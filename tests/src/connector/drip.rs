@@ -29,7 +29,7 @@ impl Drip {
         Self { every, state: Arc::default() }
     }
 
-    /// How many bytes were sent so far.
+    /// How many bytes the fake has sent so far.
     pub fn sent_bytes(&self) -> usize {
         self.state.sent_bytes.load(Ordering::SeqCst)
     }

@@ -1,8 +1,8 @@
 //! A fake Bot Connector, scripted by the test.
 //!
 //! The fake records every request. It answers like the real Connector, unless a rule of the test decides
-//! otherwise. A request that the bot must never send is answered 500 with the request's text. The fake keeps
-//! that complaint, and fails the test when it is dropped.
+//! otherwise. If the bot sends a request that it must never send, the fake complains: it answers 500 with the
+//! request's text, and keeps this text. When the fake is dropped with a complaint, it fails the test.
 
 mod chats;
 mod drip;
@@ -27,7 +27,7 @@ use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
 
-/// A rule: returns an answer, or `None` to leave the request to the next rule.
+/// A rule of the test. It returns an answer, or `None` to leave the request to the next rule.
 pub(crate) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;
 
 /// The fake Connector; it stops when it is dropped.
@@ -57,7 +57,7 @@ impl Connector {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
 
-    /// Adds a rule; the newest rule is asked first.
+    /// Adds a rule. The fake asks the newest rule first.
     pub fn on(&self, rule: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) {
         self.shared.rules.lock().unwrap().insert(0, Box::new(rule));
     }
@@ -67,7 +67,8 @@ impl Connector {
         change(&mut self.shared.teams.lock().unwrap());
     }
 
-    /// Every call so far that was no activity, in order: conversations that were created, and members.
+    /// Every call so far that was no activity, in order. Such calls create a conversation or read its
+    /// members.
     pub fn other_calls(&self) -> Vec<Received> {
         self.shared.other_calls.lock().unwrap().clone()
     }
@@ -77,7 +78,8 @@ impl Connector {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// The messages of the bot that a conversation shows now, in order. The bot changes and deletes them.
+    /// The messages of the bot that a conversation shows now, in order, without those that the bot has
+    /// deleted.
     pub fn shown(&self, conversation: &str) -> Vec<Value> {
         self.shared.chats.lock().unwrap().shown(conversation)
     }
@@ -119,7 +121,7 @@ impl Connector {
         crate::activity::at_service(activity, self.authority())
     }
 
-    /// Takes the complaints out, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them, for the tests of the complaints themselves.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut *lock_anyway(&self.shared.unexpected))
     }

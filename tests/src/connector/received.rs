@@ -25,8 +25,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// When the whole answer was handed to a connection that was still open; `None` before. Clones share the
-    /// value.
+    /// When the fake gave the whole answer to a connection that was still open; `None` until then. Clones
+    /// share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -65,7 +65,8 @@ impl Received {
         self.text().starts_with("Alert:")
     }
 
-    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The serviceUrl decides the rest.
+    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The part in front comes from the
+    /// serviceUrl.
     fn target(&self) -> Option<(String, Option<String>)> {
         let (_, rest) = self.path.split_once("/v3/conversations/")?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -76,8 +77,8 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` for a proper one. `is_activity`: whether it has to be
-    /// the post, the change or the deletion of an activity.
+    /// Why a Connector would refuse the request; `None` if it would accept it. If `is_activity`, the request
+    /// has to post, change or delete an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;

@@ -18,13 +18,13 @@ use crate::loopback_server::{AnswerBody, Broken};
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
-    /// The requests that are no activities.
+    /// The requests that create a conversation or read its members.
     pub(super) other_calls: Mutex<Vec<Received>>,
     pub(super) teams: Mutex<Teams>,
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
     pub(super) chats: Mutex<Chats>,
-    /// The tokens that requests must carry; `None` if a request may carry none.
+    /// The tokens that the fake accepts; `None` if a request must not have a token.
     pub(super) tokens: Mutex<Option<Tokens>>,
     pub(super) most_at_once: AtomicUsize,
     waiting: AtomicUsize,
@@ -66,8 +66,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
-    // The server drops this future when the connection breaks, so a caller that was killed leaves `answered`
-    // empty.
+    // The server drops this future when the connection breaks. So `answered` stays empty if the caller was
+    // killed.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
@@ -78,7 +78,8 @@ pub(super) async fn exchange(
     Some(answer.body(body).expect("a scripted answer is well-formed"))
 }
 
-/// Sends the first half, then breaks the connection. hyper sends what it has when the stream makes it wait.
+/// Sends the first half, then breaks the connection. The stream waits in between, because hyper sends the
+/// bytes that it has when it has to wait.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;
@@ -137,7 +138,7 @@ impl Shared {
     }
 }
 
-/// Counts a request as long as it waits for its answer.
+/// Counts a request while it waits for its answer.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

@@ -1,5 +1,5 @@
-//! The part of the fake Connector that knows Teams: people, the teams and chats that they are in, and for
-//! whom the bot is installed. The fake creates conversations and names members, and it complains about
+//! The part of the fake Connector that knows Teams: the people, their teams and chats, and the people for
+//! whom the bot is installed. The fake creates conversations and lists their members. It complains about
 //! bodies that Teams refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ pub struct Teams {
     /// The members of each team or chat, by the id of its conversation.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// The members of a page, whatever the caller asks for.
+    /// How many members a page has, whatever size the caller asks for; 0 means the caller's size.
     page: usize,
 }
 
@@ -68,7 +68,8 @@ impl Teams {
         self
     }
 
-    /// The ids of new threads are times, as those of Teams: the bot counts replies to recent messages only.
+    /// Makes the ids of new threads times of today, as Teams does. The bot counts only replies to recent
+    /// messages.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -86,7 +87,7 @@ impl Teams {
         self
     }
 
-    /// Purges the chat of a person with the bot. A new one gets another id.
+    /// Purges the chat of a person with the bot. The person's next chat gets another id.
     pub fn purge(&mut self, object_id: &str) -> &mut Self {
         self.people.get_mut(object_id).expect("a known person").purged += 1;
         self

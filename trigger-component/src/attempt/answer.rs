@@ -1,9 +1,11 @@
-//! Jobs that send no alert: an answer that has to reach the sender's program and the card, and a person's
-//! message that has to reach a program.
+//! Jobs: messages of the queue that send no alert. One kind of job passes a person's answer on to the
+//! sender's program and to the card. The other kind passes a person's message on to a program.
 //!
-//! An answer takes four steps: the ledger, the queue of replies, the card, and the callback. The message
-//! keeps which steps are done, so that a retry repeats none of them. The last write marks the answer's row,
-//! so that a copy of the message does nothing.
+//! The job of an answer takes four steps: it records the answer in the ledger, puts the answer on the queue
+//! of replies, changes the card, and calls the sender's program back. The message records which of the first
+//! three steps are done, so a retry does not repeat them. A retry can repeat the callback, but with the same
+//! id. At the end, the job marks the answer's row in the ledger as done, so a copy of the message does
+//! nothing.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -31,7 +33,8 @@ use super::{Attempts, DeliveryPath, Outcome, PoisonReason, host_out, outcome_of}
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
-/// After this many failures the poller changes the card no more. The ledger and the program have the answer.
+/// After this many failures the poller no longer tries to change the card. The ledger and the program have
+/// the answer.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
 /// The data and clients that jobs need in addition to [`Attempts`].
@@ -46,7 +49,7 @@ pub(crate) struct AnswerTools<'a, H> {
     pub(crate) withdrawals: Withdrawals<'a, H>,
     /// The keys of questions. They are derived at the first question of a run.
     pub(crate) keys: OnceCell<Option<QuestionKeys>>,
-    /// Every callback ends at this time.
+    /// The deadline of every callback.
     pub(crate) deadline: Deadline,
 }
 
@@ -54,7 +57,7 @@ pub(crate) struct AnswerTools<'a, H> {
 const UNREADABLE: &str = "question: the poller cannot open it, because sealkey or the bot's secret has changed; set the old \
      one as the second sealkey, and replay";
 
-/// The reason why the poller cannot work off an answer now.
+/// The reason why a job could not begin its steps.
 #[derive(Debug)]
 enum NotOpened {
     /// The tables do not answer.
@@ -69,7 +72,7 @@ impl From<TableError> for NotOpened {
     }
 }
 
-/// An answer in hand.
+/// The answer that a job works on, with the records that the steps need.
 pub(super) struct InWork {
     pub(super) alert: AlertId,
     pub(super) row: String,
@@ -81,7 +84,7 @@ pub(super) struct InWork {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// The keys of questions; `None` if they cannot be derived.
+    /// The keys that seal and open questions; `None` if they cannot be derived.
     pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
         let tools = &self.answers;
         let derive =
@@ -140,7 +143,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert and the row of the answer; `None` if the answer does not count, or is worked off.
+    /// Reads the alert's record and the answer's row from the ledger. Returns `None` if no step is left: the
+    /// alert was cancelled or taken back, another answer came first, or the row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -231,8 +235,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Ends the wait for a text in the conversation of a job. A failure is only logged, because the bot finds
-    /// in the ledger that the question is answered.
+    /// Records that the conversation of a job no longer waits for a text as an answer. A failure is only
+    /// logged, because the bot also finds in the ledger that a person has answered the question.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
@@ -241,14 +245,15 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Puts a JSON body on the queue of replies, in base64 as Azure Functions reads it.
+    /// Puts a JSON body on the queue of replies, in base64, because Azure Functions reads that.
     async fn put_reply(&self, body: &Value) -> Result<(), QueueError> {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         let text = STANDARD.encode(body.to_string());
         self.answers.replies.put_marking_copies(&text, options, || None).await.result
     }
 
-    /// Changes the card for all people. `Some` with the verdict if a later try may succeed.
+    /// Changes the card, so that all people of the conversation see the answer. Returns the verdict of a call
+    /// that failed, if a later try may succeed.
     pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
         let InWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
@@ -258,7 +263,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = keyed_place(leased, record);
-        // No alert with the key changes the message while this call does.
+        // While this job has the turn of the key, no alert with the key changes the message.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -298,7 +303,7 @@ impl<H: Host> Attempts<'_, H> {
         .then_some(verdict)
     }
 
-    /// Whether the message shows a newer alert with the same key by now.
+    /// Whether the message now shows a newer alert with the same key.
     async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
         let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;
@@ -306,14 +311,13 @@ impl<H: Host> Attempts<'_, H> {
             .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
     }
 
-    /// Calls the sender's program. `None` if it has the answer.
+    /// Calls the sender's program. Returns `None` if the program has accepted the answer.
     async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
         let tools = &self.answers;
         let url = match tools.hosts.check(url) {
             Ok(url) => url,
             Err(why) => {
-                let reason = format!("callback: expected {why}; add the host to callbackhosts, and replay");
-                return Some(Outcome::poison(PoisonReason::UntrustedHost, reason));
+                return Some(Outcome::poison(PoisonReason::UntrustedHost, why.to_string()));
             }
         };
         let Some(secrets) = tools.secrets else {
@@ -356,7 +360,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Tries a job again later, for a day.
+    /// Returns the outcome of a job that has to be tried again: its message is hidden, or moved to the poison
+    /// queue if the job has been due for a day.
     pub(super) fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
         if self.due_for(leased) > LONGEST_OUTAGE {
             return Outcome::poison(PoisonReason::RetriesExhausted, reason);
@@ -369,8 +374,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// The conversation and the key of an alert with a key. The key of an alert that began a thread belongs to
-/// the channel.
+/// The conversation and the key of an alert with a key. If the alert began a thread, the conversation is the
+/// channel, because the key belongs to the channel.
 fn keyed_place(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
     let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
     let mut address = leased.envelope.address.clone();

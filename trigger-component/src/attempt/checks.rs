@@ -1,5 +1,6 @@
-//! The checks before a message is sent. They find messages that an earlier run has finished or whose seal is
-//! broken. They also find alerts that have expired, were withdrawn, are not due yet, or were tried too often.
+//! The checks before a message is sent. They find messages that an earlier run has finished, and messages
+//! with a broken seal. They also find alerts that have expired, were withdrawn, are not due yet, or were
+//! tried too often.
 
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // If the Delete failed after the first copy was moved to the poison queue, the queue also holds the
-        // copy that an operator has replayed.
+        // An operator has replayed the alert. The queue may still hold the first copy, too: its Delete may
+        // have failed after the move to the poison queue.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -126,9 +127,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record, if the message was dequeued before, if the queue may hold it twice, or if
-    /// the alert may have been cancelled before the run began to read the withdrawals. Otherwise the record
-    /// cannot change the outcome, so the read is saved.
+    /// Reads the alert's record in three cases: the message was dequeued before, the queue may hold it twice,
+    /// or the withdrawals that the run has read may lack a cancellation of the alert. In all other cases the
+    /// record cannot change the outcome, so the run saves the read.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -137,14 +138,14 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid
-    /// seal may have used the id of another alert.
+    /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal has
+    /// another producer. That producer may have used the id of an alert of the bot.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
-    /// When the alert was accepted. If another producer may have written the message, and its `enqueuedAt` is
-    /// later than the time at which the queue received it, the queue's time counts.
+    /// The time at which the alert was accepted. Another producer may have written a wrong `enqueuedAt`, so
+    /// for its messages this is no later than the time at which the queue received them.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
@@ -152,17 +153,18 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the run has read every withdrawal since the alert was accepted. The bot checks `stop` when it
-    /// accepts an alert; other producers do not, so their alerts are not covered.
+    /// Whether the run has read every withdrawal since the alert was accepted. An earlier `stop` is not among
+    /// them, because the bot checks it when it accepts an alert. Other producers do not check it, so the
+    /// function returns `false` for those of their alerts that `stop` concerns.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, has quiet hours, or
-    /// has asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For
-    /// an older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
-    /// cancelled.
+    /// Returns whether the alert is still wanted. The sender may have cancelled it. The person may have sent
+    /// `stop`, have quiet hours, or have asked to be forgotten. For a recent alert, the run has already read
+    /// the withdrawals; for an older alert, this function reads the address book. If the bot seals its
+    /// messages, an alert without a valid seal cannot be cancelled.
     async fn is_wanted(
         &self,
         leased: &Leased,
@@ -191,7 +193,7 @@ impl<H: Host> Attempts<'_, H> {
         self.wanted_in(leased, &conversation).await
     }
 
-    /// Returns whether the person of a conversation wants the alert now, as the address book says.
+    /// Returns whether the person of a conversation wants the alert now, according to the address book.
     pub(super) async fn wanted_in(
         &self,
         leased: &Leased,
@@ -210,7 +212,8 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Hides a message whose state cannot be read. Sending it could deliver it twice, or after a withdrawal.
+    /// Hides a message whose state cannot be read. If the run sent the message now, the person could get the
+    /// alert twice, or after a withdrawal.
     pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
@@ -254,8 +257,8 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         _ if record.answered_at.is_some() => {
             Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
-        // With another message id, an operator has put the alert back from the poison queue: it is sent
-        // again.
+        // If the record names another message, an operator has replayed the alert from the poison queue, so
+        // the run sends it again.
         Status::Dead => {
             let reason = record.reason.as_deref().unwrap_or_default();
             let is_this = record.message.is_some() && !is_copy;

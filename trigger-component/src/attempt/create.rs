@@ -18,11 +18,13 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats that are asked for an e-mail address, those that were active last.
+/// The most teams and chats that the poller asks for a member with an e-mail address. It asks those that were
+/// active last.
 const MOST_ROSTERS: usize = 20;
 
-/// The Connector is asked at most this often whether the bot is installed for a person. In between, the
-/// address book shows it, because an installation makes the channel send an activity.
+/// The poller asks the Connector at most this often whether the bot is installed for a person. In between it
+/// reads the address book: after an installation the channel sends an activity, and the bot records the
+/// person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 /// The reason why an alert was not sent to a conversation that had to be created or found first.
@@ -30,7 +32,7 @@ const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 pub(super) enum NotReached {
     /// The bot is not installed for the person or in the team. The alert waits.
     NotInstalled(Verdict),
-    /// The alert must not be sent, or no later attempt can send it.
+    /// The attempt has ended with this outcome.
     Ended(Outcome),
 }
 
@@ -40,14 +42,14 @@ impl From<Outcome> for NotReached {
     }
 }
 
-/// A message that cannot be sent, because its address or a variable is wrong.
+/// The outcome of a message that cannot be sent, because its address or a variable is wrong.
 fn permanent(reason: &str) -> Outcome {
     Outcome::poison(PoisonReason::Permanent, reason)
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Sends an alert to a person whose chat has to be created or found first. The verdict is that of the
-    /// send, or of the call that failed before it.
+    /// Sends an alert to a person whose chat has to be created or found first. Returns the verdict of the
+    /// send, or that of an earlier call that failed.
     pub(super) async fn send_creating(
         &self,
         leased: &mut Leased,
@@ -89,8 +91,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Sends an alert to another address than its own. The message on the queue keeps its own address, so
-    /// that its lane stays the same. The outcome is recorded for the other conversation. Only here can the
-    /// run plan an alert with a key, which may change a message of that conversation.
+    /// that its lane stays the same. The run records the outcome for the other conversation. The run plans an
+    /// alert with a key here, because it knows only now which conversation's message the alert may change.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -116,7 +118,7 @@ impl<H: Host> Attempts<'_, H> {
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        // The reads before can take seconds.
+        // The reads before this can take seconds, so another run may hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Err(Outcome::TooLate.into());
         }
@@ -138,8 +140,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert
-    /// is sent there.
+    /// Sends an alert. If Teams has purged the personal chat, creates the chat anew, once, and sends the
+    /// alert there.
     pub(super) async fn send(
         &self,
         leased: &mut Leased,
@@ -228,7 +230,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Finds the person with an e-mail address in the teams and chats of the tenant. The inner error is the
-    /// verdict of a call that failed for now.
+    /// verdict of a call that failed.
     async fn member(
         &self,
         connector: &Connector<'_, H>,
@@ -249,8 +251,8 @@ impl<H: Host> Attempts<'_, H> {
             }
         }
         let reason = format!(
-            "email: {asked} of the tenant's teams and chats that the bot is in have no such member; add the bot \
-             to one that has, or use the person's object id"
+            "email: the poller asked {asked} teams and chats of the bot in the tenant, and none has such a \
+             member; add the bot to a team of the person, or use the person's object id"
         );
         Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status: Some(404) })
     }
@@ -281,8 +283,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates the personal chat, and stores it in the address book, so that the next alert to the person is
-    /// an ordinary one. The inner error is the verdict of a call that failed.
+    /// Creates the personal chat, and stores it in the address book, so that the next alert to the person
+    /// needs no creation. The inner error is the verdict of a call that failed.
     async fn create_chat(
         &self,
         connector: &Connector<'_, H>,
@@ -325,8 +327,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(Ok(address))
     }
 
-    /// Checks that the person wants alerts in the conversation that was created or found. The checks before
-    /// the attempt could not know it.
+    /// Checks that the person wants alerts in the conversation that was created or found. The earlier checks
+    /// did not know this conversation.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
         match self.wanted_in(leased, &ConversationKey::of(address)).await {
             Ok(Wanted::Yes) => Ok(()),
@@ -360,17 +362,17 @@ fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// The account of a member, as an activity of the person has it.
+/// The account of a member, in the form of the activities that the person sends.
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }
 
-/// Whether a later call that creates a chat may succeed.
+/// Whether a call that could not create a chat may succeed later.
 fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
-/// An alert that waits although the Connector was not asked.
+/// The result for an alert that waits for an installation, although the run did not ask the Connector.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

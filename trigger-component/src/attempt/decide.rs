@@ -167,8 +167,8 @@ pub(crate) fn decide(
             )
         }
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
-        // `Unauthorized` comes here only if other conversations accept the token. Then it is the message's
-        // own failure, and must not stop the run.
+        // An `Unauthorized` that concerns all conversations has stopped the run above. Here it concerns this
+        // conversation alone, so it counts as the message's own failure.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
             // The pause is at least the back-off, because a service that always asks for one second would
             // otherwise use up all tries in five seconds.
@@ -219,8 +219,8 @@ pub(crate) fn wait_for_host(
 }
 
 /// Decides what happens to a message for a person or a team that has not installed the bot. The message waits
-/// until the alert expires, or for a day if it does not expire. Each look reads the address book, because an
-/// installation adds the person there.
+/// until the alert expires, or for a day if it does not expire. Each attempt reads the address book, because
+/// an installation adds the person there.
 pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
     if situation.until_expired.is_none() && situation.due_for > LONGEST_OUTAGE {
         return Action::Poison(PoisonReason::NotInstalled);
@@ -232,7 +232,8 @@ pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
-    // An alert that expires during the pause becomes visible at its end, so that it is recorded as expired.
+    // If the alert expires during the pause, its message becomes visible at that moment, so that a run
+    // records the alert as expired.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
     match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
@@ -240,10 +241,10 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
     }
 }
 
-/// Returns the reason to stop the run, if the verdict shows that no alert can be sent. Every message then
-/// goes back unchanged. If each message counted a failed try, an outage of the login host would move the
-/// whole queue to the poison queue. The run also records a pause, so that the next runs do not dequeue the
-/// messages in vain.
+/// Returns the reason to stop the run, if the verdict shows that no alert can be sent. The run then makes
+/// every message visible again, unchanged. If each message counted a failed try, an outage of the login host
+/// would move the whole queue to the poison queue. The run also records a pause, so that the next runs do not
+/// dequeue the messages in vain.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // A refusal without a status comes from the login host, so it concerns all messages.
     let concerns_all = !refused_alone || verdict.status.is_none();
@@ -254,7 +255,8 @@ pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<St
     }
 }
 
-/// Returns the pause that the service asked for. Zero, or a moment in the past, counts as no pause asked for.
+/// Returns the pause that the service asked for. Returns `None` for a pause of zero, which is also the pause
+/// until a moment in the past.
 fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
@@ -278,8 +280,8 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure that may be the host's: at first as [`backoff`], then 30 to 60 seconds,
-/// so that the alert is delivered soon after the outage.
+/// Returns the pause after a failure whose cause may be the host: at first as [`backoff`], then 30 to 60
+/// seconds, so that the alert is delivered soon after the outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);
@@ -289,8 +291,8 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
 }
 
 /// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, 1 s to 7 days, and ended
-/// before the queue deletes the message. `None` if the deletion is too close: a message that the queue
-/// deletes is lost without a trace.
+/// before the queue deletes the message. Returns `None` if the deletion is too close. The caller then has to
+/// move the message, because a message that the queue deletes is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
     let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);

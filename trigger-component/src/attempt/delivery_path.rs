@@ -1,5 +1,6 @@
-//! The two ways to deliver an alert: the poller posts it to the Connector, or it posts a trigger to the bot
-//! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
+//! The two ways to deliver an alert. In the first way, the poller posts the alert to the Connector. In the
+//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert, as in the
+//! 2017 template.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -26,7 +27,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the host of a message with its region, because one region can fail alone.
+    /// Returns the name under which the breaker records the host of a message. On Teams, the name contains
+    /// the region, because one region can fail alone.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),

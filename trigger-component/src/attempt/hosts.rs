@@ -1,10 +1,10 @@
 //! The circuit breaker: it finds out which Connector hosts fail, so that an outage does not use up the tries
 //! of the alerts that wait for the host.
 //!
-//! For each host (on Teams: for each region of it) the run records which conversations it reached and which
-//! it did not. The next run reads these results from the record of the run lock. A run that is killed does
-//! not store its results, so the breaker is only a hint. It decides when an alert is tried and whether a try
-//! counts, but never whether an alert is delivered.
+//! For each host (on Teams: for each region of a host) the run records which conversations the host reached,
+//! and for which it failed. The next run reads these results from the record of the run lock. A run that is
+//! killed does not store its results, so the breaker is only a hint. It decides when an alert is tried and
+//! whether a try counts, but never whether an alert is delivered.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,15 +32,16 @@ const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// The most hosts that are stored for the next run.
 const STORED_HOSTS: usize = 16;
 
-/// The state of a host when an attempt has failed.
+/// The state of a host, as a failed attempt and the results before it show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The host has reached another conversation since this one failed before, so the failure is the alert's
-    /// own.
+    /// The conversation failed before, and the host has reached another one since then. So the new failure is
+    /// the alert's own.
     Works,
     /// There are too few results to tell an outage from a failure of the alert.
     Unclear,
-    /// Several conversations fail, and more of them fail than are reached.
+    /// Three conversations failed in a row. Or more than half of the last results, and at least three, are
+    /// failures.
     Fails,
 }
 
@@ -104,7 +105,8 @@ impl Results {
 
     fn remove_old(&mut self, now: i64) {
         let oldest = now - milliseconds(RESULTS_END_AFTER);
-        // Results from the future come from a clock that was ahead. They must not keep a host out.
+        // Results from the future come from a run whose clock was ahead. Without this limit they would stay
+        // valid for too long.
         let newest = now + milliseconds(RESULTS_END_AFTER);
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
@@ -172,9 +174,9 @@ impl Hosts {
         out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns after how long an alert has to check the host again; `None` if it may be sent now.
-    /// While a host is out, one alert at a time probes it. `is_uncertain`: whether the alert may have been
-    /// delivered.
+    /// Returns how long an alert has to wait before its next check of the host; `None` if the run may send
+    /// the alert now. While a host is out, one alert at a time probes it. `is_uncertain`: whether the alert
+    /// may have been delivered.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -206,8 +208,8 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // The other classes show nothing about the host. A refused token then counts as the alert's own
-        // failure.
+        // The other classes show nothing about the host. With this state, a refused token counts as the
+        // alert's own failure.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn host_that_reaches_one_in_ten_still_fails() {
+    fn host_that_reaches_one_conversation_in_ten_still_fails() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         let results: Vec<(u64, bool)> = (0..200).map(|index| (index % 37, index % 10 == 9)).collect();
         let states = record_all(&hosts, &host, &results);

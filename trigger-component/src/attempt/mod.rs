@@ -1,4 +1,4 @@
-//! One attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
+//! The attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
 //! the message on the queue.
 
 mod answer;
@@ -43,7 +43,7 @@ use create::NotReached;
 use decide::{Action, Situation, decide, wait_for_host, wait_for_installation};
 use hosts::{Change, HostState};
 
-/// The data and clients that attempts need. All jobs of a run share them.
+/// The data and clients that attempts need. All attempts of a run share them.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a, H> {
     pub(crate) host: &'a H,
@@ -62,11 +62,12 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) token_use: TokenUse,
     /// The state of the hosts of Connectors and of callbacks.
     pub(crate) hosts: Hosts,
-    /// The tools for answers of people.
+    /// The data and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
     /// The turns of alerts with a key.
     pub(crate) turns: Turns,
-    /// After this moment, on the monotonic clock, nothing is sent, because another run may hold the lock.
+    /// After this moment, on the monotonic clock, the run sends nothing, because another run may hold the
+    /// lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
@@ -88,7 +89,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // The bot has checked the URL, but other programs can write to the queue, so it is checked again.
+        // The bot has checked the URL. The poller checks it again, because other programs can write to the
+        // queue.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
@@ -105,7 +107,7 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // The plan for a person's chat needs the chat, which has to be found first.
+        // If the run has to find or create a person's chat first, it can make the plan only after that.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -114,7 +116,7 @@ impl<H: Host> Attempts<'_, H> {
                 Err(outcome) => return outcome,
             },
         };
-        // The reads above can take seconds.
+        // The reads above can take seconds, so another run may hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
@@ -155,18 +157,19 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    /// The keys for the buttons of a message; `None` if it has none, or if another producer wrote it.
+    /// The keys for the buttons of a message; `None` if the message has no buttons, or if another producer
+    /// wrote it.
     pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
         let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
         question.and_then(|_| self.question_keys())
     }
 
-    /// Records that the person's next text, or a reply in the thread, answers the alert, if that is so. A
-    /// failure is only logged, because the buttons still work.
+    /// If a text can answer the alert, records that the conversation waits for the text: the person's next
+    /// one, or a reply in the thread. A failure is only logged, because the buttons still work.
     pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
-        // The conversation may have been created.
+        // If the attempt created a conversation, this is its address.
         let address = leased.destination();
         let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
         if leased.envelope.answered.is_some() {
@@ -182,7 +185,7 @@ impl<H: Host> Attempts<'_, H> {
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            // Replies in a thread are counted for its channel.
+            // The address book keeps the replies of a thread in the rows of its channel.
             let channel = ConversationKey::of(&leased.envelope.address);
             self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {
@@ -194,7 +197,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// The facts about a message that its outcome depends on, before its host is known to work.
+    /// Collects the facts about a message on which its outcome depends. `host` and `refused_alone` are known
+    /// only after the call, so the caller sets them then.
     fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
         let envelope = &leased.envelope;
         Situation {

@@ -15,31 +15,32 @@ pub(crate) enum Outcome {
     Delivered(Verdict),
     /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// According to the ledger, the alert has ended: with this status and this message, or with another
-    /// message, of which this one is a copy.
+    /// The alert has ended before, or the message is a job that has nothing left to do. The status is set if
+    /// this message ended the alert. It is `None` if another message did, of which this one is a copy.
     AlreadySent(Option<Status>),
-    /// According to the ledger, this message is in the poison queue, for the reason with this word.
+    /// The ledger shows that this message is in the poison queue. The word names the reason; see
+    /// [`PoisonReason::word_in`].
     AlreadyPoisoned(&'static str),
     /// The alert has expired.
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
-    /// A person has answered the alert to whose escalation this alert belongs.
+    /// The alert is a step of an escalation, and a person has answered an alert of an earlier step.
     AnsweredBefore,
     /// The message was a job, and the job is done.
     Answered,
-    /// A newer alert with the same key, or a later change, takes the place of the alert. The reason is for
-    /// people.
+    /// A newer alert with the same key, or a later change, takes the place of the alert. The text tells
+    /// people the reason.
     Replaced(String),
     /// The person has sent `stop`.
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
-    /// The alert is not due before this time has passed.
+    /// The alert becomes due after this time.
     NotDue(Duration),
-    /// The person has quiet hours until this time has passed.
+    /// The person's quiet hours end after this time.
     Quiet(Duration),
-    /// A newer alert of the series is due.
+    /// A newer alert of the series is due, so this one is not sent.
     Missed,
     /// The message has to be hidden for `after`, and the younger ones of its conversation wait behind it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },

@@ -1,6 +1,6 @@
-//! The next alert of a series. A run puts it on the queue before it sends the alert in hand. So a run that
-//! is killed loses no alert of the series. The next run repeats the step, and the ledger shows how far the
-//! killed run came.
+//! Puts the next alert of a series on the queue, before the run sends the alert in hand. So the series loses
+//! no alert if the run is killed. The next run repeats this step, and the ledger shows how far the killed run
+//! came.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -15,7 +15,7 @@ use super::Attempts;
 use crate::limits::MAX_HIDE;
 use crate::schedule::Leased;
 
-/// The result for the alert in hand.
+/// The decision about the alert in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Continued {
     /// The alert is sent.
@@ -26,7 +26,7 @@ pub(super) enum Continued {
     Missed,
 }
 
-/// The next alert could not be put on the queue, so the alert in hand has to wait.
+/// The reason why the next alert could not be put on the queue. The alert in hand has to wait.
 #[derive(Debug, Error)]
 pub(super) enum SeriesError {
     #[error("{0}")]
@@ -42,13 +42,13 @@ impl From<TableError> for SeriesError {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Puts the next alert of the series on the queue, unless an earlier run has done so. An alert of no
-    /// series, and an alert of another producer, is only sent.
+    /// Puts the next alert of the series on the queue, unless an earlier run has done so. For an alert of no
+    /// series, or of another producer, this function does nothing.
     pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
         let Some((series, first)) = first else { return Ok(Continued::Send) };
-        // Without the record, the tables were lost. The series goes on.
+        // If the record is missing, the tables were lost. The series goes on without the record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
             return Ok(Continued::Ended);
@@ -60,7 +60,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(if is_missed { Continued::Missed } else { Continued::Send })
     }
 
-    /// Sets the index of the alert that follows.
+    /// Puts the alert with this index on the queue, and records it as the next one. If the series has no
+    /// alert with this index, records that no alert follows.
     async fn follow(
         &self,
         leased: &Leased,
@@ -75,7 +76,7 @@ impl<H: Host> Attempts<'_, H> {
             }
             return Ok(());
         };
-        // No alert of a series is accepted before the one before it is due.
+        // A run accepts an alert of a series when the alert before it is due.
         let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
         let id = AlertId::of_series(first, index, Period::of(accepted));
         if following == Following::Alert(id.clone()) {
@@ -110,7 +111,7 @@ impl<H: Host> Attempts<'_, H> {
         let id = EnvelopeId::from_text(id.as_str());
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
         let next = leased.envelope.following(id, index, due, now);
-        // The bot accepts a series only if each of its alerts fits.
+        // The bot accepts a series only if each of its alerts fits into a message.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
         // Rounded up, so that the queue hands out no message before it is due.

@@ -1,6 +1,7 @@
-//! An answer that several alerts share: those of one call, and those of its escalation. The alerts that were
-//! not sent yet are cancelled. Each of the others gets a job of its own, which records the answer for this
-//! alert and changes its card.
+//! Shared answers: an answer to one alert can concern the other alerts of its call, and the alerts of its
+//! escalation. The answer's job cancels those that were not sent yet. For each other alert of the call that
+//! was or may have been sent, it puts one more job on the queue. That job records the answer for the alert,
+//! and changes the alert's card.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,7 @@ const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
     /// Cancels the alerts that an answer makes superfluous, and puts a job on the queue for each alert that
-    /// has to show the answer. The error is the outcome if the job has to be tried again.
+    /// has to show the answer. If this job has to be tried again, the error is its outcome.
     pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
         let InWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
@@ -38,7 +39,8 @@ impl<H: Host> Attempts<'_, H> {
             let may_be_sent = match record.shown(now) {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
-                    // A run that has the alert in hand reads the recent withdrawals.
+                    // A run that already has the alert in hand finds the cancellation in the recent
+                    // withdrawals.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)
@@ -86,7 +88,7 @@ impl<H: Host> Attempts<'_, H> {
             done: Steps::default(),
         });
         job.traceparent.clone_from(&leased.envelope.traceparent);
-        // The job of the answer itself has fitted into a message.
+        // This job is hardly longer than the job of the answer itself, which has fitted into a message.
         let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.queue.put_marking_copies(&text, options, || None).await.result

@@ -1,13 +1,14 @@
-//! Alerts with a key, changes of alerts, and jobs that take an alert back: decides whether such an alert is a
-//! new message, changes the message that the conversation shows, or needs no call at all.
+//! Decides which call is needed for an alert with a key, for a change of an alert, and for a job that takes
+//! an alert back. The call sends, changes or deletes a message of the conversation. Sometimes no call is
+//! needed.
 //!
-//! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. Only
-//! one run works at a time, and a run sends nothing after its lock may have ended. In a run, alerts with one
-//! key are sent in turns. So the record that this module reads before a call says what the conversation
-//! shows.
+//! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. The
+//! record of a key (`Standing`) says which message the conversation shows under the key, and this module
+//! reads it before each call. Only one run works at a time, and a run sends nothing after its lock may have
+//! ended. A run sends the alerts of one key one after the other (`turns.rs`). So the record is up to date.
 //!
-//! The key of an alert to a channel belongs to the channel, and its message is in a thread. The record says
-//! in which one.
+//! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
+//! names the thread.
 
 mod records;
 mod sending;
@@ -30,10 +31,10 @@ pub(crate) use records::Change;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// A change of an alert waits this long for the result of the alert that it changes, if that alert was
-/// cancelled. A run records a result within a second, unless it is killed.
+/// How long a change waits for the result of the alert that it changes, if that alert was cancelled. A run
+/// records a result within a second, unless it is killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
-/// The pause of such a change: at first, and at most.
+/// The first and the longest pause of a change that waits for this result.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -74,7 +75,7 @@ pub(super) struct Plan {
     digest: String,
 }
 
-/// The result of looking at what the conversation shows.
+/// The decision about an alert, by what the conversation shows.
 enum Decision {
     Send(Way),
     /// No call is needed, because the conversation shows the content.
@@ -83,9 +84,9 @@ enum Decision {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. `None` is the plan
-    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent.
-    /// `is_new`: the run has just created the conversation, so it shows no message of the bot.
+    /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. Returns `None` for
+    /// every other alert, without a call. If the run has to send nothing, the error is the outcome. `is_new`:
+    /// the run has just created the conversation, so the conversation shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
@@ -102,7 +103,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // A turn of an earlier plan is about another conversation, in which nothing is sent any more.
+            // An earlier plan may have taken a turn of another conversation, to which the run sends nothing
+            // more.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -111,7 +113,7 @@ impl<H: Host> Attempts<'_, H> {
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
-            // The message was in the conversation that is missing now.
+            // The message is not in the conversation that the run has just created.
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
@@ -145,8 +147,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// The answer that a change of a question has to show: people have answered the alert that it changes, or
-    /// the change that took the place of this alert. `record` is the record of the alert.
+    /// Returns the answer that a change of a question has to show, if a person has answered the question
+    /// already. The answer is in the record of the alert that the question names. `record` is the record of
+    /// the alert that this one changes, which may be the same record.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -243,8 +246,8 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Ends an alert whose chat has to be created or found, if a newer one with its key waits for the same
-    /// chat. So only the newest one makes calls.
+    /// Ends an alert whose chat has to be created or found, if a newer alert with the same key waits for the
+    /// same chat. So only the newest alert makes calls.
     pub(super) async fn expect_newest(&self, leased: &Leased) -> Result<(), Outcome> {
         let Some(keyed) = leased.envelope.keyed.as_ref().filter(|_| self.is_ours(leased)) else {
             return Ok(());
@@ -254,7 +257,8 @@ impl<H: Host> Attempts<'_, H> {
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-            // Only the record of the chat says whether the key is firing.
+            // The record of the chat says whether the key is firing. The chat is not known yet, so the run
+            // assumes that the key is firing.
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -264,9 +268,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether a run will send a newer alert with the key now, or has sent it. An alert that was cancelled,
-    /// or has ended in another way, does not take the place of another one. Neither does an alert that waits
-    /// for the end of quiet hours, nor an alert with `again: skip` while the key is firing.
+    /// Whether a newer alert with the key takes the place of this one, because a run will send it now or has
+    /// sent it. A newer alert does not count in three cases: it was cancelled or has ended without being
+    /// sent; it is not due yet, maybe because of quiet hours; or it has `again: skip` and the key is firing.
     async fn is_newer_coming(
         &self,
         standing: &Standing,
@@ -291,8 +295,8 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// How long a change waits for the alert that it changes. The bot has cancelled that alert. But a run may
-    /// have sent it a moment ago, without recording that so far.
+    /// How long a change waits for the result of the alert that it changes; `None` if it does not wait. The
+    /// bot has cancelled that alert, but a run may have sent it a moment ago and not recorded that yet.
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
@@ -301,8 +305,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the record of the key is about the message of the alert that this one changes or takes back. It is
-/// not if that alert was a reply, or if the key has another message since.
+/// Whether the record of the key is about the message of the alert that this one changes or takes back. The
+/// record is about another message if that alert was a reply, or if the conversation now shows another
+/// message under the key.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
@@ -320,7 +325,7 @@ fn thread_of(
     ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()
 }
 
-/// Decides about a job that takes an alert back. `activity_id` is the id of the message.
+/// Decides about a job that takes an alert back. `activity_id` is the id of the message to delete.
 fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
     if record.is_some_and(|record| record.status == Status::Withdrawn) {
         return Decision::IsShown(None, None);
@@ -338,7 +343,7 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
-        // `skip` ends with the key, so the end is shown.
+        // `skip` concerns only alerts of a firing key. The message has to show that the key is resolved.
         (Again::Skip, KeyState::Resolved) => Again::Update,
         (again, _) => again,
     };
@@ -355,8 +360,8 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     }
 }
 
-/// The digest of an alert's content, with the state. Without the state, a second problem with the same words
-/// would not be sent.
+/// The digest of an alert's content and its state. Without the state, the alert of a second problem with the
+/// same text would look like the first one, and the run would not send it.
 fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
     let message = message_of(envelope, keys).content();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])

@@ -8,12 +8,12 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// How long a refused conversation waits for another conversation that accepts the token. Calls that began at
-/// the same time usually have their response by then.
+/// How long an attempt whose token was refused waits until another conversation accepts the token. Calls that
+/// began at the same time usually have their response by then.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// The results of the bot's token in a run.
+/// The conversations that accepted or refused the bot's token in a run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenUse {
     /// A Connector has accepted an alert, and so the token.
@@ -27,9 +27,9 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Returns whether a refusal concerns this conversation alone: another one accepted the token, or no
-    /// other one refused it. If no conversation has accepted the token yet, this waits up to
-    /// [`WAIT_FOR_OTHERS`].
+    /// Returns whether a refusal concerns this conversation alone. That is so if another conversation
+    /// accepted the token, or if no other conversation refused it. If no conversation has accepted the token
+    /// yet, this function waits up to [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
         // A refusal without a status comes from the login host.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {

@@ -1,6 +1,6 @@
-//! Turns: two alerts with the same key in the same conversation are sent one after the other, even if their
-//! messages are in different lanes. That happens if the bot accepted one of them before it knew the
-//! conversation, and the other one after that.
+//! Turns: locks by which the attempts of a run send the alerts with the same key in the same conversation one
+//! after the other. The lanes alone do not ensure that, because such messages can be in different lanes: the
+//! bot may have accepted one alert before it knew the conversation, and the other one after that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use std::task::{Poll, Waker};
 
 type Waiting = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
 
-/// The turns of a run, by name. Each turn that is taken has the attempts that wait for it.
+/// The turns that attempts of this run have taken, by name. Each turn has the attempts that wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Waiting);
 
-/// A turn. It ends when it is dropped.
+/// A turn that an attempt has taken. The turn ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     name: String,
@@ -22,7 +22,8 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// Takes a turn. If another attempt has it, this waits until that one ends.
+    /// Takes the turn with this name. If another attempt has the turn, this function waits until that turn
+    /// ends.
     pub(super) async fn take(&self, name: String) -> Turn {
         poll_fn(|context| {
             let mut turns = self.0.borrow_mut();

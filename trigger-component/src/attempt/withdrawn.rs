@@ -1,4 +1,5 @@
-//! The withdrawals that this run has read.
+//! The withdrawals that this run has read: senders cancelled alerts, or people sent `stop`, set quiet hours,
+//! or asked to be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,23 +16,24 @@ pub(crate) enum Wanted {
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
-    /// The person wants no alerts until then.
+    /// The person's quiet hours last until this moment.
     Quiet {
         until: DateTime<Utc>,
     },
 }
 
-/// A message that a person sent can be withdrawn only by the person's wish to be forgotten. For such messages
-/// a run reads the withdrawals at most this often.
+/// The bot's answer to a person's message is withdrawn only if the person asks to be forgotten. For such
+/// messages a run reads the withdrawals at most this often.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// The withdrawals of the last ten minutes, which answer for alerts that were accepted in that time.
+/// The withdrawals of the last ten minutes. They suffice to decide about alerts that were accepted in that
+/// time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The alerts that the queue may hold twice, although their messages have no mark.
+    /// The alerts that the queue may hold twice, although `once` is not set in their messages.
     doubled: BTreeSet<String>,
     /// By conversation: when its person last asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
@@ -42,8 +44,8 @@ pub(crate) struct Withdrawn {
 }
 
 impl Withdrawn {
-    /// Returns from which moment the withdrawals have to be read for these messages; `None` if the last read
-    /// suffices.
+    /// Returns the moment since which the run has to read withdrawals for these messages; `None` if the last
+    /// read suffices.
     pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
@@ -53,7 +55,7 @@ impl Withdrawn {
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
-    /// Adds withdrawals that were read, the oldest first. `is_all`: whether they are complete.
+    /// Adds withdrawals that were read, the oldest first. `is_all`: whether the read returned all of them.
     pub(crate) fn add(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), read_at: DateTime<Utc>) {
         for withdrawal in withdrawals {
             match withdrawal {
@@ -68,7 +70,7 @@ impl Withdrawn {
         self.read_at = is_all.then_some(read_at);
     }
 
-    /// Marks the withdrawals as incomplete after a failed read. Each message is then looked up by itself.
+    /// Marks the withdrawals as incomplete after a failed read. The run then looks up each message by itself.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
@@ -91,7 +93,7 @@ impl Withdrawn {
             && self.quieted.is_empty()
     }
 
-    /// Whether the person of a conversation has changed their quiet hours, so that they have to be read.
+    /// Whether the person of a conversation has changed their quiet hours, so that the run has to read them.
     pub(crate) fn is_quieted(&self, conversation: &str) -> bool {
         self.quieted.contains(conversation)
     }
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn withdrawals_of_one_conversation_the_last_one_counts() {
+    fn look_up_of_an_alert_returns_the_last_withdrawal_that_concerns_it() {
         let mut withdrawn = Withdrawn::default();
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![

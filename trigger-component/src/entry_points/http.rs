@@ -1,5 +1,6 @@
-//! `POST /internal/poll` does the same as the cron trigger, for hosts without one. GET does the same, because
-//! Akamai's scheduler sends only GET
+//! The route `/internal/poll`, which starts the same run as the cron trigger. The bot's kick calls the route,
+//! and so do the schedulers of hosts without a cron trigger. GET works like POST, because Akamai's scheduler
+//! sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -21,7 +22,7 @@ use crate::settings::{bot_key, poll_key};
 /// Refusals: 401 (wrong key), 403 (foreign `Host` in anonymous mode), 404 (another path, or no key is set),
 /// 405 (method), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because a provider of variables can take seconds for each.
+    // The run's time counts from here, because a provider of variables can take seconds for each variable.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
@@ -62,7 +63,7 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
     }
-    // The bot's own key works also if `pollkey` is not set.
+    // The key of the bot's kick works even if `pollkey` is not set.
     if is_method_allowed
         && responds_async(request)
         && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_key_is_trimmed_and_a_short_key_is_logged_by_its_variable() {
+    fn poll_key_with_white_space_is_trimmed_and_a_short_one_is_refused() {
         for (key, expected) in [
             ("a-key-of-16-char", 200),
             (" a-key-of-16-char\r\n", 200),
@@ -271,7 +272,7 @@ mod tests {
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // The first run takes the lock, and its work is never polled.
+        // The first run takes the lock and keeps it, because the test never polls its work.
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());
         let reply = run(handle(&host, kick()));

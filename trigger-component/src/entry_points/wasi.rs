@@ -1,5 +1,5 @@
 //! The component's two exports.
-// The generated bindings of both exports need it.
+// The generated bindings of both exports contain unsafe code.
 #![allow(unsafe_code)]
 
 use platform::Clock;

@@ -12,10 +12,10 @@ use crate::schedule::Leased;
 impl<H: Host> Queues<'_, H> {
     /// Deletes a message whose alert has reached a final state.
     ///
-    /// Usually the Delete is the first call: if the run is killed before it, the queue hands out the message
-    /// again. If the Delete fails, the run records `end` in the ledger before it repeats the Delete. A run
-    /// that dequeues the message again then finds that record. If the queue may hold the message twice
-    /// (`once`), the run records `end` first.
+    /// Usually the run deletes the message first, and records `end` in the ledger later. If the run is killed
+    /// before the Delete, the queue hands out the message again. If the Delete fails, the run records `end`
+    /// before it repeats the Delete, so that a run that dequeues the message again finds that record. If the
+    /// queue may hold the message twice (`once`), the run records `end` first.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {

@@ -1,4 +1,4 @@
-//! Hides messages for a while, or puts them back at once.
+//! Hides messages for a while, or makes them visible again at once.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
     /// Hides a message for `after`, and stores `delivery` in its text. If the text cannot be changed,
-    /// `delivery` is stored in the ledger. Without `delivery`, the text stays unless the run has to record
-    /// that the message was dequeued. Returns how long the message is hidden at most.
+    /// `delivery` is stored in the ledger. Without `delivery`, the text changes only if the run has to record
+    /// how often the message was dequeued. Returns how long the message is hidden at most.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -23,7 +23,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // The limit of unaccounted dequeues allows the first two, so writing them is not worth a write.
+            // The limit of unaccounted dequeues allows more than two, so the run saves the write for the
+            // first two.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -71,7 +72,7 @@ impl<H: Host> Queues<'_, H> {
         };
         let mut envelope = envelope.clone();
         envelope.delivery = delivery.clone();
-        // With `delivery`, the text may be longer than a message can be.
+        // With `delivery`, the text may be longer than a message can be. Then it must not change.
         envelope.encode(key).ok()
     }
 }

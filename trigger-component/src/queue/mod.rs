@@ -39,7 +39,7 @@ pub(crate) enum Left {
     Yes,
     /// A run dequeues the message again.
     No,
-    /// The message stays in hand. So the next run finds out.
+    /// The result of the Delete is unknown. The message stays in hand, so that the next run finds out.
     Unknown,
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct PoisonCopy<'m> {
 }
 
 impl PoisonCopy<'_> {
-    /// The row that lists the message, which is put on the poison queue with this text.
+    /// Makes the row that lists the message as a dead letter. `text` is the text of the copy in the poison
+    /// queue.
     fn letter(&self, text: &str, before: Option<&BeforeDeath>, now: DateTime<Utc>) -> DeadLetter {
         let Self { message, envelope, .. } = self;
         let alert = envelope.map(|envelope| envelope.id.excerpt().into_owned());
@@ -91,8 +92,8 @@ impl<H: Host> Queues<'_, H> {
             at: self.host.now(),
             attempts: message.dequeue_count,
         };
-        // Only a message that had a valid seal is sealed again, because the poller's seal on another
-        // producer's message would vouch for it.
+        // The poller seals only a message that had a valid seal. With a seal, the message of another producer
+        // would look like one of the bot's.
         let text = match seal {
             // A message of an older format keeps its text, so that the older tools can read it there.
             _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
@@ -102,7 +103,8 @@ impl<H: Host> Queues<'_, H> {
         };
         // With the reason, the text may be longer than a message can be. Then the text is copied unchanged.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        // A message of an older format has no id, so that the bot could not recognise a second copy of it.
+        // A message of an older format has no id. The bot could not recognise a second copy of it, so an
+        // operator cannot replay it.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
@@ -135,7 +137,7 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
-        // Without its row, the message is still in the poison queue, and a list with texts shows it.
+        // Without its row, the message is still moved to the poison queue, and a list with texts shows it.
         if let Err(error) = self.dead.record(&letter).await {
             self.warn_once("dead.not-listed", &error);
         }
@@ -143,8 +145,8 @@ impl<H: Host> Queues<'_, H> {
         let put = self.poison.put_marking_copies(text, options, || None).await;
         if let Err(error) = put.result {
             log(Level::Error, "poison.put.failed", error.to_string());
-            // If the queue certainly did not take the message, it is no dead letter. If this call fails, a
-            // drop of the row removes it.
+            // If the poison queue has certainly not taken the copy, the message is no dead letter, so its row
+            // is removed. If this call fails, an operator can drop the row.
             if !put.is_doubtful {
                 _ = self.dead.remove(&letter.id).await;
             }
@@ -167,9 +169,9 @@ impl<H: Host> Queues<'_, H> {
         Poisoned::Yes { end: Box::new(dead), is_recorded: recorded.is_ok(), left }
     }
 
-    /// Reads the alert's record for its sender, and for its last replay. An operator can replay the alert as
-    /// soon as its message is in the poison queue, and `dead` must not replace the replay's status. `None`
-    /// for a message that an operator cannot replay.
+    /// Reads the sender and the last replay from the alert's record. An operator can replay the alert as soon
+    /// as its message is in the poison queue, and the status `dead` must not replace the status of that
+    /// replay. Returns `None` for a message that an operator cannot replay.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

@@ -32,7 +32,7 @@ pub(crate) enum Applied {
     Done { count: Count, transition: Option<Transition> },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The run may not send now, because it could not renew the lock. The message is the next one of its
+    /// The run must not send now, because it could not renew the lock. The message is the next one of its
     /// conversation, as before.
     NotSent,
     /// The run has to stop, and the message has to be put back.
@@ -46,7 +46,7 @@ pub(crate) struct Ended {
     /// The figure in which the message counts as soon as it has left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
-    /// The alert's end, if this run brought it about.
+    /// The alert's end, if this run has ended the alert.
     pub(crate) end: Option<Transition>,
     /// Whether the ledger has recorded the end, so that older transitions of the alert no longer count.
     pub(crate) is_recorded: bool,
@@ -60,14 +60,15 @@ impl Ended {
         Some(Self { count: Count::Poisoned(why), figure, left, end: Some(*end), is_recorded })
     }
 
-    /// The end of a message of an alert that had ended before.
+    /// The result for a message whose alert had ended before.
     fn again(count: Count, figure: Figure, left: Left) -> Applied {
         Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
+    /// Carries out an outcome. `line_after` is the conversation's line without the message, if other messages
+    /// wait for this message.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
@@ -93,8 +94,8 @@ impl<H: Host> RunContext<'_, H> {
                 let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
-                // The Delete does not wait for the records, because a run that is killed before the Delete
-                // would send the alert again.
+                // The Delete does not wait for the records, because the next run would send the alert again
+                // if this run were killed before the Delete.
                 let (applied, (), ()) = join3(
                     self.complete(leased, end, count),
                     self.attempts.record_change(leased),

@@ -199,8 +199,8 @@ async fn take_lock<H: Host>(
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // The first Put creates the queue, so a missing queue is empty. A response that cannot be
-                // read means that there is a message.
+                // The first Put creates the queue, so a missing queue is empty. If the client cannot read the
+                // response, the queue has a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
@@ -365,7 +365,8 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // A bot whose queue is never empty at a tick, or that is only kicked, has to be cleaned too.
+    // Runs with messages have to clean the tables, too. Some bots have only such runs: their queue is never
+    // empty at a tick, or only kicks start their runs.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }

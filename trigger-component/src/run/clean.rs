@@ -8,8 +8,8 @@ use state::runs::Runs;
 
 use crate::settings::DrainSettings;
 
-/// Of the runs that find no message, one in this many deletes expired rows, on average. Of the runs that find
-/// messages, each one with such a number does so, at its end.
+/// How seldom a run deletes expired rows. Of the runs that find no message, one in this many does so, on
+/// average. A run that finds messages does so at its end, if its number is a multiple of this.
 const ONE_IN: u8 = 60;
 /// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;

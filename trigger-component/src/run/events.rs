@@ -25,7 +25,8 @@ pub(crate) enum Event {
     Worked { leased: Box<Leased>, applied: Applied },
     /// Messages of a conversation are hidden, or visible again.
     PutBack(Box<PutBackDone>),
-    /// The message with this id, which is no envelope, was moved to the poison queue; `None` if that failed.
+    /// The message with this id, which is no envelope, was moved to the poison queue. `ended` is `None` if
+    /// the move failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
@@ -48,7 +49,7 @@ pub(crate) struct LockWriteDone {
     pub(crate) unreadable: Vec<Unreadable>,
     /// The withdrawals and the time of their read, if they were read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
-    /// The lines that were read, of conversations whose line the run had not read before.
+    /// The lines that the run has read, of conversations whose line it did not know.
     pub(crate) lines: Vec<StoredLine>,
 }
 
@@ -63,4 +64,5 @@ pub(crate) enum Readiness {
     Ready,
 }
 
+/// A call to the outside that the run has started.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;

@@ -1,8 +1,9 @@
-//! Counts for the figures of the queue, which the record of the run lock stores.
+//! Counts messages for the figures of the queue. The record of the run lock stores these figures.
 //!
-//! A message is counted when it has left the queue, and leaves the list of messages in hand at that moment.
-//! One write stores the counts and the list. So if the run is killed, the next run knows which messages are
-//! counted. A message whose Delete failed is not counted: the next run finds it on the queue or in hand.
+//! The run counts a message when the message has left the queue. At that moment it also removes the message
+//! from its messages in hand. One write stores the counts and the messages in hand. So if the run is killed,
+//! the next run knows which messages are counted. A message whose Delete failed is not counted: the next run
+//! finds it on the queue or in hand.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -17,14 +18,14 @@ use crate::schedule::Leased;
 
 /// The word for copies of a message whose alert has ended before.
 const COPY: &str = "copy";
-/// The figure in which a message counts that has left the queue.
+/// The figure that counts a message that has left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
-    /// Its alert ended with this status.
+    /// The message's alert ended with this status.
     Ended(Status),
-    /// Its alert had ended before, with another message.
+    /// The message's alert had ended before, with another message.
     Copy,
-    /// It was moved to the poison queue, for the reason with this word.
+    /// The message was moved to the poison queue. The word names the reason.
     Dead(&'static str),
 }
 
@@ -54,19 +55,19 @@ impl Counting {
         Self { figures: Figures { last_run, ..figures }, pauses }
     }
 
-    /// The figures, to be stored.
+    /// Returns the figures, ready to be stored.
     pub(super) fn figures(&mut self) -> &Figures {
         self.figures.settle();
         &self.figures
     }
 
-    /// Counts a message that was dequeued. Returns whether an earlier run had missed the message.
+    /// Counts a message that was dequeued. Returns whether an earlier run had counted the message as missing.
     pub(super) fn received(&mut self, message: &QueueMessage) -> bool {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
         } else if self.figures.remove_missing(message.id.as_str()) {
-            // The message is on the queue after all. Counters of Prometheus must not go down, so this has a
-            // counter of its own.
+            // The message is on the queue after all. Counters of Prometheus must not go down, so messages
+            // that were found again have a counter of their own.
             self.figures.found_again += 1;
             return true;
         }
@@ -102,8 +103,8 @@ impl Counting {
         *counter.or_default() += 1;
     }
 
-    /// Counts a message that is missing, because a killed run had deleted it. If a run meets it, it counts as
-    /// found again.
+    /// Counts a message that is missing, because a killed run had deleted it. If a run dequeues the message
+    /// later, it counts as found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         match missed {
             Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),
@@ -115,7 +116,7 @@ impl Counting {
         self.figures.add_missing(message);
     }
 
-    /// Ends the run.
+    /// Records the end of the run.
     pub(super) fn end(
         &mut self,
         report: &Report,

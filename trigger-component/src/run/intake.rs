@@ -23,8 +23,8 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a working run waits after an empty response before its next Get.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// A run that a kick began waits for more messages once, if it has dequeued this many since it last waited.
-/// Otherwise the kick of each further message would begin a run.
+/// When the queue is empty, a run that a kick began waits once for more messages, if it has dequeued this
+/// many since it last waited. Without this wait, the kick of each further message would begin a run.
 const MANY: usize = 8;
 
 /// A leased message that is no envelope.
@@ -63,8 +63,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
-        // The run fetches only as many as it has time for, because the younger messages have to wait for a
-        // message that it puts back. They may take twice as long as those before.
+        // The run fetches only as many messages as it has time for. If it had to put a message back, the
+        // younger ones of its conversation would have to wait. Further messages may take twice as long as
+        // those before, so the run plans with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.naming + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);
@@ -136,7 +137,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
-                        // The ledger says that the message is missing, and the run may only hide the message.
+                        // The ledger says that the message is missing. This write corrects that, even if the
+                        // run only hides the message.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -281,8 +283,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Reads the lines of these conversations. A conversation whose line cannot be read does not wait, so its
-    /// order may be lost.
+    /// Reads the lines of these conversations. If a line cannot be read, the messages of its conversation do
+    /// not wait, so their order may be lost.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {
@@ -295,7 +297,7 @@ impl<H: Host> RunContext<'_, H> {
     }
 }
 
-/// How many of these messages are of one conversation at most.
+/// The largest number of these messages that are of one conversation.
 fn most_of_one(messages: &[Leased]) -> u32 {
     let of = |lane| messages.iter().filter(|leased| leased.lane == lane).count();
     let most = messages.iter().map(|leased| of(leased.lane)).max().unwrap_or_default();

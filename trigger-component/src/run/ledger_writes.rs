@@ -1,4 +1,4 @@
-//! The transitions that a run records in the ledger, many in one call.
+//! The transitions (new statuses of alerts) that a run records in the ledger, many in one call.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::Run;
 use super::context::RunContext;
 use super::events::Event;
 
-/// With this many transitions waiting, they are written at once.
+/// As soon as this many transitions wait, the run writes them.
 const FULL_BATCH: usize = 64;
 /// A transition waits at most this long for others.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
@@ -47,9 +47,9 @@ impl LedgerWrites {
         }
     }
 
-    /// Handles the end of an alert that the ledger has recorded already. Older transitions of the alert no
-    /// longer count. If a write with one of them is under way, it may come last, so the end has to be written
-    /// again, and is returned.
+    /// Handles the end of an alert that the ledger has recorded already. Drops the waiting transitions of the
+    /// alert, because they are older. If a write with an older transition is under way, it may reach the
+    /// ledger last. Then the end has to be written again, and this function returns it.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {
@@ -77,8 +77,8 @@ impl LedgerWrites {
         Some(some)
     }
 
-    /// Ends a write. Transitions that were not written are written again. If a newer transition of the same
-    /// alert waits, only the newer one counts.
+    /// Handles the end of a write. The transitions `left`, which were not written, wait for the next write.
+    /// If a newer transition of the same alert waits, only the newer one counts.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.under_way.clear();

@@ -1,5 +1,6 @@
 //! One run. It dequeues messages until the queue is empty or the budget is used. It works on many
-//! conversations at once, on each in order. At its end it puts back the messages for which it has no time.
+//! conversations at once, and sends the messages of each conversation in order. At its end it puts back the
+//! messages for which it has no time.
 //!
 //! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only
 //! the loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run
@@ -77,7 +78,8 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
-    /// How many messages of one conversation the write of the run lock names that is under way, at most.
+    /// While a write of the run lock is under way: the most messages of one conversation that the write names
+    /// for the first time.
     naming: u32,
     /// The messages that the record does not name yet, and that are no envelopes.
     unreadable: Vec<Unreadable>,
@@ -93,7 +95,7 @@ struct Run<'a, 'r, H> {
     received_since_wait: usize,
     /// The run waits for more messages, even if it has no work.
     awaits_more: bool,
-    /// Until when messages become visible that the run has hidden behind messages of an earlier run.
+    /// If the run has hidden messages behind those of an earlier run: the moment at which they are visible.
     awaited_until: Option<Duration>,
     /// The moment of the next Get after an empty response, if the run still works then.
     next_get_at: Duration,
@@ -199,8 +201,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
-        // A job writes the statuses that the last run could not write, because the ledger may not answer for
-        // a long time.
+        // A job writes the statuses that the last run could not write. The run does not wait for it, because
+        // the ledger may not answer for a long time.
         let now = context.host.monotonic();
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
@@ -299,7 +301,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            // If the Delete of an earlier run failed, this is not a copy but the same message.
+            // A message with another id is a copy. If the id is the same, the Delete of the message has
+            // failed.
             let sent = self.delivered.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
@@ -317,8 +320,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         None
     }
 
-    /// Stops the run, and logs the reason. It is logged once, although many messages may have the same
-    /// outcome.
+    /// Stops the run, and logs the reason once, although many messages may have the same outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {

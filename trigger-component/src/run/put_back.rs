@@ -1,4 +1,4 @@
-//! Hides messages of a conversation for a while, or puts them back at the end of the run. Both keep the
+//! Hides messages of a conversation for a while, or puts them back at the end of the run, and keeps their
 //! order.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::limits::LONGEST_PUSH;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
-/// The run waits so long for messages that it has hidden behind messages of an earlier run.
+/// The longest time that the run waits for messages that it has hidden behind messages of an earlier run.
 const VISIBLE_SOON: Duration = Duration::from_secs(3);
 
 /// The result of hiding messages of a conversation, or of putting them back.
@@ -30,7 +30,7 @@ pub(crate) struct PutBackDone {
     pub(crate) counts: Vec<Count>,
     /// The ends of the other messages, by their ids.
     pub(crate) ended: Vec<(String, Ended)>,
-    /// Until when the hidden messages become visible, if the run can wait for them.
+    /// The moment at which the hidden messages are visible, if the run can wait for it.
     pub(crate) visible_soon: Option<Duration>,
 }
 
@@ -112,7 +112,7 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        // The calls take time, and messages that are hidden after this must not become visible before these.
+        // The calls take time. Messages that the run hides later must not become visible before these.
         if let Some(pause) = pauses.into_iter().flatten().last() {
             line.tail = line.tail.max(self.host.monotonic() + pause);
         }
@@ -121,8 +121,9 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again that the run has not begun. They become visible behind all younger ones
-    /// that came meanwhile. So they get places in the line first, and the younger ones wait for them.
+    /// Makes messages visible again that the run has not begun. The queue then hands them out after all
+    /// younger messages that came meanwhile. So this function first gives them places in the line, and the
+    /// younger messages wait for them.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {
@@ -141,7 +142,8 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended: Vec::new(), visible_soon: None }
     }
 
-    /// Moves a message to the poison queue; `None` if that failed.
+    /// Moves a message to the poison queue, because the queue would delete it while it waits. Returns `None`
+    /// if that failed.
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
         let reason =
             "message: the queue deletes it before the older ones are finished; use a longer time to live";

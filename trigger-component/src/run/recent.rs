@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use state::ledger::{RecordKey, Status};
 
-/// The most alerts that are kept. A producer repeats a Put whose response was lost within seconds, so the two
-/// copies are close together on the queue.
+/// The most alerts that are kept. If the response to a Put is lost, the producer repeats the Put within
+/// seconds. So the two copies are close together on the queue.
 const CAPACITY: usize = 512;
 
 /// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because

@@ -138,7 +138,7 @@ pub struct Report {
     pub received: u32,
     /// The storage calls that had to be repeated.
     pub storage_retries: u32,
-    /// How long the oldest of these messages had been on the queue.
+    /// How long the oldest dequeued message had been on the queue.
     pub oldest: Option<Duration>,
     /// Whether the budget ended the run while messages were left.
     pub out_of_budget: bool,

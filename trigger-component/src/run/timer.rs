@@ -11,8 +11,8 @@ use platform::Host;
 use super::Run;
 use super::events::{Event, Job};
 
-/// When the timer fires, and the timer. It has its own `FuturesUnordered`, so that it is polled only when it
-/// fires.
+/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that the
+/// run polls it only when it fires.
 #[derive(Default)]
 pub(super) struct Timer<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
 
@@ -53,7 +53,7 @@ impl<H: Host> Run<'_, '_, H> {
         // The caller has started everything that is due. A moment in the past must still not cause a busy
         // loop.
         let moment = moment.max(now + Duration::from_millis(1));
-        // A timer that fires too early does no harm.
+        // The old timer can stay, because a timer that fires too early does no harm.
         if self.timer.0.as_ref().is_some_and(|(set, _)| *set <= moment) {
             return;
         }

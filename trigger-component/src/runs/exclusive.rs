@@ -9,8 +9,8 @@ use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 /// The pause after a failed write, before the record is written again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The most finished alerts whose final status the ledger has not recorded yet. A run has more of them only
-/// if the ledger cannot be written.
+/// The most finished alerts that the record lists, because the ledger has not recorded their final status
+/// yet. A run has more of them only if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
 /// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
@@ -20,7 +20,7 @@ pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
     ended: Vec<EndedAlert>,
-    /// Messages came in hand that the record does not name yet.
+    /// The run has messages in hand that the record does not name yet.
     has_unwritten: bool,
     /// A write of the record is under way.
     is_writing: bool,
@@ -96,8 +96,8 @@ impl ExclusiveRun {
         self.lock.renewal(&self.in_hand)
     }
 
-    /// Ends a write. `None` means that another run has taken the lock. Returns whether this run still holds
-    /// it.
+    /// Handles the end of a write. `None` means that another run has taken the lock. Returns whether this run
+    /// still holds the lock.
     pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
         self.is_writing = false;
         match written {
@@ -112,7 +112,7 @@ impl ExclusiveRun {
         }
     }
 
-    /// Ends a write that failed. It is repeated while this run still holds the lock.
+    /// Handles a write that failed. The run repeats the write while it still holds the lock.
     pub(crate) fn write_failed(&mut self, clock: &impl Clock) {
         (self.is_writing, self.has_unwritten) = (false, true);
         self.not_before = clock.monotonic() + RETRY_AFTER;

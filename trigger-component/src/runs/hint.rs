@@ -1,5 +1,5 @@
 //! A hint in key-value that a run is at work, so that the bot does not call the poller for each of a thousand
-//! messages. The hint may be lost or wrong, because only the run lock in the table keeps runs apart.
+//! messages. A lost or wrong hint does no harm, because the run lock in the table keeps runs apart.
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub(crate) struct Recovered {
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
     /// The ids of the messages that are missing, with the ledger's knowledge of their alerts. A run may still
-    /// meet such a message, if a killed run had only hidden it.
+    /// dequeue such a message, if the killed run had only hidden it.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
@@ -142,7 +142,7 @@ async fn put_back<H: Host>(
                 is_missing = true;
             }
             // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
-            // place, and a run meets the message again.
+            // place, and a run dequeues the message again.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;

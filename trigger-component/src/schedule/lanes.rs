@@ -1,5 +1,5 @@
-//! Lanes: each holds the messages of one conversation, which the run sends in order, one at a time, at the
-//! pace.
+//! Lanes: each lane holds the messages of one conversation. The run sends them in order, one at a time, and
+//! not faster than the pace.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
-/// A run expects that a conversation is so many times slower than the pace until its first message has
-/// finished. So the run does not fetch a second batch for a conversation that may be slow.
+/// Until the first message of a conversation has finished, the run expects the conversation to be this many
+/// times slower than the pace. So the run does not fetch a second batch for a conversation that may be slow.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
@@ -20,14 +20,14 @@ struct Lane {
     key: LaneKey,
     /// The messages that are not started yet, the oldest first.
     waiting: VecDeque<Leased>,
-    /// Whether a message of the lane is being worked on, or messages are being put back.
+    /// Whether the run works on a message of the lane, or puts messages of the lane back.
     busy: bool,
     /// The next message starts no earlier than this, because of the pace.
     next_start: Duration,
     /// When the last message started.
     began_at: Duration,
-    /// How long a message takes, by the messages that this run has finished in the lane; `None` before the
-    /// first one.
+    /// How long a message takes, estimated from the messages that this run has finished in the lane; `None`
+    /// before the first one.
     took: Option<Duration>,
     line: Line,
 }
@@ -209,7 +209,7 @@ impl Lanes {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
             lane.line.remove(message);
-            // One slow message counts at once, and one fast message only a little.
+            // A slow message raises the estimate at once, and a fast message lowers it only a little.
             let last = now.saturating_sub(lane.began_at);
             lane.took = Some(lane.took.map_or(last, |took| last.max((took * 3 + last) / 4)));
         }
@@ -258,8 +258,8 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages there is time, if `left` is left. `coming`: how many messages of
-    /// one conversation are not in its lane yet, at most.
+    /// Returns how many more messages the run has time for, in the time `left`. `coming`: the most messages
+    /// of one conversation that are not in its lane yet.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

@@ -27,7 +27,7 @@ impl LaneKey {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
     }
 
-    /// The lane of the answers to an alert, so that a program that does not answer holds up no alert.
+    /// The lane of the answers to an alert, so that a program that does not respond delays no alert.
     fn of_answers(alert: &str) -> Self {
         Self(fnv_1a(&["answers", alert]))
     }
@@ -81,9 +81,10 @@ pub(crate) struct Leased {
     pub(crate) record: RecordKey,
     /// The conversation to which this run sent the alert, if it created or found the conversation.
     pub(crate) sent_to: Option<ConversationReference>,
-    /// After an alert with a key was sent: the records that follow.
+    /// The records that the run has to write after it has sent an alert with a key.
     pub(crate) change: Option<Box<KeyedChange>>,
-    /// The turn of an alert with a key. It ends when the message is done, so after the records were written.
+    /// The turn of an alert with a key. It ends when the message is done, after the run has written its
+    /// records.
     pub(crate) turn: Option<Turn>,
     /// The report counts the message already.
     pub(crate) is_counted: bool,
@@ -134,8 +135,8 @@ impl Leased {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 
-    /// When the record of the alert is needed last: when the alert is due. The record of an alert of a series
-    /// is needed until the next one is due.
+    /// The moment until which the record of the alert is needed: the alert is due then, or the next alert of
+    /// its series. `None` if the alert is due at once.
     pub(crate) fn kept_until(&self) -> Option<DateTime<Utc>> {
         let series = self.envelope.series.as_ref();
         let next = series.and_then(|series| series.due(series.index.saturating_add(1)));

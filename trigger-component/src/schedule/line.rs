@@ -79,14 +79,14 @@ impl Line {
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the others wait for one message that is hidden. Otherwise they wait for messages that an
-    /// earlier run has made visible again.
+    /// Whether the others wait for one hidden message. If not, they wait for messages that an earlier run has
+    /// made visible again.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
-    /// Returns for how long the front message has been overdue. Without a front message, it is the time since
-    /// this run has known that the messages are visible.
+    /// Returns for how long the front message has been overdue. Without a front message, returns how long
+    /// this run has known that all messages of the line should be visible.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue

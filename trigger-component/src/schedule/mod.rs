@@ -1,4 +1,4 @@
-//! Decides which message is next and which has to wait. Nothing in this module does I/O or awaits.
+//! Decides which message is next and which has to wait. No function in this module does I/O or awaits.
 
 mod lanes;
 mod leased;

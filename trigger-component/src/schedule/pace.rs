@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For each key, the moment before which it must not start. It is a list and not a map, because a run has at
-/// most some dozens of lanes at a time, however long the queue is.
+/// The moments before which the messages of a key must not start. This is a list and not a map, because a run
+/// has at most some dozens of lanes at a time, however long the queue is.
 #[derive(Debug)]
 pub(super) struct NotBefore<K>(Vec<(K, Duration)>);
 

@@ -1,4 +1,4 @@
-//! Answers of people: each reaches the sender's program once, however long the program is down.
+//! Answers of people: each reaches the sender's program once, even if the program is down for hours.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     }
 }
 
-/// Accepts a question as the bot does. Returns its id.
+/// Accepts an alert with a question, as the bot does. Returns the alert's id.
 fn ask(sim: &Sim, conversation: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "question");
@@ -66,7 +66,7 @@ fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> 
     shared_job(conversation, alert, None, person, at)
 }
 
-/// [`job`] of an alert that shares the answer of `lead`.
+/// Like [`job`], for an alert that shares the answer of `lead`.
 fn shared_job(
     conversation: &str,
     alert: &AlertId,
@@ -96,7 +96,8 @@ fn shared_job(
     serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
 }
 
-/// How often each callback was accepted.
+/// Sets the sender's program, which accepts callbacks while `is_up`. Returns how often it accepts each of
+/// them.
 fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
     let accepted = Rc::new(RefCell::new(BTreeMap::new()));
     let counting = Rc::clone(&accepted);
@@ -167,7 +168,7 @@ fn program_that_is_down_for_a_day_loses_no_answer() {
 }
 
 #[test]
-fn answers_of_two_people_have_one_winner_and_copies_do_nothing() {
+fn answer_after_the_first_one_and_copies_of_answers_do_nothing() {
     let sim = sim(3);
     let accepted = program(&sim, || true);
     let id = ask(&sim, "a");
@@ -202,7 +203,7 @@ fn answer_of_a_killed_run_is_passed_on() {
     }
 }
 
-/// Delivers a question to several people, whose answer the alerts share. Returns the ids.
+/// Delivers a question to several people. Their alerts share the answer. Returns the ids of the alerts.
 fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
     let call = CallId::random(Period::of(wall(sim)), [7; 16]);
     let ids: Vec<AlertId> = (0..).zip(conversations).map(|(index, _)| call.alert(index)).collect();

@@ -48,7 +48,7 @@ impl Chats {
         messages.map(|(_, text)| text.as_str()).collect()
     }
 
-    /// A person deletes every message of a conversation.
+    /// Deletes every message of a conversation, as a person can do.
     pub(crate) fn delete_all(&mut self, conversation: &str) {
         self.messages.remove(conversation);
     }

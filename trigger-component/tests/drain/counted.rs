@@ -1,4 +1,4 @@
-//! The figures count each message once, whichever runs are killed, and whichever calls fail.
+//! The figures count each message once, even if runs are killed and calls fail.
 
 use http::Method;
 
@@ -6,7 +6,7 @@ use crate::settled::{accept, killed_after, overview};
 use crate::sim::{Fault, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// How often the runs of a world fail.
+/// The calls that fail in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     None,
@@ -18,7 +18,7 @@ enum Trouble {
     Ledger,
 }
 
-/// A world with a message of each kind. Returns it with the number of messages.
+/// Makes a world with messages of each kind. Returns the world and the number of messages.
 fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     let sim = Sim::new(seed);
     let mut is_throttled = false;
@@ -67,7 +67,7 @@ fn calm(sim: &Sim) {
 /// Runs until the queue is empty. Looks at the figures after each run, and returns what is wrong with them.
 fn look_until_empty(sim: &Sim, messages: u64) -> Option<String> {
     let last = sim.now() + seconds(900);
-    // A run that begins after another one was killed takes the lock when it has expired.
+    // The lock of a killed run has expired by then, so the next run can take it.
     sim.pass(seconds(10));
     loop {
         sim.run();

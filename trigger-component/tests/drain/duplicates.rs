@@ -83,7 +83,7 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
 
 /// The message is dequeued more often than the limit of unaccounted dequeues allows.
 #[test]
-fn delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned() {
+fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(503)));
@@ -108,7 +108,7 @@ fn two_copies_in_one_run_are_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// The bot has told runs of the copies of this alert.
+/// Records for the runs that the queue may hold copies of this alert, as the bot does.
 fn tell_of_copies(sim: &Sim, id: &str) {
     let properties = json!({"kind": "doubled", "subject": id}).as_object().unwrap().clone();
     let at = chrono::DateTime::from_timestamp(START_SECONDS, 0).unwrap() + sim.now();
@@ -116,9 +116,10 @@ fn tell_of_copies(sim: &Sim, id: &str) {
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The copy of a Put whose answer was late comes last, and says nothing of the others.
+/// The bot repeated a Put whose response was late. The first copy reaches the queue last, and does not say
+/// that there is another one.
 #[test]
-fn late_copy_is_not_sent_where_the_bot_has_told_of_it() {
+fn late_copy_is_not_sent_if_the_bot_has_recorded_it() {
     for (is_told, shown) in [(false, 2), (true, 1)] {
         let sim = Sim::new(4);
         let mut alert = envelope("a", "1");

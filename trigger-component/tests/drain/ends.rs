@@ -53,7 +53,7 @@ fn run_with_slow_variables_still_ends_in_time() {
 }
 
 /// A message that is put back becomes visible behind the messages that came meanwhile. So a run must not
-/// fetch more than it has time for, also if the Connector is slower than the pace.
+/// fetch more than it has time for, even if the Connector is slower than the pace.
 #[test]
 fn run_with_a_long_lane_fetches_only_what_it_has_time_for() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
@@ -207,7 +207,7 @@ fn alert_that_expires_before_its_retry_is_recorded_when_it_expires() {
 }
 
 #[test]
-fn runs_at_the_same_time_only_one_works() {
+fn run_that_begins_while_another_one_works_is_skipped() {
     let sim = Sim::new(13);
     sim.connector(|_, _| Reply::status(201).after(seconds(1)));
     for text in 0..5 {
@@ -252,7 +252,7 @@ fn renewal_whose_responses_were_all_lost_does_not_end_the_run() {
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// At its end the run writes the ledger once, and does not repeat that.
+/// At its end the run writes the ledger once, and does not repeat a write that fails.
 #[test]
 fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);

@@ -40,7 +40,7 @@ fn retry_after_of_zero_still_backs_off() {
 }
 
 #[test]
-fn retry_after_of_days_hides_for_an_hour() {
+fn retry_after_of_days_hides_the_message_for_an_hour() {
     let sim = Sim::new(3);
     sim.connector(|_, _| Reply::retry_after(1_000_000));
     sim.put(&envelope("a", "1"));

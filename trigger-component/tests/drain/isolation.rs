@@ -53,8 +53,8 @@ fn outage_of_half_a_minute_moves_at_most_one_percent_to_the_poison_queue() {
     assert!(poisoned <= 10, "expected at most 10 of 1000 in the poison queue, found {poisoned}");
 }
 
-/// Each unreadable message is a Put to the poison queue, with a text of up to 64 KiB. A run that fetched more
-/// while these Puts are under way would use up its memory.
+/// Each unreadable message causes a Put to the poison queue, with a text of up to 64 KiB. A run that fetched
+/// more while these Puts are under way would use up its memory.
 #[test]
 fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
     let sim = Sim::new(6);

@@ -39,7 +39,8 @@ pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     message
 }
 
-/// Accepts an alert in the ledger, puts it on the queue, and notes it as the newest one.
+/// Accepts an alert in the ledger, and puts it on the queue. `notes_latest`: whether the bot records the
+/// alert as the newest one of its key.
 pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
     let id = AlertId::parse(message["id"].as_str().unwrap()).unwrap();
     let (keyed, address) = (&message["keyed"], &message["address"]);
@@ -126,14 +127,15 @@ fn alert_that_was_cancelled_replaces_no_waiting_alert() {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.withdraw(&id_of(&sim, 2), None).await.unwrap();
     });
-    // The run dequeues the first alert, finds the note about the second one, and reads its record.
+    // The run dequeues the first alert, finds that the second one is newer, and reads the record of the
+    // second one.
     sim.run();
     let first = sim.attempts.borrow().first().map(|attempt| attempt.text.clone());
     assert_eq!((status(&sim, 1), first.as_deref()), ("delivered", Some("1 text")));
 }
 
 #[test]
-fn rule_for_a_key_that_is_firing_decides_what_the_next_alert_is() {
+fn again_rule_of_an_alert_decides_how_it_is_shown_while_the_key_is_firing() {
     for (again, expected, last) in [
         ("update", vec!["2 text"], "delivered"),
         ("reply", vec!["1 text", "2 text"], "delivered"),
@@ -150,7 +152,7 @@ fn rule_for_a_key_that_is_firing_decides_what_the_next_alert_is() {
             (expected.iter().map(ToString::to_string).collect(), last),
             "{again}"
         );
-        // The end of a key is never skipped.
+        // An alert that resolves the key is never skipped.
         accept(&sim, &keyed(&sim, 3, 3, &json!({"again": "skip", "state": "resolved"})), true);
         sim.run();
         assert_eq!(status(&sim, 3), "delivered", "{again}");
@@ -208,7 +210,7 @@ fn message_that_cannot_be_changed_is_sent_anew_once() {
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     assert_eq!(texts(&sim), ["3 text"]);
-    // Web Chat changes no messages, and is not asked.
+    // Web Chat cannot change messages, so the poller does not try to.
     let sim = Sim::new(7);
     for number in 1..=2 {
         let mut message = keyed(&sim, number, number.into(), &json!({}));
@@ -319,7 +321,7 @@ fn changes_of_one_alert_change_its_message_and_a_late_one_is_dropped() {
         sim.run();
         assert_eq!((texts(&sim), status(&sim, number)), (vec![expected.to_owned()], result));
     }
-    // The message was deleted: the change is a new message, which the next change changes.
+    // A person has deleted the message, so the change is a new message. The next change changes that one.
     sim.chats.borrow_mut().delete_all(CONVERSATION);
     for (number, accepted_at) in [(4, 400), (5, 500)] {
         accept(&sim, &change(&sim, number, 0, accepted_at, &json!({})), false);
@@ -437,7 +439,7 @@ fn alert_that_is_taken_back_is_deleted_and_ends_its_key() {
 }
 
 #[test]
-fn job_for_a_message_that_cannot_be_deleted_dies_and_the_alert_stays_delivered() {
+fn job_for_a_message_that_cannot_be_deleted_is_dead_and_the_alert_stays_delivered() {
     for (channel, answer, expected, job) in [
         ("msteams", 501, "delivered", "dead"),
         ("webchat", 200, "delivered", "dead"),
@@ -494,15 +496,15 @@ fn alert_without_a_key_costs_no_call_of_the_tables() {
 /// A fault of the world while runs work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trouble {
-    /// The second run begins so many milliseconds after the first one.
+    /// The second run begins this many milliseconds after the first one.
     second_after: u64,
-    /// The first run is killed so many milliseconds after its start.
+    /// The first run is killed this many milliseconds after its start.
     kill_after: Option<u64>,
-    /// The Connector takes so long for each answer.
+    /// The Connector takes this many milliseconds for each answer.
     delay: u64,
-    /// Every so many calls of the Connector, an answer is lost.
+    /// One in this many answers of the Connector is lost.
     lose_each: usize,
-    /// Every so many calls of the tables fail.
+    /// One in this many calls of the tables fails.
     fail_each: usize,
 }
 
@@ -521,8 +523,9 @@ pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
-    /// Two runs, one of them late or killed, lost answers, failing tables, and any order on the queue: no
-    /// message of the conversation goes back to an older alert, and in the end the newest one is shown.
+    /// Of two runs, one is late or killed. Answers are lost, tables fail, and the queue has any order. No
+    /// message of the conversation goes back to an older alert, and in the end the conversation shows the
+    /// newest one.
     #[test]
     fn older_alert_never_replaces_a_newer_one(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -541,7 +544,7 @@ proptest! {
     }
 }
 
-/// Two runs in trouble, and then runs without trouble until every alert has ended.
+/// Does two runs with this trouble, and then runs without trouble until every alert has ended.
 pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     let (mut calls, mut reads) = (0, 0);
     sim.connector(move |_, _| {
@@ -569,7 +572,8 @@ pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     }
 }
 
-/// Every alert has ended, no message went back to an older alert, and the newest of six alerts is shown.
+/// Checks that every alert has ended, that no message went back to an older alert, and that the newest of six
+/// alerts is shown.
 pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
     prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
     let mut shown: BTreeMap<String, u32> = BTreeMap::new();
@@ -579,7 +583,7 @@ pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseE
         prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
         *before = number;
     }
-    // The last alert that was sent is the newest alert without a message of its own.
+    // The newest alert is the last one of six, which count from 0.
     let newest = texts.iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
     prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
     Ok(())

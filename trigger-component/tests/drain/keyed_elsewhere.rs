@@ -1,5 +1,5 @@
-//! Alerts with a key whose conversation is another one than that of their address: the chat of a person who
-//! never wrote, a chat that Teams has purged, and the threads of a channel.
+//! Alerts with a key that the poller sends to another conversation than that of their address: the chat of a
+//! person who never wrote, a chat that Teams has purged, and the threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -40,7 +40,7 @@ fn to_chat(sim: &Sim, chat: &str, number: u32, more: &Value) -> Value {
     message
 }
 
-/// Sends a message to the channel: an alert with the key, or a job about one.
+/// Sets the channel as the address of a message: an alert with the key, or a job about one.
 fn in_channel(mut message: Value) -> Value {
     message["address"]["conversation"] =
         json!({"id": CHANNEL, "tenantId": "t", "conversationType": "channel"});
@@ -52,7 +52,7 @@ fn to_channel(sim: &Sim, number: u32, more: &Value) -> Value {
     in_channel(keyed(sim, number, number.into(), more))
 }
 
-/// Counts the calls that create a chat. Each call names another chat, if the chats are purged.
+/// Lets the Connector create chats, and counts these calls. `name` returns the id of the chat for each call.
 fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell<u32>> {
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);
@@ -63,7 +63,7 @@ fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell
     calls
 }
 
-/// The Connector starts threads with the numbers 1, 2, and so on. Returns how many it has started.
+/// Lets the Connector start threads with the numbers 1, 2, and so on, and counts them.
 fn count_threads(sim: &Rc<Sim>) -> Rc<Cell<u32>> {
     let threads = Rc::new(Cell::new(0));
     let (count, chats) = (Rc::clone(&threads), Rc::downgrade(sim));
@@ -164,8 +164,8 @@ fn older_alert_does_not_replace_a_newer_one_whose_answer_was_lost() {
     record_first_activity(&sim, CHAT);
     accept(&sim, &to_chat(&sim, CHAT, 1, &json!({})), false);
     sim.run();
-    // The older alert is in another lane, so it does not wait for the newer one. The bot could not note that
-    // one.
+    // The older alert is in another lane, so it does not wait for the newer one. The bot could not record the
+    // newer one as the newest of its key.
     sim.connector(|_, text| match text {
         "3 text" => Reply::cut(),
         _ => Reply::status(200),
@@ -401,7 +401,7 @@ fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_its_alert() {
     }
 }
 
-/// The person's night. The simulation begins at 22:00 UTC.
+/// Sets the quiet hours from 22:00 to 07:00. The simulation begins at 22:00 UTC.
 fn set_quiet(sim: &Sim) {
     let chat = reference(&to_chat(sim, CHAT, 0, &json!({}))["address"]);
     let (night, now) = (ClockSpan::parse("22:00-07:00").unwrap(), wall(sim));

@@ -54,7 +54,7 @@ fn question_of_a_killed_run_is_shown_twice_only_if_every_other_alert_would_be() 
         assert!(is_open || shown == 1, "killed after {after} ms");
         not_opened += usize::from(!is_open);
     }
-    // The question is opened by two calls of four milliseconds each, which begin together with the Delete.
+    // Two calls of four milliseconds each open the question. They begin together with the Delete.
     assert!(not_opened <= 8, "a text cannot answer the question after {not_opened} of the kills");
 }
 
@@ -94,7 +94,8 @@ fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_le
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The Delete follows the reply as closely as it follows any other alert.
+    // The Delete follows the reply as closely as it follows any other alert. So kills between the two are as
+    // rare.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

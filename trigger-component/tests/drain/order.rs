@@ -141,7 +141,7 @@ fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
 }
 
 #[test]
-fn messages_of_a_run_that_credentials_stopped_stay_before_the_younger_ones() {
+fn messages_of_a_run_that_refused_credentials_stopped_stay_before_the_younger_ones() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::status(401));
     for text in 0..60 {

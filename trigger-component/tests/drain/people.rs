@@ -130,7 +130,7 @@ fn alerts_at_once_to_a_new_person_make_one_chat_and_keep_their_order() {
 }
 
 #[test]
-fn answer_of_a_creation_that_was_lost_is_asked_for_again_and_the_alert_is_sent_once() {
+fn creation_whose_answer_was_lost_is_repeated_and_the_alert_is_sent_once() {
     for status in [500, 502, 504, 408] {
         let sim = Sim::new(status.into());
         let first = Cell::new(true);
@@ -195,7 +195,7 @@ fn alert_to_a_person_without_the_bot_ends_after_a_day_or_when_it_expires() {
 }
 
 #[test]
-fn person_who_is_unknown_to_the_tenant_is_no_reason_to_wait() {
+fn alert_whose_chat_can_never_be_created_is_moved_to_the_poison_queue_at_once() {
     for (status, code, outcome) in [
         (400, "MemberNotFoundInConversation", "unknownPerson"),
         (400, "BadSyntax", "unknownPerson"),
@@ -274,7 +274,7 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop() {
 }
 
 #[test]
-fn thread_whose_answer_is_lost_is_started_once_more_and_then_given_to_the_operator() {
+fn thread_whose_answer_is_lost_twice_is_moved_to_the_poison_queue() {
     let sim = Sim::new(8);
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);

@@ -10,7 +10,7 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{QUEUE, Sim};
 use crate::{envelope, seconds};
 
-/// The person's night. The simulation begins at 22:00 UTC.
+/// Sets the quiet hours from 22:00 to 07:00. The simulation begins at 22:00 UTC.
 fn set_quiet(sim: &Sim, conversation: &str) {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let night = ClockSpan::parse("22:00-07:00").unwrap();

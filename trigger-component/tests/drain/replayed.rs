@@ -1,4 +1,5 @@
-//! Alerts that an operator replays while a run still works on their first death.
+//! Alerts that an operator replays while a run still records their first death. An alert dies when a run
+//! moves its message to the poison queue.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -131,7 +132,7 @@ fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() 
 
 /// The run is killed after it has deleted the message, and the operator is faster than the next run.
 #[test]
-fn replay_before_the_next_run_of_an_alert_whose_run_was_killed_does_not_make_the_alert_missing() {
+fn alert_of_a_killed_run_that_is_replayed_before_the_next_run_does_not_count_as_missing() {
     let mut deleted = 0;
     for after in 20..90 {
         let sim = Sim::new(4);
@@ -177,7 +178,7 @@ fn second_death_is_recorded_although_the_record_cannot_be_read_before_it() {
     sim.pass(seconds(2));
     reopen(&sim, &id, &died);
     put_again(&sim, &id);
-    // The three attempts of the read after the second refusal.
+    // All three attempts of the read after the second refusal fail.
     let mut failures = 3;
     sim.table_faults(move |request| {
         let is_read = request.method() == Method::GET && request.uri().path().contains("proactivebotledger");

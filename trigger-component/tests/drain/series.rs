@@ -78,7 +78,7 @@ fn recurring_alert_is_sent_at_each_time_until_its_end() {
 }
 
 #[test]
-fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_doubles_none() {
+fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_sends_none_twice() {
     for index in [0_u32, 1] {
         for after in (1..80).step_by(2) {
             let sim = Sim::new(after + 1000 * u64::from(index));
@@ -95,7 +95,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_doubles_none(
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // A run that is killed between the Connector's answer and the record of it may send the alert
+            // If a run is killed between the Connector's answer and the record of it, the alert may be sent
             // twice.
             let near = sim
                 .attempts
@@ -116,7 +116,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_doubles_none(
 }
 
 #[test]
-fn after_an_outage_only_the_newest_alert_of_a_series_is_sent() {
+fn series_after_an_outage_sends_only_the_newest_alert() {
     let sim = Sim::new(3);
     let start = sim.now();
     let first = accept_series(&sim, "a", 30);
@@ -129,7 +129,7 @@ fn after_an_outage_only_the_newest_alert_of_a_series_is_sent() {
     assert!(missed.reason.unwrap().starts_with("series: a newer alert"));
     poll_for(&sim, seconds(EVERY));
     assert_eq!(sent(&sim, start).get(&11), Some(&1), "the series goes on");
-    // While the Connector refuses alerts, they do not collect.
+    // While the Connector fails, the alerts of the series do not collect on the queue.
     sim.connector(|_, _| Reply::status(503));
     poll_for(&sim, seconds(5 * EVERY));
     sim.connector(|_, _| Reply::status(201));

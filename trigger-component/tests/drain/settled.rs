@@ -17,7 +17,7 @@ use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
-/// Calls the bot's side of the tables, at the simulated moment.
+/// Calls the tables as the bot does, at the simulated moment.
 pub(crate) fn with_tables<T>(
     sim: &Sim,
     call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
@@ -114,7 +114,8 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
         }
         let figures = overview(&sim).figures;
         assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
-        // A run that is killed between a Get and its record leaves messages that were dequeued before.
+        // If a run is killed between a Get and the record of its messages, no run counts these messages as
+        // accepted.
         assert!(matches!(figures.accepted, 0 | 6), "killed after {after} ms: {figures:?}");
         if has_ended {
             break;
@@ -140,7 +141,7 @@ fn transitions_that_a_run_cannot_write_are_written_by_the_next_run() {
 }
 
 #[test]
-fn alert_whose_delivery_nobody_recorded_cannot_be_cancelled_any_more() {
+fn alert_whose_delivery_no_run_recorded_cannot_be_cancelled_any_more() {
     let sim = Sim::new(2);
     let id = accept(&sim, "a", "1");
     // The record of the lock names the message, and the message is deleted.
@@ -155,13 +156,13 @@ fn alert_whose_delivery_nobody_recorded_cannot_be_cancelled_any_more() {
     poll_for(&sim, seconds(12));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run may still meet the message");
+    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run may still dequeue the message");
     poll_for(&sim, seconds(125));
     assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
 }
 
 #[test]
-fn message_that_a_killed_run_made_visible_is_met_again_and_ends_by_itself() {
+fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     let sim = Sim::new(3);
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
@@ -180,16 +181,16 @@ fn message_that_a_killed_run_made_visible_is_met_again_and_ends_by_itself() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
-    // The figures counted the message as unrecorded, and a later run met it.
+    // The figures counted the message as unrecorded, and a later run dequeued it.
     let figures = overview(&sim).figures;
     assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
     assert!(figures.missing.is_empty(), "{figures:?}");
 }
 
-/// The ledger says that the message is missing. A run that meets the message again records that, because the
-/// alert would count as delivered two minutes later.
+/// The ledger says that the message is missing. A run that dequeues the message again corrects that, because
+/// the alert would otherwise count as delivered two minutes later.
 #[test]
-fn alert_whose_message_a_run_meets_again_waits_and_does_not_count_as_delivered() {
+fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered() {
     let sim = Sim::new(3);
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
@@ -198,7 +199,7 @@ fn alert_whose_message_a_run_meets_again_waits_and_does_not_count_as_delivered()
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
     }
-    // The runs between find that the message is missing. The last one meets it, and is killed as well.
+    // These runs find that the message is missing. The run after them dequeues it, and is killed as well.
     while record(&sim, &id).missed_at.is_none()
         || sim.storage.borrow().messages(QUEUE)[0].visible_at > sim.now()
     {

@@ -43,7 +43,7 @@ fn token_that_was_revoked_is_renewed_and_all_alerts_are_delivered() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [120]);
 }
 
-/// A refusal by the login host concerns all messages, also if the run has delivered some before.
+/// A refusal by the login host concerns all messages, even if the run has delivered some before.
 #[test]
 fn login_host_that_refuses_during_a_run_stops_the_run() {
     let sim = Sim::with_login(4);

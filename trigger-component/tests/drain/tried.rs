@@ -1,4 +1,4 @@
-//! Tries are counted, also if the counts cannot be written into the message.
+//! The poller counts tries, even if it cannot write the counts into the message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -76,7 +76,7 @@ fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
     }
 }
 
-/// After an uncertain response there is one more try, also if calls of the queue fail.
+/// After an uncertain response there is one more try, even if calls of the queue fail.
 #[test]
 fn uncertain_alert_while_the_queue_fails_is_tried_twice() {
     type Rule = fn(&http::Request<bytes::Bytes>) -> bool;

@@ -1,5 +1,4 @@
-//! The records of the run lock and the ledger beside the delivery: a record of a newer version, and the
-//! deletion of expired records.
+//! Odd records in the tables: a run lock of a newer version, entities of other programs, and expired records.
 
 use serde_json::Value;
 
@@ -21,7 +20,7 @@ fn set_in_lock(sim: &Sim, name: &str, value: impl Into<Value>) {
 }
 
 #[test]
-fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_says_so() {
+fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_that() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
     sim.run();

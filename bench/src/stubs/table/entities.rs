@@ -248,7 +248,8 @@ impl Entities {
 }
 
 impl Entity {
-    /// The entity as an answer shows it: the selected properties, or all of them if none is selected.
+    /// The entity as an answer shows it: with the selected properties, or with all of them if none is
+    /// selected.
     pub(super) fn show(&self, key: &Key, metadata: Metadata, selected: &[String]) -> Map<String, Value> {
         let mut shown = self.properties.clone();
         shown.insert("PartitionKey".to_owned(), key.0.as_str().into());

@@ -35,7 +35,8 @@ struct Condition {
 enum KeyPart {
     Partition,
     Row,
-    /// `endsAt lt …`: the poller looks for expired records. None expires in the minutes of a measurement.
+    /// `endsAt lt …`: the poller looks for expired records. No record expires in the minutes of a
+    /// measurement, so this condition never holds.
     End,
 }
 

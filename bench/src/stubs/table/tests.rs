@@ -158,7 +158,7 @@ fn query_returns_all_rows_page_by_page() {
 }
 
 #[test]
-fn batch_is_done_as_a_whole_or_not_at_all() {
+fn batch_with_a_refused_operation_changes_nothing() {
     let service = Service::start();
     let etag = service.insert("p", "old", 1).header("etag").to_owned();
     let if_match = format!("If-Match: {etag}\r\n");

@@ -10,8 +10,8 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::target::To;
 
-/// Every post with the same id of its sender is the same alert, whatever else differs. So the hash of the
-/// body does not count.
+/// The fingerprint of every alert that has an id of its sender. Two posts with the same id report the same
+/// alert, even if their bodies differ. So a constant takes the place of the hash of the body.
 const SAME_BY_ID: &str = "by id";
 
 /// The call that sends an alert to these targets.
@@ -36,8 +36,9 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// The identity of an alert, if its sender has an id for it: a repeated delivery is not said again. `sender`
-/// is the name of the caller's key, and `targets` names the targets of the post.
+/// The identity of an alert, if its sender has an id for the alert. If the sender posts the alert again, the
+/// bot does not send it again. `sender` is the name of the caller's key, and `targets` names the targets of
+/// the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {

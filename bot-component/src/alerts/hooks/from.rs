@@ -20,7 +20,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The source whose shape the bot recognises by the payload.
+/// The source for which the bot recognises the shape by the payload.
 const AUTO: &str = "auto";
 
 pub(in super::super) async fn post<H: Host>(
@@ -64,7 +64,7 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
 /// The target and the cursor of a query.
 #[derive(Debug)]
 struct Named {
-    /// The target: the parameters have the names and values of an element of `to`.
+    /// The target as an element of `to`. The parameters have the names and values of its members.
     element: Map<String, Value>,
     /// `next` of an earlier answer.
     at: Option<Cursor>,

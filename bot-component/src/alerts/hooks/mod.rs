@@ -1,10 +1,11 @@
-//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the bot sends each post to a webhook address to the
-//! conversation of this address. A caller that knows the address needs no key.
+//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the webhook addresses. If a program posts to a webhook
+//! address, the bot alerts the conversation of this address. A caller that knows the address needs no key.
 //!
-//! The bot refuses a forged token without a call to the storage account. A post reads the conversation,
-//! inserts the alert in the ledger and puts it on the queue. 202 means that every alert of the post is on the
-//! queue. 503 means that the post failed before that, or that the queue did not confirm an alert. The bot
-//! never answers 429, because most senders do not repeat a post after it.
+//! The bot refuses a forged token without a call to the storage account. For a post, the bot reads the
+//! conversation, inserts the alert in the ledger, and puts the alert on the queue. The answer 202 means that
+//! every alert of the post is on the queue. The answer 503 means that the bot could not accept the post, or
+//! that the queue did not confirm an alert. The bot never answers 429, because most senders do not repeat a
+//! post after it.
 
 mod alert;
 pub(super) mod from;
@@ -30,16 +31,17 @@ use crate::request::expect_own_host;
 use crate::settings::{BotSettings, CallerSettings};
 use send::Origin;
 
-/// The paths of these routes begin so.
+/// The beginning of the paths of these routes.
 pub(crate) const PATH: &str = "/api/hooks/";
 
 const ALLOWED: &str = "OPTIONS, POST, PUT";
 
-/// The longest time for reading the conversation: three attempts. Most senders do not post again, so the bot
-/// rather answers late than 503.
+/// The longest time for reading the conversation. It is enough for three attempts, because a late answer is
+/// better than a 503: most senders do not post again.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
-/// Answers a request for a webhook address. Log lines have only the beginning of the token.
+/// Answers a request for a webhook address. Log lines have only the beginning of the token, because a program
+/// with the whole token can post.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -86,7 +88,7 @@ async fn answer<H: Host>(
     send::send(host, &settings, origin, reading, to, begin).await
 }
 
-/// Finds the conversation of a hook, if the address works.
+/// Finds the conversation of a webhook address, if the address has not ended.
 async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
@@ -106,7 +108,8 @@ fn header_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Answers the handshake of a CloudEvents webhook. Another `OPTIONS` gets only the allowed methods.
+/// Answers the handshake of a CloudEvents webhook. The answer to every other `OPTIONS` has only the allowed
+/// methods.
 fn options(headers: &HeaderMap) -> Response<Bytes> {
     let mut answer = answer::empty(StatusCode::OK);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));

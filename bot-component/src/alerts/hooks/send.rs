@@ -21,18 +21,18 @@ use crate::settings::BotSettings;
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// Names the targets. The same id of a sender for other targets is another alert.
+    /// A text that names the targets. If a sender posts the same id for other targets, it is another alert.
     pub(super) targets: &'a str,
-    /// If an earlier post reached only some of a tag's subscribers, this post repeats it, and begins with the
-    /// next one.
+    /// The `next` of an earlier answer, if the earlier post reached only some of a tag's subscribers. This
+    /// post repeats it for the subscribers that follow.
     pub(super) at: Option<&'a Cursor>,
 }
 
-/// Sends the alerts of a post, one after the other, so that their order is kept. `begin` is when the post
-/// came, on the monotonic clock.
+/// Sends the alerts of a post, one after the other, so that their order is kept. `begin` is the time of the
+/// post on the monotonic clock.
 ///
-/// After an alert that is not on the queue, no other one is sent, and the answer is 503. If the sender then
-/// posts again, an alert with an id of its sender is not said twice.
+/// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
+/// sender may then post again. The bot does not send an alert twice if the alert has an id of its sender.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,

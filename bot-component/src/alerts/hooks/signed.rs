@@ -12,7 +12,7 @@ const GITHUB_EVENT: &str = "x-github-event";
 /// The header in which Grafana sends the time, if it is set up as `docs/hooks.md` shows.
 const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 
-/// A signed time may differ so much from now.
+/// The largest difference between a signed time and now.
 const MOST_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Checks the signature. GitHub has to sign, because its documentation says that an address is no secret.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn github_has_to_sign_and_every_signature_has_to_fit() {
+    fn github_post_without_a_signature_and_any_post_with_a_wrong_one_are_refused() {
         let event = || ("x-github-event", "push".to_owned());
         let github = |mac: String| ("x-hub-signature-256", format!("sha256={mac}"));
         let grafana = |mac: String| ("x-grafana-alerting-signature", mac);

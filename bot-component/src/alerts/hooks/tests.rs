@@ -80,7 +80,7 @@ fn forged_token_is_refused_without_a_call() {
 }
 
 #[test]
-fn ended_stopped_and_unknown_conversations_are_refused_with_their_reason() {
+fn post_to_a_stopped_paused_unknown_or_ended_hook_is_refused_with_the_reason() {
     let (stage, token) = stage();
     let conversations = stage.conversations();
     let post = || post(&stage.host, &token);

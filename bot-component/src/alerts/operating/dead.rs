@@ -1,5 +1,6 @@
 //! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`,
-//! `POST /api/dead/drop`, `DELETE /api/dead/{id}`.
+//! `POST /api/dead/drop`, `DELETE /api/dead/{id}`. The *row* of a dead letter is its entry in the table that
+//! lists the dead letters.
 
 mod body;
 mod drop;
@@ -25,13 +26,15 @@ pub(in super::super) use letter::Letter;
 pub(in super::super) use list::get;
 pub(in super::super) use replay::post as replay;
 
-/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
 
-/// A run writes the row before it puts the message on the poison queue. After this time it has done so.
+/// The longest time between the two writes of a run for a dead letter: first the row, and then the message on
+/// the poison queue.
 const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
-/// The id prefix of a message without a row. The message's own id on the poison queue follows.
+/// The prefix of the id of a message without a row. The rest of the id is the message's own id on the poison
+/// queue.
 const OF_MESSAGE: &str = "m.";
 
 /// The longest id of a message. The service's ids have 36 characters.

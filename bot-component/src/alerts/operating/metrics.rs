@@ -19,7 +19,7 @@ use super::status::ENDED;
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The reasons of [`Figures::waits`] that have a sample from the beginning.
+/// The reasons of [`Figures::waits`] that have a sample even if their count is zero.
 const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
@@ -111,7 +111,7 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
     counters(
         "proactivebot_alerts_found_again",
-        "Messages that counted as gone after a run was killed, and that a later run met.",
+        "Messages that were counted as ended after a run was killed, and that a later run dequeued after all.",
         "",
         &BTreeMap::from([("", figures.found_again)]),
     );

@@ -1,7 +1,7 @@
 //! Writes OpenMetrics text: <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>.
 //!
-//! A newline, a quotation mark and a backslash in the value of a label are escaped, so that no text from a
-//! table can add a line.
+//! The module escapes newlines, quotation marks and backslashes in the values of labels, so that no text from
+//! a table can add a line.
 
 use std::fmt::{Display, Write};
 
@@ -94,7 +94,7 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // The count is never lower than a bucket, also if another version stored the figures.
+        // So the count is never lower than a bucket, even if another version stored the figures.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);

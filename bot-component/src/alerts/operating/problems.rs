@@ -5,11 +5,11 @@ use state::runs::{MAX_PAUSED, Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
-/// A poller that works gives a sign of life at least this often. A scheduler starts a run at least every five
-/// minutes, and the bot starts one after each alert.
+/// The longest time between two signs of life of a poller that works. A scheduler starts a run at least every
+/// five minutes, and the bot starts one after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
-/// The operator gets to know of a wrong clock before it does harm: at a difference of 15 minutes, Azure
-/// refuses every signed request.
+/// The largest difference between the clocks that is no problem. The operator has to learn of a wrong clock
+/// before it does harm: at a difference of 15 minutes, Azure refuses every signed request.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form
@@ -54,7 +54,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // A run that found nothing to do since then could reach the queue and the tables.
+    // If a run has found nothing to do since then, it could reach the queue and the tables, so the failure is
+    // past.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
@@ -64,7 +65,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     for host in &overview.figures.hosts_out {
         problems.push(format!(
             "Connector: {host} did not answer the last run, so its alerts are late; do nothing, because the poller \
-             probes the host and sends them as soon as it answers"
+             probes the host, and sends the alerts as soon as the host answers"
         ));
     }
     let skew = overview.clock_skew;

@@ -1,8 +1,9 @@
 //! The state of the bot at one moment: the queues, and what the poller's runs have stored.
 //!
-//! The number of calls does not depend on the backlog: five calls of the storage account, each sent twice at
-//! the most. If the bot opens the account with its own token, and key-value has none, one request to the
-//! login host comes first, or two if the first one fails in a way that a repetition cures.
+//! The number of calls does not depend on the backlog. The bot makes five calls to the storage account, and
+//! sends each of them at most twice. If the bot opens the account with its own token, and key-value has no
+//! token, the bot first sends a request to the login host. If this request fails in a way that a repetition
+//! may cure, the bot sends it once more.
 
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use storage_queue::{QueueClient, QueueError};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for all calls, because Prometheus waits 10 s by default.
+/// The longest time for all calls. Prometheus waits 10 s by default.
 const WITHIN: Duration = Duration::from_secs(8);
-/// Each call is sent at most this many times. A program that watches the bot calls again soon anyway.
+/// Each call is sent at most this many times. More attempts are not needed, because a program that watches
+/// the bot soon calls again.
 const ATTEMPTS: u32 = 2;
 
 /// The state of the bot at one moment. A part is an `Err` with the reason if it could not be read.
@@ -95,8 +97,8 @@ impl Snapshot {
         time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
     }
 
-    /// How long the oldest visible message has been on the queue. The time of the queue service counts, as
-    /// far as it is known.
+    /// How long the oldest visible message has been on the queue. If the difference between the clocks is
+    /// known, the clock of the storage account counts.
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
         let ahead = self.runs.as_ref().map(|overview| overview.clock_skew).unwrap_or_default();
@@ -109,7 +111,8 @@ pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
     (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }
 
-/// A queue that does not exist is empty. The text of the error holds no secret.
+/// The result of reading a queue. A queue that does not exist counts as empty. The text of an error holds no
+/// secret.
 fn missing_as_empty<T: Default>(result: Result<T, QueueError>) -> Result<T, String> {
     match result {
         Err(QueueError::QueueMissing) => Ok(T::default()),

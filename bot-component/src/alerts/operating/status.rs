@@ -16,7 +16,7 @@ use crate::answered::Answered;
 use crate::rejection::Rejection;
 
 /// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them
-/// are in the answer, also with a count of zero.
+/// are in the answer, even if their count is zero.
 pub(super) const ENDED: [Status; 7] = [
     Status::Delivered,
     Status::Cancelled,
@@ -104,7 +104,8 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may know more words. None of them may replace a member that is not a count of ends.
+    // A newer poller may count further words. They come before the members below, so that no such word can
+    // replace one of these members.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));

@@ -34,7 +34,7 @@ struct Services {
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
-    /// Whether every second call is answered 503.
+    /// Whether the first attempt of each call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
     odd: Rc<RefCell<Vec<String>>>,
 }
@@ -307,7 +307,7 @@ fn age_of_a_message_is_right_although_the_clock_of_the_host_is_wrong() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     bot.services.messages.set(Some(1));
-    // The clock of the fake services does not go on.
+    // The clock of the fake services does not advance.
     bot.host.elapsed.set(Duration::from_secs(20 * 60));
     let status = bot.status();
     let found = (&status["clockSkewSeconds"], &status["queue"]["oldestSeconds"]);

@@ -12,7 +12,7 @@ use super::{Bot, conversations, reference};
 fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
-    // A conversation with three of the tags is alerted for the first of them.
+    // Each conversation subscribes to three of the tags, and is alerted for the first of them.
     let keys: Vec<String> = (0..34)
         .map(|number| {
             let tags: Vec<String> = (0..3).map(|tag| name(number + 34 * tag)).collect();

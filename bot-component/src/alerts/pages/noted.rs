@@ -33,6 +33,6 @@ fn alert_with_a_key_is_noted_as_the_newest_one_unless_its_sender_delays_it() {
     assert_eq!(
         noted(&json!({})),
         (true, true),
-        "alerts that wait for the end of quiet hours are one message"
+        "alerts that wait for the end of quiet hours become one message"
     );
 }

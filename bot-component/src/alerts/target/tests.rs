@@ -1,4 +1,4 @@
-//! Which conversations `to` names.
+//! Tests of `to`: which conversations it names.
 
 use platform::Clock;
 use platform::testing::run;
@@ -154,7 +154,7 @@ fn conversations_are_found_once_and_in_the_order_of_the_call() {
 }
 
 #[test]
-fn stop_and_an_untrusted_connector_hold_in_every_form_of_the_target() {
+fn stopped_or_untrusted_conversation_is_held_in_every_form_of_the_target() {
     let stage = Stage::new();
     add(&stage, "a", HERE);
     add(&stage, "b", ELSEWHERE);
@@ -174,7 +174,7 @@ fn stop_and_an_untrusted_connector_hold_in_every_form_of_the_target() {
 }
 
 #[test]
-fn address_without_the_bot_is_completed_or_refused() {
+fn address_without_the_bots_account_is_completed_or_refused() {
     let without = |id: &str, channel_id: &str| {
         let mut address = reference(id, HERE).to_json();
         address.as_object_mut().unwrap().remove("bot");
@@ -245,7 +245,7 @@ const OWN: &str = "11111111-2222-3333-4444-555555555555";
 const OTHER: &str = "99999999-2222-3333-4444-555555555555";
 const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 
-/// The address that is made for one target, or the error.
+/// The target for one element of `to`, or the error.
 fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> Result<Target, String> {
     let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
     let caller = Caller::of_tests(Grant::read(grant).unwrap());
@@ -254,7 +254,7 @@ fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> 
 }
 
 #[test]
-fn person_who_never_wrote_gets_an_address_of_the_tenant() {
+fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     let stage = Stage::new();
     let settings = registered(&stage, "");
     let target = to_create(&stage, &settings, "send", &json!({ "user": PERSON })).unwrap();
@@ -269,7 +269,8 @@ fn person_who_never_wrote_gets_an_address_of_the_tenant() {
     // The same person, named in another way, has the same key, so that the alerts keep their order.
     let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
     assert_eq!(to_create(&stage, &settings, "send", &again).unwrap().key, target.key);
-    // A conversation of the tenant lends its Connector and its bot.
+    // If the bot knows a conversation of the tenant, the address has that conversation's Connector and bot
+    // account.
     let mut neighbour = reference("n", "https://smba.trafficmanager.net/emea/").to_json();
     neighbour["conversation"]["tenantId"] = OWN.into();
     let neighbour =
@@ -315,7 +316,7 @@ fn key_creates_conversations_only_in_its_tenants() {
 }
 
 #[test]
-fn person_is_unknown_where_the_bot_has_no_tenant_and_no_connector() {
+fn person_is_unknown_if_the_bot_has_no_tenant_or_no_connector() {
     let stage = Stage::new();
     for to in [json!({ "user": PERSON }), json!({"user": PERSON, "tenant": OWN})] {
         let error = to_create(&stage, &stage.settings, "send", &to).expect_err("unknown");

@@ -1,11 +1,11 @@
-//! Keeps what the table of elements allows, as long as the budget of bytes lasts.
+//! Keeps the elements and members that the table in `elements` lists, until the card has used its bytes.
 
 use serde_json::{Map, Value};
 
 use super::elements::{Family, Kind, OF_CARD, Type, shared, types};
 use crate::{MAX_CARD_BYTES, cut, draft, json, link, markdown};
 
-/// Reserved for the frame, the notes and the last line.
+/// The bytes that are reserved for the frame, the notes and the last line.
 const RESERVED_BYTES: usize = 2_500;
 const MAX_LEVELS: usize = 10;
 const MAX_CHILDREN: usize = 200;
@@ -58,7 +58,7 @@ impl Cleaner {
     fn card_at(&mut self, card: &Value, level: usize) -> Map<String, Value> {
         let mut members = self.members(card, OF_CARD, level);
         for (member, family) in [("body", Family::Element), ("actions", Family::Action)] {
-            // The actions wait for the bytes that the body leaves.
+            // The body comes first, so the actions get the bytes that the body leaves.
             if let Some(children) = self.children(&card[member], family, level) {
                 members.insert(member.to_owned(), children);
             }
@@ -135,7 +135,7 @@ impl Cleaner {
         Some(Value::Object(members))
     }
 
-    /// An element that the table does not have: its fallback stays, if it has one.
+    /// Keeps the fallback of an element that the table lacks, if there is one.
     fn unknown(&mut self, child: &Value, name: &str, family: Family, level: usize) -> Option<Value> {
         let fallback = &child["fallback"];
         if fallback.is_object() && level < MAX_LEVELS {
@@ -150,7 +150,7 @@ impl Cleaner {
         for (name, kind) in members {
             let Some(value) = from.get(*name).filter(|value| !value.is_null()) else { continue };
             let Some(value) = self.value(*kind, value, level) else { continue };
-            // Children have paid for themselves.
+            // The bytes of children are counted already.
             let is_paid = matches!(kind, Kind::Children(_) | Kind::Action | Kind::Card);
             let cost = name.len() + 4 + if is_paid { 4 } else { draft::size(&value) };
             if self.pay(cost) {

@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Word(&'static [&'static str]),
     /// A colour as `#rrggbb`.
     Colour,
-    /// An array of elements, or of parts of this type.
+    /// An array of children of this family.
     Children(Family),
     /// One action.
     Action,
@@ -45,11 +45,11 @@ pub(super) enum Family {
     TableCell,
 }
 
-/// A type, and its members. Only required members are marked.
+/// A type of element or action, with its members.
 pub(super) struct Type {
     pub(super) name: &'static str,
     pub(super) members: &'static [(&'static str, Kind)],
-    /// Without these members, the element is left out.
+    /// If one of these members is missing, the element is left out.
     pub(super) required: &'static [&'static str],
 }
 

@@ -66,7 +66,7 @@ fn thread_is_created_with_its_channel_and_its_first_message() {
 }
 
 #[test]
-fn refusals_of_a_creation_are_told_apart() {
+fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"words"}}}}"#);
     for (status, body, expected) in [
         (403, coded("BotNotInConversationRoster"), "waits"),
@@ -82,7 +82,7 @@ fn refusals_of_a_creation_are_told_apart() {
         (403, coded("InvalidBotApiHost"), "WrongCloud"),
         (401, String::new(), "Unauthorized"),
         (429, String::new(), "Throttled"),
-        // A creation sends no message, so no answer means that a message may have been delivered.
+        // A creation sends no message. So after these answers, the bot may repeat the call.
         (500, coded("ServiceError"), "Unavailable"),
         (502, String::new(), "Unavailable"),
         (504, String::new(), "Unavailable"),

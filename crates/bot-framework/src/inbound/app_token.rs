@@ -31,7 +31,8 @@ impl fmt::Debug for App {
 }
 
 impl InboundAuth {
-    /// Whether such tokens can be accepted. They can if the variables hold the id of the bot's own tenant.
+    /// Whether the bot accepts tokens of applications. It does if the variables hold the id of its own
+    /// tenant.
     pub fn takes_app_tokens(&self) -> bool {
         self.own_tenant.is_some()
     }

@@ -25,7 +25,7 @@ enum Miss {
     /// The key is present and old. It is still used.
     Stale,
     /// The key is missing: it does not exist, or it is new. A set that was fetched a moment ago has every key
-    /// that exists. Otherwise, the [`Bucket`] limits the fetches.
+    /// that exists, so the bot does not fetch it again. For an older set, the [`Bucket`] limits the fetches.
     UnknownKey,
 }
 
@@ -95,8 +95,8 @@ impl<H: Host> KeyCache<'_, H> {
             };
         }
         // The time is stored before the attempt, so that other requests do not fetch meanwhile. If the cache
-        // has no keys, the other requests must fetch too: otherwise the bot could not check them, and the
-        // first messages of a channel arrive together.
+        // has no keys, the time is not stored: the first messages of a channel arrive together, and without
+        // keys the bot cannot check any of them.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

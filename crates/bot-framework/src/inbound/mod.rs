@@ -252,8 +252,8 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
     Ok(())
 }
 
-/// A `serviceUrl` in the form for comparison: scheme and host in lower case, without one slash at the end.
-/// Other differences stay, also those that a parser would resolve (`/../`).
+/// A `serviceUrl` in the form for comparison: scheme and host are in lower case, and one slash at the end is
+/// removed. Other differences stay, also those that a parser would resolve (`/../`).
 fn comparable(service_url: &str) -> String {
     let text = service_url.strip_suffix('/').unwrap_or(service_url);
     let host_at = text.find("://").map_or(0, |at| at + 3);

@@ -44,7 +44,7 @@ pub(super) struct Claims {
     pub(super) audience: String,
     pub(super) expires: i64,
     pub(super) not_before: Option<i64>,
-    /// `serviceurl`, in lower case (channels only).
+    /// `serviceurl` (channels only). The claim's name is in lower case, unlike the activity's `serviceUrl`.
     pub(super) service_url: Option<String>,
     /// `ver` (Entra only, like all claims below).
     pub(super) version: Option<String>,

@@ -1,5 +1,5 @@
 //! The part of HTML that a channel uses in its copy of a message: text with line breaks. Each function passes
-//! once over its input, for any input.
+//! only once over its input, so that no input takes long.
 
 /// The names of U+00A0 to U+00FF, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
@@ -153,7 +153,7 @@ struct Output {
     text: String,
     /// Whether a space must come before the next character.
     space: bool,
-    /// The open elements `span`, each with whether it is a mention.
+    /// For each open element `span`, whether it is a mention.
     spans: Vec<bool>,
 }
 

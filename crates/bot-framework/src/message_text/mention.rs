@@ -52,7 +52,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A name in the form for comparison: without markup and entities, and with one space for each white space.
+/// A name in the form for comparison: without markup and entities, and with one space between two words.
 pub(super) fn name_of(markup: &str) -> String {
     let text = html::to_text(markup);
     let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();

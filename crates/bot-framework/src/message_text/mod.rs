@@ -20,7 +20,7 @@ pub use blank::is_invisible;
 /// the text.
 const MAX_MENTIONS: usize = 8;
 
-/// How many attachments are searched for the text if the message has none.
+/// How many attachments are searched for a copy of the text, if the message has no text.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {

@@ -231,7 +231,7 @@ mod tests {
             (TransportError::Denied, false),
             (TransportError::NotSent("refused".into()), true),
             (TransportError::AnswerLost("timed out".into()), true),
-            // The token is in the body.
+            // The token was in the body, so it is lost, too.
             (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
             let read = read_answer(Err(error), FakeHost::default().now()).expect_err("no token");

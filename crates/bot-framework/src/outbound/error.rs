@@ -18,7 +18,7 @@ pub enum TokenError {
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether the bot may repeat the request at once, and the repeat may succeed.
+        /// Whether the bot may repeat the request at once, because the repeat may succeed.
         again_at_once: bool,
     },
 }

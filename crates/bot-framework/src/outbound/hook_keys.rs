@@ -9,10 +9,10 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 /// Derives the keys that make and check webhook addresses. The first key makes addresses, and every key
 /// checks them.
 ///
-/// The keys come from the variable `hookkey`, which may hold two keys during a change. If it is empty, the
-/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that case, a change of
-/// `sealkey` ends every address. If `sealkey` is empty too, a change of the bot's password or certificate
-/// does.
+/// The keys come from the variable `hookkey`, which may hold two keys while the operator replaces one. If
+/// `hookkey` is empty, the secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that
+/// case, a change of `sealkey` ends every address. If `sealkey` is empty, too, a change of the bot's password
+/// or certificate ends every address.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

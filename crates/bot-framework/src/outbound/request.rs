@@ -11,7 +11,7 @@ use super::credential::{BotCredentials, Credential};
 use super::error::TokenRefusal;
 use crate::identity::BotIdentity;
 
-/// RFC 7523 section 2.2.
+/// The type of a client assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The URL of the endpoint that issues the bot's tokens.

@@ -5,18 +5,18 @@ use platform::{Secret, Settings, SettingsError};
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// The minimum length of a key in a variable. A reader of one sealed envelope could find out a shorter key by
-/// trying all of them.
+/// The minimum length of a key in a variable. With one sealed envelope, an attacker could find a shorter key
+/// by trying all possible keys.
 const SHORTEST_BYTES: usize = 16;
 
-/// Derives the keys that seal envelopes. The first key seals, and every key opens.
+/// Derives the keys that seal envelopes. The first key makes seals, and every key checks seals.
 ///
-/// The keys come from the variable `sealkey`, which may hold two keys during a change. If `sealkey` is empty,
-/// one key comes from the bot's password or from the certificate's private key. In anonymous mode without
-/// `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
+/// The keys come from the variable `sealkey`, which may hold two keys while the operator replaces one. If
+/// `sealkey` is empty, one key comes from the bot's password or from the certificate's private key. In
+/// anonymous mode without `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
 ///
 /// Both components read the same variables, so both have the same keys. A key is for one bot and one queue.
-/// So the key does not open a message of another bot or queue, even if `sealkey` is the same.
+/// So the seal of another bot or queue is not valid, even if `sealkey` is the same.
 pub fn seal_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -178,7 +178,7 @@ mod tests {
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // The password as the second key opens envelopes that it sealed before `sealkey` was set.
+        // If the password is the second key, envelopes that were sealed before `sealkey` was set stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);

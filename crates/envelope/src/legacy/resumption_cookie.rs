@@ -9,10 +9,12 @@ use super::Content;
 use crate::DecodeError;
 
 const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
-    "its ResumptionCookie is of the oldest kind, which has no serviceUrl; ask the person to write to the bot again",
+    "the ResumptionCookie is of the oldest kind, which has no serviceUrl; ask the person to write to the bot \
+     again",
 );
 pub(crate) const COMPRESSED: DecodeError = DecodeError::NotAddressable(
-    "its ResumptionCookie is compressed .NET data (GZipSerialize), which only the bot that wrote it can read",
+    "the ResumptionCookie is compressed .NET data (GZipSerialize), which only its own bot can read; ask the \
+     person to write to the bot again",
 );
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

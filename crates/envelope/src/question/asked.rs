@@ -1,5 +1,5 @@
-//! The part of a question that the ledger keeps, encrypted: the answered card is made of it, and the message
-//! to the sender.
+//! The part of a question that the ledger keeps, encrypted. The answered card and the message to the sender
+//! are made from it.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -68,7 +68,7 @@ impl Asked {
         })
     }
 
-    /// The alert that has the row of the answer. `alert` is the alert of this question.
+    /// The id of the alert that the answer's row belongs to. `alert` is the alert of this question.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
@@ -85,14 +85,15 @@ impl Asked {
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }
 
-    /// Decrypts the question of an alert; `None` if it is of another alert, changed, or of another key.
+    /// Decrypts the question of an alert; `None` if the text belongs to another alert, was changed, or was
+    /// encrypted with another key.
     pub fn open(keys: &QuestionKeys, alert: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert), sealed)? else { return None };
         Self::read(Fields::new(object, "")).ok()
     }
 }
 
-/// The text of an answer, whose question may be unknown.
+/// The text of an answer. `question` is `None` if the caller cannot read the question.
 pub fn line(question: Option<&Question>, answer: &Answer, words: &'static Words) -> String {
     let Answer { action, input, by, .. } = answer;
     let name = by.name.as_deref();

@@ -13,14 +13,14 @@ use crate::words::Words;
 /// The content type of an Adaptive Card.
 const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// The beginning of the id of the field in which a person writes the input of an action. Each action has a
-/// field of its own.
+/// The beginning of the id of the field in which a person writes the input of an action. Each action has its
+/// own field.
 const INPUT: &str = "proactivebotinput";
 
 /// The most characters of an input.
 const MAX_INPUT: usize = 1000;
 
-/// Makes the data of the button with an id.
+/// Makes the data of the button whose action has this id.
 pub type ButtonData<'a> = &'a dyn Fn(&str) -> Map<String, Value>;
 
 /// How a channel shows buttons.
@@ -35,7 +35,7 @@ pub enum Looks {
 }
 
 impl Looks {
-    /// How a channel shows buttons. A channel about which nothing is known gets the buttons as text.
+    /// How this channel shows buttons. An unknown channel gets the buttons as text.
     pub fn of(channel_id: &str) -> Self {
         match channels::cards(channel_id) {
             Some(Cards::WithExecute) => Self::Execute,
@@ -52,7 +52,7 @@ pub fn can_change(channel_id: &str) -> bool {
 
 impl Question {
     /// Adds the buttons to the text and the further members of an activity. `data` makes the data of the
-    /// button with an id.
+    /// button whose action has the given id.
     pub fn show(
         &self,
         looks: Looks,
@@ -139,8 +139,8 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer: without the buttons, and with this line.
-    /// `keeps_buttons` keeps them, for a question that takes further answers of the person.
+    /// The text and the members of the activity after an answer, with `line` in place of the buttons.
+    /// `keeps_buttons` keeps the buttons, for a question that the person may answer again.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -155,7 +155,7 @@ impl Question {
         });
         let buttons = match keeps_buttons {
             Some(data) => self.buttons(looks, words, data),
-            // A page that an action opens stays of use after the answer.
+            // The buttons that open a page remain, because the page is useful after the answer, too.
             None => self.ended().buttons(looks, words, |_| Map::new()),
         };
         with_card(text, activity, vec![line], buttons)
@@ -187,8 +187,9 @@ fn is_card(attachment: &Value) -> bool {
     attachment["contentType"] == ADAPTIVE_CARD && attachment["content"].is_object()
 }
 
-/// Adds elements and buttons to the activity's Adaptive Card. Without one, a new card holds the text. Teams
-/// splits a message that has both into two messages, of which only one could be changed later.
+/// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
+/// attachments, the new card also holds the text: Teams splits a message with a text and a card into two
+/// messages, and the bot could change only one of them later.
 fn with_card(
     text: &str,
     activity: &Map<String, Value>,
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_card_has_the_line_and_no_button_but_pages() {
+    fn answered_card_has_the_line_and_only_the_buttons_that_open_pages() {
         let empty = Map::new();
         let answered = |keeps: Option<ButtonData<'_>>| {
             let (_, activity) = question().show_answered(
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_card_are_told_apart_from_the_input() {
+    fn fields_of_the_card_are_separate_from_the_input() {
         let data = json!({
             "proactivebot": {"i": "no"}, "proactivebotinput1": " too late ", "size": "L", "proactivebotinput2": "other",
         });

@@ -1,4 +1,4 @@
-//! The keys of questions: one proves that the bot made a button, the other hides what the ledger keeps.
+//! The keys of questions: one proves that the bot made a button, the other encrypts what the ledger keeps.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 /// The length of XChaCha20's nonce. It is long enough for random values.
 const NONCE_BYTES: usize = 24;
 
-/// The keys of questions. While the operator changes `sealkey`, also the keys before.
+/// The keys of questions. While the operator replaces `sealkey`, the earlier keys are here, too.
 #[derive(Clone)]
 pub struct QuestionKeys(Vec<Pair>);
 
@@ -26,8 +26,8 @@ struct Pair {
 }
 
 impl QuestionKeys {
-    /// Makes the keys of pairs: a key for buttons, and a key for what is stored. The first pair makes, every
-    /// pair opens.
+    /// Makes the keys from pairs: a key for the MACs of buttons, and a key for encryption. The first pair
+    /// makes MACs and encrypts. Every pair checks MACs and decrypts.
     pub fn new(pairs: &[[[u8; 32]; 2]]) -> Self {
         let pair = |[mac, cipher]: &[[u8; 32]; 2]| {
             #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
@@ -37,7 +37,7 @@ impl QuestionKeys {
         Self(pairs.iter().map(pair).collect())
     }
 
-    /// The first MAC, for a new button.
+    /// The MAC of a new button, made with the first key. `None` without a key.
     pub(super) fn mac(&self, bytes: &[u8]) -> Option<Hmac<Sha256>> {
         self.0.first().map(|pair| over(&pair.mac, bytes))
     }
@@ -49,7 +49,8 @@ impl QuestionKeys {
             .fold(false, |is_made, pair| over(&pair.mac, bytes).verify_truncated_left(mac).is_ok() | is_made)
     }
 
-    /// Encrypts JSON for a place in the store. It opens only for the same place. `None` without a key.
+    /// Encrypts JSON for a place in the store. [`QuestionKeys::open`] decrypts it only for the same place.
+    /// `None` without a key.
     pub fn seal(&self, host: &impl Randomness, place: &str, json: &Value) -> Option<String> {
         let mut nonce = [0; NONCE_BYTES];
         host.fill(&mut nonce);
@@ -59,8 +60,8 @@ impl QuestionKeys {
         Some(STANDARD_NO_PAD.encode([&[VERSION][..], &nonce, &sealed].concat()))
     }
 
-    /// Decrypts what [`QuestionKeys::seal`] returned; `None` if it is for another place, changed, or of
-    /// another key.
+    /// Decrypts a text of [`QuestionKeys::seal`]; `None` if the text is for another place, was changed, or
+    /// was encrypted with another key.
     pub fn open(&self, place: &str, sealed: &str) -> Option<Value> {
         let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
         let (version, rest) = bytes.split_first()?;

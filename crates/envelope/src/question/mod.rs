@@ -28,7 +28,7 @@ use crate::words::Words;
 /// The id of the action that `acknowledge` makes.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
-/// The id of the answer that is a text of its own.
+/// The id of an answer that is only a text, and names no action.
 pub const REPLY: &str = "reply";
 
 /// How many answers a question takes.
@@ -97,7 +97,7 @@ pub enum Action {
         /// The look of the button.
         style: Option<Style>,
     },
-    /// The press opens a page, and the bot does not hear of it.
+    /// The press opens a page. The bot gets no activity for it.
     Open {
         /// The page.
         url: String,
@@ -166,10 +166,11 @@ pub struct Question {
     pub answers: Answers,
     /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
     pub reply: bool,
-    /// The alert that has the row of the answer, if several alerts share one answer and it is not this one.
+    /// The id of the alert that the answer's row belongs to, if several alerts share one answer and the row
+    /// belongs to another one of them.
     pub lead: Option<String>,
-    /// The alert that the buttons answer, if it is not the one of the envelope: the alert that a change
-    /// changes.
+    /// The id of the alert that a press answers, if the envelope is a change of an earlier alert: the id of
+    /// that alert.
     pub alert: Option<String>,
     /// When the question ends, if that does not follow from the times of the envelope.
     pub until: Option<DateTime<Utc>>,
@@ -181,9 +182,9 @@ impl Question {
         self.actions.iter().find(|action| action.id() == Some(id))
     }
 
-    /// The answer that a person's text is; `None` if it is none. A text that is, or begins with, the title of
-    /// an action is that action; with an action that asks for an input, the rest of the text is the input.
-    /// `is_listed` allows only texts that name an action.
+    /// Reads a person's text as an answer; `None` if the text is no answer. A text that is the title of an
+    /// action chooses this action. If the action asks for an input, the text behind the title is the input.
+    /// If `is_listed` is true, a text that names no action is no answer.
     pub fn answer_of(
         &self,
         text: &str,

@@ -14,7 +14,7 @@ use super::{Answers, QuestionKeys};
 /// The member of a button's data.
 pub(super) const MEMBER: &str = "proactivebot";
 
-/// The bytes of a MAC that a button has.
+/// The length of a button's MAC, in bytes.
 const MAC_BYTES: usize = 16;
 
 /// A button of the bot.
@@ -30,7 +30,7 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert that has the row of the answer, if it is another one.
+    /// The id of the alert that the answer's row belongs to, if that is another alert.
     pub lead: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Press {
         Map::from_iter([(MEMBER.to_owned(), data)])
     }
 
-    /// Whether data is that of a button of this bot, genuine or not.
+    /// Whether the data has the form of a button of this bot. The MAC is not checked.
     pub fn is_in(data: &Value) -> bool {
         data.get(MEMBER).is_some_and(Value::is_object)
     }
@@ -104,7 +104,7 @@ mod tests {
         let keys = QuestionKeys::new(&[old]);
         let data = Value::Object(press().data(&keys));
         assert_eq!(Press::of(&data, &keys), Some(press()));
-        assert_eq!(Press::of(&data, &QuestionKeys::new(&[new, old])), Some(press()), "during a change");
+        assert_eq!(Press::of(&data, &QuestionKeys::new(&[new, old])), Some(press()), "both keys are set");
         assert_eq!(Press::of(&data, &QuestionKeys::new(&[new])), None);
         assert_eq!(Press::of(&data, &QuestionKeys::new(&[])), None);
         assert!(Press::is_in(&data));
@@ -112,7 +112,7 @@ mod tests {
         let mut of_shared = Value::Object(shared.data(&keys));
         assert_eq!(Press::of(&of_shared, &keys), Some(shared));
         of_shared[MEMBER].as_object_mut().unwrap().remove("l");
-        assert_eq!(Press::of(&of_shared, &keys), None, "a button of a shared question stays one");
+        assert_eq!(Press::of(&of_shared, &keys), None, "the MAC covers the member `l`");
         for (name, value) in [
             ("l", json!("0a25")),
             ("a", json!("0a27")),

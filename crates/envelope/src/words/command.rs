@@ -39,7 +39,7 @@ pub enum Command {
     Remind(Duration, String),
 }
 
-/// The rest of a command, behind its first words.
+/// The form of the text behind a command's first words.
 enum Pattern {
     Nothing(fn() -> Command),
     OneWord(fn(String) -> Command),
@@ -114,13 +114,14 @@ pub(super) fn next_word(text: &str) -> (&str, &str) {
     }
 }
 
-/// Whether a text may be hours, perhaps with typing errors. `quiet please` has none, so it is not a command.
+/// Whether a text may be hours, perhaps with typing errors. `quiet please` has no hours, so it is not a
+/// command.
 fn looks_like_hours(text: &str) -> bool {
     let is_of_hours = |c: char| c.is_ascii_digit() || c == ' ' || ":.-\u{2013}\u{2014}".contains(c);
     text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_of_hours)
 }
 
-/// Whether a word may be a code, perhaps with typing errors. `subscribe to newsletters` has none, so it is
+/// Whether a word may be a code, perhaps with typing errors. `subscribe to newsletters` has no code, so it is
 /// not a command.
 fn looks_like_code(word: &str) -> bool {
     let has_only_code_characters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

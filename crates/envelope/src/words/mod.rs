@@ -97,9 +97,9 @@ pub struct Words {
     /// Answers a message that the bot did not put on the queue, because the ledger did not answer. An earlier
     /// call of the channel with the same message may have put it there.
     pub ledger_unavailable: &'static str,
-    /// Answers a message if the queue did not say whether it took it.
+    /// Answers a message if the bot does not know whether the queue took it.
     pub perhaps_queued: &'static str,
-    /// Answers a reminder if the queue did not say whether it took it.
+    /// Answers a reminder if the bot does not know whether the queue took it.
     pub reminder_perhaps_queued: &'static str,
     /// Answers a message that is too long for the queue.
     pub too_long: &'static str,
@@ -321,8 +321,8 @@ impl Words {
     }
 }
 
-/// Puts the values in the places of their names in braces. It reads each part of the template once, so a
-/// value may have braces itself.
+/// Replaces each name in braces by its value. The function reads each part of the template once, so a value
+/// may contain braces.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;

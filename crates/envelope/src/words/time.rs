@@ -23,7 +23,7 @@ const ONE: [&str; 3] = ["a", "an", "one"];
 const AND: &str = "and";
 
 /// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one.
-/// Also returns the text behind it.
+/// Also returns the text behind the time.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {

@@ -91,7 +91,7 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
     // A failure means that the client has closed the connection, or that too few bytes were written. The
-    // caller reports the second.
+    // caller reports the second case.
     _ = OutgoingBody::finish(body, None);
 }
 

@@ -33,7 +33,7 @@ impl std::fmt::Debug for SpinHost {
 }
 
 impl SpinHost {
-    /// The platform of this instance. `joined` lists the variables that it reads together.
+    /// The platform of this instance. `joined` lists the variables that the component reads together.
     pub fn new(joined: &[Joined]) -> Self {
         Self { joined: JoinedSettings::new(joined), store: OnceCell::new(), start: OnceCell::new() }
     }

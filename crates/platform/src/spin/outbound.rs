@@ -121,12 +121,12 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 }
 
 /// Writes the body before the request is sent, if the host accepts the whole body at once. Head and body then
-/// leave together. Otherwise the body waits until the server acknowledges the head, which takes 40 ms if the
-/// host does not set TCP_NODELAY (Spin 4.1 does not).
+/// leave together. If they do not, the body waits until the server acknowledges the head. On a host that does
+/// not set TCP_NODELAY (such as Spin 4.1), this takes 40 ms.
 ///
-/// If the host does not accept the whole body, returns the handles for writing it later. The stream comes
-/// first, because it has to be dropped before its body. A failure is not reported, because the answer or its
-/// absence shows it.
+/// If the host does not accept the whole body, returns the handles for writing it later. In the returned pair
+/// the stream comes first, because it has to be dropped before its body. A failure is not reported, because
+/// the answer or its absence shows it.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Records the activity of a conversation: its address, and the time at which it was last active.
+//! Records an activity in the record of its conversation: the address, and the time at which the conversation
+//! was last active.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
@@ -33,11 +34,11 @@ pub enum Recorded {
     /// The record and its indexes are stored. Keep the fingerprint under
     /// [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
-    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: it would
-    /// hide the pause, and the person's next message would not end it.
+    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint. With one,
+    /// the bot would not read the record, so the person's next message would not end the pause.
     Paused,
     /// The record and its indexes are stored, and a question waits for the person's text. Keep no
-    /// fingerprint: it would hide the question.
+    /// fingerprint. With one, the bot would not read the record, and would not find the question.
     Asked {
         /// The id of the alert.
         alert: String,
@@ -48,7 +49,7 @@ pub enum Recorded {
 
 impl<H: Host> Conversations<'_, H> {
     /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept of the
-    /// conversation. The table is written only if the activity changes it.
+    /// conversation. The bot writes to the table only if the activity changes something there.
     pub async fn record_activity(
         &self,
         reference: &ConversationReference,
@@ -64,7 +65,7 @@ impl<H: Host> Conversations<'_, H> {
         self.record(reference, sign, None).await
     }
 
-    /// Records an activity without a look at a fingerprint. A new record gets `zone`.
+    /// Records an activity without checking a fingerprint. A new record gets `zone`.
     pub(super) async fn record(
         &self,
         reference: &ConversationReference,
@@ -95,7 +96,8 @@ impl<H: Host> Conversations<'_, H> {
                     || after.zone != before.zone
                     || shows_presence && (before.is_paused(now) || day(before.seen_at) != day(now));
                 if !is_changed {
-                    // The bot may have ended between the writes of the record and of its indexes.
+                    // The bot may have been killed after it wrote the record and before it wrote the indexes,
+                    // so the missing index rows are written now.
                     self.put_indexes(&key, &indexes, after.seen_at, true).await?;
                     return Ok(result_of(&self.place(), &after, now));
                 }
@@ -124,11 +126,12 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // All indexes are written after the record, at least on each day with a message. This restores an
-            // index row that was lost.
+            // All indexes are written after the record, at least once on each day with a message. This
+            // restores an index row that was lost.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
-            // A reader may have deleted the new tag rows as stale, before the record was written.
+            // A reader may have deleted the new tag rows as stale before the record was written, so they are
+            // written again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
@@ -187,7 +190,7 @@ pub(super) fn stored_form(reference: &ConversationReference) -> ConversationRefe
     stored
 }
 
-/// The person in the stored form. A group has none, because the person is whichever member wrote last.
+/// The person in the stored form. A group has none, because its reference names the member who wrote last.
 pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
     let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))

@@ -70,8 +70,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// The alert whose question is open in a personal chat, from its record. If there is one, the fingerprint
-    /// is deleted, so that the next messages read the record, too.
+    /// Reads the record of a personal chat, and returns the alert whose question is open. If there is one,
+    /// the fingerprint is deleted, so that the next messages read the record, too.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
         let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));
@@ -81,7 +81,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(asked.map(str::to_owned))
     }
 
-    /// Records that a reply in the thread that a message began answers an alert.
+    /// Records the open question of a thread: a reply in the thread of `message` answers `alert`.
     pub async fn open_question_in_thread(
         &self,
         channel: &ConversationKey,
@@ -90,12 +90,12 @@ impl<H: Host> Conversations<'_, H> {
         until: DateTime<Utc>,
     ) -> Result<(), StateError> {
         let entity = OpenQuestion::entity(key_of(channel, &Row::Responses(message)), alert, until);
-        // The row lasts as long as the question, at least.
+        // The row lasts at least as long as the question.
         self.table.put_merge(&entity.with_int64("endsAt", until.timestamp_millis())).await?;
         Ok(())
     }
 
-    /// Ends the open question of a personal chat, if it is that of this alert.
+    /// Ends the open question of a personal chat, if the question belongs to this alert.
     pub async fn close_question(&self, key: &ConversationKey, alert: &str) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         let Some(found) = self.table.get(&row).await? else { return Ok(()) };
@@ -104,7 +104,7 @@ impl<H: Host> Conversations<'_, H> {
         }
         // A merge cannot remove a property, so zero ends the question.
         let entity = Entity::new(row).with_int64(ASKED_UNTIL, 0);
-        // If another writer has changed the record, the question ends by itself.
+        // If another writer has changed the record meanwhile, the question ends at its own time.
         self.table.merge(&entity, Some(&found.etag)).await?;
         Ok(())
     }

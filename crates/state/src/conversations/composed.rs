@@ -1,5 +1,6 @@
 //! The composed form of a text: Unicode NFC. This module uses the library's tables directly, because the
-//! library's iterator adds the tables for NFKC too, which take twice as much space in the guest.
+//! library's iterator also needs the tables for NFKC. The NFKC tables take twice as much space in the
+//! component.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 

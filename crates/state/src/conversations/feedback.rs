@@ -1,7 +1,7 @@
-//! The feedback of people to the bot's messages on Teams: the last message that they have read, and how often
-//! they reacted and replied to a message.
+//! The feedback of people to the bot's messages on Teams. It consists of the last message that a person has
+//! read, and of the number of reactions and replies to each message.
 //!
-//! A message of Teams has a number as its id. Read receipts are compared by these numbers:
+//! A message of Teams has a number as its id. The bot compares read receipts by these numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
 use std::fmt;
@@ -18,7 +18,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The most messages of a conversation whose reactions and replies are counted: the newest ones.
+/// The most messages of a conversation whose reactions and replies are counted: the messages with the latest
+/// responses.
 const MAX_MESSAGES: usize = 20;
 
 /// The most digits of a message's number, so that it fits an Int64.
@@ -36,7 +37,7 @@ const ENDS_AT: &str = "endsAt";
 pub struct MessageNumber(i64);
 
 impl MessageNumber {
-    /// Parses an id; `None` if it is not a number in its usual form.
+    /// Parses an id; `None` if it is not a decimal number without leading zeros.
     pub fn parse(id: &str) -> Option<Self> {
         let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
         let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
@@ -159,8 +160,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Feedback::of_rows(self.rows_of(key).await?, self.host.now()))
     }
 
-    /// Records that the person has read a message and all before it. The number never goes down. Nothing is
-    /// written if the bot does not know the conversation, or if the person had read the message before.
+    /// Records that the person has read a message and all messages before it. The stored number never
+    /// decreases. Nothing is written if the bot does not know the conversation, or if the person had read the
+    /// message before.
     pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         for _ in 0..ATTEMPTS {
@@ -227,8 +229,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Deletes the rows of responses that have ended, and more if the conversation has too many: those that
-    /// end first. Returns whether the bot knows the conversation.
+    /// Deletes the rows of responses that have ended. If the conversation still has too many rows, also
+    /// deletes the rows that end first. Returns whether the bot knows the conversation.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {

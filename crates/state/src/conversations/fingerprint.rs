@@ -60,7 +60,7 @@ impl Fingerprint {
     /// [`merged`](super::activity).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
-        // A name of a zone is not replaced by an offset, which begins with its sign.
+        // An offset does not replace the name of a zone. An offset begins with `+` or `-`.
         let is_name = |zone: &Option<String>| {
             zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
         };

@@ -53,9 +53,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// The conversations that belong to this person: the conversation of `reference`, and all others of the
-    /// same person if the channel vouches for the person's id. A group belongs to no person, and its record
-    /// contains nothing about a person.
+    /// The conversations that belong to a person. They contain the conversation of `reference`. If the
+    /// channel vouches for the person's id, they also contain all other conversations of the person. A group
+    /// belongs to no person, and its record contains nothing about a person.
     pub async fn own_of_person(
         &self,
         reference: &ConversationReference,

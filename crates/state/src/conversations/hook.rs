@@ -1,5 +1,6 @@
-//! The webhook address of a conversation: which generation of it works. Only the commands `webhook`,
-//! `webhook new` and `webhook off`, and the route for programs, write this entity.
+//! The webhook address of a conversation. Each new address of a conversation has a new *generation* (a
+//! number), and at most one generation works. This entity records which one. Only the commands `webhook`,
+//! `webhook new` and `webhook off`, the route for programs, and the forgetting of a person write this entity.
 //!
 //! The address itself is not stored, because its token holds the conversation's key and the generation. The
 //! entity outlives the conversation, so that an address that was ended never works again.
@@ -36,7 +37,8 @@ impl Hook {
         (!self.is_off).then_some(self.generation)
     }
 
-    /// The next generation. After the last one the numbers begin again, because 65 535 addresses lie between.
+    /// The next generation. After 65 535 the numbers begin again at 1. So the number of an ended address is
+    /// used again only after 65 534 newer addresses.
     fn next(self) -> u16 {
         self.generation.checked_add(1).unwrap_or(1)
     }
@@ -65,7 +67,7 @@ impl Change {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Returns the generation of the conversation's address that works. If none works, a new one begins.
+    /// Returns the generation of the conversation's address that works. If none works, begins a new one.
     pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
     }
@@ -82,7 +84,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Changes the row, and returns it as it is then.
+    /// Changes the row, and returns its new content.
     async fn change_hook(&self, key: &ConversationKey, change: Change) -> Result<Option<Hook>, StateError> {
         let row = key_of(key, &Row::Hook);
         for _ in 0..ATTEMPTS {
@@ -131,7 +133,7 @@ mod tests {
     fn hook_works_from_its_opening_until_it_is_renewed_or_ended() {
         let stage = stored();
         let conversations = stage.conversations();
-        assert_eq!(working(&stage), None, "no address works before somebody asks for one");
+        assert_eq!(working(&stage), None, "no address works before the first one is opened");
         run(conversations.end_hook(&key())).unwrap();
         assert_eq!(run(conversations.open_hook(&key())), Ok(1));
         assert_eq!((run(conversations.open_hook(&key())), working(&stage)), (Ok(1), Some(1)));

@@ -2,7 +2,7 @@
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether it belongs to the
 //! index. If it does not, the index row is stale. A reader that finds a stale row deletes it with the row's
-//! ETag, so that a row that was written again in the meantime is kept.
+//! ETag. So a row that another writer has written again in the meantime is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -68,7 +68,8 @@ impl Index {
         indexes
     }
 
-    /// The indexes that any version of the bot may have written for an address. They are deleted with it.
+    /// The indexes that any version of the bot may have written for an address. The bot deletes their rows
+    /// when the address changes, or when the conversation is forgotten.
     pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
         let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = &address.user {
@@ -104,7 +105,8 @@ impl Index {
     }
 }
 
-/// Escapes text from outside as a part of a partition key. Dots separate the parts, so they are escaped too.
+/// Escapes text from outside, which becomes a part of a partition key. Dots separate the parts, so dots in
+/// the text are escaped too.
 fn part(text: &str) -> String {
     let escaped = escape(text).replace('.', "!2e");
     if escaped.encode_utf16().count() > MAX_PART { format!("!h{}", name_of(&[text])) } else { escaped }

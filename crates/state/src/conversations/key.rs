@@ -84,7 +84,7 @@ impl Tag {
 }
 
 /// The visible characters of a text in lower case; `None` if the text is too long for any tag. The limit is
-/// generous, because several characters can compose one.
+/// higher than [`MAX_TAG`], because several characters can compose one.
 fn lower_case(text: &str) -> Option<String> {
     const MAX_PARTS_OF_A_CHARACTER: usize = 8;
     let is_short = text.chars().nth(MAX_TAG * MAX_PARTS_OF_A_CHARACTER).is_none();
@@ -98,7 +98,7 @@ fn lower_case(text: &str) -> Option<String> {
 pub(super) enum Row {
     Record,
     Stop,
-    /// The tombstone, which `deleteUserData` writes.
+    /// The tombstone of a conversation that was forgotten.
     Forgotten,
     /// The quiet hours.
     Quiet,

@@ -23,8 +23,8 @@ pub struct Filter {
 /// A page of conversations, in the order of their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The conversations. There are fewer than the limit if a conversation was forgotten in the meantime,
-    /// does not match the filter, or cannot be read by this version.
+    /// The conversations. There may be fewer than the limit. A conversation is left out if it was forgotten
+    /// in the meantime, if it does not match the filter, or if this version cannot read it.
     pub conversations: Vec<(ConversationKey, Conversation)>,
     /// The key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,
@@ -186,7 +186,8 @@ impl Gathered {
         &mut self.found[last].1
     }
 
-    /// Whether one more record was found than the page contains. Then all rows of the earlier ones were read.
+    /// Whether one more record was found than the page contains. Then all rows of the page's conversations
+    /// have been read.
     fn is_full(&self) -> bool {
         self.found.len() > self.limit && self.found.last().is_some_and(|(_, rows)| rows.has_record)
     }
@@ -279,7 +280,7 @@ mod tests {
             (Filter { tag, tenant_id: tenant }, &both, 1),
         ] {
             for limit in [1, 7, 100] {
-                // Pages of one conversation take long, so only the last 60 are read.
+                // Reading page by page with a limit of 1 takes long, so only the last 60 pages are read.
                 let skipped = if limit == 1 { expected.len().saturating_sub(60) } else { 0 };
                 let (after, expected) =
                     (skipped.checked_sub(1).map(|last| expected[last].clone()), &expected[skipped..]);

@@ -11,14 +11,14 @@ use super::record::{Conversation, Rows, partition_of};
 use super::{AT_ONCE, Conversations, DeliveryState};
 use crate::StateError;
 
-/// The most rows that a query reads for each requested conversation. If a query finds too few of them among
-/// its rows, each conversation is read by itself, because reading other rows costs time too.
+/// The most rows that a query reads for each requested conversation. If a query finds too few requested
+/// conversations, each one is read by itself, because reading the rows of other conversations costs time too.
 const ROWS_FOR_EACH: usize = 8;
 
 /// The data that the table has about a requested conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether the conversation may be sent alerts. This is known without a record too.
+    /// Whether the conversation may be sent alerts. The other rows show this even without a record.
     pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,
@@ -48,7 +48,7 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 impl<H: Host> Conversations<'_, H> {
     /// Reads the data of each of these conversations, without duplicates. This takes at most one query for
     /// each conversation and one for each of the 16 shards. It takes fewer if the table has few other
-    /// conversations between them.
+    /// conversations between the requested ones.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -67,8 +67,8 @@ impl<H: Host> Conversations<'_, H> {
         keys.dedup();
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        // The first digit of a key is its shard, so the results of the shards, one after the other, are
-        // sorted.
+        // The first digit of a key is its shard, and the shards are read in the order of their digits. So the
+        // joined results are sorted.
         let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await

@@ -55,7 +55,7 @@ const AT_ONCE: usize = 8;
 /// How often a conditional write is tried. Another writer causes one conflict, rarely two.
 const ATTEMPTS: usize = 3;
 
-/// The conversations that the bot knows. Calls take until a deadline at most.
+/// The conversations that the bot knows. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Conversations<'a, H> {
     host: &'a H,
@@ -80,7 +80,7 @@ pub struct DeliveryState {
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
-    /// Opens the conversations in these tables of a storage account. Calls take until `deadline` at most.
+    /// Opens the conversations in these tables of a storage account. Each call ends by `deadline`.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
         Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }

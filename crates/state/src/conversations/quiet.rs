@@ -21,7 +21,7 @@ pub struct Quiet {
 }
 
 impl Quiet {
-    /// If the hours are quiet at `moment`: when they end.
+    /// Returns when the quiet hours end; `None` if `moment` is not within them.
     pub fn end_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.hours.end_after(moment, &self.zone)
     }

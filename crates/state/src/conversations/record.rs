@@ -108,7 +108,8 @@ impl Stored {
         };
         // A time that cannot be read counts as missing. The next message writes it again.
         let seen_at = time("seenAt").unwrap_or_default();
-        // A later version may know more zones than this one.
+        // A zone that cannot be read is not logged, because a later version may know more zones than this
+        // one.
         let zone = entity.str("zone").and_then(Zone::parse);
         let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
         Self::Record(Box::new(Record { address, seen_at, paused_until, zone, asked }))

@@ -10,9 +10,8 @@ use super::record::Stored;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Stores `address` in the place of the conversation `old`: with its tags, its `stop` and its quiet
-    /// hours. The old conversation is forgotten. If it is not stored, nothing is. A call that was cut off can
-    /// be repeated.
+    /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
+    /// forgets `old`. If `old` is not stored, nothing is written. A call that was cut off can be repeated.
     pub async fn replace(
         &self,
         old: &ConversationKey,
@@ -23,7 +22,7 @@ impl<H: Host> Conversations<'_, H> {
             return Ok(());
         }
         let new = ConversationKey::of(address);
-        // A `stop` comes first, so that no alert is sent before the new conversation has it.
+        // The `stop` is written first, so that no alert is sent before the new conversation has its `stop`.
         if rows.stopped {
             self.stop(&new, self.host.now()).await?;
         }

@@ -1,5 +1,5 @@
-//! The teams and chats of a tenant, whose members the Connector can name. An alert to an e-mail address finds
-//! its person there.
+//! The teams and chats of a tenant, whose members the Connector can name. For an alert to an e-mail address,
+//! the poller looks for the person among these members.
 
 use std::cmp::Reverse;
 
@@ -14,7 +14,7 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// The part of the id of a thread that names the thread. The part before it is the id of the channel.
+/// The separator in the id of a thread. The id of the channel comes before it.
 const THREAD: &str = ";messageid=";
 
 /// A team or chat that the bot is in.
@@ -31,8 +31,8 @@ pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
 
-/// The row of the team or chat to which a conversation belongs; `None` for the conversation of one person,
-/// and where the channel does not vouch for the tenant.
+/// The row of the team or chat to which a conversation belongs; `None` if the conversation is of one person,
+/// or if the channel does not vouch for the tenant.
 fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     let tenant = address.vouched_tenant().filter(|_| address.conversation.is_group())?;
     let id = without_thread(&address.conversation.id);
@@ -47,7 +47,7 @@ pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the team or chat of a conversation. Other conversations have none.
+    /// Records the team or chat of a conversation. The conversation of one person has none.
     pub(super) async fn put_roster(
         &self,
         address: &ConversationReference,
@@ -62,8 +62,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Reads at most `limit` teams and chats of a tenant, those that were active last. This takes one query,
-    /// or several if the tenant has more than a thousand.
+    /// Reads the teams and chats of a tenant that were active last, at most `limit`. This takes one query, or
+    /// several if the tenant has more than a thousand teams and chats.
     pub async fn rosters(&self, tenant_id: &str, limit: usize) -> Result<Vec<Roster>, StateError> {
         let index = Index::of_rosters(tenant_id);
         let query = Query { filter: Rule::partition(index.partition()), top: MAX_TOP, select: Vec::new() };
@@ -90,13 +90,14 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.iter().filter_map(roster).collect())
     }
 
-    /// An address in a tenant, whose Connector and bot a new conversation of the tenant has too; `None` if
-    /// the bot knows no conversation there. This takes two calls, or a few more if index rows are stale.
+    /// Returns the address of a known conversation of a tenant; `None` if the bot knows no conversation of
+    /// the tenant. A new conversation of the tenant has the same Connector and the same bot. This takes two
+    /// calls, or a few more if index rows are stale.
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
-        // Any conversation of the tenant will do. The first page of the index has enough of them. The most
-        // recently active ones come first.
+        // Any conversation of the tenant will do, so the first page of the index is enough. The most recently
+        // active conversations are tried first.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));

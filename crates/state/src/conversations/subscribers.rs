@@ -1,5 +1,5 @@
-//! The subscribers of a tag. Each tenant has its own, so that no tenant receives the alerts of another
-//! tenant.
+//! The subscribers of a tag. Each tenant has its own subscribers, so that no tenant receives the alerts of
+//! another tenant.
 
 use bot_framework::ConversationReference;
 

@@ -1,5 +1,5 @@
-//! The fake table service of the tests, and their standard conversation: a personal conversation, in a
-//! tenant, of a person with an object id in Entra.
+//! The fake table service of the tests, and their standard conversation. The standard conversation is a
+//! personal conversation in a tenant, and its person has an object id in Entra.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
@@ -26,13 +26,13 @@ thread_local! {
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// The actions to perform right before the call of this number.
+    /// Actions, each with the number of the call before which it is performed.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
 const TABLE: &str = "proactivebotconversations";
 
-/// A host, and a table service in memory. A test has one at a time.
+/// A host, and a table service in memory. A test has one stage at a time.
 pub(super) struct Stage {
     pub(super) host: FakeHost,
     pub(super) account: Account,

@@ -28,7 +28,7 @@ const DEFAULT_ANSWERS: u8 = 20;
 /// How often a row is chosen anew, if another answer has inserted the chosen row.
 const ATTEMPTS: usize = 10;
 
-/// How long the mark of an answer that is given only once is kept.
+/// How long the row `once.<hash>` is kept. The row shows that the bot has given an answer.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// The property of a row that no answer may use, because the conversation is silent in its minute.
@@ -62,7 +62,7 @@ impl Allowance {
         match settings.setting(NAME)?.trim() {
             "" => Ok(Self(DEFAULT_ANSWERS)),
             text => text.parse().ok().filter(|answers| *answers <= MAX_ANSWERS).map(Self).ok_or_else(|| {
-                let problem = format!("must be a whole number up to {MAX_ANSWERS}; 0 is no limit");
+                let problem = format!("expected a whole number from 0 (no limit) to {MAX_ANSWERS}");
                 SettingsError::new(NAME, problem)
             }),
         }
@@ -99,7 +99,7 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
-    /// The conversation has no mark, and nothing was written.
+    /// The conversation has no mark ([`Unasked`]), and nothing was written.
     NoMark,
     No {
         begins: bool,
@@ -108,7 +108,7 @@ enum Counted {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
-    /// `None` if nothing was written, because a question may be open that the message answers. That is so
+    /// Returns `None` if nothing was written, because the message may answer an open question. This happens
     /// only with [`Unasked::Perhaps`].
     pub async fn accept_message(
         &self,
@@ -149,8 +149,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Counts the answer to an activity that makes no alert and is answered only once, even if the channel
-    /// sends it again. `what` identifies the activity in its conversation. Returns whether it is to be
-    /// answered now.
+    /// sends it again. `what` identifies the activity in its conversation. Returns whether the bot has to
+    /// answer now.
     pub async fn count_answer_once(
         &self,
         conversation: &ConversationKey,
@@ -235,9 +235,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Inserts the free rows of the next minute as silent, and returns whether this call did it. Nothing is
-    /// done if the next minute has silent rows already. Nothing is done either if all rows of this minute are
-    /// silent: then the silence ends with this minute. If the call fails, the next minute is not silent.
+    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Nothing is done if the next
+    /// minute has silent rows already. If all rows of this minute are silent, nothing is done either, and the
+    /// silence ends with this minute. Returns whether this message begins the silence. If the call fails, the
+    /// result is true all the same, although the next minute is not silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {

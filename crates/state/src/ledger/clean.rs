@@ -1,8 +1,8 @@
 //! Deletes expired records.
 //!
-//! One query finds the expired records of all earlier periods. Records of alerts that are due far ahead stay
-//! in these periods for up to a year, so the query may have more pages than a cleaning reads. Each cleaning
-//! therefore stores where it stopped, and the next one goes on there.
+//! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
+//! are due up to a year ahead. The service reads over such records, so the query may have more pages than one
+//! cleaning reads. Each cleaning therefore stores where it stopped, and the next one continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -14,7 +14,8 @@ use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 /// of all periods.
 const PLACE: (&str, &str) = ("clean", "place");
 
-/// The query of expired records, begun at a moment. A continuation is valid for its own query only.
+/// A search for expired records. The query contains the moment at which the search began. Each page must use
+/// the same moment, because a continuation is valid only for its own query.
 struct Search {
     begun_at: DateTime<Utc>,
     from: Option<Continuation>,
@@ -37,8 +38,8 @@ impl Search {
     }
 
     fn query(&self) -> Query {
-        // The search for an idempotency key that was used again after its term begins at the record of the
-        // first use. So no record of a period is deleted before all its keys are past their term.
+        // If an idempotency key was used again after its term, the search for the key begins at the record of
+        // the first use. So no record of a period is deleted before the terms of all its keys have ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
@@ -56,7 +57,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let went_on = stopped.is_some();
         let mut search = stopped.unwrap_or(Search { begun_at: now, from: None });
         let deleted = self.clean_from(&mut search, pages).await;
-        // A service that refuses the continuation gets the query from its beginning next time.
+        // If the service refuses the continuation, the next cleaning begins the query anew.
         if matches!(deleted, Err(TableError::Refused { .. })) {
             search.from = None;
         }

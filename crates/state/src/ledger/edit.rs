@@ -1,4 +1,4 @@
-//! Changes of messages that were sent: the record of the first alert has the last change.
+//! Changes of messages that were sent. The record of the alert that made the message has the last change.
 
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Entity, TableError};
@@ -6,7 +6,7 @@ use storage_table::{Conditional, Entity, TableError};
 use super::record::{Record, shortened};
 use super::{Ledger, RecordKey, contended};
 
-/// A change of a message that was sent, as the record of its first alert has it.
+/// A change of a message that was sent, as the record of the message's alert has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.

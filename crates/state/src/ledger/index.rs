@@ -37,7 +37,7 @@ pub(super) const SENDER: &str = "key";
 /// The property with the number of alerts. A row without it stands for one alert, whose id it names.
 pub(super) const ALERTS: &str = "alerts";
 
-/// A moment of the index, which counts down.
+/// The time of an index row, as a number that counts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Countdown(i64);
 
@@ -46,9 +46,9 @@ impl Countdown {
         Self((LAST_MILLISECOND - moment.timestamp_millis()).clamp(0, LAST_MILLISECOND))
     }
 
-    /// A moment, moved into a period. The period of a partition comes from the time at which a channel sent
-    /// the activity. Its rows stay within this period, so that a reader finds the rows in the order of their
-    /// times, period by period.
+    /// The countdown of a moment, limited to a period. The period of a partition comes from the time at which
+    /// the channel sent the activity, so the alert may be accepted in another period. The limit keeps the
+    /// rows of all periods in the order of their times.
     fn within(period: Period, moment: DateTime<Utc>) -> Self {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
@@ -68,8 +68,8 @@ impl Countdown {
     }
 }
 
-/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the record of the
-/// first alert.
+/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the key of the first
+/// alert's record.
 pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
     let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
     let (name, count) = match alerts.len() {
@@ -93,7 +93,8 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     if let Some(sender) = &first.key {
         row = row.with(SENDER, sender.as_str());
     }
-    // The records are kept from their last change on.
+    // A change of a record prolongs its term. The last change comes within `SETTLED_WITHIN`, so the row is
+    // kept for that much longer.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
@@ -134,7 +135,7 @@ pub(super) struct Row {
     /// The id of the alert, or the part that the ids of the call share.
     pub(super) name: String,
     pub(super) partition: String,
-    /// How many alerts there are, if they are a call's.
+    /// The number of alerts, if the row is the row of a call.
     alerts: Option<u8>,
     pub(super) sender: Option<String>,
     tags: String,
@@ -179,15 +180,15 @@ impl Row {
     }
 
     /// Whether the row was inserted together with this record. A row of a full page is inserted before its
-    /// records, so the records may be those of an earlier call with the same idempotency key, or missing. A
-    /// record that a replay has made anew is listed by another row than before.
+    /// records. So the records may be missing, or may belong to an earlier call with the same idempotency
+    /// key. If a replay has made the record anew, another row than before lists the record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));
         accepted_at == Some(self.at)
     }
 
-    /// The order of the rows of all partitions.
+    /// The value by which the rows of all partitions are sorted.
     pub(super) fn place(&self) -> (Countdown, &str) {
         (self.at, &self.name)
     }

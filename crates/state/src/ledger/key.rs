@@ -21,7 +21,7 @@ const MAX_PERIODS_AWAY: u32 = 64;
 /// service writes up to 2 000 records a second into each partition.
 const SHARDS: u8 = 4;
 
-/// Eight days, counted from 1970.
+/// A period of eight days. Periods are numbered from 1970 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(u32);
 
@@ -69,12 +69,12 @@ impl Period {
     }
 }
 
-/// The id of an alert that the bot accepted: 32 hexadecimal digits. They contain the period in which the
+/// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains the period in which the
 /// alert was accepted, so that its record can be found by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
-/// How many digits of the id all alerts of one call share.
+/// The number of digits at the beginning of the id that all alerts of one call share.
 pub(super) const CALL_DIGITS: usize = 30;
 
 /// The part of the id that all alerts of one call share.
@@ -152,8 +152,8 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
-    /// The call that makes the alerts of a step of an escalation. Their records are in the partition of this
-    /// call's records.
+    /// The id of the call that makes the alerts of an escalation's step. Their records are in the same
+    /// partition as the records of this call.
     #[must_use]
     pub fn step(&self, step: usize) -> Self {
         let name = name_of(&["step of an escalation", &self.0, &step.to_string()]);
@@ -192,7 +192,7 @@ impl RecordKey {
     /// The key for a message of the queue. If another producer made the id, the period is taken from the time
     /// at which the message was put on the queue. A message without a seal gets a record of its own, because
     /// its producer may have copied the id of another alert. `sealed` is true if the seal is valid, or if no
-    /// message is sealed.
+    /// message is sealed, because there is no seal key.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {

@@ -1,9 +1,9 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
 //! To make a page, the ledger reads the indexes of the four partitions of a period at once, and merges them.
-//! Then it reads the period before. It then reads the records: the alerts of a call by one range, other
-//! alerts by their keys. A filter of row keys that are joined by `or` would take fewer calls, but the service
-//! answers it by reading the whole partition.
+//! It reads the records to which the rows point: the alerts of a call by one range, other alerts by their
+//! keys. Then it continues with the period before. A filter that joins row keys by `or` would take fewer
+//! calls, but the service answers such a filter by reading the whole partition.
 
 use std::fmt;
 
@@ -35,18 +35,18 @@ const AT_ONCE: usize = 8;
 /// How many empty pages of an index are followed.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of an alert's id in a position. They distinguish the alerts of the same millisecond.
-/// They are not a whole id, so they do not name an alert to a caller that may not see it.
+/// The number of digits of an alert's id in a position. These digits distinguish the alerts of the same
+/// millisecond. They are not a whole id, so they do not show an id to a caller that may not see the alert.
 const POSITION_DIGITS: usize = 16;
 
-/// The wanted alerts.
+/// The conditions that the alerts of a page meet.
 #[derive(Debug, Clone)]
 pub struct Wanted<'q> {
-    /// The name of the key that sent them; `None` for the alerts of every sender.
+    /// The name of the sender's key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which their call found the conversation.
+    /// The tag by which the call found the conversation.
     pub tag: Option<&'q str>,
-    /// The time since which they were accepted.
+    /// The earliest time at which the alerts were accepted.
     pub since: Option<DateTime<Utc>>,
     /// The position at which the page begins; `None` for the newest alerts.
     pub after: Option<Position>,
@@ -183,8 +183,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // `read_to` is not a position if another program wrote this row. Such a row may come after all
-            // rows of the index, so the list goes on with the period before.
+            // If another program wrote the row `read_to`, its key is not a position. Such a row may come
+            // after all rows of the index, so the list continues with the period before.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
@@ -296,8 +296,8 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// How many of these rows have enough alerts for a page with this many free places, and take no more than
-/// these calls.
+/// How many of these rows the page needs next. Together they have at least `room` alerts, or the rows end, or
+/// no calls are left, because each row takes one of the `calls`.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

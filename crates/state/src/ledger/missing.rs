@@ -4,8 +4,8 @@
 //! up to half a second later. If the run is killed in between, the alert's record says `queued`, although the
 //! alert was delivered. The next run finds the message among those that the killed run had in hand, and the
 //! queue refuses its pop receipt. Then the killed run has deleted the message, or has hidden it. In the
-//! second case a run meets the message when it becomes visible. So the run notes until when that should have
-//! happened, and from then on the alert counts as delivered.
+//! second case a run meets the message when it becomes visible. So the next run records the time by which
+//! that should have happened. After that time, the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -14,7 +14,7 @@ use storage_table::{Conditional, Entity, TableError};
 use super::shown::later;
 use super::{Ledger, Record, RecordKey, Status, contended};
 
-/// How long after a message became visible a run should have met it.
+/// A run should meet a message within this time after the message has become visible.
 const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 /// The ledger's knowledge of an alert whose message is missing.

@@ -51,7 +51,7 @@ use crate::skipped::Skipped;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
 
-/// The ledger. Calls take until a deadline at most.
+/// The ledger. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Ledger<'a, H> {
     host: &'a H,
@@ -123,7 +123,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
-    /// Accepts all alerts of one call, or none of them: at most 100. If the first alert was accepted before,
+    /// Accepts all alerts of one call (at most 100), or none of them. If the first alert was accepted before,
     /// the result is its record.
     pub async fn accept_call(&self, alerts: &[NewAlert]) -> Result<Accepted, TableError> {
         let [first, rest @ ..] = alerts else { return Ok(Accepted::New) };
@@ -205,7 +205,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(Some(Record::read(&found.entity)))
     }
 
-    /// The first record that was read and has a property of another type.
+    /// The key of the first record that has a property of another type.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
@@ -221,7 +221,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.cancel(id, None, None, true).await
     }
 
-    /// Records that another alert takes the place of an alert, which is cancelled for that.
+    /// Cancels an alert, because the alert `other` takes its place.
     pub async fn withdraw_for(&self, id: &AlertId, other: &AlertId) -> Result<Withdrawn, TableError> {
         self.cancel(id, None, Some(other), true).await
     }
@@ -271,19 +271,19 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Err(contended())
     }
 
-    /// Records that these alerts of one call are on the queue: at most 100. A repeated call then does not put
-    /// them on the queue again.
+    /// Records that these alerts of one call (at most 100) are on the queue. A repeated call then does not
+    /// put them on the queue again.
     pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call failed: at most 100. The queue may hold such an alert
-    /// all the same, so a status that the poller records takes precedence.
+    /// Records that the Put of these alerts of one call (at most 100) failed. The queue may hold such an
+    /// alert all the same, so a status that the poller records takes precedence.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call had no clear answer: at most 100. A status that the
+    /// Records that the Puts of these alerts of one call (at most 100) had no clear answer. A status that the
     /// poller records takes precedence.
     pub async fn record_unconfirmed_put(
         &self,
@@ -322,9 +322,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 
     /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
-    /// transition with `known_replay` takes calls of its own. If an alert occurs several times, its last
-    /// transition counts. The error holds the transitions that were not recorded, and the reason of the last
-    /// failure.
+    /// transition with `known_replay` or `unless_ended` takes calls of its own. If an alert occurs several
+    /// times, its last transition counts. The error holds the transitions that were not recorded, and the
+    /// reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,
@@ -374,7 +374,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 }
 
-/// The error if another writer changed the record between each read and write.
+/// The error if, in each attempt, another writer changed the record between the read and the write.
 fn contended() -> TableError {
     TableError::Busy { status: 412, code: "UpdateConditionNotSatisfied".into(), retry_after_seconds: None }
 }

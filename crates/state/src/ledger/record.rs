@@ -17,7 +17,7 @@ pub const KEPT: TimeDelta = TimeDelta::days(7);
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
 /// The beginning of the reason of an alert that waits until the bot is installed for the person or in the
-/// team. It waits until it expires, however long that is.
+/// team. The alert waits until it expires, without another limit.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
@@ -132,8 +132,8 @@ pub struct NewAlert {
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
-    /// If the alert has a key for the messages of its conversation: the note of its envelope, for a later
-    /// change of the alert.
+    /// If the alert has a key for the messages of its conversation: the member `keyed` of the envelope, for a
+    /// later change of the alert.
     pub keyed: Option<String>,
     /// The alert that this one changes or takes back.
     pub changes: Option<AlertId>,
@@ -166,7 +166,7 @@ pub struct Record {
     pub newer_status: Option<String>,
     /// The key of the conversation; empty if the bot did not accept the alert.
     pub conversation: String,
-    /// When the bot accepted the alert; `None` if the record was made without the bot accepting it.
+    /// When the bot accepted the alert; `None` if the bot did not accept it.
     pub accepted_at: Option<DateTime<Utc>>,
     /// When the alert is due. `None` if it is due at once, or if an earlier version of the bot accepted it.
     pub due_at: Option<DateTime<Utc>>,
@@ -182,8 +182,8 @@ pub struct Record {
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
-    /// When the bot recorded that the alert is on the queue. It does so only in doubtful cases: usually the
-    /// alert is on the queue right after it was accepted, and a record of that would cost a call.
+    /// When the bot recorded that the alert is on the queue. The bot does so only in doubtful cases, because
+    /// this record costs a call. Usually the alert is on the queue right after it was accepted.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -191,10 +191,10 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that a killed run had had the alert in hand, and that the queue did not seem to hold
-    /// its message any more.
+    /// When a run found that the alert's message was missing: a killed run had had the message in hand, and
+    /// the queue did not seem to hold it any more.
     pub missed_at: Option<DateTime<Utc>>,
-    /// When a run would have met the alert after that, if its message were still on the queue.
+    /// The time by which a run would have met the alert again, if its message were still on the queue.
     pub missing_from: Option<DateTime<Utc>>,
     /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
@@ -205,7 +205,7 @@ pub struct Record {
     /// If the status is final and a run recorded it: the id of the message with which the alert ended.
     /// Another message of the alert is a copy.
     pub message: Option<String>,
-    /// The id of the message whose death the last replay undid.
+    /// The id that the last replayed message had on the queue before a run moved it to the poison queue.
     pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
@@ -217,7 +217,7 @@ pub struct Record {
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
-    /// The note of the envelope of an alert with a key for the messages of its conversation.
+    /// The member `keyed` of the envelope, if the alert has a key for the messages of its conversation.
     pub keyed: Option<String>,
     /// The id of the alert that this one changes or takes back.
     pub changes: Option<String>,
@@ -239,7 +239,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Properties that are texts, and properties that are numbers, if the bot or the poller wrote them.
+    /// The properties that the bot and the poller write as texts, and those that they write as numbers. A
+    /// value of another type shows that another program wrote it.
     pub(super) const TEXTS: [&str; 4] = ["status", "conversation", "reason", "activityId"];
     pub(super) const NUMBERS: [&str; 5] = ["version", "acceptedAt", "endsAt", "changedAt", "cancelledAt"];
 
@@ -299,7 +300,7 @@ impl Record {
     }
 
     /// The status to report. A status that the poller recorded takes precedence over the bot's, because the
-    /// service may have done a Put that failed for the bot.
+    /// service may have done a Put whose answer the bot did not get.
     pub fn shown_status(&self) -> Status {
         match self.status {
             Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
@@ -314,8 +315,8 @@ impl Record {
         }
     }
 
-    /// Whether the alert's message may be missing on the queue, because the bot was cut off after it had
-    /// accepted the alert, or because the Put failed.
+    /// Whether the alert's message may be missing on the queue. The bot may have been cut off after it had
+    /// accepted the alert, or the Put may have failed.
     pub fn may_not_be_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
@@ -351,15 +352,16 @@ pub struct Transition {
     /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
     /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
-    /// longer counts. `None` records it in any case.
+    /// longer counts. With `None`, the ledger records the transition in any case.
     pub known_replay: Option<LastReplay>,
-    /// The transition does not count if the record has a final status already. Such a transition takes calls
+    /// If true, the transition counts only for a record without a final status. Such a transition takes calls
     /// of its own.
     pub unless_ended: bool,
 }
 
 impl Transition {
-    /// Whether the transition depends on the record as it is, so that it takes calls of its own.
+    /// Whether the ledger has to read the record before it records the transition. Such a transition takes
+    /// calls of its own.
     pub(super) fn is_conditional(&self) -> bool {
         self.known_replay.is_some() || self.unless_ended
     }
@@ -407,7 +409,7 @@ impl Transition {
 }
 
 impl NewAlert {
-    /// An alert that is due at once, and has nothing but what each alert has.
+    /// An alert that is due at once, without any of the optional data.
     pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
         Self {
             id,

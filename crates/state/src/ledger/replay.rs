@@ -44,7 +44,8 @@ pub struct Origin {
 pub struct LastReplay(i64);
 
 impl LastReplay {
-    /// The record could not be read. Then a transition is void if the last replay was of its own message.
+    /// The record could not be read. In this case a transition no longer counts if the last replay was of the
+    /// transition's own message.
     const UNKNOWN: Self = Self(-1);
 
     fn of(record: &Record) -> Self {
@@ -52,7 +53,7 @@ impl LastReplay {
     }
 }
 
-/// The record of an alert that is to be moved to the poison queue.
+/// The data of an alert's record before a run moves the message to the poison queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BeforeDeath {
     /// The sender and the tag.
@@ -78,7 +79,7 @@ pub enum Reopened {
 }
 
 impl BeforeDeath {
-    /// The record if it cannot be read.
+    /// The value if the record cannot be read.
     pub fn unknown() -> Self {
         Self { last_replay: LastReplay::UNKNOWN, ..Self::default() }
     }
@@ -102,7 +103,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(BeforeDeath { origin, last_replay, etag: Some(found.etag) })
     }
 
-    /// Records that an alert is in the poison queue. `before` is the record before that.
+    /// Records that an alert is in the poison queue. `before` is the result of
+    /// [`Ledger::read_before_death`].
     pub async fn record_death(&self, dead: &Transition, before: &BeforeDeath) -> Result<(), TableError> {
         if let Some(etag) = &before.etag
             && let Conditional::Done(_) = self.table.merge(&dead.entity(self.host.now()), Some(etag)).await?
@@ -134,8 +136,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Records a transition, unless the record has a final status. Another write of the same run may be under
-    /// way, and the run may be killed before it can correct the order.
+    /// Records a transition, unless the record has a final status. The check is needed, because another write
+    /// of the same run may be under way, and the run may be killed before it can correct the order.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -153,8 +155,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is killed afterwards, the next
-    /// replay finds the record and continues.
+    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is cut off afterwards, the
+    /// next replay finds the changed record and continues.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
@@ -178,8 +180,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Inserts a new record for a dead alert whose record has been deleted, with a row in the index, so that
-    /// its sender finds the alert.
+    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts a row in the index,
+    /// so that the sender finds the alert.
     pub async fn remake(
         &self,
         key: &RecordKey,
@@ -238,7 +240,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             .with("version", VERSION)
             .with("status", Status::Queued.as_str())
             .with("reason", format!("replayed by {}", replay.by));
-        // Without these, the next run would take the message for the dead one, or would continue its tries.
+        // If these properties stayed, the next run would take the message for the dead one, or would continue
+        // the old tries.
         for (name, is_set) in [
             ("message", record.is_some_and(|record| record.message.is_some())),
             ("tried", record.is_some_and(|record| record.tried.is_some())),
@@ -247,7 +250,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.to_owned(), "".into());
             }
         }
-        // A run that was killed during the death, or repeats it, must not take the replayed alert for dead.
+        // A run may have been killed while it moved the message to the poison queue, or may repeat that move.
+        // By this property, a run finds that the alert was replayed, and does not record it as dead again.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

@@ -115,8 +115,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// The records of all alerts of the calls that made these alerts, without what only the sender needs. It
-    /// costs one query for the alerts of each call, and one read for each alert that a change has replaced.
+    /// The records of all alerts of the calls that made these alerts, without the properties that only the
+    /// sender needs. This costs one query for the alerts of each call, and one read for each alert that a
+    /// change has replaced.
     pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
         let select = vec![
             "status",

@@ -1,5 +1,5 @@
-//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept as long
-//! as the series goes on.
+//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept while
+//! the series continues.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -24,8 +24,8 @@ pub enum Following {
 }
 
 impl AlertId {
-    /// The id of an alert of a series. `period` is the period in which the alert is accepted; it has to be
-    /// the same each time.
+    /// The id of an alert of a series. `period` is the period in which the alert is accepted. For one alert,
+    /// every call must pass the same period.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])
@@ -38,7 +38,7 @@ impl Record {
         match self.series_next.as_deref() {
             None => Following::First,
             Some(NONE_FOLLOWS) => Following::Nothing,
-            // A text that is no id was written by a later version.
+            // A later version wrote a text that is no id. Then the series counts as ended.
             Some(id) => AlertId::parse(id).map_or(Following::Nothing, Following::Alert),
         }
     }

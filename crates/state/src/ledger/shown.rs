@@ -88,7 +88,8 @@ impl Record {
         match self.deadline() {
             Some(deadline) if now >= deadline => match state {
                 Shown::Cancelling => Shown::CancelledUnseen,
-                // The queue did not take the alert, and the idempotency key no longer stands for the call.
+                // The queue did not take the alert. The term of the idempotency key has ended, so no repeated
+                // call puts the alert on the queue any more.
                 Shown::Status(Status::Failed) => state,
                 _ => Shown::Overdue,
             },
@@ -105,12 +106,13 @@ impl Record {
             // Until then, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // Such an alert waits until it expires, and runs record that again and again.
+            // Such an alert waits until it expires. Runs record this status again and again, so the deadline
+            // moves.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
-            // The newer version knows whether the status is final. The record ends with its term.
+            // Only the newer version knows whether the status is final.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
                 return None;
             }
@@ -118,9 +120,9 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether a killed run had the alert in hand, and no run has met the alert by the time at which its
-    /// message would have become visible. Then the killed run had delivered the alert and deleted the
-    /// message.
+    /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
+    /// met it by the time at which it would have become visible. Then the killed run had delivered the alert
+    /// and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.

@@ -1,9 +1,9 @@
-//! The message that a conversation shows under a key. The poller changes this message when the next alert
-//! with the key comes.
+//! The message that a conversation shows under a key. When the next alert with the key is due, the poller
+//! changes this message.
 //!
 //! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
-//! notes in the same record which alert with the key is the newest on the queue, so that the poller need not
-//! send the older ones.
+//! notes in the same record which alert with the key is the newest one on the queue. The poller then need not
+//! send the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -32,7 +32,7 @@ pub struct Standing {
     pub at: i64,
     /// The id of the alert that was sent last; empty if none was sent.
     pub alert: String,
-    /// Whether the key is firing. If not, the next alert is a new message.
+    /// Whether the key is firing. If not, the next alert is sent as a new message.
     pub is_firing: bool,
     /// The digest of the message's content.
     pub digest: String,
@@ -133,8 +133,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this after the Put
-    /// succeeded, because an alert that is not on the queue must not replace another one. If two calls come
-    /// at once, the older one may win. Then the poller sends one alert more.
+    /// succeeded, because an alert that is not on the queue must not replace another one. If two calls run at
+    /// once, the record may name the older alert. Then the poller sends one alert more than needed.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,

@@ -354,7 +354,7 @@ fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue(
 }
 
 #[test]
-fn transition_that_does_not_count_after_the_end_changes_no_final_status() {
+fn transition_with_unless_ended_changes_no_final_status() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();

@@ -6,8 +6,8 @@
 //! exists. The poller deletes the mark when it delivers a question that a text answers. The transaction then
 //! fails, and the bot reads the conversation's record.
 //!
-//! The bot makes the mark when it has read that no question is open, at least once a day. If the poller
-//! delivers a question between that read and the transaction, which takes milliseconds, the question is found
+//! The bot makes the mark when it has read that no question is open, at least once a day. In the milliseconds
+//! between that read and the transaction, the poller may deliver a question. Then the bot finds the question
 //! with the first message of the next day. No person can have answered in these milliseconds.
 
 use std::collections::BTreeSet;
@@ -22,16 +22,17 @@ use super::record::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The bot ignores the time of an activity if it differs from its own clock by more. A message is accepted in
-/// the period of that time.
+/// The bot ignores the time of an activity if that time differs from the bot's clock by more than this. If
+/// the bot does not ignore the time, it accepts the message in the period of that time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// The bot's knowledge about a question that the next text in a conversation answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
-    /// A fingerprint says that no question is open, but it may be old. The mark is a condition.
+    /// A fingerprint shows no open question, but the fingerprint may be old. The transaction fails without
+    /// the mark.
     Perhaps,
-    /// The record says that no question is open. The mark is made.
+    /// The record shows no open question. The transaction makes the mark.
     Surely,
     /// The mark does not matter.
     Ignored,
@@ -55,7 +56,8 @@ impl Unasked {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Makes every replica read the record of a conversation when the next message arrives.
+    /// Deletes the mark of a conversation, so that every replica reads the record when the next message
+    /// arrives.
     pub async fn expect_answer(&self, conversation: &ConversationKey) -> Result<(), TableError> {
         let now = self.host.now();
         let periods: BTreeSet<_> = [now - MAX_AWAY, now + MAX_AWAY].map(Period::of).into();

@@ -1,8 +1,8 @@
 //! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
 //!
 //! The service cannot list a queue, so these rows are the list. A run writes the row before it puts the
-//! message on the poison queue. If the run is killed in between, the next run writes the same row again,
-//! because the key consists of the time and the id that the message had on the queue.
+//! message on the poison queue. The row's key consists of the time and the id that the message had on the
+//! queue. So if the run is killed in between, the next run writes the same row again.
 //!
 //! A row never holds the text of an alert. It holds a digest of the message on the poison queue, by which the
 //! bot recognises the message there.
@@ -21,7 +21,7 @@ use crate::ledger::Origin;
 const VERSION: i64 = 1;
 /// A row key begins with this number minus the time in milliseconds, so that the newest row comes first.
 const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
-/// The digits of [`LATEST_MILLISECONDS`].
+/// The number of digits of [`LATEST_MILLISECONDS`].
 const DIGITS: usize = 14;
 /// The longest message id that becomes part of a row key unchanged. The service's ids have 36 characters.
 const MAX_ID_CHARACTERS: usize = 64;
@@ -35,7 +35,7 @@ const MAX_EMPTY_PAGES: usize = 8;
 const AFTER_DIGITS: char = '.';
 /// A character that sorts before all others that a row key may hold.
 const LOWEST: char = '!';
-/// Sorts after every row key.
+/// A text that sorts after every row key.
 const AFTER_ALL: &str = ":";
 
 /// The id of a dead letter: the key of its row.
@@ -187,7 +187,7 @@ pub struct DeadPage {
     pub has_more: bool,
 }
 
-/// The dead letters of one queue. Calls take until a deadline at most.
+/// The dead letters of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct DeadLetters<'a, H> {
     table: TableClient<'a, H>,
@@ -269,7 +269,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
     }
 
     /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
-    /// these are all rows.
+    /// it has read all rows.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

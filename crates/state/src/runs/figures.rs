@@ -5,7 +5,8 @@
 //!
 //! A message is counted once, when it has left the queue: the write with the count removes the message from
 //! the messages in hand. So a run that is killed loses no figure. The next run finds the message in hand, and
-//! counts it if the queue no longer holds it. If a Delete fails, the run that deletes the message counts it.
+//! counts it if the queue no longer holds it. If a Delete fails, a later run deletes the message and counts
+//! it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts only in the sum.
+/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts in no bucket.
 pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 
@@ -32,14 +33,14 @@ pub struct Figures {
     /// Messages that a run has dequeued for the first time. If a run is killed before it can record its Get,
     /// the messages of that Get are added at the latest when the queue is empty.
     pub accepted: u64,
-    /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy` are
-    /// copies of a message whose alert had ended before. `unrecorded` are messages that a killed run had
-    /// finished, with an unknown status.
+    /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy`
+    /// counts copies of a message whose alert had ended before. `unrecorded` counts messages that a killed
+    /// run had finished, with an unknown status.
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,
-    /// Attempts that ended without an outcome, by the run report's word: `throttled`, `retried`, `hostOut`,
-    /// `possiblyDelivered`, `notDue`.
+    /// Attempts that ended without an outcome, by the word in the report of a run: `throttled`, `retried`,
+    /// `hostOut`, `possiblyDelivered`, `notDue`.
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
@@ -55,9 +56,9 @@ pub struct Figures {
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
-    /// The ids of messages that count as gone, because a killed run had them in hand and the queue no longer
-    /// knew their receipts, the newest last. Azure gives that answer for a hidden message, too. If a run
-    /// meets one of them, the message counts as found again.
+    /// The ids of messages that count as gone, the newest last. A killed run had them in hand, and the queue
+    /// no longer knew their receipts. Azure may give the same answer for a hidden message. If a run meets one
+    /// of them, the message counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -140,8 +141,8 @@ impl Figures {
         counted.saturating_sub(self.found_again)
     }
 
-    /// Adds the messages of Gets that no run could record: no fewer messages were accepted than have left the
-    /// queue.
+    /// Adds the messages of Gets that no run could record. After this, the runs have accepted at least as
+    /// many messages as have left the queue.
     pub fn settle(&mut self) {
         self.accepted = self.accepted.max(self.gone());
     }
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_left_the_queue_unaccepted_are_accepted_at_the_latest_when_it_is_empty() {
+    fn settle_with_more_messages_gone_than_accepted_raises_the_accepted_count() {
         for (accepted, found_again, settled) in [(2, 0, 5), (2, 1, 4), (5, 0, 5), (9, 0, 9)] {
             let mut figures = Figures { accepted, found_again, ..Figures::default() };
             figures.ended = [("delivered".to_owned(), 3), ("copy".to_owned(), 1)].into();
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn paused_conversations_are_few_and_end() {
+    fn paused_conversations_are_at_most_20_and_are_removed_after_their_end() {
         let at = |seconds: i64| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
         let mut figures = Figures::default();
         for index in 0..30 {

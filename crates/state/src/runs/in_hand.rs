@@ -1,5 +1,5 @@
-//! The messages that a run has in hand, and the alerts that it has finished, as its record stores them: JSON
-//! text, split over several properties.
+//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores both as
+//! JSON text, which is split over several properties.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ const MAX_ENDED: usize = 8;
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A message that was handed out to a run, until the run has finished it or the message is back on the queue.
+/// A message that was handed out to a run, until the run has finished it or has made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -63,7 +63,7 @@ pub struct EndedAlert {
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The last replay that the run knew, if a later one makes the status void.
+    /// The last replay that the run knew, if a later replay makes the status void.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }

@@ -22,7 +22,7 @@ pub struct StoredLine {
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When the last message of the line is no longer waited for.
+    /// When the wait for the last message of the line ends.
     pub ends_at: DateTime<Utc>,
 }
 

@@ -1,9 +1,10 @@
-//! The run lock of a queue, and the data that the runs of a queue share: which run works, which messages it
-//! has in hand, the waiting lines of conversations, and the recent withdrawals.
+//! The run lock of a queue, and the data that the runs of a queue share. The shared data are the messages
+//! that the current run has in hand, the waiting lines of conversations, the recent withdrawals, the dead
+//! letters, and the figures.
 //!
-//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with its
-//! ETag, so the write fails if another run has changed the record since. The run renews the lock while it
-//! works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
+//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the
+//! record's ETag. This write fails if another run has changed the record since. The run renews the lock while
+//! it works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
 //! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
 //! the response's `Date` minus the record's `Timestamp`.
 
@@ -72,7 +73,7 @@ pub enum LockState {
     /// Another run holds the lock.
     Held,
     /// A newer version of this program wrote the record. This version cannot know whether a run holds the
-    /// lock, so it counts as held.
+    /// lock, so the lock counts as held.
     Newer,
     /// No run may work, until the pause ends.
     Paused(PauseReason),
@@ -119,7 +120,7 @@ pub struct RunLock {
 pub struct LockWrite {
     entity: Entity,
     etag: ETag,
-    /// The run that writes, and its fence.
+    /// The run that writes, and its number ([`RunLock::number`]).
     owner: (String, i64),
 }
 
@@ -131,7 +132,7 @@ pub struct Written {
 }
 
 impl RunLock {
-    /// Whether this run still holds the lock for certain. Otherwise the run must not start anything.
+    /// Whether this run certainly still holds the lock. If not, the run must not start anything.
     pub fn is_valid(&self, clock: &impl Clock) -> bool {
         clock.monotonic() < self.valid_until()
     }
@@ -163,7 +164,7 @@ impl RunLock {
         self.ended = ended.to_vec();
     }
 
-    /// Sets what the runs have counted, which every later write stores.
+    /// Sets the counts of all runs. Every later write stores them.
     pub fn set_figures(&mut self, figures: &Figures) {
         self.figures = figures.stored();
     }
@@ -226,7 +227,7 @@ fn fill(
     }
 }
 
-/// The run lock and the shared data of one queue. Calls take until a deadline at most.
+/// The run lock and the shared data of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Runs<'a, H> {
     host: &'a H,
@@ -248,7 +249,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The first entity that was read and is not as a run writes it.
+    /// The key of the first entity that does not have the form in which a run writes it.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

@@ -26,7 +26,7 @@ fn in_hand(message: &str) -> InHand {
 }
 
 #[test]
-fn two_runs_that_read_a_free_lock_only_one_takes_it() {
+fn free_lock_that_two_runs_have_read_is_taken_by_only_one() {
     let world = World::new();
     for _ in 0..2 {
         let (a, b) = (world.free(), world.free());
@@ -69,7 +69,7 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
 }
 
 #[test]
-fn pause_until_it_ends_lets_no_run_begin() {
+fn pause_lets_no_run_begin_until_it_ends() {
     let world = World::new();
     let lock = world.take("a");
     let until = world.host.now() + Duration::from_secs(30);
@@ -82,7 +82,7 @@ fn pause_until_it_ends_lets_no_run_begin() {
 }
 
 #[test]
-fn record_with_unreadable_properties_does_not_keep_a_run_from_beginning() {
+fn record_with_unreadable_properties_lets_a_run_begin() {
     let world = World::new();
     for (name, value) in
         [("run", serde_json::json!(7)), ("fence", serde_json::json!("x")), ("hand0", serde_json::json!("["))]

@@ -39,7 +39,7 @@ pub enum Withdrawal {
     Started(String),
     /// The person in the conversation with this key set or ended their quiet hours.
     Quieted(String),
-    /// The person of this conversation asked to be forgotten. Alerts that were accepted until then are not
+    /// The person of this conversation asked to be forgotten. Alerts that were accepted until `at` are not
     /// delivered.
     Forgotten {
         /// The conversation's key.
@@ -47,7 +47,8 @@ pub enum Withdrawal {
         /// The time of its tombstone.
         at: DateTime<Utc>,
     },
-    /// Nothing was withdrawn: the queue may hold this alert twice, by its id, and the copies do not say so.
+    /// Nothing was withdrawn. The queue may hold the alert with this id twice, and the messages themselves do
+    /// not show that.
     Doubled(String),
 }
 
@@ -80,7 +81,7 @@ impl Withdrawal {
     }
 }
 
-/// The recent withdrawals of one queue. Calls take until a deadline at most.
+/// The recent withdrawals of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Withdrawals<'a, H> {
     host: &'a H,
@@ -102,7 +103,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The first entity that was read and is no withdrawal.
+    /// The key of the first entity that is no withdrawal.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

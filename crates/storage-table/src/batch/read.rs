@@ -1,5 +1,5 @@
-//! Reads the answer to a transaction. It searches for the parts, because the emulator and the service write
-//! different text around them.
+//! Reads the answer to a transaction. This module searches for the parts of the answer, because the emulator
+//! and the service write different text around them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};

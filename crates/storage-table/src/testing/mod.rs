@@ -55,8 +55,8 @@ impl FakeTables {
         Some(answer)
     }
 
-    /// Returns every entity of a table as it is stored: with the `op` of its last write, and with an
-    /// `@odata.type` for each Int64, which is a string. Panics if the table does not exist.
+    /// Returns every entity of a table as it is stored. An entity has the `op` of its last write. An Int64 is
+    /// a string, with its type in `@odata.type`. Panics if the table does not exist.
     pub fn entities(&self, table: &str) -> &Entities {
         match self.tables.get(&table.to_ascii_lowercase()) {
             Some(table) => &table.entities,
@@ -98,8 +98,8 @@ impl FakeTables {
         self.empty_pages = pages;
     }
 
-    /// Ends each page with its partition. Such a page is empty if no entity of the partition matches. The
-    /// real service may do so.
+    /// Ends each page with its partition, as the real service may do. Such a page is empty if no entity of
+    /// the partition matches.
     pub fn end_pages_with_their_partitions(&mut self) {
         self.one_partition_a_page = true;
     }

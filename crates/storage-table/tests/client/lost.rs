@@ -20,7 +20,7 @@ fn replace_first(
 }
 
 #[test]
-fn insert_whose_answer_was_lost_is_new() {
+fn insert_whose_answer_was_lost_returns_new() {
     let (host, tables) = fake_service_replacing_answers(replace_first("POST", vec![error(204, ""), lost()]));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
@@ -37,7 +37,7 @@ fn insert_whose_answer_was_lost_is_new() {
 }
 
 #[test]
-fn insert_of_an_entity_that_another_client_wrote_exists() {
+fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
     // The first attempt does not arrive at the service, but the client cannot know that.
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
@@ -53,7 +53,7 @@ fn insert_of_an_entity_that_another_client_wrote_exists() {
 }
 
 #[test]
-fn insert_that_an_attempt_with_status_500_did_is_new() {
+fn insert_that_an_attempt_with_status_500_did_returns_new() {
     let (host, _) = fake_service_replacing_answers(replace_first(
         "POST",
         vec![error(204, ""), error(500, "OperationTimedOut")],
@@ -81,7 +81,7 @@ fn replace_whose_answer_was_lost_returns_the_new_version() {
 }
 
 #[test]
-fn replace_after_a_write_of_another_client_is_changed() {
+fn replace_after_a_write_of_another_client_returns_changed() {
     for other_client_merges in [false, true] {
         let rounds = Cell::new(0);
         let (host, tables) = fake_service();

@@ -259,7 +259,7 @@ fn any_class() -> impl Strategy<Value = Class> {
 
 proptest! {
     #[test]
-    fn decision_in_any_situation_keeps_the_rules(
+    fn decide_in_any_situation_loses_no_message_and_counts_no_throttling(
         class in any_class(),
         retry_after in prop::option::of(any::<u64>()),
         (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
@@ -315,7 +315,7 @@ proptest! {
 }
 
 #[test]
-fn reason_in_a_record_names_the_reason_of_the_death() {
+fn word_in_a_recorded_reason_is_that_of_the_poison_reason() {
     for reason in PoisonReason::ALL {
         assert_eq!(PoisonReason::word_in(&format!("{}: {}", reason.as_str(), "no: such")), reason.as_str());
     }

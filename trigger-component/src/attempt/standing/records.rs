@@ -1,5 +1,6 @@
-//! The records that follow an alert that was sent: the message that the conversation shows under the key, the
-//! last change of an alert, and the status of an alert that was taken back.
+//! The records that a run writes after it has sent an alert with a key, a change, or a job that takes an
+//! alert back: the message that the conversation shows under the key, the last change of an alert, and the
+//! status of an alert that was taken back.
 
 use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};
@@ -12,8 +13,8 @@ use super::{Plan, Way};
 use crate::attempt::Attempts;
 use crate::schedule::Leased;
 
-/// The records that follow an alert that was sent. The run writes them together with the Delete of the
-/// message.
+/// The records that the run has to write for an alert that it has sent. It writes them together with the
+/// Delete of the message.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     /// The reason that the ledger shows for the delivery.
@@ -27,7 +28,7 @@ pub(crate) struct Change {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Sets the records that follow an alert that was sent.
+    /// Sets the records that the run has to write for an alert that it has sent.
     pub(super) fn set_change(
         &self,
         leased: &mut Leased,
@@ -65,7 +66,7 @@ impl<H: Host> Attempts<'_, H> {
         }));
     }
 
-    /// Writes the records that follow an alert that was sent. After a failure, the next alert with the key is
+    /// Writes the records of an alert that the run has sent. After a failure, the next alert with the key is
     /// a new message.
     pub(crate) async fn record_change(&self, leased: &Leased) {
         let Some(change) = &leased.change else { return };

@@ -1,4 +1,5 @@
-//! Makes the calls of a plan: a new message, a reply, a change, or a deletion; and the reply about a change.
+//! Makes the calls of a plan: a new message, a reply, a change, or a deletion. After a change, a reply can
+//! tell people about it.
 
 use std::mem;
 
@@ -18,8 +19,9 @@ const DELETED: &str = "key: the message was deleted, so the alert is a new messa
 const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 
 impl<H: Host> Attempts<'_, H> {
-    /// Makes the call of a plan. If the Connector accepts it, the leased message gets the records that
-    /// follow. The error is the outcome if the run has no time left for a second call.
+    /// Makes the call of a plan. If the message cannot be changed, a second call sends a new one. If the
+    /// Connector accepts the call, sets the records that the run has to write. If the run has no time left
+    /// for a second call, the error is the outcome.
     pub(in crate::attempt) async fn carry_out(
         &self,
         leased: &mut Leased,
@@ -67,8 +69,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Notes an alert as the newest one with its key before it changes a message, unless the bot has done so.
-    /// If the answer to the change is lost, no older alert changes the message in the meantime.
+    /// Records an alert as the newest one with its key, before the alert changes a message, unless the bot
+    /// has recorded that. So if the response to the change is lost, no older alert changes the message in the
+    /// meantime.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
@@ -80,8 +83,8 @@ impl<H: Host> Attempts<'_, H> {
         noted.map_err(|error| self.state_unknown(leased, &error))
     }
 
-    /// Makes the call of a plan. A message in a thread is changed there, and a new message of an alert to a
-    /// channel starts another thread.
+    /// Makes the call of a plan, in the thread that has the message if there is one. A new message of an
+    /// alert to a channel starts another thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,
@@ -129,9 +132,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Tells the people of the conversation in the thread that the message has changed, because a channel
-    /// notifies no person of a change. The change itself stays delivered if this call fails. Returns the
-    /// reason for the ledger if the call fails.
+    /// Sends a reply that tells people about the change of a message, because a channel notifies no person of
+    /// a change. If this call fails, the change still counts as delivered, and the function returns the
+    /// reason for the ledger.
     async fn notify(
         &self,
         connector: &Connector<'_, H>,

@@ -30,9 +30,9 @@ const AN_OUTCOME: &str = "the word of an outcome, such as permanent";
 /// The dead letters that a call replays or drops.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// These.
+    /// The dead letters with these ids.
     Ids(BTreeSet<Named>),
-    /// All that match.
+    /// All dead letters that meet the condition.
     Matching(Match),
 }
 
@@ -83,10 +83,10 @@ impl Selection {
         let has_match = outcome.is_some() || since.is_some() || until.is_some() || all;
         match ids {
             Some(_) if has_match => {
-                Err(fields.error("ids", "either ids, or the other members; leave one out").into())
+                Err(fields.error("ids", "`ids` or the other members, found both; leave one out").into())
             }
             Some(ids) => Ok(Self::Ids(ids)),
-            // A call that forgot its condition must not replay everything.
+            // A caller that forgot the condition must not replay or drop everything.
             None if outcome.is_none() && !all => {
                 Err(fields.error("ids", "ids, an outcome, or `all`: true, found none of them").into())
             }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn replay_names_ids_or_a_condition() {
+    fn selection_names_ids_or_a_condition() {
         let named = |id: &str| Named::parse(id).unwrap();
         let ids = json!({"ids": [ID, "m.799a", ID]});
         assert_eq!(read(&ids), Ok(Selection::Ids([named(ID), named("m.799a")].into())));

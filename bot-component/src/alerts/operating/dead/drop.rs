@@ -1,6 +1,6 @@
 //! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters. Their alerts stay `dead` in the
-//! ledger. A drop finds all its messages by one walk through the poison queue, so that the number of calls
-//! does not grow with the square of the number of dead letters.
+//! ledger. A drop finds all its messages by one walk through the poison queue. A walk for each message would
+//! make the number of calls grow with the square of the number of dead letters.
 
 mod act;
 
@@ -29,7 +29,7 @@ use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 use act::Results;
 
-/// The rows of one call to the table.
+/// How many rows one call to the table reads.
 const ROWS_AT_ONCE: u16 = 1000;
 /// The most calls to the table that search for rows without a message.
 const MAX_ROW_PAGES: usize = 20;
@@ -77,7 +77,7 @@ pub(in crate::alerts) async fn delete<H: Host>(
     Ok(answer::empty(StatusCode::NO_CONTENT).into())
 }
 
-/// The limits of a call, from its beginning on.
+/// The deadlines of a call, counted from its beginning.
 struct Begun {
     deadline: Deadline,
     search_until: Deadline,
@@ -100,8 +100,8 @@ struct Dropper<'a, H> {
     act_until: Deadline,
 }
 
-/// The messages that a walk has read. If a walk has read all messages, a row that is not among theirs has no
-/// message.
+/// The messages that a walk has read, by their digests and by the rows that they name. After a walk that has
+/// read all messages, a row that [`Seen::has`] does not find has no message.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -135,8 +135,8 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
         // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the
-        // end, they stay hidden for the rest of their lease, so that the next call finds the messages that
-        // this one has not seen.
+        // end, they stay hidden for the rest of their lease. So the next call finds the messages that this
+        // one has not seen.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -167,8 +167,8 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // A message that was changed on the poison queue has another digest. The walk goes on, because
-            // the message of the row may follow.
+            // A message that was changed on the poison queue has another digest, and only names the row. The
+            // walk goes on, because the message with the digest of the row may follow.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -186,7 +186,7 @@ impl<'a, H: Host> Dropper<'a, H> {
     }
 
     /// Drops the dead letters whose message the walk has not found, if the poison queue certainly no longer
-    /// holds it.
+    /// holds this message.
     async fn drop_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -274,7 +274,7 @@ impl<'a, H: Host> Dropper<'a, H> {
     }
 
     /// Whether the row is so old that its run has put the message on the poison queue by now. If there is no
-    /// message then, the row is left over.
+    /// message, the row is left over.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }

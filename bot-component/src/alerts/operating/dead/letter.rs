@@ -11,7 +11,8 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member of an envelope that was replayed. It holds the outcome that the envelope had before.
+/// The member that marks a replayed envelope. It holds the outcome for which the message was moved to the
+/// poison queue.
 const REPLAYED: &str = "replayed";
 
 /// The content of a message of the poison queue.
@@ -20,14 +21,14 @@ pub(in crate::alerts) struct Letter {
     message_id: String,
     inserted_at: DateTime<Utc>,
     content: Result<(Envelope, SealState), DecodeError>,
-    /// The `failure` of the envelope. Other programs can write anything into it, unless the seal is valid.
+    /// The `failure` of the envelope. If the seal is not valid, another program may have written it.
     pub(super) failure: FailureNote,
     pub(in crate::alerts) digest: String,
     is_sealing: bool,
 }
 
 impl Letter {
-    /// Reads a message with this text. With `seal_key`, the bot seals its messages.
+    /// Reads a message of the poison queue. `seal_key` is set if the bot seals its messages.
     pub(in crate::alerts) fn open(
         message_id: &MessageId,
         inserted_at: DateTime<Utc>,
@@ -47,7 +48,8 @@ impl Letter {
         }
     }
 
-    /// The row of the message, as the poller wrote it into the message.
+    /// The row of the message, as the poller wrote it into the message. `None` if another program may have
+    /// written it.
     pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
         let is_genuine = !self.is_sealing || matches!(self.content, Ok((_, SealState::Valid)));
         self.named_row().filter(|_| is_genuine)
@@ -102,8 +104,8 @@ impl Letter {
         key.unwrap_or_default()
     }
 
-    /// The envelope to put on the queue again, marked and without the traces of the failure. The error is the
-    /// reason for which the message may not be sent.
+    /// The envelope to put on the queue again: with the mark `once` and fresh tries, and without `failure`.
+    /// The error is the reason why the message may not be sent.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -127,8 +129,8 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// The alert's record in the ledger, as the poller found it for the message on the queue. `row` names
-    /// that message. `None` if the message holds no envelope and has no row.
+    /// The key of the alert's record in the ledger. The poller used the same key for the message on the
+    /// queue. `row` holds the id of that message. `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {
@@ -136,7 +138,7 @@ impl Letter {
         };
         let is_ours = *seal == SealState::Valid || !self.is_sealing;
         let id = match row {
-            // The id of an older format is that of its message on the queue.
+            // An envelope of an older format has the id of its message on the queue.
             Some(row) if envelope.shape.is_legacy() => EnvelopeId::of_queue_message(row.message_id()),
             _ => envelope.id.clone(),
         };

@@ -1,5 +1,6 @@
-//! `GET /api/dead`: lists the dead letters. The list comes from a table. Only a list with texts reads the
-//! poison queue, and only its 32 oldest messages, because a list must not hide messages from other calls.
+//! `GET /api/dead`: lists the dead letters. The list comes from a table. For a list with texts, the bot also
+//! peeks at the 32 oldest messages of the poison queue. It does not dequeue messages, because a list must not
+//! hide messages from other calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,11 +22,11 @@ use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The rows of one call to the table, for a list with a condition.
+/// How many rows one call to the table reads, for a list with a condition.
 const ROWS_AT_ONCE: u16 = 500;
 /// The most calls to the table for one page of such a list.
 const MAX_CALLS: usize = 4;
-/// The most pages of a thousand rows that are read to recognise a message without a row.
+/// The most pages that a call reads to recognise messages without a row. A page has a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 /// The most characters that are shown of a message without an envelope.
 const MAX_RAW_CHARACTERS: usize = 300;
@@ -126,7 +127,7 @@ async fn peek<H: Host>(
 }
 
 /// The messages for which there is no row. If the table has more rows than this call may read, the result is
-/// empty.
+/// empty, because each message may have an unread row.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
     letters: &[DeadLetter],

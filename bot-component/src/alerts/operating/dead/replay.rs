@@ -7,7 +7,7 @@
 //!    message.
 //! 4. It deletes the message from the poison queue, and then the row.
 //!
-//! The next replay finds what a killed one has left, and continues there.
+//! If a replay is killed, the next replay finds its messages, and continues the work.
 
 mod act;
 
@@ -63,6 +63,7 @@ pub(in crate::alerts) async fn post<H: Host>(
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
     // If the walk did not reach the end, the next call has to find the messages that this one has not seen.
+    // So the seen messages stay hidden.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -72,10 +73,10 @@ pub(in crate::alerts) async fn post<H: Host>(
 /// The dead letters that a replay wants.
 struct Wanted {
     pending: Pending,
-    /// The rows that a message names whose digest is another one: the queue then holds a second copy of the
-    /// message.
+    /// The rows that a message names, if the message has another digest than the row. The poison queue then
+    /// holds two copies of the message.
     named: BTreeSet<DeadLetterId>,
-    /// The rows that a message names whose seal is not valid.
+    /// The rows that a message without a valid seal names.
     tampered: BTreeSet<DeadLetterId>,
 }
 
@@ -84,8 +85,8 @@ impl Wanted {
         Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
-    /// Chooses a wanted message, and returns its row. If the message only names the row, the walk goes on,
-    /// because the message of the row may follow.
+    /// Chooses a wanted message, and returns its row. If the message names a row but has another digest, the
+    /// walk goes on, because the message with the digest of the row may follow.
     fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
         if let Some(row) = self.pending.take_exact(letter) {
             return Some(Some(row));
@@ -155,8 +156,8 @@ impl<H: Host> Replayer<'_, H> {
         self.act(walk, found.jobs, results).await
     }
 
-    /// Refuses the dead letters that the walk has not found. It removes a row if the poison queue certainly
-    /// no longer holds its message.
+    /// Refuses the dead letters that the walk has not found. The function removes a row if the poison queue
+    /// certainly no longer holds its message.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,

@@ -24,7 +24,8 @@ pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 const MAX_JOBS: usize = 512;
 /// How many rows are read at once.
 const READS_AT_ONCE: usize = 8;
-/// The most pages of a thousand rows that are read to find the rows of messages that name none.
+/// The most pages that a call reads to find the rows of messages that name no row. A page has a thousand
+/// rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// A message to work on.
@@ -43,12 +44,13 @@ impl Job {
 /// The messages that a search has found.
 pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
-    /// Whether the search did not reach all messages.
+    /// Whether the search stopped early, so that wanted messages may be left.
     pub(super) has_more: bool,
 }
 
-/// Finds messages, until `is_done`. `take` chooses a message, and returns its row if the message has one. A
-/// message that is not chosen stays hidden until the walk ends, so that the walk goes on behind it.
+/// Finds messages, until `is_done` returns true. `take` returns `Some` if the call wants the message, with
+/// its row if the message has one. Other messages stay hidden until the walk ends, so that the walk does not
+/// get them again.
 pub(super) async fn find<H: Host>(
     (host, settings): (&H, &BotSettings),
     walk: &mut PoisonWalk<'_, H>,
@@ -82,11 +84,11 @@ pub(super) async fn find<H: Host>(
     Ok(Found { jobs, has_more: false })
 }
 
-/// The dead letters that a call names by their ids, and the walk has not found yet.
+/// The dead letters that a call names by their ids, and that the walk has not found yet.
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) rows: BTreeMap<DeadLetterId, DeadLetter>,
-    /// The rows, by their digests.
+    /// The ids of the rows, by the digests of their messages.
     digests: BTreeMap<String, DeadLetterId>,
     pub(super) messages: BTreeSet<String>,
     /// The ids without a row.

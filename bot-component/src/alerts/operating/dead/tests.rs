@@ -1,4 +1,4 @@
-//! Tests of the routes, with fakes of the queue and the tables. The tests kill the bot after each of its
+//! Tests of the routes, with fakes of the queue and the tables. Some tests kill the bot after each of its
 //! calls.
 
 mod copies;
@@ -40,7 +40,7 @@ struct Bot {
     settings: BotSettings,
     queues: Rc<RefCell<FakeQueues>>,
     tables: Rc<RefCell<FakeTables>>,
-    /// How many further calls reach a service. The later ones reach none, as if the bot were killed.
+    /// How many further calls reach a service. Later calls reach no service, as if the bot were killed.
     calls_left: Rc<Cell<usize>>,
     /// How many further calls the table service does before it is busy.
     table_calls_left: Rc<Cell<usize>>,
@@ -125,7 +125,8 @@ impl Bot {
         answer
     }
 
-    /// Makes an alert with this text die, as the poller does. `change` changes its envelope before.
+    /// Makes an alert with this text, and moves it to the poison queue, as the poller does. `change` changes
+    /// the envelope first.
     fn die(&self, text: &str, change: impl FnOnce(&mut Envelope)) -> Died {
         let now = self.host.now();
         let mut random = [0; 16];
@@ -193,7 +194,7 @@ impl Bot {
             assert_eq!(envelope.rest["replayed"], "permanent");
             let key = RecordKey::of_message(envelope.id.as_str(), true, message.inserted_at);
             let record = run(self.ledger().read(&key)).unwrap().unwrap();
-            assert_eq!(record.message, None, "a run would take the message for the dead one");
+            assert_eq!(record.message, None, "a run would treat the message as the dead one");
             if !record.status.is_final() {
                 self.shown.borrow_mut().push(envelope.text);
                 run(self.ledger().record(&Transition::to(key, Status::Delivered))).unwrap();
@@ -249,7 +250,8 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     assert!(line["request"].is_string(), "{line}");
 }
 
-/// The bot is killed after each of its calls. In between, runs deliver what is on the queue, or they do not.
+/// The bot is killed after each of its calls. Before the next replay, a run delivers the messages of the
+/// queue, or no run does.
 #[test]
 fn replay_that_is_killed_at_any_call_is_finished_by_the_next_and_delivers_once() {
     for (is_delivered_between, body_of) in [
@@ -290,7 +292,7 @@ fn replay_that_is_killed_at_any_call_is_finished_by_the_next_and_delivers_once()
 }
 
 #[test]
-fn replay_refuses_what_expired_was_changed_or_ended_otherwise() {
+fn replay_of_an_expired_changed_or_ended_alert_is_refused_with_the_reason() {
     let bot = Bot::new();
     let expires = bot.host.now() + TimeDelta::seconds(60);
     let expired = bot.die("too late", |envelope| envelope.expires = Some(expires));
@@ -316,7 +318,7 @@ fn replay_refuses_what_expired_was_changed_or_ended_otherwise() {
     assert_eq!(whys, ["expired", "delivered", "tampered", "cancelled"]);
     bot.deliver();
     assert!(bot.shown.borrow().is_empty());
-    // The copies of alerts that ended otherwise are deleted. The others stay, and are visible.
+    // The messages of the alerts that have ended are deleted. The other two messages stay, and are visible.
     assert_eq!(bot.poison().len(), 2);
     let left: BTreeSet<_> = bot.list("?text=true")["dead"]
         .as_array()

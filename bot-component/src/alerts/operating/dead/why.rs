@@ -13,8 +13,7 @@ pub(super) enum Why {
     Hidden,
     /// The message holds no envelope.
     Unreadable,
-    /// The message has an older format without an id, so the bot could not prevent that a second copy is
-    /// sent.
+    /// The message has an older format without an id, so the bot could not prevent a second delivery.
     OlderFormat,
     /// The bot seals its messages, and this one has no seal.
     Unsealed,
@@ -22,7 +21,7 @@ pub(super) enum Why {
     Tampered,
     /// The alert has expired.
     Expired,
-    /// The alert fits into no message of the queue.
+    /// The alert is too large for a message of the queue.
     TooLarge,
     /// A newer version of this program wrote the alert's record.
     Newer,
@@ -53,7 +52,8 @@ impl Why {
         let text = match self {
             Self::Unknown => "id: no dead letter has this id; an earlier replay may have put it on the queue",
             Self::Missing => {
-                "message: no longer in the poison queue, so nothing can be sent; the bot has removed it from the list"
+                "message: no longer in the poison queue, so nothing can be sent; the bot has removed its row \
+                 from the list"
             }
             Self::Hidden => {
                 "message: hidden, because another call works on it; send the call again in a minute"
@@ -68,7 +68,8 @@ impl Why {
                  storage tool, or drop it"
             }
             Self::Tampered => {
-                "seal: broken, because the message was changed or sealed with another key; check sealkey, or drop it"
+                "seal: broken, because the message was changed or sealed with another key; check sealkey, or \
+                 drop the message"
             }
             Self::Expired => "alert: has expired; send a new alert, and drop this one",
             Self::TooLarge => "message: too large for the queue; drop it",

@@ -145,7 +145,7 @@ fn old_keys_are_used_while_new_ones_cannot_be_fetched() {
     assert_eq!(call_with_key(at(&host, 30 * HOUR), issuer), outcome_and_sent("channel", 3));
     let warning = host.events("auth.keys.not.refreshed").remove(0);
     assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
-    // There is no attempt at every request, because each attempt may take seconds.
+    // The bot does not try to fetch the keys at every request, because an attempt may take seconds.
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 59), issuer), outcome_and_sent("channel", 3));
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 60), issuer), outcome_and_sent("channel", 4));
     assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));

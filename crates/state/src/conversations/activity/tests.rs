@@ -109,7 +109,7 @@ fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
         assert_eq!(again, Ok(Recorded::Known));
         assert_eq!(stage.conversation().seen_at, first + std::time::Duration::from_secs(day * DAY));
     }
-    // A time that a clock ahead of this one wrote is replaced.
+    // A replica whose clock was ahead wrote the stored time. A message replaces that time.
     stage.at(0);
     stage.record_activity(&with(|_| {}), Sign::Message);
     assert_eq!(stage.conversation().seen_at, first);
@@ -181,7 +181,7 @@ fn write_after_a_conflict_is_repeated_on_the_other_writer_s_record() {
     assert_eq!(address.service_url, "https://smba.trafficmanager.net/amer/");
     assert_eq!(address.locale.as_deref(), Some("fr"));
 
-    // Another writer changes the person between the read and the merge. An update does not undo it.
+    // Another writer changes the person between the read and the merge. An update does not undo that change.
     let stage = Stage::new();
     stage.record_activity(&with(|_| {}), Sign::Message);
     let (partition, row) = place();

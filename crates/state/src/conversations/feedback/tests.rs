@@ -65,7 +65,7 @@ fn message_id_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn message_is_recent_as_long_as_the_ledger_may_keep_its_record() {
+fn message_is_recent_while_the_ledger_may_keep_its_record() {
     let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
     for (id, expected) in
         [("1795471200000", true), ("1794866400000", true), ("1794866399999", false), ("17954712000", false)]
@@ -167,7 +167,7 @@ fn feedback_in_a_conversation_that_is_not_known_writes_nothing() {
 }
 
 #[test]
-fn receipt_between_the_calls_of_another_writer_is_stored() {
+fn receipt_with_another_write_between_its_calls_is_stored() {
     let stage = known();
     stage.before_call(2, || write_entity(&place().0, &place().1, |entity| entity.with("seen", 1)));
     stage.read("1000");
@@ -177,7 +177,7 @@ fn receipt_between_the_calls_of_another_writer_is_stored() {
         write_entity(&place().0, &place().1, |entity| entity.with_int64(READ_ID, 3000));
     });
     stage.read("2000");
-    assert!(stage.reception("3000").seen_at.is_some(), "the number goes down");
+    assert!(stage.reception("3000").seen_at.is_some(), "the stored number must not decrease");
     // The person asks to be forgotten between the calls.
     let rows = stage.rows();
     let record = format!("{}/{}", place().0, place().1);
@@ -223,7 +223,7 @@ fn responses_end_with_the_record_of_the_alert_and_are_deleted_when_another_one_i
     let rows = stage.rows();
     let rows: Vec<_> = rows.iter().filter_map(|row| row.split_once(".r.")).map(|(_, id)| id).collect();
     assert_eq!(rows, ["8", "9"]);
-    // A message whose row has ended begins anew.
+    // If the row of a message has ended, its counts begin at zero again.
     stage.at(2 * week);
     stage.respond(response("8", 1, 0, None));
     assert_eq!(stage.counts("8"), (1, 0));

@@ -87,7 +87,7 @@ fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
 
 /// The other program reacts to each answered message with two messages: one to `Queued:`, one to `Alert:`.
 #[test]
-fn exchange_with_a_program_that_answers_after_a_minute_ends() {
+fn exchange_with_a_program_that_reacts_a_minute_later_ends() {
     let world = World::new();
     let [one, _] = conversations();
     let (mut incoming, mut answered, mut minutes) = (1, 0, 0);
@@ -201,7 +201,7 @@ fn rows_of_answers_are_not_read_as_alerts_and_are_deleted_with_their_period() {
 }
 
 #[test]
-fn answersperminute_of_any_value_is_read_or_refused_by_name() {
+fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
     for (text, expected) in [
         ("", Some(20)),
         (" 20 ", Some(20)),

@@ -111,7 +111,7 @@ fn list_has_each_alert_once_and_the_newest_first_whatever_the_size_of_a_page() {
 }
 
 #[test]
-fn sender_sees_own_alerts_only_and_tags_are_told_apart() {
+fn list_of_a_sender_and_a_tag_contains_only_their_alerts() {
     let world = World::new();
     let mine = world.sends("ci", 1, 3, Some("orders"));
     world.sends("shop", 2, 3, Some("orders"));
@@ -180,7 +180,7 @@ fn alert_that_is_accepted_again_is_listed_once() {
 
 /// A page of 100 has its row in a call of its own.
 #[test]
-fn page_of_a_hundred_that_is_killed_at_any_call_is_listed_if_it_is_accepted() {
+fn page_of_100_alerts_that_is_cut_off_at_any_call_is_listed_if_it_was_accepted() {
     let mut is_accepted = false;
     for calls in 0..6 {
         let world = World::new();
@@ -260,7 +260,7 @@ fn alerts_that_were_accepted_long_ago_are_listed_as_long_as_their_records_are_ke
     let new = world.hears('a', "2");
     let (ids, pages) = world.all(&everything(20));
     assert_eq!(ids, [new, far.id.to_string()]);
-    assert!(pages > 1, "a page walks only some periods");
+    assert!(pages > 1, "a page reads only some periods");
     world.pass(20 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
     let (ids, pages) = world.all(&everything(20));
@@ -268,7 +268,7 @@ fn alerts_that_were_accepted_long_ago_are_listed_as_long_as_their_records_are_ke
 }
 
 #[test]
-fn list_since_a_time_ends_there() {
+fn list_since_a_time_contains_no_older_alerts() {
     let world = World::new();
     for number in 0..30 {
         world.hears('a', &number.to_string());
@@ -286,7 +286,7 @@ fn list_since_a_time_ends_there() {
 }
 
 #[test]
-fn choice_among_many_alerts_makes_progress_on_each_page() {
+fn list_with_a_filter_that_few_alerts_match_ends_and_contains_them_all() {
     let world = World::new();
     for number in 0..120 {
         world.hears(char::from(b'0' + number % 10), &number.to_string());
@@ -313,7 +313,7 @@ fn choice_among_many_alerts_makes_progress_on_each_page() {
 }
 
 #[test]
-fn message_whose_channel_clock_differs_is_listed_too() {
+fn message_with_a_send_time_in_another_period_is_listed() {
     let world = World::new();
     world.pass(DAY);
     let key = ConversationKey::parse(&"a".repeat(32)).unwrap();

@@ -103,7 +103,7 @@ fn status_of_a_newer_version_is_shown_as_it_is_written() {
 }
 
 #[test]
-fn times_that_no_calendar_has_end_a_state_too() {
+fn state_with_times_that_no_calendar_has_ends_by_a_deadline() {
     let record = every_record().swap_remove(0);
     for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let (times, at) = (Some(time), now());

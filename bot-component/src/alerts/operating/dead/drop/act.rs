@@ -15,10 +15,10 @@ use crate::alerts::operating::dead::{Named, not_reached};
 use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 
-/// How many dead letters are worked on at once.
+/// How many dead letters the bot works on at once.
 const AT_ONCE: usize = 8;
-/// How many rows are deleted with one call. If the bot is killed before, so many rows have no message, and
-/// the next call deletes them.
+/// How many rows the bot deletes with one call to the table. If the bot is killed before this call, at most
+/// this many rows have no message. The next drop deletes them.
 const ROWS_OF_A_CALL: usize = 100;
 
 /// The results of a drop.
@@ -26,16 +26,16 @@ const ROWS_OF_A_CALL: usize = 100;
 pub(super) struct Results {
     pub(super) dropped: Vec<Named>,
     pub(super) refused: Vec<(Named, Why)>,
-    /// Whether the drop did not reach all dead letters.
+    /// Whether the drop stopped before it had reached all dead letters.
     pub(super) has_more: bool,
     /// How many messages the call has deleted.
     pub(super) deleted: u64,
 }
 
 impl<H: Host> Dropper<'_, H> {
-    /// Drops these messages: the ledger records the drop, then the message is deleted, and then the row. If
-    /// the bot is killed in between, the next call continues. A failure ends the work. It is the result if
-    /// nothing was done before.
+    /// Drops these messages. For each message, the bot records the drop in the ledger, then deletes the
+    /// message, and then its row. If the bot is killed in between, the next call continues. The first failure
+    /// ends the work. The result is this failure if the bot has dropped nothing before.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -120,7 +120,8 @@ impl<H: Host> Dropper<'_, H> {
     }
 }
 
-/// The alert's record, by a row without a message.
+/// The key of the alert's record, for a row without a message. `None` if the row may not belong to an alert
+/// of the bot.
 fn record_of(row: &DeadLetter) -> Option<RecordKey> {
     let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
     is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))

@@ -19,7 +19,7 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::outbox::{Message, log_failed_put, put_options};
 use crate::rejection::AlertRejection;
 
-/// How many conversations are worked on at once.
+/// How many conversations the bot works on at once.
 const CONVERSATIONS_AT_ONCE: usize = 8;
 
 /// The results of a replay.
@@ -28,7 +28,7 @@ pub(super) struct Results {
     /// The dead letters that are on the queue again, with the ids of their alerts.
     pub(super) replayed: Vec<(Named, String)>,
     pub(super) refused: Vec<(Named, Why)>,
-    /// Whether the replay did not reach all dead letters.
+    /// Whether the replay stopped before it had reached all dead letters.
     pub(super) has_more: bool,
 }
 
@@ -47,7 +47,7 @@ enum Done {
 /// The shared state of the work on several conversations.
 struct Progress {
     results: RefCell<Results>,
-    /// The first failure. After it, no further message is begun.
+    /// The first failure. After it, the bot begins no further message.
     failure: RefCell<Option<AlertRejection>>,
     is_stopped: Cell<bool>,
     /// The rows whose message is on the queue again.
@@ -55,8 +55,9 @@ struct Progress {
 }
 
 impl<H: Host> Replayer<'_, H> {
-    /// Replays these messages, several conversations at once, and those of one conversation in this order. A
-    /// failure ends the work. It is the result if nothing was done before.
+    /// Replays these messages. The bot works on several conversations at once, and keeps the order of the
+    /// messages of one conversation. The first failure ends the work. The result is this failure if the bot
+    /// has replayed and refused nothing before.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -88,9 +89,9 @@ impl<H: Host> Replayer<'_, H> {
         }
     }
 
-    /// Replays one message, and records the result. A message that stays in the poison queue is made visible.
+    /// Replays one message, and records the result. A message that stays in the poison queue becomes visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
-        // The poison queue holds the message twice, and the other copy is on the queue.
+        // The poison queue held the message twice, and the other copy is on the queue now.
         if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
             return self.delete(walk, job).await;
         }

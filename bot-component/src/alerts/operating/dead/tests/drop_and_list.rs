@@ -42,7 +42,7 @@ fn drop_that_is_killed_at_any_call_is_finished_by_the_next() {
 }
 
 #[test]
-fn message_of_another_producer_is_shown_refused_and_dropped() {
+fn message_of_another_producer_is_listed_not_replayed_and_dropped() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let older =
@@ -79,7 +79,8 @@ fn message_of_another_producer_is_shown_refused_and_dropped() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-/// A bot with one dead letter, and so many rows of other ones. Returns the id of the first.
+/// A bot with one dead letter, and `rows` rows of further ones. Returns the bot, and the id of the one dead
+/// letter.
 fn bot_with_rows(rows: i64) -> (Bot, String) {
     let bot = Bot::new();
     let letter = bot.die("x", |_| ()).letter;
@@ -96,7 +97,7 @@ fn bot_with_rows(rows: i64) -> (Bot, String) {
 }
 
 #[test]
-fn list_of_a_hundred_thousand_costs_two_calls_a_page() {
+fn list_of_a_hundred_thousand_rows_costs_two_calls_a_page() {
     let (bot, _) = bot_with_rows(100_000);
     let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
     for _ in 0..4 {
@@ -115,7 +116,7 @@ fn list_of_a_hundred_thousand_costs_two_calls_a_page() {
 }
 
 #[test]
-fn list_of_any_length_costs_few_calls_and_shows_each_once() {
+fn list_of_three_thousand_rows_costs_few_calls_and_shows_each_row_once() {
     let (bot, letter) = bot_with_rows(3000);
     let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
     loop {
@@ -146,7 +147,7 @@ fn list_of_any_length_costs_few_calls_and_shows_each_once() {
 }
 
 #[test]
-fn wrong_calls_are_refused_and_change_nothing() {
+fn wrong_call_is_refused_and_changes_nothing() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     for (method, path, body, expected) in [

@@ -75,7 +75,8 @@ fn drop_of_thousands_costs_a_fixed_number_of_calls_for_each() {
     }
     assert_eq!((dropped, bot.poison().len()), (LETTERS, 0));
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
-    // A read of the record, the deletion of the message, and a share of the Gets and of the deletion of rows.
+    // Each dead letter costs a read of the record and the deletion of the message. The Gets and the deletions
+    // of rows serve many dead letters at once.
     let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
     assert!(per_letter < 2.1, "{per_letter} calls to the services for each dead letter");
     assert_eq!(calls, LETTERS.div_ceil(512), "calls to the bot");
@@ -115,7 +116,7 @@ fn drop_that_is_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_
 }
 
 #[test]
-fn drop_by_outcome_finds_a_message_without_a_reason_by_its_row() {
+fn drop_by_outcome_finds_a_message_that_names_no_outcome_by_its_row() {
     let bot = bot_with_unreadable(3);
     let (_, answer) = bot.drop(&json!({"outcome": "permanent"}));
     assert_eq!((answer["dropped"].as_array().unwrap().len(), bot.poison().len()), (1, 3), "{answer}");
@@ -141,7 +142,7 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages(
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = until;
     bot.pass(100);
     let ids = json!({"ids": [died[0].letter, died[1].letter]});
-    // While a message is hidden, no caller knows which one it is.
+    // While a message is hidden, the bot cannot know which of the two it is.
     for body in [&ids, &json!({"all": true})] {
         let (_, answer) = bot.drop(body);
         assert_eq!(answer["dropped"], json!([]), "{answer}");
@@ -177,7 +178,7 @@ fn replay_of_one_letter_behind_hundreds_of_refused_ones_takes_one_call() {
 }
 
 #[test]
-fn forgotten_conversation_is_complete_only_if_every_message_was_seen() {
+fn deletion_of_a_conversation_is_complete_only_if_every_message_was_seen() {
     let bot = Bot::new();
     let path = format!("/api/targets/{}", state::ConversationKey::of(&in_conversation("a:1")).as_str());
     for _ in 0..2 {

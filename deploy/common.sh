@@ -36,8 +36,8 @@ open_env() {
     esac
     [ -f "$env" ] || fail "$env: not found; write it first (docs/deploying.md lists its lines), or name it with --env FILE"
     [ -r "$env" ] || fail "$env: cannot be read; run this as the user who owns it"
-    # In POSIX, only `ls -l` shows the mode. `cut` keeps the rights of the group and of other users, and drops the
-    # name of the file.
+    # In POSIX, only `ls -l` shows the mode. `cut` keeps the rights of the group and of other users, and drops
+    # the name of the file.
     # shellcheck disable=SC2012
     case $(ls -lLd "$env" | cut -c5-10) in
     ------) ;;

@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # Functions of deploy.sh that read and write the .env file, whose path is in $env_file. A line is NAME=value.
 
-# Checks the lines of the file. Messages give the number of a wrong line, but not its text, which may be a secret.
+# Checks the lines of the file. Messages give the number of a wrong line, but not its text, which may be a
+# secret.
 check_env_file() {
     folder=$(dirname "$env_file")
     { [ -d "$folder" ] && [ -w "$folder" ]; } ||
@@ -33,8 +34,8 @@ has() {
     [ -n "$(value_of "$1")" ]
 }
 
-# put NAME VALUE: writes a line. The shell, Spin and `cargo dev` read the file. If one of them would change the
-# value, the value gets single quotes.
+# put NAME VALUE: writes a line. The shell, Spin and `cargo dev` read the file. If one of them would change
+# the value, the value gets single quotes.
 put() {
     if [ "$(value_of "$1")" = "$2" ] && [ -n "$2" ]; then return 0; fi
     case $2 in

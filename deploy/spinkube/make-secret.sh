@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, the script also
-# makes a Secret for KEDA. It prints no value, and gives no value to a command as an argument. `--dry-run` only
-# checks the file. deploy/spinkube/README.md describes the script.
+# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, the script
+# also makes a Secret for KEDA. It prints no value, and gives no value to a command as an argument.
+# `--dry-run` only checks the file. deploy/spinkube/README.md describes the script.
 set -eu
 script=deploy/spinkube/make-secret.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

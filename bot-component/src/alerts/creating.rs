@@ -13,13 +13,10 @@ use state::{Conversation, ConversationKey, Conversations, without_thread};
 
 use super::caller::Caller;
 use super::grant::Scope;
-use super::target::Target;
+use super::to::{TEAMS, Target};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
-
-/// The channel whose conversations the bot can create.
-pub(super) const TEAMS: &str = "msteams";
 
 /// How many members are looked up at once.
 const MEMBERS_AT_ONCE: usize = 8;
@@ -267,12 +264,6 @@ impl<H: Host> Creating<'_, H> {
         }
         self.caller.require(Scope::Address)
     }
-}
-
-/// The key under which an alert to the person of a conversation was recorded before the bot knew the person.
-pub(super) fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
-    let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
-    Some(ConversationKey::of_ids(TEAMS, &placeholder))
 }
 
 /// Whether a conversation is in a tenant, and the channel vouches for that.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::activity::attachments_of;
 use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
-use super::super::target::To;
+use super::super::to::To;
 
 /// Every post with the same id of its sender is the same alert, whatever else differs. So the hash of the
 /// body does not count.

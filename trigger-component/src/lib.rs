@@ -35,6 +35,7 @@ pub mod run;
 mod runs;
 mod schedule;
 mod settings;
+mod turns;
 
 pub use entry_points::handle;
 pub use limits::Limits;

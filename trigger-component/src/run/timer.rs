@@ -11,11 +11,6 @@ use platform::Host;
 use super::Run;
 use super::events::{Event, Job};
 
-/// When the timer fires, and the timer. It has its own `FuturesUnordered`, so that it is polled only when it
-/// fires.
-#[derive(Default)]
-pub(super) struct Timer<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
-
 impl<H: Host> Run<'_, '_, H> {
     /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
     /// not wait for more.

@@ -23,7 +23,7 @@ pub(crate) struct Turn {
 
 impl Turns {
     /// Takes a turn. If another attempt has it, this waits until that one ends.
-    pub(super) async fn take(&self, name: String) -> Turn {
+    pub(crate) async fn take(&self, name: String) -> Turn {
         poll_fn(|context| {
             let mut turns = self.0.borrow_mut();
             match turns.get_mut(&name) {

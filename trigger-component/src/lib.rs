@@ -17,10 +17,10 @@
 //! | when messages are fetched | `run/intake.rs` |
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
 //! | the checks before a message is sent | `attempt/checks.rs` |
-//! | which message an alert with a key changes | `attempt/standing.rs`, `attempt/standing/`; turns of such alerts: `attempt/turns.rs` |
+//! | which message an alert with a key changes | `attempt/standing.rs`, `attempt/standing/`; turns of such alerts: `turns.rs` |
 //! | how a chat or a thread is created | `attempt/create.rs` |
 //! | the decision that follows from the Connector's response | `attempt/decide.rs` |
-//! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs` |
+//! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs`, `run/write_transitions.rs` |
 //! | Delete, Update, the poison queue | `queue/` |
 //! | the recovery after a run was killed | `runs/recovery.rs` |
 //! | the line in the log; the counts in the response | `run/report.rs` |

@@ -28,8 +28,8 @@
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation | `alerts/escalating.rs` |
-//! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
+//! | the alerts of an escalation | `alerts/escalating.rs`; what a question needs: `alerts/asks.rs` |
+//! | the conversations that `to` names | `alerts/to.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
 //! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; states and their deadlines: `crates/state`, `ledger/shown.rs` |

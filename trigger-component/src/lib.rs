@@ -18,10 +18,10 @@
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
 //! | the checks before a message is sent | `attempt/checks.rs` |
 //! | which message an alert with a key changes | `attempt/standing.rs`, `attempt/standing/` |
-//! | how alerts with the same key are sent one after the other | `attempt/turns.rs` |
+//! | how alerts with the same key are sent one after the other | `turns.rs` |
 //! | how a chat or a thread is created | `attempt/create.rs` |
 //! | the decision that follows from the Connector's response | `attempt/decide.rs` |
-//! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs` |
+//! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs`, `run/write_transitions.rs` |
 //! | Delete, Update, the poison queue | `queue/` |
 //! | the recovery after a run was killed | `runs/recovery.rs` |
 //! | the line in the log; the counts in the response | `run/report.rs` |
@@ -36,6 +36,7 @@ pub mod run;
 mod runs;
 mod schedule;
 mod settings;
+mod turns;
 
 pub use entry_points::handle;
 pub use limits::Limits;

@@ -9,7 +9,7 @@ use envelope::{Action, Answers, Question, Style};
 use state::ledger::AlertId;
 
 use super::duration;
-use super::target::{self, To};
+use super::to::{self, To};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
@@ -192,7 +192,7 @@ fn read_steps(fields: &mut Fields) -> Result<Vec<Step>, AlertRejection> {
                 .error("after", "a time that is not earlier than `after` of the previous step")
                 .into());
         }
-        let to = target::read(&mut element).map_err(|error| error.below(&format!("escalate[{index}]")))?;
+        let to = to::read(&mut element).map_err(|error| error.below(&format!("escalate[{index}]")))?;
         let to = to.into_iter().map(|to| to.below(&format!("escalate[{index}]"))).collect();
         if let Some(other) = element.as_object().keys().next() {
             return Err(element.error(other, "one of the members after and to").into());

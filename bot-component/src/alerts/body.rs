@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::asking::{self, Asking};
 use super::keyed::KeyedCall;
 use super::series::{self, Recurrence};
-use super::target::{self, To};
+use super::time::take_time;
+use super::to::{self, To};
 use super::{activity, duration, looks};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
@@ -109,7 +110,7 @@ impl AlertCall {
     }
 
     pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
-        let to = target::read(&mut fields)?;
+        let to = to::read(&mut fields)?;
         let (text, mut activity) = take_content(&mut fields)?;
         let look = looks::read(&mut fields, &text, &mut activity)?;
         let asking = asking::read(&mut fields)?;
@@ -168,16 +169,6 @@ fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<U
     let due = due.filter(|due| (*due - now).to_std().unwrap_or_default() <= MAX_AHEAD);
     let due = due.ok_or_else(|| fields.error(name, WITHIN_A_YEAR))?;
     Ok(Some(due).filter(|due| *due > now))
-}
-
-/// Takes a time of RFC 3339.
-pub(super) fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
-    match fields.string(name)? {
-        None => Ok(None),
-        Some(text) => DateTime::parse_from_rfc3339(&text)
-            .map(|time| Some(time.with_timezone(&Utc)))
-            .map_err(|_| fields.error(name, "a time of RFC 3339, such as 2027-01-31T12:00:00Z")),
-    }
 }
 
 #[cfg(test)]

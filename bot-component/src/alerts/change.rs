@@ -22,7 +22,7 @@ use super::grant::Scope;
 use super::keyed::place;
 use super::looks;
 use super::status::is_alert;
-use super::target::{Target, held_by_settings};
+use super::to::{Target, held_by_settings};
 use crate::answered::Answered;
 use crate::limits::MAX_BODY_BYTES;
 use crate::outbox::{Outbox, log_failed_put};

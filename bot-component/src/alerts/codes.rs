@@ -7,10 +7,10 @@ use http::{Request, Response, StatusCode};
 use platform::{Host, Level, RequestBody, answer};
 use serde_json::json;
 
-use super::body::take_time;
 use super::caller::Caller;
 use super::grant::Scope;
-use super::{duration, tags, target};
+use super::time::take_time;
+use super::{duration, tags, to};
 use crate::limits::{MAX_AHEAD, MAX_BODY_BYTES};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
@@ -51,7 +51,7 @@ struct CodeCall {
 
 impl CodeCall {
     fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
-        let tenant = target::read_tenant(&mut fields)?;
+        let tenant = to::read_tenant(&mut fields)?;
         let until = take_time(&mut fields, "until")?;
         let lasting = match fields.string("for")? {
             None => None,

@@ -13,13 +13,10 @@ use state::{Conversation, ConversationKey, Conversations, without_thread};
 
 use super::caller::Caller;
 use super::grant::Scope;
-use super::target::Target;
+use super::to::{TEAMS, Target};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
-
-/// The channel whose conversations the bot can create.
-pub(super) const TEAMS: &str = "msteams";
 
 /// How many members the bot looks up at once.
 const MEMBERS_AT_ONCE: usize = 8;
@@ -271,13 +268,6 @@ impl<H: Host> Creating<'_, H> {
         }
         self.caller.require(Scope::Address)
     }
-}
-
-/// The provisional key of the conversation of a person. Alerts from the time before the bot knew the person
-/// are recorded under this key.
-pub(super) fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
-    let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
-    Some(ConversationKey::of_ids(TEAMS, &placeholder))
 }
 
 /// Whether a conversation is in a tenant, and the channel vouches for that.

@@ -10,10 +10,10 @@ use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 use state::runs::RECENTLY;
 use zones::Zone;
 
+use super::asks::Asks;
 use super::body::{AlertCall, Identity};
-use super::escalating::Asks;
 use super::paging::Cursor;
-use super::target::{self, Target};
+use super::to::{self, Target};
 use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
@@ -51,7 +51,7 @@ impl Draft<'_> {
         for (index, target) in (0..).zip(&self.targets) {
             let call = id;
             let id = id.alert(index);
-            let mut held = target.held.map(target::Held::status);
+            let mut held = target.held.map(to::Held::status);
             let mut warnings = Vec::new();
             if held.is_none() {
                 match self.warnings(target) {

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::caller::{Caller, Sight};
 use super::grant::Scope;
 use super::status;
-use super::target::A_TAG;
+use super::to::A_TAG;
 use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};

@@ -5,7 +5,7 @@ use platform::{Clock, HttpClient, Randomness};
 use state::ledger::{Accepted, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record};
 
 use super::body::{Identity, MAX_IDEMPOTENCY_KEY_CHARACTERS};
-use super::keys::SIMPLE_NAME;
+use super::named_key::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 

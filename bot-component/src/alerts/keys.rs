@@ -4,10 +4,7 @@ use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
 
 use super::grant::Grant;
-use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, is_key};
-
-/// The name of the keys of `alertkey`.
-pub(super) const SIMPLE_NAME: &str = "alertkey";
+use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, SIMPLE_NAME, is_key};
 
 /// The entry of `alertkeys` that opens the routes for tokens of Entra, even if no key is configured.
 const APP_TOKENS: &str = "entra:roles";

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
-use super::target::A_TAG;
+use super::to::A_TAG;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_scope::{NONE, TagScope};

@@ -13,6 +13,7 @@
 mod activity;
 mod admission;
 mod asking;
+mod asks;
 mod body;
 mod call;
 mod caller;
@@ -44,9 +45,10 @@ mod sending;
 mod series;
 mod status;
 mod tags;
-mod target;
 #[cfg(test)]
 mod term;
+mod time;
+mod to;
 
 use std::borrow::Cow;
 
@@ -57,12 +59,12 @@ use platform::{Host, RequestBody, Settings, SettingsError};
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 use crate::request::expect_own_host;
-#[cfg(test)]
-pub(crate) use call::not_confirmed;
 use caller::Caller;
 pub(crate) use hooks::{PATH as HOOKS_PATH, handle as handle_hook};
 use keys::AlertKeys;
 use request_id::RequestId;
+#[cfg(test)]
+pub(crate) use sending::not_confirmed;
 
 /// A route, with the parameters of its path. Each comment names the scope that the caller needs.
 enum Route<'a> {

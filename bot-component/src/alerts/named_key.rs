@@ -16,8 +16,11 @@ const KEY_PREFIX: &str = "pbk_";
 
 const MAX_NAME_CHARACTERS: usize = 32;
 
+/// The name of the keys of `alertkey`.
+pub(super) const SIMPLE_NAME: &str = "alertkey";
+
 /// Reserved names: the keys of `alertkey`, and the entry `entra:roles`.
-const RESERVED_NAMES: [&str; 2] = [super::keys::SIMPLE_NAME, "entra"];
+const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
 /// A key with a name. The bot knows only the hash of the key.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use state::{ConversationKey, Conversations, Filter, Subscribers};
 
 use super::caller::Caller;
 use super::creating::Creating;
-use super::target::{self, Target, To};
+use super::to::{self, Target, To};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
@@ -101,7 +101,7 @@ pub(super) async fn read<H: Host>(
     let mut targets = Vec::new();
     if named.get().is_none() {
         let creating = Creating { host, book, settings, caller, deadline };
-        let found = target::named(&creating, to, is_first).await?;
+        let found = to::named(&creating, to, is_first).await?;
         _ = named.set(found.iter().map(|target| target.key.clone()).collect());
         targets = if is_first { found } else { Vec::new() };
     }

@@ -4,7 +4,6 @@ use http::StatusCode;
 use platform::answer;
 use serde_json::{Map, Value, json};
 
-use super::call::not_confirmed;
 use crate::answered::Answered;
 use crate::kick::Kick;
 
@@ -58,5 +57,58 @@ impl Sending {
             status = StatusCode::SERVICE_UNAVAILABLE;
         }
         Answered::with_kick(answer::json(status, &body.into()), kick)
+    }
+}
+
+/// The message about alerts that the queue did not confirm. It says what the caller can do without sending an
+/// alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold the
+/// `unconfirmed` ones of them, and holds none of the rest.
+pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
+    let all = queued + failed;
+    let what_to_do = match (has_key, queued, unconfirmed) {
+        (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
+        (false, 0, 0) => "send the same call again, because none of its alerts is on the queue",
+        (false, _, 0) => {
+            "do not send the same call again, because it has no idempotencyKey and the queued alerts would be sent \
+             twice; send another call to only the conversations whose status is failed"
+        }
+        (false, ..) => {
+            "do not send the same call again, because it has no idempotencyKey and the queue may hold the \
+             unconfirmed alerts; cancel each alert whose status is unconfirmed, and send the cancelled and the failed alerts again"
+        }
+    };
+    format!("queue: did not confirm {failed} of {all} alerts; {what_to_do}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_confirmed;
+
+    #[test]
+    fn message_says_to_repeat_the_call_only_if_that_sends_nothing_twice() {
+        for (queued, failed, unconfirmed, has_key, expected) in [
+            (0, 1, 0, true, "send the same call again"),
+            (2, 1, 1, true, "send the same call again"),
+            (0, 1, 0, false, "send the same call again, because none of its alerts is on the queue"),
+            (
+                2,
+                1,
+                0,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the queued alerts",
+            ),
+            (
+                0,
+                2,
+                1,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the queue may",
+            ),
+        ] {
+            let said = not_confirmed(queued, failed, unconfirmed, has_key);
+            let all = queued + failed;
+            let begin = format!("queue: did not confirm {failed} of {all} alerts; {expected}");
+            assert!(said.starts_with(&begin), "{said}");
+        }
     }
 }

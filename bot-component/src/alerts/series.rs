@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, Series};
 use zones::Zone;
 
-use super::body::take_time;
 use super::duration;
+use super::time::take_time;
 use crate::limits::MAX_AHEAD;
 
 /// The shortest time from one alert to the next.

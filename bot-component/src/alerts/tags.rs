@@ -12,7 +12,7 @@ use state::{ConversationKey, StateError, Tag, Tagged};
 
 use super::caller::Caller;
 use super::grant::Scope;
-use super::target::A_TAG;
+use super::to::A_TAG;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 

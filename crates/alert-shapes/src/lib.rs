@@ -17,6 +17,7 @@
 //! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | what strangers may write |
 #![warn(missing_docs)]
 
+mod alert;
 mod alertmanager;
 mod azure_monitor;
 mod cloud_events;
@@ -29,6 +30,7 @@ mod github_events;
 mod html;
 mod incoming;
 mod json;
+mod limits;
 mod link;
 mod markdown;
 mod message_card;
@@ -42,20 +44,13 @@ mod time;
 
 use serde_json::Value;
 
+pub use alert::{ShapedAlert, State};
 pub use cloud_events::{OptionsAnswer, cloud_events_options};
 pub use error::ShapeError;
 pub use incoming::Incoming;
+pub use limits::{MAX_CARD_BYTES, MAX_EVENTS, MAX_KEY_BYTES};
 pub use shape::Shape;
 pub use signature::{github, grafana};
-
-/// The most bytes that a card has as JSON.
-pub const MAX_CARD_BYTES: usize = 24_000;
-
-/// The most events that one batch may have.
-pub const MAX_EVENTS: usize = 100;
-
-/// The most bytes of a key, and of an idempotency key.
-pub const MAX_KEY_BYTES: usize = 200;
 
 /// The result of reading a payload.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,39 +62,6 @@ pub enum Reading {
         /// The body of the answer.
         body: Value,
     },
-}
-
-/// One alert, made from a payload.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShapedAlert {
-    /// One line of plain text, which a phone shows in its notification. It is never empty.
-    pub summary: String,
-    /// An Adaptive Card 1.5 of at most [`MAX_CARD_BYTES`].
-    pub card: Value,
-    /// The sender's key. A later alert with the same key changes the message of the earlier one. At most
-    /// [`MAX_KEY_BYTES`].
-    pub key: Option<String>,
-    /// Whether the problem goes on.
-    pub state: State,
-    /// The sender's own id of this delivery. A repeated delivery has the same id. At most
-    /// [`MAX_KEY_BYTES`].
-    pub idempotency_key: Option<String>,
-    /// Whether the sender calls the alert critical.
-    pub importance_high: bool,
-    /// The parts of the payload that the card does not have, e.g. a button that posts. The card names them,
-    /// too.
-    pub left_out: Vec<String>,
-}
-
-/// The state of the problem that an alert reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// The problem goes on, or the work runs.
-    Firing,
-    /// The problem has ended, or the work is done.
-    Resolved,
-    /// The sender has no such state.
-    None,
 }
 
 /// Reads a payload. Without `source`, the crate recognises the shape by the headers and the members of the

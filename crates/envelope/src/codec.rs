@@ -3,12 +3,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bot_framework::ConversationReference;
-use bot_framework::json::{FieldError, Fields, put};
+use bot_framework::json::{Fields, put};
 use platform::Traceparent;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::legacy::{self, Shape};
+use crate::decode_error::DecodeError;
+use crate::legacy;
+use crate::shape::Shape;
 use crate::wrapping::json_of;
 use crate::{
     AnswerJob, Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, Look, OnUncertain,
@@ -29,29 +31,6 @@ const ONCE: &str = r#","once":true"#;
 pub struct TooLarge {
     /// The length of the envelope's JSON, in bytes.
     pub json_bytes: usize,
-}
-
-/// The text of a queue message is not an envelope that this code can read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// Neither JSON nor base64 of JSON, in any form that [`json_of`] reads.
-    #[error("message: expected a JSON object, or base64 of a JSON object")]
-    NotJson,
-    /// A newer producer wrote the message.
-    #[error("version: expected {VERSION}, found {0}; update the bot and the poller")]
-    UnsupportedVersion(u64),
-    /// The JSON has no known shape.
-    #[error(
-        "message: expected an envelope of version {VERSION}, or an older shape (`address`, `RelatesTo`, \
-         `ResumptionCookie`, an event named ContinueConversation)"
-    )]
-    UnknownShape,
-    /// The message has no usable address.
-    #[error("address: {0}")]
-    NotAddressable(&'static str),
-    /// A field is missing or of the wrong type.
-    #[error("{0}")]
-    Field(#[from] FieldError),
 }
 
 impl Envelope {

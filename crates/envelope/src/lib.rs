@@ -17,16 +17,20 @@ mod answer;
 mod arrival;
 mod codec;
 mod creation;
+mod decode_error;
 mod delivery;
 mod failure;
+mod following;
 mod id;
 mod keyed;
 mod legacy;
 mod look;
+mod message;
 mod question;
 mod run;
 mod seal;
 mod series;
+mod shape;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -43,13 +47,13 @@ use serde_json::{Map, Value};
 
 pub use answer::{Answer, AnswerJob, By, Steps};
 pub use arrival::Arrival;
-pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
+pub use codec::{MAX_JSON_BYTES, TooLarge};
 pub use creation::{Creation, CreationOf};
+pub use decode_error::DecodeError;
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
 pub use keyed::{Again, KeyState, Keyed};
-pub use legacy::Shape;
 pub use look::Look;
 pub use question::{
     ACKNOWLEDGE, Action, Answers, Asked, ButtonData, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys,
@@ -58,6 +62,7 @@ pub use question::{
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 pub use series::Series;
+pub use shape::Shape;
 pub use wrapping::json_of;
 
 /// The version that this code writes, and the latest version that it reads.

@@ -1,10 +1,8 @@
-//! How an alert looks, and the message that the Connector gets.
+//! How an alert looks.
 
 use bot_framework::json::{FieldError, Fields, put};
-use bot_framework::{Mention, OutgoingMessage, TextFormat};
+use bot_framework::{Mention, TextFormat};
 use serde_json::{Map, Value, json};
-
-use crate::{Envelope, QuestionKeys};
 
 /// The format of an alert's text, and the people whom the alert mentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,21 +33,5 @@ impl Look {
         let mention = |mention: &Mention| json!({"id": mention.id, "name": mention.name});
         let mentions: Vec<Value> = self.mentions.iter().map(mention).collect();
         put(object, "mentions", Some(mentions).filter(|mentions| !mentions.is_empty()));
-    }
-}
-
-impl Envelope {
-    /// The message for the Connector: the text with the words of an alert in front, and everything that the
-    /// envelope says about its look. `keys` make the buttons of a question.
-    pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
-        let (text, activity) = self.shown(keys);
-        let message = OutgoingMessage::new(&self.address, &text).with(&activity);
-        let message = message.in_format(self.look.format).mentioning(&self.look.mentions);
-        message.in_trace(self.traceparent.as_ref())
-    }
-
-    /// Whether the sender marks the alert as important. Quiet hours do not delay an important alert.
-    pub fn is_important(&self) -> bool {
-        self.activity.get("importance").is_some_and(|importance| importance == "high")
     }
 }

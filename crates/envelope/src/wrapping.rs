@@ -18,7 +18,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use bot_framework::json::value_of;
 use serde_json::Value;
 
-use crate::{DecodeError, legacy};
+use crate::decode_error::{COMPRESSED, DecodeError};
 
 /// How many layers of base64 are decoded. Some clients encode a text that their caller has encoded already.
 const MAX_LAYERS: usize = 2;
@@ -79,7 +79,7 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
     })?;
     // The first bytes of gzip (RFC 1952).
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(legacy::COMPRESSED);
+        return Err(COMPRESSED);
     }
     characters(bytes).ok_or(DecodeError::NotJson)
 }

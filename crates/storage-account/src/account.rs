@@ -5,31 +5,12 @@ use std::fmt;
 use platform::Secret;
 
 use crate::auth::AccountKey;
-use crate::connection_string::{ConnectionStringError, wrong};
-use crate::error::Unusable;
+use crate::error::{ConnectionStringError, Unusable, wrong};
+use crate::service::Service;
 
 /// The scope of the token that an account without key and SAS needs. One token serves the queue and the table
 /// service.
 pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
-
-/// A service of a storage account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// Azure Queue Storage.
-    Queue,
-    /// Azure Table Storage.
-    Table,
-}
-
-impl Service {
-    /// The setting of a connection string that holds the service's URL.
-    pub(crate) fn endpoint_setting(self) -> &'static str {
-        match self {
-            Self::Queue => "QueueEndpoint",
-            Self::Table => "TableEndpoint",
-        }
-    }
-}
 
 /// A storage account: the URLs of its services, and the credential for them.
 #[derive(Clone)]

@@ -6,14 +6,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-use crate::account::{Account, Credential, Service};
+use crate::account::{Account, Credential};
 use crate::auth::ToSign;
 use crate::date::rfc_1123;
 use crate::error::Unusable;
-
-/// The version of the services' API. It is the first version with every operation that the clients use, and
-/// every emulator knows it.
-pub const API_VERSION: &str = "2021-12-02";
+use crate::service::{API_VERSION, Service};
 
 // These names are constants, because a name that is given as text is parsed in each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");

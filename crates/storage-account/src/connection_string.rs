@@ -5,25 +5,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use thiserror::Error;
 
 use crate::account::{Account, Credential};
 use crate::auth::AccountKey;
+use crate::error::{ConnectionStringError, wrong};
 
 /// The well-known account of the storage emulator. Its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-/// A problem in a connection string. The text names the setting. It never repeats a value, because the value
-/// may be the key.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct ConnectionStringError(String);
-
-pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionStringError> {
-    Err(ConnectionStringError(problem.into()))
-}
 
 /// Every setting that a connection string may hold. The bot ignores the settings of other services.
 const KNOWN: [&str; 15] = [

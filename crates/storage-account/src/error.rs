@@ -9,6 +9,16 @@ use thiserror::Error;
 
 use crate::xml::ErrorBody;
 
+/// A problem in a connection string. The text names the setting. It never repeats a value, because the value
+/// may be the key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ConnectionStringError(pub(crate) String);
+
+pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionStringError> {
+    Err(ConnectionStringError(problem.into()))
+}
+
 /// Why the account cannot be used. Nothing was sent. The messages hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {

@@ -18,15 +18,17 @@ mod date;
 mod error;
 mod sas;
 mod sender;
+mod service;
 mod xml;
 
-pub use account::{Account, STORAGE_SCOPE, Service};
-pub use call::{API_VERSION, Call, encoded};
-pub use connection_string::ConnectionStringError;
+pub use account::{Account, STORAGE_SCOPE};
+pub use call::{Call, encoded};
 pub use date::{parse_rfc_1123, rfc_1123};
 pub use error::{
-    Failed, Failure, Unusable, denial, header, is_busy, is_retryable, retry_after_seconds, word,
+    ConnectionStringError, Failed, Failure, Unusable, denial, header, is_busy, is_retryable,
+    retry_after_seconds, word,
 };
 pub use sas::SasRights;
 pub use sender::{Sender, Sent};
+pub use service::{API_VERSION, Service};
 pub use xml::{ErrorBody, Malformed, read_error, walk};

@@ -2,7 +2,8 @@
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 
-use crate::account::{Account, Credential, Service};
+use crate::account::{Account, Credential};
+use crate::service::Service;
 
 impl Service {
     /// The letter of the service in the parameter `ss`.

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::Response;
 use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
 
-use crate::account::{Account, Service};
+use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Failed, Failure};
+use crate::service::Service;
 
 /// The most attempts of one call, by default. The wait before each further attempt is random: up to 200 ms
 /// before the second one, and up to 400 ms before the third one.

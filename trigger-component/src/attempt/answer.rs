@@ -7,51 +7,35 @@
 //! id. At the end, the job marks the answer's row in the ledger as done, so a copy of the message does
 //! nothing.
 
-use std::cell::OnceCell;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bot_framework::outbound::question_keys;
-use bot_framework::{BotCredentials, Class, OutgoingMessage, Verdict};
+use bot_framework::{Class, OutgoingMessage, Verdict};
 use bytes::Bytes;
-use callbacks::{Callback, CallbackHosts, CallbackSecrets, Called, call};
+use callbacks::{Callback, Called, call};
 use envelope::words::Words;
 use envelope::{
     Answer, AnswerJob, Answers, Asked, Envelope, Keyed, Looks, QuestionKeys, SealState, Steps, can_change,
 };
-use platform::{Deadline, Host, Level};
+use platform::{Host, Level};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, Record, Status};
-use state::runs::Withdrawals;
 use state::{ConversationKey, without_thread};
-use storage_queue::{PutOptions, QueueClient, QueueError, TimeToLive};
+use storage_queue::{PutOptions, QueueError, TimeToLive};
 use storage_table::TableError;
 
 use super::decide::{Hidden, answer_pause, wait_for_host};
-use super::{Attempts, DeliveryPath, Outcome, PoisonReason, host_out, outcome_of};
+use super::hosts::host_out;
+use super::outcome::outcome_of;
+use super::{Attempts, DeliveryPath, Outcome, PoisonReason};
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
 /// After this many failures the poller no longer tries to change the card. The ledger and the program have
 /// the answer.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
-
-/// The data and clients that jobs need in addition to [`Attempts`].
-#[derive(Debug)]
-pub(crate) struct AnswerTools<'a, H> {
-    pub(crate) bot: Option<&'a BotCredentials>,
-    pub(crate) queue: &'a str,
-    pub(crate) hosts: &'a CallbackHosts,
-    pub(crate) secrets: Option<&'a CallbackSecrets>,
-    /// The queue of replies.
-    pub(crate) replies: QueueClient<'a, H>,
-    pub(crate) withdrawals: Withdrawals<'a, H>,
-    /// The keys of questions. They are derived at the first question of a run.
-    pub(crate) keys: OnceCell<Option<QuestionKeys>>,
-    /// The deadline of every callback.
-    pub(crate) deadline: Deadline,
-}
 
 /// The reason for operators if the poller cannot open the question that a person has answered.
 const UNREADABLE: &str = "question: the poller cannot open it, because sealkey or the bot's secret has changed; set the old \

@@ -14,6 +14,7 @@ use serde_json::json;
 use state::{ConversationKey, Sign, StateError};
 
 use super::delivery_path::{DeliveryPath, message_of};
+use super::outcome::NotReached;
 use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
@@ -26,21 +27,6 @@ const MOST_ROSTERS: usize = 20;
 /// reads the address book: after an installation the channel sends an activity, and the bot records the
 /// person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
-
-/// The reason why an alert was not sent to a conversation that had to be created or found first.
-#[derive(Debug)]
-pub(super) enum NotReached {
-    /// The bot is not installed for the person or in the team. The alert waits.
-    NotInstalled(Verdict),
-    /// The attempt has ended with this outcome.
-    Ended(Outcome),
-}
-
-impl From<Outcome> for NotReached {
-    fn from(outcome: Outcome) -> Self {
-        Self::Ended(outcome)
-    }
-}
 
 /// The outcome of a message that cannot be sent, because its address or a variable is wrong.
 fn permanent(reason: &str) -> Outcome {

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bot_framework::Class;
+use bot_framework::{Class, Verdict};
 use platform::Clock;
 use serde::{Deserialize, Serialize};
 
@@ -234,6 +234,12 @@ impl Hosts {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The verdict for a message that was not sent, because its host is out.
+pub(super) fn host_out(region: &str) -> Verdict {
+    let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
+    Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
 }
 
 #[cfg(test)]

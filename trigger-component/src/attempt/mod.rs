@@ -2,6 +2,7 @@
 //! the message on the queue.
 
 mod answer;
+mod answer_tools;
 mod checks;
 mod create;
 mod decide;
@@ -12,7 +13,6 @@ mod series;
 mod sharing;
 mod standing;
 mod token_use;
-mod turns;
 mod withdrawn;
 
 use std::cell::Cell;
@@ -26,22 +26,22 @@ use state::ledger::Ledger;
 use state::{ConversationKey, Conversations, MessageNumber};
 use storage_queue::QueueClient;
 
-pub(crate) use answer::AnswerTools;
+pub(crate) use answer_tools::AnswerTools;
 pub(crate) use checks::PAUSE;
 pub(crate) use decide::{Hidden, PoisonReason, Stop, UNRECORDED, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
-pub(crate) use standing::{Change as KeyedChange, thread_to_record};
+pub(crate) use standing::thread_to_record;
 pub(crate) use token_use::TokenUse;
-pub(crate) use turns::{Turn, Turns};
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
 use crate::limits::Limits;
 use crate::schedule::Leased;
-use create::NotReached;
+use crate::turns::Turns;
 use decide::{Action, Situation, decide, wait_for_host, wait_for_installation};
-use hosts::{Change, HostState};
+use hosts::{Change, HostState, host_out};
+use outcome::{NotReached, outcome_of};
 
 /// The data and clients that attempts need. All attempts of a run share them.
 #[derive(Debug)]
@@ -239,23 +239,5 @@ impl<H: Host> Attempts<'_, H> {
         let fields =
             json!({"run": self.run, "host": region, "status": verdict.status, "reason": verdict.reason});
         self.host.event(level, event, fields);
-    }
-}
-
-/// The verdict for a message that was not sent, because its host is out.
-fn host_out(region: &str) -> Verdict {
-    let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
-    Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
-}
-
-fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
-    match action {
-        Action::Delete => Outcome::Delivered(verdict),
-        Action::Drop => Outcome::Dropped(verdict),
-        Action::Hide { after, delivery, why } => {
-            Outcome::Wait { why, after, delivery, reason: verdict.reason }
-        }
-        Action::Poison(why) => Outcome::Poison { why, reason: verdict.reason, status: verdict.status },
-        Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
     }
 }

@@ -6,7 +6,7 @@ use bot_framework::Verdict;
 use envelope::Delivery;
 use state::ledger::Status;
 
-use super::decide::{Hidden, PoisonReason, Stop};
+use super::decide::{Action, Hidden, PoisonReason, Stop};
 
 /// The outcome of an attempt. `run/apply.rs` carries it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,5 +55,32 @@ pub(crate) enum Outcome {
 impl Outcome {
     pub(super) fn poison(why: PoisonReason, reason: impl Into<String>) -> Self {
         Self::Poison { why, reason: reason.into(), status: None }
+    }
+}
+
+pub(super) fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
+    match action {
+        Action::Delete => Outcome::Delivered(verdict),
+        Action::Drop => Outcome::Dropped(verdict),
+        Action::Hide { after, delivery, why } => {
+            Outcome::Wait { why, after, delivery, reason: verdict.reason }
+        }
+        Action::Poison(why) => Outcome::Poison { why, reason: verdict.reason, status: verdict.status },
+        Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
+    }
+}
+
+/// The reason why an alert was not sent to a conversation that had to be created or found first.
+#[derive(Debug)]
+pub(super) enum NotReached {
+    /// The bot is not installed for the person or in the team. The alert waits.
+    NotInstalled(Verdict),
+    /// The attempt has ended with this outcome.
+    Ended(Outcome),
+}
+
+impl From<Outcome> for NotReached {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(outcome)
     }
 }

@@ -10,6 +10,7 @@
 //! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
 //! names the thread.
 
+mod plan;
 mod records;
 mod sending;
 
@@ -27,7 +28,8 @@ use storage_table::TableError;
 use super::delivery_path::{DeliveryPath, message_of};
 use super::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
-pub(crate) use records::Change;
+pub(super) use plan::Plan;
+use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
@@ -44,36 +46,6 @@ const STILL_FIRING: &str = "key: not resolved yet, and the alert says `again: sk
 const SAME_CONTENT: &str = "key: the message that the conversation shows has the same content";
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
-
-/// The call that an alert needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Way {
-    /// A new message.
-    New,
-    /// A reply in the thread of this message.
-    Reply(String),
-    /// A change of this message.
-    Change(String),
-    /// The deletion of this message.
-    Delete(String),
-}
-
-/// The plan for an alert.
-#[derive(Debug)]
-pub(super) struct Plan {
-    keyed: Keyed,
-    way: Way,
-    /// The conversation to which the key belongs.
-    conversation: ConversationKey,
-    /// The thread that has the message, if an alert to the channel started the thread.
-    thread: Option<ConversationReference>,
-    /// The message that the conversation shows under the key so far.
-    standing: Option<Standing>,
-    /// Whether the record of the key names this alert, or a newer one, as the newest alert.
-    is_noted: bool,
-    /// The digest of the alert's content.
-    digest: String,
-}
 
 /// The decision about an alert, by what the conversation shows.
 enum Decision {

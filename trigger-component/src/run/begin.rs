@@ -3,28 +3,28 @@
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
-use bot_framework::outbound::TokenError;
 use bot_framework::{Connector, DirectLine, Tokens};
 use envelope::EnvelopeId;
 use futures_util::future::join;
-use platform::{Deadline, Host, Level, SettingsError, excerpt};
+use platform::{Deadline, Host, Level, excerpt};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
 use state::runs::{DeadLetters, FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
 use storage_queue::{QueueClient, QueueError};
 use storage_table::{Key, TableError};
-use thiserror::Error;
 
 use super::clean;
+use super::error::RunError;
 use super::figures::Counting;
 use super::report::{Report, SkipReason};
 use super::{Run, RunContext, RunEnd};
-use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse, Turns};
+use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint, record_idle};
 use crate::settings::DrainSettings;
+use crate::turns::Turns;
 
 /// The entry point that started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,24 +46,6 @@ impl EntryPoint {
             Self::Kick => "kick",
         }
     }
-}
-
-/// The reason for which a run failed. No message is lost by it.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// A variable is wrong.
-    #[error("{0}")]
-    Misconfigured(#[from] SettingsError),
-    /// The queue cannot be read.
-    #[error("the queue cannot be read: {0}")]
-    Queue(#[from] QueueError),
-    /// The login host issued no token for the storage account.
-    #[error("the storage account cannot be opened: {0}")]
-    NoStorageToken(#[from] TokenError),
-    /// The tables cannot be read or written. The run then does not know whether another run is at work, so it
-    /// sends nothing.
-    #[error("the tables cannot be used, so nothing is sent: {0}")]
-    State(#[from] TableError),
 }
 
 /// The note for operators if a newer version of this program wrote the record of the run lock.

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use chrono::{DateTime, Utc};
+use futures_util::stream::FuturesUnordered;
+use state::ledger::{RecordKey, Transition};
 use state::runs::{StoredLine, Withdrawal, Written};
 use storage_queue::{QueueError, QueueMessage};
 use storage_table::TableError;
 
 use super::apply::{Applied, Ended};
-use super::intake::Unreadable;
-use super::ledger_writes::LedgerWritten;
-use super::put_back::PutBackDone;
-use crate::schedule::Leased;
+use super::report::Count;
+use super::unreadable::Unreadable;
+use crate::schedule::{LaneKey, Leased, Line};
 
 /// The result of a job.
 pub(crate) enum Event {
@@ -66,3 +67,32 @@ pub(crate) enum Readiness {
 
 /// A call to the outside that the run has started.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
+
+/// The result of a write of the ledger.
+#[derive(Debug)]
+pub(crate) struct LedgerWritten {
+    /// The transitions that were not written.
+    pub(super) left: Vec<Transition>,
+    /// The records whose final status was written.
+    pub(super) records: Vec<RecordKey>,
+}
+
+/// The result of hiding messages of a conversation, or of putting them back.
+#[derive(Debug)]
+pub(crate) struct PutBackDone {
+    pub(crate) key: LaneKey,
+    /// The conversation's line now.
+    pub(crate) line: Line,
+    /// The messages that are on the queue again.
+    pub(crate) ids: Vec<String>,
+    pub(crate) counts: Vec<Count>,
+    /// The ends of the other messages, by their ids.
+    pub(crate) ended: Vec<(String, Ended)>,
+    /// The moment at which the hidden messages are visible, if the run can wait for it.
+    pub(crate) visible_soon: Option<Duration>,
+}
+
+/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that the
+/// run polls it only when it fires.
+#[derive(Default)]
+pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

@@ -8,14 +8,15 @@ use envelope::{Arrival, Delivery, Envelope, EnvelopeId};
 use futures_util::future::join3;
 use platform::{Host, Level};
 use serde_json::json;
-use state::ledger::{RecordKey, Status, Transition};
-use state::runs::{InHand, StoredLine};
+use state::ledger::{Status, Transition};
+use state::runs::StoredLine;
 use storage_queue::{QueueError, QueueMessage};
 
 use super::apply::Ended;
 use super::events::{Event, LockWriteDone};
 use super::figures::Figure;
 use super::report::Count;
+use super::unreadable::Unreadable;
 use super::{Run, RunContext, RunError};
 use crate::attempt::PoisonReason;
 use crate::queue::PoisonCopy;
@@ -26,30 +27,6 @@ const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
 /// When the queue is empty, a run that a kick began waits once for more messages, if it has dequeued this
 /// many since it last waited. Without this wait, the kick of each further message would begin a run.
 const MANY: usize = 8;
-
-/// A leased message that is no envelope.
-#[derive(Debug)]
-pub(crate) struct Unreadable {
-    message: QueueMessage,
-    reason: String,
-}
-
-impl Unreadable {
-    fn record(&self) -> RecordKey {
-        RecordKey::of_message(self.message.id.as_str(), false, self.message.insertion_time)
-    }
-
-    fn in_hand(&self) -> InHand {
-        let Self { message, .. } = self;
-        InHand {
-            message: message.id.as_str().to_owned(),
-            receipt: message.pop_receipt.as_str().to_owned(),
-            lane: LaneKey::of_unreadable(message.id.as_str()).name(),
-            age: (message.insertion_time.timestamp(), message.insertion_time.timestamp_millis()),
-            record: Some(self.record()),
-        }
-    }
-}
 
 impl<'a, H: Host> Run<'a, '_, H> {
     /// Fetches more messages, if the run has room and time for them.

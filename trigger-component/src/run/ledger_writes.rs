@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use platform::{Clock, Host, Level};
-use serde_json::json;
+use platform::Clock;
 use state::ledger::{RecordKey, Transition};
-
-use super::Run;
-use super::context::RunContext;
-use super::events::Event;
 
 /// As soon as this many transitions wait, the run writes them.
 const FULL_BATCH: usize = 64;
@@ -16,15 +11,6 @@ const FULL_BATCH: usize = 64;
 const WRITE_AFTER: Duration = Duration::from_millis(500);
 /// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// The result of a write of the ledger.
-#[derive(Debug)]
-pub(crate) struct LedgerWritten {
-    /// The transitions that were not written.
-    left: Vec<Transition>,
-    /// The records whose final status was written.
-    records: Vec<RecordKey>,
-}
 
 /// The transitions that the ledger has not recorded yet.
 #[derive(Debug, Default)]
@@ -65,7 +51,7 @@ impl LedgerWrites {
         self.due.filter(|_| !self.is_writing)
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
+    pub(super) fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
         let is_full = self.waiting.len() >= FULL_BATCH && !self.has_failed;
         let is_due = is_full || self.due.is_some_and(|due| due <= now);
         if self.is_writing || self.waiting.is_empty() || !is_due {
@@ -91,55 +77,7 @@ impl LedgerWrites {
     }
 
     /// Takes all waiting transitions, at the end of the run.
-    fn take_all(&mut self) -> Vec<Transition> {
+    pub(super) fn take_all(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.waiting)
-    }
-}
-
-impl<H: Host> Run<'_, '_, H> {
-    /// Writes the transitions that are due.
-    pub(super) fn write_due_transitions(&mut self) {
-        let context = self.context;
-        // A stopping run writes all transitions at its end.
-        if self.stopping {
-            return;
-        }
-        if let Some(some) = self.ledger_writes.take_due(context.host.monotonic()) {
-            self.jobs
-                .push(Box::pin(async move { Event::LedgerWritten(context.write_transitions(some).await) }));
-        }
-    }
-
-    /// Handles the end of a write.
-    pub(super) fn ledger_written(&mut self, written: LedgerWritten) {
-        self.exclusive.recorded(&written.records);
-        self.ledger_writes.batch_written(written.left, self.context.host);
-    }
-
-    /// Writes all waiting transitions, at the end of the run. If the final status of an alert cannot be
-    /// written, the next run writes it. Returns how many transitions could not be written.
-    pub(super) async fn flush_ledger(&mut self) -> usize {
-        let waiting = self.ledger_writes.take_all();
-        if waiting.is_empty() {
-            return 0;
-        }
-        let written = self.context.write_transitions(waiting).await;
-        self.exclusive.recorded(&written.records);
-        written.left.len()
-    }
-}
-
-impl<H: Host> RunContext<'_, H> {
-    /// Writes these transitions.
-    async fn write_transitions(&self, some: Vec<Transition>) -> LedgerWritten {
-        let ends = some.iter().filter(|transition| transition.status.is_final());
-        let mut records: Vec<RecordKey> = ends.map(|transition| transition.key.clone()).collect();
-        let Err((left, error)) = self.ledger.record_all(some).await else {
-            return LedgerWritten { left: Vec::new(), records };
-        };
-        let fields = json!({"run": self.run, "reason": error.to_string()});
-        self.host.event(Level::Warn, "ledger.trouble", fields);
-        records.retain(|record| left.iter().all(|transition| transition.key != *record));
-        LedgerWritten { left, records }
     }
 }

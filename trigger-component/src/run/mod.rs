@@ -11,6 +11,7 @@ mod begin;
 mod clean;
 mod context;
 mod ends;
+mod error;
 mod events;
 mod figures;
 mod intake;
@@ -19,6 +20,8 @@ mod put_back;
 mod recent;
 mod report;
 mod timer;
+mod unreadable;
+mod write_transitions;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,20 +33,20 @@ use serde_json::json;
 use state::ledger::Status;
 use state::runs::{EndedAlert, InHand, PauseReason};
 
-pub use begin::{Beginning, Begun, EntryPoint, RunError, begin, run, run_within};
+pub use begin::{Beginning, Begun, EntryPoint, begin, run, run_within};
 use context::RunContext;
+pub use error::RunError;
 pub use report::Report;
 
 use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
 use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
-use events::{Event, Job, Readiness};
+use events::{Event, Job, PutBackDone, Readiness, Timer};
 use figures::Counting;
-use intake::Unreadable;
 use ledger_writes::LedgerWrites;
-use put_back::PutBackDone;
 use recent::{Recent, RecentEnd};
 use report::Count;
+use unreadable::Unreadable;
 
 /// The pause of all runs after credentials were refused, because a try every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
@@ -72,7 +75,7 @@ struct Run<'a, 'r, H> {
     /// message.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
-    timer: timer::Timer<'a>,
+    timer: Timer<'a>,
     /// The number of messages that the run works on, each of another conversation.
     busy: usize,
     fetching: bool,
@@ -130,7 +133,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             lanes: Lanes::default(),
             knows_all_lines: false,
             jobs: FuturesUnordered::new(),
-            timer: timer::Timer::default(),
+            timer: Timer::default(),
             busy: 0,
             fetching: false,
             opened: Vec::new(),

@@ -9,30 +9,15 @@ use platform::Host;
 use super::Run;
 use super::apply::Ended;
 use super::context::RunContext;
-use super::events::Event;
+use super::events::{Event, PutBackDone};
 use super::report::Count;
 use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
 use crate::runs::write_line;
-use crate::schedule::{LaneKey, Leased, Line, PutBack};
+use crate::schedule::{Leased, Line, PutBack};
 
 /// The longest time that the run waits for messages that it has hidden behind messages of an earlier run.
 const VISIBLE_SOON: Duration = Duration::from_secs(3);
-
-/// The result of hiding messages of a conversation, or of putting them back.
-#[derive(Debug)]
-pub(crate) struct PutBackDone {
-    pub(crate) key: LaneKey,
-    /// The conversation's line now.
-    pub(crate) line: Line,
-    /// The messages that are on the queue again.
-    pub(crate) ids: Vec<String>,
-    pub(crate) counts: Vec<Count>,
-    /// The ends of the other messages, by their ids.
-    pub(crate) ended: Vec<(String, Ended)>,
-    /// The moment at which the hidden messages are visible, if the run can wait for it.
-    pub(crate) visible_soon: Option<Duration>,
-}
 
 impl<H: Host> Run<'_, '_, H> {
     /// Puts back all messages on which no job works.

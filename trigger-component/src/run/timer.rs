@@ -11,11 +11,6 @@ use platform::Host;
 use super::Run;
 use super::events::{Event, Job};
 
-/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that the
-/// run polls it only when it fires.
-#[derive(Default)]
-pub(super) struct Timer<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
-
 impl<H: Host> Run<'_, '_, H> {
     /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
     /// not wait for more.

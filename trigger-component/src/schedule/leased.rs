@@ -12,9 +12,10 @@ use state::ledger::RecordKey;
 use state::runs::InHand;
 use storage_queue::QueueMessage;
 
+use super::keyed_change::KeyedChange;
 use super::line::{Age, Place};
-use crate::attempt::{KeyedChange, Turn};
 use crate::limits::MAX_HIDE;
+use crate::turns::Turn;
 
 /// The key of a lane: one conversation at its Connector, whose messages keep their order. It is a hash. If
 /// two conversations have the same hash, their messages sometimes wait for each other, and nothing else

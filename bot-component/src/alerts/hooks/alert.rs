@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::activity::attachments_of;
 use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
-use super::super::target::To;
+use super::super::to::To;
 
 /// The fingerprint of every alert that has an id of its sender. Two posts with the same id report the same
 /// alert, even if their bodies differ. So a constant takes the place of the hash of the body.

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::super::caller::Caller;
 use super::super::grant::Scope;
 use super::super::paging::Cursor;
-use super::super::target;
+use super::super::to;
 use super::header_of;
 use super::send::{self, Origin};
 use crate::answered::Answered;
@@ -34,7 +34,7 @@ pub(in super::super) async fn post<H: Host>(
     let shape = shape_of(source).map_err(AlertRejection::from)?;
     let query = request.uri().query().unwrap_or_default();
     let Named { element, at } = Named::read(query).map_err(AlertRejection::from)?;
-    let to = || target::of_element(Fields::new(element.clone(), ""), "query");
+    let to = || to::of_element(Fields::new(element.clone(), ""), "query");
     to().map_err(AlertRejection::from)?;
     let targets = Value::Object(element.clone()).to_string();
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
@@ -102,7 +102,7 @@ mod tests {
     fn query_names_exactly_one_target() {
         let targets_of = |query: &str| {
             let Named { element, .. } = Named::read(query)?;
-            target::of_element(Fields::new(element, ""), "query").map(drop)
+            to::of_element(Fields::new(element, ""), "query").map(drop)
         };
         for query in
             ["tag=ops", "tag=ops&tenant=t", "user=msteams%2F29%3Au", "conversation=625a", "tag=x&next=0."]

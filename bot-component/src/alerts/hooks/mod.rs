@@ -22,7 +22,7 @@ use platform::{Deadline, Host, RequestBody, answer, json_of};
 
 use super::caller::Caller;
 use super::request_id::RequestId;
-use super::target::{Target, To};
+use super::to::{Target, To};
 use crate::answered::Answered;
 use crate::hook_token::{Hook, HookKeys, TokenForm, shown};
 use crate::limits::MAX_BODY_BYTES;

@@ -11,7 +11,7 @@ use super::super::call;
 use super::super::caller::Caller;
 use super::super::paging::Cursor;
 use super::super::sending::Sending;
-use super::super::target::To;
+use super::super::to::To;
 use super::alert::{call_of, identity_of};
 use crate::answered::Answered;
 use crate::rejection::Rejection;

@@ -10,7 +10,8 @@ use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
 use serde_json::{Map, Value};
 
-use super::{Content, relates_to};
+use super::content::Content;
+use super::relates_to;
 use crate::DecodeError;
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

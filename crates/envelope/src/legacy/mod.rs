@@ -6,58 +6,17 @@
 //! The code that sends the alert decides whether the address is trusted, and ignores the message's own
 //! `IsTrustedServiceUrl`.
 
+mod content;
 mod continue_conversation;
 mod node;
 mod relates_to;
 mod resumption_cookie;
 
-pub(crate) use resumption_cookie::COMPRESSED;
-
-use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use serde_json::{Map, Value};
 
+use crate::shape::Shape;
 use crate::{Arrival, DecodeError, Envelope};
-
-/// The shape of a queue message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// This crate's own shape.
-    #[default]
-    Version1,
-    /// The Node.js template: `{address, text}`.
-    Node,
-    /// The C# template from its second version on: `{RelatesTo, Text}`.
-    RelatesTo,
-    /// The first C# template: `{ResumptionCookie, Text}`.
-    ResumptionCookie,
-    /// Composer and `AzureQueueStorage`: an event activity named `ContinueConversation`.
-    ContinueConversation,
-}
-
-impl Shape {
-    /// Whether the message is of an older bot.
-    pub fn is_legacy(self) -> bool {
-        self != Self::Version1
-    }
-
-    /// The name of the shape in the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Version1 => "version1",
-            Self::Node => "node",
-            Self::RelatesTo => "relatesTo",
-            Self::ResumptionCookie => "resumptionCookie",
-            Self::ContinueConversation => "continueConversation",
-        }
-    }
-}
-
-/// The content of a legacy message.
-struct Content {
-    address: ConversationReference,
-    text: String,
-}
 
 /// The keys of all shapes, in the spelling that the readers expect.
 const KEYS: [&str; 30] = [

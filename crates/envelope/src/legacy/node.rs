@@ -5,7 +5,7 @@
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 
-use super::Content;
+use super::content::Content;
 use crate::DecodeError;
 
 /// The serviceUrl of Teams in the public cloud, for a message whose serviceUrl has no path. It is the

@@ -4,7 +4,7 @@
 use bot_framework::ConversationReference;
 use bot_framework::json::{FieldError, Fields};
 
-use super::Content;
+use super::content::Content;
 use crate::DecodeError;
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

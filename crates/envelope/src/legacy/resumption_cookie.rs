@@ -5,16 +5,12 @@ use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
 use serde_json::{Map, Value, json};
 
-use super::Content;
-use crate::DecodeError;
+use super::content::Content;
+use crate::decode_error::{COMPRESSED, DecodeError};
 
 const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
     "the ResumptionCookie is of the oldest kind, which has no serviceUrl; ask the person to write to the bot \
      again",
-);
-pub(crate) const COMPRESSED: DecodeError = DecodeError::NotAddressable(
-    "the ResumptionCookie is compressed .NET data (GZipSerialize), which only its own bot can read; ask the \
-     person to write to the bot again",
 );
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

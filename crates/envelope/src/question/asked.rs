@@ -7,8 +7,7 @@ use platform::Randomness;
 use serde_json::{Map, Value, json};
 
 use super::{Question, QuestionKeys};
-use crate::words::Words;
-use crate::{Answer, time};
+use crate::time;
 
 /// The longest stored question, in bytes of JSON. Encrypted and in base64, it fits into a property of a
 /// table.
@@ -90,17 +89,6 @@ impl Asked {
     pub fn open(keys: &QuestionKeys, alert: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert), sealed)? else { return None };
         Self::read(Fields::new(object, "")).ok()
-    }
-}
-
-/// The text of an answer. `question` is `None` if the caller cannot read the question.
-pub fn line(question: Option<&Question>, answer: &Answer, words: &'static Words) -> String {
-    let Answer { action, input, by, .. } = answer;
-    let name = by.name.as_deref();
-    match (question.and_then(|question| question.action(action)), input) {
-        (Some(title), _) => Words::answer(title.title(words), input.as_deref(), name),
-        (None, Some(input)) => Words::answer("", Some(input), name),
-        (None, None) => Words::answer(action, None, name),
     }
 }
 

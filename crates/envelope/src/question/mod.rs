@@ -10,18 +10,19 @@
 mod asked;
 mod card;
 mod keys;
+mod line;
 mod press;
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-pub use asked::{Asked, MAX_ASKED_BYTES, line};
+pub use asked::{Asked, MAX_ASKED_BYTES};
 pub use card::{ButtonData, Looks, can_change, card_of, filled_in};
 pub use keys::QuestionKeys;
+pub use line::line;
 pub use press::Press;
 
-use crate::Answer;
 use crate::time;
 use crate::words::Words;
 
@@ -206,11 +207,6 @@ impl Question {
             }
         }
         (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
-    }
-
-    /// An answer as text: the title of the action, the person's own text, and the person's name.
-    pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
-        line(Some(self), answer, words)
     }
 
     /// The question without the buttons that are answers, for a question that has ended.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bot_framework::is_invisible;
 use zones::ClockSpan;
 
+use super::first_word::next_word;
 use super::time;
 
 /// A message that the bot carries out as a command. The bot puts every other message on the queue.
@@ -104,14 +105,6 @@ fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
 
 fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
-}
-
-/// The first word, and the text behind it.
-pub(super) fn next_word(text: &str) -> (&str, &str) {
-    match text.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim_start()),
-        None => (text, ""),
-    }
 }
 
 /// Whether a text may be hours, perhaps with typing errors. `quiet please` has no hours, so it is not a

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::command::next_word;
+use super::first_word::next_word;
 use super::{Words, english};
 
 /// The units from weeks to seconds: the seconds in one of them, and its English short forms. Each language

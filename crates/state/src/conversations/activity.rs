@@ -1,7 +1,7 @@
 //! Records an activity in the record of its conversation: the address, and the time at which the conversation
 //! was last active.
 
-use bot_framework::{ChannelAccount, ConversationReference};
+use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
@@ -12,19 +12,9 @@ use super::fingerprint::{Fingerprint, day};
 use super::index::{Index, SEEN_AT};
 use super::key::ConversationKey;
 use super::record::{Record, Stored};
+use super::stored_form::{Sign, merged, merged_zone, stored_form, stored_zone};
 use super::{AT_ONCE, ATTEMPTS, Conversations};
 use crate::StateError;
-
-/// The kind of an activity, as far as the conversation's record depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// A person sent a message.
-    Message,
-    /// The bot was installed or added.
-    Installed,
-    /// Any other activity. Its sender may be anyone, so it does not show that the person is present.
-    Update,
-}
 
 /// The result of recording an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,65 +165,6 @@ fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded 
         Some(alert) => Recorded::Asked { alert: alert.to_owned() },
         None => Recorded::Stored(Fingerprint::of(place, &after.address, after.zone, after.seen_at)),
     }
-}
-
-/// The stored form of a reference. It has no activity id.
-pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
-    let mut stored = reference.clone();
-    stored.activity_id = None;
-    if stored_user(reference).is_none() {
-        stored.user = None;
-    }
-    if stored_locale(reference).is_none() {
-        stored.locale = None;
-    }
-    stored
-}
-
-/// The person in the stored form. A group has none, because its reference names the member who wrote last.
-pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
-    let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
-    reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))
-}
-
-/// The locale in the stored form. A group has none, because each member has their own.
-pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
-    reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
-}
-
-/// The zone in the stored form. A group has none, because each member has their own.
-pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>) -> Option<Zone> {
-    zone.filter(|_| !reference.conversation.is_group())
-}
-
-/// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
-/// does not replace a name, because some clients of a person send names, and others send offsets.
-fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
-    let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
-    heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
-}
-
-/// The known address, updated by the address of an activity. [`Fingerprint::covers`] must follow the same
-/// rules.
-pub(super) fn merged(
-    known: &ConversationReference,
-    heard: &ConversationReference,
-    sign: Sign,
-) -> ConversationReference {
-    let mut after = known.clone();
-    after.service_url.clone_from(&heard.service_url);
-    after.service_url_verified = heard.service_url_verified;
-    let is_message = sign == Sign::Message;
-    let or = |heard: &Option<_>, known| heard.clone().or(known);
-    if is_message {
-        after.conversation.clone_from(&heard.conversation);
-        after.bot = or(&heard.bot, after.bot);
-        after.locale = heard.locale.clone().or(after.locale);
-    }
-    if is_message || after.user.is_none() {
-        after.user = or(&heard.user, after.user);
-    }
-    after
 }
 
 #[cfg(test)]

@@ -9,41 +9,14 @@
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
 use platform::Host;
-use storage_table::{Conditional, Entity, Key};
+use storage_table::{Conditional, Entity};
 
-use super::feedback::MessageNumber;
 use super::key::{ConversationKey, Row};
+use super::message_number::MessageNumber;
 use super::record::{Stored, key_of};
+use super::rows::open_question::{ASKED_UNTIL, OpenQuestion};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
-
-const ASKED: &str = "asked";
-const ASKED_UNTIL: &str = "askedUntil";
-
-/// A question that waits for a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OpenQuestion {
-    /// The id of the alert.
-    pub(super) alert: String,
-    pub(super) until: DateTime<Utc>,
-}
-
-impl OpenQuestion {
-    /// Reads the properties of a row. Values that cannot be read count as missing.
-    pub(super) fn of(entity: &Entity) -> Option<Self> {
-        let alert = entity.str(ASKED).filter(|alert| !alert.is_empty())?.to_owned();
-        Some(Self { alert, until: DateTime::from_timestamp_millis(entity.int(ASKED_UNTIL)?)? })
-    }
-
-    /// The alert, unless the question has ended.
-    pub(super) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
-        (now < self.until).then_some(self.alert.as_str())
-    }
-
-    fn entity(key: Key, alert: &str, until: DateTime<Utc>) -> Entity {
-        Entity::new(key).with(ASKED, alert).with_int64(ASKED_UNTIL, until.timestamp_millis())
-    }
-}
 
 impl<H: Host> Conversations<'_, H> {
     /// Records that the person's next text in a personal chat answers an alert. Nothing is written if the bot

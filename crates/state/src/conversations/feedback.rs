@@ -4,16 +4,16 @@
 //! A message of Teams has a number as its id. The bot compares read receipts by these numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
-use std::fmt;
-
 use bot_framework::vouches_for_identity;
 use chrono::{DateTime, Utc};
 use platform::{Host, name_of};
 use storage_table::{Conditional, Entity, Inserted};
 
-use super::asked::OpenQuestion;
 use super::key::{ConversationKey, Row};
+use super::message_number::MessageNumber;
 use super::record::{Rows, Stored, key_of};
+use super::rows::open_question::OpenQuestion;
+use super::rows::responses::{CAUSE, ENDS_AT, LastRead, REACTIONS, READ_AT, READ_ID, REPLIES, Responses};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
@@ -21,78 +21,6 @@ use crate::ledger::KEPT;
 /// The most messages of a conversation whose reactions and replies are counted: the messages with the latest
 /// responses.
 const MAX_MESSAGES: usize = 20;
-
-/// The most digits of a message's number, so that it fits an Int64.
-const MAX_DIGITS: usize = 18;
-
-const READ_ID: &str = "readId";
-const READ_AT: &str = "readAt";
-const REACTIONS: &str = "reactions";
-const REPLIES: &str = "replies";
-const CAUSE: &str = "cause";
-const ENDS_AT: &str = "endsAt";
-
-/// The id of a message of Teams, which is a number. Messages of one conversation have rising numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MessageNumber(i64);
-
-impl MessageNumber {
-    /// Parses an id; `None` if it is not a decimal number without leading zeros.
-    pub fn parse(id: &str) -> Option<Self> {
-        let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
-        let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
-        Some(Self(number))
-    }
-
-    /// Whether the ledger may still have the record of an alert with this id. Teams makes the number from the
-    /// time of the message, in milliseconds.
-    pub fn is_recent(self, now: DateTime<Utc>) -> bool {
-        self.0 >= (now - KEPT).timestamp_millis()
-    }
-}
-
-impl fmt::Display for MessageNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The last message that the person has read, and when the bot learned that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LastRead {
-    message: MessageNumber,
-    at: DateTime<Utc>,
-}
-
-impl LastRead {
-    /// Reads the properties of a record. Values that cannot be read count as missing.
-    pub(super) fn of(entity: &Entity) -> Option<Self> {
-        let message = entity.int(READ_ID).filter(|number| *number > 0).map(MessageNumber)?;
-        Some(Self { message, at: DateTime::from_timestamp_millis(entity.int(READ_AT)?)? })
-    }
-}
-
-/// The counts of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Responses {
-    pub(super) message: MessageNumber,
-    reactions: u32,
-    replies: u32,
-    ends_at: DateTime<Utc>,
-}
-
-impl Responses {
-    /// Reads a row. A value that cannot be read counts as zero.
-    pub(super) fn of(message: MessageNumber, entity: &Entity) -> Self {
-        let count = |name| entity.int(name).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
-        let ends_at = entity.int(ENDS_AT).and_then(DateTime::from_timestamp_millis).unwrap_or_default();
-        Self { message, reactions: count(REACTIONS), replies: count(REPLIES), ends_at }
-    }
-
-    fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.ends_at <= now
-    }
-}
 
 /// A response of people to a message: new reactions, reactions that they took back, or a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

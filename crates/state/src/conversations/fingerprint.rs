@@ -7,7 +7,7 @@ use platform::name_of;
 use serde_json::Value;
 use zones::Zone;
 
-use super::activity::{Sign, stored_locale, stored_user, stored_zone};
+use super::stored_form::{Sign, stored_locale, stored_user, stored_zone};
 
 /// The version of the text form. A fingerprint of another form is not read.
 const FORM: &str = "2";
@@ -57,7 +57,7 @@ impl Fingerprint {
     }
 
     /// Whether an activity with the fingerprint `heard` would not change the table. It follows the rules of
-    /// [`merged`](super::activity).
+    /// [`merged`](super::stored_form).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
         // An offset does not replace the name of a zone. An offset begins with `+` or `-`.
@@ -116,7 +116,7 @@ pub(super) fn day(time: DateTime<Utc>) -> i64 {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::activity::{merged, stored_form};
+    use super::super::stored_form::{merged, stored_form};
     use super::super::testing::with;
     use super::*;
 

@@ -10,39 +10,9 @@ use storage_table::{Conditional, ETag, Entity, Inserted};
 
 use super::key::{ConversationKey, Row};
 use super::record::key_of;
+use super::rows::hook::{GENERATION, Hook, OFF};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
-
-const GENERATION: &str = "generation";
-const OFF: &str = "off";
-
-/// The row `<key>.h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hook {
-    generation: u16,
-    is_off: bool,
-}
-
-impl Hook {
-    /// Reads the row. An entity that cannot be read counts as ended, because it is unknown which address
-    /// works.
-    pub(super) fn read(entity: &Entity) -> Self {
-        let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());
-        let is_off = generation.is_none() || entity.bool(OFF).unwrap_or_default();
-        Self { generation: generation.unwrap_or_default(), is_off }
-    }
-
-    /// The generation whose address works.
-    pub(super) fn working(self) -> Option<u16> {
-        (!self.is_off).then_some(self.generation)
-    }
-
-    /// The next generation. After 65 535 the numbers begin again at 1. So the number of an ended address is
-    /// used again only after 65 534 newer addresses.
-    fn next(self) -> u16 {
-        self.generation.checked_add(1).unwrap_or(1)
-    }
-}
 
 /// A change of the row.
 #[derive(Clone, Copy, PartialEq, Eq)]

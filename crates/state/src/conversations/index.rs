@@ -9,7 +9,7 @@ use platform::name_of;
 use storage_table::{Filter as Rule, Key, Query, escape};
 
 use super::key::{ConversationKey, Tag};
-use super::subscribers::tenant_of;
+use super::tag_tenant::tenant_of;
 
 /// A longer part of a partition key is hashed, because the service accepts at most 512 characters in total.
 const MAX_PART: usize = 200;

@@ -7,7 +7,7 @@ use platform::name_of;
 use storage_table::{escape, unescape};
 
 use super::composed::{composed, is_mark};
-use super::feedback::MessageNumber;
+use super::message_number::MessageNumber;
 
 /// The number of digits in a key.
 const DIGITS: usize = 32;

@@ -1,40 +1,18 @@
 //! Reads many conversations. One query reads several of them if they are close together in the table.
 
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
 use storage_table::{Filter as Rule, Query};
 
-use super::hook::Hook;
 use super::key::{ConversationKey, Row};
-use super::record::{Conversation, Rows, partition_of};
-use super::{AT_ONCE, Conversations, DeliveryState};
+use super::known::Known;
+use super::record::{Rows, partition_of};
+use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
 /// The most rows that a query reads for each requested conversation. If a query finds too few requested
 /// conversations, each one is read by itself, because reading the rows of other conversations costs time too.
 const ROWS_FOR_EACH: usize = 8;
-
-/// The data that the table has about a requested conversation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Known {
-    /// Whether the conversation may be sent alerts. The other rows show this even without a record.
-    pub standing: DeliveryState,
-    /// The conversation; `None` if its record is missing, or if this version cannot read it.
-    pub conversation: Option<Conversation>,
-    /// The generation of the webhook address that works; `None` if none works.
-    pub hook: Option<u16>,
-}
-
-impl Known {
-    pub(super) fn of(rows: Rows, now: DateTime<Utc>) -> Self {
-        let (stopped, forgotten_at, quiet) = (rows.stopped, rows.forgotten_at, rows.quiet());
-        let hook = rows.hook.and_then(Hook::working);
-        let conversation = rows.conversation(now);
-        let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
-        Self { standing: DeliveryState { stopped, paused, forgotten_at, quiet }, conversation, hook }
-    }
-}
 
 /// Values of conversations, sorted by the conversations' keys.
 pub type ByKey<T> = Vec<(ConversationKey, T)>;

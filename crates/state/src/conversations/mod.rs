@@ -9,22 +9,26 @@ mod forget;
 mod hook;
 mod index;
 mod key;
+mod known;
 mod list;
 mod lookup;
 mod many;
+mod message_number;
 mod pause;
 mod quiet;
 mod record;
 mod replace;
 mod rosters;
+mod rows;
 mod stop;
+mod stored_form;
 mod subscribers;
+mod tag_tenant;
 mod tags;
 #[cfg(test)]
 mod testing;
 
 use bot_framework::UnboundUsers;
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use storage_account::{Account, Service};
@@ -36,17 +40,21 @@ use index::MAX_TOP;
 use key::Row;
 use record::{FOREIGN_ROW, Rows, Stored, key_of, partition_of, skipped};
 
-pub use activity::{Recorded, Sign};
-pub use feedback::{Feedback, MessageNumber, Reception, Response};
+pub use activity::Recorded;
+pub use feedback::{Feedback, Reception, Response};
 pub use fingerprint::Fingerprint;
 pub use key::{ConversationKey, Tag, fingerprint_key};
+pub use known::{DeliveryState, Known};
 pub use list::{Filter, Page};
-pub use many::{ByKey, Known, of_key};
+pub use many::{ByKey, of_key};
+pub use message_number::MessageNumber;
 pub use pause::PAUSED_FOR;
-pub use quiet::Quiet;
 pub use record::Conversation;
 pub use rosters::{Roster, without_thread};
-pub use subscribers::{Subscribers, tenant_of};
+pub use rows::quiet::Quiet;
+pub use stored_form::Sign;
+pub use subscribers::Subscribers;
+pub use tag_tenant::tenant_of;
 pub use tags::{MAX_TAGS, Tagged};
 
 /// The most calls of one operation that run at the same time.
@@ -64,19 +72,6 @@ pub struct Conversations<'a, H> {
     tables: &'a Tables,
     unbound: UnboundUsers,
     zone: Option<Zone>,
-}
-
-/// Whether a conversation may be sent alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeliveryState {
-    /// The person has sent `stop`, so alerts of other senders are not delivered.
-    pub stopped: bool,
-    /// The conversation is paused, because the channel reported that it cannot reach the person.
-    pub paused: bool,
-    /// When the person asked to be forgotten. Alerts that were accepted until then are not delivered.
-    pub forgotten_at: Option<DateTime<Utc>>,
-    /// The person's quiet hours.
-    pub quiet: Option<Quiet>,
 }
 
 impl<'a, H: Host> Conversations<'a, H> {

@@ -4,34 +4,12 @@
 use chrono::{DateTime, Utc};
 use platform::Host;
 use storage_table::Entity;
-use zones::{ClockSpan, Zone};
+use zones::ClockSpan;
 
 use super::Conversations;
 use super::key::{ConversationKey, Row};
 use super::record::key_of;
 use crate::StateError;
-
-/// The quiet hours of a person, by the person's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quiet {
-    /// The hours in which the person wants no alerts.
-    pub hours: ClockSpan,
-    /// The person's time zone; UTC if the bot knows none.
-    pub zone: Zone,
-}
-
-impl Quiet {
-    /// Returns when the quiet hours end; `None` if `moment` is not within them.
-    pub fn end_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.hours.end_after(moment, &self.zone)
-    }
-}
-
-/// The hours in the row `<key>.w`. Hours that cannot be read count as none.
-pub(super) fn hours_of(entity: &Entity) -> Option<ClockSpan> {
-    let minutes = |name: &str| entity.int(name).and_then(|minutes| u16::try_from(minutes).ok());
-    ClockSpan::new(minutes("from")?, minutes("to")?)
-}
 
 impl<H: Host> Conversations<'_, H> {
     /// Records the hours in which the person wants no alerts of other senders. This works without a record of
@@ -59,9 +37,10 @@ impl<H: Host> Conversations<'_, H> {
 mod tests {
     use platform::Clock;
     use platform::testing::run;
+    use zones::Zone;
 
     use super::super::testing::{Stage, key, place, with, write_entity};
-    use super::super::{Recorded, Sign};
+    use super::super::{Quiet, Recorded, Sign};
     use super::*;
 
     fn night() -> ClockSpan {

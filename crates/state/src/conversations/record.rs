@@ -8,11 +8,11 @@ use serde_json::json;
 use storage_table::{Entity, Key};
 use zones::{ClockSpan, Zone};
 
-use super::asked::OpenQuestion;
-use super::feedback::{LastRead, Responses};
-use super::hook::Hook;
 use super::key::{ConversationKey, Row, Tag};
-use super::quiet::{Quiet, hours_of};
+use super::rows::hook::Hook;
+use super::rows::open_question::OpenQuestion;
+use super::rows::quiet::{Quiet, hours_of};
+use super::rows::responses::{LastRead, Responses};
 use crate::StateError;
 
 const VERSION: i64 = 1;

@@ -4,9 +4,9 @@ use bot_framework::ConversationReference;
 use platform::Host;
 
 use super::Conversations;
-use super::activity::Sign;
 use super::key::ConversationKey;
 use super::record::Stored;
+use super::stored_form::Sign;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {

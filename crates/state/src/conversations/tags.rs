@@ -8,7 +8,7 @@ use super::Conversations;
 use super::index::Index;
 use super::key::{ConversationKey, Row, Tag};
 use super::record::{Stored, key_of};
-use super::subscribers::tenant_of;
+use super::tag_tenant::tenant_of;
 use crate::StateError;
 
 /// The most tags of one conversation. Two calls at the same moment may exceed it by one.

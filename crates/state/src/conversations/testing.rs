@@ -106,7 +106,7 @@ impl Stage {
 
     /// The entity of a record with this address.
     pub(super) fn record_entity(reference: &ConversationReference) -> Entity {
-        let address = super::activity::stored_form(reference);
+        let address = super::stored_form::stored_form(reference);
         let record = super::record::Record {
             address,
             seen_at: DateTime::UNIX_EPOCH,

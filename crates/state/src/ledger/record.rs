@@ -1,20 +1,14 @@
 //! The record of one alert.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
-use super::replay::LastReplay;
+use super::last_replay::LastReplay;
+use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
-
-/// How long a record is kept after its alert was accepted, was due, or reached its final status.
-pub const KEPT: TimeDelta = TimeDelta::days(7);
-
-/// How long an idempotency key identifies its call. This must not be longer than a period, because the bot
-/// searches only the current period and the one before.
-pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
 /// The beginning of the reason of an alert that waits until the bot is installed for the person or in the
 /// team. The alert waits until it expires, without another limit.

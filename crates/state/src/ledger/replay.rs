@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
-use serde::{Deserialize, Serialize};
 use storage_table::{Batch, Conditional, ETag, Entity, Inserted, Operation, TableError};
 
+use super::last_replay::LastReplay;
 use super::record::{VERSION, ends_at};
 use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
 
@@ -35,22 +35,6 @@ pub struct Origin {
     pub sender: Option<String>,
     /// The tag.
     pub tag: Option<String>,
-}
-
-/// The last replay of an alert, as a record shows it: in milliseconds since 1970; zero if there is none. Each
-/// replay has a later time than the one before, so that a caller can tell whether there was another replay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LastReplay(i64);
-
-impl LastReplay {
-    /// The record could not be read. In this case a transition no longer counts if the last replay was of the
-    /// transition's own message.
-    const UNKNOWN: Self = Self(-1);
-
-    fn of(record: &Record) -> Self {
-        Self(record.replayed_at.map_or(0, |at| at.timestamp_millis()))
-    }
 }
 
 /// The data of an alert's record before a run moves the message to the poison queue.
@@ -89,7 +73,7 @@ impl BeforeDeath {
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
-        last => LastReplay::of(record) != last,
+        last => LastReplay::at(record.replayed_at) != last,
     }
 }
 
@@ -98,7 +82,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     pub async fn read_before_death(&self, key: &RecordKey) -> Result<BeforeDeath, TableError> {
         let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(BeforeDeath::default()) };
         let record = Record::read(&found.entity);
-        let last_replay = LastReplay::of(&record);
+        let last_replay = LastReplay::at(record.replayed_at);
         let origin = Origin { sender: record.key, tag: record.tag };
         Ok(BeforeDeath { origin, last_replay, etag: Some(found.etag) })
     }

@@ -10,7 +10,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Continuation, Entity, Filter, Inserted, Key, Query, TableError};
 
-use super::record::{KEPT, Record};
+use super::record::Record;
+use super::terms::KEPT;
 use super::{AlertId, Ledger};
 
 const PRESS: &str = "press";

@@ -5,7 +5,8 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::record::{KEPT, KEY_TERM, NOT_INSTALLED, Record, Status};
+use super::record::{NOT_INSTALLED, Record, Status};
+use super::terms::{KEPT, KEY_TERM};
 
 /// A run records a result within this time after an alert is due. The poller moves an alert that waits for a
 /// host to the poison queue after a day, and a pause is at most an hour long.

@@ -18,7 +18,7 @@ use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Entity, Key, Operation, TableError};
 
 use super::key::partition;
-use super::record::KEPT;
+use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 

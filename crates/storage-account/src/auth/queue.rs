@@ -1,7 +1,7 @@
 //! The queue service's string to sign.
 
-use super::ToSign;
-use crate::call::API_VERSION;
+use super::to_sign::ToSign;
+use crate::service::API_VERSION;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     // Since API version 2015-02-21, a length of zero is written as an empty line.

@@ -1,7 +1,7 @@
 //! The table service's string to sign: five parts, without `x-ms-` headers, and with `comp` as the only query
 //! parameter.
 
-use super::ToSign;
+use super::to_sign::ToSign;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let ToSign { method, account, path, content_type, date, .. } = request;

@@ -6,26 +6,11 @@ use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};
 use platform::{Host, Level};
 use serde_json::json;
-use state::ConversationKey;
-use state::ledger::{AlertId, Edit, RecordKey, Standing, Status, Stood, Transition};
+use state::ledger::{AlertId, Edit, RecordKey, Status, Stood, Transition};
 
-use super::{Plan, Way};
+use super::plan::{Plan, Way};
 use crate::attempt::Attempts;
-use crate::schedule::Leased;
-
-/// The records that the run has to write for an alert that it has sent. It writes them together with the
-/// Delete of the message.
-#[derive(Debug, Clone)]
-pub(crate) struct Change {
-    /// The reason that the ledger shows for the delivery.
-    pub(crate) note: Option<&'static str>,
-    /// Whether the alert was a job that took another alert back.
-    pub(crate) takes_back: bool,
-    /// The message that a conversation shows under a key.
-    standing: Option<(ConversationKey, String, Standing)>,
-    edit: Option<(RecordKey, Edit)>,
-    taken_back: Option<RecordKey>,
-}
+use crate::schedule::{KeyedChange, Leased};
 
 impl<H: Host> Attempts<'_, H> {
     /// Sets the records that the run has to write for an alert that it has sent.
@@ -57,7 +42,7 @@ impl<H: Host> Attempts<'_, H> {
             standing
         });
         let edit = Edit { thread, ..edit_of(envelope, verdict.activity_id.clone()) };
-        leased.change = Some(Box::new(Change {
+        leased.change = Some(Box::new(KeyedChange {
             note,
             takes_back: keyed.takes_back.is_some(),
             standing: keyed.key.clone().zip(standing).map(|(key, it)| (conversation.clone(), key, it)),

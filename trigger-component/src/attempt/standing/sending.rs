@@ -9,9 +9,9 @@ use envelope::words::Words;
 use platform::{Host, Level};
 use serde_json::{Value, json};
 
-use super::{Plan, Way};
-use crate::attempt::create::NotReached;
+use super::plan::{Plan, Way};
 use crate::attempt::delivery_path::{DeliveryPath, message_of};
+use crate::attempt::outcome::NotReached;
 use crate::attempt::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
 

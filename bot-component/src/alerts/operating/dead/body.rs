@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use super::Named;
 use super::letter::Letter;
-use crate::alerts::body::take_time;
+use crate::alerts::time::take_time;
 use crate::limits::MAX_IDS;
 use crate::rejection::AlertRejection;
 

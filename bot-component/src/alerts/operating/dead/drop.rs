@@ -12,7 +12,7 @@ use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::Ledger;
-use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
+use state::runs::{DeadLetter, DeadLetterId};
 
 use super::body::{Match, Selection};
 use super::letter::Letter;
@@ -27,7 +27,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
-use act::Results;
+use act::{Dropper, Results};
 
 /// How many rows one call to the table reads.
 const ROWS_AT_ONCE: u16 = 1000;
@@ -89,15 +89,6 @@ impl Begun {
         let after = |within| Deadline::after(host, within);
         Self { deadline: after(WITHIN), search_until: after(SEARCH_WITHIN), act_until: after(ACT_WITHIN) }
     }
-}
-
-struct Dropper<'a, H> {
-    host: &'a H,
-    settings: &'a BotSettings,
-    caller: &'a Caller,
-    ledger: Ledger<'a, H>,
-    dead: DeadLetters<'a, H>,
-    act_until: Deadline,
 }
 
 /// The messages that a walk has read, by their digests and by the rows that they name. After a walk that has

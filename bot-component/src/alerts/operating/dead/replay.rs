@@ -19,7 +19,7 @@ use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::Ledger;
-use state::runs::{DeadLetterId, DeadLetters};
+use state::runs::DeadLetterId;
 
 use super::body::Selection;
 use super::letter::Letter;
@@ -35,7 +35,7 @@ use crate::outbox::Outbox;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
-use act::Results;
+use act::{Replayer, Results};
 
 pub(in crate::alerts) async fn post<H: Host>(
     host: &H,
@@ -101,16 +101,6 @@ impl Wanted {
         self.tampered.extend(letter.named_row().filter(|row| self.pending.rows.contains_key(row)));
         None
     }
-}
-
-struct Replayer<'a, H> {
-    host: &'a H,
-    settings: &'a BotSettings,
-    caller: &'a Caller,
-    ledger: Ledger<'a, H>,
-    dead: DeadLetters<'a, H>,
-    outbox: Outbox<'a, H>,
-    act_until: Deadline,
 }
 
 impl<H: Host> Replayer<'_, H> {
@@ -191,13 +181,6 @@ impl<H: Host> Replayer<'_, H> {
             results.refuse(&Named::Row(id), if is_gone { Why::Missing } else { Why::Hidden });
         }
         Ok(())
-    }
-
-    async fn remove_row(&self, id: &DeadLetterId) {
-        if let Err(error) = self.dead.remove(id).await {
-            let fields = json!({"dead": id.as_str(), "reason": error.to_string()});
-            self.host.event(Level::Warn, "dead.not-removed", fields);
-        }
     }
 
     fn answer(&self, results: Results) -> Answered {

@@ -4,16 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
-use platform::Host;
-use state::ledger::{AlertId, RecordKey};
-use state::runs::{DeadLetter, DeadLetterId};
+use platform::{Deadline, Host};
+use state::ledger::{AlertId, Ledger, RecordKey};
+use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
 
-use super::Dropper;
+use crate::alerts::caller::Caller;
 use crate::alerts::operating::dead::search::Job;
 use crate::alerts::operating::dead::why::Why;
 use crate::alerts::operating::dead::{Named, not_reached};
 use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
+use crate::settings::BotSettings;
 
 /// How many dead letters the bot works on at once.
 const AT_ONCE: usize = 8;
@@ -30,6 +31,15 @@ pub(super) struct Results {
     pub(super) has_more: bool,
     /// How many messages the call has deleted.
     pub(super) deleted: u64,
+}
+
+pub(super) struct Dropper<'a, H> {
+    pub(super) host: &'a H,
+    pub(super) settings: &'a BotSettings,
+    pub(super) caller: &'a Caller,
+    pub(super) ledger: Ledger<'a, H>,
+    pub(super) dead: DeadLetters<'a, H>,
+    pub(super) act_until: Deadline,
 }
 
 impl<H: Host> Dropper<'_, H> {

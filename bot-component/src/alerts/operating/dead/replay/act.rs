@@ -4,20 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
-use platform::{Host, Level};
+use platform::{Deadline, Host, Level};
 use serde_json::json;
-use state::ledger::{Origin, RecordKey, Reopened, Replay};
-use state::runs::DeadLetterId;
+use state::ledger::{Ledger, Origin, RecordKey, Reopened, Replay};
+use state::runs::{DeadLetterId, DeadLetters};
 use storage_table::TableError;
 
-use super::Replayer;
+use crate::alerts::caller::Caller;
 use crate::alerts::operating::dead::Named;
 use crate::alerts::operating::dead::not_reached;
 use crate::alerts::operating::dead::search::Job;
 use crate::alerts::operating::dead::why::Why;
 use crate::alerts::poison_walk::PoisonWalk;
-use crate::outbox::{Message, log_failed_put, put_options};
+use crate::outbox::{Message, Outbox, log_failed_put, put_options};
 use crate::rejection::AlertRejection;
+use crate::settings::BotSettings;
 
 /// How many conversations the bot works on at once.
 const CONVERSATIONS_AT_ONCE: usize = 8;
@@ -52,6 +53,16 @@ struct Progress {
     is_stopped: Cell<bool>,
     /// The rows whose message is on the queue again.
     rows: RefCell<BTreeSet<DeadLetterId>>,
+}
+
+pub(super) struct Replayer<'a, H> {
+    pub(super) host: &'a H,
+    pub(super) settings: &'a BotSettings,
+    pub(super) caller: &'a Caller,
+    pub(super) ledger: Ledger<'a, H>,
+    pub(super) dead: DeadLetters<'a, H>,
+    pub(super) outbox: Outbox<'a, H>,
+    pub(super) act_until: Deadline,
 }
 
 impl<H: Host> Replayer<'_, H> {
@@ -195,6 +206,13 @@ impl<H: Host> Replayer<'_, H> {
         }
         if let Some(row) = &job.row {
             self.remove_row(row).await;
+        }
+    }
+
+    pub(super) async fn remove_row(&self, id: &DeadLetterId) {
+        if let Err(error) = self.dead.remove(id).await {
+            let fields = json!({"dead": id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "dead.not-removed", fields);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of `to`: which conversations it names.
 
+use envelope::{Creation, CreationOf};
 use platform::Clock;
 use platform::testing::run;
 use serde_json::json;
@@ -8,6 +9,7 @@ use state::Sign;
 use super::super::grant::Grant;
 use super::super::paging;
 use super::*;
+use crate::settings::BotSettings;
 use crate::testing::Stage;
 
 fn check(to: Value) -> Result<Vec<To>, String> {

@@ -24,7 +24,7 @@ pub(crate) struct Turn {
 impl Turns {
     /// Takes the turn with this name. If another attempt has the turn, this function waits until that turn
     /// ends.
-    pub(super) async fn take(&self, name: String) -> Turn {
+    pub(crate) async fn take(&self, name: String) -> Turn {
         poll_fn(|context| {
             let mut turns = self.0.borrow_mut();
             match turns.get_mut(&name) {

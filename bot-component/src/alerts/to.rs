@@ -1,21 +1,21 @@
 //! The member `to` of a call: finds the conversations that it names.
 
+mod target;
+
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ChannelAccount, ConversationReference, channel_id};
-use envelope::{Creation, CreationOf};
 use futures_util::{StreamExt, stream};
 use platform::Host;
 use serde_json::Value;
-use state::ledger::Status;
-use state::{ByKey, Conversation, ConversationKey, Known, Quiet, Tag, of_key};
-use zones::Zone;
+use state::{ByKey, Conversation, ConversationKey, Known, Tag, of_key};
 
 use super::caller::Caller;
-use super::creating::{self, Creating, TEAMS};
+use super::creating::{self, Creating};
 use super::grant::{Scope, is_tenant};
 use crate::limits::MAX_TARGETS;
-use crate::rejection::{AlertRejection, HookRejection, Rejection};
-use crate::settings::BotSettings;
+use crate::rejection::{AlertRejection, Rejection};
+use target::held_by_person;
+pub(super) use target::{Held, TEAMS, Target, held_by_settings};
 
 /// How many elements of `to` are looked up at once. The number is small, because the lookup of one person
 /// makes several calls at once.
@@ -109,108 +109,6 @@ enum Form {
     },
     Address(Box<ConversationReference>),
     Known(Box<Target>),
-}
-
-/// A conversation to alert.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Target {
-    pub(super) key: ConversationKey,
-    pub(super) address: ConversationReference,
-    /// The reason why the conversation gets no alert now, or `None` if it gets one.
-    pub(super) held: Option<Held>,
-    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
-    /// the subscribers of a tag. So an alert that is too large for one subscriber is still sent to the
-    /// others.
-    pub(super) tag: Option<Tag>,
-    /// How the poller creates or finds the conversation. `address` and `key` are then provisional. `None` if
-    /// the bot knows the conversation.
-    pub(super) creation: Option<Creation>,
-    /// The path in the body of the element that names the conversation. `None` if a tag named it.
-    pub(super) path: Option<String>,
-    /// The person's time zone, if the bot knows it.
-    pub(super) zone: Option<Zone>,
-    /// The person's quiet hours.
-    pub(super) quiet: Option<Quiet>,
-}
-
-impl Target {
-    /// A conversation that the bot knows.
-    pub(super) fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
-        let Conversation { address, stopped, paused, zone, quiet, .. } = conversation;
-        let held = held_by_person(stopped, paused).or(held_by_settings(&address, settings));
-        Self { key, address, held, tag: None, creation: None, path: None, zone, quiet }
-    }
-
-    /// A conversation that has to be created or found.
-    pub(super) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
-        let (key, creation) = (ConversationKey::of(&address), Some(Creation::new(of)));
-        Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
-    }
-
-    /// A channel in which the alert starts a thread, or has started one. `known`: the channel, if the bot has
-    /// a record of it.
-    pub(super) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
-        let standing = known.map(|known| known.standing).unwrap_or_default();
-        let held = held_by_person(standing.stopped, standing.paused);
-        Self { held, ..Self::to_create(address, CreationOf::Thread) }
-    }
-
-    /// The address of the channel (JSON) for the record of the alert, if the alert starts a thread.
-    pub(super) fn thread(&self) -> Option<String> {
-        let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
-        creation.map(|_| self.address.to_json().to_string())
-    }
-
-    /// Whether the ledger may have recorded an alert to this target under this key of a conversation. If the
-    /// bot did not know the person at that time, the key is provisional.
-    pub(super) fn is_recorded_as(&self, conversation: &str) -> bool {
-        let is_key = |key: ConversationKey| key.as_str() == conversation;
-        self.key.as_str() == conversation || creating::placeholder_of(&self.address).is_some_and(is_key)
-    }
-
-    /// A conversation that a tag named.
-    pub(super) fn subscriber(
-        key: ConversationKey,
-        conversation: Conversation,
-        settings: &BotSettings,
-        tag: &Tag,
-    ) -> Self {
-        Self { tag: Some(tag.clone()), ..Self::known(key, conversation, settings) }
-    }
-}
-
-/// Why a conversation gets no alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    /// The person said `stop`.
-    Stopped,
-    /// The channel reported that the person cannot be reached.
-    Paused,
-    /// The Connector is not trusted, or the tenant is not in `tenants`. The bot stored the conversation when
-    /// `authmode` or other variables had other values.
-    Untrusted,
-}
-
-impl Held {
-    /// The status of the alert in the ledger.
-    pub(super) fn status(self) -> Status {
-        match self {
-            Self::Stopped => Status::Stopped,
-            Self::Paused => Status::Paused,
-            Self::Untrusted => Status::Untrusted,
-        }
-    }
-}
-
-impl From<Held> for HookRejection {
-    fn from(held: Held) -> Self {
-        match held {
-            Held::Stopped => Self::Stopped,
-            Held::Paused => Self::Paused,
-            // The sender does not learn which tenants and channels the bot serves.
-            Held::Untrusted => Self::Unknown,
-        }
-    }
 }
 
 /// Reads `to`: one target, or an array of them.
@@ -442,16 +340,6 @@ fn from_the_bot(
         }
         .into()),
     }
-}
-
-/// Returns [`Held::Untrusted`] if the bot's variables exclude the conversation with this address.
-pub(super) fn held_by_settings(address: &ConversationReference, settings: &BotSettings) -> Option<Held> {
-    let untrusted = settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(address);
-    untrusted.then_some(Held::Untrusted)
-}
-
-fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
-    if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 
 #[cfg(test)]

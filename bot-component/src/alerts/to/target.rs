@@ -1,0 +1,139 @@
+//! A conversation that a call alerts.
+
+use bot_framework::ConversationReference;
+use envelope::{Creation, CreationOf};
+use state::ledger::Status;
+use state::{Conversation, ConversationKey, Known, Quiet, Tag};
+use zones::Zone;
+
+use crate::rejection::HookRejection;
+use crate::settings::BotSettings;
+
+/// The channel whose conversations the bot can create.
+pub(in crate::alerts) const TEAMS: &str = "msteams";
+
+/// A conversation to alert.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::alerts) struct Target {
+    pub(in crate::alerts) key: ConversationKey,
+    pub(in crate::alerts) address: ConversationReference,
+    /// The reason why the conversation gets no alert now, or `None` if it gets one.
+    pub(in crate::alerts) held: Option<Held>,
+    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
+    /// the subscribers of a tag. So an alert that is too large for one subscriber is still sent to the
+    /// others.
+    pub(in crate::alerts) tag: Option<Tag>,
+    /// How the poller creates or finds the conversation. `address` and `key` are then provisional. `None` if
+    /// the bot knows the conversation.
+    pub(in crate::alerts) creation: Option<Creation>,
+    /// The path in the body of the element that names the conversation. `None` if a tag named it.
+    pub(in crate::alerts) path: Option<String>,
+    /// The person's time zone, if the bot knows it.
+    pub(in crate::alerts) zone: Option<Zone>,
+    /// The person's quiet hours.
+    pub(in crate::alerts) quiet: Option<Quiet>,
+}
+
+impl Target {
+    /// A conversation that the bot knows.
+    pub(in crate::alerts) fn known(
+        key: ConversationKey,
+        conversation: Conversation,
+        settings: &BotSettings,
+    ) -> Self {
+        let Conversation { address, stopped, paused, zone, quiet, .. } = conversation;
+        let held = held_by_person(stopped, paused).or(held_by_settings(&address, settings));
+        Self { key, address, held, tag: None, creation: None, path: None, zone, quiet }
+    }
+
+    /// A conversation that has to be created or found.
+    pub(in crate::alerts) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
+        let (key, creation) = (ConversationKey::of(&address), Some(Creation::new(of)));
+        Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
+    }
+
+    /// A channel in which the alert starts a thread, or has started one. `known`: the channel, if the bot has
+    /// a record of it.
+    pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
+        let standing = known.map(|known| known.standing).unwrap_or_default();
+        let held = held_by_person(standing.stopped, standing.paused);
+        Self { held, ..Self::to_create(address, CreationOf::Thread) }
+    }
+
+    /// The address of the channel (JSON) for the record of the alert, if the alert starts a thread.
+    pub(in crate::alerts) fn thread(&self) -> Option<String> {
+        let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
+        creation.map(|_| self.address.to_json().to_string())
+    }
+
+    /// Whether the ledger may have recorded an alert to this target under this key of a conversation. If the
+    /// bot did not know the person at that time, the key is provisional.
+    pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
+        let is_key = |key: ConversationKey| key.as_str() == conversation;
+        self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
+    }
+
+    /// A conversation that a tag named.
+    pub(in crate::alerts) fn subscriber(
+        key: ConversationKey,
+        conversation: Conversation,
+        settings: &BotSettings,
+        tag: &Tag,
+    ) -> Self {
+        Self { tag: Some(tag.clone()), ..Self::known(key, conversation, settings) }
+    }
+}
+
+/// Why a conversation gets no alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::alerts) enum Held {
+    /// The person said `stop`.
+    Stopped,
+    /// The channel reported that the person cannot be reached.
+    Paused,
+    /// The Connector is not trusted, or the tenant is not in `tenants`. The bot stored the conversation when
+    /// `authmode` or other variables had other values.
+    Untrusted,
+}
+
+impl Held {
+    /// The status of the alert in the ledger.
+    pub(in crate::alerts) fn status(self) -> Status {
+        match self {
+            Self::Stopped => Status::Stopped,
+            Self::Paused => Status::Paused,
+            Self::Untrusted => Status::Untrusted,
+        }
+    }
+}
+
+impl From<Held> for HookRejection {
+    fn from(held: Held) -> Self {
+        match held {
+            Held::Stopped => Self::Stopped,
+            Held::Paused => Self::Paused,
+            // The sender does not learn which tenants and channels the bot serves.
+            Held::Untrusted => Self::Unknown,
+        }
+    }
+}
+
+/// Returns [`Held::Untrusted`] if the bot's variables exclude the conversation with this address.
+pub(in crate::alerts) fn held_by_settings(
+    address: &ConversationReference,
+    settings: &BotSettings,
+) -> Option<Held> {
+    let untrusted = settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(address);
+    untrusted.then_some(Held::Untrusted)
+}
+
+pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
+    if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
+}
+
+/// The provisional key of the conversation of a person. Alerts from the time before the bot knew the person
+/// are recorded under this key.
+fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
+    let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
+    Some(ConversationKey::of_ids(TEAMS, &placeholder))
+}

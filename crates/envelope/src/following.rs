@@ -1,0 +1,32 @@
+//! The alert of a series that follows another one.
+
+use chrono::{DateTime, Utc};
+
+use crate::{Delivery, Envelope, EnvelopeId, Keyed, Series};
+
+impl Envelope {
+    /// The alert of the series that follows this one, with this id. The alert counts as accepted at `now`.
+    /// `None` if the envelope is no alert of a series.
+    pub fn following(
+        &self,
+        id: EnvelopeId,
+        index: u32,
+        due: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let series = Some(Series { index, ..self.series.clone()? });
+        let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
+        // In the order of the alerts with this key, the following alert is newer than this one.
+        let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
+        // The poller puts the alert on the queue again if it does not know whether an earlier run has done
+        // so.
+        Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
+    }
+
+    /// An alert of the series whose envelope is at least as long as that of every other alert of the series.
+    /// `None` if the envelope is no alert of a series.
+    pub fn longest_of_series(&self) -> Option<Self> {
+        let until = self.series.as_ref()?.until;
+        self.following(self.id.clone(), u32::MAX, until, until)
+    }
+}

@@ -1,0 +1,21 @@
+//! The message that the Connector gets.
+
+use bot_framework::OutgoingMessage;
+
+use crate::{Envelope, QuestionKeys};
+
+impl Envelope {
+    /// The message for the Connector: the text with the words of an alert in front, and everything that the
+    /// envelope says about its look. `keys` make the buttons of a question.
+    pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
+        let (text, activity) = self.shown(keys);
+        let message = OutgoingMessage::new(&self.address, &text).with(&activity);
+        let message = message.in_format(self.look.format).mentioning(&self.look.mentions);
+        message.in_trace(self.traceparent.as_ref())
+    }
+
+    /// Whether the sender marks the alert as important. Quiet hours do not delay an important alert.
+    pub fn is_important(&self) -> bool {
+        self.activity.get("importance").is_some_and(|importance| importance == "high")
+    }
+}

@@ -1,0 +1,41 @@
+//! What decides whether a conversation gets an alert.
+
+use chrono::{DateTime, Utc};
+
+use super::record::{Conversation, Rows};
+use super::rows::hook::Hook;
+use super::rows::quiet::Quiet;
+
+/// Whether a conversation may be sent alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeliveryState {
+    /// The person has sent `stop`, so alerts of other senders are not delivered.
+    pub stopped: bool,
+    /// The conversation is paused, because the channel reported that it cannot reach the person.
+    pub paused: bool,
+    /// When the person asked to be forgotten. Alerts that were accepted until then are not delivered.
+    pub forgotten_at: Option<DateTime<Utc>>,
+    /// The person's quiet hours.
+    pub quiet: Option<Quiet>,
+}
+
+/// The data that the table has about a requested conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Whether the conversation may be sent alerts. The other rows show this even without a record.
+    pub standing: DeliveryState,
+    /// The conversation; `None` if its record is missing, or if this version cannot read it.
+    pub conversation: Option<Conversation>,
+    /// The generation of the webhook address that works; `None` if none works.
+    pub hook: Option<u16>,
+}
+
+impl Known {
+    pub(super) fn of(rows: Rows, now: DateTime<Utc>) -> Self {
+        let (stopped, forgotten_at, quiet) = (rows.stopped, rows.forgotten_at, rows.quiet());
+        let hook = rows.hook.and_then(Hook::working);
+        let conversation = rows.conversation(now);
+        let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
+        Self { standing: DeliveryState { stopped, paused, forgotten_at, quiet }, conversation, hook }
+    }
+}

@@ -1,0 +1,35 @@
+//! The ids of messages of Teams.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::ledger::KEPT;
+
+/// The most digits of a message's number, so that it fits an Int64.
+const MAX_DIGITS: usize = 18;
+
+/// The id of a message of Teams, which is a number. Messages of one conversation have rising numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MessageNumber(pub(super) i64);
+
+impl MessageNumber {
+    /// Parses an id; `None` if it is not a decimal number without leading zeros.
+    pub fn parse(id: &str) -> Option<Self> {
+        let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
+        let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
+        Some(Self(number))
+    }
+
+    /// Whether the ledger may still have the record of an alert with this id. Teams makes the number from the
+    /// time of the message, in milliseconds.
+    pub fn is_recent(self, now: DateTime<Utc>) -> bool {
+        self.0 >= (now - KEPT).timestamp_millis()
+    }
+}
+
+impl fmt::Display for MessageNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

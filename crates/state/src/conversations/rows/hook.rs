@@ -1,0 +1,34 @@
+//! The row of a webhook address.
+
+use storage_table::Entity;
+
+pub(in crate::conversations) const GENERATION: &str = "generation";
+pub(in crate::conversations) const OFF: &str = "off";
+
+/// The row `<key>.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::conversations) struct Hook {
+    pub(in crate::conversations) generation: u16,
+    pub(in crate::conversations) is_off: bool,
+}
+
+impl Hook {
+    /// Reads the row. An entity that cannot be read counts as ended, because it is unknown which address
+    /// works.
+    pub(in crate::conversations) fn read(entity: &Entity) -> Self {
+        let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());
+        let is_off = generation.is_none() || entity.bool(OFF).unwrap_or_default();
+        Self { generation: generation.unwrap_or_default(), is_off }
+    }
+
+    /// The generation whose address works.
+    pub(in crate::conversations) fn working(self) -> Option<u16> {
+        (!self.is_off).then_some(self.generation)
+    }
+
+    /// The next generation. After 65 535 the numbers begin again at 1. So the number of an ended address is
+    /// used again only after 65 534 newer addresses.
+    pub(in crate::conversations) fn next(self) -> u16 {
+        self.generation.checked_add(1).unwrap_or(1)
+    }
+}

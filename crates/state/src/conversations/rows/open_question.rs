@@ -1,0 +1,32 @@
+//! The open question in a row of a conversation.
+
+use chrono::{DateTime, Utc};
+use storage_table::{Entity, Key};
+
+const ASKED: &str = "asked";
+pub(in crate::conversations) const ASKED_UNTIL: &str = "askedUntil";
+
+/// A question that waits for a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::conversations) struct OpenQuestion {
+    /// The id of the alert.
+    pub(in crate::conversations) alert: String,
+    pub(in crate::conversations) until: DateTime<Utc>,
+}
+
+impl OpenQuestion {
+    /// Reads the properties of a row. Values that cannot be read count as missing.
+    pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
+        let alert = entity.str(ASKED).filter(|alert| !alert.is_empty())?.to_owned();
+        Some(Self { alert, until: DateTime::from_timestamp_millis(entity.int(ASKED_UNTIL)?)? })
+    }
+
+    /// The alert, unless the question has ended.
+    pub(in crate::conversations) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
+        (now < self.until).then_some(self.alert.as_str())
+    }
+
+    pub(in crate::conversations) fn entity(key: Key, alert: &str, until: DateTime<Utc>) -> Entity {
+        Entity::new(key).with(ASKED, alert).with_int64(ASKED_UNTIL, until.timestamp_millis())
+    }
+}

@@ -1,0 +1,27 @@
+//! The row of quiet hours.
+
+use chrono::{DateTime, Utc};
+use storage_table::Entity;
+use zones::{ClockSpan, Zone};
+
+/// The quiet hours of a person, by the person's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// The hours in which the person wants no alerts.
+    pub hours: ClockSpan,
+    /// The person's time zone; UTC if the bot knows none.
+    pub zone: Zone,
+}
+
+impl Quiet {
+    /// Returns when the quiet hours end; `None` if `moment` is not within them.
+    pub fn end_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.hours.end_after(moment, &self.zone)
+    }
+}
+
+/// The hours in the row `<key>.w`. Hours that cannot be read count as none.
+pub(in crate::conversations) fn hours_of(entity: &Entity) -> Option<ClockSpan> {
+    let minutes = |name: &str| entity.int(name).and_then(|minutes| u16::try_from(minutes).ok());
+    ClockSpan::new(minutes("from")?, minutes("to")?)
+}

@@ -1,0 +1,26 @@
+//! The tenant to which the tags of a conversation belong.
+
+use bot_framework::ConversationReference;
+
+/// The tenant to which a conversation's tags belong; `None` if the conversation is in no tenant. A tenant
+/// counts only if the channel vouches for it and a token proved that the channel made the call. In anonymous
+/// mode no token proves anything, so no conversation is in a tenant.
+pub fn tenant_of(address: &ConversationReference) -> Option<&str> {
+    address.vouched_tenant().filter(|_| address.service_url_verified)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::with;
+    use super::*;
+
+    #[test]
+    fn tenant_of_an_unverified_or_other_channel_does_not_count() {
+        assert_eq!(tenant_of(&with(|_| {})), Some("t"));
+        assert_eq!(tenant_of(&with(|json| json["serviceUrlVerified"] = false.into())), None);
+        assert_eq!(tenant_of(&with(|json| json["channelId"] = "webchat".into())), None);
+        assert_eq!(tenant_of(&with(|json| json["conversation"] = json!({"id": "a:1"}))), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! The last replay of an alert, by which a change that came before it is recognized.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The last replay of an alert, as a record shows it: in milliseconds since 1970; zero if there is none. Each
+/// replay has a later time than the one before, so that a caller can tell whether there was another replay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LastReplay(i64);
+
+impl LastReplay {
+    /// The record could not be read. In this case a transition no longer counts if the last replay was of the
+    /// transition's own message.
+    pub(super) const UNKNOWN: Self = Self(-1);
+
+    /// The last replay of an alert that was replayed at this time; `None` if it was not.
+    pub(super) fn at(replayed_at: Option<DateTime<Utc>>) -> Self {
+        Self(replayed_at.map_or(0, |at| at.timestamp_millis()))
+    }
+}

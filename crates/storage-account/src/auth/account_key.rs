@@ -1,0 +1,38 @@
+//! The key of an account.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// The key of an account. It holds the state of HMAC-SHA256 after the key, so that this state is computed
+/// only once.
+#[derive(Clone)]
+pub(crate) struct AccountKey(Hmac<Sha256>);
+
+impl AccountKey {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        Self(Hmac::new_from_slice(bytes).expect("any length will do"))
+    }
+
+    /// Returns the value of the `authorization` header for a string to sign.
+    pub(crate) fn authorization(&self, account: &str, text: &str) -> String {
+        ["SharedKey ", account, ":", &self.sign(text)].concat()
+    }
+
+    pub(super) fn sign(&self, text: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(text.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+}
+
+/// Two keys are equal if they make the same signature.
+impl PartialEq for AccountKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.sign("") == other.sign("")
+    }
+}
+
+impl Eq for AccountKey {}

@@ -1,0 +1,24 @@
+//! The services of a storage account, and the version of their API.
+
+/// The version of the services' API. It is the first version with every operation that the clients use, and
+/// every emulator knows it.
+pub const API_VERSION: &str = "2021-12-02";
+
+/// A service of a storage account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Azure Queue Storage.
+    Queue,
+    /// Azure Table Storage.
+    Table,
+}
+
+impl Service {
+    /// The setting of a connection string that holds the service's URL.
+    pub(crate) fn endpoint_setting(self) -> &'static str {
+        match self {
+            Self::Queue => "QueueEndpoint",
+            Self::Table => "TableEndpoint",
+        }
+    }
+}

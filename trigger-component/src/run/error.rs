@@ -1,0 +1,25 @@
+//! Why a run failed.
+
+use bot_framework::outbound::TokenError;
+use platform::SettingsError;
+use storage_queue::QueueError;
+use storage_table::TableError;
+use thiserror::Error;
+
+/// The reason for which a run failed. No message is lost by it.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A variable is wrong.
+    #[error("{0}")]
+    Misconfigured(#[from] SettingsError),
+    /// The queue cannot be read.
+    #[error("the queue cannot be read: {0}")]
+    Queue(#[from] QueueError),
+    /// The login host issued no token for the storage account.
+    #[error("the storage account cannot be opened: {0}")]
+    NoStorageToken(#[from] TokenError),
+    /// The tables cannot be read or written. The run then does not know whether another run is at work, so it
+    /// sends nothing.
+    #[error("the tables cannot be used, so nothing is sent: {0}")]
+    State(#[from] TableError),
+}

@@ -1,4 +1,4 @@
-//! What jobs need in addition to the other clients of attempts.
+//! The clients and keys that only a job needs, beside the clients of attempts.
 
 use std::cell::OnceCell;
 

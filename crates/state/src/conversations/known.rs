@@ -1,4 +1,4 @@
-//! What decides whether a conversation gets an alert.
+//! The standing of a conversation: the facts that decide whether it gets an alert.
 
 use chrono::{DateTime, Utc};
 

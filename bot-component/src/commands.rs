@@ -23,7 +23,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 /// The result of reading a message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The bot has to queue the text. The poller sends it back at once, or after this time.
+    /// The bot has to queue the text. The message is due at once, or after this time.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),

@@ -256,8 +256,8 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // The poller has its own store. An update with news finds the pause, and deletes the
-                // fingerprint.
+                // The poller has its own store, so its pause leaves the bot's fingerprint. The next activity
+                // with news finds the pause, and deletes the fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(

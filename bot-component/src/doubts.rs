@@ -173,7 +173,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         let (said, marked) = bot.said();
         assert!(
             said[0].starts_with(words),
-            "{shown}: a certain failure does not change the earlier result: {said:?}"
+            "{shown}: a refused Put does not change what an earlier Put may have done: {said:?}"
         );
         assert_eq!(marked, [true], "{shown}");
         // The channel sends the activity a third time, and the queue takes the message.
@@ -218,9 +218,13 @@ fn answer_to_the_caller_names_alerts_that_may_be_on_the_queue() {
             assert_eq!(status, if expected == "queued" { 202 } else { 503 }, "{shown}: {body}");
             assert_eq!(body["alerts"][0]["status"], expected, "{shown}");
             let (_, marked) = bot.said();
-            assert_eq!(marked[0], !key.is_null(), "{shown}: a call with a key may be repeated at any time");
+            assert_eq!(
+                marked[0],
+                !key.is_null(),
+                "{shown}: expected the mark on the first Put if the call has a key"
+            );
             assert!(marked[1..].iter().all(|mark| *mark), "{shown}: {marked:?}");
-            // A later certain failure does not change the status of the alert.
+            // If the queue refuses the Put of a repeated call, the status of the alert does not change.
             if expected != "queued" && !key.is_null() {
                 *bot.puts.borrow_mut() = vec![self::status(403)];
                 let (_, body) = bot.alert(&json!({"idempotencyKey": key}));

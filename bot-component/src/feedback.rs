@@ -4,8 +4,9 @@
 //! in personal chats. Teams reports a reaction only if the bot sent the message.
 //!
 //! If a person presses a button of the bot's card, or writes in a thread of a channel, the activity names in
-//! `replyToId` the message that it replies to. The first message of a thread may be a person's. Then no alert
-//! uses the row with the count of its replies, and the row ends after seven days.
+//! `replyToId` the message that it replies to. The bot counts these replies in a row for that message. If a
+//! person wrote the message, for example as the first one of a thread, no alert uses the row, and the row
+//! ends after seven days.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 

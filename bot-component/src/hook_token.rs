@@ -55,7 +55,7 @@ pub(crate) struct HookKeys {
 }
 
 impl TokenForm {
-    /// Reads the text of a token. `None` if no token has this form. This check needs no key, so the caller
+    /// Reads the text of a token. `None` if no token has this form. This check needs no key, so the route
     /// refuses such a text before it reads a variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;

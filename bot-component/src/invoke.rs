@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 pub(crate) const CODE: &str = "NotSupported";
 pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
-/// Answers an `invoke` with an error. The caller has already handled the only `invoke` that the bot supports:
-/// a press of its own button. The status is 200 and the error is in the body, as the protocol requires: for
-/// any other status the client shows that the bot is broken. Cards of version 1.4 or later
+/// Answers an `invoke` with an error. `messages.rs` has already handled the only `invoke` that the bot
+/// supports: a press of its own button. The status is 200 and the error is in the body, as the protocol
+/// requires: for any other status the client shows that the bot is broken. Cards of version 1.4 or later
 /// (`adaptiveCard/action`) have their own form of error.
 pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
-//! puts envelopes on the queue, and answers. Use this component wherever channels or back ends call the bot.
+//! puts envelopes on the queue, and answers.
 //!
-//! The component takes no messages off the queue: the poller (`trigger-component`) delivers them. Only calls
-//! that delete a conversation, or list, replay or drop dead letters, read the poison queue. The component
-//! sends only replies to the person who has just written, and the alerts of trigger activities.
+//! The component gets no messages from the queue: the poller (`trigger-component`) gets and delivers them.
+//! Only calls that delete a conversation, or list, replay or drop dead letters, read the poison queue. The
+//! component sends only replies to the person who has just written, and the alerts of trigger activities.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
@@ -28,7 +28,7 @@
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation | `alerts/escalating.rs`; what a question needs: `alerts/asks.rs` |
+//! | the alerts of an escalation | `alerts/escalating.rs`; the keys and conversations for a question: `alerts/asks.rs` |
 //! | the conversations that `to` names | `alerts/to.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |

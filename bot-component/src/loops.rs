@@ -1,5 +1,7 @@
-//! Messages that the bot does not answer: messages of programs, because two programs that answer each other
-//! never stop, and messages of a group that do not mention the bot.
+//! Decides which messages the bot ignores: it neither queues such a message nor sends a reply to the
+//! conversation. It ignores messages of programs, because two programs that answer each other never stop. It
+//! also ignores messages of a group that do not mention the bot, and messages that begin with the bot's own
+//! words.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;
@@ -7,10 +9,9 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
 
-/// Whether the bot ignores a message, because a program or the bot itself sent it, or because a message of a
-/// group does not mention the bot. The log names the reason. The bot does not record the conversation either:
-/// each thread of a channel is a conversation, and alerts go only to threads in which a person has addressed
-/// the bot. `text` is [`Activity::text_to_the_bot`].
+/// Whether the bot ignores a message. The log names the reason. The bot does not record the conversation of
+/// an ignored message. Each thread of a channel is a conversation, and alerts go only to threads in which a
+/// person has addressed the bot. `text` is [`Activity::text_to_the_bot`].
 pub(crate) fn is_ignored(host: &impl Host, activity: &Activity, text: &str) -> bool {
     let Some(reason) = reason_to_ignore(activity, text) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));

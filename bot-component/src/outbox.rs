@@ -33,8 +33,9 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The text of the message with the mark `once`: the queue may hold the message twice, so a run reads in
-    /// the ledger whether the message was sent. Every envelope that could be encoded has room for the mark.
+    /// The text of the message with the mark `once`. The mark says that the queue may hold the message twice.
+    /// So a run first reads in the ledger whether the message was sent. Every envelope that could be encoded
+    /// has room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -77,7 +78,7 @@ impl<'a, H: Host> Outbox<'a, H> {
         put
     }
 
-    /// Deletes a message again that this call has put on the queue. A run may have it in hand already.
+    /// Deletes a message that this call has put on the queue. A run may have it in hand already.
     pub(crate) async fn take_back(&self, put: &Put) {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()

@@ -22,7 +22,7 @@ pub(crate) enum TagScope {
     },
     /// One tenant, by its id in lower case.
     Tenant(String),
-    /// The conversations in no tenant, on other channels than Teams.
+    /// The conversations in no tenant, for example those on channels other than Teams.
     NoTenant,
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_without_a_tenant_means_the_bots_own_tenant_and_no_tenant() {
+    fn tag_without_a_tenant_means_conversations_in_the_bots_own_tenant_or_in_no_tenant() {
         let tenants = |settings: &BotSettings, tenant| {
             let scope = TagScope::named(tenant, "to.tenant", settings).ok()?;
             Some(scope.subscribers(Tag::parse("x").unwrap()).tenants)

@@ -28,8 +28,8 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// If a call claimed an envelope longer ago than this, that call was cut off, because a call of the Connector
-/// ends within 12 s.
+/// A call that claimed an envelope longer ago than this was cut off, because a call to the Connector ends
+/// within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
 /// Answers a trigger: 200 if the alert was delivered, now or earlier, or has expired.
@@ -53,7 +53,7 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
-    // Such an envelope is a job that only the poller does.
+    // An envelope with an `answer` is a job that only the poller does.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -96,7 +96,8 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // A program must not make buttons for an alert of another program.
+    // Without the bot's seal, another program may have written the question. The bot makes no buttons for
+    // such a question, because they could answer an alert of a third program.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -146,7 +147,8 @@ fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
 fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Claim::Yes => Ok(()),
-        // Direct Line reports every failure to its caller in the same way, and the caller tries again.
+        // The earlier call may still be sending the alert. The sender of the trigger tries again, because
+        // Direct Line reports every failure to it in the same way.
         Claim::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_that_is_repeated_is_sent_again_only_after_a_certain_failure() {
+    fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_delivered() {
         for (connector, answer, repeated, sent) in [
             (201, 200, 200, 1),
             (429, 503, 503, 2),

@@ -195,7 +195,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // A channel that gets no answer in time sends the activity again. The queue has the message already.
+        // The channel has sent this activity before, and the queue has its message already.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -374,8 +374,7 @@ impl<H: Host> Turn<'_, H> {
         self.say(address, here, format, Answers::TheActivity).await;
     }
 
-    /// Sends the greeting once for each time that the bot is added, because a channel may send the activity
-    /// twice.
+    /// Sends one greeting each time that the bot is added, even if the channel sends the activity twice.
     pub(crate) async fn greet(
         &self,
         activity: &Activity,
@@ -427,7 +426,8 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Writes one log line when a silence begins. The messages that the bot then does not answer add no line.
+    /// Writes a log line when a silence begins. In a silence, the bot does not answer, because the
+    /// conversation has used up its answers. Further messages in the silence add no line.
     fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
         if begins {
             let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});

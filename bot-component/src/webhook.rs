@@ -12,7 +12,7 @@ use crate::hook_token::{HookKeys, Issued, shown};
 use crate::public_url::PublicUrl;
 use crate::settings::BotSettings;
 
-/// Which address is wanted.
+/// The address that a person or a program asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The address that works, or a new one if none works.
@@ -29,7 +29,7 @@ pub(crate) struct HookAddress {
     pub(crate) shown: String,
 }
 
-/// Why there is no address.
+/// Why the bot cannot make an address.
 #[derive(Debug, Error)]
 pub(crate) enum NoAddress {
     #[error("publicurl: must be set, because the request does not name the bot's host")]
@@ -96,7 +96,8 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
     owner
 }
 
-/// Answers `webhook` and `webhook new`. In a group, the address is for the person's own chat.
+/// Answers `webhook` and `webhook new`. In a group, the reply with the group's address goes to the person's
+/// own chat, if [`own_chat`] finds one. On a channel without Markdown, the reply goes to the group itself.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -209,7 +210,7 @@ mod tests {
         let token = token_in(&reply.text).to_owned();
         assert!(reply.text.contains(&format!("curl -X POST https://bot.example.com/api/hooks/{token} ")));
         assert!(!reply.note.contains("/api/hooks/"));
-        // The bot knows no own chat of another person.
+        // The bot does not know Lee's own chat, so it answers Lee in the group.
         let mut other = group();
         other.user = personal("29:lee").user;
         assert_eq!(token_in(&here(say(&stage, &other, Wanted::Any))), token, "the same address");
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn address_of_a_group_on_a_channel_that_does_not_vouch_is_answered_in_place() {
+    fn address_of_a_group_goes_to_the_group_if_the_channel_does_not_vouch_for_people() {
         let stage = Stage::new();
         let on_webchat = |mut address: ConversationReference| {
             address.channel_id = "webchat".into();

@@ -32,7 +32,7 @@ const MAX_STEPS: usize = 5;
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
-    /// The address of the sender's back end. [`super::escalating`] checks whether the poller may call it.
+    /// The address of the sender's back end. [`super::asks`] checks whether the poller may call it.
     pub(super) callback: Option<String>,
     /// The alert's key, if it has one. The poller repeats the key when it reports an answer to the sender.
     pub(super) key: Option<String>,
@@ -48,16 +48,16 @@ pub(super) struct Step {
 }
 
 impl Asking {
-    /// The question of the alert `id`. If the question takes one answer, the alerts of a call share the
-    /// answer. The row of the answer then belongs to the alert `lead`, or without `lead`, to the first alert
-    /// of the call.
+    /// The question of the alert `id`. If the question takes one answer, the alerts of a call share the row
+    /// of this answer. The row belongs to the alert `lead`. If `lead` is `None`, it belongs to the first
+    /// alert of the call.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
         Question { lead: is_shared.then(|| lead.as_str().to_owned()), ..self.question.clone() }
     }
 
-    /// Refuses an escalation with a step that begins when the question has ended.
+    /// Refuses an escalation if one of its steps would begin after the question has ended.
     pub(super) fn expect_before(
         &self,
         expires: Option<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! The question of a call, with what the call needs for it.
+//! The keys and the conversations that a call with a question needs.
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
@@ -18,7 +18,7 @@ use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// The data that the question of a call needs.
+/// The keys for the question of a call, and the conversations of its escalation.
 pub(super) struct Asks {
     keys: QuestionKeys,
     /// The conversations of each step of the escalation.
@@ -26,9 +26,9 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    /// Reads what the question of a call needs; `None` if the call asks nothing. Refuses a callback that the
-    /// poller may not call. `is_only_page`: the call has only one page of conversations. A call with more
-    /// pages may have no escalation.
+    /// Reads the keys, and finds the conversations of the escalation; `None` if the call asks nothing.
+    /// Refuses a callback that the poller may not call. `is_only_page`: the call has only one page of
+    /// conversations. A call with more pages may have no escalation.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,
@@ -56,8 +56,8 @@ impl Asks {
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// The encrypted question of the alert `id`. `call` and its id `of_call` are the call itself, also for
-    /// the alert of a step.
+    /// The encrypted question of the alert `id`, which is an alert of `call` or of a step of its escalation.
+    /// In both cases, `of_call` is the id of `call`.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,

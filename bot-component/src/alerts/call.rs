@@ -292,8 +292,9 @@ impl<H: Host> Sender<'_, H> {
         let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
-        // The call itself is valid. For example, the bot may no longer know a conversation in `to`. The
-        // alerts to the other conversations get a message again, if they may be missing on the queue.
+        // The call itself is valid, but the bot would refuse it now, for example because it no longer knows a
+        // conversation in `to`. The alerts to the other conversations get a message again, if they may be
+        // missing on the queue.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);

@@ -25,8 +25,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// A run records a delivery within this time, unless the run is killed or the tables fail.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// A run, or a function that sends triggers, drops a cancelled alert within this time after it has dequeued
-/// the alert.
+/// A run drops a cancelled alert within this time after it has dequeued the alert. If an Azure Function has
+/// dequeued the alert, it sends a trigger within this time, and the bot refuses the trigger.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent
@@ -79,7 +79,8 @@ pub(super) async fn delete<H: Host>(
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // A series is left out, because a run may be about to put the next alert of the series on the queue.
+    // For a series, an empty queue shows nothing, because a run may be about to put the next alert of the
+    // series on the queue.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
@@ -139,9 +140,9 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// The final status of an alert, if the queue is empty. Then no run can drop the alert any more. The function
-/// first waits, so that a run can record its result. If no run records a result, two cases have a final
-/// status:
+/// The final status of an alert, if it has one. The caller has found the queue empty, so no run can still
+/// dequeue the alert and drop it. The function first waits, so that a run can record its result. If no run
+/// records a result, two cases have a final status:
 ///
 /// - The queue never confirmed the Put of the alert. The alert is not on the queue, so it counts as
 ///   cancelled.

@@ -182,8 +182,8 @@ impl Draft<'_> {
     }
 
     /// Makes the message of one alert. The message holds the time at which the alert was accepted. If the
-    /// person writes `stop` or `deleteUserData` after that time, the poller does not send the alert. `once`:
-    /// the queue may hold a message of the alert already.
+    /// person says `stop` or asks to be forgotten after that time, the poller does not send the alert.
+    /// `once`: the queue may hold a message of the alert already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,

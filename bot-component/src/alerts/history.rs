@@ -32,7 +32,7 @@ const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";
 const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expired, stopped, paused, untrusted, \
-                        tooLarge, dead, dropped, failed, unconfirmed, answered or overdue";
+                        tooLarge, dead, dropped, failed, unconfirmed, answered, overdue, replaced or withdrawn";
 
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn key_of_another_sender_is_another_key() {
+    fn stored_key_differs_by_sender_and_the_place_is_the_later_of_acceptance_and_due_time() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (accepted, due) = (at("2026-11-29T10:00:00Z"), at("2026-11-29T10:00:07.5Z"));
         let call = KeyedCall::firing("disk");
@@ -119,6 +119,10 @@ mod tests {
         assert_ne!(keyed.key, call.keyed("shop", accepted, None).key);
         assert_eq!(keyed.at, accepted.timestamp_millis());
         assert_eq!(call.keyed("ci", accepted, Some(due)).at, due.timestamp_millis());
-        assert_eq!(call.keyed("ci", due, Some(accepted)).at, due.timestamp_millis(), "due before it came");
+        assert_eq!(
+            call.keyed("ci", due, Some(accepted)).at,
+            due.timestamp_millis(),
+            "accepted after its due time"
+        );
     }
 }

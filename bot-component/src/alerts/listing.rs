@@ -98,8 +98,9 @@ impl ListQuery {
     }
 
     /// The filter for the list. The list of a tag has the subscribers that an alert to this tag and `tenant`
-    /// would reach. With a `tenant`, the list also has subscribers that are in no tenant, if their channel
-    /// vouches for this tenant. The reason is anonymous mode, in which all conversations are in no tenant.
+    /// would reach. In anonymous mode, every conversation counts as in no tenant, so the list for a `tenant`
+    /// would be empty. So this list also has subscribers that count as in no tenant, if their address names
+    /// the tenant and their channel vouches for it.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

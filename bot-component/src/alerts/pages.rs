@@ -184,7 +184,7 @@ fn in_tenant(id: &str, channel_id: &str, tenant: &str) -> ConversationReference 
 fn conversations(alerts: &[Value]) -> BTreeSet<String> {
     let keys: BTreeSet<String> =
         alerts.iter().map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(keys.len(), alerts.len(), "expected each conversation once");
+    assert_eq!(keys.len(), alerts.len(), "expected one alert for each conversation");
     keys
 }
 

@@ -45,7 +45,8 @@ impl To {
         }
     }
 
-    /// The element, if its `to` is below the member at `path`.
+    /// Puts `path` before the path of the element. A step of an escalation has a `to` of its own, below
+    /// `path`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }

@@ -1,4 +1,5 @@
 // The status, from `GET /api/status`. A part that the bot could not read is null.
+
 // The time that has passed from `moment` to `now`, the bot's own time.
 function ago(moment, now) {
   const seconds = (Date.parse(now) - Date.parse(moment)) / 1000;

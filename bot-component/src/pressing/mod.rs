@@ -72,7 +72,7 @@ pub(crate) enum Recorded {
     Counted(Stored),
     /// Another answer, or an earlier one of the same person, counts.
     Before(Option<Stored>),
-    /// The question has ended.
+    /// The question has ended, or the alert was cancelled or taken back.
     Over,
     /// The bot did not make the button, or made it for another conversation.
     Unknown,

@@ -1,4 +1,5 @@
-//! Makes the call for an alert that a foreign payload reports.
+//! Turns one alert of another program's payload into an [`AlertCall`], as if a program had made this call
+//! itself.
 
 use alert_shapes::{ShapedAlert, State};
 use envelope::{Again, KeyState};
@@ -10,7 +11,7 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint of every alert that has an id of its sender. Two posts with the same id report the same
+/// The fingerprint of every alert to which its sender gave an id. Two posts with the same id report the same
 /// alert, even if their bodies differ. So a constant takes the place of the hash of the body.
 const SAME_BY_ID: &str = "by id";
 
@@ -36,9 +37,8 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// The identity of an alert, if its sender has an id for the alert. If the sender posts the alert again, the
-/// bot does not send it again. `sender` is the name of the caller's key, and `targets` names the targets of
-/// the post.
+/// The identity of an alert, if its sender gave it an id. If the sender posts the alert again, the bot does
+/// not send it again. `sender` is the name of the caller's key, and `targets` names the targets of the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {

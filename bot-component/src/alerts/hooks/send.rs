@@ -21,10 +21,10 @@ use crate::settings::BotSettings;
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// A text that names the targets. If a sender posts the same id for other targets, it is another alert.
+    /// A text that names the targets. A post with the same id for other targets is another alert.
     pub(super) targets: &'a str,
     /// The `next` of an earlier answer, if the earlier post reached only some of a tag's subscribers. This
-    /// post repeats it for the subscribers that follow.
+    /// post repeats the earlier one for the remaining subscribers.
     pub(super) at: Option<&'a Cursor>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Origin<'a> {
 /// post on the monotonic clock.
 ///
 /// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
-/// sender may then post again. The bot does not send an alert twice if the alert has an id of its sender.
+/// sender may then post again. If the sender gave an alert an id, the bot does not send the alert twice.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -84,7 +84,7 @@ impl Snapshot {
         Ok(Self { now: host.now(), queue_name, queue, dead_messages, runs, token_kept_until })
     }
 
-    /// When a run last worked or found nothing to do.
+    /// When a run last ended without a failure, or found nothing to do.
     pub(super) fn last_success_at(&self) -> Option<DateTime<Utc>> {
         let overview = self.runs.as_ref().ok()?;
         time(overview.figures.succeeded_at).max(overview.idle_at)
@@ -97,8 +97,8 @@ impl Snapshot {
         time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
     }
 
-    /// How long the oldest visible message has been on the queue. If the difference between the clocks is
-    /// known, the clock of the storage account counts.
+    /// How long the oldest visible message has been on the queue, by the clock of the storage account. If the
+    /// difference between the clocks is unknown, the result is by the clock of the bot's host.
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
         let ahead = self.runs.as_ref().map(|overview| overview.clock_skew).unwrap_or_default();

@@ -299,7 +299,7 @@ fn part_that_cannot_be_read_is_null_and_named_in_the_problems() {
         assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (503, &"StateUnavailable".into()));
     }
     assert_eq!(bot.calls(), 20, "each of five calls is sent twice for each route");
-    assert_eq!(bot.host.events("status.not-read").len(), 4, "a line for each part and call");
+    assert_eq!(bot.host.events("status.not-read").len(), 4, "a line for each part and route");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Tests of lookups: the number of calls for the elements of `to`, their order, and pages without alerts.
+//! Tests of how the bot finds the conversations of `to`: the number of calls to the table service, the order
+//! of the conversations, and pages without alerts.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
+fn call_to_100_tags_or_people_keeps_their_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three of the tags, and is alerted for the first of them.
@@ -27,11 +28,11 @@ fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
     let tags: Vec<Value> = (0..100).map(|number| json!({"tag": name(number)})).collect();
     let before = bot.reads();
     let answer = bot.accepted(&json!({"to": tags, "text": "hello"}));
-    assert_eq!(all(&answer), keys, "expected the order of the tags");
+    assert_eq!(all(&answer), keys, "expected the conversations in the order of the tags");
     let reads = bot.reads() - before;
     assert!(
         reads <= 2 * 100,
-        "expected two reads for each tag, its rows and its conversation; found {reads}"
+        "expected at most two reads for each tag (its rows, and its conversation), found {reads}"
     );
     // A tag that is named 100 times is looked up once.
     let before = bot.reads();
@@ -41,7 +42,7 @@ fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
     );
     assert!(bot.reads() - before <= 2, "{}", bot.reads() - before);
 
-    // Persons are looked up once for a call, also if a tag beside them has many pages.
+    // A call looks up its people once, even if a tag in the same call has many pages.
     let crowd = bot.big_crowd(1000..1450, "crowd");
     let people = (0..99).map(|number| {
         let reference = reference(&format!("dl_{number}"), "webchat");
@@ -55,7 +56,8 @@ fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
     let reads = bot.reads() - before;
     assert!(
         reads <= 2 * 99 + 5 * 20,
-        "expected two reads for each person, and 17 for each page: the tag, and 16 shards; found {reads}"
+        "expected at most two reads for each person and 20 for each page (1 for the tag, 16 for the shards, and 3 \
+         to spare), found {reads}"
     );
 }
 
@@ -76,8 +78,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
     let first = bot.accepted(&body);
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
-    // Each page of the crowd begins where the page before ended. The first page also had five other
-    // conversations.
+    // The first call has ten pages, i.e. 1000 conversations. It ends within the crowd, which has the index 5
+    // in `to`.
     assert_eq!(first["next"], format!("5.{}", expected[999]));
     let second = bot.accepted(&rest);
     assert_eq!([keys(&first), keys(&second)].concat(), expected);
@@ -87,8 +89,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
 #[test]
 fn empty_page_stays_empty_when_the_call_is_repeated() {
     let bot = Bot::new();
-    // The second page reads subscribers of `b` that are also subscribers of `a`, so it has no alert. The only
-    // other subscriber has the last key.
+    // Page 1 alerts the 100 subscribers of `a`. Page 2 reads the same conversations as subscribers of `b`, so
+    // it has no alert. Page 3 alerts the conversation with the last key, which subscribes only to `b`.
     let mut all: Vec<_> = (0..101).map(|number| reference(&format!("c{number}"), "x")).collect();
     all.sort_by_key(ConversationKey::of);
     let last = bot.add(&all.remove(100), &["b"]);
@@ -97,7 +99,8 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // A conversation that the first page has alerted is now only a subscriber of `b`, on the second page.
+    // One conversation, which page 1 has alerted, now subscribes only to `b`. The repeated page 2 finds it,
+    // and must not alert it again.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
     assert_eq!(bot.accepted(&body), first, "expected the same alerts, by their ids");
@@ -110,5 +113,5 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
         );
     }
     from_second["text"] = "other words".into();
-    assert_eq!(bot.alert(&from_second).0, 422, "the key belongs to the first body");
+    assert_eq!(bot.alert(&from_second).0, 422, "the idempotency key belongs to the first body");
 }

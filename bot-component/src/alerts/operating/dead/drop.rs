@@ -264,8 +264,8 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether the row is so old that its run has put the message on the poison queue by now. If there is no
-    /// message, the row is left over.
+    /// Whether the run that wrote the row has had the time to put the message on the poison queue. If there
+    /// is no message after that time, the row is left over.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }

@@ -104,8 +104,8 @@ impl Letter {
         key.unwrap_or_default()
     }
 
-    /// The envelope to put on the queue again: with the mark `once` and fresh tries, and without `failure`.
-    /// The error is the reason why the message may not be sent.
+    /// The envelope to put on the queue again. It has the mark `once` and no used-up tries. It has no
+    /// `failure`, and no data of a series. The error is the reason why the message may not be sent.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {

@@ -189,7 +189,7 @@ impl Bot {
             let (envelope, seal) =
                 Envelope::decode(&message.text, self.settings.seal_key.as_ref(), arrival).unwrap();
             assert_eq!((seal, envelope.once), (SealState::Valid, true), "{envelope:?}");
-            assert_eq!(envelope.delivery.tries, 0, "a replay starts with fresh tries");
+            assert_eq!(envelope.delivery.tries, 0, "a replayed message has no used-up tries");
             assert!(!envelope.rest.contains_key("failure"), "{envelope:?}");
             assert_eq!(envelope.rest["replayed"], "permanent");
             let key = RecordKey::of_message(envelope.id.as_str(), true, message.inserted_at);
@@ -250,8 +250,8 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     assert!(line["request"].is_string(), "{line}");
 }
 
-/// The bot is killed after each of its calls. Before the next replay, a run delivers the messages of the
-/// queue, or no run does.
+/// Kills the bot after 0, 1, 2 or more calls of a replay, and then replays again. In some rows, a run
+/// delivers the messages on the queue between the two replays.
 #[test]
 fn replay_that_is_killed_at_any_call_is_finished_by_the_next_and_delivers_once() {
     for (is_delivered_between, body_of) in [
@@ -373,7 +373,7 @@ fn replay_selects_by_outcome_and_time() {
     assert_eq!(
         answer["replayed"].as_array().unwrap().len(),
         2,
-        "the first calls left the messages visible: {answer}"
+        "expected the two messages that the first calls left visible: {answer}"
     );
 }
 

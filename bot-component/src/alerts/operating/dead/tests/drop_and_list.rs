@@ -42,7 +42,7 @@ fn drop_that_is_killed_at_any_call_is_finished_by_the_next() {
 }
 
 #[test]
-fn message_of_another_producer_is_listed_not_replayed_and_dropped() {
+fn message_of_another_producer_is_listed_and_dropped_but_not_replayed() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let older =

@@ -35,7 +35,7 @@ fn bot_with_unreadable(letters: i64) -> Bot {
 }
 
 #[test]
-fn drop_of_thousands_costs_a_fixed_number_of_calls_for_each() {
+fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
     const LETTERS: usize = 2_100;
     let bot = Bot::new();
     let (now, seal_key) = (bot.host.now(), bot.settings.seal_key.as_ref());
@@ -142,7 +142,7 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages(
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = until;
     bot.pass(100);
     let ids = json!({"ids": [died[0].letter, died[1].letter]});
-    // While a message is hidden, the bot cannot know which of the two it is.
+    // While a message is hidden, the bot cannot know to which of the two dead letters it belongs.
     for body in [&ids, &json!({"all": true})] {
         let (_, answer) = bot.drop(body);
         assert_eq!(answer["dropped"], json!([]), "{answer}");

@@ -14,7 +14,8 @@ fn record_that_was_deleted_is_made_anew_by_a_replay() {
     assert_eq!(bot.list("")["dead"][0]["sender"], "ci");
     bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
     bot.pass(9 * 24 * 60 * 60);
-    // A replay by a condition has not read the row before, so it now reads the row to find the sender.
+    // A replay by a condition finds the message without its row. Then it reads the row to find the sender and
+    // the tag for the new record.
     assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([died.letter]));
     let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
     assert_eq!(

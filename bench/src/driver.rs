@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// The limit of a request. A drain may take 30 s.
+/// The time limit of a request. A request that starts a run of the poller may take 30 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// The result of a load.

@@ -348,7 +348,7 @@ fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// The account of a member, in the form of the activities that the person sends.
+/// The account of a member, in the form in which the person's activities name the sender.
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_may_be_delivered_probes_two_minutes_later() {
+    fn alert_that_may_have_been_delivered_probes_two_minutes_later() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let mut waits = Vec::new();
@@ -324,7 +324,11 @@ mod tests {
             host.elapsed.set(host.elapsed.get() + wait);
         }
         assert_eq!(waits.iter().sum::<Duration>(), FIRST_PROBE_AFTER + UNCERTAIN_PROBES_AFTER);
-        assert_eq!(waits.into_iter().max(), Some(LONGEST_PROBE_PAUSE), "it checks as often as the others");
+        assert_eq!(
+            waits.into_iter().max(),
+            Some(LONGEST_PROBE_PAUSE),
+            "the alert checks as often as other alerts"
+        );
     }
 
     #[test]

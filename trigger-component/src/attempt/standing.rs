@@ -75,8 +75,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // An earlier plan may have taken a turn of another conversation, to which the run sends nothing
-            // more.
+            // An earlier plan of this attempt may have taken a turn for another conversation. The run sends
+            // nothing more to that conversation, so the turn ends here.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -315,7 +315,8 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
-        // `skip` concerns only alerts of a firing key. The message has to show that the key is resolved.
+        // `skip` concerns only alerts with the state `firing`. If the alert resolves the key, the message has
+        // to show that.
         (Again::Skip, KeyState::Resolved) => Again::Update,
         (again, _) => again,
     };

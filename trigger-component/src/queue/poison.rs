@@ -137,7 +137,8 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
-        // Without its row, the message is still moved to the poison queue, and a list with texts shows it.
+        // If the row cannot be written, the message is still moved to the poison queue. `GET /api/dead` with
+        // `text=true` reads that queue, so it shows the message.
         if let Err(error) = self.dead.record(&letter).await {
             self.warn_once("dead.not-listed", &error);
         }

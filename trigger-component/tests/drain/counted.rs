@@ -124,5 +124,5 @@ fn messages_of_runs_that_are_killed_at_any_moment_are_counted_once() {
             }
         }
     }
-    assert!(all_wrong.is_empty(), "{} worlds, among them {:#?}", all_wrong.len(), all_wrong);
+    assert!(all_wrong.is_empty(), "the figures are wrong in {} worlds: {:#?}", all_wrong.len(), all_wrong);
 }

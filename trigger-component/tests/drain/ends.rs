@@ -142,7 +142,7 @@ fn throttling_and_refused_credentials_use_up_no_tries() {
 }
 
 #[test]
-fn conversation_that_fails_six_times_while_others_are_reached_is_moved_to_the_poison_queue() {
+fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_the_poison_queue() {
     let sim = Sim::new(9);
     sim.connector(|conversation, _| Reply::status(if conversation == "a" { 503 } else { 201 }));
     sim.put(&envelope("a", "1"));

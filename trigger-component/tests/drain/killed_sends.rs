@@ -45,7 +45,7 @@ fn killed_question(asks: bool, after: u64) -> (usize, bool) {
 }
 
 #[test]
-fn question_of_a_killed_run_is_shown_twice_only_if_every_other_alert_would_be() {
+fn question_is_shown_twice_only_after_kills_that_show_a_plain_alert_twice() {
     let mut not_opened = 0;
     for after in 1..80 {
         let (plain, _) = killed_question(false, after);
@@ -94,8 +94,8 @@ fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_le
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The Delete follows the reply as closely as it follows any other alert. So kills between the two are as
-    // rare.
+    // The Delete comes as soon after the reply as after a plain alert. So a kill between the reply and the
+    // Delete is as rare as a kill between a plain alert and its Delete.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

@@ -67,7 +67,7 @@ pub(crate) fn overview(sim: &Sim) -> Overview {
     })
 }
 
-/// The messages that the figures count as ended.
+/// Returns how many messages the figures count as ended.
 pub(crate) fn ended(figures: &Figures) -> u64 {
     figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
 }
@@ -289,7 +289,7 @@ fn figures_of_a_run_name_the_run_and_why_it_stopped() {
 /// Two messages are moved to the poison queue without an attempt: one is no envelope, and the queue would
 /// delete the other one before the older message of its conversation is finished.
 #[test]
-fn death_without_an_attempt_that_the_ledger_did_not_record_is_recorded_by_the_next_run() {
+fn unrecorded_death_without_an_attempt_is_recorded_by_the_next_run() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::retry_after(3000));
     sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);

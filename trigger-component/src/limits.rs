@@ -70,8 +70,8 @@ pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 /// poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause between two checks whether the bot is installed for a person, while the alert has been due for
-/// less than [`INSTALLED_SOON`]: the person may be about to install the bot.
+/// The pause between two checks whether the bot is installed for a person. It is valid while the alert has
+/// been due for less than [`INSTALLED_SOON`], because the person may be about to install the bot.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between two such checks after [`INSTALLED_SOON`].
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);

@@ -19,8 +19,8 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats that the poller asks for a member with an e-mail address. It asks those that were
-/// active last.
+/// The most teams and chats that the poller asks for a member with an e-mail address. It asks the most
+/// recently active ones.
 const MOST_ROSTERS: usize = 20;
 
 /// The poller asks the Connector at most this often whether the bot is installed for a person. In between it

@@ -35,8 +35,8 @@ const STORED_HOSTS: usize = 16;
 /// The state of a host, as a failed attempt and the results before it show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The conversation failed before, and the host has reached another one since then. So the new failure is
-    /// the alert's own.
+    /// The conversation failed before, and the host has reached another conversation since then. So the new
+    /// failure is the alert's own.
     Works,
     /// There are too few results to tell an outage from a failure of the alert.
     Unclear,
@@ -89,7 +89,7 @@ struct Results {
 }
 
 impl Results {
-    /// The number of conversations that failed since the last one was reached.
+    /// The number of conversations that have failed since the host last reached one.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }

@@ -2,10 +2,11 @@
 //! an alert back. The call sends, changes or deletes a message of the conversation. Sometimes no call is
 //! needed.
 //!
-//! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. The
-//! record of a key (`Standing`) says which message the conversation shows under the key, and this module
-//! reads it before each call. Only one run works at a time, and a run sends nothing after its lock may have
-//! ended. A run sends the alerts of one key one after the other (`turns.rs`). So the record is up to date.
+//! An older alert never replaces a newer one. An alert's place in this order is the time at which it was
+//! accepted, or the time at which it is due, if that is later. The record of a key (`Standing`) says which
+//! message the conversation shows under the key, and this module reads it before each call. Only one run
+//! works at a time, and a run sends nothing after its lock may have ended. A run sends the alerts of one key
+//! one after the other (`turns.rs`). So the record is up to date.
 //!
 //! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
 //! names the thread.

@@ -22,9 +22,9 @@ pub(crate) enum Wanted {
     },
 }
 
-/// An alert that no sender can cancel and no `stop` concerns, such as the echo of a person's message, is
-/// withdrawn only if the person asks to be forgotten. If a run has dequeued only such alerts, it reads the
-/// withdrawals at most this often.
+/// Some alerts can be neither cancelled nor stopped, e.g. the echo of a person's message. They are withdrawn
+/// only if the person asks to be forgotten. If a run has dequeued only such alerts, it reads the withdrawals
+/// at most this often.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// The withdrawals of the last ten minutes. They suffice to decide about alerts that were accepted in that

@@ -171,8 +171,8 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Reads the sender and the last replay from the alert's record. An operator can replay the alert as soon
-    /// as its message is in the poison queue, and the status `dead` must not replace the status of that
-    /// replay. Returns `None` for a message that an operator cannot replay.
+    /// as its message is in the poison queue. The status `dead` must not replace the status of that replay.
+    /// Returns `None` for a message that an operator cannot replay.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

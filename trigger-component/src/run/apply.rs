@@ -21,7 +21,8 @@ use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
 /// The reason in the record of an alert that was delivered after an attempt without a response.
-const SENT_TWICE: &str = "delivery: an earlier attempt got no response, so the person may have the alert twice";
+const SENT_TWICE: &str =
+    "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
 /// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Runs that are killed at each moment of an alert that takes more than one call: a question that a text can
-//! answer, and an alert with a key that changes a message and tells the people.
+//! Runs that are killed at each moment of an alert that takes more than one call. These alerts are a question
+//! that a text can answer, and an alert with a key that changes a message and sends a reply about the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Kills the first run after this time, unless it has ended, and polls until nothing can wait any more.
+/// Kills the first run after this time, if it is still at work. Then polls until no message can wait any
+/// more.
 fn kill_after_and_poll(sim: &Sim, after: u64) {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
@@ -100,6 +101,6 @@ fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_le
     assert_eq!(
         replied_twice.len(),
         plain_twice,
-        "the reply is there twice after kills at {replied_twice:?} ms"
+        "the reply is shown twice after kills at {replied_twice:?} ms"
     );
 }

@@ -134,7 +134,10 @@ fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
     sim.pass(seconds(40));
     sim.put(&envelope("b", "other"));
     let report = sim.run();
-    assert!(counts(&report, ["delivered"])[0] > 100, "the run waits for what it has hidden: {report:?}");
+    assert!(
+        counts(&report, ["delivered"])[0] > 100,
+        "the run waits for the messages that it has hidden: {report:?}"
+    );
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), texts);
     assert!(sim.lines_left().is_empty(), "no message waits any more");

@@ -149,7 +149,7 @@ fn creation_whose_response_was_lost_is_repeated_and_the_alert_is_sent_once() {
 }
 
 #[test]
-fn alert_to_a_person_without_the_bot_waits_until_it_is_installed() {
+fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     let sim = Sim::new(1);
     let asked = Rc::new(Cell::new(0));
     let count = Rc::clone(&asked);

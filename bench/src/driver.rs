@@ -14,28 +14,28 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// The limit of a request. A drain may take 30 s.
+/// The time limit of a request. A request that starts a run of the poller may take 30 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The time from the first request to the last answer.
+    /// The time from the first request to the last response.
     pub elapsed: Duration,
     /// The latency of each request, in ascending order.
     pub latencies: Vec<Duration>,
 }
 
 impl Outcome {
-    /// Answers per second.
+    /// Responses per second.
     pub fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 }
 
 /// Sends all requests to `url` (`http://address:port`) over `connections` connections. Each connection sends
-/// its next request when it has the answer to the one before. An answer with another status than `expected`
-/// is an error.
+/// its next request when it has the response to its previous request. A response with another status than
+/// `expected` is an error.
 pub fn load(
     url: &str,
     connections: usize,
@@ -75,7 +75,7 @@ pub fn load(
     })
 }
 
-/// Sends one request, and returns the body of the answer.
+/// Sends one request, and returns the body of the response.
 pub fn send(url: &str, request: Request<Bytes>, expected: u16) -> anyhow::Result<Bytes> {
     runtime().block_on(async { Client::connect(url).await?.send(request, expected).await })
 }

@@ -21,18 +21,19 @@ pub struct Limits {
     /// The run fetches more messages while fewer than this many leased messages wait to be started.
     pub fetch_below: usize,
     /// After this many failed attempts the poller moves an alert to the poison queue. A failed attempt counts
-    /// here if the Connector's host has reached another conversation since the attempt before: then the alert
-    /// itself is probably the cause.
+    /// here if the Connector's host has reached another conversation since the alert's previous attempt. Then
+    /// the alert itself is probably the cause.
     pub max_tries: u32,
     /// The same limit for failed attempts whose cause may be the host, because the poller tried too few other
-    /// conversations to tell. So many attempts take about 17 minutes.
+    /// conversations to tell. This many attempts take about 17 minutes.
     pub max_outages: u32,
     /// If an alert was dequeued more often than this and no run recorded a result, the poller moves it to the
     /// poison queue.
     pub max_unaccounted: u32,
     /// The longest pause after a first failure. It doubles with each further failure.
     pub backoff: Duration,
-    /// The longest pause after a first throttling without `Retry-After`. It doubles with each further one.
+    /// The longest pause after a first throttling without `Retry-After`. It doubles with each further
+    /// throttling.
     pub throttled_backoff: Duration,
     /// The pause before another try of an alert that may have been delivered.
     pub uncertain_pause: Duration,
@@ -51,8 +52,8 @@ pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60
 
 /// The shortest time between the last try and the deletion. If the queue deletes a message in less than twice
 /// [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its time, but at least this long
-/// before the deletion. Delayed messages of Bot Framework Composer have so short a time from the beginning.
-/// The constant is more than a minute, because a scheduler's minutes are not exact.
+/// before the deletion. A delayed message of Bot Framework Composer has only two minutes left when it becomes
+/// visible. The constant is more than a minute, because a scheduler's minutes are not exact.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden after the Put to the poison queue failed.
@@ -69,10 +70,10 @@ pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 /// poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause between two checks whether the bot is installed for a person, while the alert has been due for
-/// less than [`INSTALLED_SOON`]: the person may be about to install the bot.
+/// The pause between two checks whether the bot is installed for a person. It is valid while the alert has
+/// been due for less than [`INSTALLED_SOON`], because the person may be about to install the bot.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
-/// The pause between two such checks after that.
+/// The pause between two such checks after [`INSTALLED_SOON`].
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// How long the poller checks with the shorter pause.
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
@@ -123,8 +124,8 @@ mod tests {
 
     use super::*;
 
-    /// The bot shows an alert as overdue after `SETTLED_WITHIN`, and a cancelled one as cancelled after
-    /// `DEQUEUED_WITHIN`, although no run has recorded a result.
+    /// If no run has recorded a result, the bot shows an alert as overdue after `SETTLED_WITHIN`, and a
+    /// cancelled alert as cancelled after `DEQUEUED_WITHIN`.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

@@ -1,4 +1,5 @@
-//! Measures how many messages per second a drain delivers, and the host's processor time for each.
+//! Measures how many messages per second the poller delivers while it empties a long queue (a *drain*), and
+//! the host's processor time for each message.
 
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use crate::exact::{self, CONVERSATIONS};
 use crate::figures::Bench;
 use crate::meter::HostCalls;
 
-/// Drains backlogs. The driver calls `POST /internal/poll` again and again, because a run ends after 20 s.
+/// Drains queues with many waiting messages (backlogs). The driver calls `POST /internal/poll` again and
+/// again, because a run ends after 20 s.
 pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     let (backlogs, repetitions): (&[usize], usize) =
         if bench.quick { (&[1_000], 1) } else { (&[2_000, 10_000], 5) };

@@ -21,7 +21,8 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// By id. The stub never ends a lease, because a run ends long before its leases would.
+    /// The leased messages, by id. The stub never ends a lease, because a run ends long before its leases
+    /// would.
     leased: HashMap<String, Message>,
 }
 

@@ -1,5 +1,5 @@
 //! The stub of the table service: entities in memory, with the operations that the components use. It checks
-//! no signatures. It is as strict as Azure where Azurite is not.
+//! no signatures. Where Azurite is less strict than Azure, the stub is as strict as Azure.
 
 mod batch;
 mod entities;

@@ -44,7 +44,7 @@ const UNREADABLE: &str = "question: the poller cannot open it, because sealkey o
 /// The reason why a job could not begin its steps.
 #[derive(Debug)]
 enum NotOpened {
-    /// The tables do not answer.
+    /// A call to the tables failed.
     Unknown(TableError),
     /// The poller has no key that opens the question.
     Unreadable,
@@ -229,7 +229,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Puts a JSON body on the queue of replies, in base64, because Azure Functions reads that.
+    /// Puts a JSON body on the queue of replies, in base64, because Azure Functions expects base64.
     async fn put_reply(&self, body: &Value) -> Result<(), QueueError> {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         let text = STANDARD.encode(body.to_string());
@@ -247,7 +247,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = keyed_place(leased, record);
-        // While this job has the turn of the key, no alert with the key changes the message.
+        // While this job has the turn of the key (`turns.rs`), no alert with the key changes the message.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)

@@ -1,4 +1,4 @@
-//! The clients and keys that only a job needs, beside the clients of attempts.
+//! The clients and keys that only jobs (`answer.rs`) need.
 
 use std::cell::OnceCell;
 

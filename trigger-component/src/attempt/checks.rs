@@ -19,7 +19,8 @@ use super::series::Continued;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
-/// How long a message is hidden if the tables do not answer whether it may be sent.
+/// How long a message is hidden if a table cannot be read. The run then does not know whether it may send the
+/// message.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a conversation that cannot be reached gets no alerts. An activity from it ends the pause earlier.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
@@ -40,8 +41,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // An operator has replayed the alert. The queue may still hold the first copy, too: its Delete may
-        // have failed after the move to the poison queue.
+        // If an operator has replayed the alert, the queue may still hold the first message, too: the Delete
+        // after the move to the poison queue may have failed.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -153,9 +154,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the run has read every withdrawal since the alert was accepted. An earlier `stop` is not among
-    /// them, because the bot checks it when it accepts an alert. Other producers do not check it, so the
-    /// function returns `false` for those of their alerts that `stop` concerns.
+    /// Whether the run has read every withdrawal since the alert was accepted. These withdrawals do not
+    /// include an earlier `stop`, because the bot checks for `stop` when it accepts an alert. Other producers
+    /// do not check for it. So the function returns `false` for an alert of another producer if `stop`
+    /// concerns the alert.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
@@ -224,8 +226,8 @@ impl<H: Host> Attempts<'_, H> {
         Outcome::Wait { why: Hidden::StateUnknown, after: STATE_RETRY_AFTER, delivery, reason }
     }
 
-    /// Pauses a conversation after the channel reported that it cannot be reached. Over Direct Line the bot
-    /// gets that report, so the poller does nothing.
+    /// Pauses a conversation, because the channel reported that it cannot reach the conversation. Over Direct
+    /// Line the bot gets that report, so the poller does nothing.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;

@@ -19,8 +19,8 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats that the poller asks for a member with an e-mail address. It asks those that were
-/// active last.
+/// The most teams and chats that the poller asks for a member with an e-mail address. It asks the most
+/// recently active ones.
 const MOST_ROSTERS: usize = 20;
 
 /// The poller asks the Connector at most this often whether the bot is installed for a person. In between it
@@ -348,7 +348,7 @@ fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// The account of a member, in the form of the activities that the person sends.
+/// The account of a member, in the form in which the person's activities name the sender.
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }

@@ -126,7 +126,7 @@ impl PoisonReason {
 pub(crate) struct Situation<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) on_uncertain: OnUncertain,
-    /// The queue's DequeueCount, with the current dequeue.
+    /// The queue's DequeueCount, which includes the current dequeue.
     pub(crate) dequeue_count: u32,
     /// Whether a refusal of the token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
@@ -255,8 +255,8 @@ pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<St
     }
 }
 
-/// Returns the pause that the service asked for. Returns `None` for a pause of zero, which is also the pause
-/// until a moment in the past.
+/// Returns the pause that the service asked for. Returns `None` for a pause of zero. A `Retry-After` whose
+/// date has passed is also a pause of zero.
 fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
@@ -290,9 +290,9 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
     half + Duration::from_millis(jitter(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, 1 s to 7 days, and ended
-/// before the queue deletes the message. Returns `None` if the deletion is too close. The caller then has to
-/// move the message, because a message that the queue deletes is lost without a trace.
+/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, from 1 s to 7 days, with an
+/// end before the queue deletes the message. Returns `None` if the deletion is too close. The caller then has
+/// to move the message to the poison queue, because a message that the queue deletes is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
     let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);

@@ -1,6 +1,6 @@
 //! The two ways to deliver an alert. In the first way, the poller posts the alert to the Connector. In the
-//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert, as in the
-//! 2017 template.
+//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert. The Azure
+//! Function of Microsoft's 2017 template did the same.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -36,7 +36,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers a message. The caller has checked its `serviceUrl`. `keys` make the buttons of a question.
+    /// Delivers a message. The caller has checked its `serviceUrl`. `keys` are needed only for a question:
+    /// they make the MACs in its buttons.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
@@ -59,7 +60,8 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the message of an alert, as the Connector gets it. `keys` make the buttons of a question.
+/// Makes the message of an alert, as the Connector gets it. `keys` are needed only for a question: they make
+/// the MACs in its buttons.
 pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
     envelope.message(keys)
 }

@@ -35,8 +35,8 @@ const STORED_HOSTS: usize = 16;
 /// The state of a host, as a failed attempt and the results before it show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The conversation failed before, and the host has reached another one since then. So the new failure is
-    /// the alert's own.
+    /// The conversation failed before, and the host has reached another conversation since then. So the new
+    /// failure is the alert's own.
     Works,
     /// There are too few results to tell an outage from a failure of the alert.
     Unclear,
@@ -89,7 +89,7 @@ struct Results {
 }
 
 impl Results {
-    /// The number of conversations that failed since the last one was reached.
+    /// The number of conversations that have failed since the host last reached one.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_may_be_delivered_probes_two_minutes_later() {
+    fn alert_that_may_have_been_delivered_probes_two_minutes_later() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let mut waits = Vec::new();
@@ -324,7 +324,11 @@ mod tests {
             host.elapsed.set(host.elapsed.get() + wait);
         }
         assert_eq!(waits.iter().sum::<Duration>(), FIRST_PROBE_AFTER + UNCERTAIN_PROBES_AFTER);
-        assert_eq!(waits.into_iter().max(), Some(LONGEST_PROBE_PAUSE), "it checks as often as the others");
+        assert_eq!(
+            waits.into_iter().max(),
+            Some(LONGEST_PROBE_PAUSE),
+            "the alert checks as often as other alerts"
+        );
     }
 
     #[test]

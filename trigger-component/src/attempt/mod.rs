@@ -64,7 +64,7 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) hosts: Hosts,
     /// The data and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
-    /// The turns of alerts with a key.
+    /// The turns that alerts with a key take.
     pub(crate) turns: Turns,
     /// After this moment, on the monotonic clock, the run sends nothing, because another run may hold the
     /// lock.
@@ -75,7 +75,7 @@ impl<H: Host> Attempts<'_, H> {
     /// Checks a message, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // After a delivery, the turn lasts until the records are written.
+        // After a delivery, the turn of a key lasts until the records of the key are written.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -107,7 +107,8 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // If the run has to find or create a person's chat first, it can make the plan only after that.
+        // If the run has to find or create a person's chat first, it plans the alert (`standing.rs`) only
+        // after that.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -165,7 +166,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// If a text can answer the alert, records that the conversation waits for the text: the person's next
-    /// one, or a reply in the thread. A failure is only logged, because the buttons still work.
+    /// message, or a reply in the thread. A failure is only logged, because the buttons still work.
     pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
@@ -197,8 +198,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Collects the facts about a message on which its outcome depends. `host` and `refused_alone` are known
-    /// only after the call, so the caller sets them then.
+    /// Collects the facts about a message on which its outcome depends. The run learns `host` and
+    /// `refused_alone` only from the Connector's response, so the caller sets them after the response.
     fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
         let envelope = &leased.envelope;
         Situation {

@@ -15,8 +15,9 @@ pub(crate) enum Outcome {
     Delivered(Verdict),
     /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// The alert has ended before, or the message is a job that has nothing left to do. The status is set if
-    /// this message ended the alert. It is `None` if another message did, of which this one is a copy.
+    /// The alert ended earlier, or the message is a job that has nothing left to do. The status is set if
+    /// this message ended the alert. The status is `None` for a job, and if a copy of this message ended the
+    /// alert.
     AlreadySent(Option<Status>),
     /// The ledger shows that this message is in the poison queue. The word names the reason; see
     /// [`PoisonReason::word_in`].

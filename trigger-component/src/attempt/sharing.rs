@@ -1,7 +1,7 @@
 //! Shared answers: an answer to one alert can concern the other alerts of its call, and the alerts of its
-//! escalation. The answer's job cancels those that were not sent yet. For each other alert of the call that
-//! was or may have been sent, it puts one more job on the queue. That job records the answer for the alert,
-//! and changes the alert's card.
+//! escalation. The answer's job cancels the other alerts that were not sent yet. For each other alert of the
+//! call that was or may have been sent, it puts one more job on the queue. That job records the answer for
+//! the alert, and changes the alert's card.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};

@@ -2,10 +2,11 @@
 //! an alert back. The call sends, changes or deletes a message of the conversation. Sometimes no call is
 //! needed.
 //!
-//! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. The
-//! record of a key (`Standing`) says which message the conversation shows under the key, and this module
-//! reads it before each call. Only one run works at a time, and a run sends nothing after its lock may have
-//! ended. A run sends the alerts of one key one after the other (`turns.rs`). So the record is up to date.
+//! An older alert never replaces a newer one. An alert's place in this order is the time at which it was
+//! accepted, or the time at which it is due, if that is later. The record of a key (`Standing`) says which
+//! message the conversation shows under the key, and this module reads it before each call. Only one run
+//! works at a time, and a run sends nothing after its lock may have ended. A run sends the alerts of one key
+//! one after the other (`turns.rs`). So the record is up to date.
 //!
 //! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
 //! names the thread.
@@ -75,8 +76,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // An earlier plan may have taken a turn of another conversation, to which the run sends nothing
-            // more.
+            // An earlier plan of this attempt may have taken a turn for another conversation. The run sends
+            // nothing more to that conversation, so the turn ends here.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -315,7 +316,8 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
-        // `skip` concerns only alerts of a firing key. The message has to show that the key is resolved.
+        // `skip` concerns only alerts with the state `firing`. If the alert resolves the key, the message has
+        // to show that.
         (Again::Skip, KeyState::Resolved) => Again::Update,
         (again, _) => again,
     };

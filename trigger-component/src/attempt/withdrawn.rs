@@ -22,8 +22,9 @@ pub(crate) enum Wanted {
     },
 }
 
-/// The bot's answer to a person's message is withdrawn only if the person asks to be forgotten. For such
-/// messages a run reads the withdrawals at most this often.
+/// Some alerts can be neither cancelled nor stopped, e.g. the echo of a person's message. They are withdrawn
+/// only if the person asks to be forgotten. If a run has dequeued only such alerts, it reads the withdrawals
+/// at most this often.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// The withdrawals of the last ten minutes. They suffice to decide about alerts that were accepted in that
@@ -50,8 +51,8 @@ impl Withdrawn {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first read covers the whole term of recent withdrawals, because a message that is dequeued
-        // later may have been accepted earlier.
+        // The first read covers all of `RECENTLY`, because the run may later dequeue an alert that was
+        // accepted earlier than these.
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 

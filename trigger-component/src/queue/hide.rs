@@ -23,8 +23,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // The limit of unaccounted dequeues allows more than two, so the run saves the write for the
-            // first two.
+            // Two unaccounted dequeues are below the limit (`max_unaccounted`), so the run saves the write
+            // for them.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };

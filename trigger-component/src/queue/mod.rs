@@ -18,7 +18,7 @@ pub(crate) use warnings::Warnings;
 use crate::limits::Limits;
 use crate::schedule::Leased;
 
-/// The queue and its poison queue. All jobs of a run share them.
+/// The queue and its poison queue. All calls of a run share them.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,

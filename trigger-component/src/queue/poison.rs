@@ -137,7 +137,8 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
-        // Without its row, the message is still moved to the poison queue, and a list with texts shows it.
+        // If the row cannot be written, the message is still moved to the poison queue. `GET /api/dead` with
+        // `text=true` reads that queue, so it shows the message.
         if let Err(error) = self.dead.record(&letter).await {
             self.warn_once("dead.not-listed", &error);
         }
@@ -170,8 +171,8 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Reads the sender and the last replay from the alert's record. An operator can replay the alert as soon
-    /// as its message is in the poison queue, and the status `dead` must not replace the status of that
-    /// replay. Returns `None` for a message that an operator cannot replay.
+    /// as its message is in the poison queue. The status `dead` must not replace the status of that replay.
+    /// Returns `None` for a message that an operator cannot replay.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

@@ -20,8 +20,9 @@ use crate::queue::{Left, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// The reason of an alert that was delivered after an attempt without an answer.
-const SENT_TWICE: &str = "delivery: an attempt before had no answer, so the person may have the alert twice";
+/// The reason in the record of an alert that was delivered after an attempt without a response.
+const SENT_TWICE: &str =
+    "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
 /// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]

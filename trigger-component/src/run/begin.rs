@@ -182,7 +182,7 @@ async fn take_lock<H: Host>(
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
                 // The first Put creates the queue, so a missing queue is empty. If the client cannot read the
-                // response, the queue has a message.
+                // response, the run assumes that the queue has a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
@@ -330,8 +330,8 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // A kick that came after the last Get and before the lock was released was skipped. Its message would
-        // wait for the scheduler, so the run looks again.
+        // If a kick came after the last Get and before the release of the lock, the kick's run was skipped.
+        // The message of that kick would wait for the scheduler, so this run looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -342,7 +342,7 @@ async fn drain<H: Host>(
         if let Some(key) = key {
             let fields = json!({
                 "run": run, "table": table.as_str(), "partition": excerpt(&key.partition), "row": excerpt(&key.row),
-                "note": "another program wrote the entity, or a newer version; what cannot be read is ignored",
+                "note": "entity: another program or a newer version wrote it; the poller ignores an unreadable entity",
             });
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
@@ -368,8 +368,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the lock again, if the queue has messages and no other run has taken it. After a failure, the next
-/// run delivers the messages.
+/// Takes the lock again, if the queue has messages and no other run has taken the lock. After a failure, the
+/// next run delivers the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;

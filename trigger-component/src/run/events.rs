@@ -65,7 +65,8 @@ pub(crate) enum Readiness {
     Ready,
 }
 
-/// A call to the outside that the run has started.
+/// A call to the outside that the run has started. (The messages that `attempt/answer.rs` calls jobs are
+/// something else.)
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
 /// The result of a write of the ledger.

@@ -231,8 +231,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the lock, so these messages go back to the queue. The other run recovers
-                // those that are no envelopes, or their leases end.
+                // Another run holds the lock, so these messages go back to the queue. Messages that are no
+                // envelopes do not go back: the other run recovers them, or their leases end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {

@@ -147,7 +147,7 @@ impl<H: Host> RunContext<'_, H> {
     /// before the last message of the line. `None` if the queue deletes the message before that.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // The front message becomes visible alone, a second earlier, because it may fail again.
+        // The front message becomes visible a second before the others, because it may fail again.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
         // The longer the front message is overdue, the longer it will probably take: a killed run may have
         // leased it.

@@ -77,7 +77,8 @@ impl ExclusiveRun {
         self.is_lost || !self.lock.is_valid(clock)
     }
 
-    /// When the lock ends unless it is renewed, on the monotonic clock. Until then no other run can take it.
+    /// The moment, on the monotonic clock, at which the lock ends if it is not renewed. Until then no other
+    /// run can take the lock.
     pub(crate) fn valid_until(&self) -> Duration {
         self.lock.valid_until()
     }

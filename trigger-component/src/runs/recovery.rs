@@ -34,8 +34,8 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ids of the messages that are missing, with the ledger's knowledge of their alerts. A run may still
-    /// dequeue such a message, if the killed run had only hidden it.
+    /// The ids of the messages that are missing, with what the ledger knows about their alerts. A run may
+    /// still dequeue such a message, if the killed run had only hidden it.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
@@ -85,8 +85,8 @@ pub(crate) async fn recover<H: Host>(
 
 /// Returns what is known of the alert of a missing message. The killed run had deleted the message, or had
 /// hidden it until `visible_at` at the latest. If `ended` has the status of the alert, this function returns
-/// that status, because the ledger may not have recorded the end yet. Otherwise it notes in the ledger that
-/// the message is missing.
+/// that status, because the ledger may not have recorded the end yet. If `ended` does not have it, this
+/// function notes in the ledger that the message is missing.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,

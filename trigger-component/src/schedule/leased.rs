@@ -126,7 +126,7 @@ impl Leased {
         self.envelope.creation.as_ref().map_or(1, |creation| creation.of.calls())
     }
 
-    /// Adds the id of the alert's trace to the fields of a log line, if the alert has one.
+    /// Adds the id of the alert's trace to the fields of a log line, if the alert has a trace.
     pub(crate) fn traced(&self, fields: Value) -> Value {
         Traceparent::add_to(self.envelope.traceparent.as_ref(), fields)
     }

@@ -79,8 +79,8 @@ impl Line {
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the others wait for one hidden message. If not, they wait for messages that an earlier run has
-    /// made visible again.
+    /// Whether the line has a front message: one hidden message for which the others wait. If not, the line
+    /// has only messages that a run has put back.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }

@@ -137,7 +137,7 @@ fn program_that_is_down_for_an_hour_gets_every_answer_once() {
         assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
         run_until(&sim, &clock, 3600 + 600);
         let accepted = accepted.borrow();
-        assert_eq!(accepted.len() as u64, answers, "each answer");
+        assert_eq!(accepted.len() as u64, answers, "the program gets each answer");
         assert!(accepted.values().all(|count| *count == 1), "{accepted:?}");
         let storage = sim.storage.borrow();
         assert_eq!(
@@ -154,7 +154,7 @@ fn program_that_is_down_for_an_hour_gets_every_answer_once() {
 }
 
 #[test]
-fn program_that_is_down_for_a_day_loses_no_answer() {
+fn answer_to_a_program_that_is_down_for_a_day_is_moved_to_the_poison_queue() {
     let sim = sim(7);
     let clock = Rc::new(Cell::new(0));
     program(&sim, || false);
@@ -185,7 +185,7 @@ fn answer_after_the_first_one_and_copies_of_answers_do_nothing() {
 }
 
 #[test]
-fn answer_of_a_killed_run_is_passed_on() {
+fn answer_whose_run_is_killed_is_passed_on() {
     for kill in (5..120).step_by(5) {
         let sim = sim(kill);
         let accepted = program(&sim, || true);
@@ -236,7 +236,7 @@ fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
 }
 
 #[test]
-fn shared_answer_of_a_killed_run_reaches_every_card() {
+fn shared_answer_whose_run_is_killed_reaches_every_card() {
     for kill in [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 160, 200, 240, 280, 320, 400] {
         let sim = sim(1000 + kill);
         let accepted = program(&sim, || true);
@@ -284,7 +284,7 @@ fn job_of_another_producer_is_refused() {
     assert!(accepted.borrow().is_empty());
 }
 
-/// Sets the encrypted question of the only alert in the ledger, and returns the text before.
+/// Sets the encrypted question of the only alert in the ledger, and returns the previous text.
 fn set_question(sim: &Sim, text: Value) -> Value {
     let mut tables = sim.tables.borrow_mut();
     let records = tables.entities_mut("proactivebotledger").values_mut();

@@ -16,7 +16,8 @@ pub(crate) struct Chats {
 }
 
 impl Chats {
-    /// Does an accepted call. Returns the status, and the id of the message.
+    /// Sends, changes or deletes a message, as the call asks. Returns the status of the response, and the id
+    /// of the message.
     pub(crate) fn answer(
         &mut self,
         method: &Method,

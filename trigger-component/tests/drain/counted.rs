@@ -74,7 +74,8 @@ fn look_until_empty(sim: &Sim, messages: u64) -> Option<String> {
         let left = sim.storage.borrow().messages(QUEUE).len() as u64;
         let figures = overview(sim).figures;
         let counted = figures.gone();
-        // Azure's answers do not tell a hidden message from a deleted one, so a message may count too early.
+        // In Azure's responses, a hidden message looks like a deleted message, so the figures may count a
+        // message too early.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
         // A killed run may have dequeued messages without recording that.
@@ -124,5 +125,5 @@ fn messages_of_runs_that_are_killed_at_any_moment_are_counted_once() {
             }
         }
     }
-    assert!(all_wrong.is_empty(), "{} worlds, among them {:#?}", all_wrong.len(), all_wrong);
+    assert!(all_wrong.is_empty(), "the figures are wrong in {} worlds: {:#?}", all_wrong.len(), all_wrong);
 }

@@ -63,7 +63,7 @@ fn delivery_without_failures_writes_nothing_to_key_value() {
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 
-/// The record of the run lock has the status, because the ledger does not answer.
+/// The ledger does not respond, so the record of the run lock keeps the status.
 #[test]
 fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     let sim = Sim::new(2);
@@ -116,8 +116,8 @@ fn tell_of_copies(sim: &Sim, id: &str) {
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The bot repeated a Put whose response was late. The first copy reaches the queue last, and does not say
-/// that there is another one.
+/// The bot repeated a Put whose response was late. The message of the first Put reaches the queue last, and
+/// its envelope lacks the mark `once`.
 #[test]
 fn late_copy_is_not_sent_if_the_bot_has_recorded_it() {
     for (is_told, shown) in [(false, 2), (true, 1)] {
@@ -223,7 +223,11 @@ fn message_put_back_from_the_poison_queue_has_all_its_tries() {
     let text = sim.storage.borrow().messages(POISON)[0].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);
     sim.run();
-    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "the second failure is not the last try");
+    assert_eq!(
+        sim.storage.borrow().messages(POISON).len(),
+        1,
+        "one failure after the replay does not use up all tries"
+    );
     works.set(true);
     sim.pass(seconds(25));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);

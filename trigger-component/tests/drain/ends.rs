@@ -52,8 +52,8 @@ fn run_with_slow_variables_still_ends_in_time() {
     assert_eq!(counts(&report, ["delivered"]), [3]);
 }
 
-/// A message that is put back becomes visible behind the messages that came meanwhile. So a run must not
-/// fetch more than it has time for, even if the Connector is slower than the pace.
+/// A message that is put back becomes visible behind the messages that came after it. So a run must not fetch
+/// more than it has time for, even if the Connector is slower than the pace.
 #[test]
 fn run_with_a_long_lane_fetches_only_what_it_has_time_for() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
@@ -142,7 +142,7 @@ fn throttling_and_refused_credentials_use_up_no_tries() {
 }
 
 #[test]
-fn conversation_that_fails_six_times_while_others_are_reached_is_moved_to_the_poison_queue() {
+fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_the_poison_queue() {
     let sim = Sim::new(9);
     sim.connector(|conversation, _| Reply::status(if conversation == "a" { 503 } else { 201 }));
     sim.put(&envelope("a", "1"));
@@ -236,7 +236,7 @@ fn run_that_begins_while_another_one_works_is_skipped() {
 /// The run repeats the write and finds another ETag. It must see that its own earlier write has changed the
 /// record.
 #[test]
-fn renewal_whose_responses_were_all_lost_does_not_end_the_run() {
+fn renewal_whose_last_response_was_lost_does_not_end_the_run() {
     let sim = Sim::new(11);
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));

@@ -122,7 +122,7 @@ fn check_world(seed: u64) {
 /// Checks the order in one world: no alert overtakes an older alert that was throttled, that the poller could
 /// not hide, or that a killed run had in hand. The order is certain only if runs do not overlap, and if no
 /// response to a Get is lost. Returns `None` if a run was killed between a Get and the record of its
-/// messages, because such a kill has the same effect as a lost response.
+/// messages. Such a kill has the same effect as a lost response.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -191,7 +191,7 @@ fn seeds() -> u64 {
 }
 
 #[test]
-fn alert_in_a_world_of_failures_and_kills_is_neither_lost_nor_sent_twice() {
+fn alert_in_a_world_of_failures_and_kills_is_not_lost_and_not_sent_again_after_a_response() {
     for seed in 0..seeds() {
         check_world(seed);
     }

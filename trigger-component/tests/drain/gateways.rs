@@ -19,8 +19,8 @@ fn gateway_failure_with_on_uncertain_drop_is_not_repeated() {
         sim.connector(|_, _| Reply::status(201));
         sim.pass(seconds(30));
         sim.run();
-        assert_eq!(sim.shown("a").len(), 0, "{status}: the alert with `onUncertain: drop`");
-        assert_eq!(sim.shown("b").len(), 1, "{status}: the other alert");
+        assert_eq!(sim.shown("a").len(), 0, "{status}: `onUncertain: drop` allows one try");
+        assert_eq!(sim.shown("b").len(), 1, "{status}: the other alert is sent again");
         assert!(sim.storage.borrow().queues[QUEUE].is_empty());
     }
 }

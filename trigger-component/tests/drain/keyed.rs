@@ -117,7 +117,7 @@ fn alerts_that_wait_together_become_one_message() {
 }
 
 #[test]
-fn alert_that_was_cancelled_replaces_no_waiting_alert() {
+fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
     let sim = Sim::new(3);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     let mut second = keyed(&sim, 2, 2, &json!({}));
@@ -162,7 +162,7 @@ fn again_rule_of_an_alert_decides_how_it_is_shown_while_the_key_is_firing() {
 }
 
 #[test]
-fn alert_that_is_skipped_takes_the_place_of_no_waiting_alert() {
+fn skipped_alert_does_not_replace_an_older_waiting_alert() {
     let sim = Sim::new(20);
     let skip = json!({"again": "skip"});
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
@@ -231,7 +231,7 @@ fn change_that_fails_for_now_is_tried_again() {
         left -= i32::from(text == "2 text");
         match left {
             2 if text == "2 text" => Reply::retry_after(3),
-            // The channel makes the change, and the answer is lost.
+            // The channel makes the change, and the response is lost.
             1 if text == "2 text" => Reply::cut(),
             _ => Reply::status(200),
         }
@@ -246,7 +246,7 @@ fn change_that_fails_for_now_is_tried_again() {
 }
 
 #[test]
-fn first_alert_whose_answer_was_lost_leaves_no_message_to_change() {
+fn second_alert_after_a_lost_response_to_the_first_is_a_new_message() {
     let sim = Sim::new(9);
     sim.connector(|_, text| if text == "1 text" { Reply::cut() } else { Reply::status(201) });
     let mut message = keyed(&sim, 1, 1, &json!({}));
@@ -295,7 +295,7 @@ fn unsealed_message_with_a_key_changes_nothing() {
     assert!(texts(&sim).is_empty());
 }
 
-/// A change of the alert with this number.
+/// Makes the alert `number`, which changes the alert `of`. `accepted_at` is in milliseconds after the start.
 pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} change"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -306,7 +306,7 @@ pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &V
 }
 
 #[test]
-fn changes_of_one_alert_change_its_message_and_a_late_one_is_dropped() {
+fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
     let sim = Sim::new(12);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
@@ -352,7 +352,7 @@ fn change_of_an_alert_whose_key_has_a_newer_alert_is_dropped() {
 }
 
 #[test]
-fn change_of_an_alert_with_a_message_of_its_own_leaves_the_message_of_the_key_alone() {
+fn change_of_an_alert_with_another_message_does_not_change_the_message_of_the_key() {
     for again in ["reply", "new"] {
         let sim = Sim::new(19);
         accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
@@ -407,7 +407,7 @@ fn change_waits_for_the_alert_that_it_replaces() {
     assert_eq!(record(&sim, &id_of(&sim, 0)).replaced_by.as_deref(), Some(id_of(&sim, 1).as_str()));
 }
 
-/// A job that takes the alert with this number back.
+/// Makes the job `number`, which takes the alert `of` back.
 pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
     let mut message = change(sim, number, of, 900, more);
     message["text"] = "".into();
@@ -473,7 +473,7 @@ fn job_for_a_message_that_cannot_be_deleted_is_dead_and_the_alert_stays_delivere
 }
 
 #[test]
-fn alert_without_a_key_costs_no_call_of_the_tables() {
+fn alert_with_a_key_costs_one_read_and_one_write_of_the_tables_more() {
     let calls = |keyed: bool| {
         let sim = Sim::new(18);
         let count = std::rc::Rc::new(std::cell::Cell::new(0));
@@ -500,9 +500,9 @@ pub(crate) struct Trouble {
     second_after: u64,
     /// The first run is killed this many milliseconds after its start.
     kill_after: Option<u64>,
-    /// The Connector takes this many milliseconds for each answer.
+    /// The Connector takes this many milliseconds for each response.
     delay: u64,
-    /// One in this many answers of the Connector is lost.
+    /// One in this many responses of the Connector is lost.
     lose_each: usize,
     /// One in this many calls of the tables fails.
     fail_each: usize,
@@ -523,9 +523,9 @@ pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
-    /// Of two runs, one is late or killed. Answers are lost, tables fail, and the queue has any order. No
-    /// message of the conversation goes back to an older alert, and in the end the conversation shows the
-    /// newest one.
+    /// The first of two runs may be killed, and the second one begins later. Responses are lost, calls of the
+    /// tables fail, and the queue has any order. No message of the conversation goes back to an older alert,
+    /// and in the end the conversation shows the newest one.
     #[test]
     fn older_alert_never_replaces_a_newer_one(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -544,7 +544,7 @@ proptest! {
     }
 }
 
-/// Does two runs with this trouble, and then runs without trouble until every alert has ended.
+/// Does two runs with this trouble, and then forty runs without trouble, in which every alert ends.
 pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     let (mut calls, mut reads) = (0, 0);
     sim.connector(move |_, _| {

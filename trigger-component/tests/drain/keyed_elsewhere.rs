@@ -1,5 +1,5 @@
-//! Alerts with a key that the poller sends to another conversation than that of their address: the chat of a
-//! person who never wrote, a chat that Teams has purged, and the threads of a channel.
+//! Alerts with a key that the poller sends to another conversation than the one in their address. The cases
+//! are the chat of a person who never wrote, a chat that Teams has purged, and the threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -96,7 +96,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
     assert_eq!(counts(&sim.run(), ["delivered", "replaced"]), [1, 9]);
     assert_eq!((texts(&sim, CHAT), methods(&sim)), (vec!["9 text".to_owned()], vec![Method::POST]));
     assert_eq!(creations.get(), 1);
-    // The next alert finds the message, by each way to the person.
+    // Later alerts change the same message, whether they are addressed to the person or to the chat.
     accept(&sim, &to_person(&sim, 10, &json!({})), true);
     sim.run();
     accept(&sim, &to_chat(&sim, CHAT, 11, &json!({})), true);
@@ -107,7 +107,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
 }
 
 #[test]
-fn equal_content_makes_no_call_by_each_way_to_the_person() {
+fn alert_with_equal_content_to_the_person_or_to_the_chat_makes_no_call() {
     let sim = Sim::new(13);
     count_creations(&sim, |_| CHAT.into());
     for number in 1..=3 {
@@ -158,7 +158,7 @@ fn alert_to_the_chat_waits_for_an_older_one_that_is_under_way_there() {
 }
 
 #[test]
-fn older_alert_does_not_replace_a_newer_one_whose_answer_was_lost() {
+fn older_alert_does_not_replace_a_newer_one_whose_response_was_lost() {
     let sim = Sim::new(12);
     count_creations(&sim, |_| CHAT.into());
     record_first_activity(&sim, CHAT);
@@ -184,8 +184,8 @@ fn older_alert_does_not_replace_a_newer_one_whose_answer_was_lost() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// The same troubles as for a conversation that the bot knows. Each alert was accepted before the bot
-    /// came to know the person, or after that.
+    /// The same troubles as in `keyed.rs`, in a chat that the poller creates or finds. Each alert was
+    /// accepted before the bot came to know the person, or after that.
     #[test]
     fn older_alert_never_replaces_a_newer_one_in_a_chat_that_is_created(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -210,7 +210,7 @@ proptest! {
         expect_newest(&sim, &texts(&sim, CHAT))?;
     }
 
-    /// The same troubles for a channel. The newest alert is in one of the threads.
+    /// The same troubles as in `keyed.rs`, in a channel. The newest alert is in one of the threads.
     #[test]
     fn older_alert_never_replaces_a_newer_one_in_a_thread(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -282,7 +282,7 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop_for_an_alert_with_a_ke
 }
 
 #[test]
-fn message_of_a_purged_chat_is_changed_anew_and_taken_back_without_a_new_chat() {
+fn change_in_a_purged_chat_creates_a_chat_and_taking_back_creates_none() {
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 1});
     for takes_back in [false, true] {
         let sim = Sim::new(6);

@@ -1,5 +1,5 @@
-//! Runs that are killed at each moment of an alert that takes more than one call: a question that a text can
-//! answer, and an alert with a key that changes a message and tells the people.
+//! Runs that are killed at each moment of an alert that takes more than one call. These alerts are a question
+//! that a text can answer, and an alert with a key that changes a message and sends a reply about the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Kills the first run after this time, unless it has ended, and polls until nothing can wait any more.
+/// Kills the first run after this time, if it is still at work. Then polls until no message can wait any
+/// more.
 fn kill_after_and_poll(sim: &Sim, after: u64) {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
@@ -45,7 +46,7 @@ fn killed_question(asks: bool, after: u64) -> (usize, bool) {
 }
 
 #[test]
-fn question_of_a_killed_run_is_shown_twice_only_if_every_other_alert_would_be() {
+fn question_is_shown_twice_only_after_kills_that_show_a_plain_alert_twice() {
     let mut not_opened = 0;
     for after in 1..80 {
         let (plain, _) = killed_question(false, after);
@@ -94,12 +95,12 @@ fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_le
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The Delete follows the reply as closely as it follows any other alert. So kills between the two are as
-    // rare.
+    // The Delete comes as soon after the reply as after a plain alert. So a kill between the reply and the
+    // Delete is as rare as a kill between a plain alert and its Delete.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),
         plain_twice,
-        "the reply is there twice after kills at {replied_twice:?} ms"
+        "the reply is shown twice after kills at {replied_twice:?} ms"
     );
 }

@@ -122,7 +122,7 @@ fn message_that_fails_after_the_budget_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// The messages that the run has not begun become visible behind all that it has not dequeued.
+/// The messages that the run has not begun become visible behind all messages that it has not dequeued.
 #[test]
 fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
     let sim = Sim::new(7);
@@ -134,14 +134,17 @@ fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
     sim.pass(seconds(40));
     sim.put(&envelope("b", "other"));
     let report = sim.run();
-    assert!(counts(&report, ["delivered"])[0] > 100, "the run waits for what it has hidden: {report:?}");
+    assert!(
+        counts(&report, ["delivered"])[0] > 100,
+        "the run waits for the messages that it has hidden: {report:?}"
+    );
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), texts);
     assert!(sim.lines_left().is_empty(), "no message waits any more");
 }
 
 #[test]
-fn messages_of_a_run_that_refused_credentials_stopped_stay_before_the_younger_ones() {
+fn messages_of_a_run_that_stopped_for_refused_credentials_stay_before_the_younger_ones() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::status(401));
     for text in 0..60 {
@@ -216,7 +219,8 @@ fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
 }
 
-/// All attempts of the first two writes fail. Each write has three attempts.
+/// Each write has three attempts. All attempts of the first two writes fail, and the first attempt of the
+/// third.
 #[test]
 fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
     let sim = Sim::new(12);

@@ -79,7 +79,7 @@ fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_it() {
 }
 
 #[test]
-fn conversation_that_always_fails_alone_is_moved_to_the_poison_queue() {
+fn alert_that_always_fails_and_is_the_only_one_is_moved_to_the_poison_queue() {
     let (sim, clock) = outage(5, Reply::status(503), u64::MAX);
     sim.put(&envelope("a", "1"));
     run_until(&sim, &clock, 24 * 60);

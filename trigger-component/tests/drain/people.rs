@@ -130,7 +130,7 @@ fn alerts_at_once_to_a_new_person_make_one_chat_and_keep_their_order() {
 }
 
 #[test]
-fn creation_whose_answer_was_lost_is_repeated_and_the_alert_is_sent_once() {
+fn creation_whose_response_was_lost_is_repeated_and_the_alert_is_sent_once() {
     for status in [500, 502, 504, 408] {
         let sim = Sim::new(status.into());
         let first = Cell::new(true);
@@ -149,7 +149,7 @@ fn creation_whose_answer_was_lost_is_repeated_and_the_alert_is_sent_once() {
 }
 
 #[test]
-fn alert_to_a_person_without_the_bot_waits_until_it_is_installed() {
+fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     let sim = Sim::new(1);
     let asked = Rc::new(Cell::new(0));
     let count = Rc::clone(&asked);
@@ -188,7 +188,7 @@ fn alert_to_a_person_without_the_bot_ends_after_a_day_or_when_it_expires() {
     alert["expires"] = "2026-11-25T22:00:00Z".into();
     sim.put(&alert);
     poll_every(&sim, 10, 47 * 60);
-    assert_eq!(sim.status("p-0").as_deref(), Some("waiting"), "it has not expired yet");
+    assert_eq!(sim.status("p-0").as_deref(), Some("waiting"), "the alert has not expired yet");
     poll_for(&sim, 70);
     assert_eq!(sim.status("p-0").as_deref(), Some("expired"));
     assert!(sim.attempts.borrow().is_empty());
@@ -274,7 +274,7 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop() {
 }
 
 #[test]
-fn thread_whose_answer_is_lost_twice_is_moved_to_the_poison_queue() {
+fn thread_whose_response_is_lost_twice_is_moved_to_the_poison_queue() {
     let sim = Sim::new(8);
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);

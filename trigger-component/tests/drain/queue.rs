@@ -39,8 +39,8 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// For an outdated receipt, the service answers that the message is missing, as Azure does. Azurite
-    /// answers that the receipt is wrong.
+    /// Whether the service, for an outdated receipt, answers that the message is missing, as Azure does. If
+    /// not, it answers that the receipt is wrong, as Azurite does.
     pub(crate) is_like_azure: bool,
     /// The Deletes and Updates under way, each by its run and its message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,

@@ -78,7 +78,7 @@ fn recurring_alert_is_sent_at_each_time_until_its_end() {
 }
 
 #[test]
-fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_sends_none_twice() {
+fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
     for index in [0_u32, 1] {
         for after in (1..80).step_by(2) {
             let sim = Sim::new(after + 1000 * u64::from(index));
@@ -95,8 +95,8 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_sends_none_tw
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // If a run is killed between the Connector's answer and the record of it, the alert may be sent
-            // twice.
+            // If a run is killed after the Connector has received the alert and before the Delete, the alert
+            // may be sent twice.
             let near = sim
                 .attempts
                 .borrow()

@@ -67,7 +67,7 @@ pub(crate) fn overview(sim: &Sim) -> Overview {
     })
 }
 
-/// The messages that the figures count as ended.
+/// Returns how many messages the figures count as ended.
 pub(crate) fn ended(figures: &Figures) -> u64 {
     figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
 }
@@ -121,7 +121,7 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
             break;
         }
     }
-    assert!(missed > 0, "no run was killed between a Delete and its record");
+    assert!(missed > 0, "expected a kill between a Delete and its record, found none");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn idle_runs_of_an_hour_are_recorded_twenty_times_and_never_four_minutes_apart()
         sim.pass(begun + seconds(60 * minute) + milliseconds(sim.random(400)) - sim.now());
         sim.run();
         let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now();
-        let age = now - overview_or_none(&sim).expect("the first run records it");
+        let age = now - overview_or_none(&sim).expect("the first run records the idle time");
         assert!(age < TimeDelta::minutes(4), "{age}");
     }
     let idle_writes = sim.writes.borrow().iter().filter(|key| key.starts_with("idle:")).count();
@@ -286,10 +286,10 @@ fn figures_of_a_run_name_the_run_and_why_it_stopped() {
     assert_eq!((figures.accepted, figures.last_run.received, figures.last_run.delivered), (1, 1, 0));
 }
 
-/// Two messages are moved to the poison queue without an attempt: one is no envelope, and the queue would
-/// delete the other one before the older message of its conversation is finished.
+/// Two messages are moved to the poison queue without an attempt. One is no envelope. The queue would delete
+/// the other one before the older message of its conversation is finished.
 #[test]
-fn death_without_an_attempt_that_the_ledger_did_not_record_is_recorded_by_the_next_run() {
+fn unrecorded_death_without_an_attempt_is_recorded_by_the_next_run() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::retry_after(3000));
     sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);

@@ -60,14 +60,14 @@ pub(crate) struct Sim {
     creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
-    /// The sender's program: the status of its answer to a callback, by the callback's id.
+    /// The sender's program: the status of its response to a callback, by the callback's id.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
     /// The latency of each call to the queue, the tables or the Connector, in each direction.
     latency: Duration,
 }
 
-/// The status of a program's answer to a callback, by the callback's id.
+/// The status of a program's response to a callback, by the callback's id.
 pub(crate) type ProgramRule = Box<dyn FnMut(&str) -> u16>;
 
 impl Sim {
@@ -129,7 +129,7 @@ impl Sim {
         *self.connector.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the Connector's answers to calls that create conversations, by their bodies.
+    /// Sets the Connector's responses to calls that create conversations, by the bodies of the calls.
     pub(crate) fn creations(&self, rule: impl FnMut(&Value) -> (u16, Value) + 'static) {
         *self.creations.borrow_mut() = Box::new(rule);
     }

@@ -113,7 +113,7 @@ fn poller_that_runs_every_minute_loses_no_message() {
 /// No other message shows that the token is good. The refusal still counts as that of one conversation, and
 /// not of the Connector.
 #[test]
-fn conversation_that_alone_refuses_the_bot_stops_no_run_and_is_moved_to_the_poison_queue() {
+fn alert_to_the_only_conversation_that_refuses_the_bot_is_moved_to_the_poison_queue_and_stops_no_run() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));

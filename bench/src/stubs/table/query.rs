@@ -166,7 +166,8 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// A key in the form of a continuation. The form differs from the key, because callers must not interpret it.
+/// A key in the form of a continuation. This form differs from the key, because callers must not interpret a
+/// continuation.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

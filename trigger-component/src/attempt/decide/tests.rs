@@ -259,7 +259,7 @@ fn any_class() -> impl Strategy<Value = Class> {
 
 proptest! {
     #[test]
-    fn decide_in_any_situation_loses_no_message_and_counts_no_throttling(
+    fn decide_in_any_situation_loses_no_message_and_counts_throttling_as_no_try(
         class in any_class(),
         retry_after in prop::option::of(any::<u64>()),
         (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
@@ -287,7 +287,8 @@ proptest! {
         prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
         let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
         prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-        // These verdicts have no status, like those of the login host.
+        // These verdicts have no status, as if the login host had refused the token. So the run stops
+        // whatever `refused_alone` is.
         prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
         if let Action::Hide { after, delivery: after_delivery, .. } = action {
             prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);

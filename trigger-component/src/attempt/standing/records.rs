@@ -1,6 +1,6 @@
-//! The records that a run writes after it has sent an alert with a key, a change, or a job that takes an
-//! alert back: the message that the conversation shows under the key, the last change of an alert, and the
-//! status of an alert that was taken back.
+//! The records that a run writes after the call for an alert with a key, for a change, or for a job that
+//! takes an alert back. They name the message that the conversation shows under the key, the last change of
+//! an alert, and the status of an alert that was taken back.
 
 use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};

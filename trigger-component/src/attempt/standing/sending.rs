@@ -69,9 +69,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Records an alert as the newest one with its key, before the alert changes a message, unless the bot
-    /// has recorded that. So if the response to the change is lost, no older alert changes the message in the
-    /// meantime.
+    /// Before an alert changes a message, records the alert as the newest one with its key, if the bot has
+    /// not done so. Then no older alert changes the message, even if the response to the change is lost.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
@@ -83,8 +82,8 @@ impl<H: Host> Attempts<'_, H> {
         noted.map_err(|error| self.state_unknown(leased, &error))
     }
 
-    /// Makes the call of a plan, in the thread that has the message if there is one. A new message of an
-    /// alert to a channel starts another thread.
+    /// Makes the call of a plan. If the message that the call concerns is in a thread, the call goes to that
+    /// thread. A new message of an alert to a channel starts another thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,

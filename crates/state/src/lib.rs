@@ -18,7 +18,7 @@
 //! does not replay or drop an alert. The program still writes other changes of the ledger, because they
 //! record an event that has happened. Such a write is a merge: it keeps `version` and the properties that
 //! the program does not know. Every entity also has `op`, a random text that each write sets anew. If the
-//! answer to a write is lost, the client recognises its own write by `op`.
+//! response to a write is lost, the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -77,7 +77,7 @@
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when this alert is a step of an escalation and a person has answered the escalated alert |
-//! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear answer |
+//! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
@@ -97,9 +97,10 @@
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
 //!
-//! A row of `key.<digit>` names the message that a conversation shows for all alerts with one `key`. `<digit>`
-//! is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the sender's name and of
-//! the `key` that the sender gave the alerts. The row ends 30 days after the last alert with the `key`.
+//! A row of `key.<digit>` names the message that a conversation shows for all alerts with one `key`.
+//! `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the sender's
+//! name and of the `key` that the sender gave the alerts. The row ends 30 days after the last alert with the
+//! `key`.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a

@@ -181,7 +181,7 @@ pub struct Record {
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
-    /// When a Put of the alert had no clear answer.
+    /// When a Put of the alert had no clear response.
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
@@ -295,7 +295,7 @@ impl Record {
     }
 
     /// The status to report. A status that the poller recorded takes precedence over the results of the bot's
-    /// Puts, because the service may have done a Put whose answer the bot did not get.
+    /// Puts, because the service may have done a Put whose response the bot did not get.
     pub fn shown_status(&self) -> Status {
         match self.status {
             Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,

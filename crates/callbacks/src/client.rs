@@ -1,4 +1,4 @@
-//! One call of a back end.
+//! Makes one callback: an HTTP call to a sender's back end.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Callbacks: signed calls of a sender's back end, which report the answer to an alert.
+//! Callbacks: signed HTTP calls to the back end of an alert's sender, which report a person's answer to the
+//! alert.
 //!
 //! Use this crate to check the address that a sender names ([`CallbackHosts`]), to sign a call
 //! ([`CallbackSecrets`]), and to make the call ([`call`]). This crate repeats no call, follows no redirect,

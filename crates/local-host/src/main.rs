@@ -173,7 +173,8 @@ async fn up(options: Up) -> Result<()> {
     Ok(())
 }
 
-/// Resolves on Ctrl-C and, where it exists, on SIGTERM. The signals count from the moment of this call.
+/// Returns a future that ends on Ctrl-C, and on Unix also on SIGTERM. On Unix, a signal between this call and
+/// the first poll of the future counts, too.
 fn interruption() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

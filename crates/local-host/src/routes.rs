@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// Writes the route as the list at start-up shows it.
+/// Writes the route in the form in which the host prints its list of routes at start-up.
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.prefix())?;

@@ -1,5 +1,5 @@
-//! The interfaces of one instance: WASI, outbound HTTP under the policy, and Spin's variables and key-value
-//! stores.
+//! The interfaces that one instance can call: WASI, outbound HTTP to the hosts in `allowed_outbound_hosts`,
+//! and Spin's variables and key-value stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -55,7 +55,8 @@ impl std::fmt::Debug for FakeHost {
 }
 
 impl FakeHost {
-    /// The calendar's start: Mon, 23 Nov 2026 22:00:00 GMT, the date of the signing vectors.
+    /// The time that [`Clock::now`] returns at first, in seconds since 1970: Mon, 23 Nov 2026 22:00:00 GMT.
+    /// The test vectors for signatures have the same date.
     pub const START_SECONDS: i64 = 1_795_471_200;
 
     /// A host with these variables.
@@ -67,14 +68,14 @@ impl FakeHost {
         host
     }
 
-    /// Sets the answer to the next request. Such answers are used before the function of
-    /// [`FakeHost::answers`].
+    /// Adds the answer to one request. The host gives these answers in their order, before it calls the
+    /// function that [`FakeHost::answers`] sets.
     pub fn then(&self, answer: Result<http::Response<Bytes>, TransportError>) -> &Self {
         self.scripted.borrow_mut().push_back(answer);
         self
     }
 
-    /// Sets the status and the body of the answer to the next request.
+    /// Adds the answer to one request, by its status and its body.
     pub fn then_status(&self, status: u16, body: &str) -> &Self {
         self.then(Ok(response(status, body)))
     }
@@ -202,8 +203,8 @@ impl Randomness for FakeHost {
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
-            // The counter's high byte is mixed in. Otherwise, code that draws long numbers until one fits
-            // could draw the same number for ever.
+            // The low byte alone repeats after 256 bytes. Some code draws random numbers until a number is
+            // small enough. With a repeating sequence, such code could draw the same numbers for ever.
             let [low, high, ..] = self.counter.get().to_le_bytes();
             *byte = low ^ high.wrapping_mul(167);
         }

@@ -18,7 +18,7 @@
 //! does not replay or drop an alert. The program still writes other changes of the ledger, because they
 //! record an event that has happened. Such a write is a merge: it keeps `version` and the properties that
 //! the program does not know. Every entity also has `op`, a random text that each write sets anew. If the
-//! answer to a write is lost, the client recognises its own write by `op`.
+//! response to a write is lost, the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -62,8 +62,8 @@
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
 //! adds an entity, or writes a property of another type, readers treat the entity or the property as missing
-//! and continue. In this table, the log has a line for each such entity. In the ledger and in the table of
-//! runs, each run logs only the first such entity.
+//! and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two other
+//! tables, each run logs only the first such entity.
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
 //! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
@@ -77,7 +77,7 @@
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when this alert is a step of an escalation and a person has answered the escalated alert |
-//! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear answer |
+//! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
@@ -97,16 +97,18 @@
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
 //!
-//! `key.<digit>` has the messages that conversations show under a key. `<digit>` is the first digit of
-//! `<key>`, the key of the conversation. `<hash>` is a hash of the sender's name and the sender's key. The
-//! record ends 30 days after the last alert with the key.
+//! A row of `key.<digit>` names the message that a conversation shows for all alerts with one `key`.
+//! `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the sender's
+//! name and of the `key` that the sender gave the alerts. The row ends 30 days after the last alert with the
+//! `key`.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. The row of a page of 100 alerts is inserted before the records, because their transaction has
-//! no more room. So a row may be stored without its records. A repeated call may insert another row for the
-//! records of the first call. So a row counts only for records whose `acceptedAt` is the row's time. The row
-//! of a record that a replay makes anew has the `tags` `*`, which means any tag.
+//! page share. A *page* is a group of at most 100 alerts of one call, which the bot accepts together. The row
+//! of a page of 100 alerts is inserted before the records, because a transaction has at most 100 operations.
+//! So a row may be stored without its records. A repeated call may insert another row for the records of the
+//! first call. So a row counts only for records whose `acceptedAt` is the row's time. The row of a record
+//! that a replay makes anew has the `tags` `*`, which means any tag.
 //!
 //! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. The
 //! alerts of a call and of its escalation then share the row of the call's first alert. For other alerts,
@@ -130,8 +132,8 @@
 //!
 //! In the row `run`, `run` is the id of the run that holds the lock, and is empty if the lock is free.
 //! `fence` is the number of that run: each run that takes the lock adds one. `why` is the reason of a pause.
-//! `hand0`… hold the messages in hand, and `ended0`… the finished alerts that the ledger may not have
-//! recorded.
+//! `hand0`… hold the messages in hand, and `ended0`… the finished alerts whose final status the ledger may
+//! not have recorded.
 //!
 //! The key of a dead letter begins with 99 999 999 999 999 minus the time at which the message was put on the
 //! queue. So the newest row comes first.

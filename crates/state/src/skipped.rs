@@ -15,7 +15,8 @@ impl Skipped {
         self.0.borrow_mut().get_or_insert_with(|| key.clone());
     }
 
-    /// Remembers the entity if one of these texts or numbers has another type.
+    /// Remembers the entity if a property named in `texts` is no text, or one named in `numbers` is no
+    /// number.
     pub(crate) fn look(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
         let has = |name: &&&str| entity.properties.contains_key(**name);
         if texts.iter().filter(has).any(|name| entity.str(name).is_none())

@@ -296,7 +296,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
         let Failed { failure, may_be_done, is_doubtful } = failed;
         match QueueError::from(failure) {
-            // An earlier attempt deleted the message. If it is still on the queue, it has another receipt.
+            // Probably an earlier attempt deleted the message. If the queue still holds the message, the
+            // message has another receipt, and this caller can no longer delete it.
             QueueError::LeaseLost { is_on_queue: false } if may_be_done => Ok(()),
             error => Err(NotDeleted { error, is_doubtful }),
         }

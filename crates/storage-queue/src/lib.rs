@@ -4,8 +4,7 @@
 //! `storage_account`. The client exists because the official crate supports neither Shared Key nor connection
 //! strings, and is several times as large in a guest.
 //!
-//! This crate never reads or changes the meaning of a message's text. It repeats no call past the deadline of
-//! its client.
+//! This crate does not interpret the text of a message. It repeats no call past the deadline of its client.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>, API version
 //! [`API_VERSION`].

@@ -213,8 +213,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// the first entity that the transaction writes. If this transaction wrote that entity, the transaction
     /// is done.
     ///
-    /// A transaction that only deletes writes no entity. If an earlier attempt did the transaction, the
-    /// result is a refusal with 404, and the caller has to find out whether the entities are deleted.
+    /// A transaction that only deletes writes no entity, so the client cannot recognise an earlier attempt.
+    /// If an earlier attempt did the transaction, the result is a refusal with 404, and the caller has to
+    /// find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();

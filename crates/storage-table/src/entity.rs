@@ -10,7 +10,7 @@ use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
-/// JSON stores the type of a property under the name of the property with this ending.
+/// The ending of the JSON member that names the type of a property: `x@odata.type` is the type of `x`.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];

@@ -191,7 +191,7 @@ mod tests {
             ("ss=q&srt=co&sp=rdacup", "lacks `t` in ss; make a SAS with ss=qt"),
             ("ss=qt&srt=c&sp=rcup", "lacks `o` in srt, `a` in sp, `d` in sp; make"),
             ("sv=1", "lacks `t` in ss, `o` in srt, `r` in sp, `a` in sp, `u` in sp, `d` in sp; make"),
-            // The text shows every right, so the service knows more.
+            // The text of this SAS has every right, so it does not show why the service refused the call.
             ("ss=qt&srt=co&sp=rdacup", "lacks rights for tables; make"),
         ] {
             let connection = format!("AccountName=contoso;SharedAccessSignature=?{sas}&sig=hunter2");

@@ -3,8 +3,8 @@
 //! Use it to read and write the state that outlives a run. Connection strings and authorization are in
 //! `storage_account`. Tests use the fake service in `testing`.
 //!
-//! This crate knows no meaning of an entity's properties. It deletes no table, and repeats no call past the
-//! deadline of its client.
+//! This crate does not interpret the properties of an entity. It deletes no table, and repeats no call past
+//! the deadline of its client.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>, API version
 //! [`API_VERSION`](storage_account::API_VERSION).

@@ -3,8 +3,9 @@
 //! In a personal chat, two properties of the record name the alert. The fingerprint is deleted, so that the
 //! person's next message reads the record. Other replicas may have the fingerprint in stores of their own.
 //! They find in the ledger that a question may be open ([`Unasked`](crate::ledger::Unasked)). In a channel
-//! of Teams, the row of the responses to the question names the alert, because a reply in the thread reads
-//! that row anyway. So no message of a conversation without an open question costs a call for this.
+//! of Teams, the row of the responses to the question names the alert, because the bot reads that row for
+//! each reply in the thread anyway. So a message in a conversation without an open question costs no
+//! additional call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};

@@ -1,6 +1,5 @@
-//! The composed form of a text: Unicode NFC. This module uses the library's tables directly, because the
-//! library's iterator also needs the tables for NFKC. The NFKC tables take twice as much space in the
-//! component.
+//! The composed form of a text: Unicode NFC. This module uses the library's NFC tables directly. The
+//! library's iterator would also add the tables for NFKC, which are larger, to the component.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 

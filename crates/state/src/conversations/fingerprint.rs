@@ -56,8 +56,8 @@ impl Fingerprint {
         }
     }
 
-    /// Whether an activity with the fingerprint `heard` would not change the table. It follows the rules of
-    /// [`merged`](super::stored_form).
+    /// Whether an activity whose fingerprint is `heard` would leave the table as it is. This method follows
+    /// the rules of [`merged`](super::stored_form).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
         // An offset does not replace the name of a zone. An offset begins with `+` or `-`.

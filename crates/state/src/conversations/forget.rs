@@ -30,8 +30,8 @@ impl<H: Host> Conversations<'_, H> {
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // The tenant is unknown. A row in the index of a tenant is stale now, and the next reader deletes
-            // it.
+            // The tenant is unknown, so a row may remain in the index of a tenant. The row is stale, and the
+            // next reader deletes it.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
         let index_rows = indexes.iter().map(|index| index.row(key));

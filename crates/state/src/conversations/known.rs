@@ -1,4 +1,4 @@
-//! The standing of a conversation: the facts that decide whether it gets an alert.
+//! The facts that decide whether a conversation gets an alert.
 
 use chrono::{DateTime, Utc};
 
@@ -22,7 +22,8 @@ pub struct DeliveryState {
 /// The data that the table has about a requested conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether the conversation may be sent alerts. The other rows show this even without a record.
+    /// Whether the conversation may be sent alerts. The rows of `stop`, the tombstone and the quiet hours
+    /// show this even if the record is missing.
     pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,

@@ -228,9 +228,9 @@ mod tests {
             let page = run(stage.conversations().page(after.as_ref(), limit, filter)).unwrap();
             pages.most_calls = pages.most_calls.max(stage.calls() - calls);
             pages.number += 1;
-            assert!(page.conversations.len() <= limit, "{filter:?} by {limit}");
+            assert!(page.conversations.len() <= limit, "{filter:?}, limit {limit}");
             pages.keys.extend(page.conversations.into_iter().map(|(key, _)| key));
-            assert!(pages.number <= 2000, "{filter:?} by {limit} does not end");
+            assert!(pages.number <= 2000, "{filter:?}, limit {limit}: the pages do not end");
             match page.next {
                 Some(next) => after = Some(next),
                 None => return pages,
@@ -285,10 +285,10 @@ mod tests {
                 let (after, expected) =
                     (skipped.checked_sub(1).map(|last| expected[last].clone()), &expected[skipped..]);
                 let Pages { keys, most_calls, number } = read_pages(&stage, after, limit, &filter);
-                assert_eq!(keys, expected, "{filter:?} by {limit}");
+                assert_eq!(keys, expected, "{filter:?}, limit {limit}");
                 let bound = calls_each * limit + 4 + limit / 100 * 2;
-                assert!(most_calls <= bound, "{filter:?} by {limit}: {most_calls} calls");
-                assert!(number >= expected.len().div_ceil(limit), "{filter:?} by {limit}");
+                assert!(most_calls <= bound, "{filter:?}, limit {limit}: {most_calls} calls");
+                assert!(number >= expected.len().div_ceil(limit), "{filter:?}, limit {limit}");
             }
         }
         let unused = Filter { tag: Some(subscribers("unused", &[Some("t"), None])), tenant_id: None };
@@ -359,14 +359,14 @@ mod tests {
         }
         for limit in [1, 7, 100] {
             let pages = read_pages(&stage, None, limit, &Filter::default());
-            assert_eq!(pages.keys, keys, "by {limit}");
+            assert_eq!(pages.keys, keys, "limit {limit}");
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "a newer record takes a place on a page, and a stop takes none, by {limit}"
+                "limit {limit}: a newer record takes a place on a page, and a stop takes none"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
-            assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, by {limit}");
+            assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");
         }
         assert!(!stage.host.events("conversation.entity-skipped").is_empty());
         assert!(stage.rows().contains(&"c7/something else".to_owned()), "a foreign entity is kept");

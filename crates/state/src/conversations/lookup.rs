@@ -267,8 +267,8 @@ mod tests {
                 write_entity("u.msteams.29:u", &row, |_| index);
             });
             let found = run(stage.conversations().of_user("msteams", "29:u")).unwrap();
-            assert_eq!(found.is_some(), is_found, "before call {nth}");
-            assert!(read_entity("u.msteams.29:u", &index_row).is_some(), "before call {nth}");
+            assert_eq!(found.is_some(), is_found, "another write before call {nth}");
+            assert!(read_entity("u.msteams.29:u", &index_row).is_some(), "another write before call {nth}");
         }
     }
 }

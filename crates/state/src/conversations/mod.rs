@@ -157,7 +157,6 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// failure is logged, because the bot would not see until the next day that the record has changed.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
-            // The fingerprint is valid until the end of the day for which it was made, at the latest.
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});
             self.host.event(platform::Level::Warn, "conversation.fingerprint-not-deleted", fields);
         }

@@ -67,7 +67,7 @@ mod tests {
             let (partition, row) = place();
             stage.before_call(nth, move || write_entity(&partition, &format!("{row}.s"), |entity| entity));
             stage.record_activity(&with(|_| {}), Sign::Message);
-            assert!(stage.conversation().stopped, "before call {nth}");
+            assert!(stage.conversation().stopped, "`stop` before call {nth}");
         }
     }
 

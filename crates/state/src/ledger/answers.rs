@@ -1,5 +1,5 @@
-//! The limit on the answers that a conversation gets in a minute. Without it, two programs that answer each
-//! other would never stop.
+//! The limit on the answers of the bot to the messages of one conversation in a minute. Without this limit,
+//! the bot and a program that answer each other would never stop.
 //!
 //! Each conversation has a fixed number of rows in each minute, and each answer inserts one of them. The row
 //! is in the same partition and the same transaction as the alert's record. So all replicas share one count,
@@ -108,8 +108,8 @@ enum Counted {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
-    /// Returns `None` if nothing was written, because the message may answer an open question. This happens
-    /// only with [`Unasked::Perhaps`].
+    /// If the message may answer an open question, writes nothing and returns `None`. This happens only with
+    /// [`Unasked::Perhaps`].
     pub async fn accept_message(
         &self,
         alert: &NewAlert,

@@ -1,4 +1,5 @@
-//! Claims on alerts that trigger activities bring. Only the call that has claimed an alert may send it.
+//! Claims on alerts that reach the bot in a trigger: an activity of a program that holds an envelope. Only
+//! the call that has claimed an alert may send it.
 //!
 //! The bot writes the claim before it sends the alert. A claim after sending would let two copies through
 //! that arrive at the same moment. It would also let a copy through that arrives after a call was cut off.

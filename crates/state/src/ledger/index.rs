@@ -1,6 +1,6 @@
-//! The index of the ledger by time. One row stands for all alerts of a page of a call, or for one message of
-//! a person. It is in the partition of their records, so the transaction that inserts the records also
-//! inserts the row.
+//! The index of the ledger by time. One row stands for one message of a person, or for all alerts of a page:
+//! a group of at most 100 alerts of one call, which the bot accepts together. The row is in the partition of
+//! the alerts' records, so the transaction that inserts the records also inserts the row.
 //!
 //! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
 //! partition. The name is the id of the alert, or the part of the ids that the alerts of the call share.
@@ -28,7 +28,7 @@ pub(super) const TAGS: &str = "tags";
 /// The value of [`TAGS`] if the alerts may have any tag. No tag contains this character.
 const ANY_TAG: &str = "*";
 
-/// The most alerts of a call.
+/// The most alerts of a page.
 const MAX_ALERTS: u32 = 100;
 
 /// The property with the name of the sender's key.

@@ -1,4 +1,5 @@
-//! The last replay of an alert, by which a change that came before it is recognized.
+//! The time of an alert's last replay. The ledger compares it with the replay that a run knew, so that the
+//! run cannot overwrite the status of a later replay.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct LastReplay(i64);
 
 impl LastReplay {
-    /// The record could not be read. In this case a transition no longer counts if the last replay was of the
-    /// transition's own message.
+    /// The last replay is unknown, because the record could not be read. Then a transition is not recorded if
+    /// the last replay was a replay of the transition's own message.
     pub(super) const UNKNOWN: Self = Self(-1);
 
     /// The last replay of an alert that was replayed at this time; `None` if it was not.

@@ -125,7 +125,8 @@ struct Rows {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads a page of the list. `is_wanted` chooses among the wanted alerts by their records.
+    /// Reads a page of the list. An alert is on the page if `wanted` admits it and `is_wanted` returns true
+    /// for its record.
     pub async fn list(
         &self,
         wanted: &Wanted<'_>,

@@ -287,8 +287,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call (at most 100) had no clear answer. A status that the
-    /// poller records takes precedence.
+    /// Records that the Puts of these alerts of one call (at most 100) had no clear response. A status that
+    /// the poller records takes precedence.
     pub async fn record_unconfirmed_put(
         &self,
         ids: impl Iterator<Item = &AlertId>,

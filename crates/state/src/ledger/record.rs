@@ -10,8 +10,8 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The beginning of the reason of an alert that waits until the bot is installed for the person or in the
-/// team. The alert waits until it expires, without another limit.
+/// The beginning of the reason of an alert that waits for an installation of the bot: for the person, or in
+/// the team. Only the alert's expiry ends the wait.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
@@ -126,8 +126,8 @@ pub struct NewAlert {
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
-    /// If the alert has a key for the messages of its conversation: the member `keyed` of the envelope, for a
-    /// later change of the alert.
+    /// If the alert has a key under which its conversation shows one message: the member `keyed` of the
+    /// envelope. A later change of the alert needs it.
     pub keyed: Option<String>,
     /// The alert that this one changes or takes back.
     pub changes: Option<AlertId>,
@@ -181,7 +181,7 @@ pub struct Record {
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
-    /// When a Put of the alert had no clear answer.
+    /// When a Put of the alert had no clear response.
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
@@ -211,7 +211,8 @@ pub struct Record {
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
-    /// The member `keyed` of the envelope, if the alert has a key for the messages of its conversation.
+    /// The member `keyed` of the envelope, if the alert has a key under which its conversation shows one
+    /// message.
     pub keyed: Option<String>,
     /// The id of the alert that this one changes or takes back.
     pub changes: Option<String>,
@@ -219,8 +220,8 @@ pub struct Record {
     pub edited: Option<(i64, String)>,
     /// The id of the alert that took the place of this one before it was sent.
     pub replaced_by: Option<String>,
-    /// If the alert starts a thread in a channel: the address of the channel, and after the delivery that of
-    /// the thread (JSON).
+    /// If the alert starts a thread in a channel: the address of the channel (JSON). After the delivery, the
+    /// address of the thread.
     pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
@@ -293,8 +294,8 @@ impl Record {
         }
     }
 
-    /// The status to report. A status that the poller recorded takes precedence over the bot's, because the
-    /// service may have done a Put whose answer the bot did not get.
+    /// The status to report. A status that the poller recorded takes precedence over the results of the bot's
+    /// Puts, because the service may have done a Put whose response the bot did not get.
     pub fn shown_status(&self) -> Status {
         match self.status {
             Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
@@ -302,7 +303,7 @@ impl Record {
             // The answer shows that the alert was delivered, although no run has recorded that yet.
             _ if self.answered_at.is_some() => Status::Answered,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            // An attempt that certainly failed does not cancel one whose result is unknown.
+            // If one Put failed and the result of another Put is unknown, the alert may be on the queue.
             Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
             Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,

@@ -1,4 +1,4 @@
-//! An alert that an operator replays or drops after it was moved to the poison queue.
+//! Replays and drops of dead alerts: an operator sends an alert in the poison queue again, or ends it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -120,8 +120,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Records a transition, unless the record has a final status. The check is needed, because another write
-    /// of the same run may be under way, and the run may be killed before it can correct the order.
+    /// Records a transition, unless the record has a final status. Without this check, the transition could
+    /// replace a final status that the same run has just recorded. The record would stay wrong if the run
+    /// were killed then.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {

@@ -1,7 +1,7 @@
-//! The answers of people to an alert: one row for each, in the partition of the alert's record.
+//! The answers of people to an alert: one row for each answer, in the partition of the alert's record.
 //!
-//! The row decides whose answer counts. Two presses insert the same row, and the service lets one insert
-//! succeed.
+//! If an alert takes only one answer, every answer has the same row. If two people answer at once, the
+//! service lets only one of the two inserts succeed, and that answer counts.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
 /// An answer, as its row holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the press.
+    /// The id of the press of a button, or of the text, with which the person answered.
     pub press: String,
     /// The answer, encrypted.
     pub answer: String,

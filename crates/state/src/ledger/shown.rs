@@ -164,7 +164,8 @@ impl Record {
     }
 }
 
-/// A time of a record plus a term. A time that no calendar has becomes the last one.
+/// A time of a record plus a term. If the sum is later than the type can hold, the result is the last time of
+/// the type.
 pub(super) fn later(time: DateTime<Utc>, term: TimeDelta) -> DateTime<Utc> {
     time.checked_add_signed(term).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,5 +1,5 @@
-//! The message that a conversation shows under a key. When the next alert with the key is due, the poller
-//! changes this message.
+//! The message that a conversation shows for all alerts with one key. When the next alert with this key is
+//! due, the poller changes this message.
 //!
 //! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
 //! notes in the same record which alert with the key is the newest one on the queue. The poller then need not

@@ -377,7 +377,7 @@ fn dead(world: &World, id: &AlertId, before: &BeforeDeath) -> Transition {
 }
 
 #[test]
-fn death_that_is_recorded_after_a_replay_does_not_change_its_status() {
+fn death_that_is_recorded_again_after_a_replay_keeps_the_status_queued() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();
@@ -390,19 +390,19 @@ fn death_that_is_recorded_after_a_replay_does_not_change_its_status() {
         message: None,
     };
     let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
-    // The clock does not move, so only the replays themselves tell the deaths apart.
+    // The clock does not move, but each replay gets a later time than the replay before.
     for death in 0..3 {
         let before = run(ledger.read_before_death(&key)).unwrap();
         let dead = dead(&world, &one.id, &before);
         run(ledger.record_death(&dead, &before)).unwrap();
-        assert_eq!(status(), Status::Dead, "{death}");
+        assert_eq!(status(), Status::Dead, "death {death}");
         assert_eq!(run(ledger.reopen(&key, &replay)), Ok(Reopened::Yes));
         run(ledger.record_death(&dead, &before)).unwrap();
         run(ledger.record(&dead)).unwrap();
         let waiting = Transition::to(self::key(&world, &world.call(2).alert(0)), Status::Waiting);
         let stored = EndedAlert::of(&dead).transition().unwrap();
         run(ledger.record_all(vec![waiting, stored])).unwrap();
-        assert_eq!(status(), Status::Queued, "{death}");
+        assert_eq!(status(), Status::Queued, "death {death}");
         let record = run(ledger.find(&one.id)).unwrap().unwrap();
         assert_eq!((record.message, record.reason.as_deref()), (None, Some("replayed by operator")));
     }

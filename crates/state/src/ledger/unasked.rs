@@ -1,14 +1,16 @@
-//! The marks of conversations without an open question.
+//! The marks (rows `unasked.<key>`) of conversations in which no question waits for a text as its answer.
 //!
-//! The bot has a fingerprint of a conversation in key-value, and each replica may have a key-value store of
-//! its own. So a fingerprint does not show a question that another replica has delivered. The mark shows it,
-//! and costs no call: the transaction that accepts a message writes the mark on the condition that it
-//! exists. The poller deletes the mark when it delivers a question that a text answers. The transaction then
-//! fails, and the bot reads the conversation's record.
+//! If a replica of the bot has a fingerprint that covers a message, it does not read the conversation's
+//! record. The fingerprint may be older than the last question, because the poller may use another key-value
+//! store than the replica. The mark makes up for this without a further call. A replica with a fingerprint
+//! accepts a message by a transaction that succeeds only if the mark exists. The poller deletes the mark when
+//! it delivers a question that a text can answer. Then the transaction fails, and the replica reads the
+//! record.
 //!
-//! The bot makes the mark when it has read that no question is open, at least once a day. In the milliseconds
-//! between that read and the transaction, the poller may deliver a question. Then the bot finds the question
-//! with the first message of the next day. No person can have answered in these milliseconds.
+//! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
+//! together with the message. The poller may deliver a question in the milliseconds between the read and the
+//! write. This message is then no answer, because no person answers so fast. But the mark exists although a
+//! question is open, so the bot finds the question only when it reads the record again, on the next day.
 
 use std::collections::BTreeSet;
 
@@ -22,19 +24,19 @@ use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The bot ignores the time of an activity if that time differs from the bot's clock by more than this. If
-/// the bot does not ignore the time, it accepts the message in the period of that time.
+/// The time that a channel gives to an activity may differ from the bot's clock by less than this. The bot
+/// then accepts the message in the period of the channel's time. The bot ignores any other time of a channel.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// The bot's knowledge about a question that the next text in a conversation answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
-    /// A fingerprint shows no open question, but the fingerprint may be old. The transaction fails without
-    /// the mark.
+    /// A fingerprint shows no open question, but the fingerprint may be old. The transaction succeeds only if
+    /// the mark exists.
     Perhaps,
-    /// The record shows no open question. The transaction makes the mark.
+    /// The record shows no open question. The transaction writes the mark.
     Surely,
-    /// The mark does not matter.
+    /// The message needs no mark, and the transaction writes none.
     Ignored,
 }
 
@@ -45,7 +47,7 @@ pub(super) fn mark_of(partition: &str, conversation: &str, now: DateTime<Utc>) -
 }
 
 impl Unasked {
-    /// The operation of the transaction that accepts a message.
+    /// The operation on the mark in the transaction that accepts a message.
     pub(super) fn operation(self, mark: &Entity) -> Option<Operation<'_>> {
         match self {
             Self::Perhaps => Some(Operation::Merge(mark, None)),
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_is_a_condition_of_a_message_until_a_question_is_delivered() {
+    fn message_with_unasked_perhaps_is_accepted_only_while_the_mark_exists() {
         for allowance in ["", "0"] {
             let world = World::new();
             world.host.settings.borrow_mut().insert("answersperminute".into(), allowance.into());

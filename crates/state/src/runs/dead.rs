@@ -29,7 +29,7 @@ const MAX_ID_CHARACTERS: usize = 64;
 const MAX_REASON_CHARACTERS: usize = 500;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
-/// The most empty answers of the service for one page.
+/// The most empty responses of the service for one page.
 const MAX_EMPTY_PAGES: usize = 8;
 /// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
@@ -250,8 +250,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(())
     }
 
-    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. An empty
-    /// answer of the service is no end, so the bot then asks for the rows that follow.
+    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. More rows
+    /// may follow an empty response of the service, so the bot then asks for them.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);

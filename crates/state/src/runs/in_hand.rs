@@ -18,7 +18,8 @@ const MAX_ENDED: usize = 8;
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A message that was handed out to a run, until the run has finished it or has made it visible again.
+/// A message that the queue has handed out to a run, until the run has deleted it, has hidden it until the
+/// next try, or has made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.

@@ -1,6 +1,6 @@
 //! The run lock of a queue, and the data that the runs of a queue share. The shared data are the messages
-//! that the current run has in hand, the waiting lines of conversations, the recent withdrawals, the dead
-//! letters, and the figures.
+//! that the current run has in hand ([`InHand`]), the waiting lines of conversations, the recent withdrawals,
+//! the dead letters, and the figures.
 //!
 //! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the
 //! record's ETag. This write fails if another run has changed the record since. The run renews the lock while
@@ -249,7 +249,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The key of the first entity that does not have the form in which a run writes it.
+    /// The key of the first entity read so far that no run can have written; `None` if there is none.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

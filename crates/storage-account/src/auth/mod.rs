@@ -1,5 +1,6 @@
-//! Shared Key (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The string
-//! to sign differs between the services. The signature is computed in the same way for all services.
+//! Signs requests by Shared Key
+//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The string to sign
+//! differs between the services. The signature is computed in the same way for all services.
 
 mod account_key;
 mod queue;

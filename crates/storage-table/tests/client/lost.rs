@@ -53,7 +53,7 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
 }
 
 #[test]
-fn insert_that_an_attempt_with_status_500_did_returns_new() {
+fn insert_that_was_done_despite_an_answer_with_status_500_returns_new() {
     let (host, _) = fake_service_replacing_answers(replace_first(
         "POST",
         vec![error(204, ""), error(500, "OperationTimedOut")],

@@ -1,5 +1,5 @@
-//! The parts of a conversation's rows that have a form of their own. `record.rs` reads all rows with them,
-//! and the modules of the commands and routes write them.
+//! The types for a conversation's rows, and for groups of properties in a row: the webhook address, the open
+//! question, the quiet hours, and the responses of people. `record.rs` reads the rows into these types.
 
 pub(super) mod hook;
 pub(super) mod open_question;

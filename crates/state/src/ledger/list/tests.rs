@@ -178,7 +178,7 @@ fn alert_that_is_accepted_again_is_listed_once() {
     assert_eq!(world.rows_by_time(), 5);
 }
 
-/// A page of 100 has its row in a call of its own.
+/// The row of a page of 100 alerts is inserted by a call of its own.
 #[test]
 fn page_of_100_alerts_that_is_cut_off_at_any_call_is_listed_if_it_was_accepted() {
     let mut is_accepted = false;

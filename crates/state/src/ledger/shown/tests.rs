@@ -10,7 +10,8 @@ fn now() -> DateTime<Utc> {
 /// The times that the bot may have recorded beside the status.
 const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
 
-/// Every status with every combination of the bot's marks, as the bot or only the poller wrote the record.
+/// Records with every status and every combination of [`MARKS`]. Some have no data of the bot: only the
+/// poller has written them.
 fn every_record() -> Vec<Record> {
     let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
     let key = RecordKey::of(&id, now()).unwrap();
@@ -90,7 +91,7 @@ fn scheduled_alert_is_not_overdue_before_it_is_due_even_if_an_earlier_version_ac
     let replayed = Record { due_at: Some(now()), replayed_at: Some(due), ..record.clone() };
     assert_eq!(replayed.shown(due), Shown::Status(Status::Queued), "a replay begins a new term");
     let expiring = Record { due_at: Some(now()), ..record };
-    assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "only its end is far away");
+    assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "due three days ago");
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn status_of_a_newer_version_is_shown_as_it_is_written() {
 }
 
 #[test]
-fn state_with_times_that_no_calendar_has_ends_by_a_deadline() {
+fn record_with_the_least_or_greatest_possible_times_has_a_deadline() {
     let record = every_record().swap_remove(0);
     for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let (times, at) = (Some(time), now());

@@ -36,7 +36,11 @@ fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
 fn id_of_any_message_is_parsed_again_and_sorts_the_newest_first() {
     let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
     let id = DeadLetterId::of(guid, at(0));
-    assert_eq!(id.as_str(), "98204528799999.799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11", "ids are stored");
+    assert_eq!(
+        id.as_str(),
+        "98204528799999.799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11",
+        "stored ids have this form"
+    );
     assert_eq!((id.message_id(), id.inserted_at()), (guid, at(0)));
     assert!(DeadLetterId::of(guid, at(1)) < id);
     for message in [guid, "", "a/b", "ü", &"x".repeat(65)] {

@@ -80,8 +80,8 @@ pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Sec
     Ok(given)
 }
 
-/// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
-/// every hour.
+/// Derives keys from `sealkey`. If `sealkey` is empty, the function derives one key from the bot's
+/// credential. A federated token is an error then, because it changes every hour.
 fn lasting_keys<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

@@ -163,7 +163,7 @@ fn call_without_any_key_is_keys_unavailable() {
     assert_eq!(call_with_key(at(&host, 5), issuer), outcome_and_sent("channel", 3));
     assert!(
         host.events("auth.keys.not.refreshed").is_empty(),
-        "the log has the rejection, so it needs no second line"
+        "the rejection is logged, so the log needs no second line"
     );
 }
 

@@ -1,5 +1,5 @@
 //! Changes and deletions of messages that were sent before: the channels that do not support them, and the
-//! class of an answer.
+//! class of the Connector's answer to a change or deletion.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

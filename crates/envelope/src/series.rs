@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_alert_is_due_after_the_end_of_the_series() {
+    fn series_has_no_alert_after_its_end() {
         let daily =
             Series { until: at("2027-03-28T08:00:00Z"), ..series("2027-03-26T08:00:00Z", 86_400, None) };
         assert_eq!((daily.due(2), daily.due(3)), (Some(at("2027-03-28T08:00:00Z")), None));

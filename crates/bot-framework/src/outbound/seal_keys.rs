@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_that_is_short_or_one_of_three_is_refused_and_not_repeated() {
+    fn sealkey_with_a_short_key_or_three_keys_is_refused_without_its_value() {
         let long = "hunter2-hunter2-";
         for text in [
             "hunter2".to_owned(),

@@ -1,5 +1,5 @@
-//! The part of Direct Line 3.0 that the 2017 template used: start a conversation with the bot, and post a
-//! trigger to it.
+//! The part of Direct Line 3.0 that the Azure Functions of the 2017 templates used: start a conversation with
+//! the bot, and post a trigger to it.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.

@@ -26,8 +26,8 @@ impl Envelope {
         })
     }
 
-    /// Reads a `value`: an envelope of any shape, as an object or as text; or the C# template's
-    /// `{Source, Message}`, whose `Message` is an envelope of any shape.
+    /// Reads a `value`. It is an envelope of any shape, as an object or as text, or the C# template's
+    /// `{Source, Message}` with such an envelope in `Message`.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -168,8 +168,8 @@ pub struct Question {
     pub answers: Answers,
     /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
     pub reply: bool,
-    /// The id of the alert that the answer's row belongs to, if several alerts share one answer and the row
-    /// belongs to another alert than this one.
+    /// If several alerts share one answer, and the answer's row belongs to another alert than this one: the
+    /// id of that alert.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope is a change of one. A press then answers the earlier
     /// alert.

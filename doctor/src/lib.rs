@@ -2,9 +2,9 @@
 //! is wrong and what to do.
 //!
 //! Use [`examine`] with the variables of a deployment, with the address of an application, or with both. The
-//! checks use the readers and clients of the bot itself, so they accept exactly what the bot accepts. They
-//! write nothing: every probe of the storage account reads, or names a queue or table that does not exist.
-//! Only a call of the poll route changes something, because it starts a run, as a scheduler does.
+//! checks read variables and make calls with the bot's own code, so they accept exactly what the bot accepts.
+//! A probe of the storage account changes nothing: it only reads, or it names a queue or table that does not
+//! exist. One call changes something: the call of the poll route starts a run, as a scheduler's call does.
 //!
 //! No line holds a secret: the texts are the project's own, and [`Report`] removes each secret value.
 #![warn(missing_docs)]

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// The clock and the random numbers of this machine, for native programs. Each program has its own way to
-/// wait and to make calls.
+/// The clock and the random numbers of this machine, for native programs. The type does not wait and makes no
+/// calls, because each program does that in its own way.
 #[derive(Debug)]
 pub struct LocalPorts {
     started: Instant,

@@ -1,4 +1,4 @@
-//! The ports on this machine: HTTP, the clock, random numbers, and a store in memory.
+//! The ports of `platform` on this machine: HTTP, the clock, random numbers, and a store in memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use ureq::Agent;
 
 use crate::local_ports::LocalPorts;
 
-/// The ports on this machine. Calls block, so [`block_on`] runs their futures.
+/// The ports of [`platform`] on this machine. Their calls block the thread, so [`block_on`] is enough to run
+/// their futures.
 pub struct Machine {
     local: LocalPorts,
     /// Uses the proxy that the environment names.
@@ -45,7 +46,7 @@ impl fmt::Debug for Machine {
     }
 }
 
-/// Runs a future whose ports block.
+/// Runs a future that makes its calls with a [`Machine`], on this thread.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {

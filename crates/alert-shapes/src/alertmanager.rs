@@ -59,7 +59,7 @@ fn headline(is_resolved: bool, name: &str, firing: usize, resolved: usize, trunc
     }
 }
 
-/// The common summary, the name of the alert, or Grafana's title.
+/// The name of the group in the title: the common summary, the name of the alert, or Grafana's title.
 fn name(value: &Value, alerts: &[Value]) -> String {
     let single = match alerts {
         [alert] => json::text(&alert["annotations"], "summary"),

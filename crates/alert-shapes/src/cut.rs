@@ -22,7 +22,8 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     format!("{}…", prefix(text, most.saturating_sub('…'.len_utf8())).trim_end())
 }
 
-/// The longest beginning of at most `most` bytes. It ends between two words if that costs at most a fifth.
+/// The longest beginning of at most `most` bytes. It ends between two words if that costs at most a fifth of
+/// these bytes.
 pub(crate) fn prefix(text: &str, most: usize) -> &str {
     let whole = &text[..text.floor_char_boundary(most)];
     if whole.len() == text.len() {

@@ -11,7 +11,7 @@ const DELETION: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
 /// The events of a delivery.
 pub(crate) enum Events {
-    /// Event Grid asks for this code, to see that the address accepts events.
+    /// Event Grid has sent this code, and expects it in the answer, as proof that the address accepts events.
     Validation(String),
     Drafts(Vec<Draft>),
 }
@@ -19,7 +19,7 @@ pub(crate) enum Events {
 pub(crate) fn read(content: &Content) -> Result<Events, ShapeError> {
     let shape = Shape::EventGrid;
     let value = content.json();
-    // Event Grid sends an array. A single event may be a test.
+    // Event Grid sends an array. A person who tests the address may post a single event.
     let events = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     if events.len() > MAX_EVENTS {
         return Err(ShapeError::TooMany { found: events.len() });

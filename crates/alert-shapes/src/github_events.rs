@@ -113,7 +113,8 @@ fn ticket(body: &Value, member: &str, name: &str) -> Draft {
         ("Branches", branches.map(|(head, base)| format!("{head} → {base}"))),
         ("Labels", Some(labels.join(", ")).filter(|labels| !labels.is_empty())),
     ]));
-    // The text of an issue is long, and later events have it, too. So only the first message shows the text.
+    // The text of an issue is long, and every event has it. So only the events `opened` and `reopened` show
+    // the text.
     if let Some(text) =
         json::text(ticket, "body").filter(|_| matches!(action.as_str(), "opened" | "reopened"))
     {
@@ -140,7 +141,8 @@ fn release(body: &Value) -> Draft {
     draft
 }
 
-/// A run of a workflow or of a check. Its events share a key, so one message changes until the run has ended.
+/// A run of a workflow or of a check. Its events share a key, so one message changes until the run has ended
+/// without a failure.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");

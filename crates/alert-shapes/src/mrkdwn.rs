@@ -24,7 +24,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
     markdown::with_line_breaks(&marks.result)
 }
 
-/// The text between `<` and `>`.
+/// Turns the text between `<` and `>` into Markdown.
 fn element(text: &str) -> String {
     let (target, label) = text.split_once('|').map_or((text, None), |(target, label)| (target, Some(label)));
     let label = label.map(html::with_characters).filter(|label| !label.trim().is_empty());

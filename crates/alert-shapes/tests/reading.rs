@@ -81,18 +81,18 @@ fn batch_with_too_many_events_is_an_error() {
 }
 
 #[test]
-fn body_that_is_no_utf8_is_an_error_with_its_place() {
+fn body_that_is_not_utf8_is_an_error_with_the_place_of_the_first_wrong_byte() {
     assert_eq!(read_request(&BTreeMap::new(), b"abc\xff", None), Err(ShapeError::NotUtf8 { at: 3 }));
 }
 
 #[test]
-fn nested_json_is_an_error_and_no_overflow() {
+fn deeply_nested_json_is_an_error_without_a_stack_overflow() {
     let body = "[".repeat(100_000);
     assert!(matches!(read_request(&BTreeMap::new(), body.as_bytes(), None), Err(ShapeError::NotJson { .. })));
 }
 
 #[test]
-fn binary_event_with_other_bytes_names_their_number() {
+fn binary_event_whose_data_is_no_text_shows_the_number_of_bytes() {
     let headers = [
         ("ce-specversion", "1.0"),
         ("ce-id", "1"),

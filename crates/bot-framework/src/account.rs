@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_is_a_group_by_its_type_or_without_a_type_by_is_group() {
+    fn group_is_recognised_by_the_conversation_type_or_else_by_is_group() {
         for (json, expected) in [
             (json!({"id": "c"}), false),
             (json!({"id": "c", "isGroup": true}), true),

@@ -1,5 +1,5 @@
 //! Changes and deletions of messages that were sent before: the channels that do not support them, and the
-//! class of an answer.
+//! class of the Connector's answer to a change or deletion.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -43,9 +43,10 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // Such an answer may also have another cause than a missing message. After a change, the poller sends
-        // the message anew, and the Connector's answer to the new message counts. After a deletion, the
-        // message does not count as missing, because a deletion that did not happen must not count as done.
+        // These answers do not prove that the message is missing. For a change, the class is still
+        // `MessageGone`: the poller then sends the text as a new message, and the Connector's answer to that
+        // message counts. For a deletion, the class stays a failure, so that a message that may still be
+        // there never counts as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,

@@ -23,7 +23,8 @@ const MAX_TEAMS_CARDS: usize = 10;
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// The most levels of a card that are searched. The body of a call has at most 32 levels.
+/// The most levels of a card that are searched. Every card of a call is searched as a whole, because the body
+/// of a call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
 /// The parts of a message that [`shows`] checks.

@@ -1,5 +1,5 @@
-//! The part of Direct Line 3.0 that the 2017 template used: start a conversation with the bot, and post a
-//! trigger to it.
+//! The part of Direct Line 3.0 that the Azure Functions of the 2017 templates used: start a conversation with
+//! the bot, and post a trigger to it.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
@@ -185,8 +185,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
 ///
 /// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
 ///   Connector accepted the alert.
-/// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, so five tries
-///   could send five alerts.
+/// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, and may still send
+///   the alert. So the class is [`Class::PossiblyDelivered`], because five tries could send five alerts.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -200,8 +200,9 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
     Verdict { class, status, ..verdict }
 }
 
-/// The verdict of a conversation that could not be started. No trigger was sent, and the failure concerns all
-/// messages. So the verdict is the same as for a login host that issued no token or refused the bot.
+/// The verdict for a trigger whose conversation could not be started. No trigger was sent, and the failure
+/// concerns all messages. So the verdict is the same as for a login host that issued no token or refused the
+/// bot.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

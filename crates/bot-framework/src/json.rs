@@ -153,7 +153,7 @@ impl Fields {
     }
 }
 
-/// The expectation for an id that becomes a segment of a path.
+/// The `expected` of the error for an id that cannot be a segment of a path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
 /// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside

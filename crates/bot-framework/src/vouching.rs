@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn user_id_that_a_direct_line_client_chose_is_refused_unless_allowed() {
+    fn user_id_that_a_client_chose_identifies_a_person_only_with_unboundusers_allow() {
         for (channel_id, user_id, expected) in [
             ("webchat", "dl_4f1a", true),
             ("directline", "dl_4f1a", true),

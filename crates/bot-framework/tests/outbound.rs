@@ -283,7 +283,7 @@ fn refused_token_is_renewed_once_for_all_sends() {
 }
 
 #[test]
-fn token_is_renewed_after_401_and_403_without_a_code_only() {
+fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"x"}}}}"#);
     for (status, body, renews) in [
         (401, String::new(), true),

@@ -181,7 +181,7 @@ fn servicehosts_trusts_exact_hosts_and_loopback_origins() {
 }
 
 #[test]
-fn servicehosts_with_a_wrong_entry_is_refused_and_not_repeated() {
+fn servicehosts_with_a_wrong_entry_is_refused_without_its_value() {
     for value in [
         "*.example.com",
         "https://example.com",

@@ -1,5 +1,5 @@
-//! Jobs of the poller that send no alert. One kind brings an answer to the sender's back end and into the
-//! card. The other kind brings a person's message to the back end.
+//! Jobs of the poller that send no alert. One kind brings a person's answer to the sender's back end and into
+//! the card. The other kind brings a person's message to the back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -58,9 +58,9 @@ impl By {
 pub struct Answer {
     /// The id of the action.
     pub action: String,
-    /// The text that the person wrote with it.
+    /// The text that the person wrote with the answer.
     pub input: Option<String>,
-    /// The other fields of the card.
+    /// The values that the person entered into the other fields of the card.
     pub data: Map<String, Value>,
     /// When the person answered.
     pub at: DateTime<Utc>,
@@ -133,8 +133,8 @@ pub enum AnswerJob {
         alert: String,
         /// The id of the alert that the answer's row belongs to, if that is another alert.
         lead: Option<String>,
-        /// Whether the person answered another alert, which shares its answer with this one. This job then
-        /// records and shows the answer for its alert, and no program gets it.
+        /// Whether the person answered another alert, which shares its answer with `alert`. The job then only
+        /// records the answer for `alert` and shows it there. It sends the answer to no program.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,

@@ -15,8 +15,8 @@ use crate::time;
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: when the poller last asked the Connector to create the conversation. The Connector answered
-    /// that the bot is not installed there.
+    /// `askedAt`: when the poller last asked the Connector to create the conversation, and the Connector
+    /// answered that the bot is not installed there.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
@@ -44,8 +44,8 @@ impl CreationOf {
         }
     }
 
-    /// The smallest number of calls of the Connector that the alert takes. All of them count against the rate
-    /// limit of the tenant.
+    /// How many calls to the Connector the alert needs at least. All these calls count against the rate limit
+    /// of the tenant.
     pub fn calls(&self) -> u32 {
         match self {
             Self::Thread => 1,

@@ -1,16 +1,17 @@
-//! The poller's record in an envelope: its attempts so far, and what to do if an attempt is uncertain.
+//! The poller's counts of its attempts to send an envelope, and the rule for an attempt with no clear result.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
 /// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it also counts
-/// hand-outs without a failure: throttling, or a run that had no time left.
+/// hand-outs after which nothing failed: the Connector throttled the alert, or the run had no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Attempts that failed and count towards the limit.
+    /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
     pub tries: u32,
-    /// Attempts that failed while the Connector's host may have had an outage. They count towards a separate
-    /// limit, or towards none.
+    /// Attempts that failed while the poller could not tell whether the Connector's host had an outage. They
+    /// count towards a separate limit. For a job that sends no alert, this is the number of all failed
+    /// attempts, and no limit applies.
     pub outages: u32,
     /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,
@@ -62,7 +63,7 @@ impl Delivery {
         counts.into()
     }
 
-    /// All attempts so far that did not certainly deliver the alert.
+    /// The sum of the counts: the attempts that failed, were throttled, or had no clear result.
     pub fn attempts(&self) -> u32 {
         let counts = [self.tries, self.outages, self.throttled, self.uncertain];
         counts.into_iter().fold(0, u32::saturating_add)

@@ -1,12 +1,12 @@
-//! The alert of a series that follows another one.
+//! Makes the envelope of a later alert of a series from the envelope of an earlier one.
 
 use chrono::{DateTime, Utc};
 
 use crate::{Delivery, Envelope, EnvelopeId, Keyed, Series};
 
 impl Envelope {
-    /// The alert of the series that follows this one, with this id. The alert counts as accepted at `now`.
-    /// `None` if the envelope is no alert of a series.
+    /// A later alert of the series to which this one belongs, with the given id, index and due time. The
+    /// later alert counts as accepted at `now`. `None` if the envelope is no alert of a series.
     pub fn following(
         &self,
         id: EnvelopeId,
@@ -16,10 +16,10 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // In the order of the alerts with this key, the following alert is newer than this one.
+        // `at` orders the alerts with the same key, so the later alert has a later `at`.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
-        // The poller puts the alert on the queue again if it does not know whether an earlier run has done
-        // so.
+        // `once`: the queue may hold the later alert twice. The poller puts it there again if it does not
+        // know whether an earlier run has done so.
         Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 

@@ -40,7 +40,7 @@ pub enum KeyState {
     Resolved,
 }
 
-/// The rule for an alert whose key is firing.
+/// The rule for a new alert while the conversation shows an alert with the same key in the state `firing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Again {
     /// Change the message. The default.

@@ -123,8 +123,8 @@ pub struct Envelope {
     pub shape: Shape,
 }
 
-/// How long people can answer a question without `expires`, after its alert was accepted or due. The ledger
-/// keeps the alert's record for the same time.
+/// How long people can answer a question that has no `expires`. The time begins when the alert was accepted,
+/// or when it is due if that is later. The ledger keeps the alert's record for the same time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
 /// When a question ends.
@@ -138,8 +138,9 @@ pub fn end_of_question(
 }
 
 impl Envelope {
-    /// The text of the alert and the further members of its activity, as the channel gets them. `keys` make
-    /// the buttons of a question. Without `keys`, the question has no buttons.
+    /// The text of the alert and the further members of its activity, as the channel gets them. `keys` are
+    /// needed only for a question: they make the MACs in its buttons. Without `keys`, the question has no
+    /// buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);

@@ -5,8 +5,9 @@ use bot_framework::OutgoingMessage;
 use crate::{Envelope, QuestionKeys};
 
 impl Envelope {
-    /// The message for the Connector: the text with the words of an alert in front, and everything that the
-    /// envelope says about its look. `keys` make the buttons of a question.
+    /// The message for the Connector: the text with `Alert:` in front, and everything that the envelope says
+    /// about the look of the message. `keys` are needed only for a question: they make the MACs in its
+    /// buttons.
     pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
         let (text, activity) = self.shown(keys);
         let message = OutgoingMessage::new(&self.address, &text).with(&activity);

@@ -26,9 +26,9 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether the bot can leave out its call of the poller. It can if a run is at work on the queue, or if the
-/// bot's credentials were refused, so that no run may work now. The result is `false` if the store does not
-/// answer. The function reads the store once.
+/// Whether the bot can leave out its call of the poller. It can if a run is at work on the queue. It also can
+/// if no run may work now, because the bot's credentials were refused or the bot got no token. The result is
+/// `false` if the store does not answer. The function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();

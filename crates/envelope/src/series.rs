@@ -42,8 +42,8 @@ impl Series {
         }
     }
 
-    /// The index of the last alert that is due at `now`; 0 before the start. The end of the series does not
-    /// matter.
+    /// The index of the last alert that is due at `now`; 0 before the start. The index may belong to a time
+    /// after the end of the series.
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
@@ -69,7 +69,8 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // A later version may know more zones. Without the zone, the alerts are as far apart as `every`.
+            // A later version may have written a zone that this version does not know. The alerts are then
+            // exactly `every` apart.
             Some(zone) => Zone::parse(&zone),
         };
         Ok(Some(Self {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_alert_is_due_after_the_end_of_the_series() {
+    fn series_has_no_alert_after_its_end() {
         let daily =
             Series { until: at("2027-03-28T08:00:00Z"), ..series("2027-03-26T08:00:00Z", 86_400, None) };
         assert_eq!((daily.due(2), daily.due(3)), (Some(at("2027-03-28T08:00:00Z")), None));

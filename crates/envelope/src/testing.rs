@@ -6,10 +6,11 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// A name, and the text of a queue message that holds this JSON.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every form that the readers of 2017 accepted, and some forms that producers write by mistake.
+/// Every form that the readers of the 2017 templates accepted, and some forms that producers write by
+/// mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),
-    ("JSON with a mark and blanks", |json| format!(" \u{FEFF}{json}\r\n")),
+    ("JSON with a BOM and blanks", |json| format!(" \u{FEFF}{json}\r\n")),
     ("base64", |json| STANDARD.encode(json)),
     ("base64 in lines of 60, as Ruby writes it", |json| in_lines(&STANDARD.encode(json), 60, "\n")),
     ("base64 in lines of 76, as MIME has it", |json| in_lines(&STANDARD.encode(json), 76, "\r\n")),
@@ -19,9 +20,9 @@ pub const WRAPPINGS: [Wrapping; 18] = [
     ("base64url without padding", |json| URL_SAFE_NO_PAD.encode(json)),
     ("base64 twice", |json| STANDARD.encode(STANDARD.encode(json))),
     ("base64 twice, in lines", |json| STANDARD.encode(in_lines(&STANDARD.encode(json), 60, "\n"))),
-    ("UTF-8 with a mark", |json| STANDARD.encode(format!("\u{FEFF}{json}"))),
-    ("UTF-16, little endian, with a mark", |json| in_utf16(&format!("\u{FEFF}{json}"), u16::to_le_bytes)),
-    ("UTF-16, big endian, with a mark", |json| in_utf16(&format!("\u{FEFF}{json}"), u16::to_be_bytes)),
+    ("UTF-8 with a BOM", |json| STANDARD.encode(format!("\u{FEFF}{json}"))),
+    ("UTF-16, little endian, with a BOM", |json| in_utf16(&format!("\u{FEFF}{json}"), u16::to_le_bytes)),
+    ("UTF-16, big endian, with a BOM", |json| in_utf16(&format!("\u{FEFF}{json}"), u16::to_be_bytes)),
     ("UTF-16, little endian, as .NET's Encoding.Unicode", |json| in_utf16(json, u16::to_le_bytes)),
     ("JSON in a JSON string", |json| serde_json::Value::from(json).to_string()),
     ("base64 in a JSON string", |json| format!("\"{}\"", in_lines(&STANDARD.encode(json), 60, "\\r\\n"))),

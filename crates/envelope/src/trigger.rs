@@ -1,5 +1,5 @@
-//! The `value` of a trigger activity, which carries an envelope to the bot over Direct Line, as in the 2017
-//! template.
+//! The `value` of a trigger activity, which carries an envelope to the bot over Direct Line. The Azure
+//! Functions of the 2017 templates sent such activities.
 
 use bot_framework::json::Fields;
 use serde_json::{Value, json};
@@ -9,10 +9,11 @@ use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, code
 impl Envelope {
     /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
-    /// The bots of both templates find the fields that they know: Node `address` and `text`, C# `Message`.
-    /// `Message` is a string with the JSON of the queue message. It is no object, because a program on the
-    /// way may read an object and write it again, and so break the seal: .NET reads a string that looks like
-    /// a time as a time, and drops the zeros at its end. `id` is for a message that contains no id.
+    /// The bots of both 2017 templates find the fields that they know: the Node.js bot `address` and `text`,
+    /// the C# bot `Message`. `Message` is a string with the JSON of the queue message. It is not an object,
+    /// because a program on the way may read an object, write it again, and so break the seal. For example,
+    /// .NET reads a string that looks like a time as a time, and drops the zeros at its end. `id` is for a
+    /// message that contains no id.
     pub fn trigger_value(&self, text: &str) -> Value {
         // There is an envelope, so the text was decoded before, and this call does not fail.
         let message = json_of(text).unwrap_or_default();
@@ -25,8 +26,8 @@ impl Envelope {
         })
     }
 
-    /// Reads a `value`: an envelope of any shape, as an object or as text; or the C# template's
-    /// `{Source, Message}`, whose `Message` is an envelope of any shape.
+    /// Reads a `value`. It is an envelope of any shape, as an object or as text, or the C# template's
+    /// `{Source, Message}` with such an envelope in `Message`.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -1,7 +1,7 @@
 //! Finds the JSON in the text of a queue message, inside the encodings that producers put around it.
 //!
-//! The readers of 2017 accepted more than base64 in one line. .NET's `Convert.FromBase64String`, which the
-//! queue trigger of Azure Functions calls, skips blanks and line ends
+//! The readers of the 2017 templates accepted more than base64 in one line. .NET's
+//! `Convert.FromBase64String`, which the queue trigger of Azure Functions calls, skips blanks and line ends
 //! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
 //! `'base64'` also accepts the alphabet of URLs, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).

@@ -200,7 +200,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
 }
 
 #[test]
-fn record_of_the_poller_is_the_same_after_writing_and_reading() {
+fn delivery_and_failure_survive_a_round_trip() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
     envelope.delivery = Delivery { tries: 2, outages: 0, throttled: 3, uncertain: 1, accounted: 7 };
     envelope.on_uncertain = OnUncertain::Drop;

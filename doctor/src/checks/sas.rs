@@ -31,7 +31,7 @@ pub(super) const RIGHTS: [Right; 5] = [
     right('p', "process", "the poller gets messages from the queue"),
 ];
 
-/// A SAS that ends in less than this time ends soon.
+/// The report has a warning if the SAS ends in less than this time.
 const SOON: TimeDelta = TimeDelta::days(14);
 
 /// The parts of a SAS.
@@ -92,7 +92,7 @@ impl Sas {
         }
         for Right { letter, name, purpose } in RIGHTS {
             if !rights.has(letter) {
-                report.problem(format!("SAS: `{letter}` ({name}) is missing in sp; {purpose}; {REMEDY}"));
+                report.problem(format!("SAS: `{letter}` ({name}) is missing in sp, but {purpose}; {REMEDY}"));
             }
         }
         match (parse_time(&self.expiry), self.expiry.as_str()) {

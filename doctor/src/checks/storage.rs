@@ -51,7 +51,8 @@ pub(super) async fn check<H: Host>(
     }
 }
 
-/// If the connection string has neither key nor SAS, gives the account a token of the bot.
+/// Makes the account ready for calls. If the connection string has neither key nor SAS, the calls use a token
+/// of the bot. `Err` says why no call is possible.
 async fn open<H: Host>(host: &H, account: Account, bot: Option<&BotCredentials>) -> Result<Account, String> {
     if !account.needs_token() {
         return Ok(account);
@@ -97,7 +98,7 @@ impl<H: Host> Examined<'_, H> {
                     self.report.problem(text);
                     return false;
                 }
-                // The rights are reported one by one.
+                // `try_rights` then reports the rights one by one.
                 Outcome::NoRight => return true,
                 // The report already has the reason.
                 Outcome::Refused(_) if is_out_of_time => return false,
@@ -174,7 +175,7 @@ impl<H: Host> Examined<'_, H> {
         } else {
             for Right { letter, name, purpose } in &missing {
                 self.report.problem(format!(
-                    "{}: the {source} does not permit {name} (`{letter}`); {purpose}; grant the right",
+                    "{}: the {source} does not permit {name} (`{letter}`), but {purpose}; grant the right",
                     words.many
                 ));
             }

@@ -4,8 +4,8 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// Keys that other programs send. If those programs read the same values, they also send the white space
-/// around them.
+/// Keys that other programs send. If such a program reads the same value as the application, it also sends
+/// the white space around the key.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {
@@ -69,8 +69,8 @@ fn check_white_space(variables: &Variables, manifest: &Manifest, report: &mut Re
             let kind = if value.ends_with(['\n', '\r']) { "a line end" } else { "white space" };
             if SENT_BY_CALLERS.contains(&name) {
                 report.problem(format!(
-                    "{name}: begins or ends with {kind}; the application removes it, but a scheduler or program that reads the \
-                     same value sends it and gets 401; remove it"
+                    "{name}: begins or ends with {kind}, which the application ignores; a program that sends the key with {kind} \
+                     gets 401; correct the value"
                 ));
             } else {
                 report.warn(format!("{name}: begins or ends with {kind}; remove it"));

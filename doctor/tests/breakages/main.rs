@@ -13,8 +13,8 @@ fn texts(report: &Report, status: Status) -> Vec<String> {
     report.with(status).map(|line| format!("{}: {}", line.section, line.text)).collect()
 }
 
-/// Examines a broken deployment. Every problem has to contain one of the expected texts, and every expected
-/// text has to be in a problem.
+/// Examines a broken deployment. Every problem in the report has to contain one of the expected texts, and
+/// every expected text has to be in a problem.
 #[track_caller]
 fn expect(name: &str, change: impl FnOnce(&mut Deployment), expected: &[&str]) {
     let mut deployment = Deployment::default();
@@ -60,7 +60,7 @@ fn good_deployment_has_no_problem_and_no_warning() {
 }
 
 #[test]
-fn each_of_ten_ways_to_break_a_deployment_is_named_alone() {
+fn each_of_ten_faults_is_named_and_nothing_else() {
     expect(
         "wrong tenant",
         |deployment| set(deployment, "MICROSOFTAPPTENANTID", TENANT.replace('6', "7")),
@@ -147,7 +147,7 @@ fn all_breakages_that_can_occur_together_are_named_in_one_run() {
 }
 
 #[test]
-fn rights_that_only_the_service_knows_are_named_by_letter() {
+fn right_that_the_service_refuses_is_named_by_its_letter_or_role() {
     expect(
         "right of tables",
         |deployment| deployment.world.rights[1] = "rdac",
@@ -191,7 +191,7 @@ fn rights_that_only_the_service_knows_are_named_by_letter() {
 }
 
 #[test]
-fn each_other_fault_is_named() {
+fn each_further_fault_is_named_and_nothing_else() {
     expect("changed signature", |deployment| deployment.world.accepts_signature = false, &["make a new SAS"]);
     expect(
         "expired SAS",

@@ -18,7 +18,7 @@ const OBJECT_BYTES: usize = 24;
 pub(super) struct Cleaner {
     /// The bytes that the card may still use.
     free: usize,
-    /// Elements that did not fit.
+    /// The number of elements that did not fit.
     missing: usize,
     left_out: Vec<String>,
     /// The first texts, for the summary.

@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Pixels(&'static [&'static str]),
     /// A number, pixels, or one of these words.
     Width(&'static [&'static str]),
-    /// One of these words, in any case.
+    /// One of these words, in upper or lower case.
     Word(&'static [&'static str]),
     /// A colour as `#rrggbb`.
     Colour,

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-/// `name: members`, each member with its kind. `!` marks a required one.
+/// `name: members`, each member with its kind. `!` marks a required member. `+` adds the members of
+/// [`shared`].
 const TYPES: &str = "
 AdaptiveCard: version=text! body=elements actions=actions selectAction=action fallbackText=text \
   backgroundImage=text minHeight=text rtl=bool speak=text lang=text verticalContentAlignment=end

@@ -20,9 +20,9 @@ const FRESH_SECONDS: i64 = 24 * 60 * 60;
 /// fetch them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
-    /// There are no keys at all, so every call fails meanwhile.
+    /// There are no keys at all, so every call fails until the bot has fetched them.
     NoKeys,
-    /// The key is present and old. It is still used.
+    /// The key is present and old. The bot still uses it.
     Stale,
     /// The key is missing: it does not exist, or it is new. A set that was fetched a moment ago has every key
     /// that exists, so the bot does not fetch it again. For an older set, the [`Bucket`] limits the fetches.
@@ -68,8 +68,8 @@ impl<H: Host> KeyCache<'_, H> {
     /// Finds the key with this id, and fetches the keys if that is due. `None` if a set that was fetched a
     /// moment ago does not have the key.
     ///
-    /// If the keys may not be fetched yet, an unknown key may be a new one. The result is then an error,
-    /// after which a channel sends its activity again.
+    /// If it is too early to fetch the keys again, an unknown key may be a new one. The result is then an
+    /// error. The caller then gets 503, after which a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;

@@ -212,14 +212,15 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the bot's own token, sealed, as an earlier call of [`VerifiedToken::remember`] stored it with
-    /// this inbound token. The caller passes it to [`Tokens::with_sealed`](crate::Tokens::with_sealed).
+    /// Returns the sealed access token of the bot from the record of this inbound token, in which an earlier
+    /// call of [`VerifiedToken::remember`] stored it. The caller passes the result to
+    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Stores that the signature was checked, and the bot's own token if it has changed. Nothing is written
-    /// if the store already holds both.
+    /// Stores that the signature of the inbound token was checked, and the bot's sealed access token. Nothing
+    /// is written if the store already holds both.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {
@@ -231,8 +232,8 @@ impl VerifiedToken {
 }
 
 /// Whether a key with these endorsements may sign for a channel. Microsoft has published keys without
-/// endorsements, which sign for Web Chat and Direct Line. Such a key signs only for the channels whose
-/// clients choose their own id.
+/// endorsements, which sign for Web Chat and Direct Line. The bot accepts such a key only from channels whose
+/// clients choose their own id, because it believes nothing that such a channel reports about a person.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),

@@ -48,9 +48,9 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Returns the text `after` a removed piece. `before` is the text in front of the piece. If a blank or the
-/// beginning of the text is in front of the piece, the function removes the blanks after the piece, except
-/// line breaks.
+/// Returns the text `after` a removed piece, so that at most one gap remains. If the text `before` the piece
+/// is empty or ends with a blank, the function removes the blanks at the beginning of `after`, except line
+/// breaks.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_key_that_is_short_or_one_of_three_is_refused_and_not_repeated() {
+    fn hookkey_with_a_short_key_or_three_keys_is_refused_without_its_value() {
         for text in ["hunter2", "a long hook key 1,a long hook key 2,a long hook key 3"] {
             let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
             assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");

@@ -33,8 +33,9 @@ pub(super) enum KeyPurpose {
 }
 
 impl KeyPurpose {
-    /// The first part of HKDF's `info`. A change needs a new version in the text, because queues hold
-    /// messages that were sealed with the old key.
+    /// The first part of HKDF's `info`. Each text ends with a version, which changes if the derivation of the
+    /// key changes. A new version ends everything that was made with the old key, such as the seals of
+    /// messages on queues.
     fn info(self) -> &'static [u8] {
         match self {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",

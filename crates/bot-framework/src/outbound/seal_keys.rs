@@ -80,8 +80,8 @@ pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Sec
     Ok(given)
 }
 
-/// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
-/// every hour.
+/// Derives keys from `sealkey`. If `sealkey` is empty, the function derives one key from the bot's
+/// credential. A federated token is an error then, because it changes every hour.
 fn lasting_keys<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_that_is_short_or_one_of_three_is_refused_and_not_repeated() {
+    fn sealkey_with_a_short_key_or_three_keys_is_refused_without_its_value() {
         let long = "hunter2-hunter2-";
         for text in [
             "hunter2".to_owned(),

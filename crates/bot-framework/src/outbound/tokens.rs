@@ -33,7 +33,7 @@ pub struct Tokens<'a, H> {
     bot: &'a BotCredentials,
     scope: &'static str,
     cache: SealedCache,
-    /// An entry of the cache that the caller has kept. It may be old.
+    /// The sealed token that the caller passed to [`Tokens::with_sealed`]. It may have expired.
     cached_entry: Option<Vec<u8>>,
     state: Mutex<RunState>,
 }
@@ -74,15 +74,15 @@ impl<'a, H: Host> Tokens<'a, H> {
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
-    /// Sets an entry that the caller has kept, as [`Tokens::sealed`] returned it. If the token is still
-    /// valid, the store is not read.
+    /// Sets the sealed token that [`Tokens::sealed`] returned earlier, and that the caller has stored. If the
+    /// token is still valid, the key-value store is not read.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
         self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
-    /// The token that the run used, sealed. `None` if it used none.
+    /// The token that the run used, sealed. `None` if the run used no token.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
@@ -94,8 +94,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.cache.valid_until(self.host, &entry)
     }
 
-    /// Returns the token of this run. The first call looks in the entry that the caller kept, then in the
-    /// store, and then fetches a fresh token.
+    /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], then the
+    /// entry in the store, and then fetches a fresh token.
     pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.token {

@@ -35,12 +35,12 @@ pub const REPLY: &str = "reply";
 /// How many answers a question takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Answers {
-    /// One: the first answer counts.
+    /// One answer: the first one counts.
     #[default]
     One,
-    /// One of each person.
+    /// One answer from each person.
     Each,
-    /// Any number.
+    /// Any number of answers.
     Many,
 }
 
@@ -91,7 +91,8 @@ pub enum Action {
     Answer {
         /// The id that the sender gets.
         id: String,
-        /// The text of the button; `None` for the ready-made action, whose text is in the person's language.
+        /// The text of the button; `None` for the action that `acknowledge` makes, because its text is in the
+        /// person's language.
         title: Option<String>,
         /// The question for a text that the person writes with the answer.
         input: Option<String>,
@@ -108,7 +109,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The ready-made action of `acknowledge`.
+    /// The action that `acknowledge` makes.
     pub fn acknowledge() -> Self {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
@@ -163,15 +164,15 @@ impl Action {
 pub struct Question {
     /// The buttons, in order.
     pub actions: Vec<Action>,
-    /// How many answers it takes.
+    /// How many answers the question takes.
     pub answers: Answers,
     /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
     pub reply: bool,
-    /// The id of the alert that the answer's row belongs to, if several alerts share one answer and the row
-    /// belongs to another one of them.
+    /// If several alerts share one answer, and the answer's row belongs to another alert than this one: the
+    /// id of that alert.
     pub lead: Option<String>,
-    /// The id of the alert that a press answers, if the envelope is a change of an earlier alert: the id of
-    /// that alert.
+    /// The id of the earlier alert, if the envelope is a change of one. A press then answers the earlier
+    /// alert.
     pub alert: Option<String>,
     /// When the question ends, if that does not follow from the times of the envelope.
     pub until: Option<DateTime<Utc>>,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answers, QuestionKeys};
 
-/// The member of a button's data.
+/// The member of a button's data that holds the fields of [`Press`].
 pub(super) const MEMBER: &str = "proactivebot";
 
 /// The length of a button's MAC, in bytes.

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn opening_of_each_text_has_20_characters_or_is_queued_or_alert() {
+    fn opening_of_each_text_has_at_least_20_characters_or_is_queued_or_alert() {
         for words in TABLES {
             for text in words.texts() {
                 let opening: String = opening(text).collect();

@@ -2,9 +2,10 @@
 
 /// The texts of one language.
 ///
-/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder. The method
-/// with the key's name puts a value in its place. The tests check that each language has the same
-/// placeholders in a key.
+/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder, and the
+/// method with the key's name puts a value in its place. The comment on such a key lists only the
+/// placeholders, because the comment on the method says when the bot uses the text. The tests check that a
+/// key has the same placeholders in each language.
 ///
 /// Two words are English in each language, because programs know the bot's messages by them: an
 /// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The

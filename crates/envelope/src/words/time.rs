@@ -36,7 +36,8 @@ pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     }
 }
 
-/// `10 seconds`, `10seconds`, `an hour`, in seconds.
+/// Takes one number and its unit, such as `10 seconds`, `10seconds` or `an hour`. Returns the time in
+/// seconds, and the text behind it.
 fn take_part(text: &str) -> Option<(u64, &str)> {
     let (word, rest) = next_word(text);
     let digits = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());

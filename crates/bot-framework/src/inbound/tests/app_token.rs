@@ -65,7 +65,7 @@ fn app_token_of_the_own_tenant_is_accepted_with_its_roles() {
 }
 
 #[test]
-fn app_token_with_wrong_claims_costs_nothing_and_a_known_one_costs_one_read() {
+fn app_token_with_wrong_claims_costs_no_call_and_a_known_app_token_costs_one_read() {
     let host = bot();
     let wrong = TestKey::issuer().sign(&with(claims_of_app(), "aud", json!(OTHER_BOT)));
     verify(&host, &wrong).expect_err("another audience");

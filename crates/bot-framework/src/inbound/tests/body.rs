@@ -134,7 +134,7 @@ fn key_with_endorsements_signs_for_these_channels_only() {
 }
 
 #[test]
-fn key_without_endorsements_signs_for_channels_of_clients_only() {
+fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_id() {
     let null = {
         let mut jwk = TestKey::issuer().jwk();
         jwk["endorsements"] = Value::Null;

@@ -88,7 +88,7 @@ fn new_key_without_a_flood_is_found_at_once() {
 }
 
 #[test]
-fn fetch_that_ends_does_not_refill_the_bucket_that_other_requests_emptied() {
+fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
     let host = Rc::new(bot());
     assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     let name = host.store.borrow().keys().find(|key| key.starts_with("jwks:")).unwrap().clone();
@@ -163,7 +163,7 @@ fn call_without_any_key_is_keys_unavailable() {
     assert_eq!(call_with_key(at(&host, 5), issuer), outcome_and_sent("channel", 3));
     assert!(
         host.events("auth.keys.not.refreshed").is_empty(),
-        "the log has the rejection, so it needs no second line"
+        "the rejection is logged, so the log needs no second line"
     );
 }
 
@@ -282,7 +282,7 @@ fn key_id_that_occurs_twice_selects_the_first_key() {
 }
 
 #[test]
-fn keys_from_an_override_are_not_used_without_it() {
+fn keys_from_an_overriding_url_are_used_only_with_that_url() {
     let host = bot_with(&[("openidmetadata", "http://127.0.0.1:9000/metadata")]);
     let asked = Rc::new(RefCell::new(Vec::new()));
     let record = Rc::clone(&asked);

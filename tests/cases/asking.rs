@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     pressed_button_changes_the_card_and_reaches_the_program_once,
     first_of_fifty_presses_wins,
-    button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing,
+    button_that_is_forged_copied_or_late_is_refused_and_queues_nothing,
     question_with_answers_each_takes_the_first_answer_of_each_person,
-    text_of_web_chat_and_submit_answer_a_question,
+    question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
     escalation_without_an_answer_alerts_the_other_people,
-    callback_to_another_host_is_refused_at_the_call,
+    call_with_a_callback_at_a_host_that_is_not_listed_is_refused,
     text_of_a_person_goes_to_the_queue_of_replies
 );
 
@@ -111,7 +111,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     assert_eq!(replies(&stage).len(), 1);
 }
 
-fn button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing(world: &World) {
+fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &World) {
     let stage = stage(world);
     let (here, other) = (known(&stage, "a:1", "hello"), known(&stage, "a:2", "hello"));
     let mut body = question(&here);
@@ -168,7 +168,7 @@ fn question_with_answers_each_takes_the_first_answer_of_each_person(world: &Worl
     assert_eq!(changes, 0, "the others still need the buttons");
 }
 
-fn text_of_web_chat_and_submit_answer_a_question(world: &World) {
+fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &World) {
     let stage = stage(world);
     let mut hello = message("web", "1", "hello");
     hello["channelId"] = "webchat".into();
@@ -348,7 +348,7 @@ fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
     });
 }
 
-fn callback_to_another_host_is_refused_at_the_call(world: &World) {
+fn call_with_a_callback_at_a_host_that_is_not_listed_is_refused(world: &World) {
     let stage =
         script(world).variable("callbacksecret", SECRET).variable("callbackhosts", "ci.example.com").start();
     let to = known(&stage, "a:1", "hello");

@@ -35,7 +35,7 @@ end_to_end::cases!(
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
-    unsealed_message_is_refused_in_required_mode_unless_allowed,
+    unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow,
     sealed_trigger_is_sent_once,
     sealed_trigger_posted_in_parallel_is_sent_once,
     sealed_trigger_of_a_cancelled_alert_is_refused,
@@ -182,7 +182,7 @@ fn bot_without_any_seal_key_is_misconfigured(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn unsealed_message_is_refused_in_required_mode_unless_allowed(world: &World) {
+fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world: &World) {
     let login = Login::start(Proof::Secret);
     for (unsealed, delivered) in [("", false), ("refuse", false), ("allow", true)] {
         let stage = Script::new(world).logged_in(&login).variable("unsealed", unsealed).start();

@@ -31,7 +31,7 @@ use crate::direct_line::trigger;
 
 end_to_end::cases!(
     seal_for_another_queue_or_bot_is_refused,
-    wrapping_of_a_message_does_not_change_whether_its_seal_is_valid,
+    seal_is_checked_alike_in_every_wrapping_of_the_message,
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
@@ -86,7 +86,7 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
 }
 
-fn wrapping_of_a_message_does_not_change_whether_its_seal_is_valid(world: &World) {
+fn seal_is_checked_alike_in_every_wrapping_of_the_message(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     let conversation = known(&stage, "a:1", "hello");
     for (name, wrap) in WRAPPINGS {

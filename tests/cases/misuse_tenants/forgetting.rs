@@ -99,7 +99,7 @@ pub(super) fn stop_survives_delete_user_data(world: &World) {
     queued(&stage, &to_conversation(&key, "x"));
 }
 
-pub(super) fn forgotten_conversation_is_removed_from_the_poison_queue(world: &World) {
+pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue(world: &World) {
     let stage = alerts::stage(world);
     let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
     stage.connector.on(|received| received.is_alert().then(|| Reply::error(400, "BadSyntax")));

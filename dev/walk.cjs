@@ -31,7 +31,8 @@ class Walk {
     const { walk } = this;
     const page = await this.context.newPage();
     page.setDefaultTimeout(STEP_MS);
-    // The browser itself reports each answer of 400 and above. The page has to show them.
+    // The browser reports each answer with a status of 400 or above on its console. Such a report is no
+    // fault.
     const isReport = (text) => text.startsWith("Failed to load resource: the server responded with");
     page.on("console", (line) => isReport(line.text()) || this.fault(`console: ${line.text()}`));
     page.on("pageerror", (error) => this.fault(`error in a script: ${error.message}`));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::chosen;
 
-/// The environment variable from which both hosts read the key.
+/// The environment variable from which the host reads the key.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 
 /// A value of the variable `alertkey`: one key, or two separated by a comma.

@@ -15,10 +15,10 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// The environment variable from which both hosts read the secret that signs callbacks.
+/// The environment variable from which the host reads the secret that signs callbacks.
 const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 
-/// The environment variable from which both hosts read the connection string.
+/// The environment variable from which the host reads the connection string.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
 /// How the application is started.

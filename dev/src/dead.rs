@@ -45,7 +45,7 @@ enum What {
         /// The id, from the list
         id: String,
     },
-    /// Puts dead letters on the queue again: each alert is delivered once
+    /// Puts dead letters on the queue again; if they are replayed twice, each alert is still delivered once
     Replay(Chosen),
     /// Deletes dead letters for good; their alerts stay `dead`
     Drop(Chosen),

@@ -47,11 +47,11 @@ pub struct Selection {
 /// The result of a replay or a drop.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Done {
-    /// The ids of the dead letters that are on the queue again, or are dropped.
+    /// The ids of the dead letters that the bot has replayed or dropped.
     pub ids: BTreeSet<String>,
-    /// Why the others are left: the id and the reason for people.
+    /// The dead letters that the bot has refused to replay or drop: the id, and the reason for people.
     pub refused: Vec<(String, String)>,
-    /// Whether dead letters may be left that the bot did not reach.
+    /// Whether the calls ended although the bot had not reached every dead letter of the selection.
     pub is_unfinished: bool,
 }
 
@@ -67,7 +67,10 @@ impl DeadLetters {
         let (_, mut answer) = self.0.call("GET", &format!("/api/dead?{query}"), None)?;
         let letters = match answer["dead"].take() {
             Value::Array(letters) => letters,
-            _ => bail!("the bot's answer: expected a list of dead letters, found none; compare the versions"),
+            _ => bail!(
+                "the bot's answer: expected a list of dead letters, found none; compare the versions of \
+                 `cargo dev` and the bot"
+            ),
         };
         let next = answer["next"].as_str().map(str::to_owned);
         Ok(Page { messages: answer["messages"].as_u64().unwrap_or_default(), letters, next })
@@ -101,8 +104,8 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until it has done everything. `route` has the path, and the member of the answer that
-    /// lists the dead letters that are done.
+    /// Calls a route until the bot answers that there is no more to do. `route` has the path, and the member
+    /// of the answer that lists the dead letters that the bot has replayed or dropped.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {
@@ -160,5 +163,5 @@ impl DeadLetters {
     }
 }
 
-const BROKEN: &str =
-    "the bot's answer: expected lists of dead letters that are done and refused; compare the versions";
+const BROKEN: &str = "the bot's answer: expected lists of finished and refused dead letters; compare the versions of \
+     `cargo dev` and the bot";

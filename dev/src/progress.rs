@@ -1,4 +1,4 @@
-//! Shows progress to a person who waits: a line for each running task, never older than a few seconds.
+//! Shows progress to a person who waits: a line for each running task, brought up to date every few seconds.
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::process::{Command, ExitStatus, Stdio};

@@ -64,7 +64,7 @@ impl Test {
         Ok(())
     }
 
-    /// Installs Schemathesis if its test was chosen. Returns `None` if it was not, or if Python is missing.
+    /// Installs Schemathesis. Returns `None` if no test that needs it was chosen, or if Python is missing.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -79,7 +79,7 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser if its tests were chosen. Returns `None` if they were not, or if Python is
+    /// Installs Prometheus' parser. Returns `None` if no test that needs it was chosen, or if Python is
     /// missing.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";

@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     pressed_button_changes_the_card_and_reaches_the_program_once,
     first_of_fifty_presses_wins,
-    button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing,
-    question_for_each_person_takes_one_answer_of_each,
-    text_of_web_chat_and_submit_answer_a_question,
+    button_that_is_forged_copied_or_late_is_refused_and_queues_nothing,
+    question_with_answers_each_takes_the_first_answer_of_each_person,
+    question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
     escalation_without_an_answer_alerts_the_other_people,
-    callback_to_another_host_is_refused_at_the_call,
+    call_with_a_callback_at_a_host_that_is_not_listed_is_refused,
     text_of_a_person_goes_to_the_queue_of_replies
 );
 
@@ -44,7 +44,7 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     );
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
-    assert_eq!(actions.len(), 1, "the page can still be opened: {answered}");
+    assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
     // First, Teams sends the invoke again, as it does if an answer takes too long. Then the person presses
     // again.
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
@@ -99,7 +99,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     });
     let lines: std::collections::BTreeSet<_> =
         answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
-    assert_eq!(lines.len(), 1, "all cards say the same: {lines:?}");
+    assert_eq!(lines.len(), 1, "expected the same line on all cards, found {lines:?}");
     eventually("an empty queue", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
@@ -111,7 +111,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     assert_eq!(replies(&stage).len(), 1);
 }
 
-fn button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues_nothing(world: &World) {
+fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &World) {
     let stage = stage(world);
     let (here, other) = (known(&stage, "a:1", "hello"), known(&stage, "a:2", "hello"));
     let mut body = question(&here);
@@ -146,7 +146,7 @@ fn button_that_is_forged_or_copied_or_of_an_ended_question_is_refused_and_queues
     assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
 }
 
-fn question_for_each_person_takes_one_answer_of_each(world: &World) {
+fn question_with_answers_each_takes_the_first_answer_of_each_person(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);
@@ -168,7 +168,7 @@ fn question_for_each_person_takes_one_answer_of_each(world: &World) {
     assert_eq!(changes, 0, "the others still need the buttons");
 }
 
-fn text_of_web_chat_and_submit_answer_a_question(world: &World) {
+fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &World) {
     let stage = stage(world);
     let mut hello = message("web", "1", "hello");
     hello["channelId"] = "webchat".into();
@@ -313,7 +313,7 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "acknowledge")));
     stage.poll();
     let of_step = |step: usize| status(&stage, &id(&steps[step]))["status"].clone();
-    assert_eq!(of_step(1), "cancelling", "in the ledger, before the step is due");
+    assert_eq!(of_step(1), "cancelling", "expected the cancellation in the ledger before the step is due");
     eventually("the first step", || {
         stage.poll();
         (of_step(0) == "cancelled").then_some(())
@@ -348,7 +348,7 @@ fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
     });
 }
 
-fn callback_to_another_host_is_refused_at_the_call(world: &World) {
+fn call_with_a_callback_at_a_host_that_is_not_listed_is_refused(world: &World) {
     let stage =
         script(world).variable("callbacksecret", SECRET).variable("callbackhosts", "ci.example.com").start();
     let to = known(&stage, "a:1", "hello");

@@ -72,7 +72,7 @@ fn first_of_fifty_presses_at_two_hosts_wins(world: &World) {
     });
     let lines: BTreeSet<_> =
         answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
-    assert_eq!(lines.len(), 1, "all cards say the same: {lines:?}");
+    assert_eq!(lines.len(), 1, "expected the same line on all cards, found {lines:?}");
     eventually("an empty queue", || {
         second.poll();
         (first.queue.count() == 0).then_some(())

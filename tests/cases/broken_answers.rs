@@ -71,8 +71,8 @@ fn accepted_alert_with_a_lost_answer_body_counts_as_delivered(world: &World) {
     }
 }
 
-/// The head of the answer has the length of the pause. So the run pauses for that time, although the body is
-/// lost.
+/// The run reads `Retry-After` in the head of the answer, so it hides the message for that time, although the
+/// body is lost.
 fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));

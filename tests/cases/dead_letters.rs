@@ -28,7 +28,7 @@ end_to_end::cases!(
     dead_letter_whose_row_was_not_written_is_shown_and_replayed,
     dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger,
     forgotten_conversation_has_no_dead_letter,
-    page_of_ten_thousand_dead_letters_costs_one_call_to_the_tables,
+    page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables,
     dead_letters_need_the_scope_operate,
     shell_command_lists_shows_replays_and_drops,
 );
@@ -373,7 +373,7 @@ fn forgotten_conversation_has_no_dead_letter(world: &World) {
     assert_eq!(ids_of(&left).len(), 1);
 }
 
-fn page_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(world: &World) {
+fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");

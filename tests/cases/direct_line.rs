@@ -15,7 +15,7 @@ end_to_end::cases!(
     unsealed_trigger_is_refused_by_default,
     trigger_to_an_untrusted_host_is_refused,
     event_with_another_name_does_nothing,
-    repeated_trigger_is_sent_again_only_after_a_certain_failure,
+    repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent,
     run_with_twelve_alerts_starts_one_direct_line_conversation,
     alert_that_direct_line_refuses_stays_on_the_queue,
     wrong_direct_line_secret_stops_the_run,
@@ -149,7 +149,7 @@ fn event_with_another_name_does_nothing(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn repeated_trigger_is_sent_again_only_after_a_certain_failure(world: &World) {
+fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world: &World) {
     let stage = allowing(world);
     let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(201));
     let answering = std::sync::Arc::clone(&status);
@@ -158,7 +158,7 @@ fn repeated_trigger_is_sent_again_only_after_a_certain_failure(world: &World) {
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // Each row has the Connector's status, the caller's status, the caller's status after it sends the
+    // Each row has the Connector's status, the bot's answer to the trigger, the bot's answer to the same
     // trigger again, and the number of activities that the bot sends.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()

@@ -24,7 +24,6 @@ fn call(stage: &Stage, method: &str, path: &str) -> Answer {
 }
 
 fn probe_without_a_token_is_answered_in_both_modes(world: &World) {
-    // Probes need no token, in both modes.
     for mode in ["anonymous", "required"] {
         let stage = Script::new(world).variable("authmode", mode).start();
         for (method, path) in [

@@ -9,7 +9,7 @@ use serde_json::json;
 end_to_end::cases!(
     connector_complains_about_an_unexpected_request,
     connector_changes_and_deletes_only_messages_that_it_shows,
-    connector_cuts_the_connection_before_or_after_the_record,
+    connector_cuts_the_connection_before_or_after_it_records_the_request,
     direct_line_complains_about_an_unexpected_request,
 );
 
@@ -73,7 +73,7 @@ fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
     refused(call("PUT", &path, web_chat), 405, "BadArgument");
 }
 
-fn connector_cuts_the_connection_before_or_after_the_record(_: &World) {
+fn connector_cuts_the_connection_before_or_after_it_records_the_request(_: &World) {
     let connector = Connector::start();
     connector.on(|received| match received.text() {
         "unseen" => Some(Reply::cut_unseen()),

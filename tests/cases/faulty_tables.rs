@@ -21,7 +21,7 @@ end_to_end::cases!(
     random_faults_happen_and_are_noted,
     chosen_calls_fail_and_others_pass,
     connections_and_batches_pass_unchanged,
-    queue_at_a_proxy_is_kept_when_only_the_tables_address_changes,
+    stage_with_a_queue_proxy_and_a_table_proxy_uses_both,
 );
 
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
@@ -168,7 +168,7 @@ fn connections_and_batches_pass_unchanged(world: &World) {
     assert!(String::from_utf8_lossy(&answer.body).contains("EntityAlreadyExists"), "{}", answer.describe());
 }
 
-fn queue_at_a_proxy_is_kept_when_only_the_tables_address_changes(world: &World) {
+fn stage_with_a_queue_proxy_and_a_table_proxy_uses_both(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).tables_at(tables.authority()).start();

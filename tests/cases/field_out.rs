@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    gateway_failure_with_on_uncertain_drop_is_not_sent_again,
+    alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure,
     error_page_of_a_gateway_does_not_pause_the_conversation,
     listed_error_code_pauses_the_conversation,
-    unauthorized_conversation_does_not_stop_the_run,
+    status_401_for_one_conversation_does_not_stop_the_run,
     address_without_the_bot_is_completed_or_refused,
     new_signing_key_is_answered_503_while_the_issuer_fails,
     retry_after_in_any_form_is_obeyed,
     caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call,
 );
 
-fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
+fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world: &World) {
     for status in [408, 502, 504] {
         // Each status has its own stage. In one stage, three conversations would fail in a row, and the
         // poller would stop calling the host.
@@ -96,7 +96,7 @@ fn listed_error_code_pauses_the_conversation(world: &World) {
     }
 }
 
-fn unauthorized_conversation_does_not_stop_the_run(world: &World) {
+fn status_401_for_one_conversation_does_not_stop_the_run(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "allow").start();
     stage.connector.on(|received| {

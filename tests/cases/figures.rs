@@ -60,7 +60,7 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run stores the hint that it is at work now and then. A delivery writes nothing to key-value.
+    // A long run repeats the write of the hint that it is at work. A delivery writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -83,8 +83,8 @@ fn alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(calls <= MOST_CALLS_PER_ALERT, "{calls} calls per alert, {MOST_CALLS_PER_ALERT} at most");
-    // The number varies a little, because a run that is at work fetches again, and its duration decides how
-    // often.
+    // The number varies a little. A run repeats Get Messages while it is at work, and its duration decides
+    // how often.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,

@@ -8,7 +8,7 @@ use end_to_end::suite::{World, chosen_host};
 use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
-end_to_end::cases!(text_post_costs_three_calls_and_group_post_costs_four_without_the_kick);
+end_to_end::cases!(post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four);
 
 /// Why this case is skipped.
 pub(crate) const MISSING: &str = "only the embedded host counts calls: set E2E_HOST=embedded";
@@ -18,8 +18,9 @@ pub(crate) fn can_run() -> bool {
     chosen_host() == HostKind::Embedded
 }
 
-/// Posts from several senders at once: half of the posts are texts, and half are alerts of one group.
-fn text_post_costs_three_calls_and_group_post_costs_four_without_the_kick(world: &World) {
+/// Several senders post at once. Half of the posts are texts, and half come from Alertmanager, all with the
+/// same `groupKey`.
+fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &World) {
     const SENDERS: usize = 20;
     const EACH: usize = 10;
     const POSTS: usize = SENDERS * EACH;
@@ -37,14 +38,14 @@ fn text_post_costs_three_calls_and_group_post_costs_four_without_the_kick(world:
             scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
         }
     });
-    // The host reports an instance when the instance ends.
+    // When an instance ends, the host writes a report on it.
     let reports = eventually("a report on each post", || {
         let reports = reports_of_the_bot(&stage).split_off(before);
         (reports.len() >= POSTS).then_some(reports)
     });
     let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
-    // Half of the posts are texts, with three calls each. The others are alerts of a group, with four calls
-    // each, because a group has a key.
+    // A text costs three calls. A post of Alertmanager costs a fourth call: its `groupKey` gives the alert a
+    // key, and the bot notes that this alert is the newest one with the key.
     assert_eq!(calls, (3 + 4) * POSTS as u64 / 2, "calls for {POSTS} posts");
 
     fn post(hook: &Hook, sender: usize, number: usize) {

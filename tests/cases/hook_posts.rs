@@ -17,7 +17,7 @@ end_to_end::cases!(
     markup_of_a_stranger_is_sent_as_harmless_text,
     github_post_needs_a_signature_and_a_redelivery_is_sent_once,
     grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one,
-    group_of_azure_monitor_is_one_message_that_turns_green,
+    alert_of_azure_monitor_is_one_message_that_turns_green,
     handshake_is_answered_and_sends_no_alert,
     foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
     post_costs_at_most_four_calls,
@@ -192,7 +192,7 @@ fn grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one(world
     );
 }
 
-fn group_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
+fn alert_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let alert = |condition: &str| {

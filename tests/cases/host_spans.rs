@@ -12,7 +12,7 @@ use crate::tracing::{PARENT_ID, TRACE, TRACE_ID, alert, expect_logged, expect_tr
 
 end_to_end::cases!(
     host_spans_of_a_call_continue_the_callers_trace,
-    host_spans_join_from_the_call_through_the_kick_to_the_connector,
+    host_spans_of_call_kick_and_delivery_are_in_one_trace,
     host_replaces_the_trace_of_an_alert_that_another_run_delivers,
     sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans,
     sender_trace_reaches_the_connector_from_a_cron_tick,
@@ -79,7 +79,7 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     expect_below(&collector, &put, &call);
 }
 
-fn host_spans_join_from_the_call_through_the_kick_to_the_connector(world: &World) {
+fn host_spans_of_call_kick_and_delivery_are_in_one_trace(world: &World) {
     let collector = SpanCollector::start();
     let mut stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");

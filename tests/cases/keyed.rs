@@ -80,7 +80,7 @@ fn alert_with_a_key_changes_its_message_until_it_is_resolved(world: &World) {
     stage.poll();
     let id = queued(&stage, &last);
     stage.poll();
-    assert_eq!(methods(&stage).len(), 6, "a change with a reply in the thread, and nothing else");
+    assert_eq!(methods(&stage).len(), 6, "expected two more calls: a change, and a reply in the thread");
     let same = status(&stage, &id);
     assert_eq!(same["reason"], "key: the message that the conversation shows has the same content", "{same}");
 }

@@ -42,8 +42,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // The count-down of the calls of each moment. The call that brings it to zero hangs. If it is zero
-    // already, no call hangs.
+    // A count-down for each moment, which each call of this moment lowers. The call that brings it to zero
+    // hangs. At zero, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

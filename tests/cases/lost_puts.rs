@@ -14,7 +14,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_whose_puts_have_no_answer_is_answered_perhaps_accepted_and_alerted_once,
+    message_whose_puts_have_no_answer_gets_the_reply_perhaps_accepted_and_one_alert,
     alert_without_a_key_whose_put_has_no_answer_is_sent_once,
     copy_that_arrives_after_the_delivery_is_not_sent,
     alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
@@ -59,7 +59,7 @@ fn alerted(stage: &Stage) -> Vec<String> {
     texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
 }
 
-fn message_whose_puts_have_no_answer_is_answered_perhaps_accepted_and_alerted_once(world: &World) {
+fn message_whose_puts_have_no_answer_gets_the_reply_perhaps_accepted_and_one_alert(world: &World) {
     let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     known(&stage, "a:1", "earlier");

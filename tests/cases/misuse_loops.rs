@@ -280,7 +280,7 @@ fn answer_with_a_lost_table_response_counts_once(world: &World) {
     });
     assert!(tables.notes().iter().filter(|note| note.lost).count() >= ANSWERS, "{:?}", tables.notes());
     assert_eq!(queued, ANSWERS, "each message is queued once");
-    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "no message is taken for an earlier one");
+    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "each message has one answer");
 }
 
 /// Makes a message in a channel, with a mention of the bot or of a person.

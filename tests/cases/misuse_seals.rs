@@ -1,5 +1,5 @@
-//! Misuse of seals: messages that were sealed for another queue or by another bot, and messages that are sent
-//! again, cancelled or stopped. Also a bot without a key.
+//! Misuse of seals: a message with the seal of another queue or of another bot, and a sealed message that is
+//! posted as a trigger after the alert was sent, cancelled or stopped. Also a bot without a seal key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,11 +31,11 @@ use crate::direct_line::trigger;
 
 end_to_end::cases!(
     seal_for_another_queue_or_bot_is_refused,
-    wrapping_of_a_message_does_not_change_whether_its_seal_is_valid,
+    seal_is_checked_alike_in_every_wrapping_of_the_message,
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
-    unsealed_message_is_refused_in_required_mode_unless_allowed,
+    unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow,
     sealed_trigger_is_sent_once,
     sealed_trigger_posted_in_parallel_is_sent_once,
     sealed_trigger_of_a_cancelled_alert_is_refused,
@@ -86,7 +86,7 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
 }
 
-fn wrapping_of_a_message_does_not_change_whether_its_seal_is_valid(world: &World) {
+fn seal_is_checked_alike_in_every_wrapping_of_the_message(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     let conversation = known(&stage, "a:1", "hello");
     for (name, wrap) in WRAPPINGS {
@@ -182,7 +182,7 @@ fn bot_without_any_seal_key_is_misconfigured(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn unsealed_message_is_refused_in_required_mode_unless_allowed(world: &World) {
+fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world: &World) {
     let login = Login::start(Proof::Secret);
     for (unsealed, delivered) in [("", false), ("refuse", false), ("allow", true)] {
         let stage = Script::new(world).logged_in(&login).variable("unsealed", unsealed).start();
@@ -203,7 +203,8 @@ fn unsealed_message_is_refused_in_required_mode_unless_allowed(world: &World) {
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // In anonymous mode, which is for one machine, a queue in the format of 2017 needs no setting.
+    // In anonymous mode, which is for one machine, the poller delivers a message in the format of 2017
+    // without any setting.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -231,7 +232,8 @@ fn sealed_trigger_is_sent_once(world: &World) {
         bring(&stage, activity_id, &message).expect_status(200);
     }
     stage.connector.wait_for(2);
-    // After a certain failure, the alert may be sent again. After an uncertain failure, it may not.
+    // 503 means that the Connector has not sent the alert, so the bot sends it again for the next trigger.
+    // 500 leaves that open, so the bot does not send the alert again.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
     let replies = std::sync::Mutex::new(vec![500, 503]);
     stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 mod forgetting;
 
 use forgetting::{
-    forgotten_conversation_is_removed_from_the_poison_queue,
     message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
+    messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
     repeated_call_keeps_the_time_of_the_first, stop_survives_delete_user_data,
     waiting_alerts_are_dropped_after_delete_user_data,
 };
@@ -36,7 +36,7 @@ end_to_end::cases!(
     message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
     stop_survives_delete_user_data,
     repeated_call_keeps_the_time_of_the_first,
-    forgotten_conversation_is_removed_from_the_poison_queue,
+    messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
 );
 
 const FOREIGN: &str = "99999999-2222-3333-4444-555555555555";

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::draining::envelope;
 
-end_to_end::cases!(host_that_is_out_uses_up_no_tries_and_is_probed);
+end_to_end::cases!(alerts_to_a_host_that_is_out_use_up_no_tries_and_one_probes_the_host);
 
 /// An envelope whose serviceUrl has this region in its path.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
@@ -23,7 +23,7 @@ fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     envelope
 }
 
-fn host_that_is_out_uses_up_no_tries_and_is_probed(world: &World) {
+fn alerts_to_a_host_that_is_out_use_up_no_tries_and_one_probes_the_host(world: &World) {
     let stage = Stage::start(world);
     let is_out = Arc::new(AtomicBool::new(true));
     let fails = Arc::clone(&is_out);
@@ -46,7 +46,7 @@ fn host_that_is_out_uses_up_no_tries_and_is_probed(world: &World) {
     assert_eq!((&counts["hostOut"], &counts["delivered"]), (&1.into(), &1.into()), "{counts}");
     assert!(
         went_out_at.elapsed() < Duration::from_secs(5),
-        "this machine is too slow for the case: the first probe is due"
+        "expected the second run to end before the first probe is due; this machine is too slow"
     );
     let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
     assert_eq!(asked, 3, "one attempt for each of the first three alerts");

@@ -248,8 +248,8 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// The proxy delays each call to the tables. One after another, these calls would take longer than the bot's
-/// call may take.
+/// The proxy delays each call to the tables. If the bot looked up one tag after the other, the look-ups would
+/// take longer than the bot's limit of 8 s.
 fn hundred_tags_are_looked_up_several_at_once(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));

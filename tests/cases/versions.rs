@@ -1,6 +1,6 @@
-//! Envelopes of version 1. The poller reads those of other versions of the bot, and the bot writes those that
-//! an older poller can read. The golden files are those of `crates/envelope`, because such envelopes are on
-//! existing queues.
+//! Envelopes of version 1. The poller reads the envelopes of older and newer bots, and an older poller can
+//! read the envelopes of this bot. The golden files are those of `crates/envelope`, because such envelopes
+//! are on existing queues.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;

@@ -45,7 +45,7 @@ pub(super) struct Scope<'a> {
 /// The context in which an expression is evaluated.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
-    /// The number of the copy.
+    /// The value of `copyIndex()`; `None` outside of a `copy` loop.
     pub(super) copy_index: Option<usize>,
     /// Whether the expression may read the state of resources.
     pub(super) is_runtime: bool,

@@ -48,7 +48,7 @@ fn evaluated_template_equals_the_golden_file() {
 }
 
 #[test]
-fn every_parameter_and_variable_is_read_by_an_app_type() {
+fn every_parameter_and_variable_is_read_in_a_deployment() {
     let unread = deployments().map(|(_, deployment)| deployment.unread);
     let in_neither: BTreeSet<_> = unread[0].intersection(&unread[1]).collect();
     assert!(in_neither.is_empty(), "{in_neither:?}");

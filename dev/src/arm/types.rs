@@ -20,7 +20,7 @@ pub(super) enum TypeError {
 /// Flags of a property in a description.
 const REQUIRED: u64 = 1;
 const READ_ONLY: u64 = 2;
-/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The template has these itself.
+/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The check does not require these.
 const IDENTIFIER: u64 = 8;
 
 /// The description of one type.

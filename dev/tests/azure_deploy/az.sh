@@ -1,6 +1,6 @@
 #!/bin/sh
-# A stub of az for the tests of deploy/azure/deploy.sh. It keeps what was made as files in $AZ_STUB, and
-# writes its arguments to `calls`. A call that the tests do not know fails.
+# A stub of az for the tests of deploy/azure/deploy.sh. It stores the objects that the script makes as files
+# in $AZ_STUB, and writes its arguments to `calls`. A call that the tests do not know fails.
 set -eu
 caller=$PWD
 cd "$AZ_STUB"
@@ -35,7 +35,8 @@ parameter() {
     done
 }
 
-# The file `fail-before` or `fail-after` has the beginning of a call and a message: the call fails once.
+# Makes a call fail once, before or after it has its effect. The file `fail-before` or `fail-after` has the
+# beginning of the call in its first line, and the error message in the others.
 fail() {
     if [ -f "fail-$1" ]; then
         beginning=$(head -n 1 "fail-$1")

@@ -1,4 +1,4 @@
-//! Runs that fail. Each prints one sentence with the remedy. A later run can continue after each.
+//! Runs that fail. Each run prints one sentence with the remedy, and a later run can continue its work.
 
 use std::fs;
 

@@ -146,7 +146,7 @@ const STEPS: [&str; 7] = [
 ];
 
 #[test]
-fn run_that_was_interrupted_at_every_step_is_continued_by_the_next() {
+fn run_after_a_failure_at_each_step_completes_the_deployment() {
     let names = |stage: &Stage| -> Vec<String> { stage.env().into_keys().collect() };
     let arguments = ["--access", "sas", "--keda", "--url", "https://bot.example"];
     let (stage, expected) = (Stage::new(), Stage::new());
@@ -350,7 +350,7 @@ fn bot_of_a_lost_env_file_is_found_again() {
 }
 
 #[test]
-fn names_are_the_same_for_both_spellings_of_a_group() {
+fn derived_names_are_the_same_in_upper_and_lower_case() {
     let name = |group: &str, subscription: &str| {
         let stage = Stage::new();
         stage.set("login", &format!("{subscription} {TENANT} AzureCloud\n"));

@@ -7,7 +7,8 @@ use dev::workspace::root;
 
 use super::stage::{ENV, Stage};
 
-/// The JSON that the reader makes of a `.env`, or its error messages.
+/// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the JSON, or the error messages. `needed`
+/// lists the variables that must be set. If `kick` is `off`, the variable `kick` must not be `on`.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");

@@ -66,8 +66,8 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_one_is
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // The run's list of recent withdrawals answers only for alerts of the last minutes. For the older
-    // message, the run reads the tombstone.
+    // The run's list of recent withdrawals covers only the alerts of the last minutes. For the older message,
+    // the run reads the tombstone.
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -99,7 +99,7 @@ pub(super) fn stop_survives_delete_user_data(world: &World) {
     queued(&stage, &to_conversation(&key, "x"));
 }
 
-pub(super) fn forgotten_conversation_is_removed_from_the_poison_queue(world: &World) {
+pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue(world: &World) {
     let stage = alerts::stage(world);
     let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
     stage.connector.on(|received| received.is_alert().then(|| Reply::error(400, "BadSyntax")));

@@ -74,8 +74,9 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
     assert!(texts(&seen, "left").is_empty());
     let mut statuses = texts(&seen, "statuses");
     statuses.sort();
-    // This case has taken the messages of three alerts off the queue: the two greetings, and the genuine one.
-    // A message with a broken seal may come from any program, so the poller ends no alert because of it.
+    // Three alerts stay `queued`, because this case has taken their messages off the queue: the alerts of the
+    // two messages `hello`, and the alert `genuine`. The forged copy of `genuine` has a broken seal. Such a
+    // copy may come from any program, so the poller ends no alert because of it.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "messages, dead letters");
     let mut alerted: Vec<_> =

@@ -16,8 +16,8 @@ use super::verdict::{Doubled, Overtaken};
 /// the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// A little less than the time that the poller waits for an answer of the queue, because the poller starts to
-/// count earlier.
+/// A little less than the time that the poller waits for an answer of the queue, because the poller's time
+/// begins before the call arrives at the proxy.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
 /// How long after a host's death its last calls may arrive. The host takes longer to start again.
@@ -74,7 +74,7 @@ impl Evidence {
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
-    /// The first death after an attempt of the host that made the attempt.
+    /// The first death, after this attempt, of the host that made the attempt.
     fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
@@ -172,7 +172,7 @@ impl Evidence {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } => {
-                // If its host lives, a run writes its record at once, or works on none of the messages.
+                // A run whose host lives writes its record at once, or works on none of the messages.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;

@@ -90,8 +90,8 @@ pub(super) const OUT: &str = "emea";
 
 /// Scripts the Connector's answers: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut
 /// before the message is shown, 3 % cut after that, 2 % missing, 0.3 % a gateway's 404. One region also has
-/// an outage. It begins when the number of attempts is a third of the number of alerts, and lasts for the
-/// time that the form sets.
+/// an outage. It begins when the number of attempts is a third of the number of alerts, and lasts for
+/// [`Form::outage`].
 pub(super) fn connector(
     dice: Dice,
     form: Form,

@@ -139,7 +139,9 @@ impl Teams {
 
     fn create_chat(&mut self, body: &Value) -> Answered {
         if body.get("activity").is_some() {
-            return Err("Teams sends the activity of a chat again with each call");
+            return Err(
+                "a chat is created without an activity, because Teams would send it again with each call",
+            );
         }
         let [member] = body["members"].as_array().map(Vec::as_slice).unwrap_or_default() else {
             return Err("a chat has one member");

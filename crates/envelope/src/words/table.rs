@@ -10,8 +10,9 @@
 /// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
 /// commands in the texts are English too, because [`Command`](super::Command) understands no other language.
 ///
-/// The first words of each text also protect the bot from talking to itself (see [`are_own`](super::are_own)). So each text
-/// begins with a letter, and no person begins a message with the same words by chance.
+/// The first words of each text also protect the bot from talking to itself (see
+/// [`are_own`](super::are_own)). So each text begins with a letter, and no person begins a message with the
+/// same words by chance.
 #[derive(Debug)]
 pub struct Words {
     /// The language: a primary subtag of BCP 47 in lower case.

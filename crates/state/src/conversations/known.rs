@@ -1,4 +1,4 @@
-//! What decides whether a conversation gets an alert.
+//! The data that decide whether a conversation gets an alert.
 
 use chrono::{DateTime, Utc};
 

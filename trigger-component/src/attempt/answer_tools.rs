@@ -1,4 +1,4 @@
-//! What jobs need in addition to the other clients of attempts.
+//! The data and clients for answers of people.
 
 use std::cell::OnceCell;
 

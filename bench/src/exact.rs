@@ -8,9 +8,11 @@ use dev::host::HostKind;
 use serde::{Deserialize, Serialize};
 
 use crate::contender::{Contender, Variant};
+use crate::drain::drain;
 use crate::driver;
+use crate::host_calls::HostCalls;
 use crate::listing::{self, Listing};
-use crate::meter::{HostCalls, Meter, Used};
+use crate::meter::{Meter, Used};
 use crate::stubs::Stubs;
 use crate::workload::{KNOWN, Tokens, Workload};
 
@@ -230,18 +232,6 @@ pub fn component_bytes() -> anyhow::Result<BTreeMap<String, u64>> {
         Ok((name.to_owned(), file.len()))
     };
     dev::build::component_files().into_iter().map(size).collect()
-}
-
-/// Starts run after run of the poller until the queue is empty, and returns the number of runs.
-pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyhow::Result<usize> {
-    let mut runs = 0;
-    while !stubs.queue.is_empty() {
-        let before = stubs.queue.len();
-        driver::send(contender.url(), workload.poll(), 200)?;
-        runs += 1;
-        ensure!(stubs.queue.len() < before, "a run delivered no message of {:?}", stubs.queue);
-    }
-    Ok(runs)
 }
 
 /// The element of `used` with the median number of instructions.

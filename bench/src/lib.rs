@@ -9,9 +9,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod contender;
+pub mod drain;
 pub mod driver;
 pub mod exact;
 pub mod figures;
+pub mod host_calls;
 pub mod listing;
 pub mod machine;
 pub mod meter;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contender::{Contender, Variant};
+use crate::drain::drain;
 use crate::driver;
 use crate::meter::Meter;
 use crate::stubs::Stubs;
@@ -51,7 +52,7 @@ pub fn measure(
 fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listing> {
     let components = Contender::components(workload, Variant { meter: true, ..Variant::default() })?;
     driver::load(components.url(), 1, workload.activities(1, Tokens::One), 202)?;
-    crate::exact::drain(stubs, workload, &components)?;
+    drain(stubs, workload, &components)?;
     let key = workload.key_of_known(0);
     let tag = workload.api_request(Method::PUT, &format!("/api/targets/{key}/tags/{TAG}"));
     driver::send(components.url(), tag, 204)?;

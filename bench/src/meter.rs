@@ -2,9 +2,10 @@
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::contender::Contender;
+use crate::host_calls::HostCalls;
 
 /// The resources that one instance used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -17,20 +18,6 @@ pub struct Used {
     /// The calls that the instance made to the host.
     #[serde(flatten)]
     pub calls: HostCalls,
-}
-
-/// The numbers of calls to the host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HostCalls {
-    /// Reads of variables.
-    pub variables: u64,
-    /// Reads of one key.
-    pub key_value_reads: u64,
-    /// Sets and deletions of one key.
-    pub key_value_writes: u64,
-    /// Outbound requests.
-    pub outbound_calls: u64,
 }
 
 /// Reads the reports of a contender's instances, each report once.

@@ -18,7 +18,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use state::ConversationKey;
 
-use crate::meter::HostCalls;
+use crate::host_calls::HostCalls;
 use crate::native::Variables;
 use crate::stubs::{Queue, Stubs};
 

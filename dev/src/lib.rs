@@ -16,6 +16,7 @@ pub mod build;
 pub mod chat;
 pub mod children;
 mod chosen;
+pub mod circles;
 pub mod dead_letters;
 pub mod deny;
 pub mod doctor_options;

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use dev::doctor_options::DoctorOptions;
 use dev::steps::loud;
-use dev::{build, tools, words};
+use dev::{build, circles, tools, words};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", about = "Runs, tests and builds the proactive bot")]
@@ -49,6 +49,8 @@ enum Command {
     Build,
     /// Checks comments and documents: width of lines, plain words, links, commands
     Words,
+    /// Checks that no files import each other, and that no packages depend on each other
+    Circles,
 }
 
 fn main() -> ExitCode {
@@ -59,13 +61,14 @@ fn main() -> ExitCode {
         Command::Dead(dead) => dead.run(),
         Command::Teams(teams) => teams.run(),
         Command::Doctor(options) => doctor::run(options),
-        Command::Test(test) => test.run(),
+        Command::Test(test) => test.run(&Cli::command()),
         Command::Bench(bench) => bench.run(),
         Command::Soak(soak) => soak.run(),
         Command::Build => tools::install_wasm_target()
             .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),
         Command::Words => words::run(&Cli::command()),
+        Command::Circles => circles::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

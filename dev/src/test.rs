@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{arm, build, deny, monitoring, recipes, spinkube, teams_package, tools, words};
+use dev::{arm, build, circles, deny, monitoring, recipes, spinkube, teams_package, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -24,7 +24,8 @@ pub(crate) struct Test {
 const GUESTS: [&str; 6] = ["-p", "bot-component", "-p", "trigger-component", "-p", "bench-guest"];
 
 impl Test {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    /// `cli` is clap's definition of `cargo dev`.
+    pub(crate) fn run(self, cli: &clap::Command) -> anyhow::Result<()> {
         tools::expect_node()?;
         tools::install_wasm_target()?;
         tools::install_lints()?;
@@ -32,7 +33,7 @@ impl Test {
         std::thread::scope(|scope| {
             let npm = scope.spawn(tools::install_npm_packages);
             if self.filter.is_none() {
-                checks(&mut steps)?;
+                checks(&mut steps, cli)?;
             }
             steps.run("components", || loud("components", build::components()))?;
             steps.run("a guest for comparison", || loud("a guest for comparison", build::bench_guest()))?;
@@ -225,8 +226,9 @@ fn monitoring_rules(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn checks(steps: &mut Steps) -> anyhow::Result<()> {
-    steps.run("words", || words::run(&crate::Cli::command()))?;
+fn checks(steps: &mut Steps, cli: &clap::Command) -> anyhow::Result<()> {
+    steps.run("words", || words::run(cli))?;
+    steps.run("circles", circles::run)?;
     azure_template(steps)?;
     supply_chain(steps)?;
     kubernetes(steps)?;

@@ -2,8 +2,8 @@
 //! on every machine. Only `cargo dev bench` measures times.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
+use bench::host_calls::HostCalls;
 use bench::listing::{self, SHORT_BOOKS};
-use bench::meter::HostCalls;
 use bench::record::{self, MOST_CALLS_PER_ALERT, MOST_CALLS_PER_API_ALERT, MOST_COMPONENT_BYTES};
 use bench::stubs::Stubs;
 use bench::workload::Workload;

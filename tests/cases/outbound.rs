@@ -2,7 +2,8 @@
 
 use end_to_end::activity::message;
 use end_to_end::connector::Reply;
-use end_to_end::login::{FEDERATED, Login, Proof, SECRET, certificate, respond};
+use end_to_end::login::{FEDERATED, Login, Proof, SECRET, certificate};
+use end_to_end::loopback_server::respond;
 use end_to_end::recorder::Recorder;
 use end_to_end::stage::{Script, Stage, TENANT};
 use end_to_end::suite::World;

@@ -33,6 +33,7 @@ pub mod put_only_queue;
 pub mod questions;
 pub mod queue;
 pub mod recorder;
+pub mod registration;
 mod runtime;
 pub mod sas;
 pub mod span_collector;

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::failure;
-use crate::loopback_server::LoopbackServer;
+use crate::loopback_server::{LoopbackServer, respond};
 use crate::openid::{Documents, OpenId};
-use crate::stage::{APP_ID, TENANT};
+use crate::registration::{APP_ID, TENANT};
 
 /// The bot's client secret. It contains characters that a form has to escape.
 pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
@@ -208,12 +208,6 @@ impl State {
             && until - from <= 600;
         is_good.then_some(())
     }
-}
-
-/// Makes a JSON answer.
-pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
-    let response = http::Response::builder().status(status).header("content-type", "application/json");
-    response.body(body.to_string().into()).expect("a well-formed answer")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

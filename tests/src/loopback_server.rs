@@ -11,10 +11,17 @@ use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::runtime::runtime;
+
+/// Makes a JSON answer.
+pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
+    let response = http::Response::builder().status(status).header("content-type", "application/json");
+    response.body(body.to_string().into()).expect("a well-formed answer")
+}
 
 /// A server on a free loopback port. When it is dropped, it stops and closes its connections.
 #[derive(Debug)]

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::failure;
-use crate::login::respond;
-use crate::loopback_server::LoopbackServer;
+use crate::loopback_server::{LoopbackServer, respond};
 
 const CHANNEL_METADATA: &str = "/v1/.well-known/openidconfiguration";
 const CHANNEL_KEYS: &str = "/v1/.well-known/keys";

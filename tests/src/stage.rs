@@ -18,6 +18,7 @@ use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
 use crate::openid::OpenId;
 use crate::queue::Queue;
+pub use crate::registration::{APP_ID, TENANT};
 use crate::span_collector::SpanCollector;
 use crate::suite::World;
 use crate::waiting::eventually;
@@ -25,10 +26,6 @@ use crate::web::{self, Answer};
 
 /// The key of `POST /internal/poll`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
-
-/// The bot's registration, as in the fixtures.
-pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
-pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
 /// The settings of a stage. By default: anonymous mode, no cron, a poll key, no kick.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::contender::{Contender, Variant};
 use crate::driver;
 use crate::exact::{self, CONVERSATIONS};
 use crate::figures::Bench;
-use crate::meter::HostCalls;
+use crate::host_calls::HostCalls;
 
 /// Drains queues with many waiting messages (backlogs). The driver calls `POST /internal/poll` again and
 /// again, because a run ends after 20 s.
@@ -44,7 +44,7 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
                     let mut poll = bench.workload.floor_of(poll, "pollkey,run", &per_get);
                     driver::send(contender.url(), poll.remove(0), 200)?;
                 } else {
-                    exact::drain(&bench.stubs, &bench.workload, contender)?;
+                    crate::drain::drain(&bench.stubs, &bench.workload, contender)?;
                 }
                 let per_second = *backlog as f64 / start.elapsed().as_secs_f64();
                 bench.report.add(&figure, name, "messages/s", per_second);

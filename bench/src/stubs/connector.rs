@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Stub, answer};
+use super::stub::{Stub, answer};
 
 /// A Connector that answers 201 to every post of an activity with a token. It does not check the token.
 #[derive(Debug)]

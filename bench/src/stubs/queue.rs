@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use dev::azurite::ACCOUNT;
 use http::{HeaderValue, Method};
 
-use super::{Stub, answer};
+use super::stub::{Stub, answer};
 
 /// A queue service with one queue, which exists from the start.
 #[derive(Debug)]

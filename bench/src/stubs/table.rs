@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
-use super::{Stub, answer};
+use super::stub::{Stub, answer, json_answer};
 
 /// A table service, at first without tables. Each answer has a `Date`, because the server sets it.
 #[derive(Debug)]
@@ -127,12 +127,6 @@ fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<
             })
         }
     }
-}
-
-fn json_answer(status: u16, body: &Value) -> Response<Bytes> {
-    let mut response = answer(status, body.to_string());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 fn with_etag(mut response: Response<Bytes>, etag: &str) -> Response<Bytes> {

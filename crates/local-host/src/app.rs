@@ -9,7 +9,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::cron::CronPre;
 use crate::engine::{Loader, explain};
-use crate::http::{Handler, Site};
+use crate::http::{Handler, Site, call_component};
 use crate::kv::KeyValue;
 use crate::manifest::{self, Manifest};
 use crate::outbound::{Outbound, Shared};
@@ -77,7 +77,11 @@ impl App {
             jobs.push(Job { component: component.clone(), pre, schedule });
         }
         let site = Arc::new(site);
-        shared.set_site(&site);
+        let components = Arc::downgrade(&site);
+        shared.set_components(Box::new(move |component, request| {
+            let site = components.upgrade()?;
+            Some(Box::pin(async move { call_component(&site, &component, request).await }))
+        }));
         Ok(Self { site, jobs })
     }
 }

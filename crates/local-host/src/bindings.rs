@@ -5,7 +5,7 @@ pub(crate) mod guest {
     wasmtime::component::bindgen!({
         path: "wit",
         world: "local:host/guest",
-        with: { "fermyon:spin/key-value.store": crate::state::OpenStore },
+        with: { "fermyon:spin/key-value.store": crate::open_store::OpenStore },
         imports: { "fermyon:spin/variables.get": async },
     });
 }

@@ -49,11 +49,13 @@ mod http;
 mod kv;
 mod manifest;
 mod meter;
+mod open_store;
 mod outbound;
 mod output;
 mod routes;
 mod state;
 mod ticks;
+mod usage;
 mod variables;
 
 use std::net::SocketAddr;

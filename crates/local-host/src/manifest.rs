@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::variables;
+use crate::variables::{self, Variable};
 
 /// The only store that `spin up` offers without a runtime configuration file.
 const DEFAULT_STORE: &str = "default";
@@ -42,18 +42,6 @@ struct Application {
     _description: String,
     #[serde(default, rename = "authors")]
     _authors: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Variable {
-    pub(crate) default: Option<String>,
-    #[serde(default)]
-    pub(crate) required: bool,
-    #[serde(default, rename = "secret")]
-    _secret: bool,
-    #[serde(default, rename = "description")]
-    _description: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

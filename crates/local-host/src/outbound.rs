@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
-use crate::http::{self, Site};
 use crate::output;
 use allowed_hosts::{AllowedHosts, Target, chained_component};
 
@@ -30,16 +29,28 @@ const PHASE: Duration = Duration::from_secs(600);
 
 /// The state that all components of the application share: the kept connections, and the components
 /// themselves after all of them are loaded.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,
-    site: OnceLock<Weak<Site>>,
+    components: OnceLock<Box<CallComponent>>,
+}
+
+/// Calls the component with this id. `None` if the application has ended.
+pub(crate) type CallComponent = dyn Fn(String, Request<WasiBody>) -> Option<Called> + Send + Sync;
+
+/// The call of a component.
+pub(crate) type Called = Pin<Box<dyn Future<Output = anyhow::Result<Response<WasiBody>>> + Send>>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
     /// Sets the components. From now on, they can call each other.
-    pub(crate) fn set_site(&self, site: &Arc<Site>) {
-        _ = self.site.set(Arc::downgrade(site));
+    pub(crate) fn set_components(&self, call: Box<CallComponent>) {
+        _ = self.components.set(call);
     }
 
     fn client(&self) -> &Client<Connector, WasiBody> {
@@ -139,10 +150,9 @@ fn limit(options: &RequestOptions) -> Duration {
 /// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
 /// the call. The called instance may continue its work after its answer.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Answer {
-    let site = shared.site.get().and_then(Weak::upgrade);
+    let called = shared.components.get().and_then(|call| call(component.clone(), request));
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
-    let site = site.ok_or_else(unknown)?;
-    let response = http::call_component(&site, &component, request).await.map_err(|error| {
+    let response = called.ok_or_else(unknown)?.await.map_err(|error| {
         output::error(&format!("[{component}] request of another component failed: {error:#}"));
         Error::InternalError(None)
     })?;

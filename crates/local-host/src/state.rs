@@ -11,9 +11,10 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::guest::fermyon::spin::{key_value, variables};
 use crate::kv::KeyValue;
-use crate::meter::{Calls, Memory};
+use crate::open_store::OpenStore;
 use crate::outbound::Outbound;
 use crate::output::{GuestOutput, Sink};
+use crate::usage::{Calls, Memory};
 use crate::variables::check_name;
 
 /// The most stores that an instance may open. Spin has the same limit (`DEFAULT_STORE_TABLE_CAPACITY` of its
@@ -110,13 +111,6 @@ impl variables::Host for State {
             variables::Error::Undefined(format!("no variable for {:?}.{name:?}", &*self.component.id))
         })
     }
-}
-
-/// A store that a guest holds open.
-#[derive(Debug)]
-#[allow(unreachable_pub)] // The generated bindings re-export it.
-pub struct OpenStore {
-    label: String,
 }
 
 fn other(error: impl std::fmt::Display) -> key_value::Error {

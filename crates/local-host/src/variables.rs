@@ -7,11 +7,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use serde::Deserialize;
 
-use crate::manifest::Variable;
 use crate::output;
 
 const PREFIX: &str = "SPIN_VARIABLE_";
+
+/// A variable that the manifest declares.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    pub(crate) default: Option<String>,
+    #[serde(default)]
+    pub(crate) required: bool,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+    #[serde(default, rename = "description")]
+    _description: String,
+}
 
 /// Checks a variable's name by the rules of Spin's `crates/expressions`.
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {

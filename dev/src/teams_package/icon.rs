@@ -4,8 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use super::{COLOR, OUTLINE};
 use crate::workspace::root;
+
+pub(super) const COLOR: &str = "color.png";
+pub(super) const OUTLINE: &str = "outline.png";
 
 /// The icons: one in colour, and a white outline.
 #[derive(Debug, Clone)]

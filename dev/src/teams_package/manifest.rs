@@ -7,7 +7,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{App, COLOR, OUTLINE};
+use super::app::App;
+use super::icon::{COLOR, OUTLINE};
 
 /// The version of the schema. Old Teams clients refuse newer ones, and 1.19 has all that the bot needs.
 const VERSION: &str = "1.19";
@@ -106,7 +107,7 @@ fn app_id(bot_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::is_uuid;
+    use super::super::app::is_uuid;
     use super::super::tests::app;
     use super::*;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::error::ErrorKind;
 
-use super::Finding;
+use super::finding::Finding;
 use super::prose::Document;
 
 /// A command that a page shows.

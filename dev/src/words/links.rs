@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::Finding;
+use super::finding::Finding;
 use super::prose::{Document, Kind, Segment};
 
 /// Checks the links of all pages. Addresses with a scheme (`https:`) are not checked.

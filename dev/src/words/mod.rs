@@ -11,6 +11,7 @@
 
 mod commands;
 mod comments;
+mod finding;
 mod links;
 mod prose;
 mod snippets;
@@ -19,11 +20,11 @@ mod tests;
 mod width;
 mod wording;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use self::finding::Finding;
 use self::prose::Document;
 use self::wording::Wording;
 use crate::workspace::root;
@@ -32,26 +33,6 @@ use crate::workspace::root;
 const SKIPPED_FOLDERS: [&str; 2] = ["node_modules", "target"];
 /// Folders that are read although their names begin with a dot.
 const HIDDEN_FOLDERS: [&str; 3] = [".cargo", ".ci", ".github"];
-
-/// One thing to correct. Its text is `file:line: what is wrong; what to do`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Finding {
-    file: PathBuf,
-    line: usize,
-    text: String,
-}
-
-impl Finding {
-    fn new(file: &Path, line: usize, text: String) -> Self {
-        Self { file: file.to_owned(), line, text }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.text)
-    }
-}
 
 /// The result of a check.
 #[derive(Debug)]

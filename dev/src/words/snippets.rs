@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Finding;
 use super::commands::{Shown, shown};
+use super::finding::Finding;
 use super::prose::{Document, Fence};
 
 /// The pages whose snippets have to name a file, unless they are shell commands or queries.

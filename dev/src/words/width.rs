@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::Finding;
 use super::comments::Comment;
+use super::finding::Finding;
 
 /// `max_width` of `rustfmt.toml`, in characters.
 const COLUMNS: usize = 110;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 
-use super::Finding;
+use super::finding::Finding;
 use super::prose::{Document, FILLER, Kind, Segment};
 
 /// The list of words, as it was parsed.

@@ -8,6 +8,7 @@ mod chats;
 mod drip;
 mod received;
 mod reply;
+mod rule;
 mod server;
 mod teams;
 
@@ -26,9 +27,6 @@ use crate::login::Login;
 use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
-
-/// A rule of the test. It returns an answer, or `None` to leave the request to the next rule.
-pub(crate) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;
 
 /// The fake Connector; it stops when it is dropped.
 #[derive(Debug)]

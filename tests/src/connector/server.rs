@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::chats::Chats;
 use super::reply::Cut;
-use super::{Received, Reply, Rule, Teams};
+use super::rule::Rule;
+use super::{Received, Reply, Teams};
 use crate::login::Tokens;
 use crate::loopback_server::{AnswerBody, Broken};
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::entities::{Entities, Operation, Refusal};
-use crate::stubs::answer;
+use crate::stubs::stub::answer;
 
 /// The most operations of a batch.
 const MOST: usize = 100;

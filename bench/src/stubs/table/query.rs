@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde_json::{Value, json};
 
 use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
-use super::json_answer;
+use crate::stubs::stub::json_answer;
 
 /// The most rows of a page.
 const PAGE: usize = 1_000;

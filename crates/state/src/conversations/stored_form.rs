@@ -50,8 +50,8 @@ pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) 
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
 }
 
-/// The known address, updated by the address of an activity. [`Fingerprint::covers`](super::Fingerprint) must
-/// follow the same rules.
+/// The known address, updated by the address of an activity. `Fingerprint::covers` must follow the same
+/// rules.
 pub(super) fn merged(
     known: &ConversationReference,
     heard: &ConversationReference,

@@ -1,0 +1,20 @@
+//! Empties the queue of the stubs by runs of the poller.
+
+use anyhow::ensure;
+
+use crate::contender::Contender;
+use crate::driver;
+use crate::stubs::Stubs;
+use crate::workload::Workload;
+
+/// Starts run after run of the poller until the queue is empty, and returns the number of runs.
+pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyhow::Result<usize> {
+    let mut runs = 0;
+    while !stubs.queue.is_empty() {
+        let before = stubs.queue.len();
+        driver::send(contender.url(), workload.poll(), 200)?;
+        runs += 1;
+        ensure!(stubs.queue.len() < before, "a run delivered no message of {:?}", stubs.queue);
+    }
+    Ok(runs)
+}

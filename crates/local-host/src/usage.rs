@@ -1,0 +1,42 @@
+//! The resources that one instance has used.
+
+use wasmtime::ResourceLimiter;
+
+/// The linear memory of one instance. It never shrinks, so its size at the end is its peak.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) bytes: usize,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.bytes += desired.saturating_sub(current);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+/// The calls that an instance made to the host.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) variables: u64,
+    /// Reads of one key.
+    pub(crate) key_value_reads: u64,
+    /// Sets and deletions of one key.
+    pub(crate) key_value_writes: u64,
+    /// Lists of all keys.
+    pub(crate) key_value_lists: u64,
+}

@@ -1,0 +1,54 @@
+//! `cargo dev circles`: finds files that import each other, and packages that depend on each other.
+//!
+//! Without circles, a reader can understand the files one after the other, from the lowest to the highest.
+//!
+//! - `packages.rs` asks cargo for the packages of the workspace, and which depends on which.
+//! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file (`names.rs`).
+//! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
+//! - `graph.rs` finds the circles.
+//!
+//! Tests may import what they test from anywhere, so the check ignores their code.
+
+mod code;
+mod graph;
+mod modules;
+mod names;
+mod packages;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use anyhow::ensure;
+
+use self::graph::Graph;
+use self::modules::Crate;
+use crate::workspace::root;
+
+/// Checks the workspace and prints all circles.
+pub fn run() -> anyhow::Result<()> {
+    let root = root();
+    let packages = packages::read()?;
+    let mut circles = Vec::new();
+    let mut files = 0;
+    for crate_root in packages.iter().flat_map(|package| &package.crate_roots) {
+        let arrows = arrows_between_files(&root, crate_root)?;
+        files += arrows.len();
+        circles.extend(arrows.circles("imports", "move the shared definition into a file below both"));
+    }
+    let arrows = packages::arrows(&packages);
+    circles.extend(arrows.circles("depends on", "move the shared code into a package below both"));
+    for circle in &circles {
+        println!("{circle}");
+    }
+    let count = circles.len();
+    ensure!(count == 0, "circles: {count} circles among {files} files and {} packages", packages.len());
+    println!("No circles among {files} files and {} packages.", packages.len());
+    Ok(())
+}
+
+/// Which file of a crate imports which. `crate_root` is the crate's first file, and is below `root`.
+fn arrows_between_files(root: &Path, crate_root: &Path) -> anyhow::Result<Graph> {
+    Ok(resolve::arrows(&Crate::read(root, crate_root)?))
+}

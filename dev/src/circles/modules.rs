@@ -1,0 +1,94 @@
+//! The modules of a crate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use syn::{Item, ItemMod};
+
+use super::code::{self, Code};
+use super::names::{Meaning, ModuleId, Segments};
+
+/// All modules of a crate except tests. The first is the crate's root.
+#[derive(Debug)]
+pub(super) struct Crate {
+    pub(super) modules: Vec<Module>,
+}
+
+#[derive(Debug)]
+pub(super) struct Module {
+    /// Its file, relative to the workspace.
+    pub(super) file: PathBuf,
+    pub(super) parent: Option<ModuleId>,
+    pub(super) names: BTreeMap<String, Vec<Meaning>>,
+    /// `a::b` of each `use a::b::*`.
+    pub(super) globs: Vec<Segments>,
+    /// The imports of the module, and the paths in its code.
+    pub(super) mentions: BTreeSet<Segments>,
+    /// The imports that others can use, too (`pub use`).
+    pub(super) re_exports: BTreeSet<Segments>,
+}
+
+impl Crate {
+    /// Reads the crate whose first file is `crate_root`. `root` is the workspace's folder.
+    pub(super) fn read(root: &Path, crate_root: &Path) -> anyhow::Result<Self> {
+        let mut read = Self { modules: Vec::new() };
+        let folder = crate_root.parent().unwrap_or(root);
+        read.add_file(root, crate_root, folder, None)?;
+        Ok(read)
+    }
+
+    /// Adds the module of a file, and its children, which are in `folder`.
+    fn add_file(
+        &mut self,
+        root: &Path,
+        path: &Path,
+        folder: &Path,
+        parent: Option<ModuleId>,
+    ) -> anyhow::Result<ModuleId> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))?;
+        let file = path.strip_prefix(root).unwrap_or(path);
+        self.add_module(root, file, folder, parent, &parsed.items)
+    }
+
+    fn add_module(
+        &mut self,
+        root: &Path,
+        file: &Path,
+        folder: &Path,
+        parent: Option<ModuleId>,
+        items: &[Item],
+    ) -> anyhow::Result<ModuleId> {
+        let id = self.modules.len();
+        let Code { names, globs, mentions, re_exports } = Code::read(items);
+        self.modules.push(Module { file: file.to_owned(), parent, names, globs, mentions, re_exports });
+        for item in items.iter().filter(|item| !code::is_test(item)) {
+            if let Item::Mod(child) = item {
+                let name = code::name_of(&child.ident);
+                let child = self.add_child(root, file, folder, id, child)?;
+                self.modules[id].names.entry(name).or_default().push(Meaning::Module(child));
+            }
+        }
+        Ok(id)
+    }
+
+    fn add_child(
+        &mut self,
+        root: &Path,
+        file: &Path,
+        folder: &Path,
+        parent: ModuleId,
+        child: &ItemMod,
+    ) -> anyhow::Result<ModuleId> {
+        let name = code::name_of(&child.ident);
+        let below = folder.join(&name);
+        if let Some((_, items)) = &child.content {
+            return self.add_module(root, file, &below, Some(parent), items);
+        }
+        let beside = folder.join(format!("{name}.rs"));
+        let path = if beside.is_file() { beside } else { below.join("mod.rs") };
+        self.add_file(root, &path, &below, Some(parent))
+    }
+}

@@ -1,0 +1,19 @@
+//! The names in a module, and their meanings.
+
+/// The place of a module in `Crate::modules`.
+pub(super) type ModuleId = usize;
+
+/// A path as it is written: `["crate", "alerts", "Target"]`.
+pub(super) type Segments = Vec<String>;
+
+/// The meaning of a name in a module. One name can have several meanings: a module and a function, for
+/// example.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// A child module.
+    Module(ModuleId),
+    /// The module's file defines it.
+    Definition,
+    /// `use` brings it from there.
+    Import(Segments),
+}

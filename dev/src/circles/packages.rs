@@ -1,0 +1,87 @@
+//! The packages of the workspace.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+
+use super::graph::Graph;
+use crate::steps::cargo;
+
+/// A member of the workspace.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) name: String,
+    /// The first files of its library and of its programs, such as `src/lib.rs`.
+    pub(super) crate_roots: Vec<PathBuf>,
+    /// The packages of the same workspace that it needs, also for its tests, and the table of `Cargo.toml`
+    /// that names each of them.
+    pub(super) needs: Vec<(String, &'static str)>,
+}
+
+/// The part of cargo's answer that this check reads.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Described>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Described {
+    name: String,
+    dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+    /// Only packages of the workspace have a path.
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    kind: Vec<String>,
+    src_path: PathBuf,
+}
+
+pub(super) fn read() -> anyhow::Result<Vec<Package>> {
+    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    Ok(metadata.packages.into_iter().map(package).collect())
+}
+
+fn package(described: Described) -> Package {
+    let is_code = |target: &Target| target.kind.iter().any(|kind| kind.ends_with("lib") || kind == "bin");
+    let targets = described.targets.into_iter().filter(is_code);
+    let siblings = described.dependencies.into_iter().filter(|dependency| dependency.path.is_some());
+    Package {
+        crate_roots: targets.map(|target| target.src_path).collect(),
+        needs: siblings.map(need).collect(),
+        name: described.name,
+    }
+}
+
+fn need(dependency: Dependency) -> (String, &'static str) {
+    let table = match dependency.kind.as_deref() {
+        Some("dev") => "dev-dependencies",
+        Some("build") => "build-dependencies",
+        _ => "dependencies",
+    };
+    (dependency.name, table)
+}
+
+/// Which package needs which.
+pub(super) fn arrows(packages: &[Package]) -> Graph {
+    let mut graph = Graph::default();
+    for package in packages {
+        graph.add_place(&package.name);
+        // A package may need itself for its tests, with other features.
+        for (need, table) in package.needs.iter().filter(|(need, _)| *need != package.name) {
+            graph.add_arrow(&package.name, need, table);
+        }
+    }
+    graph
+}

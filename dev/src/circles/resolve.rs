@@ -1,0 +1,119 @@
+//! Finds the file that defines a name.
+
+use std::path::Path;
+
+use super::graph::Graph;
+use super::modules::{Crate, Module};
+use super::names::{Meaning, ModuleId};
+
+/// The module or the definitions that a path names.
+#[derive(Debug, Default)]
+struct Found {
+    /// The module that the path names.
+    module: Option<ModuleId>,
+    /// The modules that define what the path names, and the name there.
+    definitions: Vec<(ModuleId, String)>,
+}
+
+/// Which file of a crate imports which.
+pub(super) fn arrows(read: &Crate) -> Graph {
+    let mut graph = Graph::default();
+    for (id, module) in read.modules.iter().enumerate() {
+        let from = shown(&module.file);
+        graph.add_place(&from);
+        let mut add = |definitions: Vec<(ModuleId, String)>| {
+            for (to, name) in definitions {
+                let to = &read.modules[to].file;
+                if *to != module.file {
+                    graph.add_arrow(&from, &shown(to), &name);
+                }
+            }
+        };
+        for path in &module.mentions {
+            add(find(read, id, path, &mut Vec::new()).definitions);
+        }
+        // A parent that only hands on the names of its children does not use them.
+        for path in &module.re_exports {
+            let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
+            definitions.retain(|(to, _)| !is_below(read, *to, id));
+            add(definitions);
+        }
+    }
+    graph
+}
+
+fn shown(file: &Path) -> String {
+    file.display().to_string()
+}
+
+fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
+    std::iter::successors(Some(module), |module| read.modules[*module].parent)
+        .any(|module| module == ancestor)
+}
+
+/// Follows `path` from `module`. `seen` holds the imports that are being followed, because a name can be
+/// imported from a child of the same name.
+fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
+    let (mut at, mut rest, mut is_relative) = (module, path, true);
+    while let [first, others @ ..] = rest {
+        let start = match first.as_str() {
+            "crate" => Some(0),
+            "self" => Some(at),
+            "super" => read.modules[at].parent,
+            _ => break,
+        };
+        let Some(start) = start else { return Found::default() };
+        (at, rest, is_relative) = (start, others, false);
+    }
+    let Some((first, mut rest)) = rest.split_first() else {
+        return Found { module: Some(at), definitions: Vec::new() };
+    };
+    let mut found = named(read, at, first, seen);
+    if is_relative && found.module.is_none() && found.definitions.is_empty() {
+        // The name of another crate, of a type parameter, or of the prelude.
+        return found;
+    }
+    let mut name = first;
+    loop {
+        if found.module.is_none() && found.definitions.is_empty() {
+            // A macro of the module defines it.
+            found.definitions.push((at, name.clone()));
+        }
+        let (Some(module), Some((next, others))) = (found.module, rest.split_first()) else { return found };
+        (at, rest, name) = (module, others, next);
+        found = named(read, at, name, seen);
+    }
+}
+
+/// The meaning of `name` in `module`.
+fn named(read: &Crate, module: ModuleId, name: &str, seen: &mut Vec<(ModuleId, String)>) -> Found {
+    let Module { names, globs, .. } = &read.modules[module];
+    let mut found = Found::default();
+    let place = (module, name.to_owned());
+    let is_seen = seen.contains(&place);
+    seen.push(place);
+    for meaning in names.get(name).into_iter().flatten() {
+        match meaning {
+            Meaning::Module(child) => found.module = Some(*child),
+            Meaning::Definition => found.definitions.push((module, name.to_owned())),
+            Meaning::Import(path) if !is_seen => {
+                let imported = find(read, module, path, seen);
+                found.module = found.module.or(imported.module);
+                found.definitions.extend(imported.definitions);
+            }
+            Meaning::Import(_) => {}
+        }
+    }
+    if found.module.is_none() && found.definitions.is_empty() && !is_seen {
+        for glob in globs {
+            if let Some(source) = find(read, module, glob, seen).module {
+                found = named(read, source, name, seen);
+            }
+            if found.module.is_some() || !found.definitions.is_empty() {
+                break;
+            }
+        }
+    }
+    seen.pop();
+    found
+}

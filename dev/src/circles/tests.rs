@@ -1,0 +1,134 @@
+//! Tests of the check on small made-up crates.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::packages::{self, Package};
+use super::{arrows_between_files, graph::Graph};
+
+/// The circles of a crate with these files. The first file is its root.
+fn circles(files: &[(&str, &str)]) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    for (file, text) in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let graph: Graph = arrows_between_files(folder.path(), &folder.path().join(files[0].0)).unwrap();
+    graph.circles("imports", "move it")
+}
+
+const ROOT: (&str, &str) = ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n");
+const NOTHING: &str = "";
+
+#[test]
+fn files_that_import_each_other_are_a_circle_however_the_names_are_written() {
+    const A: &str = "pub struct A;\npub const MOST: u8 = 1;\npub fn make() {}\n";
+    for (b, names) in [
+        ("use crate::a::A;", "A"),
+        ("use super::a::{self, A};", "A"),
+        ("use crate::a::{A as Other, make};", "A, make"),
+        ("pub use crate::a::A;", "A"),
+        ("use crate::a::*;\nfn f(_: A) {}", "A"),
+        ("use crate::a;\nfn f(_: a::A) {}", "A"),
+        ("fn f(_: &[crate::a::A]) {}", "A"),
+        ("fn f() { use super::a::make; make() }", "make"),
+        ("fn f() { assert!(vec![1].len() == crate::a::MOST.into()); }", "MOST"),
+        ("fn f(x: u8) -> bool { matches!(x, super::a::MOST) }", "MOST"),
+        ("mod inner { pub fn f(_: super::super::a::A) {} }", "A"),
+        ("#[derive(crate::a::A)]\nstruct B;", "A"),
+    ] {
+        let a = format!("{A}use crate::b::B;\n");
+        let b = format!("pub struct B;\n{b}\n");
+        let found = circles(&[("lib.rs", "mod a;\nmod b;\n"), ("a.rs", &a), ("b.rs", &b)]);
+        let expected = format!("a.rs: imports b.rs, which imports it back through {names}; move it");
+        assert_eq!(found, [expected], "{b}");
+    }
+}
+
+#[test]
+fn circle_of_three_files_is_reported_with_all_its_arrows() {
+    let found = circles(&[
+        ROOT,
+        ("a.rs", "pub struct A; use crate::b::B; use crate::d::D;"),
+        ("b.rs", "pub struct B; use crate::c::C;"),
+        ("c.rs", "pub struct C; use crate::a::A;"),
+        ("d.rs", "pub struct D;"),
+    ]);
+    let expected = "a.rs: imports b.rs, which imports it back by way of c.rs through A; move it\n  \
+                    a.rs -> b.rs: B\n  b.rs -> c.rs: C\n  c.rs -> a.rs: A";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn name_that_a_parent_re_exports_is_an_arrow_to_the_file_that_defines_it() {
+    const PARENT: &str = "mod low;\nmod high;\npub use low::Low;\npub use high::high;\n";
+    let files = |parent: &str, high: &str| {
+        circles(&[
+            ("lib.rs", "mod parent;\n"),
+            ("parent/mod.rs", &format!("{PARENT}{parent}")),
+            ("parent/low.rs", "pub struct Low;"),
+            ("parent/high.rs", &format!("pub fn high() {{}}\n{high}")),
+        ])
+    };
+    assert_eq!(files("", "use super::Low;"), [NOTHING; 0], "the parent only hands names on");
+    assert_eq!(files("pub struct P;", "use super::P;"), [NOTHING; 0], "the parent does not use the child");
+    assert_eq!(files("pub struct P(Low);", "use super::{Low, P};"), [NOTHING; 0], "the arrows run down");
+    let circle = "parent/high.rs: imports parent/mod.rs, which imports it back through high; move it";
+    assert_eq!(files("pub struct P;\nfn f() { high() }", "use super::P;"), [circle]);
+}
+
+#[test]
+fn code_of_tests_and_other_crates_makes_no_arrow() {
+    const A: &str = "pub struct A;\nuse crate::b::B;\n";
+    for b in [
+        "#[cfg(test)]\nmod tests { use crate::a::A; }",
+        "#[cfg(test)]\nuse crate::a::A;",
+        "#[cfg(all(test, unix))]\nfn f(_: crate::a::A) {}",
+        "#[cfg(test)]\nmod testing;",
+        "mod tests;",
+        "struct S; impl S { #[cfg(test)] fn f(_: crate::a::A) {} }",
+        "use a::A;\nuse std::a;",
+        "use ::a::A;",
+        "mod a { pub struct A; }\nfn f(_: a::A) {}",
+        "fn f(a: u8) -> u8 { let make = a; make }",
+        "/// [`crate::a::A`]\nfn f() {}",
+    ] {
+        let b = format!("pub struct B;\n{b}\n");
+        let found = circles(&[
+            ("lib.rs", "mod a;\nmod b;\n"),
+            ("a.rs", A),
+            ("b.rs", &b),
+            ("b/testing.rs", "use crate::a::A;"),
+            ("b/tests.rs", "use crate::a::A;"),
+        ]);
+        assert_eq!(found, [NOTHING; 0], "{b}");
+    }
+}
+
+#[test]
+fn name_in_a_macro_call_of_a_module_is_defined_there() {
+    let found = circles(&[
+        ("lib.rs", "mod a;\nmod b;\n"),
+        ("a.rs", "make! { pub struct A; }\nuse crate::b::B;"),
+        ("b.rs", "pub struct B;\nuse crate::a::A;"),
+    ]);
+    assert_eq!(found, ["a.rs: imports b.rs, which imports it back through A; move it"]);
+}
+
+#[test]
+fn packages_that_depend_on_each_other_are_a_circle() {
+    let package = |name: &str, needs: &[&str]| Package {
+        name: name.to_owned(),
+        crate_roots: Vec::new(),
+        needs: needs.iter().map(|need| ((*need).to_owned(), "dependencies")).collect(),
+    };
+    // A package may need itself, with other features, for its tests.
+    let all = [package("a", &["b"]), package("b", &["c", "b"]), package("c", &["a"]), package("d", &["a"])];
+    let found = packages::arrows(&all).circles("depends on", "move it");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let begin = "a: depends on b, which depends on it back by way of c through dependencies; move it\n";
+    assert!(found[0].starts_with(begin), "{found:?}");
+    assert_eq!(packages::arrows(&all[1..]).circles("depends on", "move it"), [NOTHING; 0]);
+}

@@ -1,0 +1,5 @@
+//! The registration of the bot in Entra, as the fakes know it.
+
+/// The bot's registration, as in the fixtures.
+pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
+pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";

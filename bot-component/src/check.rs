@@ -58,7 +58,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // A request may read a variable that is not listed above. So the variables are read once more, as a
+    // A request may read a variable that is not listed above. So the function also reads the variables as a
     // request reads them.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);

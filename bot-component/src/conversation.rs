@@ -91,9 +91,9 @@ async fn record_activity<H: Host>(
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.record_activity(address, sign, known.as_ref()).await? {
         Recorded::Stored(fingerprint) => {
-            // Without the fingerprint, the next activity reads and writes the table once more.
+            // If key-value does not store the fingerprint, the next activity only reads the table again.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // The write takes time, and a question can be delivered meanwhile.
+            // While the bot wrote the record, the poller may have delivered a question.
             return Ok(Asked::Unknown);
         }
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the

@@ -4,9 +4,9 @@
 //! in personal chats. Teams reports a reaction only if the bot sent the message.
 //!
 //! If a person presses a button of the bot's card, or writes in a thread of a channel, the activity names in
-//! `replyToId` the message that it replies to. The bot counts these replies in a row for that message. If a
-//! person wrote the message, for example as the first one of a thread, no alert uses the row, and the row
-//! ends after seven days.
+//! `replyToId` the message that it replies to. The bot counts the replies to a message in one row of the
+//! table. If a person wrote the message, for example the first message of a thread, the row belongs to no
+//! alert. It ends seven days after the last reply.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -40,8 +40,8 @@ enum Feedback<'a> {
 }
 
 /// Records the feedback in an activity, if it has any. A failure is only logged, because the person's message
-/// matters more. An activity without feedback costs no call. Returns the id of the alert that a reply in the
-/// thread answers.
+/// matters more. An activity without feedback costs no call. If the activity replies to an open question,
+/// returns the id of the alert with this question.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -92,8 +92,8 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// The key of the channel, if the message is the first one of a thread. The bot has sent such a message to
-/// the channel, but the responses to the message have the address of the thread.
+/// The key of the channel, if the message is the first one of a thread. To begin a thread, the bot sends an
+/// alert to the channel. People's responses to this alert have the address of the thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {

@@ -1,5 +1,6 @@
-//! The tokens of webhook addresses. A token names a conversation and a generation, and proves that the bot
-//! made it. So the bot refuses a forgery without a call of the table service, and stores no token.
+//! The tokens of webhook addresses. A token names a conversation and a generation, i.e. the number of the
+//! conversation's address: each new address gets the next number. The token proves that the bot made it. So
+//! the bot refuses a forgery without a call of the table service, and stores no token.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
 //! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over them. The key of the HMAC is bound to
@@ -56,7 +57,7 @@ pub(crate) struct HookKeys {
 
 impl TokenForm {
     /// Reads the text of a token. `None` if no token has this form. This check needs no key, so the route
-    /// refuses such a text before it reads a variable.
+    /// refuses a text of another form before it reads a variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;

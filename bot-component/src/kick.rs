@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_that_fails_is_one_log_line_without_the_key() {
+    fn failed_kick_writes_one_log_line_without_the_key() {
         for answer in [
             Ok(platform::testing::response(401, "")),
             Ok(platform::testing::response(500, "")),

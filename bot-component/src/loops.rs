@@ -1,7 +1,6 @@
-//! Decides which messages the bot ignores: it neither queues such a message nor sends a reply to the
-//! conversation. It ignores messages of programs, because two programs that answer each other never stop. It
-//! also ignores messages of a group that do not mention the bot, and messages that begin with the bot's own
-//! words.
+//! Decides which messages the bot ignores, i.e. neither queues nor answers. The bot ignores messages of
+//! programs, because two programs that answer each other never stop. It also ignores messages of a group that
+//! do not mention the bot, and messages that begin with the bot's own words.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;

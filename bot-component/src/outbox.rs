@@ -100,7 +100,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 
     /// Calls `put` for each item, several at once, in any order. `put` returns whether it succeeded. After a
-    /// failure no further call begins, because each call would take as long to fail.
+    /// failure no further call begins, because each further call would probably fail, too, and take as long.
     pub(crate) async fn put_all<T>(
         &self,
         items: impl Iterator<Item = T>,

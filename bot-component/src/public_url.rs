@@ -21,8 +21,8 @@ impl PublicUrl {
     /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
     /// verified: a channel calls the bot at the address that the bot's owner registered.
     ///
-    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no proxy
-    /// replaces them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
+    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them if no proxy replaces
+    /// them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
     pub(crate) fn of(settings: &impl Settings, headers: &HeaderMap) -> Result<Option<Self>, SettingsError> {
         if let Some(set) = Self::read(settings)? {
             return Ok(Some(set));
@@ -41,8 +41,8 @@ impl PublicUrl {
     }
 }
 
-/// Whether the text has only characters of a host's name, an address and a port, so that it can be a part of
-/// a command line.
+/// Whether the text has only characters of a host's name, an IP address and a port. The reply to `webhook`
+/// shows the text in a command line, so other characters would be dangerous.
 fn is_host(text: &str) -> bool {
     (1..=MAX_HOST_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))

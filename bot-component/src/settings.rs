@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_token_that_is_refused_is_logged_with_the_reason() {
+    fn refusal_of_the_storage_token_is_logged_with_the_reason() {
         let host = FakeHost::with_settings(WITHOUT_KEY);
         host.then_status(401, r#"{"error":"invalid_client","error_codes":[7000222]}"#);
         assert!(matches!(open(&host), Err(Rejection::StateUnavailable)));

@@ -42,8 +42,8 @@ impl TagScope {
         }
     }
 
-    /// The scope of a call that names no tenant. A bot for many tenants has no such scope, because its alerts
-    /// would go to all tenants, or to an arbitrary part of them.
+    /// The scope of a call that names no tenant. A bot for many tenants has none, because its alerts would go
+    /// to all tenants, or to an arbitrary part of them.
     fn home(settings: &BotSettings) -> Option<Self> {
         match &settings.bot {
             None => Some(Self::Home { own: None }),

@@ -81,7 +81,7 @@ pub(crate) async fn answer<H: Host>(
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
     // Another program may have set `stoppable` in an envelope without the bot's seal. So `stop` applies to
-    // every such envelope.
+    // every envelope without the seal.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
     }
@@ -97,7 +97,7 @@ pub(crate) async fn answer<H: Host>(
     }
     expect_taken(taken, host.now())?;
     // Without the bot's seal, another program may have written the question. The bot makes no buttons for
-    // such a question, because they could answer an alert of a third program.
+    // this question, because they could answer the question of another program's alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -147,8 +147,7 @@ fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
 fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Claim::Yes => Ok(()),
-        // The earlier call may still be sending the alert. The sender of the trigger tries again, because
-        // Direct Line reports every failure to it in the same way.
+        // The earlier call may still be sending the alert, so the sender of the trigger has to try again.
         Claim::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }

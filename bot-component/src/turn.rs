@@ -30,6 +30,7 @@ use crate::webhook::PrivateReply;
 /// The longest time for storing a message: half of the 15 s that a channel waits, so that the bot can still
 /// reply to the person. After 15 s without an answer, Teams sends the activity again.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
+/// The longest time from the arrival of a request until the last call to the Connector ends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
 /// The longest time for counting a reply to a message that the bot does not queue.
@@ -99,7 +100,8 @@ impl<H: Host> Turn<'_, H> {
         let executed = commands::execute(self.host, self.settings, text, &addressed.address, self.headers);
         let (text, after) = match executed.await {
             Intent::Queue { text, after } => (text, after),
-            // The command is executed in any case: `stop` also holds if the conversation has no answers left.
+            // The bot has executed the command, even if the conversation has no answers left. So `stop`
+            // always holds.
             Intent::Reply(reply) => {
                 self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
                 return Ok(accepted.into());
@@ -138,8 +140,8 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        // A reminder is never an answer. In a group, a question waits only for replies in its thread, and for
-        // such a reply `asked` already names the alert.
+        // A reminder is never an answer. In a group, only a reply in the thread of a question can answer it.
+        // For a reply in this thread, `asked` already names the alert.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {

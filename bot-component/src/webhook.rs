@@ -52,7 +52,7 @@ pub(crate) struct PrivateReply {
     pub(crate) note: String,
 }
 
-/// The reply to a command.
+/// The reply to `webhook` or `webhook new`, and where the bot sends it.
 #[derive(Debug, PartialEq)]
 pub(crate) enum HookReply {
     Here(String),

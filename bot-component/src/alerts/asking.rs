@@ -42,7 +42,7 @@ pub(super) struct Asking {
 /// A step of an escalation: the poller alerts further conversations, unless a person has answered.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// How long after the due time of the alert the step begins.
+    /// The time from the due time of the alert to the beginning of the step.
     pub(super) after: Duration,
     pub(super) to: Vec<To>,
 }

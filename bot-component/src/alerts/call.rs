@@ -183,8 +183,8 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The escalation comes first, so that the ledger never has the alerts of the call without it. If
-            // the bot is cut off in between, the call has no alert that a person could answer.
+            // The escalation comes first, so that the ledger never has the alerts of the call without their
+            // escalation. If the bot is killed in between, the call has no alert that a person could answer.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));

@@ -25,8 +25,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// A run records a delivery within this time, unless the run is killed or the tables fail.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// A run drops a cancelled alert within this time after it has dequeued the alert. If an Azure Function has
-/// dequeued the alert, it sends a trigger within this time, and the bot refuses the trigger.
+/// The longest time from the dequeue of a cancelled alert until it is dropped. A run drops the alert itself.
+/// If an Azure Function has dequeued the alert, the function sends a trigger, and the bot refuses the
+/// trigger.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent
@@ -55,7 +56,7 @@ pub(super) async fn delete<H: Host>(
         if subject.was_sent(host.now()) {
             return change::take_back(host, &settings, caller, &subject).await;
         }
-        // A change that has taken the alert's place is on the queue instead of the alert.
+        // If a change has taken the alert's place, the queue holds the change. So the bot cancels the change.
         let replaced_by = subject.record.replaced_by.as_deref().and_then(AlertId::parse);
         id = replaced_by.unwrap_or(subject.id);
     }
@@ -122,12 +123,12 @@ async fn end_series<H: Host>(
     let open = match record.as_ref().map(Record::following) {
         Some(Following::First) => first.clone(),
         Some(Following::Alert(next)) => next,
-        // The last alert of the series may still wait.
+        // No further alert follows. The alert that the caller named may still wait on the queue.
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // A run has sent this alert, and is about to put the next one on the queue. The run that dequeues the
-        // next one finds that the series has ended.
+        // A run has sent this alert, and is about to put the next alert on the queue. The run that dequeues
+        // the next alert finds that the series has ended.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
                 record.series_ended_at.is_none() && record.following() != Following::Nothing
@@ -140,15 +141,16 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// The final status of an alert, if it has one. The caller has found the queue empty, so no run can still
-/// dequeue the alert and drop it. The function first waits, so that a run can record its result. If no run
-/// records a result, two cases have a final status:
+/// The final status of a cancelled alert, if it has one. The caller of this function has found the queue
+/// empty, so no run can still dequeue the alert and drop it. The function first waits, so that a run can
+/// record its result. If no run records a result, the alert still has a final status in two cases:
 ///
-/// - The queue never confirmed the Put of the alert. The alert is not on the queue, so it counts as
-///   cancelled.
-/// - The alert was cancelled more than a minute ago. A run that dequeued the alert after that would have
-///   dropped it. So a run had delivered the alert before. It could not record the delivery, because the run
-///   was killed or the tables failed. The alert counts as delivered.
+/// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
+///   The alert counts as cancelled.
+/// - The cancellation is older than [`DROPPED_WITHIN`]. If a run had dequeued the alert after the
+///   cancellation, the run would have dropped the alert by now. So a run delivered the alert before the
+///   cancellation, but did not record the delivery, because the run was killed or the tables failed. The
+///   alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

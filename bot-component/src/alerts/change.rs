@@ -151,7 +151,7 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of an alert, as a change shows it again.
+/// The question of an alert that a change shows with new content.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
@@ -271,7 +271,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// The question of an alert, with the new content of `call`. `None` if people cannot answer the alert. If
-    /// an earlier change took the alert's place, the question is that of this change.
+    /// an earlier change took the alert's place, the record of the earlier change has the question.
     async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
         let mut holder = subject.id.clone();
         let mut sealed = subject.record.question.clone();

@@ -118,7 +118,7 @@ impl Draft<'_> {
 
     /// The record of a page without alerts. A repeated call finds this record, and gets the same empty page.
     /// Without the record, the repeated call could alert subscribers who have moved to this page from another
-    /// one, and who already have the alert.
+    /// page, and who already have the alert.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             // A final status, because the page has no alert that could be cancelled.
@@ -158,7 +158,7 @@ impl Draft<'_> {
 
     /// When the alert is due. If the person's quiet hours include that time, the alert is due when they end.
     /// If the alert is due later than [`RECENTLY`] from now, the poller applies the quiet hours when the
-    /// alert is due. The person may change them until then.
+    /// alert is due, because the person may change them until then.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -167,7 +167,7 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// The encrypted question of an alert, for the ledger. The alert is one of `call`, or one of its
+    /// The encrypted question of an alert, for the ledger. The alert belongs to `call`, or to a step of its
     /// escalation.
     pub(super) fn question(
         &self,

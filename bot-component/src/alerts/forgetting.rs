@@ -100,9 +100,9 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // A replay or another search may have hidden messages.
+    // The search does not find messages that a replay or another search has hidden. It is then not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // The other messages become visible again, because the next search would not find hidden messages.
+    // Makes the messages that stay visible again, because the next search would not find hidden messages.
     walk.end().await;
     Ok(search)
 }

@@ -49,9 +49,9 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call. Each page has its own, because a caller repeats each page by
-    /// itself. The first page has the caller's idempotency key. The key of every other page is longer than a
-    /// caller's key may be, so no caller can use it.
+    /// The identity of one page of the call. Each page has its own identity, because a caller may repeat one
+    /// page alone. The first page has the caller's idempotency key. The key of every other page is longer
+    /// than a caller's key may be, so no caller can use it.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {

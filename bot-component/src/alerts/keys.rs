@@ -155,7 +155,7 @@ mod tests {
 
     const OLD: &str = "the-old-key-of-16";
     const NEW: &str = "the-new-key-of-16";
-    /// printf %s <key> | sha256sum
+    /// A key, and its hash from `printf %s <key> | sha256sum`.
     const CI: (&str, &str) = (
         "pbk_0123456789abcdef0123456789abcdef",
         "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",

@@ -84,7 +84,7 @@ fn read_mentions(fields: &mut Fields) -> Result<Vec<Mention>, FieldError> {
 }
 
 /// Checks that each mention has its element `<at>`, and that each element has a mention. A plain text without
-/// mentions may have such elements, because channels show a plain text as it is.
+/// mentions may hold `<at>` elements, because channels show a plain text as it is.
 fn expect_elements(
     fields: &Fields,
     text: &str,

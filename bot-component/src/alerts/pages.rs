@@ -214,7 +214,7 @@ fn tag_with_1100_subscribers_takes_two_calls() {
 }
 
 #[test]
-fn page_that_failed_is_the_same_when_repeated_after_new_subscriptions() {
+fn failed_page_has_the_same_conversations_when_repeated_after_new_subscriptions() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..150, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});

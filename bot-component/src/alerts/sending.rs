@@ -61,8 +61,8 @@ impl Sending {
 }
 
 /// The message about alerts that the queue did not confirm. It says what the caller can do without sending an
-/// alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold the
-/// `unconfirmed` ones of them, and holds none of the rest.
+/// alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold `unconfirmed`
+/// of these alerts, and certainly does not hold the others.
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {

@@ -24,7 +24,7 @@ pub(super) struct Recurrence {
 }
 
 impl Recurrence {
-    /// The data of the series for its first alert. `zone` is the person's time zone. It counts only if the
+    /// The data of the series for its first alert. `zone` is the person's time zone. It is used only if the
     /// caller names no zone.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;

@@ -27,8 +27,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 /// No wait goes on after this time, so that the last read also ends in time.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
-/// The pause before the record is read again: at first, and at most.
+/// The pause before the record is read for the second time. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause before the record is read again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn get<H: Host>(

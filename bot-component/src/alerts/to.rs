@@ -313,8 +313,8 @@ async fn find<H: Host>(
 }
 
 /// Adds the bot's own account to the address, because the Connector needs this account as the sender. A
-/// caller may leave the account out in two cases. The bot may know it from an earlier activity of the
-/// conversation. On Teams, the bot makes the id of the account from its app id.
+/// caller may leave the account out in two cases: if the bot knows the account from an earlier activity of
+/// the conversation, and on Teams, where the bot makes the account's id from its app id.
 fn from_the_bot(
     address: &ConversationReference,
     known: Option<&Conversation>,

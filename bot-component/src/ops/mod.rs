@@ -26,7 +26,7 @@ macro_rules! style {
     };
 }
 
-/// The script's files in their order: each may use the names of the ones before.
+/// The script's files in their order: each may use the names of the files before it.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
@@ -48,7 +48,7 @@ const PAGE: &str = concat!(
 /// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
 /// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-f7+DoZPRN96oaJm+TB9R2zyrAQT6sC49uZAyU82S24A='; \
+    script-src 'sha256-93dmXrGdZVDPiT44dewt5+z6nWSwmfmJbxJaDnUFO+o='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

@@ -1,8 +1,8 @@
-//! Answers to questions: a button that a person presses, or a text that answers.
+//! Answers to questions: a person presses a button, or writes a text.
 //!
-//! The bot stores an answer in one round trip. At the same time, it reads the alert's record, inserts the row
-//! that decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer
-//! to the alert's sender, and changes the card for the other people.
+//! To store an answer, the bot makes three calls at once: it reads the alert's record, inserts the row that
+//! decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer to
+//! the alert's sender, and changes the card for the other people.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -46,13 +46,13 @@ const CARD_ACTION: &str = "adaptiveCard/action";
 /// The text between the id of a channel and that of a thread's first message.
 const OF_THREAD: &str = ";messageid=";
 
-/// The keys of questions.
+/// Reads the keys of questions: they sign the buttons, and encrypt questions and answers.
 pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<QuestionKeys, SettingsError> {
     Ok(QuestionKeys::new(&question_keys(settings, bot.bot.as_ref(), bot.queue.name.as_str())?))
 }
 
-/// The data of the bot's button that a person has pressed; `None` if the activity is no press of such a
-/// button. The data may be forged, because their HMAC is not checked yet.
+/// The data of the bot's button that a person has pressed; `None` if the activity is no press of a button of
+/// the bot. The data may be forged, because this function does not check their HMAC.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -65,12 +65,12 @@ pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     Press::is_in(data).then_some(data)
 }
 
-/// The result of an answer.
+/// The result of the attempt to store an answer.
 #[derive(Debug)]
 pub(crate) enum Recorded {
     /// The answer counts.
     Counted(Stored),
-    /// Another answer, or an earlier one of the same person, counts.
+    /// An earlier answer counts, of another person or of the same person.
     Before(Option<Stored>),
     /// The question has ended, or the alert was cancelled or taken back.
     Over,
@@ -135,7 +135,7 @@ impl<'a, H: Host> Answering<'a, H> {
         })
     }
 
-    /// Whether the queue has a new job, for the kick.
+    /// Whether the queue has a new job, so that the bot has to send the kick.
     pub(crate) fn has_due(&self) -> bool {
         self.outbox.has_due()
     }
@@ -144,8 +144,8 @@ impl<'a, H: Host> Answering<'a, H> {
         &self.conversation.address
     }
 
-    /// Stores the answer of a button. A button that the bot did not make, or whose question has ended, costs
-    /// no call.
+    /// Stores the answer that a press of a button gives. The press costs no call if the bot did not make the
+    /// button, or if the question has ended.
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));

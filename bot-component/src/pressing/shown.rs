@@ -62,7 +62,7 @@ impl<H: Host> Answering<'_, H> {
         (!is_shown_by_the_card).then(|| self.text_of(recorded))
     }
 
-    /// The text about an answer.
+    /// The text that tells the person whether the answer counts.
     pub(crate) fn text_of(&self, recorded: &Recorded) -> String {
         let words = self.words();
         match recorded {

@@ -124,7 +124,7 @@ fn press_on_a_cancelled_alert_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn press_that_is_repeated_after_the_alert_was_taken_back_keeps_the_answer_that_counts() {
+fn repeated_press_after_the_alert_was_taken_back_keeps_the_stored_answer() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -146,7 +146,7 @@ fn press_in_the_thread_of_an_alert_to_a_channel_counts() {
 }
 
 #[test]
-fn press_whose_put_failed_counts_when_it_is_repeated() {
+fn repeated_press_after_a_failed_put_counts() {
     for answers in [Answers::One, Answers::Each] {
         let stage = Stage::new();
         let id = ask(&stage, answers);
@@ -166,7 +166,7 @@ fn press_whose_put_failed_counts_when_it_is_repeated() {
 }
 
 #[test]
-fn question_counts_one_answer_one_of_each_person_or_all() {
+fn counted_answers_follow_the_mode_of_the_question() {
     for (answers, again, other) in
         [(Answers::One, false, false), (Answers::Each, false, true), (Answers::Many, true, true)]
     {

@@ -1,5 +1,5 @@
-//! Turns one alert of another program's payload into an [`AlertCall`], as if a program had made this call
-//! itself.
+//! Turns one alert of another program's payload into an [`AlertCall`], as if a program had called
+//! `POST /api/alerts`.
 
 use alert_shapes::{ShapedAlert, State};
 use envelope::{Again, KeyState};

@@ -1,5 +1,5 @@
-//! `POST /api/alerts/from/{source}`: a caller with a key posts a foreign payload, for the targets that the
-//! query names.
+//! `POST /api/alerts/from/{source}`: a caller with a key posts a payload in the format of another program.
+//! The query names the targets of the alerts.
 
 use alert_shapes::{Incoming, Shape};
 use bot_framework::json::{FieldError, Fields};

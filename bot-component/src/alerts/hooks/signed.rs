@@ -16,7 +16,7 @@ const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 const MOST_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Checks the signature. GitHub has to sign, because its documentation says that an address is no secret.
-/// Grafana may sign. The bot cannot check other senders.
+/// Grafana may sign. The bot checks no signature of other senders.
 pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -> Result<(), HookRejection> {
     let secret = secret.as_bytes();
     if let Some(signature) = (incoming.header)(github::HEADER) {

@@ -42,7 +42,7 @@ fn stage() -> (Stage, String) {
     (stage, token)
 }
 
-/// The status and the code of the answer to a request, or only the status.
+/// The status of the answer to a request, and the code of its error. Without an error, the code is empty.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");

@@ -94,7 +94,8 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // So the count is never lower than a bucket, even if another version stored the figures.
+        // The count must not be lower than a bucket, even if another version of the poller stored the
+        // figures.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);

@@ -29,13 +29,15 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/
 #[derive(Clone, Default)]
 struct Services {
     tables: Rc<RefCell<FakeTables>>,
-    /// The messages on the queue, and on the poison queue. Without a number, the queue does not exist.
+    /// The number of messages on the queue. `None` if the queue does not exist.
     messages: Rc<Cell<Option<u64>>>,
+    /// The number of messages on the poison queue. `None` if the queue does not exist.
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
     /// Whether the first attempt of each call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
+    /// The URLs of the calls whose first attempt was answered 503, and whose second attempt has not come yet.
     odd: Rc<RefCell<Vec<String>>>,
 }
 
@@ -151,7 +153,10 @@ impl Services {
             let answer = Response::builder().header("x-ms-approximate-messages-count", count);
             return answer.body(Bytes::new()).unwrap();
         }
-        assert!(uri.contains("peekonly=true"), "a status takes no message: {uri}");
+        assert!(
+            uri.contains("peekonly=true"),
+            "expected a peek, because a status must not dequeue messages: {uri}"
+        );
         let message =
             "<QueueMessage><InsertionTime>Mon, 23 Nov 2026 21:50:00 GMT</InsertionTime></QueueMessage>";
         let messages = message.repeat(usize::try_from(count.min(32)).unwrap());
@@ -334,7 +339,7 @@ fn number_of_calls_does_not_depend_on_the_backlog() {
 }
 
 #[test]
-fn bot_that_opens_the_account_with_its_token_makes_one_more_call_at_the_most() {
+fn access_to_the_account_with_the_bots_token_costs_one_more_call_at_most() {
     let bot = Bot::with(&[
         ("authmode", "required"),
         ("microsoftappid", "app"),
@@ -369,7 +374,11 @@ fn token_in_the_store_is_shown_with_its_end() {
     run(tokens.bearer(Deadline::after(&bot.host, Duration::from_secs(1)))).unwrap();
     let answer = bot.get("/api/status");
     let status: Value = serde_json::from_slice(answer.body()).unwrap();
-    assert_eq!(status["token"], json!({"until": "2026-11-23T22:55:00.000Z"}), "five minutes before its end");
+    assert_eq!(
+        status["token"],
+        json!({"until": "2026-11-23T22:55:00.000Z"}),
+        "five minutes before the end of the token"
+    );
     assert!(!status.to_string().contains("t.o.k"));
 }
 

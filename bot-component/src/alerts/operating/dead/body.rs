@@ -41,9 +41,9 @@ pub(super) enum Selection {
 pub(super) struct Match {
     /// The outcome. `None` means every outcome.
     outcome: Option<String>,
-    /// Moved to the poison queue at this time or later.
+    /// The message was moved to the poison queue at this time or later.
     since: Option<DateTime<Utc>>,
-    /// Moved to the poison queue before this time.
+    /// The message was moved to the poison queue before this time.
     until: Option<DateTime<Utc>>,
 }
 

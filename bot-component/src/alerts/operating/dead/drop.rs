@@ -125,9 +125,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the
-        // end, they stay hidden for the rest of their lease. So the next call finds the messages that this
-        // one has not seen.
+        // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the end
+        // of the queue, these messages stay hidden for the rest of their lease. So the next call finds the
+        // messages that this call has not seen.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -225,7 +225,7 @@ impl<'a, H: Host> Dropper<'a, H> {
             return Ok(results);
         }
         if !self.has_seen_all(walk, &results).await? {
-            // Another call has hidden messages. They become visible soon.
+            // Another call has hidden some messages. They become visible within the lease of its walk.
             return Ok(Results { has_more: true, ..results });
         }
         self.drop_rows_without_message(condition, &seen.into_inner(), results).await

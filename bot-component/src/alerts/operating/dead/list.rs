@@ -24,7 +24,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// How many rows one call to the table reads, for a list with a condition.
 const ROWS_AT_ONCE: u16 = 500;
-/// The most calls to the table for one page of such a list.
+/// The most calls to the table for one page of a list with a condition.
 const MAX_CALLS: usize = 4;
 /// The most pages that a call reads to recognise messages without a row. A page has a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;

@@ -62,8 +62,8 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // If the walk did not reach the end, the next call has to find the messages that this one has not seen.
-    // So the seen messages stay hidden.
+    // If the walk did not reach the end of the queue, the next call has to find the messages that this call
+    // has not seen. So the messages that this call has seen stay hidden.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }

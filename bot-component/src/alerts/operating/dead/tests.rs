@@ -42,7 +42,7 @@ struct Bot {
     tables: Rc<RefCell<FakeTables>>,
     /// How many further calls reach a service. Later calls reach no service, as if the bot were killed.
     calls_left: Rc<Cell<usize>>,
-    /// How many further calls the table service does before it is busy.
+    /// How many further calls the table service carries out. It answers later calls with 503.
     table_calls_left: Rc<Cell<usize>>,
     /// The alerts that people have got, in order.
     shown: RefCell<Vec<String>>,
@@ -253,7 +253,7 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
 /// Kills the bot after 0, 1, 2 or more calls of a replay, and then replays again. In some rows, a run
 /// delivers the messages on the queue between the two replays.
 #[test]
-fn replay_that_is_killed_at_any_call_is_finished_by_the_next_and_delivers_once() {
+fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() {
     for (is_delivered_between, body_of) in [
         (true, (|died: &Died| json!({"ids": [died.letter]})) as fn(&Died) -> Value),
         (false, |died| json!({"ids": [died.letter]})),

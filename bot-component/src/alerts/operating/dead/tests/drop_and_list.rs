@@ -15,7 +15,7 @@ use super::{Bot, POISON, whys};
 use crate::alerts::handle;
 
 #[test]
-fn drop_that_is_killed_at_any_call_is_finished_by_the_next() {
+fn drop_killed_at_any_call_is_finished_by_the_next_drop() {
     for calls in 0..20 {
         let bot = Bot::new();
         let (kept, died) = (bot.die("kept", |_| ()), bot.die("dropped", |_| ()));
@@ -79,8 +79,8 @@ fn message_of_another_producer_is_listed_and_dropped_but_not_replayed() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-/// A bot with one dead letter, and `rows` rows of further ones. Returns the bot, and the id of the one dead
-/// letter.
+/// A bot with one dead letter, and with `rows` further rows that have no message. Returns the bot, and the id
+/// of the dead letter that has a message.
 fn bot_with_rows(rows: i64) -> (Bot, String) {
     let bot = Bot::new();
     let letter = bot.die("x", |_| ()).letter;

@@ -83,7 +83,7 @@ fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
 }
 
 #[test]
-fn drop_that_is_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_dead_letters() {
+fn drop_of_many_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_dead_letters() {
     for calls in 0..40 {
         let bot = Bot::new();
         let kept = bot.die("kept", |_| ());

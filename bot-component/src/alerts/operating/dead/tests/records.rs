@@ -8,7 +8,7 @@ use state::ledger::{Status, Wanted};
 use super::{Bot, address, whys};
 
 #[test]
-fn record_that_was_deleted_is_made_anew_by_a_replay() {
+fn deleted_record_is_made_anew_by_a_replay() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     assert_eq!(bot.list("")["dead"][0]["sender"], "ci");

@@ -20,7 +20,7 @@ use crate::webhook::{self, HookReply, PrivateReply, Wanted};
 /// waits.
 const DONE_WITHIN: Duration = Duration::from_secs(7);
 
-/// The result of reading a message.
+/// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
     /// The bot has to queue the text. The message is due at once, or after this time.

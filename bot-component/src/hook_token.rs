@@ -21,7 +21,8 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The labels keep the two uses of a key apart.
+/// The label in the HMAC of a token. [`OF_SECRET`] is the label in the HMAC of a secret. The labels differ,
+/// because both HMACs have the same key.
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
@@ -42,7 +43,7 @@ pub(crate) struct Hook {
     pub(crate) secret: String,
 }
 
-/// A new token.
+/// A new token, and its secret.
 pub(crate) struct Issued {
     pub(crate) token: String,
     /// The secret with which senders such as GitHub sign.

@@ -21,7 +21,7 @@ use storage_queue::QueueName;
 /// (<https://spinframework.dev/http-outbound#local-service-chaining>).
 const POLLER: &str = "http://poller.spin.internal/internal/poll";
 
-/// Short times, because the poller answers as soon as its run has begun.
+/// The time-outs of the call. They are short, because the poller answers as soon as its run has begun.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(2),

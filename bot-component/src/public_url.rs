@@ -35,7 +35,7 @@ impl PublicUrl {
         }))
     }
 
-    /// The address of a hook.
+    /// The webhook address with this token.
     pub(crate) fn hook(&self, token: &str) -> String {
         format!("{}/api/hooks/{token}", self.0)
     }

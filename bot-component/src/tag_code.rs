@@ -22,7 +22,7 @@ const CODE_BYTES: usize = END_BYTES + MAC_BYTES;
 /// Crockford's alphabet (<https://www.crockford.com/base32.html>): no letter that looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Characters between two dashes.
+/// The number of a code's characters between two dashes.
 const GROUP: usize = 6;
 
 /// Makes and checks codes.

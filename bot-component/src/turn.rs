@@ -47,7 +47,7 @@ fn sent_at(activity: &Activity, now: DateTime<Utc>) -> DateTime<Utc> {
     sent.filter(|sent| (*sent - now).abs() < TimeDelta::days(2)).unwrap_or(now)
 }
 
-/// The work on one activity.
+/// Acts on one activity of a channel: queues its message, and replies.
 pub(crate) struct Turn<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) settings: &'a BotSettings,

@@ -16,13 +16,13 @@ use crate::rejection::AlertRejection;
 /// The most buttons of a question. Teams shows six.
 const MAX_ACTIONS: usize = 6;
 
-/// The most characters of a title, and of the text that asks for an input.
+/// The most characters of a button's title, and of the text that asks for an input.
 const MAX_TITLE: usize = 80;
 
-/// The most characters of an id.
+/// The most characters of an action's id.
 const MAX_ID: usize = 64;
 
-/// The most characters of an address.
+/// The most characters of the address that a button opens.
 const MAX_URL: usize = 2000;
 
 /// The most steps of an escalation.
@@ -80,7 +80,7 @@ impl Step {
     }
 }
 
-/// Reads the members; `None` if the call asks nothing.
+/// Reads the members that ask a question; `None` if the call asks nothing.
 pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection> {
     let body = fields.as_object();
     let key = body.get("key").and_then(serde_json::Value::as_str).map(str::to_owned);

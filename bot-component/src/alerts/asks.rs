@@ -50,7 +50,7 @@ impl Asks {
         Ok(Some(Self { keys: pressing::keys(host, settings)?, steps }))
     }
 
-    /// The ids of the alerts of all steps.
+    /// The ids of the alerts of all steps of the escalation.
     fn ids(&self, call: &CallId) -> Vec<String> {
         let steps = self.steps.iter().enumerate();
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()

@@ -22,7 +22,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// The search begins no Get after this time.
+/// The time from the beginning of the deletion after which the search begins no further Get.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
 /// Messages of an older poller do not name their row in the list of dead letters. To find these rows, the
 /// search reads at most this many pages of a thousand rows.

@@ -26,9 +26,9 @@ pub(super) enum Met {
 #[derive(Debug)]
 pub(super) struct Earlier {
     pub(super) id: CallId,
-    /// The records of its alerts.
+    /// The records of the alerts of this call.
     pub(super) records: Vec<Record>,
-    /// The `next` of its answer.
+    /// The `next` of the answer to this call.
     pub(super) next: Option<Cursor>,
 }
 

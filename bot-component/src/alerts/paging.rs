@@ -34,7 +34,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Takes `next` of the body.
+    /// Takes the member or parameter `next` of a call.
     pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
         match fields.string("next")? {
             None => Ok(None),
@@ -67,7 +67,7 @@ fn wrong_next() -> FieldError {
 /// The conversations of one page of a call.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// At most 100, each once. A later page may be empty.
+    /// At most 100 conversations, each of them once. A later page may be empty.
     pub(super) targets: Vec<Target>,
     /// Where the next page begins. `None` on the last page.
     pub(super) next: Option<Cursor>,

@@ -24,7 +24,7 @@ const MAX_WAIT_SECONDS: u64 = 30;
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
-/// No wait goes on after this time, so that the last read also ends in time.
+/// The longest time from the request to the end of a wait, so that the last read also ends in time.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
 /// The pause before the record is read for the second time. Each further pause is twice as long.

@@ -91,7 +91,7 @@ pub(crate) struct Stored {
     answer: Answer,
 }
 
-/// The work on one answer.
+/// Stores one answer of a person, and makes the bot's reply to it.
 pub(crate) struct Answering<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -112,7 +112,7 @@ struct Candidate {
     answer: Answer,
     /// The id of the message with the button.
     card: Option<String>,
-    /// The id of the activity.
+    /// The id of the activity that brought the answer.
     activity: Option<String>,
 }
 

@@ -461,7 +461,7 @@ fn poll_refusals() -> Vec<Advised<PollRefusal>> {
     })
 }
 
-/// One line of the table.
+/// One line of the table in `docs/errors.md`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     status: u16,

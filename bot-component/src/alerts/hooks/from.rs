@@ -66,7 +66,7 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
 struct Named {
     /// The target as an element of `to`. The parameters have the names and values of its members.
     element: Map<String, Value>,
-    /// `next` of an earlier answer.
+    /// The `next` of an earlier answer: the post continues there.
     at: Option<Cursor>,
 }
 

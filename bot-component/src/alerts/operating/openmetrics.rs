@@ -127,7 +127,7 @@ impl Family<'_> {
     }
 }
 
-/// A number of thousandths.
+/// A number with three decimal places, stored in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decimal(i64);
 

@@ -109,8 +109,9 @@ fn key(id: &str) -> ConversationKey {
     ConversationKey::of(&reference(id, HERE))
 }
 
-/// A serviceUrl that anonymous mode trusts, and one that it does not.
+/// A serviceUrl that anonymous mode trusts.
 const HERE: &str = "http://127.0.0.1:9200/";
+/// A serviceUrl that anonymous mode does not trust.
 const ELSEWHERE: &str = "https://elsewhere.example/";
 
 fn add(stage: &Stage, id: &str, service_url: &str) {

@@ -60,12 +60,12 @@ impl Letter {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 
-    /// The message as a dead letter without a row.
+    /// The name of the message as a dead letter without a row.
     pub(super) fn without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
-    /// The message as a caller names it. `row` is its row, if it has one.
+    /// The name by which a caller names the message. `row` is its row, if it has one.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
         row.cloned().map_or_else(|| self.without_row(), Named::Row)
     }

@@ -16,9 +16,9 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The walk begins no Get after this time.
+/// The time from the beginning of a call after which the walk begins no further Get.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// No work on a message begins after this time.
+/// The time from the beginning of a call after which the bot begins no work on a further message.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;
@@ -28,7 +28,7 @@ const READS_AT_ONCE: usize = 8;
 /// rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
-/// A message to work on.
+/// A message that a call replays or drops, and its row.
 pub(super) struct Job {
     pub(super) message: QueueMessage,
     pub(super) letter: Letter,
@@ -91,7 +91,7 @@ pub(super) struct Pending {
     /// The ids of the rows, by the digests of their messages.
     digests: BTreeMap<String, DeadLetterId>,
     pub(super) messages: BTreeSet<String>,
-    /// The ids without a row.
+    /// The ids for which the table has no row.
     pub(super) unknown: Vec<Named>,
 }
 

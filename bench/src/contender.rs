@@ -38,7 +38,7 @@ pub struct Variant {
     pub host: HostKind,
     /// Whether the bot calls the poller (the kick).
     pub kick: bool,
-    /// Whether the guests' log lines can be read, which costs speed.
+    /// Whether the host prints the components' log lines, which costs speed.
     pub logs: bool,
     /// Whether the cron trigger runs.
     pub cron: bool,
@@ -102,7 +102,7 @@ impl Contender {
         Ok(Self { process: Process::Host(host), url, _folder: folder })
     }
 
-    /// Starts the native build. It is this same program, in a second process.
+    /// Starts the native build. It is this program again, in a second process, with the subcommand `native`.
     pub fn native(workload: &Workload, fresh_connections: bool) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("native");

@@ -27,7 +27,7 @@ pub struct Exact {
     /// Outbound calls for one alert that a person requests by a message, from the arrival of the message to
     /// the Delete of the alert.
     pub calls_per_alert: f64,
-    /// The same for alerts that a program requests by `POST /api/alerts`.
+    /// Outbound calls for one alert that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
     /// The largest instance of the poller, in bytes of linear memory, by the number of waiting messages.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
@@ -45,9 +45,9 @@ pub struct Instructions {
     pub noop: u64,
     /// A message activity in a known conversation with a known token: checked, queued, acknowledged.
     pub activity: u64,
-    /// Such an activity in a conversation that the bot does not know yet.
+    /// A message activity with a known token, in a conversation that the bot does not know yet.
     pub first_activity: u64,
-    /// Such an activity with a new token, whose signature the bot has to check.
+    /// A message activity in a known conversation, with a new token, whose signature the bot has to check.
     pub activity_with_new_token: u64,
     /// A run that finds the queue empty.
     pub empty_run: u64,
@@ -82,8 +82,8 @@ pub struct PerApiAlert {
     pub hundred_targets: f64,
 }
 
-/// The number of alerts over which calls are counted. With a thousand alerts, one more Get or one more fetch
-/// of a token hardly changes the calls per alert.
+/// The number of alerts over which calls are counted. The number is large, so that an additional Get or an
+/// additional fetch of a token hardly changes the calls per alert.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
 /// The number of alerts in the run that delivers.
@@ -96,7 +96,7 @@ pub const CONVERSATIONS: usize = 1_000;
 
 /// The lengths of the backlogs. Memory must not grow with them.
 pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
-/// The lengths in a quick run, and in the test.
+/// The lengths of the backlogs in a quick run, and in the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
 /// Measures all figures, with backlogs of these lengths and address books of these sizes.
@@ -176,7 +176,7 @@ pub fn metered(
 }
 
 /// Counts the outbound calls of [`ALERTS`] alerts for people whom the bot knows. The first message of a
-/// person costs a few calls more, once.
+/// person costs a few more calls, so every person writes once before the count begins.
 pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;

@@ -23,7 +23,7 @@ const PAGE: usize = 100;
 
 /// The sizes of the address books.
 pub const BOOKS: [usize; 2] = [1_000, 100_000];
-/// The sizes in a quick run, and in the test.
+/// The sizes of the address books in a quick run, and in the test.
 pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 
 /// The cost of all pages of an address book.
@@ -32,9 +32,11 @@ pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 pub struct Listing {
     /// Calls of the table service for a page of all conversations, on average.
     pub calls_per_page: f64,
-    /// The same for a page of the index of one tenant. All conversations belong to this tenant.
+    /// Calls of the table service for a page of the index of one tenant, on average. All conversations belong
+    /// to this tenant.
     pub calls_per_indexed_page: f64,
-    /// The same for a page of the index of one tag. All conversations have this tag.
+    /// Calls of the table service for a page of the index of one tag, on average. All conversations have this
+    /// tag.
     pub calls_per_tagged_page: f64,
     /// The largest instance of the bot, in bytes of linear memory.
     pub bot_memory_bytes: u64,
@@ -80,7 +82,7 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
                 None => break,
             }
         }
-        // The copies and the original.
+        // The address book has the copies and the original.
         ensure!(seen.len() == size + 1, "list: expected {} conversations, found {}", size + 1, seen.len());
         Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
     };

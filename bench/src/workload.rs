@@ -72,9 +72,9 @@ impl Person {
 /// The tokens of a channel's activities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
-    /// One token for all activities, as a channel uses it within an hour.
+    /// One token for all activities. A channel, too, uses one token for about an hour.
     One,
-    /// A new token for each activity, whose signature the bot has not checked before.
+    /// A new token for each activity. The bot has not checked the signature of this token before.
     Each,
 }
 

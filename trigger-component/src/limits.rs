@@ -21,11 +21,12 @@ pub struct Limits {
     /// The run fetches more messages while fewer than this many leased messages wait to be started.
     pub fetch_below: usize,
     /// After this many failed attempts the poller moves an alert to the poison queue. A failed attempt counts
-    /// here if the Connector's host has reached another conversation since the alert's previous attempt. Then
-    /// the alert itself is probably the cause.
+    /// here if the Connector's host has reached another conversation since the alert's previous attempt,
+    /// because the cause is then probably the alert itself.
     pub max_tries: u32,
-    /// The same limit for failed attempts whose cause may be the host, because the poller tried too few other
-    /// conversations to tell. This many attempts take about 17 minutes.
+    /// After this many failed attempts whose cause may be the host, the poller moves an alert to the poison
+    /// queue. The cause may be the host if the poller tried too few other conversations to tell. This many
+    /// attempts take about 17 minutes.
     pub max_outages: u32,
     /// If an alert was dequeued more often than this and no run recorded a result, the poller moves it to the
     /// poison queue.
@@ -50,35 +51,39 @@ pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 /// time is longer than a minute, because on some platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The shortest time between the last try and the deletion. If the queue deletes a message in less than twice
-/// [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its time, but at least this long
-/// before the deletion. A delayed message of Bot Framework Composer has only two minutes left when it becomes
-/// visible. The constant is more than a minute, because a scheduler's minutes are not exact.
+/// The shortest time between a message's last try and its deletion by the queue. If the queue deletes a
+/// message in less than twice [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its
+/// time, but at least this long before the deletion. For example, a delayed message of Bot Framework Composer
+/// has only two minutes left when it becomes visible. The constant is more than a minute, because a
+/// scheduler's minutes are not exact.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden after the Put to the poison queue failed.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest extra pause of messages behind a front message that is overdue, i.e. has not become visible in
-/// time.
+/// The longest pause that messages get because an older message of their conversation is overdue, i.e. has
+/// not become visible in time.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// The longest time that an alert waits for a host, counted from the time at which it is due. After that the
-/// poller moves the alert to the poison queue.
+/// The longest time that an alert waits for a host, counted from the time at which the alert is due. After
+/// this time the poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause between two checks whether the bot is installed for a person. It is valid while the alert has
-/// been due for less than [`INSTALLED_SOON`], because the person may be about to install the bot.
+/// The pause between two checks whether the bot is installed for a person. The poller uses it while the alert
+/// has been due for less than [`INSTALLED_SOON`], because the person may be about to install the bot.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
-/// The pause between two such checks after [`INSTALLED_SOON`].
+/// The pause between two checks whether the bot is installed for a person, when the alert has been due for
+/// [`INSTALLED_SOON`] or longer.
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// How long the poller checks with the shorter pause.
+/// How long after an alert became due the poller checks once in [`FIRST_INSTALLATION_PAUSE`] whether the bot
+/// is installed.
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// The longest `Retry-After` that the poller honours. A longer one counts as this long.
+/// The longest `Retry-After` that the poller honours. The poller treats a longer `Retry-After` as if it had
+/// this length.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The longest visibility time-out that the queue accepts.

@@ -11,8 +11,8 @@ use storage_queue::QueueSettings;
 
 use crate::run::RunError;
 
-/// The variables that a run needs. One call of the host reads them together. The poller reads `pollkey` by
-/// itself, so that an HTTP request without a key causes no other call.
+/// The variables that a run needs. One call to the host reads all of them. `pollkey` is not among them: the
+/// poller reads it first, in a separate call, so that an HTTP request without a key causes no other call.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -48,7 +48,7 @@ pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
     /// The tenants whose people the poller may alert.
     pub(crate) tenants: Tenants,
-    /// Set with `delivery=directline`, and only then.
+    /// The settings of Direct Line; `None` unless `delivery` is `directline`.
     pub(crate) direct_line: Option<DirectLineSettings>,
     /// The bot's credentials; `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
@@ -60,7 +60,7 @@ pub(crate) struct DrainSettings {
     pub(crate) pace: u32,
     /// The hosts of senders' programs that the poller may call.
     pub(crate) callback_hosts: CallbackHosts,
-    /// The secrets that sign these calls; `None` if the variable is empty.
+    /// The secrets that sign the calls to senders' programs; `None` if `callbacksecret` is empty.
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
@@ -145,8 +145,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
 /// The least length of `pollkey`. A caller could guess a shorter key.
 const SHORTEST_POLL_KEY_BYTES: usize = 16;
 
-/// Reads the key of `POST /internal/poll`, without white space around it. `None` means that the route answers
-/// 404.
+/// Reads the key of `POST /internal/poll`, without white space around it. `None` means that the variable is
+/// empty. The route then answers 404 to every caller except the bot.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     let key = Secret::new(settings.setting("pollkey")?.trim());
     if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {

@@ -1,6 +1,6 @@
-//! Turns: locks by which the attempts of a run send the alerts with the same key in the same conversation one
-//! after the other. The lanes alone do not ensure that, because such messages can be in different lanes: the
-//! bot may have accepted one alert before it knew the conversation, and the other one after that.
+//! Turns: locks that make a run send the alerts with one key to one conversation one after the other. The
+//! lanes alone do not ensure that, because two of these alerts can be in different lanes: the bot may have
+//! accepted the first alert before it knew the conversation, and the second alert after it knew it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -10,13 +10,13 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. A second is no multiple of it, so that messages arrive at every phase of
-/// cron's second.
+/// The pause between two messages. A second is no multiple of it, so that messages arrive at different
+/// moments between two cron ticks.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Measures 200 single messages in each of three ways: with cron every second, with a poll for each message,
-/// and with the bot's kick.
+/// Measures 200 single messages in each of three ways: with cron every second, with a call of
+/// `/internal/poll` for each message, and with the bot's kick.
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
     (0..repetitions).try_for_each(|_| all(bench, count))
@@ -66,8 +66,8 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
         let arrived =
             bench.stubs.connector.arrival(&conversation).context("the time of the arrival is missing")?;
         latencies.push(arrived.saturating_duration_since(put));
-        // The run that delivered the alert looks at the queue once more, and ends. The next message then
-        // finds no run at work.
+        // In this pause, the run that delivered the alert looks at the queue again and ends. So the next
+        // message finds no run at work.
         std::thread::sleep(STEP);
     }
     latencies.sort_unstable();

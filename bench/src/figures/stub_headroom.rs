@@ -1,5 +1,5 @@
-//! Measures how many calls per second the stubs answer by themselves, to show that they do not limit other
-//! figures.
+//! Measures how many calls per second the stubs answer without any contender, to show that the stubs do not
+//! limit other figures.
 
 use bytes::Bytes;
 use http::Request;

@@ -58,7 +58,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
 
 async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    // A body that breaks off counts as empty. The driver never sends such a body.
+    // A body that breaks off counts as empty. The driver always sends whole bodies.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = Request::from_parts(head, body);
     let reply = if request.uri().path() == "/internal/poll" {

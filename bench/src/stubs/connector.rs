@@ -11,7 +11,7 @@ use super::stub::{Stub, answer};
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 
-/// When the first activity of each conversation arrived; `None` while this is not recorded.
+/// When the first activity of each conversation arrived; `None` while the stub does not record arrivals.
 type Arrivals = Option<HashMap<String, Instant>>;
 
 impl Connector {
@@ -19,7 +19,7 @@ impl Connector {
         Self(Stub::start(take_activity))
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the stub: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.0.authority()
     }
@@ -34,12 +34,13 @@ impl Connector {
         *self.0.state() = Some(HashMap::new());
     }
 
-    /// When the first activity of a conversation arrived, by its percent-encoded id.
+    /// When the first activity of a conversation arrived. `conversation` is the percent-encoded id.
     pub fn arrival(&self, conversation: &str) -> Option<Instant> {
         self.0.state().as_ref()?.get(conversation).copied()
     }
 
-    /// When the first activity of each conversation arrived, by its percent-encoded id. Ends the recording.
+    /// When the first activity of each conversation arrived, by the conversation's percent-encoded id. Ends
+    /// the recording.
     pub fn take_arrivals(&self) -> HashMap<String, Instant> {
         self.0.state().take().unwrap_or_default()
     }

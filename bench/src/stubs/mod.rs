@@ -20,7 +20,7 @@ pub use table::Table;
 pub struct Stubs {
     /// The storage queue.
     pub queue: Queue,
-    /// The table service, of the same storage account.
+    /// The table service of the storage account that also has the queue.
     pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,

@@ -42,7 +42,7 @@ impl Queue {
         Self(Stub::start(Messages::answer))
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the stub: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.0.authority()
     }

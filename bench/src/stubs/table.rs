@@ -18,7 +18,7 @@ use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
 use super::stub::{Stub, answer, json_answer};
 
-/// A table service, at first without tables. Each answer has a `Date`, because the server sets it.
+/// A table service, at first without tables. The HTTP server adds the header `Date` to each answer.
 #[derive(Debug)]
 pub struct Table(Stub<Entities>);
 
@@ -27,7 +27,7 @@ impl Table {
         Self(Stub::start(answer_to))
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the stub: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.0.authority()
     }

@@ -33,8 +33,8 @@ use super::{Attempts, DeliveryPath, Outcome, PoisonReason};
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
-/// After this many failures the poller no longer tries to change the card. The ledger and the program have
-/// the answer.
+/// After this many failures the poller no longer tries to change the card, because the ledger and the program
+/// have the answer anyway.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
 /// The reason for operators if the poller cannot open the question that a person has answered.
@@ -295,7 +295,8 @@ impl<H: Host> Attempts<'_, H> {
             .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
     }
 
-    /// Calls the sender's program. Returns `None` if the program has accepted the answer.
+    /// Calls the sender's program. Returns `None` if the program has accepted the answer, and the outcome of
+    /// the job if not.
     async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
         let tools = &self.answers;
         let url = match tools.hosts.check(url) {

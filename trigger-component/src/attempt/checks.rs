@@ -130,7 +130,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Reads the alert's record in three cases: the message was dequeued before, the queue may hold it twice,
     /// or the withdrawals that the run has read may lack a cancellation of the alert. In all other cases the
-    /// record cannot change the outcome, so the run saves the read.
+    /// record cannot change the outcome, so the run does not read it.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -146,7 +146,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// The time at which the alert was accepted. Another producer may have written a wrong `enqueuedAt`, so
-    /// for its messages this is no later than the time at which the queue received them.
+    /// for a message of another producer the function returns the time at which the queue received the
+    /// message, if that is earlier.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
@@ -154,10 +155,11 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the run has read every withdrawal since the alert was accepted. These withdrawals do not
-    /// include an earlier `stop`, because the bot checks for `stop` when it accepts an alert. Other producers
-    /// do not check for it. So the function returns `false` for an alert of another producer if `stop`
-    /// concerns the alert.
+    /// Whether the withdrawals that the run has read suffice to decide about the alert. They go back at least
+    /// to the time at which the alert was accepted, so an earlier `stop` is not among them. For an alert of
+    /// the bot that does not matter, because the bot checks for `stop` when it accepts the alert. Another
+    /// producer does not check, so the function returns `false` for its alert if a `stop` would stop the
+    /// alert.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)

@@ -23,9 +23,9 @@ use crate::schedule::Leased;
 /// recently active ones.
 const MOST_ROSTERS: usize = 20;
 
-/// The poller asks the Connector at most this often whether the bot is installed for a person. In between it
-/// reads the address book: after an installation the channel sends an activity, and the bot records the
-/// person.
+/// The least time between two calls that ask the Connector whether the bot is installed for a person. Between
+/// these calls the poller reads the address book: after an installation the channel sends an activity, and
+/// the bot records the person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 /// The outcome of a message that cannot be sent, because its address or a variable is wrong.
@@ -78,7 +78,8 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Sends an alert to another address than its own. The message on the queue keeps its own address, so
     /// that its lane stays the same. The run records the outcome for the other conversation. The run plans an
-    /// alert with a key here, because it knows only now which conversation's message the alert may change.
+    /// alert with a key (`standing.rs`) here, because it has just found out in which conversation the alert
+    /// may change a message.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -104,7 +105,7 @@ impl<H: Host> Attempts<'_, H> {
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        // The reads before this can take seconds, so another run may hold the lock now.
+        // The reads of the tables before this line can take seconds, so another run may hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Err(Outcome::TooLate.into());
         }
@@ -144,8 +145,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates a personal chat anew, and sends the alert there. If Teams creates no other chat, the result is
-    /// the verdict of the first send.
+    /// Creates a personal chat anew, and sends the alert there. Returns the verdict of the second send. If
+    /// the creation failed and may succeed later, returns the verdict of the creation. If there is no other
+    /// chat, returns `missing`, the verdict of the first send.
     async fn send_anew(
         &self,
         connector: &Connector<'_, H>,
@@ -358,7 +360,8 @@ fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
-/// The result for an alert that waits for an installation, although the run did not ask the Connector.
+/// Makes the result for an alert that waits until the bot is installed. The run has not asked the Connector,
+/// so the verdict has no status.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

@@ -52,7 +52,7 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
-/// The word for messages that a killed run had finished, if nothing shows how they ended.
+/// The word in the figures for messages that a killed run had finished, if nothing shows how they ended.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
 /// The reason for which a message is moved to the poison queue: the `outcome` in the `failure` of its
@@ -75,7 +75,8 @@ pub(crate) enum PoisonReason {
     TenantNotAllowed,
     /// The bot was not installed for the person or in the team in time.
     NotInstalled,
-    /// The tenant has no such person, or the bot is in no team or chat with this e-mail address.
+    /// The tenant has no such person, or no team or chat that the poller asked has a member with this e-mail
+    /// address.
     UnknownPerson,
 }
 
@@ -170,8 +171,8 @@ pub(crate) fn decide(
         // An `Unauthorized` that concerns all conversations has stopped the run above. Here it concerns this
         // conversation alone, so it counts as the message's own failure.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            // The pause is at least the back-off, because a service that always asks for one second would
-            // otherwise use up all tries in five seconds.
+            // The pause is at least the back-off. With the pause of a service that always asks for one
+            // second, the alert would use up all tries in five seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);

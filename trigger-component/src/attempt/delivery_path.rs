@@ -1,6 +1,6 @@
 //! The two ways to deliver an alert. In the first way, the poller posts the alert to the Connector. In the
-//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert. The Azure
-//! Function of Microsoft's 2017 template did the same.
+//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert. The
+//! second way is that of the Azure Function in Microsoft's 2017 template.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -11,9 +11,9 @@ use crate::schedule::Leased;
 /// The way that the variable `delivery` selects.
 #[derive(Debug)]
 pub(crate) enum DeliveryPath<'a, H> {
-    /// `connector`.
+    /// The value `connector`: the poller posts alerts to the Connector.
     Connector(Connector<'a, H>),
-    /// `directline`.
+    /// The value `directline`: the poller posts triggers to the bot over Direct Line.
     DirectLine(DirectLine<'a, H>),
 }
 

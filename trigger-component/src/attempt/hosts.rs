@@ -26,8 +26,8 @@ const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// An alert that may have been delivered can be sent only once more. So it probes the host only if no other
-/// alert has probed it for this long.
+/// An alert that may have been delivered has only one try left, and another alert should be the probe. So
+/// this alert probes the host only if no other alert has probed the host for this long.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// The most hosts that are stored for the next run.
 const STORED_HOSTS: usize = 16;
@@ -111,7 +111,8 @@ impl Results {
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
 
-    /// Records a result, and returns the state of the host in case the result was a failure.
+    /// Records a result, and returns the state of the host. The state matters only if the result is a
+    /// failure.
     fn record(&mut self, lane: &str, reached: bool, now: i64) -> HostState {
         self.remove_old(now);
         let before = self.last.iter().position(|result| result.lane == lane);
@@ -174,9 +175,9 @@ impl Hosts {
         out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns how long an alert has to wait before its next check of the host; `None` if the run may send
-    /// the alert now. While a host is out, one alert at a time probes it. `is_uncertain`: whether the alert
-    /// may have been delivered.
+    /// Returns how long an alert has to wait before the run calls this function for it again; `None` if the
+    /// run may send the alert now. While a host is out, one alert at a time probes it. `is_uncertain`:
+    /// whether the alert may have been delivered.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -190,8 +191,8 @@ impl Hosts {
             wait = wait.saturating_add(milliseconds(UNCERTAIN_PROBES_AFTER));
         }
         if let Some(wait) = u64::try_from(wait).ok().filter(|wait| *wait > 0) {
-            // Another alert may end the outage meanwhile, so an uncertain alert checks the host as often as
-            // the others.
+            // The run calls this function for an uncertain alert as often as for other alerts, because the
+            // probe of another alert may end the outage.
             return Some(Duration::from_millis(wait).min(LONGEST_PROBE_PAUSE));
         }
         let pause = Duration::from_millis(results.pause).clamp(FIRST_PROBE_AFTER, LONGEST_PROBE_PAUSE);
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_may_have_been_delivered_probes_two_minutes_later() {
+    fn alert_that_may_have_been_delivered_probes_two_minutes_later_than_others() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let mut waits = Vec::new();

@@ -50,7 +50,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The queue, for the next alert of a series.
+    /// The queue, for the next alert of a series, and for the jobs that show an answer in other
+    /// conversations.
     pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) delivery_path: DeliveryPath<'a, H>,

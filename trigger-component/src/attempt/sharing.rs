@@ -1,7 +1,7 @@
 //! Shared answers: an answer to one alert can concern the other alerts of its call, and the alerts of its
 //! escalation. The answer's job cancels the other alerts that were not sent yet. For each other alert of the
-//! call that was or may have been sent, it puts one more job on the queue. That job records the answer for
-//! the alert, and changes the alert's card.
+//! call that was or may have been sent, it puts a separate job on the queue, which records the answer for
+//! this other alert and changes its card.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use super::answer::{InWork, MAX_CARD_TRIES, keep};
 use super::{Attempts, Outcome};
 use crate::schedule::Leased;
 
-/// How many jobs are put on the queue at the same time.
+/// How many Put calls for jobs are under way at the same time.
 const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {

@@ -37,8 +37,9 @@ pub(crate) use records::thread_to_record;
 /// How long a change waits for the result of the alert that it changes, if that alert was cancelled. A run
 /// records a result within a second, unless it is killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
-/// The first and the longest pause of a change that waits for this result.
+/// The first pause of a change that waits for the result of the alert that it changes.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause of a change that waits for the result of the alert that it changes.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this key";
@@ -51,15 +52,17 @@ const TAKEN_BACK: &str = "alert: its message was taken back";
 /// The decision about an alert, by what the conversation shows.
 enum Decision {
     Send(Way),
-    /// No call is needed, because the conversation shows the content.
+    /// No call is needed, because the conversation shows the content. Holds the id of the message, and the
+    /// reason for the ledger.
     IsShown(Option<String>, Option<&'static str>),
+    /// Nothing is sent, and the attempt ends with this outcome.
     Not(Outcome),
 }
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. Returns `None` for
-    /// every other alert, without a call. If the run has to send nothing, the error is the outcome. `is_new`:
-    /// the run has just created the conversation, so the conversation shows no message of the bot.
+    /// every other alert, without a call. If nothing has to be sent, the error is the outcome. `is_new`: the
+    /// run has just created the conversation, so the conversation shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {

@@ -8,8 +8,8 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// How long an attempt whose token was refused waits until another conversation accepts the token. Calls that
-/// began at the same time usually have their response by then.
+/// How long an attempt whose token was refused waits, at most, for another conversation to accept the token.
+/// Within this time, calls that began at the same moment usually get their responses.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 

@@ -22,9 +22,9 @@ pub(crate) enum Wanted {
     },
 }
 
-/// Some alerts can be neither cancelled nor stopped, e.g. the echo of a person's message. They are withdrawn
-/// only if the person asks to be forgotten. If a run has dequeued only such alerts, it reads the withdrawals
-/// at most this often.
+/// The least time between two reads of the withdrawals, if the run has dequeued only alerts that can be
+/// neither cancelled nor stopped, e.g. the echo of a person's message. Only a person's wish to be forgotten
+/// withdraws these alerts.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// The withdrawals of the last ten minutes. They suffice to decide about alerts that were accepted in that
@@ -71,7 +71,8 @@ impl Withdrawn {
         self.read_at = is_all.then_some(read_at);
     }
 
-    /// Marks the withdrawals as incomplete after a failed read. The run then looks up each message by itself.
+    /// Marks the withdrawals as incomplete after a failed read. The run then reads the tables for each
+    /// message.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
@@ -81,7 +82,7 @@ impl Withdrawn {
         self.read_at.is_some()
     }
 
-    /// Whether a record says that the queue may hold an alert twice.
+    /// Whether the bot has recorded that the queue may hold an alert twice.
     pub(crate) fn is_doubled(&self, id: &str) -> bool {
         self.doubled.contains(id)
     }

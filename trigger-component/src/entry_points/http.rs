@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(reply.answer.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // The run peeks at the queue once more after it has released the lock.
+            // The run makes one Get, and peeks at the queue after it has released the lock.
             assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");
         }
@@ -272,7 +272,8 @@ mod tests {
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // The first run takes the lock and keeps it, because the test never polls its work.
+        // The first run takes the lock and keeps it, because the test does not execute `first.then`, the
+        // run's work.
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());
         let reply = run(handle(&host, kick()));

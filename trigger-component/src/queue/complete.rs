@@ -41,7 +41,7 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Writes a transition to the ledger at once, and returns whether that succeeded. A failure is logged,
-    /// and the run goes on. If the Delete fails as well, the alert may be delivered twice.
+    /// and the run goes on. If the Delete of the message fails, too, the alert may be delivered twice.
     pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.record(transition).await else { return true };
         let fields = json!({

@@ -23,8 +23,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // Two unaccounted dequeues are below the limit (`max_unaccounted`), so the run saves the write
-            // for them.
+            // Up to two unaccounted dequeues are far below the limit (`max_unaccounted`), so the run does not
+            // write the count into the text.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -46,8 +46,9 @@ impl<H: Host> Queues<'_, H> {
             Ok(_) => after,
             Err(error) => {
                 self.log_trouble("hide", leased, &error);
-                // If only the response was lost, the message is hidden as asked. Otherwise it becomes visible
-                // when its lease ends. If another run has dequeued it, it is hidden for that run's lease.
+                // If only the response was lost, the message is hidden for `after`. If the call had no
+                // effect, the message becomes visible when its lease ends. If another run has dequeued the
+                // message (`LeaseLost`), the lease of that run hides it.
                 let lease = match error {
                     QueueError::LeaseLost { .. } => self.limits.lease,
                     _ => (leased.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),
@@ -72,7 +73,7 @@ impl<H: Host> Queues<'_, H> {
         };
         let mut envelope = envelope.clone();
         envelope.delivery = delivery.clone();
-        // With `delivery`, the text may be longer than a message can be. Then it must not change.
+        // The text must not change if it would be too long for a message with `delivery` in it.
         envelope.encode(key).ok()
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Queues<'a, H> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     Yes,
-    /// A run dequeues the message again.
+    /// The message is still on the queue, so a run dequeues it again.
     No,
     /// The result of the Delete is unknown. The message stays in hand, so that the next run finds out.
     Unknown,

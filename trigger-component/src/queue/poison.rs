@@ -101,7 +101,7 @@ impl<H: Host> Queues<'_, H> {
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),
         };
-        // With the reason, the text may be longer than a message can be. Then the text is copied unchanged.
+        // The text is copied unchanged if it would be too long for a message with the reason in it.
         let text = text.unwrap_or_else(|_| message.text.clone());
         // A message of an older format has no id. The bot could not recognise a second copy of it, so an
         // operator cannot replay it.

@@ -1,5 +1,4 @@
-//! Carries out the outcome of an attempt: on the queue, in the conversation's line, and in the ledger. No
-//! other module does so.
+//! Carries out the outcome of an attempt: on the queue, in the conversation's line, and in the ledger.
 
 use std::time::Duration;
 
@@ -44,12 +43,12 @@ pub(crate) enum Applied {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) count: Count,
-    /// The figure in which the message counts as soon as it has left the queue.
+    /// The counter to which the run adds the message when the message has left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
     /// The alert's end, if this run has ended the alert.
     pub(crate) end: Option<Transition>,
-    /// Whether the ledger has recorded the end, so that older transitions of the alert no longer count.
+    /// Whether the ledger has `end` already. If `false`, the run writes `end` with its next batch.
     pub(crate) is_recorded: bool,
 }
 
@@ -235,8 +234,8 @@ impl<H: Host> RunContext<'_, H> {
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         let left = self.queues.complete(leased, &end).await;
-        // The ledger gets `end` once more, because an older transition of the alert may still be under way,
-        // and the last write counts.
+        // `is_recorded` is `false`, even if `queues.complete` has written `end`. The run writes `end` again,
+        // because an older transition of the alert may still be under way, and the last write counts.
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }

@@ -347,8 +347,8 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // Runs with messages have to clean the tables, too. Some bots have only such runs: their queue is never
-    // empty at a tick, or only kicks start their runs.
+    // Runs with messages have to clean the tables, too. Some bots have no run without messages: their queue
+    // is never empty at a tick, or only kicks start their runs.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }

@@ -8,13 +8,14 @@ use state::runs::Runs;
 
 use crate::settings::DrainSettings;
 
-/// How seldom a run deletes expired rows. Of the runs that find no message, one in this many does so, on
-/// average. A run that finds messages does so at its end, if its number is a multiple of this.
+/// One in this many runs deletes expired rows. A run that finds no message decides at random. A run that
+/// finds messages deletes expired rows at its end if its number is a multiple of this.
 const ONE_IN: u8 = 60;
 /// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Whether a run that finds no message has to clean the tables. Such a run has no number.
+/// Whether a run that finds no message has to clean the tables. The run has no number, because it takes no
+/// lock.
 pub(super) fn is_due_without_messages<H: Host>(host: &H) -> bool {
     host.up_to(u64::from(ONE_IN) - 1) == 0
 }

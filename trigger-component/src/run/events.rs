@@ -50,7 +50,8 @@ pub(crate) struct LockWriteDone {
     pub(crate) unreadable: Vec<Unreadable>,
     /// The withdrawals and the time of their read, if they were read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
-    /// The lines that the run has read, of conversations whose line it did not know.
+    /// The waiting lines that were read during the write: those of conversations whose line the run did not
+    /// know.
     pub(crate) lines: Vec<StoredLine>,
 }
 
@@ -61,7 +62,7 @@ pub(crate) enum Readiness {
     Unknown,
     /// A job gets the delivery path ready. It may take seconds, so the loop goes on meanwhile.
     GettingReady,
-    /// The delivery path is ready. If it failed to get ready, the first message's verdict has the reason.
+    /// The job has ended. If it failed, the verdict of the first message will have the reason.
     Ready,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct PutBackDone {
     pub(crate) visible_soon: Option<Duration>,
 }
 
-/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that the
-/// run polls it only when it fires.
+/// The moment at which the timer fires, and the timer. The timer is in a `FuturesUnordered` of its own, which
+/// calls `Future::poll` of the timer again only when the timer fires.
 #[derive(Default)]
 pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

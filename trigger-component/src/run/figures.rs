@@ -16,8 +16,9 @@ use super::report::{Count, Report};
 use crate::attempt::{PAUSE, PoisonReason, UNRECORDED};
 use crate::schedule::Leased;
 
-/// The word for copies of a message whose alert has ended before.
+/// The word in the figures for copies of a message whose alert has ended before.
 const COPY: &str = "copy";
+
 /// The figure that counts a message that has left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {

@@ -24,8 +24,9 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a working run waits after an empty response before its next Get.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// When the queue is empty, a run that a kick began waits once for more messages, if it has dequeued this
-/// many since it last waited. Without this wait, the kick of each further message would begin a run.
+/// If a run that a kick began finds the queue empty, it waits for more messages, provided that it has
+/// dequeued at least this many since its last wait. Without this wait, the kick of each further message would
+/// begin a run of its own.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -171,8 +172,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Writes the record of the run lock, if that is due: after messages came in hand, and to renew the lock.
-    /// Withdrawals and lines that the run needs are read at the same time.
+    /// Writes the record of the run lock, if that is due: when the run has got messages, or has to renew the
+    /// lock. Withdrawals and lines that the run needs are read at the same time.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -249,8 +250,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
     }
 
     /// Puts messages into their lanes, in each conversation the oldest first. Conversations with a message
-    /// that was dequeued before come last. Otherwise a conversation that refuses the bot would be tried first
-    /// in every run.
+    /// that was dequeued before come last, so that a conversation that refuses the bot is not tried first in
+    /// every run.
     fn push(&mut self, mut opened: Vec<Leased>) {
         let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
         let again: Vec<LaneKey> = again.map(|leased| leased.lane).collect();

@@ -21,7 +21,7 @@ pub(super) struct LedgerWrites {
     is_writing: bool,
     /// The records of the write that is under way.
     under_way: Vec<RecordKey>,
-    /// The last write failed. Then the next one waits until `due`, even with a full batch.
+    /// The last write failed. The next write waits until `due`, even if a batch is full.
     has_failed: bool,
 }
 

@@ -2,9 +2,9 @@
 //! conversations at once, and sends the messages of each conversation in order. At its end it puts back the
 //! messages for which it has no time.
 //!
-//! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only
-//! the loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run
-//! lock only secures the order of messages. The queue's leases ensure that no message is lost.
+//! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only the
+//! loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run lock
+//! is needed only for the order of messages, because the queue's leases ensure that no message is lost.
 
 mod apply;
 mod begin;
@@ -84,7 +84,7 @@ struct Run<'a, 'r, H> {
     /// While a write of the run lock is under way: the most messages of one conversation that the write names
     /// for the first time.
     naming: u32,
-    /// The messages that the record does not name yet, and that are no envelopes.
+    /// The messages that the record of the run lock does not name yet, and that are no envelopes.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
@@ -102,7 +102,7 @@ struct Run<'a, 'r, H> {
     awaited_until: Option<Duration>,
     /// The moment of the next Get after an empty response, if the run still works then.
     next_get_at: Duration,
-    /// The run starts nothing more.
+    /// The run starts no more work.
     stopping: bool,
     /// The reason for which no alert can be sent, and the pause that follows. The reason is in the log
     /// already.
@@ -304,8 +304,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            // A message with another id is a copy. If the id is the same, the Delete of the message has
-            // failed.
+            // The run may have delivered the alert already. If it did so with another message, this message
+            // is a copy. If it did so with this message, the Delete has failed.
             let sent = self.delivered.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
@@ -323,7 +323,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         None
     }
 
-    /// Stops the run, and logs the reason once, although many messages may have the same outcome.
+    /// Stops the run. Logs the reason only the first time, because many messages may have the same outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {

@@ -9,15 +9,15 @@ use state::ledger::{RecordKey, Status};
 /// seconds. So the two copies are close together on the queue.
 const CAPACITY: usize = 512;
 
-/// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because
-/// comparing hundreds of keys that begin alike costs more.
+/// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because the
+/// keys begin alike, so it is slow to compare hundreds of them.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
 
-/// How such an alert has ended.
+/// How an alert of [`Recent`] has ended.
 #[derive(Debug)]
 pub(super) struct RecentEnd {
-    /// The id of the message with which it ended, if it is known.
+    /// The id of the message with which the alert ended, if the id is known.
     pub(super) message: Option<String>,
     pub(super) status: Status,
 }

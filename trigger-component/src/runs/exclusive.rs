@@ -9,8 +9,8 @@ use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 /// The pause after a failed write, before the record is written again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The most finished alerts that the record lists, because the ledger has not recorded their final status
-/// yet. A run has more of them only if the ledger cannot be written.
+/// The most entries in the record's list of finished alerts. An alert stays in this list until the ledger has
+/// recorded its final status. The list reaches this length only if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
 /// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
@@ -72,7 +72,7 @@ impl ExclusiveRun {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
 
-    /// Whether another run may hold the lock. Then this run starts nothing more.
+    /// Whether another run may hold the lock. If so, this run starts no more work.
     pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
         self.is_lost || !self.lock.is_valid(clock)
     }

@@ -6,9 +6,10 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::runs::Runs;
 
-/// The least time between two such records. If a scheduler starts a run each minute, every third run makes
-/// one. Monitoring raises an alarm after five minutes without a sign of a run. Key-value holds the time of
-/// the last record, because a call to the table in each run would add half to the calls of an idle bot.
+/// The least time between two records of idle runs. If a scheduler starts a run each minute, every third idle
+/// run makes a record. Monitoring raises an alarm after five minutes without a sign of a run. Key-value holds
+/// the time of the last record, because a call to the table in each run would add half to the calls of an
+/// idle bot.
 const EVERY: TimeDelta = TimeDelta::seconds(150);
 
 /// Records that this run found nothing to do, unless a run has recorded that shortly before.

@@ -1,5 +1,5 @@
 //! The data that a run keeps for other runs and for the bot: the run lock with its messages in hand, the
-//! waiting lines, and a hint in key-value. Also the recovery of the messages of a killed run.
+//! waiting lines, and a hint in key-value. The module also recovers the messages of a killed run.
 
 mod exclusive;
 mod hint;

@@ -35,7 +35,7 @@ pub(crate) struct Recovered {
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
     /// The ids of the messages that are missing, with what the ledger knows about their alerts. A run may
-    /// still dequeue such a message, if the killed run had only hidden it.
+    /// still dequeue a missing message, if the killed run had only hidden it.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 

@@ -1,4 +1,4 @@
-//! The records that follow an alert with a key.
+//! The records that a run writes after it has sent an alert with a key, changed an alert, or taken one back.
 
 use state::ConversationKey;
 use state::ledger::{Edit, RecordKey, Standing};

@@ -38,7 +38,7 @@ impl LaneKey {
         Self(fnv_1a(&["unreadable", message]))
     }
 
-    /// Reads a lane's name in the table; `None` if the text is no such name.
+    /// Reads the name that a lane has in the table; `None` if the text is not the name of a lane.
     pub(crate) fn named(name: &str) -> Option<Self> {
         u64::from_str_radix(name, 16).ok().map(Self)
     }

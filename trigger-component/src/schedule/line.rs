@@ -16,8 +16,8 @@ use state::runs::StoredLine;
 use crate::limits::MAX_HIDE;
 
 /// How long a message keeps its place after it should have become visible. It may be behind a long queue, or
-/// in the lease of a run that was killed. If such a run has deleted the message, the message never becomes
-/// visible again. Therefore the other messages stop waiting after this time.
+/// in the lease of a run that was killed. If the killed run has deleted the message, the message never
+/// becomes visible again. Therefore the other messages stop waiting after this time.
 const GRACE: Duration = Duration::from_secs(90);
 /// The most places of a line. Further messages have no place. They usually keep their order without one,
 /// because they become visible in the order in which they were hidden.
@@ -56,7 +56,7 @@ pub(crate) struct Line {
     pub(crate) until: Duration,
     /// When the last message becomes visible, at the latest.
     pub(crate) tail: Duration,
-    /// If `until` was before the start of this run's clock: how long before. Otherwise zero.
+    /// How long before the start of this run's clock `until` was; zero if `until` is after the start.
     overdue: Duration,
 }
 

@@ -96,8 +96,8 @@ fn shared_job(
     serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
 }
 
-/// Sets the sender's program, which accepts callbacks while `is_up`. Returns how often it accepts each of
-/// them.
+/// Sets the sender's program, which accepts callbacks while `is_up`. Returns how often the program has
+/// accepted each callback, by the callback's id.
 fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
     let accepted = Rc::new(RefCell::new(BTreeMap::new()));
     let counting = Rc::clone(&accepted);
@@ -168,7 +168,7 @@ fn answer_to_a_program_that_is_down_for_a_day_is_moved_to_the_poison_queue() {
 }
 
 #[test]
-fn answer_after_the_first_one_and_copies_of_answers_do_nothing() {
+fn second_answer_and_copies_of_answers_do_nothing() {
     let sim = sim(3);
     let accepted = program(&sim, || true);
     let id = ask(&sim, "a");

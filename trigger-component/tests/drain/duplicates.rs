@@ -199,7 +199,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(403)));
     assert_eq!(counts(&sim.run(), ["storageTrouble", "poisoned"]), [1, 0]);
-    // The queue certainly has not taken the message, so the list of dead letters must not show it.
+    // The poison queue has certainly not taken the copy, so the list of dead letters must not show it.
     let rows = sim.tables.borrow().entities("proactivebotruns").clone();
     assert!(rows.keys().all(|(partition, _)| !partition.ends_with(".dead")), "{rows:?}");
     sim.faults(|_| None);

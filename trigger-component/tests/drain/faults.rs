@@ -122,7 +122,7 @@ fn check_world(seed: u64) {
 /// Checks the order in one world: no alert overtakes an older alert that was throttled, that the poller could
 /// not hide, or that a killed run had in hand. The order is certain only if runs do not overlap, and if no
 /// response to a Get is lost. Returns `None` if a run was killed between a Get and the record of its
-/// messages. Such a kill has the same effect as a lost response.
+/// messages. A kill at this moment has the same effect as a lost response.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);

@@ -385,7 +385,7 @@ fn change_waits_for_the_alert_that_it_replaces() {
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
     plain["cancellable"] = true.into();
-    // The change is dequeued first, because the alert is hidden for some seconds.
+    // The change is dequeued first, as if the alert were hidden for some seconds.
     accept(&sim, &change(&sim, 1, 0, 100, &json!({})), false);
     with_tables(&sim, async |host, account, tables, deadline| {
         let alert = NewAlert::queued(id_of(&sim, 0), conversation().as_str());
@@ -473,7 +473,7 @@ fn job_for_a_message_that_cannot_be_deleted_is_dead_and_the_alert_stays_delivere
 }
 
 #[test]
-fn alert_with_a_key_costs_one_read_and_one_write_of_the_tables_more() {
+fn alert_with_a_key_costs_two_more_calls_of_the_tables_than_an_alert_without_key() {
     let calls = |keyed: bool| {
         let sim = Sim::new(18);
         let count = std::rc::Rc::new(std::cell::Cell::new(0));

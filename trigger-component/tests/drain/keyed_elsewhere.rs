@@ -1,5 +1,6 @@
-//! Alerts with a key that the poller sends to another conversation than the one in their address. The cases
-//! are the chat of a person who never wrote, a chat that Teams has purged, and the threads of a channel.
+//! Alerts that have a key, and that the poller sends to another conversation than the one in their address.
+//! The cases are the chat of a person who never wrote, a chat that Teams has purged, and the threads of a
+//! channel.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -11,8 +11,8 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Kills the first run after this time, if it is still at work. Then polls until no message can wait any
-/// more.
+/// Kills the first run after this time, if it is still at work. Then runs every five seconds, until no
+/// message can wait any more.
 fn kill_after_and_poll(sim: &Sim, after: u64) {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
@@ -76,7 +76,7 @@ fn accept(sim: &Sim, number: i64, more: &Value) {
 }
 
 #[test]
-fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_least_once() {
+fn killed_run_shows_a_change_once_and_the_reply_about_it_at_least_once() {
     const REPLY: &str = "The problem above has ended: 2 text";
     let mut replied_twice = Vec::new();
     for after in 1..240 {

@@ -187,8 +187,8 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     assert!(figures.missing.is_empty(), "{figures:?}");
 }
 
-/// The ledger says that the message is missing. A run that dequeues the message again corrects that, because
-/// the alert would otherwise count as delivered two minutes later.
+/// The ledger says that the message is missing. A run that dequeues the message again corrects the ledger.
+/// Without this correction, the alert would count as delivered two minutes later.
 #[test]
 fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered() {
     let sim = Sim::new(3);

@@ -11,7 +11,7 @@ use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// The refusal makes the run fetch a fresh token, which takes 3 s. The run must not deadlock meanwhile: a job
-/// that holds a lock must be polled although other jobs wait for that lock.
+/// that holds a lock must go on while other jobs wait for that lock.
 #[test]
 fn conversation_that_refuses_the_bot_delays_no_other() {
     for refusing in [5, 20, 40] {

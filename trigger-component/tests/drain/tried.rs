@@ -76,7 +76,7 @@ fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
     }
 }
 
-/// After an uncertain response there is one more try, even if calls of the queue fail.
+/// After an uncertain response, the alert has exactly one second try, even if calls of the queue fail.
 #[test]
 fn uncertain_alert_while_the_queue_fails_is_tried_twice() {
     type Rule = fn(&http::Request<bytes::Bytes>) -> bool;

@@ -79,7 +79,7 @@ fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     Ok(())
 }
 
-/// The operations of the one change set.
+/// The operations of the batch's only change set.
 fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let batch = kind.strip_prefix("multipart/mixed; boundary=")?;
     let change_set = body.strip_prefix("--")?.strip_prefix(batch)?;
@@ -112,7 +112,7 @@ fn operation(part: &str) -> Option<Operation<'_>> {
     if version != "HTTP/1.1" {
         return None;
     }
-    // Only absolute addresses, because Azurite answers 500 to others.
+    // The stub accepts only absolute addresses, because Azurite answers 500 to others.
     let (_, path) = url.strip_prefix("http://")?.split_once('/')?;
     let path = path.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(path).decode_utf8().ok()?;

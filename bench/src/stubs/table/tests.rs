@@ -1,4 +1,4 @@
-//! The stub answers as the table service does.
+//! Tests that the stub answers as the table service does.
 
 use bytes::Bytes;
 use end_to_end::web::{self, Answer};

@@ -70,7 +70,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Before an alert changes a message, records the alert as the newest one with its key, if the bot has
-    /// not done so. Then no older alert changes the message, even if the response to the change is lost.
+    /// not done so. So no older alert changes the message later, even if the response to the change is lost.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))

@@ -29,7 +29,7 @@
 //!   dependencies, static responses, private or `:named` routes;
 //! - requests to the application itself by `self`;
 //! - WASI 0.3 guests;
-//! - runtime configuration files, and so any store but `default`;
+//! - runtime configuration files, and therefore every store except `default`;
 //! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
 //! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.

@@ -46,12 +46,13 @@
 //!
 //! If Teams has purged a chat and the poller creates another one, the poller *moves* the conversation. It
 //! writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
-//! chat, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the move. The
-//! repeated move writes the `stop` again, even if the person has sent `start` in the new chat meanwhile.
+//! chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats the
+//! move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
+//! meanwhile.
 //!
 //! `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the conversation's own
-//! rows no longer match it. A reader that finds a stale row ignores and deletes it. The indexes of a person
-//! have `seenAt`, because a person may have many conversations, and a query returns no time of writing.
+//! rows no longer match it. A reader that finds a stale row ignores and deletes it. Index rows, except those
+//! of tags, have `seenAt`, because readers look for the conversation that was active last.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
@@ -82,7 +83,7 @@
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
-//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
+//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since the poller moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
@@ -110,10 +111,11 @@
 //! first call. So a row counts only for records whose `acceptedAt` is the row's time. The row of a record
 //! that a replay makes anew has the `tags` `*`, which means any tag.
 //!
-//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. The
-//! alerts of a call and of its escalation then share the row of the call's first alert. For other alerts,
-//! `<row>` is a hash of the person, or of the press. The encrypted properties open only with a key that is
-//! derived from `sealkey` or the bot's credential, and only for their alert.
+//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If
+//! the alerts of a call take one answer, they and the alerts of the call's escalation share the row of the
+//! call's first alert. For other alerts, `<row>` is a hash of the person, or of the press. The encrypted
+//! properties open only with a key that is derived from `sealkey` or the bot's credential, and only for their
+//! alert.
 //!
 //! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
 //! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the

@@ -16,9 +16,9 @@ use crate::StateError;
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the person's next message
-    /// reads the record and ends the pause. A record with the address of another Connector is not changed. A
-    /// pause that has not ended is not changed either.
+    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the bot reads the record when
+    /// the person's next message arrives, and ends the pause. A record with the address of another Connector
+    /// is not changed. A pause that has not ended is not changed either.
     pub async fn pause(
         &self,
         reference: &ConversationReference,

@@ -26,7 +26,7 @@ pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 pub struct Conversation {
     /// The address to which messages are sent. It has no activity id, and a group's address has no person.
     pub address: ConversationReference,
-    /// The tags that the conversation subscribes to, in order.
+    /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
     /// The person has sent `stop`, so alerts of other senders are not delivered.
     pub stopped: bool,

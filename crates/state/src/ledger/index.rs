@@ -181,7 +181,7 @@ impl Row {
 
     /// Whether the row was inserted together with this record. A row of a full page is inserted before its
     /// records. So the records may be missing, or may belong to an earlier call with the same idempotency
-    /// key. If a replay has made the record anew, another row than before lists the record.
+    /// key. If a replay has made the record anew, a new row lists the record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));

@@ -47,7 +47,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
     }
 
-    /// Inserts an answer. Returns the answer that is there already, if there is one.
+    /// Inserts an answer. If the row exists already, returns the answer in the row.
     pub async fn insert_reply(
         &self,
         alert: &AlertId,

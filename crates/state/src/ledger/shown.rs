@@ -1,5 +1,5 @@
-//! The state of an alert as its sender sees it. No state lasts for ever: each one ends by its deadline, even
-//! if no run records a result.
+//! The state of an alert as its sender sees it. Each state that is not final has a deadline, at which it ends
+//! even if no run records a result.
 
 use std::fmt;
 
@@ -104,7 +104,7 @@ impl Record {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
-            // Until then, a repeated call may put the alert on the queue.
+            // Until the end of this term, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
             // Such an alert waits until it expires. Runs record this status again and again, so the deadline
@@ -122,8 +122,8 @@ impl Record {
     }
 
     /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
-    /// met it by the time at which it would have become visible. Then the killed run had delivered the alert
-    /// and deleted the message.
+    /// dequeued the message by the time at which it would have become visible. Then the killed run had
+    /// delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.
@@ -155,8 +155,8 @@ impl Record {
         }
     }
 
-    /// When the alert was due, or was replayed after that. For the alerts of earlier versions, the time
-    /// follows from the end of the record.
+    /// The time at which the alert was due, or at which it was replayed, whichever is later. For the alerts
+    /// of earlier versions, the time follows from the end of the record.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();

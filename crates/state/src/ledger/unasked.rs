@@ -24,8 +24,9 @@ use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The time that a channel gives to an activity may differ from the bot's clock by less than this. The bot
-/// then accepts the message in the period of the channel's time. The bot ignores any other time of a channel.
+/// The limit for the difference between the time that a channel gives to an activity and the bot's clock. If
+/// the difference is less, the bot accepts the message in the period of the channel's time. If not, the bot
+/// ignores the channel's time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// The bot's knowledge about a question that the next text in a conversation answers.

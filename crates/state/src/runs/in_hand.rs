@@ -1,5 +1,5 @@
-//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores both as
-//! JSON text, which is split over several properties.
+//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores each of
+//! the two lists as JSON text, which is split over several properties.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;

@@ -8,7 +8,7 @@ use storage_table::{Batch, Deleted, Entity, Filter, Key, Operation, Query, Table
 use super::Runs;
 
 const PREFIX: &str = "line.";
-/// The character after the prefix's last one.
+/// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "line/";
 /// A run reads at most this many pages of a thousand lines. It reads the lines beyond them one by one.
 const MAX_PAGES: u32 = 8;

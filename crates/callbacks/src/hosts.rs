@@ -90,7 +90,7 @@ impl CallbackHosts {
         Ok(Self { hosts, allows_loopback: mode == AuthMode::Anonymous })
     }
 
-    /// Checks an address.
+    /// Checks whether callbacks may go to an address.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
         // Parsers of URLs differ in how they read these characters: a parser may drop them, may read them as
         // a slash, or may read them as a part of the host's name. So another parser could find another host.

@@ -41,7 +41,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("--listen {address}: cannot listen there; choose another address"))
 }
 
-/// Serves until the process ends.
+/// Serves requests until the process ends.
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible {
     loop {
         let (stream, client) = match listener.accept().await {

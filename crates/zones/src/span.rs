@@ -12,7 +12,7 @@ const MINUTES_OF_A_DAY: u16 = 24 * 60;
 /// earlier than the beginning, the span crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSpan {
-    /// Minutes after midnight.
+    /// The beginning, in minutes after midnight. The end is in the same unit.
     from: u16,
     to: u16,
 }

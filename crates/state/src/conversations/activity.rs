@@ -35,7 +35,7 @@ pub enum Recorded {
         /// The id of the alert.
         alert: String,
     },
-    /// A newer version wrote the record. This version did not change it.
+    /// A newer version of the bot wrote the record. This version did not change the record.
     Newer,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In a personal chat, two properties of the record name the alert. The fingerprint is deleted, so that the
 //! bot reads the record when the person's next message arrives. Other replicas may have the fingerprint in
-//! stores of their own. They find in the ledger that a question may be open
+//! stores of their own. These replicas learn from the ledger that a question may be open
 //! ([`Unasked`](crate::ledger::Unasked)). In a channel of Teams, the row of the responses to the question
 //! names the alert, because the bot reads that row for each reply in the thread anyway. So a message in a
 //! conversation without an open question costs no additional call.

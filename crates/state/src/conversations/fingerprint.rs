@@ -1,5 +1,5 @@
-//! The fingerprint of a stored conversation. It shows without a call whether an activity would change the
-//! table.
+//! The fingerprint of a stored conversation. From the fingerprint, the bot knows without a call whether an
+//! activity would change the table.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
@@ -22,7 +22,7 @@ const FORM: &str = "2";
 /// delay, because the bot reads the table for the first message of each day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Days since 1970.
+    /// The day of `seenAt`: days since 1970, in UTC.
     day: i64,
     /// The hash of the Connector's URL, of whether the URL was verified, and of the table.
     connector: String,

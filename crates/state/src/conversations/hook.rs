@@ -14,7 +14,7 @@ use super::rows::hook::{GENERATION, Hook, OFF};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// A change of the row.
+/// A change of the row `<key>.h`: opens, renews or ends the webhook address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Change {
     Open,

@@ -22,7 +22,7 @@ pub(super) const MAX_TOP: u16 = 1000;
 /// conversations are sorted by it.
 pub(super) const SEEN_AT: &str = "seenAt";
 
-/// An index, by its partition.
+/// An index, identified by its partition key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Index(String);
 

@@ -12,8 +12,8 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the hours in which the person wants no alerts of other senders. This works without a record of
-    /// the conversation too.
+    /// Records the hours in which the person wants no alerts of other senders. The method works even if the
+    /// conversation has no record.
     pub async fn set_quiet(
         &self,
         key: &ConversationKey,

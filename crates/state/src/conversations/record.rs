@@ -78,7 +78,7 @@ pub(super) enum Stored {
     #[default]
     Nothing,
     Record(Box<Record>),
-    /// A newer version wrote the record. This version does not change it.
+    /// A newer version of the bot wrote the record. This version does not change the record.
     Newer,
     /// No version can read the record. The conversation's next activity overwrites it.
     Broken,
@@ -130,7 +130,7 @@ pub(super) struct Rows {
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) hook: Option<Hook>,
-    /// The last message that the person has read. It is a part of the record.
+    /// The last message that the person has read, from properties of the row `<key>`.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
 }

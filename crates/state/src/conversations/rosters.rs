@@ -22,7 +22,7 @@ const THREAD: &str = ";messageid=";
 pub struct Roster {
     /// The id of the conversation on the channel, without a thread.
     pub conversation_id: String,
-    /// The Connector's address as the channel named it. It is not trusted.
+    /// The Connector's URL as the channel sent it. No code has checked yet whether the bot trusts the URL.
     pub service_url: String,
 }
 

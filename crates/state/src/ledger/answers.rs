@@ -74,7 +74,7 @@ impl Allowance {
 struct Minute<'m> {
     partition: &'m str,
     conversation: &'m str,
-    /// Minutes since 1970.
+    /// The number of the minute, counted from 1970.
     number: i64,
     rows: u8,
 }

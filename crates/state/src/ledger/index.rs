@@ -53,7 +53,7 @@ impl Countdown {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
 
-    /// Reads 13 digits.
+    /// Reads the 13 digits in a row key.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let is_number = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_| is_number).map(Self)

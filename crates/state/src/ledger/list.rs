@@ -38,9 +38,9 @@ const AT_ONCE: usize = 8;
 /// The most empty pages of an index that the ledger skips. The next empty page is an error.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of a row's name that a position contains. They distinguish the rows of the same
-/// millisecond. A position does not contain the whole name, because the name of a row can be the id of an
-/// alert that the caller must not see.
+/// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
+/// same millisecond. A position does not contain the whole name, because the name of a row can be the id of
+/// an alert that the caller must not see.
 const POSITION_DIGITS: usize = 16;
 
 /// The conditions that the alerts of a page meet.

@@ -326,10 +326,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
-    /// transition with `known_replay` or `unless_ended` takes calls of its own. If an alert occurs several
-    /// times, its last transition counts. The error holds the transitions that were not recorded, and the
-    /// reason of the last failure.
+    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. The
+    /// ledger records a transition with `known_replay` or `unless_ended` with separate calls. If an alert
+    /// occurs several times, its last transition counts. The error holds the transitions that were not
+    /// recorded, and the reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,

@@ -351,14 +351,14 @@ pub struct Transition {
     /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
     /// longer counts. With `None`, the ledger records the transition in any case.
     pub known_replay: Option<LastReplay>,
-    /// If true, the transition counts only for a record without a final status. Such a transition takes calls
-    /// of its own.
+    /// If true, the transition counts only for a record without a final status. The ledger records such a
+    /// transition with separate calls.
     pub unless_ended: bool,
 }
 
 impl Transition {
-    /// Whether the ledger has to read the record before it records the transition. Such a transition takes
-    /// calls of its own.
+    /// Whether the ledger has to read the record before it records the transition. The ledger records such a
+    /// transition with separate calls.
     pub(super) fn is_conditional(&self) -> bool {
         self.known_replay.is_some() || self.unless_ended
     }

@@ -43,7 +43,7 @@ pub struct Origin {
 pub struct BeforeDeath {
     /// The sender and the tag.
     pub origin: Origin,
-    /// The last replay.
+    /// The last replay of the alert.
     pub last_replay: LastReplay,
     etag: Option<ETag>,
 }

@@ -17,7 +17,7 @@ const NONE_FOLLOWS: &str = "none";
 pub enum Following {
     /// No alert of the series has been sent yet, so the first alert is the next one.
     First,
-    /// This alert is on the queue.
+    /// This alert follows, and is on the queue.
     Alert(AlertId),
     /// The series has ended: no alert follows.
     Nothing,

@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
-/// A run records a result within this time after an alert is due. The poller moves an alert that waits for a
-/// host to the poison queue after a day, and a pause is at most an hour long.
+/// A run records a result within this time after an alert is due. The time is longer than any wait of an
+/// alert: the poller moves an alert that waits for a host to the poison queue after a day, and a pause of all
+/// runs is at most an hour long.
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
 /// A run dequeues a message within this time, because the poller hides a message for at most an hour after it
@@ -107,8 +108,8 @@ impl Record {
             // Until the end of this term, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // Such an alert waits until it expires. Runs record this status again and again, so the deadline
-            // moves.
+            // An alert that waits for an installation waits until it expires. Runs record its status again
+            // and again, so the deadline moves.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }

@@ -9,8 +9,9 @@
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
 //! together with the message. The poller may deliver a question in the milliseconds between the read and the
-//! write. This message is then no answer, because no person answers so fast. But the mark exists although a
-//! question is open, so the bot finds the question only when it reads the record again, on the next day.
+//! write. In this case, the message is no answer, because no person answers so fast. But the mark exists
+//! although a question is open, so the bot finds the question only when it reads the record again, on the
+//! next day.
 
 use std::collections::BTreeSet;
 

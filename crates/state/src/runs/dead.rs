@@ -96,7 +96,7 @@ pub fn digest_of(text: &str) -> String {
 /// A message that a run has moved to the poison queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The id.
+    /// The id of the dead letter.
     pub id: DeadLetterId,
     /// The id of the alert, or the excerpt of an id that another producer chose; empty if the message holds
     /// no envelope.
@@ -218,7 +218,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         self.table.put(&letter.entity(&self.partition)).await.map(drop)
     }
 
-    /// Reads one row.
+    /// Reads the row of one dead letter.
     pub async fn read(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, TableError> {
         let found = self.table.get(&self.key(id)).await?;
         Ok(found.and_then(|found| DeadLetter::read(&found.entity)))

@@ -71,7 +71,7 @@ pub struct Figures {
 pub struct Delays {
     /// The alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`], without those of the buckets before.
     pub buckets: [u64; DELAY_BOUNDS_MILLISECONDS.len()],
-    /// All alerts.
+    /// The number of delivered alerts.
     pub count: u64,
     /// The sum of the delays.
     pub sum_milliseconds: u64,

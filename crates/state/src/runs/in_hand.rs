@@ -28,7 +28,7 @@ pub struct InHand {
     /// The pop receipt, which allows the run to delete or update the message.
     #[serde(rename = "r")]
     pub receipt: String,
-    /// The lane of its conversation.
+    /// The lane of the message's conversation.
     #[serde(rename = "l")]
     pub lane: String,
     /// When the message was put on the queue, since 1970: by the queue's clock in seconds, and by its

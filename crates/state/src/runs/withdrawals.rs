@@ -44,7 +44,7 @@ pub enum Withdrawal {
     Forgotten {
         /// The conversation's key.
         conversation: String,
-        /// The time of its tombstone.
+        /// The time of the conversation's tombstone.
         at: DateTime<Utc>,
     },
     /// Nothing was withdrawn. The queue may hold the alert with this id twice, and the messages themselves do

@@ -12,13 +12,14 @@
 //! # Schema
 //!
 //! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
-//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end
-//! in `At` or `Until`. `version` is the version of a record's form. If it is greater than the version that a
-//! program knows, the program does not change a record of a conversation, does not take the run lock, and
-//! does not replay or drop an alert. The program still writes other changes of the ledger, because they
-//! record an event that has happened. Such a write is a merge: it keeps `version` and the properties that
-//! the program does not know. Every entity also has `op`, a random text that each write sets anew. If the
-//! response to a write is lost, the client recognises its own write by `op`.
+//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in the properties `at`
+//! and in those that end in `At`, `Until` or `From`. In the tables below, an empty first or second cell means
+//! the same rows as in the line above. `version` is the version of a record's form. If it is greater than the
+//! version that a program knows, the program does not change a record of a conversation, does not take the
+//! run lock, and does not replay or drop an alert. The program still writes other changes of the ledger,
+//! because they record an event that has happened. Such a write is a merge: it keeps `version` and the
+//! properties that the program does not know. Every entity also has `op`, a random text that each write sets
+//! anew. If the response to a write is lost, the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -35,9 +36,9 @@
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's id on the channel. An id that the client may have chosen has a row only with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: the same index by the object id, on channels that vouch for the object id (`msteams`) |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: an index of the teams and chats whose members the Connector can name |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
@@ -56,19 +57,19 @@
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
-//! cleaning deletes such rows. When the bot inserts another one for the conversation, it deletes the rows
-//! that have ended or are too many. When the bot forgets the conversation, it deletes all of them. `cause` is
-//! a hash of the id of the activity that was counted last.
+//! cleaning deletes such rows. When the bot inserts a row of this kind, it deletes the rows of the
+//! conversation that have ended or are too many. When the bot forgets the conversation, it deletes all of
+//! them. `cause` is a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
-//! adds an entity, or writes a property of another type, readers treat the entity or the property as missing
-//! and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two other
-//! tables, each run logs only the first such entity.
+//! adds an entity, or writes a property of an unexpected type, readers treat the entity or the property as
+//! missing and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two
+//! other tables, each run logs only the first such entity.
 //!
-//! Records are written by merges with their ETag, so that properties of later versions are kept. After a
-//! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
-//! `askedUntil`. After an answer, `askedUntil` is zero.
+//! Records are written by merges with their ETag, so that properties of later versions are kept. When the
+//! person writes, `pausedUntil` becomes zero. `asked` is the id of the alert that the person's next text
+//! answers, until `askedUntil`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!

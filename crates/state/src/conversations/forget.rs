@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn own_conversations_of_a_person_contain_each_of_them_and_no_other() {
+    fn own_conversations_of_a_person_are_complete_and_contain_none_of_another_person() {
         let stage = Stage::new();
         let mut expected: Vec<_> = (0..10)
             .map(|number| {

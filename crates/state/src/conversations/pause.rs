@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_only_its_time_and_only_if_the_connector_is_the_same() {
+    fn pause_changes_only_paused_until_and_nothing_for_another_connector() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

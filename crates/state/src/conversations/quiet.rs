@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_without_a_readable_record_are_found_and_wrong_ones_count_as_none() {
+    fn quiet_hours_without_a_readable_record_are_found_and_invalid_hours_count_as_none() {
         let stage = Stage::new();
         run(stage.conversations().set_quiet(&key(), night(), stage.host.now())).unwrap();
         let quiet = || run(stage.conversations().delivery_state(&key())).unwrap().quiet;

@@ -55,7 +55,7 @@ fn alert_accepted_again_is_known_with_its_status() {
     assert_eq!(
         (record.status, record.conversation.as_str()),
         (Status::Delivered, "c"),
-        "the poller keeps the conversation"
+        "the write of the poller keeps the conversation"
     );
 }
 

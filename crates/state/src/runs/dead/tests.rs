@@ -33,7 +33,7 @@ fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
 }
 
 #[test]
-fn id_of_any_message_is_parsed_again_and_sorts_the_newest_first() {
+fn dead_letter_id_of_any_message_is_parsed_back_and_sorts_the_newest_first() {
     let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
     let id = DeadLetterId::of(guid, at(0));
     assert_eq!(

@@ -50,7 +50,7 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
 }
 
-/// The entries of one component.
+/// The entries of `allowed_outbound_hosts` of one component.
 #[derive(Debug)]
 pub struct AllowedHosts(Vec<Entry>);
 
@@ -73,10 +73,10 @@ impl AllowedHosts {
 
 #[derive(Debug)]
 struct Entry {
-    /// `None` is any scheme.
+    /// The scheme; `None` means any scheme.
     scheme: Option<String>,
     host: Host,
-    /// `None` is any port.
+    /// The ports; `None` means any port.
     ports: Option<Range<u32>>,
 }
 

@@ -22,7 +22,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// A callback: one message for a sender's back end.
 #[derive(Debug, Clone)]
 pub struct Callback<'a> {
-    /// The address.
+    /// The address to call.
     pub url: &'a CallbackUrl,
     /// The id of the message, which is the same for each attempt (`webhook-id`).
     pub id: &'a str,
@@ -32,7 +32,7 @@ pub struct Callback<'a> {
     pub trace: Option<&'a Traceparent>,
 }
 
-/// The result of a call.
+/// The result of a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Called {
     /// The back end has the message: it answered 2xx.

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 const NAME: &str = "callbackhosts";
 
-/// The hosts that may be called. In anonymous mode, also every address of this machine.
+/// The hosts that may be called. In anonymous mode, every address of this machine may be called, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackHosts {
     /// Exact host names in lower case.
@@ -90,10 +90,10 @@ impl CallbackHosts {
         Ok(Self { hosts, allows_loopback: mode == AuthMode::Anonymous })
     }
 
-    /// Checks an address.
+    /// Checks whether callbacks may go to an address.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
-        // Parsers read these characters differently. Some drop them, some read them as a slash, and some read
-        // them as a part of the host's name.
+        // Parsers of URLs differ in how they read these characters: a parser may drop them, may read them as
+        // a slash, or may read them as a part of the host's name. So another parser could find another host.
         if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
             return Err(NotAllowed::NotAUrl);
         }

@@ -41,7 +41,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("--listen {address}: cannot listen there; choose another address"))
 }
 
-/// Serves until the process ends.
+/// Serves requests until the process ends.
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible {
     loop {
         let (stream, client) = match listener.accept().await {
@@ -81,7 +81,8 @@ async fn respond(
     let Some((route, handler)) = routes::find(site, path) else {
         return plain(StatusCode::NOT_FOUND, "");
     };
-    // Spin checks this before it calls a component (spin: crates/trigger-http/src/headers.rs).
+    // Like Spin, this host refuses a header that is not UTF-8 before it calls a component (spin:
+    // crates/trigger-http/src/headers.rs).
     if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "");
     }

@@ -18,7 +18,7 @@ const FILE: &str = "sqlite_key_value.db";
 pub(crate) struct KeyValue(Mutex<Connection>);
 
 impl KeyValue {
-    /// Opens the file in `folder`. Both are created if they do not exist.
+    /// Opens the file in `folder`. Creates the folder and the file if they do not exist.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         create_for_its_user(folder, &path).with_context(|| {

@@ -15,7 +15,7 @@
 //! - One process runs all triggers. Output lines begin with the component's id. There are no log files under
 //!   `.spin/logs`.
 //! - Three mistakes are errors at start-up, not at run time: a component without the export that its trigger
-//!   calls, a route of two triggers, and an unknown component.
+//!   calls, the same route in two triggers, and a trigger that names an unknown component.
 //! - The host reports failed cron ticks. Spin's cron plugin may not report them.
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
@@ -29,7 +29,7 @@
 //!   dependencies, static responses, private or `:named` routes;
 //! - requests to the application itself by `self`;
 //! - WASI 0.3 guests;
-//! - runtime configuration files, and so any store but `default`;
+//! - runtime configuration files, and therefore every store except `default`;
 //! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
 //! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.

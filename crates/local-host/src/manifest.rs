@@ -96,7 +96,7 @@ struct Build {
 }
 
 impl Manifest {
-    /// Reads the manifest `from` a file, or from `spin.toml` in a folder.
+    /// Reads the manifest. `from` is its file, or the folder that contains `spin.toml`.
     pub(crate) fn load(from: &Path) -> Result<Self> {
         let path = if from.is_dir() { from.join("spin.toml") } else { from.to_owned() };
         let text = std::fs::read_to_string(&path).with_context(|| {
@@ -240,7 +240,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn manifest_with_an_unknown_key_is_an_error_with_its_name() {
+    fn manifest_with_an_unknown_key_is_an_error_that_names_the_key() {
         for (old, new, key) in [
             ("[application]", "[application]\ntargets = []", "targets"),
             ("[application]", "[telemetry]\n[application]", "telemetry"),

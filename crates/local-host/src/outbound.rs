@@ -24,7 +24,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default
 use crate::output;
 use allowed_hosts::{AllowedHosts, Target, chained_component};
 
-/// The time-out of each phase of a request, unless the guest sets one. It is the same as Spin's.
+/// The time-out of each phase of a request, unless the guest sets another. Spin has the same default.
 const PHASE: Duration = Duration::from_secs(600);
 
 /// The state that all components of the application share: the kept connections, and the components
@@ -165,7 +165,7 @@ async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOpti
     let sending = CONNECT_TIMEOUT.scope(connect, shared.client().request(request));
     let response = tokio::time::timeout(options.first_byte_timeout.unwrap_or(PHASE), sending).await;
     let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
-        // The connector's own error, if the connector failed.
+        // If the connector failed, its own error is among the causes.
         let mut source = std::error::Error::source(&error);
         while let Some(inner) = source {
             if let Some(NotConnected(kind)) = inner.downcast_ref() {
@@ -187,8 +187,8 @@ fn no_processing() -> Processing {
 }
 
 tokio::task_local! {
-    /// The time-out for a connection that a request opens. The client has no other way to pass it to the
-    /// connector, and neither has Spin's.
+    /// The time-out for a connection that a request opens. A task-local value is the only way to pass it
+    /// through the client to the connector. Spin does the same.
     static CONNECT_TIMEOUT: Duration;
 }
 

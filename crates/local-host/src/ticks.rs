@@ -17,8 +17,8 @@ use crate::engine::{explain, store};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The longest time between two reads of the clock. The host reads it often, because a person may set the
-/// clock, and the machine may sleep.
+/// The longest time between two reads of the clock. The host reads the clock often, because a person may set
+/// it, and the machine may sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// A component and the schedule on which it is called.
@@ -62,8 +62,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// The first time of the schedule after both now and the last tick. Late ticks are skipped, and no tick
-/// starts twice.
+/// The first time of the schedule that is later than `now` and later than the last tick. Late ticks are
+/// skipped, and no tick starts twice.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }

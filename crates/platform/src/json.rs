@@ -5,14 +5,14 @@ use serde_json::Value;
 /// Parses `bytes` as JSON.
 ///
 /// # Errors
-/// If they are not JSON.
+/// If the bytes are not JSON.
 // The function is not inlined, so that each component has only one copy of the parser, which is large.
 #[inline(never)]
 pub fn json_of(bytes: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(bytes)
 }
 
-/// Parses `bytes` as JSON; returns `None` if they are not JSON.
+/// Parses `bytes` as JSON; returns `None` if the bytes are not JSON.
 pub fn value_of(bytes: &[u8]) -> Option<Value> {
     json_of(bytes).ok()
 }

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 /// Returns the hash of `parts` as 32 hexadecimal digits. Every key-value store accepts it as a part of a key.
-/// Stored keys contain it, so it must never change.
+/// Stored keys contain the hash, so the function must always return the same hash for the same parts.
 pub fn name_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -18,13 +18,13 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// An answer that work follows.
+    /// An answer, and the work that follows it.
     pub fn then(answer: Response<Bytes>, work: impl Future<Output = ()> + 'a) -> Self {
         Self { answer, then: Some(Box::pin(work)) }
     }
 
-    /// Does the work that follows the answer, and returns the answer. A platform sends the answer first, and
-    /// then does the work.
+    /// Does the work that follows the answer, and returns the answer. This method is for tests: a real
+    /// platform sends the answer first, and then does the work.
     pub async fn finish(self) -> Response<Bytes> {
         if let Some(work) = self.then {
             work.await;

@@ -63,7 +63,7 @@ impl SecretHash {
         Some(Self(words))
     }
 
-    /// Whether both are hashes of the same secret.
+    /// Whether `self` and `other` are hashes of the same secret.
     pub fn matches(&self, other: &Self) -> bool {
         let difference =
             self.0.iter().zip(&other.0).fold(0, |difference, (own, other)| difference | (own ^ other));

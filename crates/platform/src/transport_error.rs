@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
 /// Why a request has no answer, or no whole answer. The variant shows whether the request may have arrived at
-/// the server, because only then can sending it again repeat its effect.
+/// the server. If it may have arrived, sending it again can repeat its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).

@@ -12,13 +12,14 @@
 //! # Schema
 //!
 //! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
-//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end
-//! in `At` or `Until`. `version` is the version of a record's form. If it is greater than the version that a
-//! program knows, the program does not change a record of a conversation, does not take the run lock, and
-//! does not replay or drop an alert. The program still writes other changes of the ledger, because they
-//! record an event that has happened. Such a write is a merge: it keeps `version` and the properties that
-//! the program does not know. Every entity also has `op`, a random text that each write sets anew. If the
-//! response to a write is lost, the client recognises its own write by `op`.
+//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in the properties `at`
+//! and in those that end in `At`, `Until` or `From`. In the tables below, an empty first or second cell means
+//! the same rows as in the line above. `version` is the version of a record's form. If it is greater than the
+//! version that a program knows, the program does not change a record of a conversation, does not take the
+//! run lock, and does not replay or drop an alert. The program still writes other changes of the ledger,
+//! because they record an event that has happened. Such a write is a merge: it keeps `version` and the
+//! properties that the program does not know. Every entity also has `op`, a random text that each write sets
+//! anew. If the response to a write is lost, the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -35,9 +36,9 @@
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's id on the channel. An id that the client may have chosen has a row only with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: the same index by the object id, on channels that vouch for the object id (`msteams`) |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: an index of the teams and chats whose members the Connector can name |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
@@ -46,28 +47,29 @@
 //!
 //! If Teams has purged a chat and the poller creates another one, the poller *moves* the conversation. It
 //! writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
-//! chat, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the move. The
-//! repeated move writes the `stop` again, even if the person has sent `start` in the new chat meanwhile.
+//! chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats the
+//! move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
+//! meanwhile.
 //!
 //! `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the conversation's own
-//! rows no longer match it. A reader that finds a stale row ignores and deletes it. The indexes of a person
-//! have `seenAt`, because a person may have many conversations, and a query returns no time of writing.
+//! rows no longer match it. A reader that finds a stale row ignores and deletes it. Index rows, except those
+//! of tags, have `seenAt`, because readers look for the conversation that was active last.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
-//! cleaning deletes such rows. When the bot inserts another one for the conversation, it deletes the rows
-//! that have ended or are too many. When the bot forgets the conversation, it deletes all of them. `cause` is
-//! a hash of the id of the activity that was counted last.
+//! cleaning deletes such rows. When the bot inserts a row of this kind, it deletes the rows of the
+//! conversation that have ended or are too many. When the bot forgets the conversation, it deletes all of
+//! them. `cause` is a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
-//! adds an entity, or writes a property of another type, readers treat the entity or the property as missing
-//! and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two other
-//! tables, each run logs only the first such entity.
+//! adds an entity, or writes a property of an unexpected type, readers treat the entity or the property as
+//! missing and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two
+//! other tables, each run logs only the first such entity.
 //!
-//! Records are written by merges with their ETag, so that properties of later versions are kept. After a
-//! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
-//! `askedUntil`. After an answer, `askedUntil` is zero.
+//! Records are written by merges with their ETag, so that properties of later versions are kept. When the
+//! person writes, `pausedUntil` becomes zero. `asked` is the id of the alert that the person's next text
+//! answers, until `askedUntil`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -82,7 +84,7 @@
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
-//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
+//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since the poller moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
@@ -110,10 +112,11 @@
 //! first call. So a row counts only for records whose `acceptedAt` is the row's time. The row of a record
 //! that a replay makes anew has the `tags` `*`, which means any tag.
 //!
-//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. The
-//! alerts of a call and of its escalation then share the row of the call's first alert. For other alerts,
-//! `<row>` is a hash of the person, or of the press. The encrypted properties open only with a key that is
-//! derived from `sealkey` or the bot's credential, and only for their alert.
+//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If
+//! the alerts of a call take one answer, they and the alerts of the call's escalation share the row of the
+//! call's first alert. For other alerts, `<row>` is a hash of the person, or of the press. The encrypted
+//! properties open only with a key that is derived from `sealkey` or the bot's credential, and only for their
+//! alert.
 //!
 //! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
 //! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use storage_table::{Entity, Key};
 
-/// The key of the first entity of a table that could not be read completely. Readers treat a property of
-/// another type as missing, and continue. The caller logs the key.
+/// The key of the first entity of a table that could not be read completely. Readers treat a property of an
+/// unexpected type as missing, and continue. The caller logs the key.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped(RefCell<Option<Key>>);
 

@@ -12,7 +12,7 @@ use storage_table::testing::FakeTables;
 
 use crate::Tables;
 
-/// A host whose calls a fake table service answers. Tests can inspect both.
+/// A host whose calls a fake table service answers. Tests can inspect the host and the service.
 pub(crate) struct World {
     pub(crate) host: Rc<FakeHost>,
     pub(crate) tables: Rc<RefCell<FakeTables>>,

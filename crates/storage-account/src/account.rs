@@ -44,7 +44,7 @@ impl Account {
         endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
     }
 
-    /// Whether the account has neither key nor SAS. Then the caller has to set a token with
+    /// Whether the account has neither key nor SAS. If so, the caller has to set a token with
     /// [`Account::with_token`] before the first call. The result stays true after that, because tokens
     /// expire.
     pub fn needs_token(&self) -> bool {

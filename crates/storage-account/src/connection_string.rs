@@ -52,9 +52,9 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account may be one of an emulator. Then a URL of the cloud that is
-        // derived from AccountName may lead to the account of another owner. So the URL of the table service
-        // is derived only if QueueEndpoint is missing, or if EndpointSuffix names the cloud.
+        // If QueueEndpoint is set, the account may be one of an emulator. For such an account, a URL of the
+        // cloud that is derived from AccountName may lead to the account of another owner. So the URL of the
+        // table service is derived only if QueueEndpoint is missing, or if EndpointSuffix names the cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),

@@ -137,8 +137,8 @@ pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok())
 }
 
-/// Returns the error code, or the empty string if the code contains anything but letters and digits. Codes
-/// appear in logs.
+/// Returns the error code, or the empty string if the code contains anything but letters and digits, because
+/// codes appear in logs.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }

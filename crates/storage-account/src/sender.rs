@@ -84,9 +84,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.send_noting_trouble(call, async || None).await
     }
 
-    /// Does the same as [`Sender::send`], and also runs `on_trouble` as soon as the first attempt has failed.
-    /// That is before the next attempt, and before the method returns the failure. If `on_trouble` returns a
-    /// call, the next attempts send that call.
+    /// Does the same as [`Sender::send`], and also runs `on_trouble` as soon as the first attempt has failed:
+    /// before the next attempt, and before the method returns the failure. If `on_trouble` returns a call,
+    /// the next attempts send that call.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,

@@ -225,8 +225,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
     ///
-    /// A message that cannot be read is left out of the result. It becomes visible again when its lease ends,
-    /// until it expires. If the answer holds messages and none of them can be read, the result is a
+    /// A message that cannot be read is left out of the result. It becomes visible again each time its lease
+    /// ends, until it expires. If the answer holds messages and none of them can be read, the result is a
     /// [`QueueError::Unreadable`].
     pub async fn get(
         &self,
@@ -280,7 +280,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` as soon as the first attempt has
-    /// failed. That is before the next attempt, and before the method returns the failure.
+    /// failed: before the next attempt, and before the method returns the failure.
     pub async fn delete_noting_trouble(
         &self,
         id: &MessageId,

@@ -23,7 +23,8 @@ pub enum QueueError {
     #[error("the lease on the message is lost")]
     LeaseLost {
         /// Whether the queue certainly holds the message, with another receipt. If false, the queue may still
-        /// hold the message, because Azure gives the same answer in both cases.
+        /// hold the message, because Azure gives the same answer for a missing message and for an old
+        /// receipt.
         is_on_queue: bool,
     },
     /// The message is too large. Sending it again fails in the same way.
@@ -100,7 +101,7 @@ impl QueueError {
         let code_text = || code.to_owned();
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
-            // The service answers with 404, Azurite with 400.
+            // For an old receipt, Azure answers with 404, and Azurite with 400.
             (404, "MessageNotFound") => Self::LeaseLost { is_on_queue: false },
             (400, "PopReceiptMismatch") => Self::LeaseLost { is_on_queue: true },
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,

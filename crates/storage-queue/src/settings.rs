@@ -10,7 +10,7 @@ use crate::names::QueueName;
 pub struct QueueSettings {
     /// The storage account.
     pub account: Account,
-    /// The queue in it.
+    /// The queue in the account.
     pub name: QueueName,
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn read_receipt(body: &[u8]) -> Option<(MessageId, PopReceipt)> {
     Some((MessageId(fields.take("MessageId").ok()?), PopReceipt(fields.take("PopReceipt").ok()?)))
 }
 
-/// Every element that is read.
+/// The names of the elements that this module reads.
 const ELEMENTS: [&str; 9] = [
     "QueueMessagesList",
     "QueueMessage",

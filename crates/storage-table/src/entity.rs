@@ -31,8 +31,8 @@ pub struct Entity {
     /// numbers of 64 bits that [`Entity::int64`] wrote.
     ///
     /// In an entity that was read, an Int64 is a string without its type. Before you write the entity again,
-    /// call [`Entity::int64`] for every such property. Otherwise the property becomes a String, and no filter
-    /// on numbers finds it.
+    /// call [`Entity::int64`] for every such property. Without this call, the property becomes a String, and
+    /// no filter on numbers finds it.
     pub properties: Map<String, Value>,
 }
 

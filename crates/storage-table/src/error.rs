@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_mismatch_without_the_sas_names_the_needed_rights() {
+    fn error_of_a_mismatch_names_the_rights_or_the_role_that_the_call_needs() {
         for code in [
             "AuthorizationServiceMismatch",
             "AuthorizationResourceTypeMismatch",

@@ -5,8 +5,8 @@
 //! although the first attempt did the write. The `op` of the stored entity shows whether this write or
 //! another client's write stored it.
 //!
-//! Upserts and merges have an `op` as well. Otherwise they would leave the `op` of an earlier writer in the
-//! entity, and that writer would conclude that it wrote the newer version.
+//! Upserts and merges have an `op` as well. Without it, the `op` of an earlier writer would stay in the
+//! entity, and that writer would conclude that it had written the newer version.
 
 use platform::{Randomness, hex};
 

@@ -12,7 +12,7 @@ const MINUTES_OF_A_DAY: u16 = 24 * 60;
 /// earlier than the beginning, the span crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSpan {
-    /// Minutes after midnight.
+    /// The beginning, in minutes after midnight. The end is in the same unit.
     from: u16,
     to: u16,
 }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn night_before_a_change_of_the_offset_ends_when_the_clock_shows_its_end() {
+    fn night_with_a_change_of_the_offset_ends_at_seven_by_the_clock() {
         // For each zone: 22:30 on the evening before a change of the offset, and the hours from then until
         // the clock shows 07:00. Tokyo has no changes.
         for (zone, evening, hours) in [

@@ -63,7 +63,7 @@ impl Zone {
     }
 
     /// The moment at which a clock in this zone shows a time: the first one, if there are two. In the night
-    /// in which summer time begins, the clock skips some times. Such a time is read as standard time.
+    /// in which summer time begins, the clock skips some times. A skipped time is read as standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,

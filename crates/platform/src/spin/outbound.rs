@@ -77,8 +77,8 @@ fn outgoing_request(
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    // Without this header, the host sends a body in chunks. For an empty PUT it then sends no length at all,
-    // and Azure answers with 411.
+    // Without this header, the host sends a body in chunks, and an empty PUT without any length. Azure
+    // answers such a PUT with 411.
     if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
         headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
     }
@@ -121,8 +121,8 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 }
 
 /// Writes the body before the request is sent, if the host accepts the whole body at once. Head and body then
-/// leave together. If they do not, the body waits until the server acknowledges the head. On a host that does
-/// not set TCP_NODELAY (such as Spin 4.1), this takes 40 ms.
+/// leave together. If they leave separately, the body waits until the server acknowledges the head. On a host
+/// that does not set TCP_NODELAY (such as Spin 4.1), this takes 40 ms.
 ///
 /// If the host does not accept the whole body, returns the handles for writing it later. In the returned pair
 /// the stream comes first, because it has to be dropped before its body. A failure is not reported, because

@@ -24,16 +24,18 @@ pub enum Recorded {
     /// The record and its indexes are stored. Keep the fingerprint under
     /// [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
-    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint. With one,
-    /// the bot would not read the record, so the person's next message would not end the pause.
+    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: a
+    /// fingerprint would keep the bot from reading the record, so the person's next message would not end the
+    /// pause.
     Paused,
     /// The record and its indexes are stored, and a question waits for the person's text. Keep no
-    /// fingerprint. With one, the bot would not read the record, and would not find the question.
+    /// fingerprint: a fingerprint would keep the bot from reading the record, so the bot would not find the
+    /// question.
     Asked {
         /// The id of the alert.
         alert: String,
     },
-    /// A newer version wrote the record. This version did not change it.
+    /// A newer version of the bot wrote the record. This version did not change the record.
     Newer,
 }
 
@@ -96,8 +98,8 @@ impl<H: Host> Conversations<'_, H> {
                 Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
                 None => Vec::new(),
             };
-            // The tag rows are written before the record. If the bot ends in between, the record still has
-            // the old tenant, so the next activity moves the tags again.
+            // The tag rows are written before the record. If the bot is killed between the two writes, the
+            // record still has the old tenant, so the next activity moves the tags again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }

@@ -1,11 +1,11 @@
 //! The open question of a conversation: the alert that the person's next text answers.
 //!
 //! In a personal chat, two properties of the record name the alert. The fingerprint is deleted, so that the
-//! person's next message reads the record. Other replicas may have the fingerprint in stores of their own.
-//! They find in the ledger that a question may be open ([`Unasked`](crate::ledger::Unasked)). In a channel
-//! of Teams, the row of the responses to the question names the alert, because the bot reads that row for
-//! each reply in the thread anyway. So a message in a conversation without an open question costs no
-//! additional call.
+//! bot reads the record when the person's next message arrives. Other replicas may have the fingerprint in
+//! stores of their own. These replicas learn from the ledger that a question may be open
+//! ([`Unasked`](crate::ledger::Unasked)). In a channel of Teams, the row of the responses to the question
+//! names the alert, because the bot reads that row for each reply in the thread anyway. So a message in a
+//! conversation without an open question costs no additional call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -44,8 +44,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Reads the record of a personal chat, and returns the alert whose question is open. If there is one,
-    /// the fingerprint is deleted, so that the next messages read the record, too.
+    /// Reads the record of a personal chat, and returns the alert whose question is open. If a question is
+    /// open, the method deletes the fingerprint, so that the bot reads the record for the next messages, too.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
         let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));
@@ -113,7 +113,7 @@ mod tests {
         run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
         assert_eq!(run(stage.conversations().asked(&key())), Ok(Some("a".into())));
         assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
-        // A newer question takes the place of an older one, and only its own alert closes it.
+        // A newer question takes the place of an older one. Only the alert of the newer question closes it.
         run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
         run(stage.conversations().close_question(&key(), "a")).unwrap();
         assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));

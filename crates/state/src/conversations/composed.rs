@@ -1,5 +1,6 @@
-//! The composed form of a text: Unicode NFC. This module uses the library's NFC tables directly. The
-//! library's iterator would also add the tables for NFKC, which are larger, to the component.
+//! The composed form of a text: Unicode NFC. This module uses the NFC tables of the crate
+//! `unicode-normalization` directly. The iterator of that crate would also add the larger tables for NFKC to
+//! the component.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 

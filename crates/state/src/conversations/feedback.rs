@@ -52,7 +52,7 @@ pub struct Reception {
     pub seen_at: Option<DateTime<Utc>>,
     /// The reactions that the message has.
     pub reactions: u32,
-    /// The replies to the message that reached the bot.
+    /// The replies to the message, as far as they reached the bot.
     pub replies: u32,
 }
 
@@ -89,8 +89,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Records that the person has read a message and all messages before it. The stored number never
-    /// decreases. Nothing is written if the bot does not know the conversation, or if the person had read the
-    /// message before.
+    /// decreases. Nothing is written if the bot does not know the conversation, or if an earlier receipt
+    /// covers the message.
     pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         for _ in 0..ATTEMPTS {

@@ -1,5 +1,5 @@
-//! The fingerprint of a stored conversation. It shows without a call whether an activity would change the
-//! table.
+//! The fingerprint of a stored conversation. From the fingerprint, the bot knows without a call whether an
+//! activity would change the table.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
@@ -15,14 +15,14 @@ const FORM: &str = "2";
 /// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt`.
 ///
 /// Each part has its own hash, because an activity rarely contains all parts. For example, an update without
-/// a locale does not change the locale. With one hash of the whole address, each such activity would read the
-/// table.
+/// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
+/// for each activity that lacks a part.
 ///
-/// A replica with its own key-value store does not know of later writes of other replicas. The day limits
-/// this: the first message of the next day reads the table.
+/// A replica with its own key-value store does not see later writes of other replicas. The day limits this
+/// delay, because the bot reads the table for the first message of each day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Days since 1970.
+    /// The day of `seenAt`: days since 1970, in UTC.
     day: i64,
     /// The hash of the Connector's URL, of whether the URL was verified, and of the table.
     connector: String,

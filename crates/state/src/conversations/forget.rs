@@ -23,8 +23,9 @@ impl<H: Host> Conversations<'_, H> {
             Stored::Record(record) => Some(&record.address),
             Stored::Nothing | Stored::Broken => None,
         };
-        // The fingerprint is deleted before the record, in case the bot ends in between. It is deleted again
-        // at the end, in case an activity of the conversation has written it in the meantime.
+        // The fingerprint is deleted before the record, in case the bot is killed between the two deletes. It
+        // is deleted again at the end, in case an activity of the conversation has written it in the
+        // meantime.
         self.delete_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
@@ -45,17 +46,18 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Writes a tombstone: alerts for the conversation that were accepted until `now` are not delivered, even
-    /// if the conversation is stored again later.
+    /// Writes a tombstone: no run delivers an alert for the conversation that the bot accepted until `now`.
+    /// This holds even if the conversation is stored again later.
     pub async fn write_tombstone(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
         Ok(())
     }
 
-    /// The conversations that belong to a person. They contain the conversation of `reference`. If the
-    /// channel vouches for the person's id, they also contain all other conversations of the person. A group
-    /// belongs to no person, and its record contains nothing about a person.
+    /// The conversations that belong to the person of `reference`: the conversation of `reference`, unless it
+    /// is a group. If the channel vouches for the person's id, the result also contains all other
+    /// conversations of the person. A group belongs to no person, and its record contains nothing about a
+    /// person.
     pub async fn own_of_person(
         &self,
         reference: &ConversationReference,
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn own_conversations_of_a_person_are_all_of_theirs_and_no_others() {
+    fn own_conversations_of_a_person_are_complete_and_contain_none_of_another_person() {
         let stage = Stage::new();
         let mut expected: Vec<_> = (0..10)
             .map(|number| {

@@ -1,9 +1,9 @@
-//! The webhook address of a conversation. Each new address of a conversation has a new *generation* (a
-//! number), and at most one generation works. This entity records which one. Only the commands `webhook`,
-//! `webhook new` and `webhook off`, the route for programs, and the forgetting of a person write this entity.
+//! The webhook address of a conversation. Each new address has a new *generation* (a number), and the address
+//! of at most one generation works. The row `<key>.h` records this generation. Only the commands `webhook`,
+//! `webhook new` and `webhook off`, the route for programs, and the forgetting of a person write the row.
 //!
 //! The address itself is not stored, because its token holds the conversation's key and the generation. The
-//! entity outlives the conversation, so that an address that was ended never works again.
+//! row outlives the conversation, so that an ended address never works again.
 
 use platform::Host;
 use storage_table::{Conditional, ETag, Entity, Inserted};
@@ -14,7 +14,7 @@ use super::rows::hook::{GENERATION, Hook, OFF};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// A change of the row.
+/// A change of the row `<key>.h`: opens, renews or ends the webhook address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Change {
     Open,
@@ -37,7 +37,8 @@ impl Change {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Returns the generation of the conversation's address that works. If none works, begins a new one.
+    /// Returns the generation of the conversation's working address. If no address works, begins a new
+    /// generation.
     pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
     }
@@ -71,7 +72,7 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Writes the row unless another writer was faster. Returns whether it was written.
+    /// Writes the row unless another writer was faster. Returns whether this call wrote the row.
     async fn write_hook(&self, entity: &Entity, etag: Option<ETag>) -> Result<bool, StateError> {
         Ok(match etag {
             None => matches!(self.table.insert(entity).await?, Inserted::New(_)),
@@ -88,7 +89,7 @@ mod tests {
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::*;
 
-    /// The generation whose address works, as a post finds it.
+    /// The generation whose address works, as the bot reads it for a post to the address.
     fn working(stage: &Stage) -> Option<u16> {
         run(stage.conversations().known(&key())).unwrap().hook
     }

@@ -11,7 +11,8 @@ use storage_table::{Filter as Rule, Key, Query, escape};
 use super::key::{ConversationKey, Tag};
 use super::tag_tenant::tenant_of;
 
-/// A longer part of a partition key is hashed, because the service accepts at most 512 characters in total.
+/// The most UTF-16 units in a part of a partition key. A longer part is hashed, because the service accepts
+/// at most 512 units in the whole key.
 const MAX_PART: usize = 200;
 
 /// The most rows of a page that the service allows.
@@ -21,7 +22,7 @@ pub(super) const MAX_TOP: u16 = 1000;
 /// conversations are sorted by it.
 pub(super) const SEEN_AT: &str = "seenAt";
 
-/// An index, by its partition.
+/// An index, identified by its partition key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Index(String);
 
@@ -39,8 +40,8 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The teams and chats of a tenant. The rows do not point to conversations, so [`Self::of_address`] does
-    /// not return this index.
+    /// The index of the teams and chats of a tenant. Its rows do not point to conversations, so
+    /// [`Self::of_address`] does not return this index.
     pub(super) fn of_rosters(tenant_id: &str) -> Self {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }
@@ -57,7 +58,8 @@ impl Index {
 
     /// The indexes of an address. The indexes of a person contain only the person's own conversations,
     /// because a group must not read an alert for one person. Only ids that the channel vouches for are
-    /// indexed. Otherwise a client could receive the alerts of another person by claiming that person's id.
+    /// indexed, because a client could otherwise claim the id of another person, and receive that person's
+    /// alerts.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {

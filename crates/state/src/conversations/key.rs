@@ -1,4 +1,4 @@
-//! The keys of conversations, the tags that conversations subscribe to, and the row keys of both.
+//! The keys of conversations, and the tags that conversations subscribe to, with their row keys.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ pub struct DeliveryState {
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person.
     pub paused: bool,
-    /// When the person asked to be forgotten. Alerts that were accepted until then are not delivered.
+    /// When the person asked to be forgotten. Alerts that were accepted until this time are not delivered.
     pub forgotten_at: Option<DateTime<Utc>>,
     /// The person's quiet hours.
     pub quiet: Option<Quiet>,

@@ -116,7 +116,8 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// Reads a page from the shards. Their rows contain everything, so no further call is needed.
+    /// Reads a page from the shards. The shards contain all rows of the conversations, so no further call is
+    /// needed.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
         // The page is read as two ranges, because a filter with `or` makes the service scan the whole table.
@@ -186,8 +187,8 @@ impl Gathered {
         &mut self.found[last].1
     }
 
-    /// Whether one more record was found than the page contains. Then all rows of the page's conversations
-    /// have been read.
+    /// Whether the next page's first record was found. Then all rows of this page's conversations have been
+    /// read.
     fn is_full(&self) -> bool {
         self.found.len() > self.limit && self.found.last().is_some_and(|(_, rows)| rows.has_record)
     }

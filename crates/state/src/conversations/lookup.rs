@@ -225,8 +225,8 @@ mod tests {
         let stage = Stage::new();
         let (partition, row) = place();
         stage.record_activity(&with(|_| {}), Sign::Message);
-        // A row of another user, a row of a tag that the conversation does not have, a row of a conversation
-        // that is not stored, and a foreign row.
+        // Three stale rows and a foreign one: the row of another user, the row of a tag that the conversation
+        // does not have, the row of a conversation that is not stored, and a row that the bot did not write.
         write_entity("u.msteams.29:other", &row, |entity| entity);
         write_entity("t.t.x", &row, |entity| entity);
         write_entity("u.msteams.29:u", &"0".repeat(32), |entity| entity);

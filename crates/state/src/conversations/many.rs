@@ -17,7 +17,7 @@ const ROWS_FOR_EACH: usize = 8;
 /// Values of conversations, sorted by the conversations' keys.
 pub type ByKey<T> = Vec<(ConversationKey, T)>;
 
-/// Finds the value of a conversation.
+/// Finds the value of a conversation by the conversation's key.
 pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> {
     let at = all.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
     all.get(at).map(|(_, found)| found)

@@ -21,8 +21,8 @@ impl MessageNumber {
         Some(Self(number))
     }
 
-    /// Whether the ledger may still have the record of an alert with this id. Teams makes the number from the
-    /// time of the message, in milliseconds.
+    /// Whether the ledger may still have the record of the alert that made this message. Teams makes the
+    /// number from the time of the message, in milliseconds.
     pub fn is_recent(self, now: DateTime<Utc>) -> bool {
         self.0 >= (now - KEPT).timestamp_millis()
     }

@@ -153,8 +153,9 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok(())
     }
 
-    /// Deletes the fingerprint in key-value, so that the next activity of the conversation reads the table. A
-    /// failure is logged, because the bot would not see until the next day that the record has changed.
+    /// Deletes the fingerprint in key-value, so that the bot reads the table at the next activity of the
+    /// conversation. A failure is logged, because the bot would not see until the next day that the record
+    /// has changed.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});

@@ -16,9 +16,9 @@ use crate::StateError;
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the person's next message
-    /// reads the record and ends the pause. A record with the address of another Connector is not changed. A
-    /// pause that has not ended is not changed either.
+    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the bot reads the record when
+    /// the person's next message arrives, and ends the pause. A record with the address of another Connector
+    /// is not changed. A pause that has not ended is not changed either.
     pub async fn pause(
         &self,
         reference: &ConversationReference,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_only_its_time_and_only_if_the_connector_is_the_same() {
+    fn pause_changes_only_paused_until_and_nothing_for_another_connector() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

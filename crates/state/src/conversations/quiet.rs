@@ -12,8 +12,8 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the hours in which the person wants no alerts of other senders. This works without a record of
-    /// the conversation too.
+    /// Records the hours in which the person wants no alerts of other senders. The method works even if the
+    /// conversation has no record.
     pub async fn set_quiet(
         &self,
         key: &ConversationKey,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_without_a_readable_record_are_found_and_wrong_ones_count_as_none() {
+    fn quiet_hours_without_a_readable_record_are_found_and_invalid_hours_count_as_none() {
         let stage = Stage::new();
         run(stage.conversations().set_quiet(&key(), night(), stage.host.now())).unwrap();
         let quiet = || run(stage.conversations().delivery_state(&key())).unwrap().quiet;

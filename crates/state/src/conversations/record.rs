@@ -26,7 +26,7 @@ pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 pub struct Conversation {
     /// The address to which messages are sent. It has no activity id, and a group's address has no person.
     pub address: ConversationReference,
-    /// The tags that the conversation subscribes to, in order.
+    /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
     /// The person has sent `stop`, so alerts of other senders are not delivered.
     pub stopped: bool,
@@ -78,7 +78,7 @@ pub(super) enum Stored {
     #[default]
     Nothing,
     Record(Box<Record>),
-    /// A newer version wrote the record. This version does not change it.
+    /// A newer version of the bot wrote the record. This version does not change the record.
     Newer,
     /// No version can read the record. The conversation's next activity overwrites it.
     Broken,
@@ -130,7 +130,7 @@ pub(super) struct Rows {
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) hook: Option<Hook>,
-    /// The last message that the person has read. It is a part of the record.
+    /// The last message that the person has read, from properties of the row `<key>`.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
 }

@@ -22,7 +22,7 @@ const THREAD: &str = ";messageid=";
 pub struct Roster {
     /// The id of the conversation on the channel, without a thread.
     pub conversation_id: String,
-    /// The Connector's address as the channel named it. It is not trusted.
+    /// The Connector's URL as the channel sent it. No code has checked yet whether the bot trusts the URL.
     pub service_url: String,
 }
 
@@ -47,7 +47,8 @@ pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the team or chat of a conversation. The conversation of one person has none.
+    /// Records the team or chat to which a conversation belongs. For the conversation of one person, does
+    /// nothing.
     pub(super) async fn put_roster(
         &self,
         address: &ConversationReference,
@@ -91,8 +92,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Returns the address of a known conversation of a tenant; `None` if the bot knows no conversation of
-    /// the tenant. A new conversation of the tenant has the same Connector and the same bot. This takes two
-    /// calls, or a few more if index rows are stale.
+    /// the tenant. To create a new conversation in the tenant, the bot uses the Connector and the bot account
+    /// of this address. This method takes two calls, or a few more if index rows are stale.
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);

@@ -1,5 +1,5 @@
-//! The commands `stop` and `start`. A `stop` is an entity of its own. No other operation writes this entity,
-//! so no other write can undo a `stop`.
+//! The commands `stop` and `start`. A `stop` is an entity of its own. Apart from the two commands, only the
+//! move of a conversation inserts this entity, and no other write can undo a `stop`.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -11,8 +11,8 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person wants no alerts of other senders. This works without a record of the
-    /// conversation too.
+    /// Records that the person wants no alerts of other senders. The method works even if the conversation
+    /// has no record.
     pub async fn stop(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Stop)).with_int64("at", now.timestamp_millis());
         // An earlier `stop` keeps its time, because the insert does not replace it.

@@ -44,7 +44,8 @@ pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>)
 }
 
 /// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
-/// does not replace a name, because some clients of a person send names, and others send offsets.
+/// does not replace a name, because an offset does not show when summer time begins and ends. One person may
+/// use clients that send names and clients that send offsets.
 pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
     let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)

@@ -47,7 +47,7 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
         // Deleting the conversation's own row ends the subscription. If the record cannot be read, the tenant
-        // is unknown. Then the index row is stale, and the next reader of the index deletes it.
+        // is unknown. In this case, the index row becomes stale, and the next reader of the index deletes it.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;

@@ -25,13 +25,14 @@ const MAX_ANSWERS: u8 = 100;
 
 const DEFAULT_ANSWERS: u8 = 20;
 
-/// How often a row is chosen anew, if another answer has inserted the chosen row.
+/// The most attempts to insert a row for an answer. An attempt fails if another answer has inserted the
+/// chosen row.
 const ATTEMPTS: usize = 10;
 
 /// How long the row `once.<hash>` is kept. The row shows that the bot has given an answer.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property of a row that no answer may use, because the conversation is silent in its minute.
+/// The property that marks the rows of a silent minute. No answer may use such a row.
 const SILENT: &str = "silent";
 
 /// The most messages of one conversation that are answered in a minute; 0 means no limit.
@@ -73,7 +74,7 @@ impl Allowance {
 struct Minute<'m> {
     partition: &'m str,
     conversation: &'m str,
-    /// Minutes since 1970.
+    /// The number of the minute, counted from 1970.
     number: i64,
     rows: u8,
 }
@@ -235,10 +236,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Nothing is done if the next
-    /// minute has silent rows already. If all rows of this minute are silent, nothing is done either, and the
-    /// silence ends with this minute. Returns whether this message begins the silence. If the call fails, the
-    /// result is true all the same, although the next minute is not silent.
+    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Inserts nothing if the next
+    /// minute has silent rows already. Also inserts nothing if all rows of this minute are silent, so that
+    /// the silence ends with this minute. Returns whether this message begins the silence. If the call fails,
+    /// the result is `true`, although the next minute may not be silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {

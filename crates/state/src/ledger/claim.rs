@@ -1,8 +1,9 @@
-//! Claims on alerts that reach the bot in a trigger: an activity of a program that holds an envelope. Only
-//! the call that has claimed an alert may send it.
+//! Claims on alerts that reach the bot in a *trigger*: an activity that a program sends, with an envelope in
+//! it. Only the call that has claimed an alert may send it.
 //!
-//! The bot writes the claim before it sends the alert. A claim after sending would let two copies through
-//! that arrive at the same moment. It would also let a copy through that arrives after a call was cut off.
+//! The bot writes the claim before it sends the alert. If the bot claimed an alert after sending it, two
+//! copies that arrive at the same moment would both be sent. A second copy would also be sent if the first
+//! call was cut off between sending and claiming.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -30,7 +31,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let now = self.host.now();
         let mut claim = Entity::new(key.to_key());
         claim.int64("takenAt", now.timestamp_millis());
-        // If another writer changes the record in between, it is read again.
+        // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else {
                 let new = claim.clone().with("version", super::record::VERSION);

@@ -1,8 +1,9 @@
 //! Deletes expired records.
 //!
 //! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
-//! are due up to a year ahead. The service reads over such records, so the query may have more pages than one
-//! cleaning reads. Each cleaning therefore stores where it stopped, and the next one continues there.
+//! are due up to a year ahead. The service has to read these records too, so the query may have more pages
+//! than one cleaning reads. Each cleaning therefore stores where it stopped, and the next one continues
+//! there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -22,8 +23,9 @@ struct Search {
 }
 
 impl Search {
-    /// Reads the place at which the last cleaning stopped; `None` if it came to the end. A time in the future
-    /// comes from a wrong clock, and would select records that have not expired.
+    /// Reads the place at which the last cleaning stopped. `None` if the last cleaning came to the end, or if
+    /// its time is in the future. A time in the future comes from a wrong clock, and would select records
+    /// that have not expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
         let from = Continuation::from_text(place.str("next")?).ok()?;
@@ -39,7 +41,8 @@ impl Search {
 
     fn query(&self) -> Query {
         // If an idempotency key was used again after its term, the search for the key begins at the record of
-        // the first use. So no record of a period is deleted before the terms of all its keys have ended.
+        // the first use. So no record of a period is deleted before the terms of all keys in the period have
+        // ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));

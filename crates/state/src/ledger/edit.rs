@@ -37,7 +37,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Records a change of an alert that was sent. If the record has a later change already, the record keeps
     /// it.
     pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
-        // If another writer changes the record in between, it is read again.
+        // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(()) };
             let record = Record::read(&found.entity);

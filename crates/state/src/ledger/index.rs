@@ -53,7 +53,7 @@ impl Countdown {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
 
-    /// Reads 13 digits.
+    /// Reads the 13 digits in a row key.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let is_number = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_| is_number).map(Self)
@@ -181,7 +181,7 @@ impl Row {
 
     /// Whether the row was inserted together with this record. A row of a full page is inserted before its
     /// records. So the records may be missing, or may belong to an earlier call with the same idempotency
-    /// key. If a replay has made the record anew, another row than before lists the record.
+    /// key. If a replay has made the record anew, a new row lists the record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));

@@ -17,8 +17,8 @@ const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 /// due at most a year ahead.
 const MAX_PERIODS_AWAY: u32 = 64;
 
-/// The partitions of a period. A batch writes into one partition, so fewer partitions mean fewer calls. The
-/// service writes up to 2 000 records a second into each partition.
+/// The number of partitions of a period. A batch writes into one partition, so fewer partitions mean fewer
+/// calls. The service writes up to 2 000 records a second into each partition.
 const SHARDS: u8 = 4;
 
 /// A period of eight days. Periods are numbered from 1970 on.

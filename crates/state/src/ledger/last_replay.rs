@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct LastReplay(i64);
 
 impl LastReplay {
-    /// The last replay is unknown, because the record could not be read. Then a transition is not recorded if
-    /// the last replay was a replay of the transition's own message.
+    /// The value if the last replay is unknown, because the record could not be read. In this case, the
+    /// ledger does not record a transition whose own message the last replay has sent again.
     pub(super) const UNKNOWN: Self = Self(-1);
 
-    /// The last replay of an alert that was replayed at this time; `None` if it was not.
+    /// The last replay of an alert. `replayed_at` is its time; `None` if the alert was not replayed.
     pub(super) fn at(replayed_at: Option<DateTime<Utc>>) -> Self {
         Self(replayed_at.map_or(0, |at| at.timestamp_millis()))
     }

@@ -1,9 +1,12 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
-//! To make a page, the ledger reads the indexes of the four partitions of a period at once, and merges them.
-//! It reads the records to which the rows point: the alerts of a call by one range, other alerts by their
-//! keys. Then it continues with the period before. A filter that joins row keys by `or` would take fewer
-//! calls, but the service answers such a filter by reading the whole partition.
+//! The records of a *period* (eight days) are in four partitions. Each partition also has an index: rows in
+//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page, the
+//! ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads the
+//! records to which the rows point. One query reads the alerts of a call, because their row keys follow each
+//! other; one read takes any other alert. If the page is not full, the ledger continues with the period
+//! before. A filter that joins the row keys of several alerts by `or` would take fewer calls, but the service
+//! answers such a filter by reading the whole partition.
 
 use std::fmt;
 
@@ -17,8 +20,8 @@ use super::index::{ALERTS, Countdown, END, FIRST, Row, SENDER, TAGS};
 use super::key::Period;
 use super::record::Record;
 
-/// The most calls to the table service for one page, apart from repeated calls. So a page may end before it
-/// has as many alerts as the caller wants.
+/// The most calls to the table service for one page, not counting retries. So a page may end before it has as
+/// many alerts as the caller wants.
 pub const MAX_CALLS: usize = 30;
 
 /// The most rows that the service returns for one call.
@@ -32,11 +35,12 @@ const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 /// How many records are read at once.
 const AT_ONCE: usize = 8;
 
-/// How many empty pages of an index are followed.
+/// The most empty pages of an index that the ledger skips. The next empty page is an error.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of an alert's id in a position. These digits distinguish the alerts of the same
-/// millisecond. They are not a whole id, so they do not show an id to a caller that may not see the alert.
+/// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
+/// same millisecond. A position does not contain the whole name, because the name of a row can be the id of
+/// an alert that the caller must not see.
 const POSITION_DIGITS: usize = 16;
 
 /// The conditions that the alerts of a page meet.
@@ -184,8 +188,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row `read_to`, its key is not a position. Such a row may come
-            // after all rows of the index, so the list continues with the period before.
+            // If another program wrote the row with the key `read_to`, the key gives no position. The row may
+            // come after all rows of the index, so the list continues with the period before.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
@@ -207,8 +211,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let from = at.row();
         let to =
             wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
-        // More rows are useless, because the page has no calls left to read their records. With a sender or a
-        // tag, the page may skip most rows, so it asks for as many rows as the service allows.
+        // Without a sender or a tag, `MOST_READ` rows are enough, because the page has no calls left to read
+        // the records of further rows. With a sender or a tag, the page may skip most rows, so the query
+        // requests as many rows as the service allows.
         let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
         let top = if is_choosy { MAX_ROWS } else { MOST_READ };
         let (from, to) = (&from, &to);
@@ -242,8 +247,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(Rows { rows, read_to, calls })
     }
 
-    /// Reads the records of a row's alerts, except the first `taken` ones: each with its index in the row. A
-    /// record that was deleted, or that another row lists, is left out.
+    /// Reads the records of a row's alerts, without the first `taken` alerts. Returns each record with the
+    /// index of its alert in the row. A record that was deleted, or that another row lists, is left out.
     async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
         let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
         if taken >= row.len() {
@@ -292,13 +297,13 @@ impl Wanted<'_> {
     }
 }
 
-/// The error if the service returns empty pages only.
+/// The error if the service returns too many empty pages one after the other.
 fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// How many of these rows the page needs next. Together they have at least `room` alerts, or the rows end, or
-/// no calls are left, because each row takes one of the `calls`.
+/// How many of the first rows the page reads next: as many as are needed for `room` alerts, but at most
+/// `calls`, because reading the records of a row takes one call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -1,11 +1,12 @@
 //! Alerts that a killed run had in hand, and whose messages the queue does not seem to hold any more.
 //!
 //! A run deletes a message right after the Connector has accepted the alert, and records that in the ledger
-//! up to half a second later. If the run is killed in between, the alert's record says `queued`, although the
-//! alert was delivered. The next run finds the message among those that the killed run had in hand, and the
-//! queue refuses its pop receipt. Then the killed run has deleted the message, or has hidden it. In the
-//! second case a run meets the message when it becomes visible. So the next run records the time by which
-//! that should have happened. After that time, the alert counts as delivered.
+//! up to half a second later. If the run is killed between the two steps, the alert's record says `queued`,
+//! although the alert was delivered. The next run finds the message among those that the killed run had in
+//! hand, and the queue refuses its pop receipt. So the killed run has deleted the message, or has hidden it.
+//! If it has hidden the message, a later run dequeues the message when it becomes visible. The next run
+//! therefore records the time by which a later run should have dequeued the message. If no run has done so by
+//! that time, the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -14,7 +15,7 @@ use storage_table::{Conditional, Entity, TableError};
 use super::shown::later;
 use super::{Ledger, Record, RecordKey, Status, contended};
 
-/// A run should meet a message within this time after the message has become visible.
+/// A run should dequeue a message within this time after the message has become visible.
 const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 /// The ledger's knowledge of an alert whose message is missing.
@@ -34,8 +35,8 @@ pub enum Missed {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records that a message of an alert is missing. `message` is its id. `visible_at` is when the message
-    /// becomes visible if a run had hidden it, as far as the caller knows.
+    /// Records that a message of an alert is missing. `message` is its id. `visible_at` is the time at which
+    /// the message becomes visible if a run has hidden it, as far as the caller knows.
     pub async fn record_missing(
         &self,
         key: &RecordKey,
@@ -43,7 +44,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         visible_at: DateTime<Utc>,
     ) -> Result<Missed, TableError> {
         let now = self.host.now();
-        // If another writer changes the record in between, it is read again.
+        // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
             let record = Record::read(&found.entity);

@@ -209,18 +209,19 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(Some(Record::read(&found.entity)))
     }
 
-    /// The key of the first record that has a property of another type.
+    /// The key of the first record read so far that has a property of an unexpected type; `None` if there is
+    /// none.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
 
-    /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.
-    /// `None` may cancel every alert.
+    /// Records that the sender cancels an alert. If `sender` is given, the alerts of other senders count as
+    /// unknown. With `None`, every alert can be cancelled.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
         self.cancel(id, sender, None, false).await
     }
 
-    /// Like [`Ledger::withdraw`], for an alert of a series that has ended.
+    /// Records that an alert of a series is cancelled, because the sender has ended the series.
     pub async fn withdraw_of_series(&self, id: &AlertId) -> Result<Withdrawn, TableError> {
         self.cancel(id, None, None, true).await
     }
@@ -239,7 +240,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     ) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
-        // If another writer changes the record in between, it is read again.
+        // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Withdrawn::Unknown) };
             let record = Record::read(&found.entity);
@@ -275,8 +276,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Err(contended())
     }
 
-    /// Records that these alerts of one call (at most 100) are on the queue. A repeated call then does not
-    /// put them on the queue again.
+    /// Records that these alerts of one call (at most 100) are on the queue. After that, a repeated call does
+    /// not put them on the queue again.
     pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
@@ -325,10 +326,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
-    /// transition with `known_replay` or `unless_ended` takes calls of its own. If an alert occurs several
-    /// times, its last transition counts. The error holds the transitions that were not recorded, and the
-    /// reason of the last failure.
+    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. The
+    /// ledger records a transition with `known_replay` or `unless_ended` with separate calls. If an alert
+    /// occurs several times, its last transition counts. The error holds the transitions that were not
+    /// recorded, and the reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,

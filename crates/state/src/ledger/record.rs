@@ -10,8 +10,8 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The beginning of the reason of an alert that waits for an installation of the bot: for the person, or in
-/// the team. Only the alert's expiry ends the wait.
+/// The word with which the reason begins if an alert waits until the bot is installed for the person or in
+/// the team. The wait has no limit but the alert's expiry.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
@@ -115,8 +115,8 @@ pub struct NewAlert {
     pub status: Status,
     /// When the alert is due; `None` if it is due at once.
     pub due: Option<DateTime<Utc>>,
-    /// When the alert is due or expires. The record is kept for [`KEPT`] after that, because the status can
-    /// change until then.
+    /// When the alert is due or expires, whichever is later. The record is kept for [`KEPT`] after that,
+    /// because the status can change until then.
     pub until: Option<DateTime<Utc>>,
     /// The tag by which the call found the conversation; the first one, if there are several.
     pub tag: Option<String>,
@@ -126,10 +126,10 @@ pub struct NewAlert {
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
-    /// If the alert has a key under which its conversation shows one message: the member `keyed` of the
-    /// envelope. A later change of the alert needs it.
+    /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
+    /// message for all alerts with the key. A later change of the alert needs this member.
     pub keyed: Option<String>,
-    /// The alert that this one changes or takes back.
+    /// The alert whose message this alert changes or takes back.
     pub changes: Option<AlertId>,
     /// The address of the channel (JSON), if the alert starts a thread there.
     pub thread: Option<String>,
@@ -176,8 +176,8 @@ pub struct Record {
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
-    /// When the bot recorded that the alert is on the queue. The bot does so only in doubtful cases, because
-    /// this record costs a call. Usually the alert is on the queue right after it was accepted.
+    /// When the bot recorded that the alert is on the queue. The bot records this only in doubtful cases,
+    /// because the write costs a call. Usually the alert is on the queue right after it was accepted.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -188,7 +188,8 @@ pub struct Record {
     /// When a run found that the alert's message was missing: a killed run had had the message in hand, and
     /// the queue did not seem to hold it any more.
     pub missed_at: Option<DateTime<Utc>>,
-    /// The time by which a run would have met the alert again, if its message were still on the queue.
+    /// The time by which a run would have dequeued the alert's message again, if the message were still on
+    /// the queue.
     pub missing_from: Option<DateTime<Utc>>,
     /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
@@ -211,14 +212,14 @@ pub struct Record {
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
-    /// The member `keyed` of the envelope, if the alert has a key under which its conversation shows one
-    /// message.
+    /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
+    /// message for all alerts with the key.
     pub keyed: Option<String>,
-    /// The id of the alert that this one changes or takes back.
+    /// The id of the alert whose message this alert changes or takes back.
     pub changes: Option<String>,
     /// The last change that was sent: its time in milliseconds since 1970, and its id.
     pub edited: Option<(i64, String)>,
-    /// The id of the alert that took the place of this one before it was sent.
+    /// The id of the newer alert that took the place of this alert before this alert was sent.
     pub replaced_by: Option<String>,
     /// If the alert starts a thread in a channel: the address of the channel (JSON). After the delivery, the
     /// address of the thread.
@@ -331,7 +332,8 @@ pub struct Transition {
     pub status: Status,
     /// The reason, as text for people.
     pub reason: Option<String>,
-    /// The key of the conversation, if the poller created or found it. Otherwise the record keeps its own.
+    /// The key of the conversation, if the poller created or found it. With `None`, the record keeps its
+    /// conversation.
     pub conversation: Option<String>,
     /// The address of the thread (JSON) that the alert started, or whose message it changed.
     pub thread: Option<String>,
@@ -349,14 +351,14 @@ pub struct Transition {
     /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
     /// longer counts. With `None`, the ledger records the transition in any case.
     pub known_replay: Option<LastReplay>,
-    /// If true, the transition counts only for a record without a final status. Such a transition takes calls
-    /// of its own.
+    /// If true, the transition counts only for a record without a final status. The ledger records such a
+    /// transition with separate calls.
     pub unless_ended: bool,
 }
 
 impl Transition {
-    /// Whether the ledger has to read the record before it records the transition. Such a transition takes
-    /// calls of its own.
+    /// Whether the ledger has to read the record before it records the transition. The ledger records such a
+    /// transition with separate calls.
     pub(super) fn is_conditional(&self) -> bool {
         self.known_replay.is_some() || self.unless_ended
     }

@@ -1,4 +1,5 @@
-//! Replays and drops of dead alerts: an operator sends an alert in the poison queue again, or ends it.
+//! Replays and drops of dead alerts, which are in the poison queue: an operator sends such an alert again, or
+//! drops it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -8,7 +9,7 @@ use super::last_replay::LastReplay;
 use super::record::{VERSION, ends_at};
 use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
 
-/// How often a change is tried if other writers change the record in between.
+/// How often a change is tried if other writers change the record between its read and its write.
 const ATTEMPTS: usize = 3;
 /// The beginning of the reason of a dropped alert.
 const DROPPED: &str = "dropped by ";
@@ -42,7 +43,7 @@ pub struct Origin {
 pub struct BeforeDeath {
     /// The sender and the tag.
     pub origin: Origin,
-    /// The last replay.
+    /// The last replay of the alert.
     pub last_replay: LastReplay,
     etag: Option<ETag>,
 }
@@ -69,7 +70,7 @@ impl BeforeDeath {
     }
 }
 
-/// Whether an operator has replayed the alert since, so that the transition no longer counts.
+/// Whether an operator has replayed the alert after the replay `last`. Then the transition no longer counts.
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
@@ -122,7 +123,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 
     /// Records a transition, unless the record has a final status. Without this check, the transition could
     /// replace a final status that the same run has just recorded. The record would stay wrong if the run
-    /// were killed then.
+    /// were killed right after that.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -225,8 +226,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             .with("version", VERSION)
             .with("status", Status::Queued.as_str())
             .with("reason", format!("replayed by {}", replay.by));
-        // If these properties stayed, the next run would take the message for the dead one, or would continue
-        // the old tries.
+        // If these properties stayed, the next run would take the replayed message for the dead one, or would
+        // continue the old tries.
         for (name, is_set) in [
             ("message", record.is_some_and(|record| record.message.is_some())),
             ("tried", record.is_some_and(|record| record.tried.is_some())),

@@ -47,7 +47,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
     }
 
-    /// Inserts an answer. Returns the answer that is there already, if there is one.
+    /// Inserts an answer. If the row exists already, returns the answer in the row.
     pub async fn insert_reply(
         &self,
         alert: &AlertId,
@@ -76,7 +76,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.delete(&key, Some(&found.etag)).await.map(drop)
     }
 
-    /// Reads an answer.
+    /// Reads the answer in the row `row` of an alert.
     pub async fn reply(&self, alert: &AlertId, row: &str) -> Result<Option<Reply>, TableError> {
         let found = self.table.get(&self.reply_key(alert, row)?).await?;
         Ok(found.map(|found| Reply::read(&found.entity)))

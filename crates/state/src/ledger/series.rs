@@ -15,9 +15,9 @@ const NONE_FOLLOWS: &str = "none";
 /// The alert that follows in a series, as the poller recorded it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// No alert of the series has been sent yet, so the first one is open.
+    /// No alert of the series has been sent yet, so the first alert is the next one.
     First,
-    /// This alert is on the queue.
+    /// This alert follows, and is on the queue.
     Alert(AlertId),
     /// The series has ended: no alert follows.
     Nothing,
@@ -38,7 +38,7 @@ impl Record {
         match self.series_next.as_deref() {
             None => Following::First,
             Some(NONE_FOLLOWS) => Following::Nothing,
-            // A later version wrote a text that is no id. Then the series counts as ended.
+            // If a later version wrote a text that is no id, the series counts as ended.
             Some(id) => AlertId::parse(id).map_or(Following::Nothing, Following::Alert),
         }
     }

@@ -1,5 +1,5 @@
-//! The state of an alert as its sender sees it. No state lasts for ever: each one ends by its deadline, even
-//! if no run records a result.
+//! The state of an alert as its sender sees it. Each state that is not final has a deadline, at which it ends
+//! even if no run records a result.
 
 use std::fmt;
 
@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
-/// A run records a result within this time after an alert is due. The poller moves an alert that waits for a
-/// host to the poison queue after a day, and a pause is at most an hour long.
+/// A run records a result within this time after an alert is due. The time is longer than any wait of an
+/// alert: the poller moves an alert that waits for a host to the poison queue after a day, and a pause of all
+/// runs is at most an hour long.
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
 /// A run dequeues a message within this time, because the poller hides a message for at most an hour after it
@@ -104,11 +105,11 @@ impl Record {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
-            // Until then, a repeated call may put the alert on the queue.
+            // Until the end of this term, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // Such an alert waits until it expires. Runs record this status again and again, so the deadline
-            // moves.
+            // An alert that waits for an installation waits until it expires. Runs record its status again
+            // and again, so the deadline moves.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }
@@ -122,8 +123,8 @@ impl Record {
     }
 
     /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
-    /// met it by the time at which it would have become visible. Then the killed run had delivered the alert
-    /// and deleted the message.
+    /// dequeued the message by the time at which it would have become visible. Then the killed run had
+    /// delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.
@@ -155,8 +156,8 @@ impl Record {
         }
     }
 
-    /// When the alert was due, or was replayed after that. For the alerts of earlier versions, the time
-    /// follows from the end of the record.
+    /// The time at which the alert was due, or at which it was replayed, whichever is later. For the alerts
+    /// of earlier versions, the time follows from the end of the record.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! due, the poller changes this message.
 //!
 //! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
-//! notes in the same record which alert with the key is the newest one on the queue. The poller then need not
+//! notes in the same record which alert with the key is the newest one on the queue. So the poller need not
 //! send the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -134,7 +134,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this after the Put
     /// succeeded, because an alert that is not on the queue must not replace another one. If two calls run at
-    /// once, the record may name the older alert. Then the poller sends one alert more than needed.
+    /// once, the record may name the older alert. In this case, the poller sends an alert that it could have
+    /// left out.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,
@@ -147,8 +148,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.put_merge(&note).await.map(drop)
     }
 
-    /// Deletes the records of keys that have ended, in one partition of sixteen. Reads at most `pages` pages,
-    /// and returns how many records it deleted.
+    /// Deletes the records of keys that have ended, in one of the sixteen partitions, chosen at random. Reads
+    /// at most `pages` pages, and returns how many records it deleted.
     pub async fn clean_keys(&self, pages: u32) -> Result<usize, TableError> {
         let mut random = [0];
         self.host.fill(&mut random);

@@ -55,7 +55,7 @@ fn alert_accepted_again_is_known_with_its_status() {
     assert_eq!(
         (record.status, record.conversation.as_str()),
         (Status::Delivered, "c"),
-        "the poller keeps the conversation"
+        "the write of the poller keeps the conversation"
     );
 }
 
@@ -77,7 +77,7 @@ fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
     }
     assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
     let before = world.records();
-    // One of the alerts exists already, so the ledger writes neither.
+    // One of the two alerts exists already, so the ledger writes none of them.
     run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
     let both = [alert(call.alert(0)), alert(call.alert(1))];
     run(world.ledger().accept_call(&both)).expect_err("the first alert is new and the second one exists");
@@ -184,7 +184,7 @@ fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_l
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     world.tables.borrow_mut().end_pages_with_their_partitions();
-    // Ten periods have alerts that are due a year ahead, each in all four partitions.
+    // In each of ten periods, all four partitions have alerts that are due a year ahead.
     for period in 0..10 {
         for number in 0..64 {
             let mut far = alert(CallId::random(Period::of(world.host.now()), [number; 16]).alert(period));
@@ -409,7 +409,7 @@ fn death_that_is_recorded_again_after_a_replay_keeps_the_status_queued() {
 }
 
 #[test]
-fn death_is_recorded_although_another_writer_has_changed_the_record_or_there_is_none() {
+fn death_of_an_alert_with_a_changed_or_missing_record_is_recorded() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();

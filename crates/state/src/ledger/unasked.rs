@@ -9,8 +9,9 @@
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
 //! together with the message. The poller may deliver a question in the milliseconds between the read and the
-//! write. This message is then no answer, because no person answers so fast. But the mark exists although a
-//! question is open, so the bot finds the question only when it reads the record again, on the next day.
+//! write. In this case, the message is no answer, because no person answers so fast. But the mark exists
+//! although a question is open, so the bot finds the question only when it reads the record again, on the
+//! next day.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +25,9 @@ use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The time that a channel gives to an activity may differ from the bot's clock by less than this. The bot
-/// then accepts the message in the period of the channel's time. The bot ignores any other time of a channel.
+/// The limit for the difference between the time that a channel gives to an activity and the bot's clock. If
+/// the difference is less, the bot accepts the message in the period of the channel's time. If not, the bot
+/// ignores the channel's time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// The bot's knowledge about a question that the next text in a conversation answers.

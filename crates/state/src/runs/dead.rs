@@ -1,8 +1,8 @@
 //! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
 //!
 //! The service cannot list a queue, so these rows are the list. A run writes the row before it puts the
-//! message on the poison queue. The row's key consists of the time and the id that the message had on the
-//! queue. So if the run is killed in between, the next run writes the same row again.
+//! message on the poison queue. The row's key consists of the insertion time and the id that the message had
+//! on the queue. So if the run is killed between the two writes, the next run writes the same row again.
 //!
 //! A row never holds the text of an alert. It holds a digest of the message on the poison queue, by which the
 //! bot recognises the message there.
@@ -96,7 +96,7 @@ pub fn digest_of(text: &str) -> String {
 /// A message that a run has moved to the poison queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The id.
+    /// The id of the dead letter.
     pub id: DeadLetterId,
     /// The id of the alert, or the excerpt of an id that another producer chose; empty if the message holds
     /// no envelope.
@@ -152,7 +152,8 @@ impl DeadLetter {
         entity
     }
 
-    /// Reads a row. A property that cannot be read counts as missing. A row of another program has no result.
+    /// Reads a row. A property that cannot be read counts as missing. Returns `None` for a row of another
+    /// program.
     fn read(entity: &Entity) -> Option<Self> {
         let id = DeadLetterId::parse(&entity.key.row)?;
         let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
@@ -217,7 +218,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         self.table.put(&letter.entity(&self.partition)).await.map(drop)
     }
 
-    /// Reads one row.
+    /// Reads the row of one dead letter.
     pub async fn read(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, TableError> {
         let found = self.table.get(&self.key(id)).await?;
         Ok(found.and_then(|found| DeadLetter::read(&found.entity)))
@@ -250,8 +251,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(())
     }
 
-    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. More rows
-    /// may follow an empty response of the service, so the bot then asks for them.
+    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. If the
+    /// service returns an empty response although more rows follow, the method requests the next response.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);

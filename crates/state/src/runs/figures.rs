@@ -3,10 +3,10 @@
 //! A run counts in memory and stores the sums in the queue's record, with each write that the run lock needs
 //! anyway. So the figures cost no call.
 //!
-//! A message is counted once, when it has left the queue: the write with the count removes the message from
-//! the messages in hand. So a run that is killed loses no figure. The next run finds the message in hand, and
-//! counts it if the queue no longer holds it. If a Delete fails, a later run deletes the message and counts
-//! it.
+//! A message is counted once, when it has left the queue: one write stores the count and removes the message
+//! from the list of messages in hand. So no count is lost if a run is killed. The next run finds the message
+//! in hand, and counts it if the queue no longer holds it. If a Delete fails, a later run deletes the message
+//! and counts it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,7 +44,8 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// How often a run has met a message although the figures counted that this message had left the queue.
+    /// How often a run has dequeued a message although the figures had counted that this message left the
+    /// queue.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
@@ -57,8 +58,8 @@ pub struct Figures {
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
     /// The ids of messages that count as gone, the newest last. A killed run had them in hand, and the queue
-    /// no longer knew their receipts. Azure may give the same answer for a hidden message. If a run meets one
-    /// of them, the message counts as found again.
+    /// refused their receipts. Azure may also refuse the receipt of a message that is hidden. If a run
+    /// dequeues a message of this list, the message counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -70,7 +71,7 @@ pub struct Figures {
 pub struct Delays {
     /// The alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`], without those of the buckets before.
     pub buckets: [u64; DELAY_BOUNDS_MILLISECONDS.len()],
-    /// All alerts.
+    /// The number of delivered alerts.
     pub count: u64,
     /// The sum of the delays.
     pub sum_milliseconds: u64,
@@ -92,7 +93,7 @@ pub struct LastRun {
     pub received: u64,
     /// The alerts that the run delivered.
     pub delivered: u64,
-    /// The reason for which the run failed or stopped, for people; empty if it did not.
+    /// The reason for which the run failed or stopped, for people; empty if it did neither.
     pub failure: String,
 }
 
@@ -160,7 +161,8 @@ impl Figures {
         self.missing.push(message.to_owned());
     }
 
-    /// Removes a message that a run has met again. Returns whether it was missing.
+    /// Removes a message that a run has dequeued again from the missing ones. Returns whether it was one of
+    /// them.
     pub fn remove_missing(&mut self, message: &str) -> bool {
         let before = self.missing.len();
         self.missing.retain(|missing| missing != message);

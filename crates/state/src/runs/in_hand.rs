@@ -1,5 +1,5 @@
-//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores both as
-//! JSON text, which is split over several properties.
+//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores each of
+//! the two lists as JSON text, which is split over several properties.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,7 @@ pub struct InHand {
     /// The pop receipt, which allows the run to delete or update the message.
     #[serde(rename = "r")]
     pub receipt: String,
-    /// The lane of its conversation.
+    /// The lane of the message's conversation.
     #[serde(rename = "l")]
     pub lane: String,
     /// When the message was put on the queue, since 1970: by the queue's clock in seconds, and by its

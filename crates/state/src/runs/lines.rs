@@ -8,9 +8,10 @@ use storage_table::{Batch, Deleted, Entity, Filter, Key, Operation, Query, Table
 use super::Runs;
 
 const PREFIX: &str = "line.";
-/// The character after the prefix's last one.
+/// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "line/";
-/// A run reads at most this many pages of a thousand lines. It reads the lines beyond them one by one.
+/// The most pages of a thousand lines that a run reads. The run reads any further line by itself, when it
+/// needs the line.
 const MAX_PAGES: u32 = 8;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
@@ -58,7 +59,7 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         Ok((lines, false))
     }
 
-    /// Reads the line of one lane. It is needed if [`Runs::lines`] could not read all lines.
+    /// Reads the line of one lane. A run needs this method if [`Runs::lines`] could not read all lines.
     pub async fn line(&self, lane: &str) -> Result<Option<StoredLine>, TableError> {
         let found = self.table.get(&self.line_key(lane)).await?;
         Ok(found.and_then(|found| StoredLine::read(&found.entity)))

@@ -320,8 +320,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let LockWrite { entity, etag, owner: (run, fence) } = write;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
-        // The service may have done an earlier write of this run although every response was lost. Then the
-        // ETag is outdated, but the record is still this run's own.
+        // The service may have done an earlier write of this run although every response was lost. In this
+        // case, the ETag is outdated, but the record is still this run's own.
         if written == Conditional::Changed
             && let Some(found) = self.table.get(&entity.key).await?
             && found.entity.str("run") == Some(&run)

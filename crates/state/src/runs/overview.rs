@@ -20,7 +20,7 @@ pub struct Overview {
     pub is_running: bool,
     /// The reason for which no run may work now, and when the pause ends.
     pub pause: Option<(PauseReason, DateTime<Utc>)>,
-    /// When a run found that there was nothing to do. Runs store this at most once in 150 seconds.
+    /// When a run last found nothing to do. Runs store this time at most once in 150 seconds.
     pub idle_at: Option<DateTime<Utc>>,
     /// How much this host's clock is ahead of the table service's clock. The service reports whole seconds.
     pub clock_skew: TimeDelta,

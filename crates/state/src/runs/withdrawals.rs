@@ -3,7 +3,7 @@
 //!
 //! A run reads all recent withdrawals with one query, instead of looking up each message that it receives.
 //! For a message that was accepted longer ago than [`RECENTLY`], the run reads the alert's record and the
-//! conversation instead.
+//! conversation.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
-/// The character after the prefix's last one.
+/// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "since/";
 /// The most pages that a run reads: enough for a mass cancellation. If there are more, the run looks up each
 /// message by itself.
@@ -44,7 +44,7 @@ pub enum Withdrawal {
     Forgotten {
         /// The conversation's key.
         conversation: String,
-        /// The time of its tombstone.
+        /// The time of the conversation's tombstone.
         at: DateTime<Utc>,
     },
     /// Nothing was withdrawn. The queue may hold the alert with this id twice, and the messages themselves do

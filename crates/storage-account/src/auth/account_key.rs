@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The key of an account. It holds the state of HMAC-SHA256 after the key, so that this state is computed
-/// only once.
+/// The key of an account. It holds the state of HMAC-SHA256 after the input of the key, so that this state is
+/// computed only once.
 #[derive(Clone)]
 pub(crate) struct AccountKey(Hmac<Sha256>);
 

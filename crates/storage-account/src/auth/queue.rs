@@ -32,8 +32,8 @@ mod tests {
 
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// The client never sends Shared Key Lite. This test signs its documented string, so that the signer is
-    /// checked against all ten vectors.
+    /// V4 and V5 are vectors of Shared Key Lite, which the client never sends. This test signs their
+    /// documented strings, so that the signer is checked against all ten vectors.
     #[test]
     fn signatures_of_vectors_v4_and_v5_are_the_documented_ones() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();

@@ -197,7 +197,8 @@ fn answer_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The answer to Peek Messages has no receipt. A message that was hidden may be behind younger ones.
+    // The answer to Peek Messages has no receipt. A message that was hidden may come after younger messages
+    // in the answer.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")

@@ -129,7 +129,7 @@ fn call_of_a_client_with_fewer_attempts_is_repeated_less_often() {
 }
 
 #[test]
-fn attempt_that_would_begin_or_last_past_the_deadline_is_left_out_or_shortened() {
+fn attempt_near_the_deadline_is_shortened_and_attempt_past_the_deadline_is_left_out() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     for (deadline_seconds, retry_after, attempts) in
         [(20, "9", 3), (18, "9", 2), (9, "9", 1), (20, "18446744073709551615", 1)]
@@ -174,7 +174,7 @@ fn attempt_that_would_begin_or_last_past_the_deadline_is_left_out_or_shortened()
 }
 
 #[test]
-fn wait_before_each_further_attempt_is_longer() {
+fn wait_before_the_third_attempt_is_longer_than_before_the_second() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     let recording = RecordingHost::default();
     recording.host.then(error(503, "")).then(error(503, "")).then(error(503, ""));
@@ -203,7 +203,7 @@ fn repeated_call_is_signed_anew_for_each_attempt() {
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
 }
 
-/// The head of the answer is enough for these calls, so the client does not repeat them.
+/// These calls need only the head of the answer, so the client does not repeat them if the body is lost.
 #[test]
 fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
@@ -241,7 +241,7 @@ fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
         (vec![status(503), status(503), lost()], false, true, vec![false, true, true]),
         (vec![error(500, "OperationTimedOut"), status(403)], false, true, vec![false, true]),
         (vec![error(403, "AuthenticationFailed")], false, false, vec![false]),
-        // The queue is created in between.
+        // The first Put finds no queue, so the client creates the queue, and begins the Put again.
         (
             vec![error(404, "QueueNotFound"), status(201), lost(), status(201)],
             true,

@@ -46,7 +46,7 @@ impl<'e> Operation<'e> {
 pub enum Batch {
     /// Every operation was done.
     Done,
-    /// No operation was done, because the service refused this one.
+    /// No operation was done, because the service refused the operation at `index`.
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,

@@ -16,8 +16,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads an answer of 202 to a transaction with this number of operations. If the answer shows neither
-    /// result, the error is [`TableError::Unreadable`].
+    /// Reads an answer of 202 to a transaction with this number of operations. If the answer does not show
+    /// whether the transaction was done or refused, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
         answer: &Response<Bytes>,
         operations: usize,

@@ -85,7 +85,7 @@ fn transaction_whose_answer_was_lost_is_done() {
     with(&host, EMULATOR, async |table| {
         let (old, a, b) = (entity("old", "1"), entity("a", "1"), entity("b", "1"));
         assert_eq!(table.batch(&[Operation::Insert(&old)]).await, Ok(Batch::Done));
-        // A delete has no op, so the client reads the entity of the insert after it.
+        // A delete has no op, so the client reads the entity of the insert that follows.
         let operations = [Operation::Delete(&old.key, None), Operation::Insert(&a), Operation::Insert(&b)];
         assert_eq!(table.batch(&operations).await, Ok(Batch::Done));
     });

@@ -116,7 +116,7 @@ fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
 }
 
 #[test]
-fn activity_with_changes_updates_only_its_part_of_the_record() {
+fn activity_of_each_kind_updates_only_its_own_part_of_the_record() {
     let stage = Stage::new();
     stage.record_activity(&with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
     assert_eq!(stage.conversation().address.user, None, "the bot is not the person");
@@ -220,7 +220,7 @@ fn fingerprint_of_another_table_covers_nothing() {
 }
 
 #[test]
-fn write_after_a_third_conflict_is_an_error() {
+fn write_with_three_conflicts_is_an_error() {
     for (conflicts, is_stored) in [(2, true), (3, false)] {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);

@@ -211,7 +211,7 @@ fn reactions_and_replies_are_counted_for_their_message() {
 }
 
 #[test]
-fn responses_end_with_the_record_of_the_alert_and_are_deleted_when_another_one_is_counted() {
+fn responses_end_with_the_record_of_the_alert_and_the_next_counted_response_deletes_them() {
     let stage = known();
     stage.respond(response("7", 1, 0, None));
     stage.at(60);

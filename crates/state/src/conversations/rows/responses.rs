@@ -27,7 +27,7 @@ impl LastRead {
     }
 }
 
-/// The counts of one message.
+/// The numbers of reactions and replies to one message, and when their row ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct Responses {
     pub(in crate::conversations) message: MessageNumber,

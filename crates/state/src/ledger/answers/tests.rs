@@ -219,7 +219,7 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn answer_given_only_once_is_identified_by_conversation_and_counted() {
+fn answer_given_once_is_counted_for_each_conversation_and_activity() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();

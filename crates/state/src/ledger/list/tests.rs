@@ -78,17 +78,17 @@ fn alert(id: AlertId) -> NewAlert {
 }
 
 #[test]
-fn list_has_each_alert_once_and_the_newest_first_whatever_the_size_of_a_page() {
+fn list_with_pages_of_any_size_has_each_alert_once_and_the_newest_first() {
     let world = World::new();
     let mut calls: Vec<Vec<String>> = Vec::new();
     for number in 0..12 {
         calls.push(world.sends("ci", number, if number == 5 { 100 } else { number % 4 + 1 }, None));
         calls.push(vec![world.hears(char::from(b'0' + number % 10), &number.to_string())]);
-        // Some are accepted in the same millisecond.
+        // The clock moves in every third round only, so some alerts are accepted in the same millisecond.
         if number % 3 == 0 {
             world.pass(1);
         }
-        // The next ones are accepted in another period.
+        // The alerts of the next rounds are accepted in another period.
         if number == 6 {
             world.pass(9 * DAY);
         }
@@ -138,7 +138,7 @@ fn list_of_a_sender_and_a_tag_contains_only_their_alerts() {
     ] {
         assert_eq!(world.all(&wanted).0.into_iter().collect::<BTreeSet<_>>(), expected, "{wanted:?}");
     }
-    // A record counts even if another program has changed the index.
+    // The record decides who the sender is, even if another program has changed the index.
     let mut tables = world.tables.borrow_mut();
     for ((_, row), properties) in tables.entities_mut(TABLE) {
         if row.starts_with(FIRST) {
@@ -246,7 +246,7 @@ fn record_that_a_replay_makes_anew_is_listed_once_for_its_sender() {
 }
 
 #[test]
-fn alerts_that_were_accepted_long_ago_are_listed_as_long_as_their_records_are_kept() {
+fn alert_that_was_accepted_long_ago_is_listed_until_its_record_is_deleted() {
     let world = World::new();
     let far = NewAlert {
         due: Some(world.host.now() + TimeDelta::days(300)),

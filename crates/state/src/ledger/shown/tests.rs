@@ -116,7 +116,7 @@ fn record_with_the_least_or_greatest_possible_times_has_a_deadline() {
 }
 
 #[test]
-fn alert_that_a_killed_run_had_in_hand_counts_as_delivered_unless_a_run_meets_it_again() {
+fn alert_that_a_killed_run_had_in_hand_counts_as_delivered_unless_a_run_dequeues_it_again() {
     let (missed, from) = (now() + TimeDelta::minutes(1), now() + TimeDelta::minutes(3));
     for record in every_record() {
         let met = |at| Record { changed_at: at, ..record.clone() };

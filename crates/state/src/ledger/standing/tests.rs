@@ -95,7 +95,7 @@ fn record_of_a_key_is_deleted_thirty_days_after_its_last_alert() {
 }
 
 #[test]
-fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_one() {
+fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_change() {
     let world = World::new();
     let ledger = world.ledger();
     let now = world.host.now();

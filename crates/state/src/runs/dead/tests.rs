@@ -33,7 +33,7 @@ fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
 }
 
 #[test]
-fn id_of_any_message_is_parsed_again_and_sorts_the_newest_first() {
+fn dead_letter_id_of_any_message_is_parsed_back_and_sorts_the_newest_first() {
     let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
     let id = DeadLetterId::of(guid, at(0));
     assert_eq!(
@@ -71,7 +71,7 @@ fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
     let first = run(dead.page(None, 3)).unwrap();
     assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
     world.tables.borrow_mut().answer_empty_pages(2);
-    assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty answer of the service is no end");
+    assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty response does not end the page");
     let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
     assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));
     assert_eq!(run(dead.read(&expected[1].id)).unwrap().as_ref(), Some(&expected[1]));

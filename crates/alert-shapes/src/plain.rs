@@ -6,7 +6,7 @@ use crate::draft::{Draft, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, html, json, markdown};
 
-/// Gotify's priorities from this one on are high.
+/// The lowest of Gotify's priorities that counts as high.
 const HIGH_PRIORITY: u64 = 8;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {

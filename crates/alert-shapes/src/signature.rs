@@ -20,9 +20,10 @@ pub mod grafana {
     /// The header that has the signature, unless Grafana is configured with another one.
     pub const HEADER: &str = "x-grafana-alerting-signature";
 
-    /// Whether the header is the signature of the body with this secret. `timestamp` is the value of the
-    /// header with the seconds since 1970, if Grafana is configured to send one; it is signed, too. The
-    /// caller compares it with the clock.
+    /// Whether `header`, the value of the signature's header, is the signature of the body with this secret.
+    /// `timestamp` is the value of the header with the seconds since 1970, if Grafana is configured to send
+    /// that header. The signature covers the timestamp. The caller has to compare the timestamp with the
+    /// clock.
     pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
         match timestamp {
             Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),

@@ -86,7 +86,8 @@ pub enum NotShown {
         /// The channel.
         channel: String,
     },
-    /// Web Chat does nothing when the button is pressed.
+    /// A button of the card has `Action.Execute` without a fallback. Web Chat does nothing when a person
+    /// presses the button.
     #[error(
         "activity.attachments[{index}]: a button with Action.Execute does nothing in Web Chat; give it a \
          `fallback` with Action.Submit or Action.OpenUrl"
@@ -109,7 +110,7 @@ pub enum NotShown {
         /// The channel.
         channel: String,
     },
-    /// The channel shows the name.
+    /// The channel has no mentions, so it shows the names only.
     #[error(
         "mentions: `{channel}` has no mentions and shows the names only; tell these people in another way"
     )]

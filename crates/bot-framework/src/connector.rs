@@ -184,8 +184,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
-        // Waiting for the token may have used all the time. Then nothing is sent, and the message uses up no
-        // try.
+        // If waiting for the token has used all the time, nothing is sent, and the message uses up no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_with_agent_is_read_as_one_with_bot() {
+    fn agent_in_a_reference_is_read_as_its_bot() {
         let json =
             r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
         let reference = read(json).unwrap();

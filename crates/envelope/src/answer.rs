@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{QuestionKeys, time};
 
-/// The person who answered, as far as the channel vouches for that.
+/// The person who answered a question or wrote a message, with the ids and the name that the channel gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
     /// The object id in Entra, on channels that vouch for it.
@@ -23,7 +23,7 @@ pub struct By {
 }
 
 impl By {
-    /// The person at an address.
+    /// The person to whom an address belongs: its `user`.
     pub fn of(address: &ConversationReference) -> Self {
         Self {
             aad_object_id: address.vouched_aad_object_id().map(str::to_owned),
@@ -111,7 +111,7 @@ fn place(alert: &str, row: &str) -> String {
     format!("answer {alert} {row}")
 }
 
-/// The steps of a job that are done.
+/// The steps of an [`AnswerJob::Answer`] that the poller has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
     /// The ledger has the answer, and later steps of an escalation are cancelled.
@@ -131,10 +131,11 @@ pub enum AnswerJob {
     Answer {
         /// The id of the alert.
         alert: String,
-        /// The id of the alert that the answer's row belongs to, if that is another alert.
+        /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
         lead: Option<String>,
-        /// Whether the person answered another alert, which shares its answer with `alert`. The job then only
-        /// records the answer for `alert` and shows it there. It sends the answer to no program.
+        /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
+        /// only records the answer for `alert` and shows it on the card of `alert`. The answer goes to no
+        /// program.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,

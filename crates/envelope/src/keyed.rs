@@ -26,7 +26,8 @@ pub struct Keyed {
     pub notify: bool,
     /// `edits`: the id of the alert whose message this alert changes.
     pub edits: Option<String>,
-    /// `takesBack`: the id of the alert whose message has to be deleted. Such a job has no text.
+    /// `takesBack`: the id of the alert whose message has to be deleted. An envelope with `takesBack` has no
+    /// text.
     pub takes_back: Option<String>,
 }
 

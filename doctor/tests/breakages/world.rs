@@ -32,7 +32,7 @@ pub(crate) const URL: &str = "https://bot.example.com";
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
-    /// may name others.
+    /// may name other rights.
     pub(crate) rights: [&'static str; 2],
     /// Whether the secret has expired.
     pub(crate) secret_has_expired: bool,

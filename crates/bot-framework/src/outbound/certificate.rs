@@ -36,7 +36,7 @@ pub enum CertificateError {
     /// The private key is encrypted with a passphrase.
     #[error("has a private key with a passphrase; remove the passphrase")]
     Encrypted,
-    /// The private key is damaged, is not RSA, or has another size.
+    /// The private key is damaged, is not RSA, or does not have 2048 to 4096 bits.
     #[error("has a private key that is damaged or not RSA; use an RSA key of 2048 to 4096 bits")]
     NotRsa,
     /// There is no certificate.

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_question_survives_a_round_trip_and_has_a_longest_length() {
+    fn stored_question_survives_a_round_trip_and_is_refused_if_too_long() {
         let host = FakeHost::default();
         let keys = QuestionKeys::new(&[[[1; 32], [2; 32]]]);
         let asked = Asked {

@@ -102,7 +102,7 @@ impl Words {
         fill(self.answer_recorded, &[("text", text)])
     }
 
-    /// Answers a further answer that does not count, because an earlier answer counts. `text` is the earlier
+    /// Tells a person that the answer does not count, because an earlier answer counts. `text` is the earlier
     /// answer, as [`Words::answer`] makes it, or is empty.
     pub fn answered_before(&self, text: &str) -> String {
         fill(self.answered_before, &[("text", text)])

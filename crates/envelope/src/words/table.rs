@@ -3,9 +3,9 @@
 /// The texts of one language.
 ///
 /// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder, and the
-/// method with the key's name puts a value in its place. The comment on such a key lists only the
-/// placeholders, because the comment on the method says when the bot uses the text. The tests check that a
-/// key has the same placeholders in each language.
+/// method with the key's name puts a value in its place. If a key has placeholders, its comment lists only
+/// these, because the comment on the method says when the bot uses the text. The tests check that a key has
+/// the same placeholders in each language.
 ///
 /// Two words are English in each language, because programs know the bot's messages by them: an
 /// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
@@ -81,7 +81,7 @@ pub struct Words {
     pub too_long: &'static str,
     /// Answers a message without text.
     pub nothing_to_queue: &'static str,
-    /// Answers a pressed button of a card that sends no text.
+    /// Answers a press of a card's button that neither answers a question nor sends a text.
     pub nothing_behind_button: &'static str,
     /// The title of the button that `acknowledge` adds. It is not the text of a message, so `texts` leaves it
     /// out.
@@ -90,11 +90,11 @@ pub struct Words {
     pub(super) answer_recorded: &'static str,
     /// `{text}`
     pub(super) answered_before: &'static str,
-    /// Answers an answer to a question that has ended.
+    /// Tells a person who answered that the question has ended.
     pub question_over: &'static str,
-    /// Answers a button that the bot did not make, or made for another conversation.
+    /// Answers a press of a button that the bot did not make, or made for another conversation.
     pub question_unknown: &'static str,
-    /// Answers an answer that the bot could not store.
+    /// Tells a person who answered that the bot could not store the answer.
     pub answer_not_recorded: &'static str,
     /// Greets when the bot is added to a conversation.
     pub greeting: &'static str,

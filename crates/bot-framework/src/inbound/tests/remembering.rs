@@ -1,5 +1,5 @@
-//! Tests of the records of checked tokens. The next use of such a token skips only the check of the
-//! signature.
+//! Tests of the records of checked tokens. If a token has a record, its next use skips the check of the
+//! signature, and no other check.
 
 use super::*;
 

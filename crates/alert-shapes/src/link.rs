@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// The longest address.
+/// The longest address, in bytes.
 const MAX_BYTES: usize = 1_500;
 
 /// The characters that are encoded, because an address may not have them, or because they end a link in

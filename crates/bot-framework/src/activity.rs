@@ -39,7 +39,7 @@ pub struct Activity {
     pub members_removed: Vec<ChannelAccount>,
     /// The action (`installationUpdate`): `add`, `remove`, ….
     pub action: Option<String>,
-    /// Every other field.
+    /// Every field that this struct has no member for.
     pub rest: Map<String, Value>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VE
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
-    /// `None` in anonymous mode.
+    /// The bot's tokens; `None` in anonymous mode.
     tokens: Option<&'a Tokens<'a, H>>,
     deadline: Deadline,
 }

@@ -55,7 +55,7 @@ pub struct Member {
     pub id: String,
     /// The person's object id in Entra.
     pub aad_object_id: Option<String>,
-    /// The name.
+    /// The name of the person.
     pub name: Option<String>,
 }
 

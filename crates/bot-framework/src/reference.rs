@@ -22,7 +22,7 @@ pub struct ConversationReference {
     pub service_url: String,
     /// The language of the person.
     pub locale: Option<String>,
-    /// The person.
+    /// The person in the conversation, if the address names one.
     pub user: Option<ChannelAccount>,
     /// The bot. It is read from `bot`, or from `agent`, the name in the Agents SDK. It is written as `bot`.
     pub bot: Option<ChannelAccount>,

@@ -17,7 +17,7 @@ impl TriggerName {
         Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
     }
 
-    /// The name.
+    /// The name of the events that are triggers.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -144,7 +144,7 @@ impl TrustPolicy {
         })
     }
 
-    /// Checks a `serviceUrl`.
+    /// Checks a `serviceUrl` by the rules of this policy. Makes no call.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
         // Parsers do not agree on these characters: some parsers drop them, some read them as a slash, and
         // some read them as a part of the host name.

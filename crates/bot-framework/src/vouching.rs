@@ -51,7 +51,7 @@ impl UnboundUsers {
         settings.choice("unboundusers", &words)
     }
 
-    /// Whether this id identifies a person.
+    /// Whether the id `user_id` of this channel identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
         self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
     }

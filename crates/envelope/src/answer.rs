@@ -56,7 +56,7 @@ impl By {
 /// A person's answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The id of the action.
+    /// The id of the action that the person chose.
     pub action: String,
     /// The text that the person wrote with the answer.
     pub input: Option<String>,
@@ -64,7 +64,7 @@ pub struct Answer {
     pub data: Map<String, Value>,
     /// When the person answered.
     pub at: DateTime<Utc>,
-    /// The person.
+    /// The person who answered.
     pub by: By,
 }
 
@@ -127,9 +127,9 @@ pub struct Steps {
 /// A job of the poller that sends no alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
-    /// An answer to an alert.
+    /// Brings a person's answer to the sender's back end and into the card.
     Answer {
-        /// The id of the alert.
+        /// The id of the alert whose question is answered.
         alert: String,
         /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
         lead: Option<String>,
@@ -148,9 +148,9 @@ pub enum AnswerJob {
         /// The steps that are done.
         done: Steps,
     },
-    /// A person's message. The text and the address are those of the envelope.
+    /// Brings a person's message to the back end. The text and the address are those of the envelope.
     Message {
-        /// The person.
+        /// The person who wrote the message.
         by: By,
     },
 }

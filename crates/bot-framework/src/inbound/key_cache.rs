@@ -53,7 +53,7 @@ pub(super) struct KeyCache<'a, H> {
     pub(super) deadline: Deadline,
 }
 
-/// The entry in the key-value store.
+/// The entry of a [`KeyCache`] in the key-value store. Times are in seconds since 1970.
 #[derive(Debug, Default)]
 struct Cached {
     keys: KeySet,

@@ -24,7 +24,7 @@ pub(super) struct Remembered {
     digest: String,
 }
 
-/// The record of a token.
+/// The record of a token whose signature was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
     /// The channels for which the token's key is endorsed.

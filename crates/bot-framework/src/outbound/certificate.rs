@@ -83,7 +83,7 @@ impl Certificate {
         Ok(Self { private_key, thumbprint })
     }
 
-    /// `x5t#S256` of the certificate.
+    /// The thumbprint of the certificate, as `x5t#S256` has it.
     pub(super) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }

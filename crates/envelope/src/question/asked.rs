@@ -16,7 +16,7 @@ pub const MAX_ASKED_BYTES: usize = 24 * 1024 - 64;
 /// A question as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// The buttons, and the mode of the answers.
+    /// The buttons, and how many answers the question takes.
     pub question: Question,
     /// When the question ends.
     pub until: DateTime<Utc>,

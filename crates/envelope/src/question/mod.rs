@@ -45,12 +45,12 @@ pub enum Answers {
 }
 
 impl Answers {
-    /// Reads the word: `one`, `each` or `many`.
+    /// Reads the word of `answers` in JSON: `one`, `each` or `many`.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::One, Self::Each, Self::Many].into_iter().find(|answers| answers.as_str() == word)
     }
 
-    /// The word.
+    /// The word of `answers` in JSON: `one`, `each` or `many`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::One => "one",
@@ -75,7 +75,7 @@ impl Style {
         [Self::Positive, Self::Destructive].into_iter().find(|style| style.as_str() == word)
     }
 
-    /// The word, which is also that of Adaptive Cards.
+    /// The word of `style` in JSON. Adaptive Cards have the same word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Positive => "positive",
@@ -87,7 +87,7 @@ impl Style {
 /// One button.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// The press is an answer.
+    /// A press of the button is an answer.
     Answer {
         /// The id that the sender gets.
         id: String,
@@ -99,9 +99,9 @@ pub enum Action {
         /// The look of the button.
         style: Option<Style>,
     },
-    /// The press opens a page. The bot gets no activity for it.
+    /// A press of the button opens a page. The bot gets no activity for the press.
     Open {
-        /// The page.
+        /// The address of the page.
         url: String,
         /// The text of the button.
         title: String,
@@ -114,7 +114,7 @@ impl Action {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
 
-    /// The id; `None` if the press is no answer.
+    /// The id of the action; `None` if a press of its button is no answer.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Answer { id, .. } => Some(id),

@@ -63,7 +63,7 @@ mod tests {
     const MAC: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     #[test]
-    fn github_signature_of_the_documentation_is_valid() {
+    fn signature_in_the_documentation_of_github_is_valid() {
         assert!(github::signature_is_valid(SECRET, b"Hello, World!", &format!("sha256={MAC}")));
         assert!(github::signature_is_valid(
             SECRET,

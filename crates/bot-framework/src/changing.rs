@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn channel_without_changes_is_known_by_its_id() {
+    fn channel_that_cannot_change_messages_is_known_by_its_id() {
         let channels = ["msteams", "slack", "emulator", "webchat", "directline"];
         assert_eq!(channels.map(can_change_messages), [true, true, true, false, false]);
     }

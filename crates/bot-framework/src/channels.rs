@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn execute_without_a_fallback_is_named_in_web_chat() {
+    fn execute_without_a_fallback_is_reported_for_web_chat() {
         let execute = card(json!({"body": [], "actions": [{"type": "Action.Execute", "verb": "x"}]}));
         let nested = card(json!({"actions": [{"type": "Action.ShowCard", "card": {"body": [
             {"type": "ActionSet", "actions": [{"type": "Action.Execute"}]}]}}]}));

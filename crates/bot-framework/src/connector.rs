@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_in_another_cloud_is_tried_there_once() {
+    fn message_to_a_conversation_in_another_cloud_is_sent_there_once() {
         let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
         let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
         for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {

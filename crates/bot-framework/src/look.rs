@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_on_teams_is_an_entity_where_its_element_is() {
+    fn mention_on_teams_is_an_entity_of_the_text_or_card_that_has_its_element() {
         let mentions = [kim(), lee()];
         let sent = message("msteams", "Hi <at>Kim</at>", &card("Ask <at>Lee <3</at>!"), &mentions);
         assert_eq!(sent["text"], "Hi <at>Kim</at>");

@@ -90,7 +90,7 @@ fn key_is_read_in_upper_or_lower_case() {
 }
 
 #[test]
-fn service_url_of_teams_without_a_path_gets_its_path_and_no_other_changes() {
+fn service_url_of_teams_without_a_path_gets_its_path_and_every_other_url_stays() {
     for (channel, service_url, expected) in [
         ("msteams", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
         ("msteams", "https://smba.trafficmanager.net/", "https://smba.trafficmanager.net/teams/"),

@@ -188,7 +188,7 @@ impl World {
         Some(respond(401, &json!({"error": "x", "error_description": description, "error_codes": [code]})))
     }
 
-    /// A queue service (0) or table service (1), with a SAS.
+    /// Answers a call of the queue service (0) or the table service (1) with a SAS or a token.
     fn storage(&self, request: &Request<Bytes>, service: usize) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let query: BTreeMap<_, _> =

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// Keys under `caller:`.
+/// The keys in the store that begin with `caller:`.
 fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }

@@ -68,8 +68,8 @@ pub enum Reading {
 /// body.
 ///
 /// # Errors
-/// If the body is not UTF-8, is broken JSON or has no known shape, if the body lacks a member that its shape
-/// needs, if there is nothing to show, or if a batch has more than [`MAX_EVENTS`] events.
+/// The body is not UTF-8, is broken JSON, or has no known shape. Or the body lacks a member that its shape
+/// needs, or has nothing to show. Or a batch has more than [`MAX_EVENTS`] events.
 pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
     let body = incoming.content()?;
     let shape = match source {

@@ -18,8 +18,8 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// The address, if it leads to the web: `https:` or `http:`, with a host, and without a user's name. An
-/// address with `\` gives `None`. Browsers read `\` as `/`, so they could find another host in it than this
-/// function.
+/// address with `\` gives `None`: browsers read `\` as `/`, so a browser could open another host than the one
+/// that this function checks.
 pub(crate) fn web(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = rest_of_web(address)?;

@@ -1,5 +1,5 @@
-//! Changes and deletions of messages that were sent before: the channels that do not support them, and the
-//! class of the Connector's answer to a change or deletion.
+//! Changes and deletions of messages that the bot has sent: which channels do not support them, and how the
+//! Connector's answer to a change or deletion is classified.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

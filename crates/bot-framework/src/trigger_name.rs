@@ -22,8 +22,8 @@ impl TriggerName {
         &self.0
     }
 
-    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`, which
-    /// had no name in the first template.
+    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
+    /// first template sent activities of this type, without a name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

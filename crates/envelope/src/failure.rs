@@ -46,7 +46,7 @@ impl Failure {
 pub struct FailureNote {
     /// The id of the dead letter. Older pollers did not write it.
     pub id: Option<String>,
-    /// The outcome, as the poller wrote it.
+    /// The word for the outcome.
     pub outcome: Option<String>,
     /// The reason, as a text for operators.
     pub reason: Option<String>,

@@ -95,8 +95,8 @@ impl<H: Host> KeyCache<'_, H> {
             };
         }
         // The time is stored before the attempt, so that other requests do not fetch the keys, too. If the
-        // cache has no keys, the time is not stored: the first messages of a channel arrive together, and each
-        // of them needs the keys.
+        // cache has no keys, the time is not stored before the attempt. The first messages of a channel arrive
+        // together, and with the time, all but one of them would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

@@ -82,7 +82,7 @@ impl KeySource {
     }
 
     /// Checks a `jwks_uri`. It must be on the origin of the metadata or on a login host of the cloud, because
-    /// the owner of the host that it names decides which keys the bot accepts.
+    /// the owner of its host decides which keys the bot accepts.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;

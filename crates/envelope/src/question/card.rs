@@ -139,9 +139,9 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer, with `line` in place of the buttons that
-    /// answer. If `keeps_buttons` is set, these buttons remain, because the person may answer again.
-    /// `keeps_buttons` makes their data.
+    /// The text and the members of the activity after an answer, with `line` in place of the buttons whose
+    /// press is an answer. If `keeps_buttons` is set, these buttons remain, because the person may answer
+    /// again. `keeps_buttons` makes their data.
     pub fn show_answered(
         &self,
         looks: Looks,

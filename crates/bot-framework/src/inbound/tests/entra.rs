@@ -17,7 +17,7 @@ fn own_v1() -> Value {
     })
 }
 
-/// A token that another bot got for a call of this bot.
+/// A token of another bot, with this bot as the audience.
 fn another_bots() -> Value {
     entra_claims(APP_ID, OTHER_BOT, TENANT, NOW)
 }

@@ -122,8 +122,8 @@ impl Words {
         &english::WORDS
     }
 
-    /// Replies to `webhook`, with the address, a command line that tries the address, and the secret with which
-    /// programs sign. The text is Markdown, so that people can copy each of the three.
+    /// Replies to `webhook`, with the address, a command line that tries the address, and the secret with
+    /// which programs sign. The text is Markdown, so that people can copy each of the three.
     pub fn hook(&self, address: &str, secret: &str) -> String {
         let line = format!(
             "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"

@@ -70,8 +70,8 @@ pub struct Words {
     pub not_remembered: &'static str,
     /// Replies to a message that the queue did not take. The queue has no copy of it.
     pub queue_unavailable: &'static str,
-    /// Replies to a message that the bot did not put on the queue, because the ledger did not answer. An earlier
-    /// call of the channel with the same message may have put it there.
+    /// Replies to a message that the bot did not put on the queue, because the ledger did not answer. An
+    /// earlier call of the channel with the same message may have put it there.
     pub ledger_unavailable: &'static str,
     /// Replies to a message if the bot does not know whether the queue took it.
     pub perhaps_queued: &'static str,

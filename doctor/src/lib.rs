@@ -1,5 +1,5 @@
-//! `cargo dev doctor`: looks at everything that has to be right in a deployment, and says line by line what
-//! is wrong and what to do.
+//! `cargo dev doctor`: checks everything that has to be right in a deployment. The result says, line by line,
+//! what is wrong and what to do.
 //!
 //! Use [`examine`] with the variables of a deployment, with the address of an application, or with both. The
 //! checks read variables and make calls with the bot's own code, so they accept exactly what the bot accepts.

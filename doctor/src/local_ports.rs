@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// The clock and the random numbers of this machine, for native programs. The type does not wait and makes no
-/// calls, because each program does that in its own way.
+/// The clock and the random numbers of this machine, for native programs. The type has no `sleep` and no HTTP
+/// client, because each program has its own.
 #[derive(Debug)]
 pub struct LocalPorts {
     started: Instant,

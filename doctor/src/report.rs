@@ -34,7 +34,7 @@ pub struct Report {
     secrets: Vec<String>,
 }
 
-/// Shorter values are not removed, because they occur in ordinary words.
+/// The length of the shortest secret that a report removes. Shorter values occur in ordinary words.
 const SHORTEST_SECRET_BYTES: usize = 5;
 
 impl Report {

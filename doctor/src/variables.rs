@@ -7,7 +7,7 @@ use platform::{Settings, SettingsError};
 
 use crate::manifest::Manifest;
 
-/// The values that were set, over the defaults of the manifest.
+/// The variables of a deployment. A variable that is not set has its default in the manifest.
 #[derive(Clone)]
 pub struct Variables {
     set: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// These values, over the defaults of a manifest.
+    /// The variables with the values in `set`. Every other variable has its default in the manifest.
     pub fn new(set: BTreeMap<String, String>, manifest: &Manifest) -> Self {
         let defaults =
             manifest.variables.iter().map(|(name, variable)| (name.clone(), variable.default.clone()));

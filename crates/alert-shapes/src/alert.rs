@@ -19,8 +19,8 @@ pub struct ShapedAlert {
     pub idempotency_key: Option<String>,
     /// Whether the sender calls the alert critical.
     pub importance_high: bool,
-    /// The parts of the payload that the card does not have, e.g. a button that posts. The card names them,
-    /// too.
+    /// The names of the parts of the payload that the card leaves out, e.g. a button that posts. The card
+    /// shows these names.
     pub left_out: Vec<String>,
 }
 
@@ -31,6 +31,6 @@ pub enum State {
     Firing,
     /// The problem has ended, or the work is done.
     Resolved,
-    /// The sender has no such state.
+    /// The sender reports no state.
     None,
 }

@@ -1,4 +1,5 @@
-//! Groups of alerts: Alertmanager's webhook, version 4, and Grafana's, which has the same members and more.
+//! Groups of alerts: the webhook of Alertmanager, version 4, and the webhook of Grafana, which has all members
+//! of Alertmanager's and some others.
 
 use serde_json::Value;
 
@@ -77,7 +78,8 @@ fn name(value: &Value, alerts: &[Value]) -> String {
         .to_owned()
 }
 
-/// The labels of the group, and then those that all its alerts have.
+/// The facts about the group: first the labels by which its alerts are grouped, then at most [`MAX_LABELS`]
+/// other labels that all its alerts have.
 fn group(value: &Value) -> Vec<(String, String)> {
     let mut facts = json::pairs(&value["groupLabels"]);
     let mut common = json::pairs(&value["commonLabels"]);

@@ -266,7 +266,8 @@ impl Part {
 
 /// A text block with as much of the text as fits: `None` if almost nothing fits.
 fn text_block(text: &str, free: usize, style: &Value) -> Option<Value> {
-    // A character can have six bytes in JSON (`\u0000`), but most have one. So the text is cut twice at most.
+    // The first length assumes that JSON needs one byte for each byte of the text. The second length assumes
+    // six bytes, the most that JSON needs (`\u0000`).
     for most in [MAX_TEXT_BYTES.min(free.saturating_sub(150)), free.saturating_sub(150) / 6] {
         let cleaned = markdown::block(text, most.max(100));
         if cleaned.is_empty() {
@@ -321,7 +322,7 @@ pub(crate) fn more(count: u64, what: &str) -> String {
     format!("… and {count} more {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The names of what was left out, each once.
+/// The names of the parts that a card leaves out, cleaned and without repetition.
 pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     let mut cleaned: Vec<String> = Vec::new();
     for name in names.iter().map(|name| markdown::plain_line(name, 100)) {

@@ -10,15 +10,15 @@ pub enum ShapeError {
     /// The body has bytes that are not UTF-8.
     #[error("body: expected UTF-8, found other bytes at {at}; send UTF-8")]
     NotUtf8 {
-        /// The first such byte, counted from 0.
+        /// The index of the first byte that is not UTF-8, counted from 0.
         at: usize,
     },
     /// The body is broken JSON, or has more than 120 levels.
     #[error("body: the JSON is not valid at line {line}, column {column}; send valid JSON")]
     NotJson {
-        /// Counted from 1.
+        /// The line of the fault, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column of the fault, counted from 1.
         column: usize,
     },
     /// The body has no known shape.
@@ -33,7 +33,7 @@ pub enum ShapeError {
     Missing {
         /// The shape that the caller named, or that the body has.
         shape: Shape,
-        /// The member, header or kind of body.
+        /// The member or header that is missing.
         member: &'static str,
     },
     /// The body has nothing that a person could read.
@@ -45,7 +45,7 @@ pub enum ShapeError {
     /// The batch has more events than [`MAX_EVENTS`].
     #[error("body: expected at most {MAX_EVENTS} events, found {found}; send them in smaller batches")]
     TooMany {
-        /// The number of events.
+        /// The number of events in the batch.
         found: usize,
     },
 }

@@ -174,7 +174,7 @@ fn run(body: &Value, member: &str) -> Draft {
     draft
 }
 
-/// Any other event.
+/// The draft of any event that has no function in this file.
 fn general(body: &Value, event: &str) -> Draft {
     let name = event.replace('_', " ");
     let subject = &body[event];

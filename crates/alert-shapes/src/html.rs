@@ -6,12 +6,12 @@ use crate::link;
 const REMOVED: [&str; 12] =
     ["at", "a", "img", "script", "style", "iframe", "object", "embed", "form", "input", "svg", "video"];
 
-/// The longest tag.
+/// The most bytes behind a tag's name in which the end of the tag is searched.
 const MAX_TAG_BYTES: usize = 2_000;
 
 /// A tag, e.g. `</b>`.
 struct Tag<'a> {
-    /// In lower case.
+    /// The name, in lower case.
     name: String,
     is_end: bool,
     /// The text between the name and `>`.

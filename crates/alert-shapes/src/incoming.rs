@@ -16,7 +16,7 @@ const MAX_FIELDS: usize = 64;
 pub struct Incoming<'a> {
     /// The header `Content-Type`.
     pub content_type: Option<&'a str>,
-    /// Looks up another header. The name is in lower case.
+    /// Looks up a header other than `Content-Type`. The name is in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The body. The caller limits its size.
     pub body: &'a [u8],
@@ -37,7 +37,7 @@ pub(crate) enum Content {
     Json(Value),
     /// Any other text.
     Text(String),
-    /// Bytes of another kind, which only a binary CloudEvent may have.
+    /// Bytes that are not UTF-8, which only a binary CloudEvent may have.
     Bytes { count: usize },
 }
 
@@ -52,7 +52,7 @@ impl Content {
 }
 
 impl Incoming<'_> {
-    /// Another header, without blanks around it.
+    /// The value of a header other than `Content-Type`, without blanks around it.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         (self.header)(name).map(str::trim).filter(|value| !value.is_empty())
     }
@@ -100,8 +100,8 @@ impl Incoming<'_> {
         parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
     }
 
-    /// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form without a
-    /// known field is a text, because `curl -d 'done'` sends a text as a form.
+    /// Reads a form. The forms of Slack and GitHub have JSON in the field `payload`. A form without a known
+    /// field is a text, because `curl -d 'done'` sends a text as a form.
     fn form(&self, text: &str) -> Result<Content, ShapeError> {
         let mut fields = Map::new();
         for pair in text.split('&').take(MAX_FIELDS) {

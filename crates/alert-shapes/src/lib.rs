@@ -14,7 +14,7 @@
 //! | `alertmanager`, `azure_monitor`, … | one reader for each shape; each makes drafts |
 //! | `draft` | a draft becomes a card that fits |
 //! | `passed_card` | a sender's own Adaptive Card becomes a harmless one |
-//! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | what strangers may write |
+//! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | the texts and addresses of strangers are cleaned and cut |
 #![warn(missing_docs)]
 
 mod alert;
@@ -68,8 +68,8 @@ pub enum Reading {
 /// body.
 ///
 /// # Errors
-/// If the body is no JSON or has no known shape, if a member is missing that the shape needs, if there is
-/// nothing to show, or if a batch has more than [`MAX_EVENTS`] events.
+/// The body is not UTF-8, is broken JSON, or has no known shape. Or the body lacks a member that its shape
+/// needs, or has nothing to show. Or a batch has more than [`MAX_EVENTS`] events.
 pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
     let body = incoming.content()?;
     let shape = match source {

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// The longest address.
+/// The longest address, in bytes.
 const MAX_BYTES: usize = 1_500;
 
 /// The characters that are encoded, because an address may not have them, or because they end a link in
@@ -17,8 +17,9 @@ pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// The address, if it is one of the web: `https:` or `http:`, with a host, and without a user's name. `None`
-/// for an address with `\`, because browsers read `\` as `/`, and an encoded `\` would be a part of the host.
+/// The address, if it leads to the web: `https:` or `http:`, with a host, and without a user's name. An
+/// address with `\` gives `None`: browsers read `\` as `/`, so a browser could open another host than the one
+/// that this function checks.
 pub(crate) fn web(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = rest_of_web(address)?;

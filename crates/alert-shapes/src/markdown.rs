@@ -2,8 +2,8 @@
 
 use crate::{cut, html, link};
 
-/// The most passes over a text. A removed part can join the characters around it to a new tag or link, so
-/// the passes are repeated while they change the text.
+/// The most passes over a text. When a pass removes a part, the characters around it can become a new tag or
+/// link. So the passes are repeated while they change the text.
 const MAX_PASSES: usize = 4;
 
 /// The most bytes in which the end of a link is searched.
@@ -14,8 +14,8 @@ const REMOVED: u8 = 0;
 
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
-    // The text behind `read` is never shown, so it is not cleaned. The count of missing characters includes
-    // it.
+    // Only the beginning of the text can be shown, so only the beginning is cleaned. The count of missing
+    // characters includes the rest.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {

@@ -74,7 +74,7 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
         let targets = json::list(action, "targets");
         let target = targets.iter().find(|target| target["os"] == "default").or(targets.first());
         let address = target.and_then(|target| json::text(target, "uri"));
-        // Cards of the first version, `ViewAction`, have the address in `target`.
+        // The first version of MessageCards calls this action `ViewAction`, and has the address in `target`.
         let first = action["target"].as_str().or_else(|| action["target"][0].as_str());
         match kind {
             "OpenUri" | "ViewAction" | "" => match address.or(first) {

@@ -6,7 +6,7 @@ use crate::draft::{Draft, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, html, json, markdown};
 
-/// Gotify's priorities from this one on are high.
+/// The lowest of Gotify's priorities that counts as high.
 const HIGH_PRIORITY: u64 = 8;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -47,7 +47,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Apprise attaches files in Base64.
+/// Names an attached file, which the card leaves out. Apprise sends attached files in Base64.
 fn leave_out_attachment(draft: &mut Draft, attachment: &Value) {
     let name = json::first(attachment, &["filename", "name"]).unwrap_or("without a name");
     draft.leave_out(format!("file {name}"));

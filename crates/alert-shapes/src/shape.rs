@@ -47,7 +47,7 @@ impl Shape {
         Self::ALL.into_iter().find(|shape| shape.name() == name)
     }
 
-    /// The name in a URL.
+    /// The name of the shape in a URL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",

@@ -20,9 +20,10 @@ pub mod grafana {
     /// The header that has the signature, unless Grafana is configured with another one.
     pub const HEADER: &str = "x-grafana-alerting-signature";
 
-    /// Whether the header is the signature of the body with this secret. `timestamp` is the value of the
-    /// header with the seconds since 1970, if Grafana is configured to send one; it is signed, too. The
-    /// caller compares it with the clock.
+    /// Whether `header`, the value of the signature's header, is the signature of the body with this secret.
+    /// `timestamp` is the value of the header with the seconds since 1970, if Grafana is configured to send
+    /// that header. The signature covers the timestamp. The caller has to compare the timestamp with the
+    /// clock.
     pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
         match timestamp {
             Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),
@@ -62,7 +63,7 @@ mod tests {
     const MAC: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     #[test]
-    fn github_signature_of_the_documentation_is_valid() {
+    fn signature_in_the_documentation_of_github_is_valid() {
         assert!(github::signature_is_valid(SECRET, b"Hello, World!", &format!("sha256={MAC}")));
         assert!(github::signature_is_valid(
             SECRET,

@@ -140,7 +140,7 @@ fn one_block(draft: &mut Draft, block: &Value) {
     }
 }
 
-/// A field of a section: its first line is the name if it is bold.
+/// A field of a section, as a fact. If the first line of the field is bold, this line is the fact's name.
 fn fact(text: String) -> (String, String) {
     match text.split_once('\n') {
         Some((name, value)) if name.starts_with("**") => {

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Datelike, Utc};
 
-/// A time in RFC 3339 as `2026-11-27 09:12 UTC`. `None` for another text, and for the year 1, which
-/// Alertmanager sends in place of no time.
+/// A time in RFC 3339, as `2026-11-27 09:12 UTC`. `None` for any other text, and for a time before 1971,
+/// because Alertmanager sends the year 1 in place of no time.
 pub(crate) fn shown(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc);
     is_real(&time).then(|| minutes(&time))
 }
 
-/// Seconds since 1970 in the same form.
+/// A time in seconds since 1970, as `2026-11-27 09:12 UTC`. `None` for a time before 1971.
 pub(crate) fn of_seconds(seconds: i64) -> Option<String> {
     let time = DateTime::from_timestamp(seconds, 0)?;
     is_real(&time).then(|| minutes(&time))

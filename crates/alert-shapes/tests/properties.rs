@@ -1,4 +1,4 @@
-//! The promises about alerts hold for every body.
+//! Property tests: whatever the body is, each alert keeps the promises that `check` in `support` tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

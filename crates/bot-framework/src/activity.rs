@@ -10,7 +10,7 @@ use crate::path::is_segment;
 /// An activity: its kind, the common fields, and all other fields as they were sent.
 ///
 /// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006). A missing `type` or
-/// `conversation.id` is an error, because the bot then cannot answer.
+/// `conversation.id` is an error, because without it the bot cannot answer.
 #[derive(Debug, Clone)]
 pub struct Activity {
     /// The kind, from `type`.
@@ -39,7 +39,7 @@ pub struct Activity {
     pub members_removed: Vec<ChannelAccount>,
     /// The action (`installationUpdate`): `add`, `remove`, ….
     pub action: Option<String>,
-    /// Every other field.
+    /// Every field that this struct has no member for.
     pub rest: Map<String, Value>,
 }
 
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn update_that_direct_line_sends_itself_has_no_user() {
+    fn update_from_direct_line_itself_has_no_user() {
         for (kind, channel, from, expected) in [
             ("conversationUpdate", "directline", "c", true),
             ("conversationUpdate", "webchat", "c", true),

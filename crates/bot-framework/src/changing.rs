@@ -1,5 +1,5 @@
-//! Changes and deletions of messages that were sent before: the channels that do not support them, and the
-//! class of the Connector's answer to a change or deletion.
+//! Changes and deletions of messages that the bot has sent: which channels do not support them, and how the
+//! Connector's answer to a change or deletion is classified.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::verdict::{Class, Verdict, classify, error_code};
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
 /// Whether a channel may be able to change and to delete a message that was sent. For a channel that is not
-/// listed here, only the Connector's answer shows this.
+/// known to refuse both, only the Connector's answer shows whether the channel supports them.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
@@ -25,8 +25,9 @@ pub(crate) enum Changing {
     Deletion,
 }
 
-/// Classifies an answer to the change or deletion of a message. Such a call can be repeated without harm, so
-/// a lost answer is only a failure. Sources of the codes:
+/// Classifies an answer to the change or deletion of a message. A change or deletion can be repeated without
+/// harm. So the class is never [`Class::PossiblyDelivered`]: if the answer was lost, the class is
+/// [`Class::Unavailable`]. Sources of the codes:
 /// <https://github.com/microsoft/BotFramework-Services/issues/269> (`ActivityNotFoundInConversation`, and 403
 /// `ServiceError` for a message that a person has deleted),
 /// <https://github.com/MicrosoftDocs/msteams-docs/issues/399> (400 `BadArgument` for an unknown id),
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn channel_without_changes_is_known_by_its_id() {
+    fn channel_that_cannot_change_messages_is_known_by_its_id() {
         let channels = ["msteams", "slack", "emulator", "webchat", "directline"];
         assert_eq!(channels.map(can_change_messages), [true, true, true, false, false]);
     }

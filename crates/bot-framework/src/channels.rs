@@ -34,7 +34,7 @@ pub struct Content<'a> {
     pub text: &'a str,
     /// The format of the text.
     pub format: TextFormat,
-    /// The mentions.
+    /// The people whom the message mentions.
     pub mentions: &'a [Mention],
     /// Further members of the activity, of [`crate::MORE_MEMBERS`].
     pub activity: &'a Map<String, Value>,
@@ -51,7 +51,7 @@ pub enum NotShown {
     CardTooLarge {
         /// The index of the attachment.
         index: usize,
-        /// The size of the card's JSON.
+        /// The length of the card's JSON, in bytes.
         bytes: usize,
     },
     /// The message has too many attachments, so Teams refuses it.
@@ -75,18 +75,19 @@ pub enum NotShown {
     /// The channel has no cards.
     #[error("activity.attachments: `{channel}` shows no cards; put what matters into `text`")]
     NoCards {
-        /// The channel.
+        /// The id of the channel.
         channel: String,
     },
-    /// The channel shows a picture of the card.
+    /// The channel shows the card as a picture without buttons.
     #[error(
         "activity.attachments: `{channel}` shows a card as a picture without buttons; put links into `text`"
     )]
     PictureOfCard {
-        /// The channel.
+        /// The id of the channel.
         channel: String,
     },
-    /// Web Chat does nothing when the button is pressed.
+    /// A button of the card has `Action.Execute` without a fallback. Web Chat does nothing when a person
+    /// presses the button.
     #[error(
         "activity.attachments[{index}]: a button with Action.Execute does nothing in Web Chat; give it a \
          `fallback` with Action.Submit or Action.OpenUrl"
@@ -103,18 +104,18 @@ pub enum NotShown {
     /// Teams shows suggested actions in personal chats only.
     #[error("activity.suggestedActions: Teams shows them in personal chats only; use a card in groups")]
     SuggestionsInGroup,
-    /// The channel shows the signs of Markdown.
+    /// The channel does not know Markdown, so it shows the signs of Markdown.
     #[error("format: `{channel}` does not know Markdown and shows its signs; send plain text there")]
     NoMarkdown {
-        /// The channel.
+        /// The id of the channel.
         channel: String,
     },
-    /// The channel shows the name.
+    /// The channel has no mentions, so it shows the names only.
     #[error(
         "mentions: `{channel}` has no mentions and shows the names only; tell these people in another way"
     )]
     NoMentions {
-        /// The channel.
+        /// The id of the channel.
         channel: String,
     },
     /// Teams shows the name, and does not notify the person.
@@ -123,7 +124,7 @@ pub enum NotShown {
          person write to the bot, or mention them in a card"
     )]
     MentionUnknownInText {
-        /// The name.
+        /// The name of the person who is mentioned.
         name: String,
     },
 }
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn execute_without_a_fallback_is_named_in_web_chat() {
+    fn execute_without_a_fallback_is_reported_for_web_chat() {
         let execute = card(json!({"body": [], "actions": [{"type": "Action.Execute", "verb": "x"}]}));
         let nested = card(json!({"actions": [{"type": "Action.ShowCard", "card": {"body": [
             {"type": "ActionSet", "actions": [{"type": "Action.Execute"}]}]}}]}));

@@ -30,7 +30,7 @@ pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VE
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
-    /// `None` in anonymous mode.
+    /// The bot's tokens; `None` in anonymous mode.
     tokens: Option<&'a Tokens<'a, H>>,
     deadline: Deadline,
 }
@@ -184,8 +184,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
-        // Waiting for the token may have used all the time. Then nothing is sent, and the message uses up no
-        // try.
+        // If waiting for the token has used all the time, nothing is sent, and the message uses up no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -374,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_in_another_cloud_is_tried_there_once() {
+    fn message_to_a_conversation_in_another_cloud_is_sent_there_once() {
         let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
         let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
         for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {

@@ -55,7 +55,7 @@ pub struct Member {
     pub id: String,
     /// The person's object id in Entra.
     pub aad_object_id: Option<String>,
-    /// The name.
+    /// The name of the person.
     pub name: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl<H: Host> Connector<'_, H> {
         tenant_id: &str,
         trace: Option<&Traceparent>,
     ) -> Created {
-        // With a member `activity`, Teams would send that activity again each time.
+        // The body has no `activity`, because each call would send that activity as a message.
         let body = json!({
             "isGroup": false, "members": [{"id": person}], "tenantId": tenant_id,
             "channelData": {"tenant": {"id": tenant_id}},

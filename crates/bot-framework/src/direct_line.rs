@@ -186,7 +186,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
 /// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
 ///   Connector accepted the alert.
 /// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, and may still send
-///   the alert. So the class is [`Class::PossiblyDelivered`], because five tries could send five alerts.
+///   the alert. So the class is [`Class::PossiblyDelivered`]: with the class of a plain failure, five tries
+///   could send five alerts.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,

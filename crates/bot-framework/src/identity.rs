@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::cloud::Cloud;
 
-/// The bot's registration.
+/// The bot's registration in Entra, as the variables describe it.
 #[derive(Debug, Clone)]
 pub struct BotIdentity {
     /// `microsoftappid`: the app id. It is the audience of every token that the bot accepts.

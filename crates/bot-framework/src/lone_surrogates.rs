@@ -1,6 +1,6 @@
 //! Lone surrogates in JSON: halves of a pair, such as `\ud83c` without the escape that completes it.
-//! JavaScript and .NET write such text when they cut a string inside a pair, and both can read it. Rust's
-//! strings cannot hold it.
+//! JavaScript and .NET write a lone surrogate when they cut a string inside a pair, and they can read it.
+//! Rust's strings cannot hold it.
 
 /// U+FFFD as an escape. It is as long as the escape that it replaces.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";

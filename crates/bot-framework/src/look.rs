@@ -18,7 +18,7 @@ pub enum TextFormat {
 }
 
 impl TextFormat {
-    /// The word of the Bot Framework.
+    /// The Bot Framework's word for this format: `plain` or `markdown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -43,12 +43,12 @@ pub struct Mention {
 }
 
 impl Mention {
-    /// Whether the id is one of Teams.
+    /// Whether the id is a person's id on Teams, and not an object id.
     pub fn has_teams_id(&self) -> bool {
         self.id.starts_with("29:")
     }
 
-    /// The element of the mention in a text.
+    /// The element that stands for the mention in a text: `<at>name</at>`.
     pub fn element(&self) -> String {
         format!("<at>{}</at>", self.name)
     }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_on_teams_is_an_entity_where_its_element_is() {
+    fn mention_on_teams_is_an_entity_of_the_text_or_card_that_has_its_element() {
         let mentions = [kim(), lee()];
         let sent = message("msteams", "Hi <at>Kim</at>", &card("Ask <at>Lee <3</at>!"), &mentions);
         assert_eq!(sent["text"], "Hi <at>Kim</at>");

@@ -56,7 +56,7 @@ impl OutgoingMessage {
         }
         let is_important = self.members.get("importance").is_some_and(|importance| importance == "high");
         if is_important && self.members.get("channelId").is_some_and(|channel| channel == "msteams") {
-            // Teams shows such a message as a banner, with the summary:
+            // With this member, Teams shows the message as a banner, with the summary:
             // https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/notification-only-bot
             put(&mut self.members, "channelData", Some(json!({"notification": {"alert": true}})));
         }

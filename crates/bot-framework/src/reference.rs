@@ -22,7 +22,7 @@ pub struct ConversationReference {
     pub service_url: String,
     /// The language of the person.
     pub locale: Option<String>,
-    /// The person.
+    /// The person in the conversation, if the address names one.
     pub user: Option<ChannelAccount>,
     /// The bot. It is read from `bot`, or from `agent`, the name in the Agents SDK. It is written as `bot`.
     pub bot: Option<ChannelAccount>,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_with_agent_is_read_as_one_with_bot() {
+    fn agent_in_a_reference_is_read_as_its_bot() {
         let json =
             r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
         let reference = read(json).unwrap();

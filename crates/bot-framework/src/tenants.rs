@@ -77,8 +77,9 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether an alert may go to a conversation. An address without a tenant is allowed. Every address that
-    /// the channel sent names a tenant, so such an address comes from a program that keeps its own addresses.
+    /// Whether an alert may go to a conversation. An address of a channel that does not vouch for tenants is
+    /// allowed. An address of Teams without a tenant is allowed, too: Teams always names the tenant, so this
+    /// address comes from a program that keeps its own addresses.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }

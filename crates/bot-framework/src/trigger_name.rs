@@ -17,13 +17,13 @@ impl TriggerName {
         Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
     }
 
-    /// The name.
+    /// The name of the events that are triggers.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`, which
-    /// had no name in the first template.
+    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
+    /// first template sent activities of this type, without a name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

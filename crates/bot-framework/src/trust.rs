@@ -122,8 +122,8 @@ impl ServiceHosts {
     }
 }
 
-/// Whether the text has at least two labels of letters, digits and `-`. The last label must not be a number,
-/// because the text would then be an IP address.
+/// Whether the text has at least two labels of letters, digits and `-`. If the last label is a number, the
+/// text is an IP address, and the result is false.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<_> = text.split('.').collect();
     let is_label =
@@ -144,19 +144,20 @@ impl TrustPolicy {
         })
     }
 
-    /// Checks a `serviceUrl`.
+    /// Checks a `serviceUrl` by the rules of this policy. Makes no call.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
-        // Parsers read these characters differently: one drops them, another reads a slash, a third a part of
-        // the name.
+        // Parsers do not agree on these characters: some parsers drop them, some read them as a slash, and
+        // some read them as a part of the host name.
         if service_url
             .bytes()
             .any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'?' | b'#'))
         {
             return Err(NotTrusted::NotAUrl);
         }
-        // These checks run before the parser, for two reasons. First, `idna_adapter` asserts ASCII, but bytes
-        // behind a percent sign may not be ASCII. Second, the parser finds a host after one slash, three
-        // slashes or none, but such a text has no literal host to compare with.
+        // These checks run before the parser, for two reasons. First, the parser decodes percent signs in the
+        // host. If a decoded byte is not ASCII, an assertion of `idna_adapter` fails in debug builds. Second,
+        // the parser finds a host in `https:h`, `https:/h` and `https:///h`, too. These texts have no host
+        // between `://` and the next slash, so the parsed host could not be compared with the text.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));

@@ -33,16 +33,16 @@ const BOUND_ID_PREFIX: &str = "dl_";
 /// The variable `unboundusers`: whether an id that the client chose identifies a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnboundUsers {
-    /// Such an id identifies no person, because a client could use another person's id and read that person's
-    /// alerts.
+    /// An id that the client chose identifies no person, because a client could use another person's id and
+    /// read that person's alerts.
     #[default]
     Refuse,
-    /// Such an id identifies a person. The operator of the bot accepts the risk.
+    /// An id that the client chose identifies a person. The operator of the bot accepts the risk.
     Allow,
 }
 
 impl UnboundUsers {
-    /// Reads the variable. Empty means `allow` in anonymous mode, otherwise `refuse`.
+    /// Reads the variable. Empty means `allow` in anonymous mode, and `refuse` with `authmode=required`.
     pub fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let words = match mode {
             AuthMode::Required => [("refuse", Self::Refuse), ("allow", Self::Allow)],
@@ -51,7 +51,7 @@ impl UnboundUsers {
         settings.choice("unboundusers", &words)
     }
 
-    /// Whether this id identifies a person.
+    /// Whether the id `user_id` of this channel identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
         self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
     }

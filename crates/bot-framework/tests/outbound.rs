@@ -310,8 +310,8 @@ fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
     }
 }
 
-/// After a renewal, a 401 stops the run. A 403 without an error code then concerns only the message, and must
-/// not stop other messages.
+/// After the run has renewed its token, a 401 stops the run. A 403 without an error code concerns only the
+/// message, and must not stop other messages.
 #[test]
 fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
     for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {

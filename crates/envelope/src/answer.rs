@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{QuestionKeys, time};
 
-/// The person who answered, as far as the channel vouches for that.
+/// The person who answered a question or wrote a message, with the ids and the name that the channel gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
     /// The object id in Entra, on channels that vouch for it.
@@ -23,7 +23,7 @@ pub struct By {
 }
 
 impl By {
-    /// The person at an address.
+    /// The person to whom an address belongs: its `user`.
     pub fn of(address: &ConversationReference) -> Self {
         Self {
             aad_object_id: address.vouched_aad_object_id().map(str::to_owned),
@@ -56,7 +56,7 @@ impl By {
 /// A person's answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The id of the action.
+    /// The id of the action that the person chose.
     pub action: String,
     /// The text that the person wrote with the answer.
     pub input: Option<String>,
@@ -64,7 +64,7 @@ pub struct Answer {
     pub data: Map<String, Value>,
     /// When the person answered.
     pub at: DateTime<Utc>,
-    /// The person.
+    /// The person who answered.
     pub by: By,
 }
 
@@ -111,7 +111,7 @@ fn place(alert: &str, row: &str) -> String {
     format!("answer {alert} {row}")
 }
 
-/// The steps of a job that are done.
+/// The steps of an [`AnswerJob::Answer`] that the poller has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
     /// The ledger has the answer, and later steps of an escalation are cancelled.
@@ -127,14 +127,15 @@ pub struct Steps {
 /// A job of the poller that sends no alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
-    /// An answer to an alert.
+    /// Brings a person's answer to the sender's back end and into the card.
     Answer {
-        /// The id of the alert.
+        /// The id of the alert whose question is answered.
         alert: String,
-        /// The id of the alert that the answer's row belongs to, if that is another alert.
+        /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
         lead: Option<String>,
-        /// Whether the person answered another alert, which shares its answer with `alert`. The job then only
-        /// records the answer for `alert` and shows it there. It sends the answer to no program.
+        /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
+        /// only records the answer for `alert` and shows it on the card of `alert`. The answer goes to no
+        /// program.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,
@@ -147,9 +148,9 @@ pub enum AnswerJob {
         /// The steps that are done.
         done: Steps,
     },
-    /// A person's message. The text and the address are those of the envelope.
+    /// Brings a person's message to the back end. The text and the address are those of the envelope.
     Message {
-        /// The person.
+        /// The person who wrote the message.
         by: By,
     },
 }

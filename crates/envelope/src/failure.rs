@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{Envelope, time};
 
-/// The name of the field.
+/// The name of the field in the envelope's JSON.
 const FIELD: &str = "failure";
 
 /// The field `failure` of an envelope on the poison queue: `{id, outcome, reason, status?, at, attempts}`.
@@ -46,7 +46,7 @@ impl Failure {
 pub struct FailureNote {
     /// The id of the dead letter. Older pollers did not write it.
     pub id: Option<String>,
-    /// The outcome.
+    /// The word for the outcome.
     pub outcome: Option<String>,
     /// The reason, as a text for operators.
     pub reason: Option<String>,

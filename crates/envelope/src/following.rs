@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{Delivery, Envelope, EnvelopeId, Keyed, Series};
 
 impl Envelope {
-    /// A later alert of the series to which this one belongs, with the given id, index and due time. The
+    /// A later alert of the series to which this alert belongs, with the given id, index and due time. The
     /// later alert counts as accepted at `now`. `None` if the envelope is no alert of a series.
     pub fn following(
         &self,

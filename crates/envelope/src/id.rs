@@ -28,7 +28,7 @@ impl EnvelopeId {
         Self(hex(&bytes))
     }
 
-    /// The id as a message contains it.
+    /// The id that a message contains.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }

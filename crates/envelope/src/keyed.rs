@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// The relation of an alert to a message that its conversation shows: an alert with a key, a change of an
-/// earlier alert, or a job that takes an earlier alert back.
+/// The relation of an alert to a message that its conversation shows. The alert has a key, or it changes an
+/// earlier alert, or it is a job that takes an earlier alert back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
     /// `key`: a hash of the sender's name and the sender's key. A change of an alert has the key of that
@@ -26,7 +26,8 @@ pub struct Keyed {
     pub notify: bool,
     /// `edits`: the id of the alert whose message this alert changes.
     pub edits: Option<String>,
-    /// `takesBack`: the id of the alert whose message has to be deleted. Such a job has no text.
+    /// `takesBack`: the id of the alert whose message has to be deleted. An envelope with `takesBack` has no
+    /// text.
     pub takes_back: Option<String>,
 }
 

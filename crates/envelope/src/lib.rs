@@ -127,7 +127,7 @@ pub struct Envelope {
 /// or when it is due if that is later. The ledger keeps the alert's record for the same time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
-/// When a question ends.
+/// Returns when a question ends: at `expires`, or [`ANSWERED_WITHIN`] after the alert was accepted or due.
 pub fn end_of_question(
     accepted_at: DateTime<Utc>,
     due: Option<DateTime<Utc>>,

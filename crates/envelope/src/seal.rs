@@ -71,7 +71,7 @@ fn canonical(object: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
-    // The clone has the state of the HMAC after its key, so this state is computed only once.
+    // The clone starts with the key already hashed, so the key is hashed only once.
     let mut mac = key.clone();
     mac.update(canonical);
     mac

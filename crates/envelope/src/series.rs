@@ -42,8 +42,8 @@ impl Series {
         }
     }
 
-    /// The index of the last alert that is due at `now`; 0 before the start. The index may belong to a time
-    /// after the end of the series.
+    /// The index of the last alert that is due at `now` or earlier; 0 before the start. The index may belong
+    /// to a time after the end of the series.
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
@@ -69,8 +69,8 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // A later version may have written a zone that this version does not know. The alerts are then
-            // exactly `every` apart.
+            // A later version may have written a zone that this version does not know. In that case, the
+            // alerts are exactly `every` apart.
             Some(zone) => Zone::parse(&zone),
         };
         Ok(Some(Self {

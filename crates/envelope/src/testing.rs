@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-/// A name, and the text of a queue message that holds this JSON.
+/// The name of an encoding, and the function that puts it around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
 /// Every form that the readers of the 2017 templates accepted, and some forms that producers write by

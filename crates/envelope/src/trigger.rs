@@ -26,8 +26,8 @@ impl Envelope {
         })
     }
 
-    /// Reads a `value`. It is an envelope of any shape, as an object or as text, or the C# template's
-    /// `{Source, Message}` with such an envelope in `Message`.
+    /// Reads a `value`: an envelope of any shape, as an object or as text. The envelope may also be in the
+    /// member `Message`, as in the `{Source, Message}` of the C# template.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -23,8 +23,8 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// The id and the time of the carrier. An envelope of version 1 has its own, so these must not appear in
-/// any result.
+/// The id and the time of the carrier. An envelope of version 1 has its own id and time, so the values of
+/// the carrier must not appear in any result.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -109,7 +109,7 @@ fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope that fits without the mark also fits with the mark, because its Put may be repeated.
+    // An envelope without the mark `once` leaves room for it, because a repeated Put has the mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();

@@ -76,8 +76,9 @@ fn golden_file_becomes_its_envelope_of_version_1() {
 fn key_is_read_in_upper_or_lower_case() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The files have only known keys in their accounts, because an account keeps an unknown key in the
-        // case that it has. `dialog` is an unknown key of the message, and the envelope does not contain it.
+        // The files have only known keys in their accounts, because an account keeps an unknown key, with its
+        // upper and lower case. `dialog` is an unknown key of the message, and the envelope does not contain
+        // it.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
@@ -89,7 +90,7 @@ fn key_is_read_in_upper_or_lower_case() {
 }
 
 #[test]
-fn service_url_of_teams_without_a_path_gets_its_path_and_no_other_changes() {
+fn service_url_of_teams_without_a_path_gets_its_path_and_every_other_url_stays() {
     for (channel, service_url, expected) in [
         ("msteams", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
         ("msteams", "https://smba.trafficmanager.net/", "https://smba.trafficmanager.net/teams/"),

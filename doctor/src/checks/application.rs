@@ -12,7 +12,7 @@ use url::Url;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// A run of the poller ends within 26 s.
+/// The limits of one call. A call of the poll route waits for the run that it starts, for at most 26 s.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     first_byte: Duration::from_secs(35),
@@ -23,7 +23,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 const ENDPOINT: &str = "/api/messages";
 
-/// The parts of an answer that matter.
+/// The parts of an answer of the application that the checks use.
 struct Answer {
     status: u16,
     /// The code of the error, or the empty string.

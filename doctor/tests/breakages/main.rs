@@ -1,4 +1,4 @@
-//! Breaks a deployment with fake services in many ways. One run of the doctor has to name each fault, and
+//! Breaks a deployment in many ways. Its services are fakes. One run of the doctor has to name each fault, and
 //! nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -45,7 +45,7 @@ fn set_sas(deployment: &mut Deployment, from: &str, to: &str) {
     set(deployment, "STORAGECONNECTION", connection);
 }
 
-/// Leaves out the hosts that contain this text, in a component.
+/// Removes the allowed hosts of a component that contain `part`.
 fn without_host(manifest: &mut Manifest, component: &str, part: &str) {
     manifest.hosts.get_mut(component).unwrap().retain(|host| !host.contains(part));
 }

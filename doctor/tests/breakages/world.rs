@@ -32,7 +32,7 @@ pub(crate) const URL: &str = "https://bot.example.com";
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
-    /// may name others.
+    /// may name other rights.
     pub(crate) rights: [&'static str; 2],
     /// Whether the secret has expired.
     pub(crate) secret_has_expired: bool,
@@ -188,7 +188,7 @@ impl World {
         Some(respond(401, &json!({"error": "x", "error_description": description, "error_codes": [code]})))
     }
 
-    /// A queue service (0) or table service (1), with a SAS.
+    /// Answers a call of the queue service (0) or the table service (1) with a SAS or a token.
     fn storage(&self, request: &Request<Bytes>, service: usize) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let query: BTreeMap<_, _> =

@@ -135,7 +135,7 @@ impl Cleaner {
         Some(Value::Object(members))
     }
 
-    /// Keeps the fallback of an element that the table lacks, if there is one.
+    /// Replaces an element that the table lacks by the element's fallback. `None` if it has no fallback.
     fn unknown(&mut self, child: &Value, name: &str, family: Family, level: usize) -> Option<Value> {
         let fallback = &child["fallback"];
         if fallback.is_object() && level < MAX_LEVELS {

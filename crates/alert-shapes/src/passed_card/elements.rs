@@ -233,7 +233,7 @@ const TABLE_ROW: Type = Type {
     required: &["cells"],
 };
 
-/// The members of a container. A cell of a table has the same.
+/// The members of a container. A cell of a table has the same members.
 const OF_CONTAINER: &[(&str, Kind)] = &[
     ("style", STYLES),
     ("verticalContentAlignment", ENDS),

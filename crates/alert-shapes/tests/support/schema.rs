@@ -35,7 +35,7 @@ Action.ToggleVisibility: targetElements=texts! +action
 Action.ShowCard: card=card +action
 ";
 
-/// Names of elements, and the members that they share.
+/// The members that a name with `+` stands for: members that all elements share, or that all actions share.
 fn shared(name: &str) -> &'static str {
     match name {
         "+element" => "height=height id=text isVisible=bool separator=bool spacing=spacing",

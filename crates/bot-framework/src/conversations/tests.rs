@@ -1,4 +1,4 @@
-//! The bodies that Teams gets, and its answers.
+//! Tests of the bodies that Teams gets, and of the results that its answers give.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ fn chat_in_another_cloud_is_created_there_and_keeps_its_connector() {
 }
 
 #[test]
-fn connector_of_a_new_chat_is_believed_only_if_it_is_trusted() {
+fn connector_that_a_creation_names_is_used_only_if_it_is_trusted() {
     for (named, expected) in [
         ("http://127.0.0.1:9200/emea/", Some("http://127.0.0.1:9200/emea/")),
         ("https://evil.example/", None),

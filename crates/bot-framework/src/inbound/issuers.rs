@@ -11,7 +11,7 @@ use crate::identity::{BotIdentity, is_guid};
 /// The issuer of a token. Only the claim `iss` decides, never a part of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer<'a> {
-    /// Azure Bot Service.
+    /// Azure Bot Service, which issues the tokens of channels.
     Channel,
     /// Entra, for one of its tenants.
     Entra { tenant: &'a str, version: EntraVersion },

@@ -53,7 +53,7 @@ pub(super) struct KeyCache<'a, H> {
     pub(super) deadline: Deadline,
 }
 
-/// The entry in the key-value store.
+/// The entry of a [`KeyCache`] in the key-value store. Times are in seconds since 1970.
 #[derive(Debug, Default)]
 struct Cached {
     keys: KeySet,
@@ -68,8 +68,8 @@ impl<H: Host> KeyCache<'_, H> {
     /// Finds the key with this id, and fetches the keys if that is due. `None` if a set that was fetched a
     /// moment ago does not have the key.
     ///
-    /// If it is too early to fetch the keys again, an unknown key may be a new one. The result is then an
-    /// error. The caller then gets 503, after which a channel sends its activity again.
+    /// An unknown key may be a new key. So if it is too early to fetch the keys again, the result is an error,
+    /// and the caller gets 503. After a 503, a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -94,9 +94,9 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time is stored before the attempt, so that other requests do not fetch meanwhile. If the cache
-        // has no keys, the time is not stored: the first messages of a channel arrive together, and without
-        // keys the bot cannot check any of them.
+        // The time is stored before the attempt, so that other requests do not fetch the keys, too. If the
+        // cache has no keys, the time is not stored before the attempt. The first messages of a channel arrive
+        // together, and with the time, all but one of them would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
@@ -160,7 +160,7 @@ impl<H: Host> KeyCache<'_, H> {
 }
 
 impl Cached {
-    /// Whether the keys were fetched a moment ago. A key that is not among them then does not exist.
+    /// Whether the keys were fetched a moment ago. If they were, a key that is not among them does not exist.
     fn is_of_now(&self, now: i64) -> bool {
         is_within(now - self.fetched_at, Miss::UnknownKey.pause_seconds())
     }

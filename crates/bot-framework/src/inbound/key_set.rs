@@ -9,9 +9,9 @@ const MAX_KEYS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SigningKey {
     pub(super) id: String,
-    /// `n`, base64url.
+    /// `n` of the JWK, in base64url.
     pub(super) modulus: String,
-    /// `e`, base64url.
+    /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
     /// The channels for which the key is endorsed (keys of channels only). Empty if the JWK has no such
     /// member, or an empty list. A value that is not a string is kept as an empty string, which names no

@@ -27,7 +27,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// Why there are no keys. The text is for the log, and repeats nothing of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
-    /// A call failed.
+    /// A call to the issuer had no complete answer.
     #[error("{what} could not be read: {error}")]
     NotReached {
         /// The document: the metadata or the key set.
@@ -54,7 +54,7 @@ pub enum KeysError {
     /// The key set has no usable key.
     #[error("the key set has no RSA key for signatures")]
     NoUsableKey,
-    /// The last attempt failed a moment ago.
+    /// The last attempt to fetch the keys failed a moment ago.
     #[error("the last attempt to fetch the keys failed a moment ago; try again in a few seconds")]
     TriedLately,
     /// The key is not in the last fetched set, and it is too early to fetch the set again.
@@ -64,7 +64,7 @@ pub enum KeysError {
     NotLookedUp,
 }
 
-/// The place of the keys of one issuer.
+/// The place from which the keys of one issuer are fetched.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
     /// The URL of the metadata: https, or http to loopback if a variable overrides it.
@@ -82,7 +82,7 @@ impl KeySource {
     }
 
     /// Checks a `jwks_uri`. It must be on the origin of the metadata or on a login host of the cloud, because
-    /// the owner of the host that it names decides which keys the bot accepts.
+    /// the owner of its host decides which keys the bot accepts.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;

@@ -49,7 +49,7 @@ pub use key_source::KeysError;
 /// How much the clocks of issuer and bot may differ.
 const TOLERANCE_SECONDS: i64 = 5 * 60;
 
-/// The rules of `authmode=required`.
+/// Checks the tokens of callers with `authmode=required`.
 #[derive(Debug, Clone)]
 pub struct InboundAuth {
     app_id: String,
@@ -79,7 +79,7 @@ impl Caller {
 }
 
 impl fmt::Display for Caller {
-    /// Writes a word for the log.
+    /// Writes the word for the caller that the log shows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Channel => "channel",

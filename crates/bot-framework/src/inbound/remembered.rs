@@ -24,7 +24,7 @@ pub(super) struct Remembered {
     digest: String,
 }
 
-/// The record of a token.
+/// The record of a token whose signature was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
     /// The channels for which the token's key is endorsed.
@@ -51,8 +51,8 @@ impl Remembered {
         Self { slot: name_of_slot(slot), digest: URL_SAFE_NO_PAD.encode(digest) }
     }
 
-    /// Loads the record, if the signature of this token was found valid before. `None` if the store does not
-    /// answer.
+    /// Loads the record of this token. `None` if there is no record that is still valid, or if the store does
+    /// not answer.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
         let stored = value_of(&stored)?;

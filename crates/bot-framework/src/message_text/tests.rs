@@ -142,7 +142,7 @@ fn parse(json: &str) -> Result<Activity, crate::json::FieldError> {
 }
 
 #[test]
-fn mention_of_another_person_stays_and_is_not_taken_for_one_of_the_bot() {
+fn mention_of_another_person_stays_and_is_not_read_as_a_mention_of_the_bot() {
     let mention = |id: &str, words: &str| {
         format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
     };

@@ -11,7 +11,7 @@ use super::access_token::AccessToken;
 use super::error::{TokenError, TokenRefusal};
 use crate::retry_after;
 
-/// A fresh token.
+/// A token that the login host has issued now.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,

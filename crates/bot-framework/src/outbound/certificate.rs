@@ -36,7 +36,7 @@ pub enum CertificateError {
     /// The private key is encrypted with a passphrase.
     #[error("has a private key with a passphrase; remove the passphrase")]
     Encrypted,
-    /// The private key is damaged, is not RSA, or has another size.
+    /// The private key is damaged, is not RSA, or does not have 2048 to 4096 bits.
     #[error("has a private key that is damaged or not RSA; use an RSA key of 2048 to 4096 bits")]
     NotRsa,
     /// There is no certificate.
@@ -83,7 +83,7 @@ impl Certificate {
         Ok(Self { private_key, thumbprint })
     }
 
-    /// `x5t#S256` of the certificate.
+    /// The thumbprint of the certificate, as `x5t#S256` has it.
     pub(super) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }

@@ -11,7 +11,7 @@ pub enum TokenError {
     /// The error stays until the configuration is corrected.
     #[error("{0}")]
     Refused(#[from] TokenRefusal),
-    /// A later try may succeed.
+    /// The login host gave no token this time. A later try may succeed.
     #[error("login host: no token ({reason}); try again later")]
     Unavailable {
         /// The status of the answer, or the fault of the connection.
@@ -110,7 +110,7 @@ pub enum TokenRefusal {
         /// The number after `AADSTS`.
         code: u32,
     },
-    /// Any other refusal.
+    /// Any other refusal, which has no error number. The value is the HTTP status.
     #[error(
         "login host: the bot is refused with status {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
     )]

@@ -18,7 +18,7 @@ static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::ne
 pub(super) enum KeyPurpose {
     /// Seals envelopes.
     EnvelopeSeal,
-    /// Seals the token in key-value.
+    /// Seals the bot's token in the key-value store.
     TokenCache,
     /// Proves to the poller that the caller is the bot.
     Kick,

@@ -4,8 +4,8 @@
 //! from your bot to the Bot Connector service" on
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //!
-//! With such a token, anyone can send as the bot in all its conversations, for an hour. So the module stores
-//! the token only sealed, and never logs it. The Connector client sends the token only to a
+//! With one of these tokens, anyone can send as the bot in all its conversations, for an hour. So the module
+//! stores the token only sealed, and never logs it. The Connector client sends the token only to a
 //! [`crate::ServiceUrl`] that was checked with `authmode=required`.
 
 mod access_token;

@@ -81,7 +81,8 @@ pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Sec
 }
 
 /// Derives keys from `sealkey`. If `sealkey` is empty, the function derives one key from the bot's
-/// credential. A federated token is an error then, because it changes every hour.
+/// credential. If this credential is a federated token, the result is an error, because the token changes
+/// every hour.
 fn lasting_keys<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

@@ -2,9 +2,9 @@
 //! activity `{type: "event", name: "ContinueConversation", conversation, serviceUrl, from, recipient,
 //! channelId, value?, relatesTo?}`.
 //!
-//! Such a bot continued a dialog, and `value` was the dialog's argument, of any type. This bot has no
-//! dialogs, so it sends a text. If `value` is a string, the text is `value`. If `value` is an object with a
-//! `text`, the text is that `text`. Otherwise the text is the `text` of the activity.
+//! The bots that read these messages continued a dialog, and `value` was the dialog's argument, of any type.
+//! This bot has no dialogs, so it sends a text. If `value` is a string, the text is `value`. If `value` is an
+//! object with a `text`, the text is that `text`. Otherwise the text is the `text` of the activity.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};

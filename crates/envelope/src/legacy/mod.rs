@@ -2,7 +2,7 @@
 //! and the `ContinueConversation` events of Composer. Keys are read in upper or lower case, because C#
 //! messages mix Pascal case and camel case.
 //!
-//! Such a message has only an address and a text. Its carrier supplies the id and the time ([`Arrival`]).
+//! These messages have only an address and a text. Their carrier supplies the id and the time ([`Arrival`]).
 //! The code that sends the alert decides whether the address is trusted, and ignores the message's own
 //! `IsTrustedServiceUrl`.
 

@@ -16,7 +16,7 @@ pub const MAX_ASKED_BYTES: usize = 24 * 1024 - 64;
 /// A question as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// The buttons, and the mode of the answers.
+    /// The buttons, and how many answers the question takes.
     pub question: Question,
     /// When the question ends.
     pub until: DateTime<Utc>,
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_question_survives_a_round_trip_and_has_a_longest_length() {
+    fn stored_question_survives_a_round_trip_and_is_refused_if_too_long() {
         let host = FakeHost::default();
         let keys = QuestionKeys::new(&[[[1; 32], [2; 32]]]);
         let asked = Asked {

@@ -26,11 +26,11 @@ pub type ButtonData<'a> = &'a dyn Fn(&str) -> Map<String, Value>;
 /// How a channel shows buttons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
-    /// By `Action.Execute`, whose press is an invoke. `Action.Submit` is the fallback.
+    /// As `Action.Execute`, with `Action.Submit` as the fallback. A press sends the bot an invoke activity.
     Execute,
-    /// By `Action.Submit`, whose press is a message with a `value`.
+    /// As `Action.Submit`. A press sends the bot a message with a `value`.
     Submit,
-    /// By suggested actions, whose press is a message with the text of the button.
+    /// As suggested actions. A press sends the bot a message with the text of the button.
     Text,
 }
 
@@ -139,8 +139,9 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer, with `line` in place of the buttons.
-    /// `keeps_buttons` keeps the buttons, for a question that the person may answer again.
+    /// The text and the members of the activity after an answer, with `line` in place of the buttons whose
+    /// press is an answer. If `keeps_buttons` is set, these buttons remain, because the person may answer
+    /// again. `keeps_buttons` makes their data.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -162,7 +163,7 @@ impl Question {
     }
 }
 
-/// The Adaptive Card of an activity's members.
+/// The first Adaptive Card among an activity's attachments. `activity` holds the members of the activity.
 pub fn card_of(activity: &Map<String, Value>) -> Option<&Value> {
     let attachments = activity.get("attachments")?.as_array()?;
     attachments.iter().find(|attachment| is_card(attachment))?.get("content")

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sealed_json_opens_only_unchanged_for_its_place_and_with_its_keys() {
+    fn sealed_json_that_was_changed_or_is_for_another_place_or_key_does_not_open() {
         let host = FakeHost::default();
         let (old, new) = ([[1; 32], [2; 32]], [[3; 32], [4; 32]]);
         let keys = QuestionKeys::new(&[old]);

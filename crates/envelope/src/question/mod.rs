@@ -45,12 +45,12 @@ pub enum Answers {
 }
 
 impl Answers {
-    /// Reads the word: `one`, `each` or `many`.
+    /// Reads the word of `answers` in JSON: `one`, `each` or `many`.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::One, Self::Each, Self::Many].into_iter().find(|answers| answers.as_str() == word)
     }
 
-    /// The word.
+    /// The word of `answers` in JSON: `one`, `each` or `many`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::One => "one",
@@ -75,7 +75,7 @@ impl Style {
         [Self::Positive, Self::Destructive].into_iter().find(|style| style.as_str() == word)
     }
 
-    /// The word, which is also that of Adaptive Cards.
+    /// The word of `style` in JSON. Adaptive Cards have the same word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Positive => "positive",
@@ -87,21 +87,21 @@ impl Style {
 /// One button.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// The press is an answer.
+    /// A press of the button is an answer.
     Answer {
         /// The id that the sender gets.
         id: String,
         /// The text of the button; `None` for the action that `acknowledge` makes, because its text is in the
         /// person's language.
         title: Option<String>,
-        /// The question for a text that the person writes with the answer.
+        /// The label of a field in which the person writes a text with the answer; `None` for no field.
         input: Option<String>,
         /// The look of the button.
         style: Option<Style>,
     },
-    /// The press opens a page. The bot gets no activity for it.
+    /// A press of the button opens a page. The bot gets no activity for the press.
     Open {
-        /// The page.
+        /// The address of the page.
         url: String,
         /// The text of the button.
         title: String,
@@ -114,7 +114,7 @@ impl Action {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
 
-    /// The id; `None` if the press is no answer.
+    /// The id of the action; `None` if a press of its button is no answer.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Answer { id, .. } => Some(id),
@@ -168,11 +168,11 @@ pub struct Question {
     pub answers: Answers,
     /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
     pub reply: bool,
-    /// If several alerts share one answer, and the answer's row belongs to another alert than this one: the
-    /// id of that alert.
+    /// The id of the alert that the answer's row belongs to, if several alerts share one answer. `None` if
+    /// the row belongs to the alert of this question.
     pub lead: Option<String>,
-    /// The id of the earlier alert, if the envelope is a change of one. A press then answers the earlier
-    /// alert.
+    /// If the envelope changes an earlier alert: the id of the earlier alert. A press of a button of the
+    /// envelope answers the earlier alert.
     pub alert: Option<String>,
     /// When the question ends, if that does not follow from the times of the envelope.
     pub until: Option<DateTime<Utc>>,
@@ -184,9 +184,10 @@ impl Question {
         self.actions.iter().find(|action| action.id() == Some(id))
     }
 
-    /// Reads a person's text as an answer; `None` if the text is no answer. A text that is the title of an
-    /// action chooses this action. If the action asks for an input, the text behind the title is the input.
-    /// If `is_listed` is true, a text that names no action is no answer.
+    /// Reads a person's text as an answer: the id of the action, and the input. `None` if the text is no
+    /// answer. A text that is the title of an action chooses this action. If the action asks for an input,
+    /// the text behind the title is the input. Any other text is an answer with the id [`REPLY`] if the
+    /// question has `reply` and `is_listed` is false.
     pub fn answer_of(
         &self,
         text: &str,

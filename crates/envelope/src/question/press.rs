@@ -17,7 +17,7 @@ pub(super) const MEMBER: &str = "proactivebot";
 /// The length of a button's MAC, in bytes.
 const MAC_BYTES: usize = 16;
 
-/// A button of the bot.
+/// The data behind a button of the bot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Press {
     /// The id of the alert.
@@ -30,7 +30,7 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The id of the alert that the answer's row belongs to, if that is another alert.
+    /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
     pub lead: Option<String>,
 }
 

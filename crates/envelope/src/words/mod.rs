@@ -46,12 +46,12 @@ impl Words {
             .unwrap_or(&english::WORDS)
     }
 
-    /// Answers a message that is on the queue now.
+    /// Replies to a message that is on the queue now.
     pub fn queued(&self, text: &str) -> String {
         fill(self.queued, &[("text", text)])
     }
 
-    /// Answers a reminder that is on the queue now.
+    /// Replies to a reminder that is on the queue now.
     pub fn reminder_queued(&self, text: &str, after: Duration) -> String {
         fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
     }
@@ -71,27 +71,27 @@ impl Words {
         fill(self.resolved, &[("text", text)])
     }
 
-    /// Answers `subscribe`.
+    /// Replies to `subscribe`.
     pub fn subscribed(&self, tag: &str) -> String {
         fill(self.subscribed, &[("tag", tag)])
     }
 
-    /// Answers `subscribe` without the code that the tag needs.
+    /// Replies to `subscribe` without the code that the tag needs.
     pub fn subscriptions_closed(&self, tag: &str) -> String {
         fill(self.subscriptions_closed, &[("tag", tag)])
     }
 
-    /// Answers `subscribe` with a code that is not valid for the tag.
+    /// Replies to `subscribe` with a code that is not valid for the tag.
     pub fn code_refused(&self, tag: &str) -> String {
         fill(self.code_refused, &[("tag", tag)])
     }
 
-    /// Answers `unsubscribe`.
+    /// Replies to `unsubscribe`.
     pub fn unsubscribed(&self, tag: &str) -> String {
         fill(self.unsubscribed, &[("tag", tag)])
     }
 
-    /// Answers `quiet`. `hours` are of the form `22:00-07:00`.
+    /// Replies to `quiet`. `hours` are of the form `22:00-07:00`.
     pub fn quiet(&self, hours: &str, zone: &str) -> String {
         let (from, to) = hours.split_once('-').unwrap_or((hours, ""));
         fill(self.quiet, &[("from", from), ("to", to), ("zone", zone)])
@@ -102,7 +102,7 @@ impl Words {
         fill(self.answer_recorded, &[("text", text)])
     }
 
-    /// Answers a further answer that does not count, because an earlier answer counts. `text` is the earlier
+    /// Tells a person that the answer does not count, because an earlier answer counts. `text` is the earlier
     /// answer, as [`Words::answer`] makes it, or is empty.
     pub fn answered_before(&self, text: &str) -> String {
         fill(self.answered_before, &[("text", text)])
@@ -122,8 +122,8 @@ impl Words {
         &english::WORDS
     }
 
-    /// Answers `webhook`, with the address, a command line that tries the address, and the secret with which
-    /// programs sign. The text is Markdown, so that people can copy each of the three.
+    /// Replies to `webhook`, with the address, a command line that tries the address, and the secret with
+    /// which programs sign. The text is Markdown, so that people can copy each of the three.
     pub fn hook(&self, address: &str, secret: &str) -> String {
         let line = format!(
             "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"

@@ -3,9 +3,9 @@
 /// The texts of one language.
 ///
 /// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder, and the
-/// method with the key's name puts a value in its place. The comment on such a key lists only the
-/// placeholders, because the comment on the method says when the bot uses the text. The tests check that a
-/// key has the same placeholders in each language.
+/// method with the key's name puts a value in its place. If a key has placeholders, its comment lists only
+/// these, because the comment on the method says when the bot uses the text. The tests check that a key has
+/// the same placeholders in each language.
 ///
 /// Two words are English in each language, because programs know the bot's messages by them: an
 /// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
@@ -36,52 +36,52 @@ pub struct Words {
     pub(super) code_refused: &'static str,
     /// `{tag}`
     pub(super) unsubscribed: &'static str,
-    /// Answers `stop`.
+    /// Replies to `stop`.
     pub stopped: &'static str,
-    /// Answers `start`.
+    /// Replies to `start`.
     pub started: &'static str,
-    /// Answers `stop` in a group, where it does nothing.
+    /// Replies to `stop` in a group, where it does nothing.
     pub not_stopped: &'static str,
     /// `{from}`, `{to}`, `{zone}`
     pub(super) quiet: &'static str,
-    /// Answers `quiet off`.
+    /// Replies to `quiet off`.
     pub quiet_ended: &'static str,
-    /// Answers `quiet` in a group, where it does nothing.
+    /// Replies to `quiet` in a group, where it does nothing.
     pub not_quiet: &'static str,
-    /// Answers `quiet` if the bot cannot read the hours.
+    /// Replies to `quiet` if the bot cannot read the hours.
     pub no_hours: &'static str,
-    /// Answers `help`.
+    /// Replies to `help`.
     pub help: &'static str,
-    /// Answers `subscribe` and `unsubscribe` if the word behind them cannot be a tag.
+    /// Replies to `subscribe` and `unsubscribe` if the word behind them cannot be a tag.
     pub no_tag: &'static str,
-    /// Answers `subscribe` if the conversation has as many subscriptions as it may have.
+    /// Replies to `subscribe` if the conversation has as many subscriptions as it may have.
     pub too_many_tags: &'static str,
     /// `{address}`, `{try}`, `{secret}`
     pub(super) hook: &'static str,
-    /// Answers `webhook` in a group, if the bot sends the address to the person's own chat.
+    /// Replies to `webhook` in a group, if the bot sends the address to the person's own chat.
     pub hook_sent: &'static str,
-    /// Answers `webhook off`.
+    /// Replies to `webhook off`.
     pub hook_ended: &'static str,
-    /// Answers `webhook` if the bot cannot make an address.
+    /// Replies to `webhook` if the bot cannot make an address.
     pub no_hook_address: &'static str,
-    /// Answers a reminder that is too far ahead.
+    /// Replies to a reminder that is too far ahead.
     pub too_far: &'static str,
-    /// Answers a command that the bot could not store.
+    /// Replies to a command that the bot could not store.
     pub not_remembered: &'static str,
-    /// Answers a message that the queue did not take. The queue has no copy of it.
+    /// Replies to a message that the queue did not take. The queue has no copy of it.
     pub queue_unavailable: &'static str,
-    /// Answers a message that the bot did not put on the queue, because the ledger did not answer. An earlier
-    /// call of the channel with the same message may have put it there.
+    /// Replies to a message that the bot did not put on the queue, because the ledger did not answer. An
+    /// earlier call of the channel with the same message may have put it there.
     pub ledger_unavailable: &'static str,
-    /// Answers a message if the bot does not know whether the queue took it.
+    /// Replies to a message if the bot does not know whether the queue took it.
     pub perhaps_queued: &'static str,
-    /// Answers a reminder if the bot does not know whether the queue took it.
+    /// Replies to a reminder if the bot does not know whether the queue took it.
     pub reminder_perhaps_queued: &'static str,
-    /// Answers a message that is too long for the queue.
+    /// Replies to a message that is too long for the queue.
     pub too_long: &'static str,
-    /// Answers a message without text.
+    /// Replies to a message without text.
     pub nothing_to_queue: &'static str,
-    /// Answers a pressed button of a card that sends no text.
+    /// Replies to a press of a card's button that neither answers a question nor sends a text.
     pub nothing_behind_button: &'static str,
     /// The title of the button that `acknowledge` adds. It is not the text of a message, so `texts` leaves it
     /// out.
@@ -90,11 +90,11 @@ pub struct Words {
     pub(super) answer_recorded: &'static str,
     /// `{text}`
     pub(super) answered_before: &'static str,
-    /// Answers an answer to a question that has ended.
+    /// Tells a person who answered that the question has ended.
     pub question_over: &'static str,
-    /// Answers a button that the bot did not make, or made for another conversation.
+    /// Replies to a press of a button that the bot did not make, or made for another conversation.
     pub question_unknown: &'static str,
-    /// Answers an answer that the bot could not store.
+    /// Tells a person who answered that the bot could not store the answer.
     pub answer_not_recorded: &'static str,
     /// Greets when the bot is added to a conversation.
     pub greeting: &'static str,

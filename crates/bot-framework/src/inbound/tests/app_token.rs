@@ -60,7 +60,7 @@ fn app_token_of_the_own_tenant_is_accepted_with_its_roles() {
     ] {
         assert_eq!(outcome_of_app(&bot(), &token), expected, "{what}");
     }
-    // Such a token is not accepted on the channels' route.
+    // The channels' route refuses the token of an application.
     assert_eq!(outcome(call(&bot(), &sign(&claims_of_app()), &activity())), "WrongIssuer");
 }
 

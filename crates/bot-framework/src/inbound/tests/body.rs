@@ -1,4 +1,4 @@
-//! Tests of the rules that need the activity. They apply to channel tokens at every use.
+//! Tests of the rules that need the activity. The bot applies them at every use of a channel token.
 
 use super::*;
 

@@ -17,7 +17,7 @@ fn own_v1() -> Value {
     })
 }
 
-/// Another bot's token for this one.
+/// A token of another bot, with this bot as the audience.
 fn another_bots() -> Value {
     entra_claims(APP_ID, OTHER_BOT, TENANT, NOW)
 }

@@ -1,9 +1,9 @@
-//! Tests of the records of checked tokens. The next use of such a token skips only the check of the
-//! signature.
+//! Tests of the records of checked tokens. If a token has a record, its next use skips the check of the
+//! signature, and no other check.
 
 use super::*;
 
-/// Keys under `caller:`.
+/// The keys in the store that begin with `caller:`.
 fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }

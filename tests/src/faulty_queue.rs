@@ -75,7 +75,8 @@ struct Shared {
 }
 
 impl FaultyQueue {
-    /// Passes calls on to the queue service at `address:port`. `plan` decides by number and method of a call.
+    /// Passes calls on to the queue service at `address:port`. `plan` gets the number and the method of a
+    /// call, and decides whether the call is delayed or fails.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let noting = Arc::clone(&shared);

@@ -72,7 +72,7 @@ fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings
     }
     for check in ["readiness", "liveness"] {
         let path = text(&app.value, &format!("/spec/checks/{check}/httpGet/path"));
-        // Spin itself answers the second route.
+        // Spin itself serves `/.well-known/spin/health`.
         if !(is_route(context, path) || path == "/.well-known/spin/health") {
             findings.push(app.finding(&format!("{check}: the app has no route {path:?}; correct the path")));
         }

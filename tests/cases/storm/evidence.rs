@@ -12,8 +12,8 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{Doubled, Overtaken};
 
-/// When this time has passed after the Connector's answer, the run has certainly sent the Delete, or recorded
-/// the delivery in the ledger. The time is long enough for a busy machine.
+/// Within this time after the Connector's answer, the run certainly sends the Delete, or records the delivery
+/// in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// A little less than the time that the poller waits for an answer of the queue, because the poller's time
@@ -68,7 +68,7 @@ impl Evidence {
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// The last Get before a moment that returned the alert in an answer that was not lost.
+    /// Finds the last Get, not later than `before`, that returned the alert and whose answer was not lost.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -108,7 +108,7 @@ impl Evidence {
     /// Whether the host logged the delivery before it died. The run logs it after the Delete, or when the
     /// ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
-        // The log's clock has milliseconds.
+        // Log lines have whole milliseconds, so the time of a line can be a little earlier than the event.
         let lived =
             attempt.at.checked_sub(Duration::from_millis(2)).unwrap_or(attempt.at)..death.at + CERTAIN_AFTER;
         let logged = self.delivered.get(&(death.host, attempt.alert.clone()));

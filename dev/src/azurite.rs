@@ -71,7 +71,8 @@ impl AzuritePorts {
     }
 }
 
-/// A running Azurite, one process for each service. Dropping it ends both, and deletes what they stored.
+/// A running Azurite, one process for each service. Dropping this value ends both processes, and deletes the
+/// data that they stored.
 #[derive(Debug)]
 pub struct Azurite {
     queue: Running,

@@ -45,8 +45,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // First, Teams sends the invoke again, as it does if an answer takes too long. Then the person presses
-    // again.
+    // Teams sends the invoke `p1` again, as it does if the response takes too long. Then the person presses a
+    // second time (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();

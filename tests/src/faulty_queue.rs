@@ -124,7 +124,7 @@ impl Shared {
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
-            // A Peek takes no message.
+            // A Peek leases no message.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&answer.body);

@@ -49,7 +49,8 @@ pub struct Shared {
     /// The ids of the dead letters that cannot be replayed, each with the reason for people.
     pub refusals: BTreeMap<String, String>,
     /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call gets the
-    /// first answer whose beginning fits it, and the fake does nothing else. The fake uses each answer once.
+    /// first of these answers whose beginning is the beginning of the call. Such a call changes nothing in
+    /// the fake. The fake uses each answer once.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,

@@ -115,7 +115,7 @@ impl Evidence {
         logged.is_some_and(|times| times.iter().any(|time| lived.contains(time)))
     }
 
-    /// Whether the ledger had recorded the delivery of the alert before that moment.
+    /// Whether the ledger had recorded the delivery of the alert at the moment `before`.
     fn is_in_ledger(&self, attempt: &Attempt, before: Instant) -> bool {
         let row = &attempt.alert;
         let records_delivery = |note: &faulty_tables::Note| match note.path.as_str() {
@@ -130,8 +130,8 @@ impl Evidence {
         since.filter(|note| note.is_done()).any(records_delivery)
     }
 
-    /// Whether the table had recorded, before that moment, that a run has the message in hand. A run writes
-    /// the record before it works on the message.
+    /// Whether the table had recorded, at the moment `before`, that a run has the message in hand. A run
+    /// writes the record before it works on the message.
     fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
@@ -150,7 +150,8 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// Why `younger` was shown at that moment, and `older` was not. `None` if there is no known reason.
+    /// Why `younger` was shown at the moment `when`, although `older` had not been shown. `None` if there is
+    /// no known reason.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
@@ -184,8 +185,8 @@ impl Evidence {
         }
     }
 
-    /// All records that name these alerts or their messages, as lines for people. Each line has the seconds
-    /// before or after a moment.
+    /// All records that name these alerts or their messages, as lines for people. Each line begins with its
+    /// time in seconds: negative before the moment `when`, and positive after it.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),

@@ -108,7 +108,7 @@ impl Teams {
         self.people.values().any(has_been)
     }
 
-    /// Answers a request that is no activity; `None` if it is one.
+    /// Answers a request that creates a conversation or reads its members; `None` for any other request.
     pub(super) fn answer(&mut self, received: &Received) -> Option<Answered> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));

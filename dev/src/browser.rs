@@ -1,4 +1,5 @@
-//! A real browser. `dev/browser.cjs` lets it show the chat page, and `dev/walk.cjs` any page.
+//! Controls a real browser with two scripts: `dev/browser.cjs` opens the chat page, and `dev/walk.cjs` any
+//! page.
 
 pub mod walk;
 

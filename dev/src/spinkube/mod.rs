@@ -86,7 +86,7 @@ pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
     Ok(skipped)
 }
 
-/// The arguments of `kubernetes-validate`.
+/// The paths of the files that `kubernetes-validate` checks.
 fn built_in_files() -> impl Iterator<Item = String> {
     BUILT_IN.iter().map(|file| format!("{FOLDER}/base/{file}.yaml"))
 }

@@ -1,4 +1,4 @@
-//! Replays of dead letters whose host is killed in the middle.
+//! Replays of dead letters. The host is killed in the middle of a replay, and the replay is then repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! The records of the proxies, the Connector and the logs, and the conclusions from them.
+//! Evidence about a storm: the records of the proxies, of the Connector and of the logs, and conclusions from
+//! these records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

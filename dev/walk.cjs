@@ -3,7 +3,7 @@
 //   node walk.cjs --chromium PROGRAM < WALK
 //
 // WALK is JSON: {"page": URL, "width": pixels, "height": pixels, "scheme": "light" | "dark", "failure": FILE,
-// "steps": [STEP, …]}. A step is an object with one member, which has the name of a function in `STEPS` below.
+// "steps": [STEP, …]}. A step is an object with one member, which is named after a function in `STEPS` below.
 // If a step fails, FILE gets a picture of the page.
 //
 // At the end, prints {"seen": {name: value, …}, "faults": [text, …]} as JSON. A fault is something that must

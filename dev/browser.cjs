@@ -4,13 +4,13 @@
 //   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
 //     --card TITLE [--press BUTTON --shows TEXT] [--then-say TEXT --then-card TITLE]
 //
-// With --press, the person then presses a button, and waits until a card shows a text.
-// With --then-say, the person then writes again, and waits for another card.
+// With --press, the person presses a button of the card, and waits until a card shows the text of --shows.
+// With --then-say, the person writes a second message at the end, and waits for the card of --then-card.
 //
-// At the end, prints the bot's part of the page as JSON:
+// At the end, prints the bot's messages and cards on the page as JSON:
 // {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …], "colors": [color, …]}.
-// A card is inside a bubble. "colors" has the background of the first container of each awaited card, if it
-// has one. Every step has its time limit.
+// A bubble is one message of the bot, with its card. "colors" has the background of the first container of
+// each card for which the person waited, if the card has a container. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { launch } = require("./chromium.cjs");

@@ -2,8 +2,10 @@
 //
 //   node walk.cjs --chromium PROGRAM < WALK
 //
-// WALK is JSON: {"page": URL, "width": pixels, "height": pixels, "scheme": "light" | "dark",
-// "steps": [STEP, …]}. A step is an object with one member, whose name is a function in `STEPS` below.
+// WALK is JSON: {"page": URL, "width": pixels, "height": pixels, "scheme": "light" | "dark", "failure": FILE,
+// "steps": [STEP, …]}. A step is an object with one member, which is named after a function in `STEPS` below.
+// If a step fails, FILE gets a picture of the page.
+//
 // At the end, prints {"seen": {name: value, …}, "faults": [text, …]} as JSON. A fault is something that must
 // not happen on any page: a script's error, a dialog of the browser, a violation of the page's policy, a call
 // to another server. Every step has its time limit.

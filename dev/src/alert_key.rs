@@ -17,12 +17,12 @@ impl AlertKey {
         chosen::random_hex().map(Self)
     }
 
-    /// The key of an application that gets these variables.
+    /// Chooses the key of an application that gets these variables.
     ///
-    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of these that has
-    /// a key decides. If none has a key, this function makes a random one for this run. It returns `None`,
-    /// which leaves the alert routes closed, if the set key is empty. It also returns `None` if no key is set
-    /// and `authmode` is not `anonymous`, because other machines may then reach the bot.
+    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of these that
+    /// sets the key decides. If the set key is empty, this function returns `None`, which leaves the alert
+    /// routes closed. If nothing sets the key, the function makes a random key for this run. But with an
+    /// `authmode` other than `anonymous`, it returns `None`, because other machines may reach such a bot.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }

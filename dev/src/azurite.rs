@@ -13,7 +13,7 @@ use crate::tools::{node, node_modules};
 
 /// The emulator's well-known account.
 pub const ACCOUNT: &str = "devstoreaccount1";
-/// The key of [`ACCOUNT`], which is public.
+/// The key of [`ACCOUNT`]. Azurite's documentation publishes it.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -71,7 +71,8 @@ impl AzuritePorts {
     }
 }
 
-/// A running Azurite, one process for each service. Dropping it ends both, and deletes what they stored.
+/// A running Azurite, one process for each service. Dropping this value ends both processes, and deletes the
+/// data that they stored.
 #[derive(Debug)]
 pub struct Azurite {
     queue: Running,

@@ -19,8 +19,8 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The host's profile, because the native build must be optimized for speed, as the host optimizes the
-        // wasm.
+        // The benchmarks also run the components' code natively. So the program `bench` has the profile of
+        // the host: the native code has to be as optimized as the wasm code that it is compared with.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

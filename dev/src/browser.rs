@@ -1,4 +1,5 @@
-//! A real browser. `dev/browser.cjs` lets it show the chat page, and `dev/walk.cjs` any page.
+//! Controls a real browser with two scripts: `dev/browser.cjs` opens the chat page, and `dev/walk.cjs` any
+//! page.
 
 pub mod walk;
 
@@ -38,8 +39,8 @@ impl Browser {
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns the bot's part of the page at
-    /// the end.
+    /// Opens the chat page, makes the visit, and keeps a screenshot. After the visit, returns the bot's
+    /// messages and cards that the page shows.
     pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
@@ -71,18 +72,18 @@ impl Browser {
 pub struct Visit<'a> {
     /// The message that the person types.
     pub say: &'a str,
-    /// The answers for which the person then waits, in this order.
+    /// After the message, the person waits for these answers, in this order.
     pub answers: &'a [&'a str],
-    /// A text on the card for which the person waits at the end.
+    /// A text on a card. The person waits until the page shows a card with this text.
     pub card: &'a str,
-    /// A button that the person then presses, and the text that a card then shows.
+    /// A button that the person presses when the card is shown, and the text that a card shows after the
+    /// press.
     pub press: Option<(&'a str, &'a str)>,
-    /// The person's next message, after the first card, and a text on the card for which the person then
-    /// waits.
+    /// The person's second message, and a text on the card for which the person waits after it.
     pub then: Option<(&'a str, &'a str)>,
 }
 
-/// The part of the page that comes from the bot, from the top.
+/// The bot's messages and cards on the page, in their order from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The whole text of each of the bot's bubbles.

@@ -222,7 +222,8 @@ mod tests {
         expect_end(&grandchild);
     }
 
-    /// A program with a child, which [`signal_ends_the_children_too`] starts.
+    /// This test is a program of its own: [`signal_ends_the_children_too`] starts it as a process. The
+    /// program starts a child.
     #[test]
     #[ignore = "a part of another test"]
     fn a_program_with_a_child() {

@@ -10,10 +10,10 @@ use crate::back_end::BackEnd;
 
 /// The most ids of one call.
 const MAX_IDS: usize = 100;
-/// The most calls of one replay or drop. The limit ends the command if the bot always answers that there is
-/// more.
+/// The most calls of one replay or drop. The limit ends the command if every answer of the bot says that more
+/// dead letters are left.
 const MAX_CALLS: usize = 500;
-/// A replay or drop ends after this many calls without a result.
+/// The most calls in a row that replay, drop or refuse no dead letter. After these, the command ends.
 const MAX_IDLE_CALLS: usize = 5;
 
 /// The dead letters of one bot.
@@ -34,7 +34,7 @@ pub struct Page {
 /// The dead letters to replay or drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The ids of the dead letters. If there are any, the other members are ignored.
+    /// The ids of the dead letters. If the list is not empty, the other members are ignored.
     pub ids: Vec<String>,
     /// Only dead letters with this outcome.
     pub outcome: Option<String>,

@@ -32,7 +32,7 @@ pub struct HostOptions {
     pub variables: Vec<(String, String)>,
     /// The folder of the key-value store.
     pub state_dir: PathBuf,
-    /// Whether the host leaves out the output of the components.
+    /// If true, the host does not write the output of the components.
     pub quiet: bool,
     /// A file for everything that the host writes.
     pub log: Option<PathBuf>,

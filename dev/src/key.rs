@@ -14,10 +14,10 @@ pub(crate) struct Key {
     /// The last day on which the key is valid, e.g. 2027-01-31, or a time as of RFC 3339
     #[arg(long)]
     until: Option<String>,
-    /// The only tenant whose conversations the key reaches
+    /// Limits the key to the conversations of this tenant
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
-    /// The beginning of the only tags that the key reaches
+    /// Limits the key to tags that begin with this text
     #[arg(long, value_name = "PREFIX")]
     tag: Option<String>,
 }

@@ -1,9 +1,9 @@
 //! Checks the files of `deploy/monitoring/`, without Prometheus, Grafana and Azure.
 //!
-//! - The dashboard, by Grafana's own types (`dev/grafana-dashboard.cjs`).
-//! - The rules, their tests and the expressions of the dashboard, by `promtool`, if it is installed.
-//! - Each name of a metric, with its labels, by the sample of `GET /metrics` that the bot's tests store.
-//! - Each event and each member that a query of Azure Monitor names, by the components' code.
+//! - `dev/grafana-dashboard.cjs` compares the dashboard with Grafana's own types.
+//! - `promtool`, if it is installed, checks the rules, their tests and the expressions of the dashboard.
+//! - Tests look up each metric and its labels in the sample of `GET /metrics` that the bot's tests store.
+//! - A test looks up each event and each member of the queries for Azure Monitor in the components' code.
 
 use std::path::Path;
 use std::process::Command;
@@ -114,7 +114,7 @@ mod tests {
         found.collect()
     }
 
-    /// The names and labels of a text that the bot does not show.
+    /// The metrics and labels in a text that are not in the sample of `GET /metrics`.
     fn unknown(text: &str) -> Vec<String> {
         let shown = shown_metrics();
         let mut unknown = Vec::new();
@@ -123,7 +123,7 @@ mod tests {
                 unknown.push(name);
                 continue;
             };
-            // Prometheus adds the first two labels.
+            // Prometheus adds the labels `job` and `instance`.
             for (label, value) in
                 labels.into_iter().filter(|(label, _)| label != "job" && label != "instance")
             {

@@ -22,7 +22,7 @@ pub struct Purpose {
     pub until: Option<String>,
     /// The only tenant whose conversations the key reaches.
     pub tenant: Option<String>,
-    /// The beginning of the only tags that the key reaches.
+    /// The beginning that a tag must have, so that the key reaches the tag.
     pub tag: Option<String>,
 }
 

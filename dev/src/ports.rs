@@ -1,4 +1,4 @@
-//! Ports on loopback.
+//! Finds free ports on loopback, and checks which ports are in use.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::bail;
 
 /// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS:
-/// from 49 152). No outgoing connection can occupy one of them between the search and its use.
+/// from 49 152). So no outgoing connection occupies a port of this range after [`free`] has found it, and
+/// before the caller listens on it.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port that was free a moment ago. Within this process, no port is returned again before all others of the
-/// range.
+/// Finds a port that is free now, without reserving it. This process tries all other ports of the range
+/// before it returns the same port again.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(RANGE.end - RANGE.start);

@@ -91,7 +91,7 @@ pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Sen
     result.with_context(|| format!("{name} returned no value"))
 }
 
-/// A command was ended because another task had failed.
+/// The error of a command that was ended because another task had failed.
 #[derive(Debug, thiserror::Error)]
 #[error("ended, because another task had failed")]
 struct Ended;

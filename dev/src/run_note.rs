@@ -27,7 +27,7 @@ pub(crate) struct RunNote {
     pub(crate) callback_secret: Option<String>,
 }
 
-/// The file of a run note. When it is dropped, it deletes the file.
+/// The file of a run note. When this value is dropped, the file is deleted.
 #[derive(Debug)]
 pub(crate) struct NoteFile(PathBuf);
 

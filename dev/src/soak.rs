@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// The seed of an earlier run, which it printed; the same faults are repeated
+    /// The seed that an earlier run printed; repeats the faults of that run
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -78,7 +78,7 @@ impl Up {
         if self.open {
             open_browser(&page);
         }
-        // The lines of the start are not shown.
+        // The lines that the host wrote while it started are not shown.
         let mut shown = application.host().output().len();
         loop {
             let lines = application.host().output();

@@ -189,7 +189,7 @@ fn components_of_the_expanded_project_compile() {
     }
     let output = command.env("CARGO_TARGET_DIR", target).current_dir(project.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Unused entries of the lock file are removed. No other version takes the place of an entry.
+    // Cargo removes unused entries of the lock file, and must not change the version of an entry.
     let versions = |path: PathBuf| -> BTreeSet<String> {
         let entries = table(&path)["package"].as_array().unwrap().clone();
         entries.iter().map(|entry| format!("{} {}", entry["name"], entry["version"])).collect()

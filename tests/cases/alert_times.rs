@@ -34,7 +34,7 @@ fn scheduled_alert_waits_until_it_is_due(world: &World) {
         let sent: Vec<_> = received.iter().map(Received::text).map(ToOwned::to_owned).collect();
         (sent.len() == 2).then_some(sent)
     });
-    assert!(Utc::now() >= due, "the later alert is sent when it is due, or after that");
+    assert!(Utc::now() >= due, "the later alert was sent before it was due");
     assert_eq!(texts, ["Alert: sooner", "Alert: later"]);
     // If `at` is in the past, the alert is due at once.
     let mut body = to_conversation(&key, "overdue");
@@ -100,7 +100,7 @@ fn copy_of_a_cancelled_alert_is_not_delivered(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     assert_eq!(stage.poll()["cancelled"], 1);
     stage.queue.put(&copy);
-    assert_eq!(stage.poll()["alreadySent"], 1, "the alert had ended with another message");
+    assert_eq!(stage.poll()["alreadySent"], 1, "the first copy has ended the alert");
     let again = alert(&stage, &body).expect_status(202).json();
     assert_eq!(again["alerts"][0]["status"], "cancelled", "a repeated call reports the cancellation");
     assert_eq!(stage.queue.count(), 0);

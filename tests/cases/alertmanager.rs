@@ -1,5 +1,5 @@
-//! The real Alertmanager with the configuration of `docs/hooks.md`, in which only the webhook's address is
-//! filled in.
+//! The real Alertmanager with the configuration of `docs/hooks.md`. The cases fill in the webhook's address,
+//! and shorten the times.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -23,8 +23,8 @@ pub(crate) const MISSING: &str = "Alertmanager or Chromium is not installed (Deb
 const FIRING: &str = "Firing: db-7 is down";
 const RESOLVED: &str = "Resolved: db-7 is down";
 
-/// Starts Alertmanager with the page's configuration. The case shortens the times, because the defaults are
-/// half a minute and five minutes.
+/// Starts Alertmanager with the configuration of `docs/hooks.md`. The times are shortened, because the
+/// defaults are half a minute and five minutes.
 fn start(hook: &Hook) -> Alertmanager {
     let page = blocks("yaml").remove(0);
     let configuration = page.replace("url: HOOK", &format!("url: {}", hook.url));

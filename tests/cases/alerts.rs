@@ -339,7 +339,8 @@ fn repeated_call_is_answered_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// Two calls at once, or a call whose record was lost, put two messages with the same id on the queue.
+/// Two messages with the same id can be on the queue: after two equal calls at once, or if a sender repeats a
+/// call whose record was lost.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -14,7 +14,7 @@ end_to_end::cases!(
     pressed_button_changes_the_card_and_reaches_the_program_once,
     first_of_fifty_presses_wins,
     button_that_is_forged_copied_or_late_is_refused_and_queues_nothing,
-    question_with_answers_each_takes_the_first_answer_of_each_person,
+    question_with_answers_set_to_each_keeps_the_first_answer_of_each_person,
     question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
@@ -45,8 +45,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // First, Teams sends the invoke again, as it does if an answer takes too long. Then the person presses
-    // again.
+    // Teams sends the invoke `p1` again, as it does if the response takes too long. Then the person presses a
+    // second time (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -146,7 +146,7 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
     assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
 }
 
-fn question_with_answers_each_takes_the_first_answer_of_each_person(world: &World) {
+fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text,
     escalation_reaches_a_person_who_never_wrote,
-    reply_in_the_thread_that_a_question_began_answers_it,
+    reply_in_the_thread_of_a_question_answers_the_question,
     first_answer_of_several_people_counts_and_all_cards_show_it,
     answer_cancels_the_alerts_of_the_call_that_were_not_sent,
-    question_with_answers_each_or_many_takes_answers_in_every_conversation
+    question_with_answers_set_to_each_or_many_is_answered_in_every_conversation
 );
 
 const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -113,7 +113,7 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
     assert_eq!(stage.connector.other_calls().len(), 1, "no chat is made for the second step");
 }
 
-fn reply_in_the_thread_that_a_question_began_answers_it(world: &World) {
+fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| {
         teams.install(CHANNEL);
@@ -240,7 +240,7 @@ fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
     assert_eq!(status(&stage, &absent)["status"], "cancelling");
 }
 
-fn question_with_answers_each_or_many_takes_answers_in_every_conversation(world: &World) {
+fn question_with_answers_set_to_each_or_many_is_answered_in_every_conversation(world: &World) {
     for answers in ["each", "many"] {
         let stage = stage(world);
         let people = approvers(&stage);

@@ -21,8 +21,8 @@ fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// The body never ends, and each pause in it is shorter than the time-outs of the phases. Without a time-out
-/// for the whole call, the run would never answer this poll.
+/// The body never ends. Each pause between two bytes of the body is shorter than the client's time-out for
+/// such a pause. Without a time-out for the whole call, the run would never answer this poll.
 fn endless_body_ends_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);

@@ -1,4 +1,4 @@
-//! Checks the names of tests that documents contain.
+//! Checks that every test exists that `docs/security.md` names.
 
 use end_to_end::suite::World;
 

@@ -60,7 +60,8 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run repeats the write of the hint that it is at work. A delivery writes nothing to key-value.
+    // A long run writes the hint that it is at work to key-value, and may write the hint again. A delivery
+    // writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [

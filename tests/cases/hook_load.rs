@@ -49,7 +49,8 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     let mut sorted = said.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is delivered once");
-    // If a post was answered before another post began, its alert is delivered before the alert of the other.
+    // If one post was answered before a second post began, the alert of the first post has to be delivered
+    // before the alert of the second.
     let mut last_begun = posted[said[0]].begun;
     for (place, index) in said.iter().enumerate() {
         let Posted { begun, answered } = &posted[*index];

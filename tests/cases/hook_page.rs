@@ -9,7 +9,7 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(every_command_of_the_page_is_answered_202_or_200);
 
-/// The blocks of this language on the page.
+/// The fenced blocks of code in this language on the page.
 pub(crate) fn blocks(language: &str) -> Vec<String> {
     let path = root().join("docs/hooks.md");
     let page = std::fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Webhook addresses: who gets one, which one works, and what a stranger can do.
+//! Webhook addresses: who can get an address, until when an address works, and what a stranger can do.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};

@@ -143,8 +143,8 @@ fn message_that_cannot_be_changed_is_sent_anew(world: &World) {
     say(&key, "three");
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
-    // The poller knows that Web Chat changes no messages. For another channel, the Connector's answer shows
-    // it.
+    // The poller knows that Web Chat cannot change messages, so it tries no PUT. For another channel, the
+    // poller learns this from the Connector's answer to a PUT.
     for (channel, expected) in
         [("webchat", vec![Method::POST; 2]), ("kik", vec![Method::POST, Method::PUT, Method::POST])]
     {
@@ -216,11 +216,11 @@ fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
         (&"cancelled".into(), &change.as_str().into()),
         "{first}"
     );
-    // The next alert with the key changes the message of the change.
+    // The next alert with the key changes the message that the changed alert sent.
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
-    // A delayed alert stays delayed, and its change can be cancelled by the id of the alert.
+    // A change of a delayed alert has the same delay. A caller can cancel the change by the id of the alert.
     let later = json!({"to": {"conversation": key}, "text": "one", "at": "2099-01-01T00:00:00Z"});
     let later = later.as_object().unwrap().iter().map(|(name, value)| match name.as_str() {
         "at" => ("delay".to_owned(), json!("P30D")),

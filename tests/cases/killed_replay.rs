@@ -1,4 +1,4 @@
-//! Replays of dead letters whose host is killed in the middle.
+//! Replays of dead letters. The host is killed in the middle of a replay, and the replay is then repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -16,7 +16,8 @@ use serde_json::json;
 
 end_to_end::cases!(replay_that_is_repeated_after_a_kill_delivers_each_alert_once);
 
-/// How long a dead letter stays hidden after a kill, because the killed call has leased its message.
+/// How long a replay leases a message of the poison queue. After a kill, the dead letter stays hidden until
+/// the lease ends.
 const LEASE: Duration = Duration::from_secs(30);
 /// How long the proxy delays one call to the tables. The case kills the host during this time.
 const HANG: Duration = Duration::from_secs(4);
@@ -42,8 +43,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // A count-down for each moment, which each call of this moment lowers. The call that brings it to zero
-    // hangs. At zero, no call hangs.
+    // Each moment has a counter. Every call of the moment lowers the counter by one, and the call that brings
+    // the counter to zero hangs. While the counter is zero, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

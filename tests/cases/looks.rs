@@ -214,7 +214,7 @@ fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
 fn quiet_hours_delay_every_alert_except_important_ones(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
-    // Two hours from the last full hour, by a clock in Kolkata.
+    // The quiet hours are the present hour and the next one, by a clock in Kolkata.
     let clock = Utc::now() + TimeDelta::minutes(330);
     let hour = |hours: i64| (clock + TimeDelta::hours(hours)).format("%H:00").to_string();
     let reply = say(&stage, "q1", &format!("quiet {}-{}", hour(0), hour(2)), "Asia/Kolkata");

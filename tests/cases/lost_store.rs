@@ -99,7 +99,7 @@ fn scheduled_alert_and_cancellation_survive_a_lost_disk(world: &World) {
         cancelled += stage.poll()["cancelled"].as_u64().unwrap_or_default();
         (cancelled == 2 && stage.connector.received().iter().any(Received::is_alert)).then_some(())
     });
-    assert!(Utc::now() >= due, "the alert is sent when it is due, or after that");
+    assert!(Utc::now() >= due, "the alert was sent before it was due");
     assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: kept", "{kept}");
     assert_eq!(stage.queue.count(), 0);
 }

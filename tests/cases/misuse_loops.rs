@@ -1,5 +1,5 @@
 //! The bot must not talk without end: not with programs, not with itself, not with a mailbox that answers
-//! everything, and not with a crowd. Group members cannot command it without a mention.
+//! everything, and not with a crowd. Members of a group cannot command the bot without a mention of the bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -307,7 +307,8 @@ fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
     stage.post(&activity).expect_status(200);
     bring(&stage, "3", &message_before).expect_error(403, "TriggerNotAllowed");
     stage.connector.expect_silence();
-    // When the person has written again, the bot delivers the alerts that it accepts after that.
+    // The person writes again. The bot then delivers new alerts, and still refuses the alert from before
+    // `deleteUserData`.
     known(&stage, "a:1", "hello again");
     let (_, message_after) = sealed_alert(&stage, &conversation, "wanted");
     bring(&stage, "4", &message_before).expect_error(403, "TriggerNotAllowed");

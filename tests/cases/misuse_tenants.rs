@@ -68,7 +68,8 @@ impl Scene {
     }
 }
 
-/// Makes a message whose tenant is in two places; `null` leaves one out.
+/// Makes a message that names a tenant in `conversation` and in `channelData`; `null` means no tenant in this
+/// place.
 fn message_of(conversation: &str, tenant: Value, channel_tenant: Value) -> Value {
     let mut activity = message(conversation, "1", "hello");
     for (at, tenant) in [("/conversation/tenantId", tenant), ("/channelData/tenant/id", channel_tenant)] {
@@ -205,8 +206,8 @@ fn address_in_a_foreign_tenant_is_refused(world: &World) {
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
-/// Makes an activity of a Web Chat visitor who writes tenant and object id of the person in
-/// `teams-personal.json` into it.
+/// Makes an activity of a Web Chat visitor. The visitor has written the tenant and the object id of the
+/// person of `teams-personal.json` into the activity.
 fn visitor(stage: &Stage, change: Value) -> Value {
     let person = fixture("teams-personal.json");
     let mut activity = stage.connector.host(&fixture("webchat.json"));
@@ -220,7 +221,8 @@ fn visitor(stage: &Stage, change: Value) -> Value {
 fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // The visitor writes after the person, so that the visitor's conversation would be the latest.
+    // The visitor writes after the person. If the bot believed the object id, the visitor's conversation
+    // would be the latest one with this object id.
     stage.say(&visitor(&stage, json!({"conversation": {"id": "visitor"}})));
     stage.say(&visitor(&stage, json!({})));
     stage.queue.take_all();

@@ -11,8 +11,8 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(openapi_description_matches_the_running_components);
 
-/// Why these cases are skipped. `cargo dev test` installs schemathesis and sets the variable. If it cannot,
-/// its summary names the reason.
+/// Why these cases are skipped. `cargo dev test` installs schemathesis and sets the variable. If the
+/// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
 /// The path of schemathesis, from the environment.

@@ -15,8 +15,8 @@ use crate::operating::store_figures;
 
 end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of_a_table_stays_in_its_label,);
 
-/// Why these cases are skipped. `cargo dev test` installs the parser and sets the variable. If it cannot, its
-/// summary names the reason.
+/// Why these cases are skipped. `cargo dev test` installs the parser and sets the variable. If the
+/// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
 /// The path of the Python with the parser, from the environment.

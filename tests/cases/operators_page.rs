@@ -1,5 +1,5 @@
 //! The operator's page as a person sees it, in a real browser. The page comes from the built bot. A strict
-//! fake answers the page's calls. In the last case, the bot itself answers them.
+//! fake answers the page's calls. In the case of `on_the_bot.rs`, the bot itself answers the calls.
 
 mod on_the_bot;
 mod samples;

@@ -1,4 +1,4 @@
-//! A Connector host that is out.
+//! The poller stops calling a Connector host that fails, until a probe succeeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::draining::envelope;
 
-end_to_end::cases!(alerts_to_a_host_that_is_out_use_up_no_tries_and_one_probes_the_host);
+end_to_end::cases!(alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host);
 
 /// An envelope whose serviceUrl has this region in its path.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
@@ -23,7 +23,7 @@ fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     envelope
 }
 
-fn alerts_to_a_host_that_is_out_use_up_no_tries_and_one_probes_the_host(world: &World) {
+fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world: &World) {
     let stage = Stage::start(world);
     let is_out = Arc::new(AtomicBool::new(true));
     let fails = Arc::clone(&is_out);
@@ -38,7 +38,7 @@ fn alerts_to_a_host_that_is_out_use_up_no_tries_and_one_probes_the_host(world: &
     let went_out_at = Instant::now();
     let failed = stage.wait_for_events("host.failed", 1);
     assert_eq!(failed[0]["status"], 503, "{failed:?}");
-    // The next run knows that the host is out, and does not call it. It still delivers to another region.
+    // The next run knows that the host fails, and does not call it. It still delivers to another region.
     for (id, region) in [("4", "amer"), ("5", "emea")] {
         stage.queue.put_json(&in_region(&stage, id, region));
     }

@@ -215,7 +215,7 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     let origin = stranger.origin();
     let authority = origin.strip_prefix("http://").unwrap();
     let trusted = stage.connector.authority().to_owned();
-    // Messages on the queue: each one without a seal, and with a forged seal.
+    // Messages on the queue: for each address, one message without a seal, and one with a forged seal.
     let addresses = [
         format!("{origin}/amer/"),
         origin.clone(),

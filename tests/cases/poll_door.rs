@@ -84,7 +84,7 @@ fn answer_has_the_counts_of_the_log_line(world: &World) {
 }
 
 /// A run reads two variables before it takes the run lock. Each takes 10.5 s here, so the run's budget of 20
-/// s has passed when it gets the message.
+/// s has passed when the run gets the message.
 fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
         // Only the embedded host can make its variables slow.

@@ -1,5 +1,5 @@
-//! Log lines about failures that a run or the bot survives. A run writes each of them once, although the
-//! failure happens several times.
+//! Log lines about failures that a run or the bot survives. If the same failure happens several times, the
+//! run writes one line about it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -16,7 +16,7 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    hundred_tags_are_looked_up_several_at_once,
+    hundred_tags_are_looked_up_in_parallel,
     page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty,
     conversation_of_a_message_is_stored_and_found_by_every_key,
     installation_and_update_store_the_conversation,
@@ -250,7 +250,7 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
 
 /// The proxy delays each call to the tables. If the bot looked up one tag after the other, the look-ups would
 /// take longer than the bot's limit of 8 s.
-fn hundred_tags_are_looked_up_several_at_once(world: &World) {
+fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
     let slow = Arc::clone(&is_slow);

@@ -21,7 +21,7 @@ end_to_end::cases!(
     invalid_trace_of_a_caller_or_of_another_producer_changes_nothing,
 );
 
-/// The example of the specification.
+/// The example of the W3C specification "Trace Context".
 pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(crate) const PARENT_ID: &str = "00f067aa0ba902b7";
 pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -1,6 +1,6 @@
 //! Envelopes of version 1. The poller reads the envelopes of older and newer bots, and an older poller can
-//! read the envelopes of this bot. The golden files are those of `crates/envelope`, because such envelopes
-//! are on existing queues.
+//! read the envelopes of this bot. The golden files of `crates/envelope` have the form of the envelopes that
+//! existing queues may contain.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;

@@ -22,7 +22,7 @@ end_to_end::cases!(
     list_of_hundreds_is_read_page_by_page_with_few_calls,
     list_is_filtered_by_status_tag_and_time,
     status_of_a_newer_version_is_shown_as_it_is_written,
-    cancelled_alert_that_no_run_gets_ends_as_cancelled_and_uncertain,
+    cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain,
     alert_without_an_outcome_after_50_hours_is_overdue,
     list_without_tables_is_refused_and_works_again,
 );
@@ -130,7 +130,7 @@ fn call_that_waits_is_answered_when_the_status_changes(world: &World) {
     let before = reads();
     let shown = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| get(&stage, &format!("/api/alerts/{id}?wait=30")));
-        // A call that does not wait reads the record once.
+        // A call without `wait` reads the record once. So a second read shows that the call waits.
         eventually("a second read of the record", || (reads() > before + 1).then_some(()));
         assert_eq!(stage.poll()["delivered"], 1);
         waiting.join().unwrap()
@@ -169,7 +169,7 @@ fn alert_is_seen_by_its_own_key_name_and_by_operators(world: &World) {
     let answer = ask(&ci, "POST", "/api/alerts", &to_conversation(&conversation, "hello")).expect_status(202);
     let id = ids(&answer.json()).remove(0);
     let all = ask(&operator, "GET", "/api/alerts", &Value::Null).expect_status(200).json();
-    assert_eq!(all["alerts"].as_array().unwrap().len(), 2, "with the person's message: {all}");
+    assert_eq!(all["alerts"].as_array().unwrap().len(), 2, "the alerts of key and person: {all}");
     let of_person = &all["alerts"][1];
     assert!(of_person.get("sender").is_none() && of_person["conversation"] == conversation, "{of_person}");
     for (key, sees) in
@@ -297,9 +297,10 @@ fn status_of_a_newer_version_is_shown_as_it_is_written(world: &World) {
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
 
-/// No run gets the alert's message, as if a run had sent the alert and could not record that. The queue has
-/// another alert, so it is never empty.
-fn cancelled_alert_that_no_run_gets_ends_as_cancelled_and_uncertain(world: &World) {
+/// The case deletes the alert's message from the queue, so no run records an outcome. The bot cannot know
+/// whether a run had sent the alert and failed to record the delivery. Another alert stays on the queue, so
+/// the status cannot depend on an empty queue.
+fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let sent = queued(&stage, &to_conversation(&key, "sent"));

@@ -198,7 +198,7 @@ fn reminder_is_delivered_when_it_is_due(world: &World) {
     });
     assert!(
         Utc::now() - before >= chrono::TimeDelta::seconds(2),
-        "the reminder is delivered when it is due, or after that"
+        "the reminder was delivered before it was due"
     );
     assert_eq!(alert.text(), "Alert: tea");
     assert_eq!(alert.conversation().as_deref(), Some("a:words"));

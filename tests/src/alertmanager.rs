@@ -40,7 +40,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// A running Alertmanager; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Alertmanager {
-    // Dropped before the folder with its data.
+    // The process is dropped before `_folder`, which has the process's data.
     _running: Running,
     url: String,
     amtool: PathBuf,

@@ -75,7 +75,8 @@ struct Shared {
 }
 
 impl FaultyQueue {
-    /// Passes calls on to the queue service at `address:port`. `plan` decides by number and method of a call.
+    /// Passes calls on to the queue service at `address:port`. `plan` gets the number and the method of a
+    /// call, and decides whether the call is delayed or fails.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let noting = Arc::clone(&shared);
@@ -123,7 +124,7 @@ impl Shared {
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
-            // A Peek takes no message.
+            // A Peek leases no message.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&answer.body);

@@ -70,8 +70,8 @@ struct Counts {
 }
 
 impl FaultyService {
-    /// Passes calls on to the service at `address:port`. `plan` decides by the call and its number. `note`
-    /// gets every finished call.
+    /// Passes calls on to the service at `address:port`. `plan` gets the number of a call and the call, and
+    /// decides whether the call is delayed or fails. `note` gets every finished call.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,

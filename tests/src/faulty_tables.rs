@@ -15,7 +15,7 @@ use crate::dice::Dice;
 use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
-/// The parts of a call by which a rule decides.
+/// The parts of a call that a rule or a plan can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
@@ -98,7 +98,7 @@ pub struct FaultyTables {
 #[derive(Default)]
 struct Shared {
     rule: Mutex<Option<Arc<Rule>>>,
-    /// How many calls had each method and path.
+    /// How many calls there were so far with each method and path.
     times: Mutex<HashMap<(Method, String), u64>>,
     notes: Mutex<Vec<Note>>,
 }
@@ -117,7 +117,7 @@ impl FaultyTables {
 
     /// Like [`Self::start`], but the proxy answers 503 to 5 % of the calls. It passes on another 5 %, and
     /// cuts the connection instead of answering. The dice decide by the method and path of a call, and by how
-    /// many earlier calls had the same two.
+    /// many earlier calls had the same method and path.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
@@ -129,8 +129,8 @@ impl FaultyTables {
         })
     }
 
-    /// Like [`Self::start`], but with a plan. The plan decides by the call, and by how many earlier calls had
-    /// the same method and path.
+    /// Like [`Self::start`], but `plan` decides whether a call is delayed or fails. `plan` gets the call, and
+    /// the number of earlier calls with the same method and path.
     pub fn start_with(behind: &str, plan: impl Fn(&Call<'_>, u64) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let (planning, noting) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -152,8 +152,8 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// From now on, makes the calls fail that `rule` chooses. The plan decides about the other calls. `rule`
-    /// replaces the previous rule.
+    /// From now on, every call fails for which `rule` returns a fault. The plan decides about the other
+    /// calls. `rule` replaces the previous rule.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }

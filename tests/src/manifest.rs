@@ -104,7 +104,7 @@ impl Manifest {
         self
     }
 
-    /// Removes the hosts that are this machine.
+    /// Removes the hosts on loopback from `allowed_outbound_hosts`.
     #[must_use]
     pub fn without_loopback(self) -> Self {
         self.with_outbound(|hosts| hosts.retain(|host| !is_loopback(host)))

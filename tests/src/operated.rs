@@ -17,7 +17,8 @@ use crate::web::Answer;
 /// The key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// How many dead letters the fake replays or drops in one call. One Get Messages returns as many.
+/// The most dead letters that the fake replays or drops in one call. The real bot has the same limit, because
+/// one Get Messages returns at most 32 messages.
 const DONE_AT_ONCE: usize = 32;
 
 /// The fake. If the page made a wrong call, the test fails when the fake is dropped.
@@ -48,7 +49,8 @@ pub struct Shared {
     /// The ids of the dead letters that cannot be replayed, each with the reason for people.
     pub refusals: BTreeMap<String, String>,
     /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call gets the
-    /// first answer whose beginning fits it, and the fake does nothing else. The fake uses each answer once.
+    /// first of these answers whose beginning is the beginning of the call. Such a call changes nothing in
+    /// the fake. The fake uses each answer once.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -122,7 +124,8 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// A page of a list: the `limit` elements behind the element with the id `after`, and the value of `next`.
+/// A page of a list: at most `limit` elements that follow the element with the id `after`. Also returns the
+/// value of `next`.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -258,7 +261,7 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // One call replays or drops at most `DONE_AT_ONCE` letters. Refused letters do not count.
+        // One call replays or drops at most `DONE_AT_ONCE` letters, and refuses any number of others.
         let (mut ended, mut refused, mut more) = (Vec::new(), Vec::new(), false);
         for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
@@ -270,8 +273,8 @@ impl Shared {
                 _ => more = true,
             }
         }
-        // The fake refuses an id that it does not have as `unknown`. Another operator may have dropped that
-        // letter.
+        // If the fake has no dead letter with an id, it refuses the id with the reason `unknown`. In the real
+        // bot, another operator may have dropped this letter.
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));

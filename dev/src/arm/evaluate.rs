@@ -175,7 +175,8 @@ impl Scope<'_> {
         result.ok_or_else(wrong)
     }
 
-    /// Finds parameters and variables that do not exist in a branch that is not evaluated.
+    /// Checks that each parameter and each variable in an expression exists. Does not evaluate the
+    /// expression.
     fn check_names(&self, expression: &Expression) -> Result<(), EvaluationError> {
         match expression {
             Expression::Text(_) | Expression::Number(_) => Ok(()),

@@ -65,7 +65,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Two single quotes in a string are one.
+    /// Parses a string. In a string, two single quotes mean one single quote.
     fn string(&mut self) -> Result<Expression, SyntaxError> {
         let mut text = String::new();
         self.at += 1;

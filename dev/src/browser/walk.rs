@@ -1,4 +1,4 @@
-//! A walk through a page, step by step. `dev/walk.cjs` takes the steps.
+//! A walk through a page, step by step. `dev/walk.cjs` carries out the steps.
 
 use std::io::Write;
 use std::path::Path;
@@ -94,7 +94,7 @@ impl Walk {
         self.step("evaluate", json!({"name": name, "expression": expression}))
     }
 
-    /// Keeps a picture of the page, with the element at its top.
+    /// Keeps a picture of the window, in which the element is at the top.
     #[must_use]
     pub fn picture(self, css: &str, file: &Path) -> Self {
         self.step("picture", json!({"css": css, "file": file}))
@@ -106,7 +106,7 @@ impl Walk {
         self.step("reload", true)
     }
 
-    /// Opens the page in another tab, which takes the steps from now on.
+    /// Opens the page in another tab. The steps after this one happen in the new tab.
     #[must_use]
     pub fn new_tab(self) -> Self {
         self.step("newTab", true)

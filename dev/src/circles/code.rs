@@ -31,7 +31,7 @@ impl Code {
     }
 }
 
-/// A name without the `r#` of a raw one.
+/// A name, without the `r#` of a raw identifier.
 pub(super) fn name_of(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
@@ -92,7 +92,7 @@ fn defined(item: &Item) -> Option<&Ident> {
 #[derive(Debug, Default)]
 struct Reader {
     code: Code,
-    /// The variables of the function that is read. They hide functions of the same name.
+    /// The variables of the function that the reader is in. A variable hides a function of the same name.
     variables: BTreeSet<String>,
 }
 
@@ -104,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// Reads a function, whose variables `variables` are.
+    /// Reads the code of a function that has these variables.
     fn inside(&mut self, variables: Variables, read: impl FnOnce(&mut Self)) {
         let outside = std::mem::replace(&mut self.variables, variables.0);
         read(self);

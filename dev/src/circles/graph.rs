@@ -1,11 +1,12 @@
-//! Places, the arrows between them, and the circles of the arrows.
+//! A graph of places (files or packages), the arrows between them, and the circles that the arrows make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::{astar, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-/// Which file imports which, or which package depends on which.
+/// A graph whose places are files or packages. An arrow leads from a file to a file that it imports, or from
+/// a package to a package that it depends on.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     places: BTreeMap<String, NodeIndex>,
@@ -22,7 +23,7 @@ impl Graph {
         *self.places.entry(place.to_owned()).or_insert_with(|| self.graph.add_node(place.to_owned()))
     }
 
-    /// Adds an arrow, which `name` makes.
+    /// Adds an arrow. `name` is the reason for it: the imported name, or the table of `Cargo.toml`.
     pub(super) fn add_arrow(&mut self, from: &str, to: &str, name: &str) {
         let (from, to) = (self.add_place(from), self.add_place(to));
         let edge =
@@ -30,7 +31,7 @@ impl Graph {
         self.graph[edge].insert(name.to_owned());
     }
 
-    /// The circles, one text for each group of places that are tied to each other.
+    /// Describes the circles, with one text for each group of places that all reach each other along arrows.
     pub(super) fn circles(&self, verb: &str, advice: &str) -> Vec<String> {
         let groups = tarjan_scc(&self.graph).into_iter().filter(|group| group.len() > 1);
         let mut circles: Vec<String> = groups.map(|group| self.described(&group, verb, advice)).collect();
@@ -38,7 +39,8 @@ impl Graph {
         circles
     }
 
-    /// A line about the shortest circle of a group, and a line for each arrow if the group has more arrows.
+    /// A line about the shortest circle of a group. If the group has more than two arrows, a line for each
+    /// arrow follows.
     fn described(&self, group: &[NodeIndex], verb: &str, advice: &str) -> String {
         let circle = self.shortest_circle(group);
         let [first, second, ..] = &circle[..] else { return String::new() };
@@ -68,7 +70,8 @@ impl Graph {
         text
     }
 
-    /// The places of a shortest circle in a group, each before the one that it has an arrow to.
+    /// The places of a shortest circle in a group. Each place has an arrow to the next place, and the last
+    /// has an arrow to the first.
     fn shortest_circle(&self, group: &[NodeIndex]) -> Vec<NodeIndex> {
         let mut starts = group.to_vec();
         starts.sort_unstable_by_key(|place| &self.graph[*place]);

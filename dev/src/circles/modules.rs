@@ -17,7 +17,7 @@ pub(super) struct Crate {
 
 #[derive(Debug)]
 pub(super) struct Module {
-    /// Its file, relative to the workspace.
+    /// The file that contains the module, relative to the workspace.
     pub(super) file: PathBuf,
     pub(super) parent: Option<ModuleId>,
     pub(super) names: BTreeMap<String, Vec<Meaning>>,
@@ -38,7 +38,7 @@ impl Crate {
         Ok(read)
     }
 
-    /// Adds the module of a file, and its children, which are in `folder`.
+    /// Adds the module of a file, and its child modules, whose files are in `folder`.
     fn add_file(
         &mut self,
         root: &Path,

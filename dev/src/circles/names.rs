@@ -1,6 +1,6 @@
 //! The names in a module, and their meanings.
 
-/// The place of a module in `Crate::modules`.
+/// The index of a module in `Crate::modules`.
 pub(super) type ModuleId = usize;
 
 /// A path as it is written: `["crate", "alerts", "Target"]`.
@@ -12,8 +12,8 @@ pub(super) type Segments = Vec<String>;
 pub(super) enum Meaning {
     /// A child module.
     Module(ModuleId),
-    /// The module's file defines it.
+    /// An item in the module's own code.
     Definition,
-    /// `use` brings it from there.
+    /// A `use` imports the name from this path.
     Import(Segments),
 }

@@ -14,8 +14,8 @@ pub(super) struct Package {
     pub(super) name: String,
     /// The first files of its library and of its programs, such as `src/lib.rs`.
     pub(super) crate_roots: Vec<PathBuf>,
-    /// The packages of the same workspace that it needs, also for its tests, and the table of `Cargo.toml`
-    /// that names each of them.
+    /// The packages of the workspace that this package needs, also for its tests. With each, the table of
+    /// `Cargo.toml` that names it.
     pub(super) needs: Vec<(String, &'static str)>,
 }
 

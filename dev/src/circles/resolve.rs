@@ -11,7 +11,7 @@ use super::names::{Meaning, ModuleId};
 struct Found {
     /// The module that the path names.
     module: Option<ModuleId>,
-    /// The modules that define what the path names, and the name there.
+    /// The definitions that the path names: the module of each, and its name in this module.
     definitions: Vec<(ModuleId, String)>,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn arrows(read: &Crate) -> Graph {
         for path in &module.mentions {
             add(find(read, id, path, &mut Vec::new()).definitions);
         }
-        // A parent that only hands on the names of its children does not use them.
+        // A parent module that only re-exports names of its children does not use these names.
         for path in &module.re_exports {
             let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
             definitions.retain(|(to, _)| !is_below(read, *to, id));
@@ -51,8 +51,8 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
         .any(|module| module == ancestor)
 }
 
-/// Follows `path` from `module`. `seen` holds the imports that are being followed, because a name can be
-/// imported from a child of the same name.
+/// Follows `path` from `module`. `seen` holds the names that the calls above this one look up. A module can
+/// import a name from a child module of the same name, so the search could go round without end.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {
@@ -76,7 +76,7 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     let mut name = first;
     loop {
         if found.module.is_none() && found.definitions.is_empty() {
-            // A macro of the module defines it.
+            // No item of the module has this name, so a macro call in the module defines it.
             found.definitions.push((at, name.clone()));
         }
         let (Some(module), Some((next, others))) = (found.module, rest.split_first()) else { return found };

@@ -4,8 +4,8 @@
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
 //! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`);
-//! - the bots' folders, as kustomize renders them, by the last three checks. Without kubectl, this check is
-//!   skipped.
+//! - the resources that kustomize renders from the bots' folders, with the last three checks. Without
+//!   kubectl, these resources are not checked.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -86,7 +86,7 @@ pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
     Ok(skipped)
 }
 
-/// The arguments of `kubernetes-validate`.
+/// The paths of the files that `kubernetes-validate` checks.
 fn built_in_files() -> impl Iterator<Item = String> {
     BUILT_IN.iter().map(|file| format!("{FOLDER}/base/{file}.yaml"))
 }

@@ -72,7 +72,7 @@ fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings
     }
     for check in ["readiness", "liveness"] {
         let path = text(&app.value, &format!("/spec/checks/{check}/httpGet/path"));
-        // Spin itself answers the second route.
+        // Spin itself serves `/.well-known/spin/health`.
         if !(is_route(context, path) || path == "/.well-known/spin/health") {
             findings.push(app.finding(&format!("{check}: the app has no route {path:?}; correct the path")));
         }
@@ -119,8 +119,8 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
     }
 }
 
-/// Checks that the example has every key, and the manifest's default for each, except for the user's own
-/// values.
+/// Checks that the example Secret has a key for each variable of the manifest, with the manifest's default.
+/// The values of [`OWN_VALUES`] may differ from the default.
 fn check_example(context: &Context, findings: &mut Vec<String>) {
     let empty = serde_json::Map::new();
     let values = context.example.value["stringData"].as_object().unwrap_or(&empty);

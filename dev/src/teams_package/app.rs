@@ -1,4 +1,4 @@
-//! The app that a package describes, and which options Teams takes.
+//! The app that a package describes, and the checks of its options.
 
 use anyhow::{Context, ensure};
 

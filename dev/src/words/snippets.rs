@@ -46,7 +46,7 @@ fn problem_of_command(root: &Path, page: &Path, Shown { words, .. }: &Shown) -> 
     Some(format!("{program} has no option {unknown}; `{program} --help` lists them"))
 }
 
-/// Whether the word is a path in a folder of the project, and nothing has this path.
+/// Whether the word has the form of a path in a folder of the project, but no file or folder has this path.
 fn is_missing_path(root: &Path, word: &str) -> bool {
     let Some((folder, rest)) = word.split_once('/') else { return false };
     let is_pattern = word.contains(['<', '>', '*', '{', '$', '…']);

@@ -75,7 +75,7 @@ fn old_sentences_are_found_and_their_rewrites_are_not() {
 }
 
 #[test]
-fn old_sentence_broken_into_lines_is_found_where_it_begins() {
+fn refused_words_over_several_lines_are_found_at_their_first_line() {
     for (text, syntax, expected) in [
         ("fn a() {}\n    // It is stored. Whoever\n    // asks sees it.\n", Syntax::Rust, "2: "),
         ("/// One.\n///\n/// The value stands\n/// there twice.\n", Syntax::Rust, "3: "),

@@ -94,7 +94,7 @@ struct Word<'a> {
     start: usize,
     text: &'a str,
     begins_sentence: bool,
-    /// Whether only blanks and marks of emphasis are between the word before and this one.
+    /// Whether only blanks and marks of emphasis are between this word and the previous word.
     follows: bool,
 }
 

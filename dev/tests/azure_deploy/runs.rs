@@ -167,7 +167,7 @@ fn run_after_a_failure_at_each_step_completes_the_deployment() {
 }
 
 #[test]
-fn call_for_an_app_that_azure_does_not_know_yet_is_repeated() {
+fn call_that_fails_because_the_new_app_is_still_unknown_is_repeated() {
     let stage = Stage::new();
     let message = "ERROR: The appId 'x' does not reference a valid application object.";
     stage.set("fail-before", &format!("ad sp create\n{message}\n"));

@@ -115,7 +115,7 @@ impl Stage {
         run.stdout
     }
 
-    /// The arguments of all calls of az so far; removes them.
+    /// The arguments of each call of az since the last call of this function.
     pub(crate) fn calls(&self) -> Vec<Vec<String>> {
         let calls = self.state("calls");
         self.set("calls", "");

@@ -1,11 +1,13 @@
+//! Runs `deploy/akamai/deploy.sh` with a stub of Spin and its plugin `aka`.
+
 use super::stage::{Ran, Stage};
 
 const SCRIPT: &str = "deploy/akamai/deploy.sh";
 const ID: &str = "79b823de-37b6-4a85-b3cc-16a40738c5a7";
 const KEY: &str = "a%26poll%22key%2Bof%2020%20%3F";
 
-/// The plugin `aka`, with the answers of its documentation. The account's app exists if `apps` names it, or
-/// after a deployment.
+/// Puts a stub of Spin on the PATH. It answers for the plugin `aka`, as the plugin's documentation describes.
+/// The account's app exists if `apps` names it, or after a deployment.
 pub(crate) fn stub_account(stage: &Stage, apps: &str) {
     stage.write("apps", apps);
     stage.write("jobs", "");
@@ -84,7 +86,8 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         "{}",
         ran.stdout
     );
-    // The scheduler takes the key in a path only. No other secret is an argument.
+    // The scheduler can send the key only in the path of a request, so this key is an argument. No other
+    // secret is.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);
     }
@@ -116,7 +119,7 @@ fn second_run_updates_the_app_and_replaces_its_jobs() {
 }
 
 #[test]
-fn run_after_an_interrupted_one_makes_the_missing_jobs() {
+fn run_after_an_interrupted_run_makes_the_missing_jobs() {
     let stage = with_app();
     stage.write("jobs", "| poll-0 | */5 * * * * | 2026-03-12 13:05:00 UTC |\n");
     let ran = stage.run(SCRIPT, &[]).expect_success();

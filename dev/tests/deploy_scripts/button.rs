@@ -1,3 +1,5 @@
+//! Runs `deploy/azure/button.sh`, which sets the address of the Deploy-to-Azure button in the README.
+
 use std::fs;
 
 use super::stage::Stage;
@@ -23,7 +25,7 @@ fn buttons(stage: &Stage) -> Vec<String> {
 }
 
 #[test]
-fn button_leads_to_the_repository_of_origin_or_to_the_one_that_is_named() {
+fn button_leads_to_the_named_repository_or_else_to_the_repository_of_origin() {
     for (origin, arguments, expected) in [
         ("git@github.com:contoso/alerts.git", &[][..], "contoso%2Falerts%2Fmain"),
         ("https://github.com/contoso/alerts", &[], "contoso%2Falerts%2Fmain"),

@@ -1,10 +1,13 @@
+//! Runs `deploy/fermyon-cloud/deploy.sh` with a stub of Spin and its plugin `cloud`.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/fermyon-cloud/deploy.sh";
 
-/// The plugin `cloud`, with the answers of its source. Its app has the variables `kept`.
+/// Makes a stage with a stub of Spin. The stub answers for the plugin `cloud`, as the plugin's source code
+/// does. The app already has the variables `kept`.
 fn with_variables(kept: &str) -> Stage {
     let stage = Stage::new();
     stage.stub(

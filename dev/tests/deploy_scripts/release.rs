@@ -1,3 +1,5 @@
+//! Runs `deploy/release/publish.sh` with stubs of the programs that publish and sign a release.
+
 use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/release/publish.sh";

@@ -1,3 +1,5 @@
+//! Runs `deploy/systemd/install.sh` with stubs of the programs that it calls.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::stage::{Ran, Stage};

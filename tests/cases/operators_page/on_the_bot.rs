@@ -1,4 +1,4 @@
-//! The page against the routes of the built bot.
+//! The operator's page with the routes of the built bot, without the fake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The content of the fake bot of these cases.
+//! The content of the fake bot in the cases of the operator's page.
 
 use end_to_end::operated::Operated;
 use serde_json::{Value, json};

@@ -15,11 +15,12 @@ const PAUSE: Duration = Duration::from_millis(60);
 /// The number of conversations from which the messages come.
 const CONVERSATIONS: usize = 20;
 
-/// A message, and how often the channel sent it in vain.
+/// A message that the channel sent, at least once.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// How often the bot did not answer 202. The channel could then not know whether the message was queued.
+    /// How often the channel sent the message without getting a 202. In such a case the channel cannot know
+    /// whether the message was queued.
     pub(super) unanswered: usize,
 }
 
@@ -79,7 +80,8 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*unanswered > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each send puts the message once, and once more for each Put whose answer was lost.
+            // Each time that the channel sends a message, the bot makes at most one Put that gets its answer.
+            // Puts whose answers were lost come on top of that.
             if whole + cut > 1 + unanswered + cut {
                 outcome
                     .violations

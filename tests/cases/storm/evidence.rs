@@ -1,4 +1,5 @@
-//! The records of the proxies, the Connector and the logs, and the conclusions from them.
+//! Evidence about a storm: the records of the proxies, of the Connector and of the logs, and conclusions from
+//! these records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{Doubled, Overtaken};
 
-/// When this time has passed after the Connector's answer, the run has certainly sent the Delete, or recorded
-/// the delivery in the ledger. The time is long enough for a busy machine.
+/// Within this time after the Connector's answer, the run certainly sends the Delete, or records the delivery
+/// in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// A little less than the time that the poller waits for an answer of the queue, because the poller's time
@@ -68,7 +69,7 @@ impl Evidence {
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// The last Get before a moment that returned the alert in an answer that was not lost.
+    /// Finds the last Get, not later than `before`, that returned the alert and whose answer was not lost.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -108,14 +109,14 @@ impl Evidence {
     /// Whether the host logged the delivery before it died. The run logs it after the Delete, or when the
     /// ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
-        // The log's clock has milliseconds.
+        // Log lines have whole milliseconds, so the time of a line can be a little earlier than the event.
         let lived =
             attempt.at.checked_sub(Duration::from_millis(2)).unwrap_or(attempt.at)..death.at + CERTAIN_AFTER;
         let logged = self.delivered.get(&(death.host, attempt.alert.clone()));
         logged.is_some_and(|times| times.iter().any(|time| lived.contains(time)))
     }
 
-    /// Whether the ledger had recorded the delivery of the alert before that moment.
+    /// Whether the ledger had recorded the delivery of the alert at the moment `before`.
     fn is_in_ledger(&self, attempt: &Attempt, before: Instant) -> bool {
         let row = &attempt.alert;
         let records_delivery = |note: &faulty_tables::Note| match note.path.as_str() {
@@ -130,8 +131,8 @@ impl Evidence {
         since.filter(|note| note.is_done()).any(records_delivery)
     }
 
-    /// Whether the table had recorded, before that moment, that a run has the message in hand. A run writes
-    /// the record before it works on the message.
+    /// Whether the table had recorded, at the moment `before`, that a run has the message in hand. A run
+    /// writes the record before it works on the message.
     fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
@@ -150,7 +151,8 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// Why `younger` was shown at that moment, and `older` was not. `None` if there is no known reason.
+    /// Why `younger` was shown at the moment `when`, although `older` had not been shown. `None` if there is
+    /// no known reason.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
@@ -184,8 +186,8 @@ impl Evidence {
         }
     }
 
-    /// All records that name these alerts or their messages, as lines for people. Each line has the seconds
-    /// before or after a moment.
+    /// All records that name these alerts or their messages, as lines for people. Each line begins with its
+    /// time in seconds: negative before the moment `when`, and positive after it.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),

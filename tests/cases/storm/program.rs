@@ -1,5 +1,5 @@
 //! A program in the storm. It sends alerts by API, each with an idempotency key. It repeats each call until
-//! the bot accepts the alert, and then once more to the other host.
+//! the bot accepts the alert. Then it sends the same call to the other host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Evaluates the storm: the result for every alert.
+//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

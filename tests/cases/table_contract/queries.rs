@@ -19,8 +19,8 @@ pub(super) fn pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // The pages of one row are all in one partition. A larger page can begin in one partition and end in
-        // another.
+        // The pages with one row are read in one partition only. A larger page can begin in one partition and
+        // end in another.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Received, Reply};
 
-/// The channels whose Connector changes and deletes no messages.
+/// The channels whose Connector cannot change or delete a message.
 const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
 
 /// A message that a conversation shows.
@@ -42,7 +42,8 @@ impl Chats {
         Some(Reply::status(200, json!({"id": self.0[at].id})))
     }
 
-    /// Does what an accepted request asks for. `id` is the id in the answer.
+    /// Adds, changes or deletes a message, as an accepted request demands. `id` is the activity's id in the
+    /// answer to the request.
     pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
         let at = self.position(received);
         let activity = received.body.clone();

@@ -25,8 +25,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// When the fake gave the whole answer to a connection that was still open; `None` until then. Clones
-    /// share the value.
+    /// When the fake gave its answer to the HTTP server. `None` before that moment, and if the connection
+    /// broke earlier. Clones share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -36,7 +36,8 @@ impl Received {
         self.target().map(|(conversation, _)| conversation)
     }
 
-    /// The activity id in the path, decoded; only a reply, a change and a deletion have one.
+    /// The activity id in the path, decoded. Only the path of a reply, a change or a deletion has an activity
+    /// id.
     pub fn reply_to(&self) -> Option<String> {
         self.target().and_then(|(_, activity)| activity)
     }

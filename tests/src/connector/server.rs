@@ -67,8 +67,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
-    // The server drops this future when the connection breaks. So `answered` stays empty if the caller was
-    // killed.
+    // When the connection breaks, the server drops this future. So if the caller was killed before this line,
+    // `answered` stays empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
@@ -79,8 +79,8 @@ pub(super) async fn exchange(
     Some(answer.body(body).expect("a scripted answer is well-formed"))
 }
 
-/// Sends the first half, then breaks the connection. The stream waits in between, because hyper sends the
-/// bytes that it has when it has to wait.
+/// Sends the first half of the body, and then breaks the connection. The stream pauses between these two
+/// steps, because hyper sends the first half when the stream is not ready.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
-//! The part of the fake Connector that knows Teams: the people, their teams and chats, and the people for
-//! whom the bot is installed. The fake creates conversations and lists their members. It complains about
-//! bodies that Teams refuses.
+//! The part of the fake Connector that plays Teams: it has people, their teams and chats, and a list of the
+//! people and channels that have the bot. The fake creates conversations and lists their members. It
+//! complains about bodies that Teams refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,11 +47,12 @@ pub struct Teams {
     /// The members of each team or chat, by the id of its conversation.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// How many members a page has, whatever size the caller asks for; 0 means the caller's size.
+    /// How many members a page has, even if the caller asks for another size. 0 means the size that the
+    /// caller asks for.
     page: usize,
 }
 
-/// A request that is no activity, and what is wrong with it.
+/// The answer to a request that is no activity. The error is the complaint about the request.
 type Answered = Result<Reply, &'static str>;
 
 impl Teams {
@@ -68,8 +69,8 @@ impl Teams {
         self
     }
 
-    /// Makes the ids of new threads times of today, as Teams does. The bot counts only replies to recent
-    /// messages.
+    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot counts a reply
+    /// only if the id of the thread's first message is a recent time.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -107,7 +108,7 @@ impl Teams {
         self.people.values().any(has_been)
     }
 
-    /// Answers a request that is no activity; `None` if it is one.
+    /// Answers a request that creates a conversation or reads its members; `None` for any other request.
     pub(super) fn answer(&mut self, received: &Received) -> Option<Answered> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));

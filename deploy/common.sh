@@ -11,12 +11,12 @@ say() {
     printf '%s\n' "$*"
 }
 
-# expect PROGRAM REMEDY: fails unless the program is on the PATH.
+# expect PROGRAM REMEDY: if the program is not on the PATH, prints REMEDY and ends the script.
 expect() {
     command -v "$1" >/dev/null 2>&1 || fail "$1: not found; $2"
 }
 
-# Makes a folder that only this user can read, as `work`, and deletes it when the script ends.
+# Makes a folder that only this user can read, and deletes it when the script ends. `work` is its path.
 private_folder() {
     work=$(mktemp -d) || fail "mktemp: no temporary folder can be made; check TMPDIR and the free space"
     trap 'rm -rf "$work"' EXIT
@@ -25,8 +25,8 @@ private_folder() {
     trap 'exit 143' TERM
 }
 
-# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of its variables. The
-# variables `needed_now` and `kick_now` keep the arguments for print_env.
+# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of its variables. env.awk
+# explains NEEDED and KICK. `manifest_now`, `needed_now` and `kick_now` keep the arguments for print_env.
 open_env() {
     manifest_now=$1 needed_now=$2 kick_now=$3
     # awk would take a path such as `a=b` for an assignment, but not one that begins with ./ or /.

@@ -190,7 +190,7 @@ if has SPIN_VARIABLE_MICROSOFTAPPTENANTID && [ "$(value_of SPIN_VARIABLE_MICROSO
 run az login --tenant with the tenant of the app, or choose another file with --env"
 fi
 
-# The number is the same in each run, and other groups have another number.
+# The default names end with this number. It is the same in each run, and another one for other groups.
 number=$(printf '%s/%s' "$subscription" "$group" | tr '[:upper:]' '[:lower:]' | cksum | cut -d ' ' -f 1)
 bot=${bot:-proactive-bot-$number}
 storage=${storage:-proactive$number}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pushes the built application to a registry, signs it, and attaches the lists of its crates (SBOM). The
-# workflow release.yml runs this script, after it has logged both tools in to the registry.
+# workflow release.yml first logs `spin` and `cosign` in to the registry, and then runs this script.
 #
 #   deploy/release/publish.sh ghcr.io/owner/proactive-bot:0.1.0 bot.cdx.json poller.cdx.json
 #

@@ -27,8 +27,8 @@ case $namespace in
 esac
 
 # store_secret NAME FORMAT: makes or replaces a Secret with the values that print_env prints in this format.
-# `replace` deletes keys that `.env` no longer has, and `apply` does not. `apply` also keeps a second copy of
-# the values in an annotation.
+# For an existing Secret, the script uses `kubectl replace`, because it deletes the keys that `.env` no longer
+# has. `kubectl apply` would keep these keys, and would store a second copy of the values in an annotation.
 store_secret() {
     found=$(kubectl get secret "$1" --namespace "$namespace" --ignore-not-found --output name) ||
         fail "the Secret $1 cannot be read; ask for the rights get, create and update on secrets in $namespace"

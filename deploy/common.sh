@@ -25,8 +25,9 @@ private_folder() {
     trap 'exit 143' TERM
 }
 
-# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of its variables. env.awk
-# explains NEEDED and KICK. `manifest_now`, `needed_now` and `kick_now` keep the arguments for print_env.
+# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of its variables.
+# env.awk explains NEEDED and KICK. `manifest_now`, `needed_now` and `kick_now` keep the arguments for
+# print_env.
 open_env() {
     manifest_now=$1 needed_now=$2 kick_now=$3
     # awk would take a path such as `a=b` for an assignment, but not one that begins with ./ or /.

@@ -137,8 +137,8 @@ impl EnvFile {
         );
     }
 
-    /// Finds values that Spin reads differently from a shell script. The script takes the text after `=` as it
-    /// is.
+    /// Finds values that Spin reads differently from a shell script. The script takes the text after `=` as
+    /// it is.
     fn check_readers(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {

@@ -1,5 +1,5 @@
-//! Groups of alerts: the webhook of Alertmanager, version 4, and the webhook of Grafana, which has all members
-//! of Alertmanager's and some others.
+//! Groups of alerts: the webhook of Alertmanager, version 4, and the webhook of Grafana, which has all
+//! members of Alertmanager's and some others.
 
 use serde_json::Value;
 

@@ -21,8 +21,8 @@ use crate::{
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// The bytes of the mark `once`. Each envelope leaves room for the mark, so that a Put whose response was lost
-/// can be repeated with it.
+/// The bytes of the mark `once`. Each envelope leaves room for the mark, so that a Put whose response was
+/// lost can be repeated with it.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.

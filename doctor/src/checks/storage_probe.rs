@@ -22,7 +22,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 const NO_SUCH_QUEUE: &str = "cargo-dev-doctor";
 const NO_SUCH_TABLE: &str = "cargodevdoctor";
 
-/// What an answer of the storage account shows about the credentials.
+/// The result of a probe of the storage account: whether the credentials permit the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The credentials permit the call.

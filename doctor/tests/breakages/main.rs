@@ -1,5 +1,5 @@
-//! Breaks a deployment in many ways. Its services are fakes. One run of the doctor has to name each fault, and
-//! nothing else.
+//! Breaks a deployment in many ways. Its services are fakes. One run of the doctor has to name each fault,
+//! and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;

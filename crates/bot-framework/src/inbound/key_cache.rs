@@ -68,8 +68,8 @@ impl<H: Host> KeyCache<'_, H> {
     /// Finds the key with this id, and fetches the keys if that is due. `None` if a set that was fetched a
     /// moment ago does not have the key.
     ///
-    /// An unknown key may be a new key. So if it is too early to fetch the keys again, the result is an error,
-    /// and the caller gets 503. After a 503, a channel sends its activity again.
+    /// An unknown key may be a new key. So if it is too early to fetch the keys again, the result is an
+    /// error, and the caller gets 503. After a 503, a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -95,8 +95,8 @@ impl<H: Host> KeyCache<'_, H> {
             };
         }
         // The time is stored before the attempt, so that other requests do not fetch the keys, too. If the
-        // cache has no keys, the time is not stored before the attempt. The first messages of a channel arrive
-        // together, and with the time, all but one of them would get an error.
+        // cache has no keys, the time is not stored before the attempt. The first messages of a channel
+        // arrive together, and with the time, all but one of them would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

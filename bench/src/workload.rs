@@ -196,6 +196,7 @@ impl Workload {
                 ("x-variables", variables),
                 ("x-reads", &calls.key_value_reads.to_string()),
                 ("x-writes", &calls.key_value_writes.to_string()),
+                ("x-outbound", &calls.outbound_calls.to_string()),
                 ("x-queue", &self.queue),
                 ("x-connector", &format!("http://{}/v3/conversations/a/activities", self.connector)),
             ] {

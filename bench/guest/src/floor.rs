@@ -32,6 +32,9 @@ struct Calls {
     queue: String,
     /// `x-connector`: the address of the Connector's activities.
     connector: String,
+    /// `x-outbound`: the number of outbound calls of an activity. The guest makes at least two: a Put, and a
+    /// call of the Connector. It calls the Connector again for the rest.
+    outbound: u32,
 }
 
 pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Response<Bytes> {
@@ -53,6 +56,7 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
         writes: number("x-writes"),
         queue,
         connector: header("x-connector").to_owned(),
+        outbound: number("x-outbound"),
     };
     for name in &calls.variables {
         _ = host.setting(name);
@@ -65,7 +69,10 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
     key_value(host, &calls).await;
     let message = [&b"<QueueMessage><MessageText>"[..], &body, b"</MessageText></QueueMessage>"].concat();
     send(host, "POST", &calls.queue, message.into()).await;
-    send(host, "POST", &calls.connector, body).await;
+    send(host, "POST", &calls.connector, body.clone()).await;
+    for _ in 2..calls.outbound {
+        send(host, "POST", &calls.connector, body.clone()).await;
+    }
     let mut answer = Response::new(Bytes::from_static(b"{}"));
     *answer.status_mut() = StatusCode::ACCEPTED;
     answer

@@ -11,7 +11,7 @@ use end_to_end::faulty_queue::{Fault, Plan};
 use http::Method;
 use serde_json::json;
 
-use super::{Form, program};
+use super::Form;
 
 /// The scripted answer to an attempt at an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +98,7 @@ pub(super) fn connector(
     connections: Connections,
 ) -> impl Fn(&Received) -> Option<Reply> + Send + Sync {
     move |received| {
-        let text = received.text();
-        let by_api = || Some(text).filter(|text| program::is_text(text));
-        let alert = text.strip_prefix("Alert: ").or_else(by_api).unwrap_or_default().to_owned();
+        let alert = received.text().strip_prefix("Alert: ").unwrap_or_default().to_owned();
         let mut log = connections.0.lock().unwrap();
         let number = log.by_alert.entry(alert.clone()).or_default();
         *number += 1;

@@ -56,15 +56,8 @@ pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Call
     all
 }
 
-/// Whether this is the text of an alert of the program.
-pub(super) fn is_text(text: &str) -> bool {
-    text.starts_with(PREFIX)
-}
-
-const PREFIX: &str = "by-api-";
-
 fn text(index: usize) -> String {
-    format!("{PREFIX}{index:03}")
+    format!("by-api-{index:03}")
 }
 
 /// Sends the alert, and returns its id if the bot accepts it. At first the bot does not know the

@@ -5,8 +5,9 @@
 //!
 //! If a person presses a button of the bot's card, or writes in a thread of a channel, the activity names in
 //! `replyToId` the message that it replies to. The bot counts the replies to a message in one row of the
-//! table. If a person wrote the message, for example the first message of a thread, the row belongs to no
-//! alert. It ends seven days after the last reply.
+//! table. If a person, and not the bot, wrote the message that is replied to (for example the first message
+//! of a thread), the row belongs to no alert. Every row is kept for seven days after the last reply or
+//! reaction.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 

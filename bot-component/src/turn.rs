@@ -33,7 +33,7 @@ const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The longest time from the arrival of a request until the last call to the Connector ends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest time for counting a reply to a message that the bot does not queue.
+/// The longest time for counting an answer in the ledger, if the activity makes no alert.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
 /// An answer after this time may be too late for the channel, which then sends the activity again.
@@ -72,8 +72,8 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Queues a person's message, unless it is a command or an answer. `asked`: whether a question waits for
-    /// a text.
+    /// Queues a person's message, unless it is a command or an answer. `asked`: the question that waits for a
+    /// text, if there is one and the bot knows it.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
@@ -100,8 +100,8 @@ impl<H: Host> Turn<'_, H> {
         let executed = commands::execute(self.host, self.settings, text, &addressed.address, self.headers);
         let (text, after) = match executed.await {
             Intent::Queue { text, after } => (text, after),
-            // The bot has executed the command, even if the conversation has no answers left. So `stop`
-            // always holds.
+            // The bot has executed the command already. If the conversation has had all its answers of this
+            // minute, only the reply is left out. So the limit never prevents a `stop`.
             Intent::Reply(reply) => {
                 self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
                 return Ok(accepted.into());
@@ -240,8 +240,9 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person gets no second acknowledgement, because two acknowledgements look like two alerts. So if
-        // the channel may send the activity again, the bot records the Put before it replies.
+        // Two acknowledgements look like two alerts. If the Put is recorded, the bot does not acknowledge a
+        // repeated activity. So if the channel may send the activity again, the bot records the Put before it
+        // replies.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;

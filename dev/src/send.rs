@@ -20,7 +20,8 @@ pub(crate) struct Send {
     /// Asks the person, waits for the answer, and prints it, e.g. "Deploy?"
     #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
     ask: Option<String>,
-    /// A button of the question, e.g. approve, or approve="Approve it"; without one, a button to acknowledge
+    /// A button of the question, e.g. approve, or approve="Approve it". Without --action, the question has
+    /// one button, to acknowledge it
     #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask", conflicts_with = "alert")]
     actions: Vec<String>,
     /// An Adaptive Card as a JSON file, to send with the alert or instead of its text

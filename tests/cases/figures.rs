@@ -29,6 +29,9 @@ const MOST_CALLS_PER_PAGE: f64 = 2.5;
 /// The most calls for a page of a tenant's or a tag's conversations, on average. The bot reads the index, and
 /// then the conversations, whose rows are adjacent here.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
+/// Calls for a page of a tag's conversations: one more, because the index has a partition for the bot's
+/// tenant, and one for conversations in no tenant.
+const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
     record::read().unwrap_or_else(|error| panic!("{error:#}"))
@@ -122,9 +125,8 @@ fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
         assert!(calls <= MOST_CALLS_PER_PAGE, "{listing:?}");
     }
     for of in [small, large] {
-        for calls in [of.calls_per_indexed_page, of.calls_per_tagged_page] {
-            assert!(calls <= MOST_CALLS_PER_INDEXED_PAGE, "{listing:?}");
-        }
+        assert!(of.calls_per_indexed_page <= MOST_CALLS_PER_INDEXED_PAGE, "{listing:?}");
+        assert!(of.calls_per_tagged_page <= MOST_CALLS_PER_TAGGED_PAGE, "{listing:?}");
     }
     assert!(large.bot_memory_bytes <= small.bot_memory_bytes + MOST_GROWTH_BYTES, "{listing:?}");
 }

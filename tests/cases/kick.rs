@@ -105,10 +105,10 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // Only kicks start runs here. A run delivers each message, or hides it behind an older message that
-    // another run has leased in the same conversation.
+    // Only kicks start runs here. Together, these runs deliver each message, or hide it behind an older
+    // message of its conversation.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
-    eventually("a run that delivered or hid every message", || {
+    eventually("runs that together delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
     });
     let runs = runs_begun(&stage).len();

@@ -43,8 +43,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each moment has a counter. Every call of the moment lowers the counter by one, and the call that brings
-    // the counter to zero hangs. While the counter is zero, no call hangs.
+    // Each moment has a counter. If the counter is above zero, a call of the moment lowers it by one, and
+    // hangs if the counter is then zero. If the counter is zero before the call, the call does not hang.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

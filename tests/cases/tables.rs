@@ -321,8 +321,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
 }
 
 fn conversation_with_names_too_long_for_a_key_is_alerted(world: &World) {
-    // An escaped user id of 23 repeats fits into a key, but not together with the key's prefix. A name of 60
-    // repeats is longer than a whole key.
+    // The long names repeat a short text. With 23 repeats, an escaped user id alone fits into a key, but the
+    // key's prefix and the id together do not. With 60 repeats, a name alone is longer than a whole key.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }

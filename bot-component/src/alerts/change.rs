@@ -151,7 +151,7 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of an alert that a change shows with new content.
+/// The question of an alert that is changed. The change shows the same question, with new content.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
@@ -286,9 +286,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(asked.map(|asked| Question { keys, asked: Asked { text, activity, ..asked }, holder }))
     }
 
-    /// Cancels the alert `id`, because the change `other` takes its place. The change waits until a run has
-    /// dequeued the alert. If a run has sent the alert meanwhile, the change then changes the message that
-    /// the conversation shows.
+    /// Cancels the alert `id`, because the change `other` takes its place. The poller delays the change until
+    /// the alert has a result, but for no longer than about a minute. If the result is that a run had already
+    /// sent the alert, the change edits the message in the conversation.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());

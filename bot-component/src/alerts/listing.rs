@@ -98,9 +98,9 @@ impl ListQuery {
     }
 
     /// The filter for the list. The list of a tag has the subscribers that an alert to this tag and `tenant`
-    /// would reach. In anonymous mode, every conversation counts as in no tenant, so the list for a `tenant`
-    /// would be empty. So this list also has subscribers that count as in no tenant, if their address names
-    /// the tenant and their channel vouches for it.
+    /// would reach. If the call names the id of a `tenant`, the list also has the tag's subscribers that
+    /// count as in no tenant, if their address names this tenant and their channel vouches for it. Without
+    /// these, the list would be empty in anonymous mode, where every conversation counts as in no tenant.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

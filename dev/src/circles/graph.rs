@@ -51,7 +51,7 @@ impl Graph {
         let names = self.names(last, *first);
         let second = &self.graph[*second];
         let mut text = format!(
-            "{first_name}: {verb} {second}, which {verb} it back{by_way_of} through {names}; {advice}"
+            "{first_name}: {verb} {second}, which {verb} {first_name}{by_way_of} ({names}); {advice}"
         );
         let mut arrows: Vec<(NodeIndex, NodeIndex)> = Vec::new();
         for from in group {

@@ -42,7 +42,7 @@ fn files_that_import_each_other_are_a_circle_however_the_names_are_written() {
         let a = format!("{A}use crate::b::B;\n");
         let b = format!("pub struct B;\n{b}\n");
         let found = circles(&[("lib.rs", "mod a;\nmod b;\n"), ("a.rs", &a), ("b.rs", &b)]);
-        let expected = format!("a.rs: imports b.rs, which imports it back through {names}; move it");
+        let expected = format!("a.rs: imports b.rs, which imports a.rs ({names}); move it");
         assert_eq!(found, [expected], "{b}");
     }
 }
@@ -56,7 +56,7 @@ fn circle_of_three_files_is_reported_with_all_its_arrows() {
         ("c.rs", "pub struct C; use crate::a::A;"),
         ("d.rs", "pub struct D;"),
     ]);
-    let expected = "a.rs: imports b.rs, which imports it back by way of c.rs through A; move it\n  \
+    let expected = "a.rs: imports b.rs, which imports a.rs by way of c.rs (A); move it\n  \
                     a.rs -> b.rs: B\n  b.rs -> c.rs: C\n  c.rs -> a.rs: A";
     assert_eq!(found, [expected]);
 }
@@ -74,8 +74,12 @@ fn name_that_a_parent_re_exports_is_an_arrow_to_the_file_that_defines_it() {
     };
     assert_eq!(files("", "use super::Low;"), [NOTHING; 0], "the parent only hands names on");
     assert_eq!(files("pub struct P;", "use super::P;"), [NOTHING; 0], "the parent does not use the child");
-    assert_eq!(files("pub struct P(Low);", "use super::{Low, P};"), [NOTHING; 0], "the arrows run down");
-    let circle = "parent/high.rs: imports parent/mod.rs, which imports it back through high; move it";
+    assert_eq!(
+        files("pub struct P(Low);", "use super::{Low, P};"),
+        [NOTHING; 0],
+        "high.rs imports mod.rs and low.rs, mod.rs uses low.rs, and no arrow leads back"
+    );
+    let circle = "parent/high.rs: imports parent/mod.rs, which imports parent/high.rs (high); move it";
     assert_eq!(files("pub struct P;\nfn f() { high() }", "use super::P;"), [circle]);
 }
 
@@ -108,13 +112,13 @@ fn code_of_tests_and_other_crates_makes_no_arrow() {
 }
 
 #[test]
-fn name_in_a_macro_call_of_a_module_is_defined_there() {
+fn name_in_a_macro_call_counts_as_defined_in_the_file_of_the_call() {
     let found = circles(&[
         ("lib.rs", "mod a;\nmod b;\n"),
         ("a.rs", "make! { pub struct A; }\nuse crate::b::B;"),
         ("b.rs", "pub struct B;\nuse crate::a::A;"),
     ]);
-    assert_eq!(found, ["a.rs: imports b.rs, which imports it back through A; move it"]);
+    assert_eq!(found, ["a.rs: imports b.rs, which imports a.rs (A); move it"]);
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn packages_that_depend_on_each_other_are_a_circle() {
     let all = [package("a", &["b"]), package("b", &["c", "b"]), package("c", &["a"]), package("d", &["a"])];
     let found = packages::arrows(&all).circles("depends on", "move it");
     assert_eq!(found.len(), 1, "{found:?}");
-    let begin = "a: depends on b, which depends on it back by way of c through dependencies; move it\n";
+    let begin = "a: depends on b, which depends on a by way of c (dependencies); move it\n";
     assert!(found[0].starts_with(begin), "{found:?}");
     assert_eq!(packages::arrows(&all[1..]).circles("depends on", "move it"), [NOTHING; 0]);
 }

@@ -1,5 +1,6 @@
-//! A program in the storm. It sends alerts by API, each with an idempotency key. It repeats each call until
-//! the bot accepts the alert. Then it sends the same call to the other host.
+//! A program in the storm. It sends alerts by API, each with an idempotency key. It sends each call to the
+//! two hosts in turn until one of them accepts the alert. Then it sends the same call once more, to the next
+//! host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,6 @@ use std::time::Duration;
 
 use end_to_end::alerts::{ALERT_KEY, key_of, to_conversation};
 use end_to_end::web;
-use serde_json::Value;
 
 use super::channel;
 
@@ -21,28 +21,33 @@ pub(super) struct Called {
     /// The ids in the answers of the bot. There must be only one, because the calls have the same idempotency
     /// key.
     pub(super) ids: BTreeSet<String>,
-    /// How many calls the bot did not answer 202. Some of these calls have stored or queued the alert
-    /// nevertheless.
+    /// How many calls failed (no answer with status 202) before the bot accepted the alert.
     pub(super) failed: usize,
+    /// Whether the bot queued no alert, because the poller has paused the conversation.
+    pub(super) held: bool,
 }
 
 /// Sends `count` alerts, or fewer if `over` is set earlier. The hosts take turns.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     let mut all = Vec::new();
     for index in 0..count {
-        let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0 };
+        let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, held: false };
         let mut to_repeat = 1;
         for turn in index.. {
             if over.load(Ordering::SeqCst) {
                 break;
             }
-            let id = post(&urls[turn % urls.len()], &called.text, index);
+            let answered = post(&urls[turn % urls.len()], &called.text, index);
             std::thread::sleep(PAUSE);
-            match id {
-                None if called.ids.is_empty() => called.failed += 1,
+            match answered {
+                Answered::Failed if called.ids.is_empty() => called.failed += 1,
                 // The bot has accepted the alert, so the repeated call may fail.
-                None => break,
-                Some(id) => {
+                Answered::Failed => break,
+                Answered::Held => {
+                    called.held = called.ids.is_empty();
+                    break;
+                }
+                Answered::Accepted(id) => {
                     called.ids.insert(id);
                     if to_repeat == 0 {
                         break;
@@ -60,16 +65,32 @@ fn text(index: usize) -> String {
     format!("by-api-{index:03}")
 }
 
-/// Sends the alert, and returns its id if the bot accepts it. At first the bot does not know the
-/// conversation, and answers 404.
-fn post(url: &str, text: &str, index: usize) -> Option<String> {
+/// The answer to a call.
+enum Answered {
+    /// The bot accepted the alert with this id.
+    Accepted(String),
+    /// The bot queued nothing, because the conversation is paused.
+    Held,
+    Failed,
+}
+
+/// Sends the alert. At first the bot does not know the conversation, and answers 404.
+fn post(url: &str, text: &str, index: usize) -> Answered {
     let mut body = to_conversation(&key_of("msteams", &channel::conversation(index)), text);
     body["idempotencyKey"] = text.into();
     let request = http::Request::post(url)
         .header("authorization", format!("Bearer {ALERT_KEY}"))
         .header("content-type", "application/json");
-    let answer = web::try_send(request.body(web::whole(body.to_string())).unwrap()).ok()?;
+    let request = request.body(web::whole(body.to_string())).expect("a well-formed request");
+    let Ok(answer) = web::try_send(request) else { return Answered::Failed };
     assert!([202, 404, 503].contains(&answer.status), "{}", answer.describe());
-    let alerts: Value = if answer.status == 202 { answer.json()["alerts"].take() } else { Value::Null };
-    alerts[0]["id"].as_str().map(str::to_owned)
+    if answer.status != 202 {
+        return Answered::Failed;
+    }
+    let alert = answer.json()["alerts"][0].take();
+    match (alert["id"].as_str(), alert["status"].as_str()) {
+        (Some(id), _) => Answered::Accepted(id.to_owned()),
+        (None, Some("paused")) => Answered::Held,
+        (None, _) => panic!("expected an id, or a paused conversation, found {alert}"),
+    }
 }

@@ -63,6 +63,8 @@ pub(super) struct Verdict {
     calls: usize,
     /// How many calls of the program the bot did not answer 202.
     calls_failed: usize,
+    /// The alerts of the program that the bot did not queue, because the conversation was paused.
+    calls_held: usize,
     /// Descriptions of everything that happened although it must not happen.
     violations: Vec<String>,
 }
@@ -121,9 +123,13 @@ impl Verdict {
     /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
     /// poisoned.
     pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
-        for Called { text, ids, failed } in called {
+        for Called { text, ids, failed, held } in called {
             self.calls += 1;
             self.calls_failed += failed;
+            if *held {
+                self.calls_held += 1;
+                continue;
+            }
             let mut ids = ids.iter();
             let (Some(id), None) = (ids.next(), ids.next()) else {
                 self.violations.push(format!("expected one id for {text}, found none or several"));
@@ -260,8 +266,8 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(
             f,
-            "  alerts by API         {}; calls that were not answered 202 {}",
-            self.calls, self.calls_failed
+            "  alerts by API         {}; calls that were not answered 202 {}; to paused conversations {}",
+            self.calls, self.calls_failed, self.calls_held
         )?;
         writeln!(f, "  overtaken             {:?}", self.overtaken)?;
         write!(f, "  violations            {}", self.violations.len())

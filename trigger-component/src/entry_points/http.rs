@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn bot_key_with_respond_async_begins_a_run_after_the_response() {
+    fn bot_key_with_respond_async_is_answered_before_the_run_works() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
             (KEY, "bot", Some("wait=5, Respond-Async"), 202),

@@ -37,16 +37,17 @@ pub(crate) enum Event {
     TimerFired,
 }
 
-/// The withdrawals that were read, and whether these are all of them.
+/// The recent withdrawals (cancelled alerts, a person's `stop`, …; see [`Withdrawal`]) that were read, and
+/// whether these are all of them.
 pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
 /// The results of a write of the record of the run lock, and of the reads that ran beside it.
 pub(crate) struct LockWriteDone {
     /// `None`: another run has taken the lock.
     pub(crate) result: Result<Option<Written>, TableError>,
-    /// The messages that this write named for the first time.
+    /// The envelopes that this write listed in the record for the first time.
     pub(crate) opened: Vec<Leased>,
-    /// The messages that this write named for the first time, and that are no envelopes.
+    /// The messages that are no envelopes, and that this write listed in the record for the first time.
     pub(crate) unreadable: Vec<Unreadable>,
     /// The withdrawals and the time of their read, if they were read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
@@ -88,7 +89,8 @@ pub(crate) struct PutBackDone {
     /// The messages that are on the queue again.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// The ends of the other messages, by their ids.
+    /// The messages that were moved to the poison queue, because the queue would delete them while they wait:
+    /// the id and the end of each.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages are visible, if the run can wait for it.
     pub(crate) visible_soon: Option<Duration>,

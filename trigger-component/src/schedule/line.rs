@@ -56,7 +56,7 @@ pub(crate) struct Line {
     pub(crate) until: Duration,
     /// When the last message becomes visible, at the latest.
     pub(crate) tail: Duration,
-    /// How long before the start of this run's clock `until` was; zero if `until` is after the start.
+    /// If `until` is before the start of this run's clock: by how much. Otherwise zero.
     overdue: Duration,
 }
 
@@ -85,8 +85,9 @@ impl Line {
         !self.front.is_empty()
     }
 
-    /// Returns for how long the front message has been overdue. Without a front message, returns how long
-    /// this run has known that all messages of the line should be visible.
+    /// Returns for how long the front message has been overdue. Without a front message, returns how long ago
+    /// the last message should have become visible. If this was before the run read the line, the time counts
+    /// from the reading.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue

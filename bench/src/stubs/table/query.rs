@@ -166,8 +166,8 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// A key in the form of a continuation. This form differs from the key, because callers must not interpret a
-/// continuation.
+/// Encodes a key for a continuation header. The stub encodes it, because callers must not take a continuation
+/// for a key.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

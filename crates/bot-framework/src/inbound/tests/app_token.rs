@@ -90,8 +90,8 @@ fn app_token_without_a_configured_tenant_id_is_refused() {
         let token = TestKey::issuer().sign(&claims_of_app());
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
-    // The Bot Framework's tenant issues the tokens of multi-tenant bots. It does not decide on roles at this
-    // bot.
+    // Multi-tenant bots get their own tokens from the Bot Framework's tenant. This tenant must not give roles
+    // at this bot, so the bot refuses such a token as an app token.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
     let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
     assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");

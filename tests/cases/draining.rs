@@ -276,7 +276,7 @@ fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
         newer,
         "the message is unchanged, so that a newer poller can read it"
     );
-    assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("version 2"));
+    assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("expected 1, found 2"));
 }
 
 fn messages_of_another_producer_are_delivered(world: &World) {

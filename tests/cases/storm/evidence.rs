@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use end_to_end::faulty_queue::{Note, What};
 use end_to_end::faulty_tables;
 use end_to_end::stage::{Death, Stage};
+use serde_json::Value;
 
 use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
@@ -34,6 +35,8 @@ pub(super) struct Evidence {
     pub(super) deaths: Vec<Death>,
     /// When a host logged that an alert was delivered, by host and envelope.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
+    /// When a host logged that a run had ended, because it got no answer of the queue in time.
+    unanswered: Vec<(usize, Instant)>,
     /// The path of the record in which a run notes its messages in hand.
     run_record: String,
     ledger: String,
@@ -48,19 +51,25 @@ impl Evidence {
         deaths: Vec<Death>,
     ) -> Self {
         let (instant, wall) = (Instant::now(), Utc::now());
+        let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        let time_of = |line: &Value| {
+            let time = DateTime::parse_from_rfc3339(&text(line, "time")).expect("a log line has a time");
+            instant - (wall - time.to_utc()).to_std().unwrap_or_default()
+        };
         let mut delivered: BTreeMap<_, Vec<Instant>> = BTreeMap::new();
+        let mut unanswered = Vec::new();
         for host in 0..HOSTS {
             for line in stage.events_of(host, "alert.delivered") {
-                let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
-                let time = DateTime::parse_from_rfc3339(&text("time")).expect("a log line has a time");
-                let ago = (wall - time.to_utc()).to_std().unwrap_or_default();
-                delivered.entry((host, text("envelope"))).or_default().push(instant - ago);
+                delivered.entry((host, text(&line, "envelope"))).or_default().push(time_of(&line));
             }
+            let drains = stage.events_of(host, "drain");
+            let is_unanswered = |line: &&Value| text(line, "error").starts_with("the queue cannot be read");
+            unanswered.extend(drains.iter().filter(is_unanswered).map(|line| (host, time_of(line))));
         }
         let prefix = &stage.table_prefix;
         let run_record = format!("{prefix}runs(PartitionKey='{}',RowKey='run')", stage.queue.name());
         let ledger = format!("{prefix}ledger");
-        Self { attempts, queue, tables, deaths, delivered, run_record, ledger }
+        Self { attempts, queue, tables, deaths, delivered, unanswered, run_record, ledger }
     }
 
     /// How many writes of the run's record the service refused, because another run had changed the record.
@@ -173,6 +182,9 @@ impl Evidence {
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
+            What::HandedOut { .. } if !self.is_noted(then, when) && self.is_given_up(then) => {
+                Some(Overtaken::LostAnswer)
+            }
             What::HandedOut { .. } => {
                 // A run whose host lives writes its record at once, or works on none of the messages.
                 let soon = then.at + PATIENCE;
@@ -184,6 +196,13 @@ impl Evidence {
             }
             What::Hidden { .. } | What::Deleted | What::Put { .. } => None,
         }
+    }
+
+    /// Whether the run of a Get ended soon after it, because it had got no answer of the queue in time. On a
+    /// busy machine the run may give up although the proxy has answered.
+    fn is_given_up(&self, handed_out: &Note) -> bool {
+        let soon = handed_out.at..handed_out.at + PATIENCE;
+        self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
     }
 
     /// All records that name these alerts or their messages, as lines for people. Each line begins with its

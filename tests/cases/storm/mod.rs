@@ -75,7 +75,7 @@ const LONG: Form = Form {
     each: 10,
     kills: 20,
     messages: 300,
-    calls: 300,
+    calls: 100,
     failing_attempts: u64::MAX,
     longest_retry_after: 5,
     outage: Duration::from_secs(60),

@@ -182,7 +182,7 @@ impl Evidence {
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
-            What::HandedOut { .. } if !self.is_noted(then, when) && self.is_given_up(then) => {
+            What::HandedOut { .. } if !self.is_noted(then, when) && self.is_abandoned(then) => {
                 Some(Overtaken::LostAnswer)
             }
             What::HandedOut { .. } => {
@@ -199,8 +199,8 @@ impl Evidence {
     }
 
     /// Whether the run of a Get ended soon after it, because it had got no answer of the queue in time. On a
-    /// busy machine the run may give up although the proxy has answered.
-    fn is_given_up(&self, handed_out: &Note) -> bool {
+    /// busy machine the run may stop waiting although the proxy has answered.
+    fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
     }

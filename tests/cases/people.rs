@@ -119,7 +119,10 @@ fn email_finds_the_person_in_a_team_of_the_bot(world: &World) {
     assert_eq!(status(&stage, &megan)["conversation"], key_of("msteams", "a:1"));
     let lee = status(&stage, &lee);
     assert_eq!(lee["status"], "dead");
-    assert!(lee["reason"].as_str().unwrap().starts_with("unknownPerson: email: the poller asked 1 "), "{lee}");
+    assert!(
+        lee["reason"].as_str().unwrap().starts_with("unknownPerson: email: the poller asked 1 "),
+        "{lee}"
+    );
     let dead = call(&stage, "GET", "/api/dead", &Value::Null).expect_status(200).json();
     assert_eq!(
         (&dead["dead"][0]["outcome"], &dead["dead"][0]["status"]),

@@ -5,8 +5,9 @@ use chrono::DateTime;
 use serde_json::Value;
 use zones::Zone;
 
-/// The person's time zone, as the client of the channel reports it: the entity `clientInfo` of Teams, or
-/// `localTimezone`. If neither names a zone that the bot knows, the zone is the offset of `localTimestamp`.
+/// The person's time zone, as the client of the channel reports it. Teams reports its name in the entity
+/// `clientInfo`, and other channels in `localTimezone`. If the bot knows no zone with the reported name, the
+/// zone is the offset of `localTimestamp`.
 pub(crate) fn zone_of(activity: &Activity) -> Option<Zone> {
     let text = |name: &str| activity.rest.get(name).and_then(Value::as_str);
     let entities = activity.rest.get("entities").and_then(Value::as_array).into_iter().flatten();

@@ -19,7 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone that the caller names, if there is one.
+    /// The time zone of the call's member `zone`; `None` if the call has no such member.
     zone: Option<Zone>,
 }
 

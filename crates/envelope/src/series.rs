@@ -69,8 +69,8 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // A later version may have written a zone that this version does not know. In that case, the
-            // alerts are exactly `every` apart.
+            // If this version does not know the zone, because a later version wrote it, the alerts are
+            // exactly `every` apart.
             Some(zone) => Zone::parse(&zone),
         };
         Ok(Some(Self {

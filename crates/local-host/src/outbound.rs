@@ -48,9 +48,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Sets the components. From now on, they can call each other.
+    /// Sets the components, once. From now on, they can call each other.
     pub(crate) fn set_components(&self, call: Box<CallComponent>) {
-        _ = self.components.set(call);
+        assert!(
+            self.components.set(call).is_ok(),
+            "the host sets the components once, after it has loaded them"
+        );
     }
 
     fn client(&self) -> &Client<Connector, WasiBody> {

@@ -29,36 +29,35 @@ pub(super) struct Called {
 
 /// Sends `count` alerts, or fewer if `over` is set earlier. The hosts take turns.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
-    let mut all = Vec::new();
-    for index in 0..count {
-        let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, held: false };
-        let mut to_repeat = 1;
-        for turn in index.. {
-            if over.load(Ordering::SeqCst) {
+    (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
+}
+
+fn send_one(urls: &[String], index: usize, over: &AtomicBool) -> Called {
+    let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, held: false };
+    let mut hosts = urls.iter().cycle().skip(index);
+    let mut call = |text: &str| {
+        let answered = hosts.next().map_or(Answered::Failed, |url| post(url, text, index));
+        std::thread::sleep(PAUSE);
+        answered
+    };
+    while !over.load(Ordering::SeqCst) {
+        match call(&called.text) {
+            Answered::Failed => called.failed += 1,
+            Answered::Held => {
+                called.held = true;
                 break;
             }
-            let answered = post(&urls[turn % urls.len()], &called.text, index);
-            std::thread::sleep(PAUSE);
-            match answered {
-                Answered::Failed if called.ids.is_empty() => called.failed += 1,
-                // The bot has accepted the alert, so the repeated call may fail.
-                Answered::Failed => break,
-                Answered::Held => {
-                    called.held = called.ids.is_empty();
-                    break;
+            Answered::Accepted(id) => {
+                called.ids.insert(id);
+                // The repeated call may fail, because the bot has accepted the alert.
+                if let Answered::Accepted(again) = call(&called.text) {
+                    called.ids.insert(again);
                 }
-                Answered::Accepted(id) => {
-                    called.ids.insert(id);
-                    if to_repeat == 0 {
-                        break;
-                    }
-                    to_repeat -= 1;
-                }
+                break;
             }
         }
-        all.push(called);
     }
-    all
+    called
 }
 
 fn text(index: usize) -> String {

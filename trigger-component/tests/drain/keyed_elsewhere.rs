@@ -11,13 +11,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use zones::ClockSpan;
 
-use crate::keyed::{
-    accept, any_trouble, change, expect_newest, id_of, key, keyed, methods, record, run_in, status,
-    taking_back,
-};
+use crate::changed::{change, taking_back};
+use crate::keyed::{accept, id_of, key, keyed, methods, record, status};
 use crate::people::{PERSON, created, record_first_activity, reference, refused, with_book};
 use crate::settled::wall;
 use crate::sim::{Reply, START_SECONDS, Sim};
+use crate::trouble::{any_trouble, expect_newest, run_in};
 use crate::{counts, seconds};
 
 const CHAT: &str = "a:kim";

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod changed;
 mod chat;
 mod counted;
 mod duplicates;
@@ -26,6 +27,7 @@ mod settled;
 mod sim;
 mod token;
 mod tried;
+mod trouble;
 mod upkeep;
 
 use std::time::Duration;

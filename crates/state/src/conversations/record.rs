@@ -108,8 +108,7 @@ impl Stored {
         };
         // A time that cannot be read counts as missing. The next message writes it again.
         let seen_at = time("seenAt").unwrap_or_default();
-        // A zone that cannot be read is not logged, because a later version may know more zones than this
-        // one.
+        // An unknown zone is no fault, because a later version may have written it. So it makes no log line.
         let zone = entity.str("zone").and_then(Zone::parse);
         let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
         Self::Record(Box::new(Record { address, seen_at, paused_until, zone, asked }))

@@ -1,0 +1,108 @@
+//! Alerts with a key while runs are killed, responses are lost, and the tables fail.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+use trigger_component::Limits;
+
+use crate::keyed::{accept, keyed, texts};
+use crate::script::{Fault, Reply};
+use crate::sim::{Planned, QUEUE, Sim};
+use crate::{milliseconds, seconds};
+
+/// A fault of the world while runs work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trouble {
+    /// The second run begins this many milliseconds after the first one.
+    second_after: u64,
+    /// The first run is killed this many milliseconds after its start.
+    kill_after: Option<u64>,
+    /// The Connector takes this many milliseconds for each response.
+    delay: u64,
+    /// One in this many responses of the Connector is lost.
+    lose_each: usize,
+    /// One in this many calls of the tables fails.
+    fail_each: usize,
+}
+
+pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
+    (0..12_000_u64, prop::option::of(0..9_000_u64), 0..1_500_u64, 2..9_usize, 5..60_usize).prop_map(
+        |(second_after, kill_after, delay, lose_each, fail_each)| Trouble {
+            second_after,
+            kill_after,
+            delay,
+            lose_each,
+            fail_each,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// The first of two runs may be killed, and the second one begins later. Responses are lost, calls of the
+    /// tables fail, and the queue has any order. No message of the conversation goes back to an older alert,
+    /// and in the end the conversation shows the newest one.
+    #[test]
+    fn older_alert_never_replaces_a_newer_one(
+        order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
+        rules in prop::collection::vec(prop::sample::select(vec!["update", "update", "new", "reply"]), 6),
+        noted in prop::collection::vec(any::<bool>(), 6),
+        trouble in any_trouble(),
+        seed in 1_u64..1000,
+    ) {
+        let sim = Sim::new(seed);
+        for number in order {
+            let rule = rules[number as usize];
+            accept(&sim, &keyed(&sim, number, number.into(), &json!({"again": rule})), noted[number as usize]);
+        }
+        run_in(&sim, trouble);
+        expect_newest(&sim, &texts(&sim))?;
+    }
+}
+
+/// Does two runs with this trouble, and then forty runs without trouble, in which every alert ends.
+pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
+    let (mut calls, mut reads) = (0, 0);
+    sim.connector(move |_, _| {
+        calls += 1;
+        let reply = if calls % trouble.lose_each == 0 { Reply::cut() } else { Reply::status(200) };
+        reply.after(milliseconds(trouble.delay))
+    });
+    sim.table_faults(move |_| {
+        reads += 1;
+        (reads % trouble.fail_each == 0).then_some(Fault::Status(503))
+    });
+    let start = sim.now();
+    let limits = Limits { backoff: milliseconds(10), uncertain_pause: seconds(1), ..Limits::default() };
+    let kill = trouble.kill_after.map(|after| start + milliseconds(after));
+    sim.run_all(vec![
+        Planned { start, kill, limits: limits.clone() },
+        Planned { start: start + milliseconds(trouble.second_after), kill: None, limits: limits.clone() },
+    ]);
+    sim.table_faults(|_| None);
+    sim.connector(|_, _| Reply::status(200));
+    for _ in 0..40 {
+        sim.pass(seconds(61));
+        let planned = Planned { start: sim.now(), kill: None, limits: limits.clone() };
+        sim.run_all(vec![planned]);
+    }
+}
+
+/// Checks that every alert has ended, that no message went back to an older alert, and that the newest of six
+/// alerts is shown.
+pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
+    let mut shown: BTreeMap<String, u32> = BTreeMap::new();
+    for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
+        let number: u32 = attempt.text.split(' ').next().unwrap().parse().unwrap();
+        let before = shown.entry(attempt.activity.clone()).or_default();
+        prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
+        *before = number;
+    }
+    // The newest alert is the last one of six, which count from 0.
+    let newest = texts.iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
+    prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
+    Ok(())
+}

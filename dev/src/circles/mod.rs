@@ -10,7 +10,8 @@
 //! Tests may import what they test from anywhere, so the check ignores their code. The check sees imports,
 //! and no calls: if a type has methods in several files, a call from one of these files to another is no
 //! arrow.
-//!  `cargo modules dependencies --acyclic` looks for circles of modules, which need not be files. It is a
+//!
+//! `cargo modules dependencies --acyclic` looks for circles of modules, which need not be files. It is a
 //! program of its own with rust-analyzer in it, so CI would have to build that.
 
 mod code;

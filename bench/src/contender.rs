@@ -109,7 +109,7 @@ impl Contender {
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // The variant has no kick, because only a platform runs work after the answer, and the native build
+        // The variant has no kick, because only a platform runs work after the response, and the native build
         // has no platform.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));

@@ -106,7 +106,7 @@ impl Client {
         };
         let (status, body) = tokio::time::timeout(REQUEST_LIMIT, exchange)
             .await
-            .context("the answer did not come in time")??;
+            .context("the response did not come in time")??;
         ensure!(
             status == StatusCode::from_u16(expected)?,
             "status: expected {expected}, found {status}: {}",

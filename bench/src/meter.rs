@@ -33,7 +33,7 @@ impl<'c> Meter<'c> {
         Self { contender, seen: reports(contender).len() }
     }
 
-    /// Returns the next `count` reports. It waits for them, because an instance ends after its answer.
+    /// Returns the next `count` reports. It waits for them, because an instance ends after its response.
     pub fn take(&mut self, count: usize) -> anyhow::Result<Vec<Used>> {
         let deadline = std::time::Instant::now() + SOON;
         loop {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use platform::{Host, Reply, answer};
+use platform::{Host, Reply, response};
 use serde_json::{Value, json};
 
 use crate::kick::Kick;
@@ -22,7 +22,7 @@ impl Answered {
 
     /// Replaces the response by a response with the bot's replies. The kick is kept.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
-        Self { response: answer::json(StatusCode::OK, &json!({"activities": replies})), ..self }
+        Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }
 
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {

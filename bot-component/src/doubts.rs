@@ -20,7 +20,7 @@ const KEY: &str = "an-alert-key-for-tests";
 type Answer = Result<Response<Bytes>, TransportError>;
 
 fn lost() -> Answer {
-    Err(TransportError::AnswerLost("cut".into()))
+    Err(TransportError::ResponseLost("cut".into()))
 }
 
 fn not_sent() -> Answer {
@@ -64,7 +64,7 @@ impl Bot {
                     .header("x-ms-approximate-messages-count", count.get())
                     .body(Bytes::new())
                     .unwrap()),
-                (Some(10_002), _) if is_there.get() => Ok(service.borrow_mut().answer(request, now)?),
+                (Some(10_002), _) if is_there.get() => Ok(service.borrow_mut().response(request, now)?),
                 (Some(10_002), _) => status(403),
                 _ => status(201),
             })
@@ -81,7 +81,7 @@ impl Bot {
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {KEY}"));
         let request = request.body(Bytes::from(body.to_string())).unwrap();
-        let answer = run(crate::handle(&self.host, request)).answer;
+        let answer = run(crate::handle(&self.host, request)).response;
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
     }
 

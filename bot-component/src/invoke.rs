@@ -3,7 +3,7 @@
 use bot_framework::Activity;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use platform::{Host, Level, answer, excerpt};
+use platform::{Host, Level, excerpt, response};
 use serde_json::{Value, json};
 
 pub(crate) const CODE: &str = "NotSupported";
@@ -23,7 +23,7 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
         }
         _ => json!({"error": error}),
     };
-    answer::json(StatusCode::OK, &body)
+    response::json(StatusCode::OK, &body)
 }
 
 /// Whether a message without text means that the person pressed a button: the message has a `value`, or it

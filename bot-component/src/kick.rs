@@ -27,7 +27,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(2),
     between_bytes: Duration::from_secs(1),
     total: Duration::from_secs(3),
-    max_answer_bytes: 4 * 1024,
+    max_response_bytes: 4 * 1024,
 };
 
 /// The data for the call of the poller.
@@ -118,7 +118,7 @@ mod tests {
             Ok(platform::testing::response(401, "")),
             Ok(platform::testing::response(500, "")),
             Err(TransportError::Denied),
-            Err(TransportError::AnswerLost("no answer in time".into())),
+            Err(TransportError::ResponseLost("no response in time".into())),
         ] {
             let host = host("on");
             host.then(answer);

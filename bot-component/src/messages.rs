@@ -7,7 +7,7 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use bot_framework::{Activity, ActivityKind, Caller, Tokens, TriggerName, VerifiedToken};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, Traceparent, answer};
+use platform::{Deadline, Host, Level, RequestBody, Traceparent, response};
 use serde_json::json;
 
 use crate::answered::Answered;
@@ -81,7 +81,7 @@ async fn answer_caller<H: Host>(
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     let text = activity.text_to_the_bot();
     if loops::is_ignored(host, &activity, &text) {
-        let answered = Answered::from(answer::json(StatusCode::ACCEPTED, &json!({})));
+        let answered = Answered::from(response::json(StatusCode::ACCEPTED, &json!({})));
         return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
     let conversation = Addressed::of(&activity, service_url_verified);
@@ -121,14 +121,14 @@ async fn answer_activity<H: Host>(
         ActivityKind::Message => turn.queue_message(activity, text, conversation?, asked).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
             turn.greet(activity, &conversation?).await?;
-            Ok(answer::json(StatusCode::OK, &json!({})).into())
+            Ok(response::json(StatusCode::OK, &json!({})).into())
         }
         ActivityKind::Invoke => match pressing::data_of(activity) {
             Some(data) => {
                 let conversation = conversation?;
                 let answering = Answering::new(host, settings, &conversation, turn.trace.as_ref())?;
                 let recorded = answering.press(activity, data).await;
-                Ok(Answered::with_kick(answering.invoke_answer(&recorded), turn.kick(answering.has_due())))
+                Ok(Answered::with_kick(answering.invoke_response(&recorded), turn.kick(answering.has_due())))
             }
             None => Ok(invoke::answer(host, activity).into()),
         },
@@ -144,6 +144,6 @@ async fn answer_activity<H: Host>(
         | ActivityKind::Event
         | ActivityKind::Trigger
         | ActivityKind::MessageReaction
-        | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({})).into()),
+        | ActivityKind::Other(_) => Ok(response::json(StatusCode::OK, &json!({})).into()),
     }
 }

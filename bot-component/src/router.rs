@@ -1,7 +1,7 @@
 //! Routes a request by its path and method.
 
 use http::{Method, Request, StatusCode};
-use platform::{Host, Reply, RequestBody, answer};
+use platform::{Host, Reply, RequestBody, response};
 
 use crate::alerts;
 use crate::messages;
@@ -14,11 +14,11 @@ pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Re
         "/api/messages" => match *request.method() {
             Method::POST => messages::post(host, request).await,
             // Probes: the Playground sends HEAD before its first activity.
-            Method::GET | Method::HEAD | Method::OPTIONS => Ok(answer::empty(StatusCode::OK).into()),
+            Method::GET | Method::HEAD | Method::OPTIONS => Ok(response::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
         },
         "/healthz" => match *request.method() {
-            Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK).into()),
+            Method::GET | Method::HEAD => Ok(response::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
         },
         "/ops" => ops::get(host, &request).map(Into::into),
@@ -27,6 +27,6 @@ pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Re
     };
     match answered {
         Ok(answered) => answered.into_reply(host),
-        Err(rejection) => rejection.log_and_answer(host).into(),
+        Err(rejection) => rejection.log_and_respond(host).into(),
     }
 }

@@ -52,7 +52,7 @@ impl Stage {
             if refusing.get() {
                 return Some(Ok(response(403, "")));
             }
-            service.borrow_mut().answer(request, now).map(Ok)
+            service.borrow_mut().response(request, now).map(Ok)
         });
         Self { host, settings, is_refusing, is_queue_full }
     }

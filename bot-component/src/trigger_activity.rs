@@ -15,7 +15,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, answer};
+use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, response};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
@@ -52,7 +52,7 @@ pub(crate) async fn answer<H: Host>(
         let fields = json!({"envelope": envelope.id.excerpt(), "reason": reason});
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
-    let done = answer::json(StatusCode::OK, &json!({}));
+    let done = response::json(StatusCode::OK, &json!({}));
     // An envelope with an `answer` is a job that only the poller does.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
@@ -230,7 +230,7 @@ mod tests {
         ]);
         let mut tables = FakeTables::default();
         host.answers(move |request| {
-            let answer = tables.answer(request, chrono::DateTime::UNIX_EPOCH);
+            let answer = tables.response(request, chrono::DateTime::UNIX_EPOCH);
             Some(Ok(answer.unwrap_or_else(|| response(status, "{}"))))
         });
         host
@@ -255,7 +255,7 @@ mod tests {
         let id = EnvelopeId::of_activity("directline", "dl", "1");
         match run(answer(host, &settings, &connector, &activity, id)) {
             Ok(answer) => answer.status().as_u16(),
-            Err(rejection) => rejection.log_and_answer(host).status().as_u16(),
+            Err(rejection) => rejection.log_and_respond(host).status().as_u16(),
         }
     }
 

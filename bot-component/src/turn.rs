@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{AnswerJob, By, Envelope, EnvelopeId};
 use http::{HeaderMap, StatusCode};
-use platform::{Deadline, Host, Level, Traceparent, answer, hex};
+use platform::{Deadline, Host, Level, Traceparent, hex, response};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status, Unasked};
@@ -31,7 +31,7 @@ use crate::webhook::PrivateReply;
 /// reply to the person. After 15 s without an answer, Teams sends the activity again.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The longest time from the arrival of a request until the last call to the Connector ends.
-const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 
 /// The longest time for counting an answer in the ledger, if the activity makes no alert.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
@@ -81,7 +81,7 @@ impl<H: Host> Turn<'_, H> {
         addressed: Addressed,
         mut asked: Asked,
     ) -> Result<Answered, Rejection> {
-        let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        let accepted = response::json(StatusCode::ACCEPTED, &json!({}));
         if let Some(data) = pressing::data_of(activity) {
             let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
             let recorded = answering.press(activity, data).await;
@@ -276,7 +276,7 @@ impl<H: Host> Turn<'_, H> {
         let Some(recorded) = recorded else { return Ok(None) };
         let reply = answering.text_of(&recorded);
         self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
-        let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        let accepted = response::json(StatusCode::ACCEPTED, &json!({}));
         Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
@@ -336,7 +336,7 @@ impl<H: Host> Turn<'_, H> {
     }
 
     pub(crate) fn connector(&self) -> Connector<'_, H> {
-        let answer_by = ANSWER_WITHIN.saturating_sub(self.host.monotonic().saturating_sub(self.begin));
+        let answer_by = RESPONSE_WITHIN.saturating_sub(self.host.monotonic().saturating_sub(self.begin));
         Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
     }
 

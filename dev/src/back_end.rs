@@ -50,9 +50,10 @@ impl BackEnd {
     pub fn alert(&self, alert: &Value) -> anyhow::Result<Vec<Alerted>> {
         let request = self.agent.post(self.url("/api/alerts")).header("authorization", self.authorization());
         let sent = request.content_type("application/json").send(alert.to_string());
-        let answer = self.read(sent, 202)?;
-        let alerts =
-            answer["alerts"].as_array().context("the bot's answer: expected a list of alerts, found none")?;
+        let response = self.read(sent, 202)?;
+        let alerts = response["alerts"]
+            .as_array()
+            .context("the bot's response: expected a list of alerts, found none")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let alerted =
             |alert: &Value| Some(Alerted { id: text(&alert["id"]), status: text(&alert["status"])? });
@@ -60,7 +61,7 @@ impl BackEnd {
             .iter()
             .map(alerted)
             .collect::<Option<_>>()
-            .context("the bot's answer: expected a status of each alert, found an alert without one")
+            .context("the bot's response: expected a status of each alert, found an alert without one")
     }
 
     /// The conversations that the bot knows: the first 100, in the shape of `GET /api/targets`.
@@ -68,7 +69,7 @@ impl BackEnd {
         let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
         match self.read(request.call(), 200)?["targets"].take() {
             Value::Array(targets) => Ok(targets),
-            _ => bail!("the bot's answer: expected a list of targets, found none"),
+            _ => bail!("the bot's response: expected a list of targets, found none"),
         }
     }
 
@@ -90,7 +91,8 @@ impl BackEnd {
         Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }
 
-    /// Calls a route, and returns the status and the JSON of the answer. A status of 400 or more is an error.
+    /// Calls a route, and returns the status and the JSON of the response. A status of 400 or more is an
+    /// error.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
         let request = ureq::http::Request::builder().method(method).uri(self.url(path));
         let request = request.header("authorization", self.authorization());
@@ -101,10 +103,10 @@ impl BackEnd {
             }
             None => self.agent.run(request.body(())?),
         };
-        let mut answer =
+        let mut response =
             sent.with_context(|| format!("{}: the bot does not answer; check the address", self.bot))?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().read_to_string().unwrap_or_default();
+        let status = response.status().as_u16();
+        let body = response.body_mut().read_to_string().unwrap_or_default();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
         let message = body["error"]["message"].as_str().unwrap_or("no reason given");
         ensure!(status < 400, "the bot refuses the call ({status}): {message}");
@@ -121,14 +123,14 @@ impl BackEnd {
 
     fn read(
         &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
         expected: u16,
     ) -> anyhow::Result<Value> {
-        let mut answer = answer.with_context(|| {
+        let mut response = response.with_context(|| {
             format!("{}: the bot does not answer; end `cargo dev up` and start it again", self.bot)
         })?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().read_to_string().unwrap_or_default();
+        let status = response.status().as_u16();
+        let body = response.body_mut().read_to_string().unwrap_or_default();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
         let message = body["error"]["message"].as_str().unwrap_or("no reason given");
         ensure!(status == expected, "the bot refuses the call ({status}): {message}");
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn bot_that_does_not_answer_gives_an_error_with_the_remedy() {
+    fn bot_that_does_not_response_gives_an_error_with_the_remedy() {
         let port = crate::ports::free().unwrap();
         let back_end = BackEnd::new(&format!("http://127.0.0.1:{port}"), AlertKey::random().unwrap());
         let error = format!("{:#}", back_end.targets().unwrap_err());

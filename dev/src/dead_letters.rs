@@ -10,8 +10,8 @@ use crate::back_end::BackEnd;
 
 /// The most ids of one call.
 const MAX_IDS: usize = 100;
-/// The most calls of one replay or drop. The limit ends the command if every answer of the bot says that more
-/// dead letters are left.
+/// The most calls of one replay or drop. The limit ends the command if every response of the bot says that
+/// more dead letters are left.
 const MAX_CALLS: usize = 500;
 /// The most calls in a row that replay, drop or refuse no dead letter. After these, the command ends.
 const MAX_IDLE_CALLS: usize = 5;
@@ -64,16 +64,16 @@ impl DeadLetters {
     /// Reads one page of the list. `parameters` are those of `GET /api/dead`.
     pub fn page(&self, parameters: &[(&str, &str)]) -> anyhow::Result<Page> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let (_, mut answer) = self.0.call("GET", &format!("/api/dead?{query}"), None)?;
-        let letters = match answer["dead"].take() {
+        let (_, mut response) = self.0.call("GET", &format!("/api/dead?{query}"), None)?;
+        let letters = match response["dead"].take() {
             Value::Array(letters) => letters,
             _ => bail!(
-                "the bot's answer: expected a list of dead letters, found none; compare the versions of \
+                "the bot's response: expected a list of dead letters, found none; compare the versions of \
                  `cargo dev` and the bot"
             ),
         };
-        let next = answer["next"].as_str().map(str::to_owned);
-        Ok(Page { messages: answer["messages"].as_u64().unwrap_or_default(), letters, next })
+        let next = response["next"].as_str().map(str::to_owned);
+        Ok(Page { messages: response["messages"].as_u64().unwrap_or_default(), letters, next })
     }
 
     /// Finds one dead letter, with its text if the bot shows it.
@@ -105,7 +105,7 @@ impl DeadLetters {
     }
 
     /// Calls a route until the bot answers that there is no more to do. `route` has the path, and the member
-    /// of the answer that lists the dead letters that the bot has replayed or dropped.
+    /// of the response that lists the dead letters that the bot has replayed or dropped.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {
@@ -137,21 +137,21 @@ impl DeadLetters {
     ) -> anyhow::Result<()> {
         let (mut ended, mut idle_calls) = (BTreeSet::new(), 0);
         for _ in 0..MAX_CALLS {
-            let (_, answer) = self.0.call("POST", path, Some(&body(&ended)))?;
+            let (_, response) = self.0.call("POST", path, Some(&body(&ended)))?;
             let before = ended.len();
-            for id in answer[member].as_array().context(BROKEN)? {
+            for id in response[member].as_array().context(BROKEN)? {
                 let id = id.as_str().context(BROKEN)?.to_owned();
                 ended.insert(id.clone());
                 done.ids.insert(id);
             }
-            for refused in answer["refused"].as_array().context(BROKEN)? {
+            for refused in response["refused"].as_array().context(BROKEN)? {
                 let id = refused["id"].as_str().context(BROKEN)?.to_owned();
                 if ended.insert(id.clone()) {
                     done.refused.push((id, refused["message"].as_str().unwrap_or_default().to_owned()));
                 }
             }
             idle_calls = if ended.len() > before { 0 } else { idle_calls + 1 };
-            if answer["more"] != true {
+            if response["more"] != true {
                 return Ok(());
             }
             if idle_calls >= MAX_IDLE_CALLS {
@@ -163,5 +163,5 @@ impl DeadLetters {
     }
 }
 
-const BROKEN: &str = "the bot's answer: expected lists of finished and refused dead letters; compare the versions of \
+const BROKEN: &str = "the bot's response: expected lists of finished and refused dead letters; compare the versions of \
      `cargo dev` and the bot";

@@ -57,7 +57,7 @@ impl Send {
         let id = queued(&alerted)?;
         if self.ask.is_some() {
             eprintln!("Asked as alert {id}. Press a button in the chat page: {page}");
-            println!("{}", wait_for_answer(&back_end, id)?);
+            println!("{}", wait_for_response(&back_end, id)?);
             return Ok(());
         }
         println!("Accepted as alert {id}. If the chat page is open, the alert appears there at once: {page}");
@@ -80,7 +80,7 @@ fn action_of(action: &str) -> Value {
 
 /// Waits until the person has answered, and returns the answer: the id of the button, and what the person
 /// wrote.
-fn wait_for_answer(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
+fn wait_for_response(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
     loop {
         let (_, alert) = back_end.call("GET", &format!("/api/alerts/{id}?wait=30"), None)?;
         match alert["status"].as_str().unwrap_or_default() {

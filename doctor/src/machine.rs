@@ -66,7 +66,7 @@ impl HttpClient for Machine {
         let is_local = request.uri().host().is_some_and(is_loopback);
         let agent = if is_local { &self.local_agent } else { &self.agent };
         let has_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
-        let answer = if has_body {
+        let response = if has_body {
             let request = agent.configure_request(request.map(|body| body.to_vec()));
             agent.run(
                 request.timeout_connect(Some(timeouts.connect)).timeout_global(Some(timeouts.total)).build(),
@@ -77,8 +77,8 @@ impl HttpClient for Machine {
                 request.timeout_connect(Some(timeouts.connect)).timeout_global(Some(timeouts.total)).build(),
             )
         };
-        let (head, mut body) = answer.map_err(|error| transport_error(&error))?.into_parts();
-        let limit_bytes = timeouts.max_answer_bytes;
+        let (head, mut body) = response.map_err(|error| transport_error(&error))?.into_parts();
+        let limit_bytes = timeouts.max_response_bytes;
         let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
         match body.with_config().limit(limit).read_to_vec() {
             Ok(body) => Ok(http::Response::from_parts(head, body.into())),
@@ -123,8 +123,8 @@ fn transport_error(error: &ureq::Error) -> TransportError {
             not_sent("no such host; check its name")
         }
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => not_sent("the address is not valid"),
-        ureq::Error::Timeout(_) => TransportError::AnswerLost("the answer took too long".into()),
-        _ => TransportError::AnswerLost("the connection broke".into()),
+        ureq::Error::Timeout(_) => TransportError::ResponseLost("the response took too long".into()),
+        _ => TransportError::ResponseLost("the connection broke".into()),
     }
 }
 

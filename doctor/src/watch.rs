@@ -22,8 +22,8 @@ pub(crate) struct Skew {
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. It records the `Date` of each server's first answer that has
-/// one.
+/// A host with the variables of the deployment. It records the `Date` of each server's first response that
+/// has one.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -48,15 +48,15 @@ impl<H: HttpClient + Clock> HttpClient for Watch<'_, H> {
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let answer = self.inner.send(request, timeouts).await;
-        let date = answer.as_ref().ok().and_then(|answer| header(answer.headers(), "date"));
+        let response = self.inner.send(request, timeouts).await;
+        let date = response.as_ref().ok().and_then(|response| header(response.headers(), "date"));
         if let Some(time) = date.and_then(parse_rfc_1123) {
             let mut skews = self.skews.borrow_mut();
             if !skews.iter().any(|skew| skew.host == host) {
                 skews.push(Skew { host, ahead: time - self.inner.now() });
             }
         }
-        answer
+        response
     }
 }
 

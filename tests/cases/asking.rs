@@ -249,7 +249,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     let mut body = question(&to);
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
-    program.answer(503);
+    program.answer_with(503);
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     let run = stage.poll();
     assert_eq!((&run["retried"], stage.queue.count()), (&1.into(), 1), "{run}");
@@ -257,7 +257,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     // Other alerts to the conversation do not wait for the program.
     queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
     assert_eq!(stage.poll()["delivered"], 1);
-    program.answer(200);
+    program.answer_with(200);
     eventually("the callback", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
@@ -276,14 +276,14 @@ fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &Wo
     let mut body = question(&to);
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
-    program.answer(410);
+    program.answer_with(410);
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     let run = stage.poll();
     assert_eq!(run["poisoned"], 1, "{run}");
     assert_eq!(status(&stage, &id)["status"], "answered");
     let dead = call(&stage, "GET", "/api/dead", &Value::Null).expect_status(200).json();
     assert_eq!(dead["dead"][0]["status"], 410, "{dead}");
-    program.answer(200);
+    program.answer_with(200);
     let ids = json!({"ids": [dead["dead"][0]["id"]]});
     call(&stage, "POST", "/api/dead/replay", &ids).expect_status(200);
     eventually("the callback", || {

@@ -55,7 +55,7 @@ fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
     };
     let texts =
         || connector.shown("c").iter().map(|activity| activity["text"].to_string()).collect::<Vec<_>>();
-    let refused = |answer: web::Answer, status: u16, code: &str| {
+    let refused = |answer: web::WholeResponse, status: u16, code: &str| {
         assert_eq!(answer.expect_status(status).json()["error"]["code"], code);
     };
     let gone = "ActivityNotFoundInConversation";
@@ -77,7 +77,7 @@ fn connector_cuts_the_connection_before_or_after_it_records_the_request(_: &Worl
     let connector = Connector::start();
     connector.on(|received| match received.text() {
         "unseen" => Some(Reply::cut_unseen()),
-        "unanswered" => Some(Reply::cut_unanswered()),
+        "unanswered" => Some(Reply::cut_without_response()),
         _ => None,
     });
     for (text, recorded) in [("unseen", 0), ("unanswered", 1)] {

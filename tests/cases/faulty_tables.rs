@@ -14,7 +14,7 @@ use end_to_end::faulty_queue::{FaultyQueue, Plan};
 use end_to_end::faulty_tables::{Fault, FaultyTables};
 use end_to_end::stage::Script;
 use end_to_end::suite::World;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use http::Request;
 
 end_to_end::cases!(
@@ -74,7 +74,7 @@ fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
 
 /// Sends the request to `address:port` over a new connection. Returns `None` if the proxy closes the
 /// connection.
-fn send(authority: &str, request: Request<Bytes>) -> Option<Answer> {
+fn send(authority: &str, request: Request<Bytes>) -> Option<WholeResponse> {
     let (mut head, body) = request.into_parts();
     head.uri = format!("http://{authority}{}", head.uri).parse().unwrap();
     web::try_send(Request::from_parts(head, web::whole(body))).ok()

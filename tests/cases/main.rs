@@ -10,7 +10,7 @@ mod asking;
 mod asking_changes;
 mod asking_people;
 mod asking_shared;
-mod broken_answers;
+mod broken_responses;
 mod browser;
 mod components;
 mod cron;
@@ -18,8 +18,8 @@ mod dead_letters;
 mod direct_line;
 mod doctor;
 mod documents;
-mod doors;
 mod draining;
+mod entry_points;
 mod fakes;
 mod faulty_tables;
 mod field_in;
@@ -57,7 +57,7 @@ mod outages;
 mod outbound;
 mod people;
 mod playground;
-mod poll_door;
+mod poll_route;
 mod queue_contract;
 mod queueing;
 mod round_trip;
@@ -106,7 +106,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("asking_changes", asking_changes::CASES),
     ("asking_people", asking_people::CASES),
     ("asking_shared", asking_shared::CASES),
-    ("broken_answers", broken_answers::CASES),
+    ("broken_responses", broken_responses::CASES),
     ("browser", browser::CASES),
     ("components", components::CASES),
     ("cron", cron::CASES),
@@ -114,7 +114,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("direct_line", direct_line::CASES),
     ("doctor", doctor::CASES),
     ("documents", documents::CASES),
-    ("doors", doors::CASES),
+    ("entry_points", entry_points::CASES),
     ("draining", draining::CASES),
     ("fakes", fakes::CASES),
     ("faulty_tables", faulty_tables::CASES),
@@ -153,7 +153,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("outbound", outbound::CASES),
     ("people", people::CASES),
     ("playground", playground::CASES),
-    ("poll_door", poll_door::CASES),
+    ("poll_route", poll_route::CASES),
     ("queue_contract", queue_contract::CASES),
     ("queueing", queueing::CASES),
     ("round_trip", round_trip::CASES),

@@ -11,7 +11,7 @@ end_to_end::cases!(
     header_that_is_not_utf_8_is_answered_500_by_the_host,
 );
 
-fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Answer {
+fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::WholeResponse {
     let mut request = http::Request::post(stage.url("/api/messages"));
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);

@@ -11,7 +11,7 @@ use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, POLL_KEY, Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -194,7 +194,7 @@ fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
 }
 
 /// Posts a request to the bot, with `host` in the `Host` header.
-fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> Answer {
+fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> WholeResponse {
     let mut request = http::Request::post(stage.url(path)).header("host", host);
     if !key.is_empty() {
         request = request.header("authorization", format!("Bearer {key}"));

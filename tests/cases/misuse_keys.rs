@@ -11,7 +11,7 @@ use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use serde_json::{Value, json};
 
 mod entra;
@@ -53,12 +53,12 @@ fn entries(keys: &[&NamedKey]) -> String {
 
 /// Makes a call with this key or token.
 #[track_caller]
-fn call(stage: &Stage, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+fn call(stage: &Stage, bearer: &str, method: &str, path: &str, body: &Value) -> WholeResponse {
     call_with(stage, method, path, &format!("Bearer {bearer}"), body)
 }
 
 #[track_caller]
-fn alert(stage: &Stage, bearer: &str, body: &Value) -> Answer {
+fn alert(stage: &Stage, bearer: &str, body: &Value) -> WholeResponse {
     call(stage, bearer, "POST", "/api/alerts", body)
 }
 
@@ -73,7 +73,7 @@ fn conversations(answer: &Value, list: &str) -> Vec<String> {
     list.iter().map(|target| target["conversation"].as_str().unwrap().to_owned()).collect()
 }
 
-fn message_of(answer: &Answer) -> String {
+fn message_of(answer: &WholeResponse) -> String {
     answer.json()["error"]["message"].as_str().unwrap().to_owned()
 }
 

@@ -21,7 +21,7 @@ use end_to_end::openid::OpenId;
 use end_to_end::queue::{Queue, decode};
 use end_to_end::stage::{APP_ID, Script, Stage};
 use end_to_end::suite::World;
-use end_to_end::web::Answer;
+use end_to_end::web::WholeResponse;
 use envelope::testing::WRAPPINGS;
 use envelope::{Envelope, EnvelopeId, SealKey, json_of};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, Strin
 }
 
 /// Posts a queue message to the bot as a trigger.
-fn bring(stage: &Stage, activity_id: &str, message: &str) -> Answer {
+fn bring(stage: &Stage, activity_id: &str, message: &str) -> WholeResponse {
     let value = json!({"Source": "somebody", "Message": message});
     stage.post(&trigger(stage, activity_id, "event", "trigger", &value))
 }

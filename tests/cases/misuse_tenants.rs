@@ -60,7 +60,7 @@ impl Scene {
 
     /// Posts an activity with a proper token, as Azure Bot Service does.
     #[track_caller]
-    fn post(&self, activity: &Value) -> end_to_end::web::Answer {
+    fn post(&self, activity: &Value) -> end_to_end::web::WholeResponse {
         let activity = self.stage.connector.host(activity);
         let service_url = activity["serviceUrl"].as_str().unwrap();
         let claims = channel_claims(APP_ID, service_url, Utc::now().timestamp());

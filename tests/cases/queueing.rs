@@ -181,7 +181,7 @@ fn refused_acknowledgement_keeps_the_message_queued(world: &World) {
 
 fn lost_acknowledgement_keeps_the_message_queued(world: &World) {
     let stage = Stage::start(world);
-    stage.connector.on(|_| Some(Reply::cut_unanswered()));
+    stage.connector.on(|_| Some(Reply::cut_without_response()));
     stage.say(&hello());
     assert_eq!(stage.queue.count(), 1);
     stage.connector.wait_for(1);

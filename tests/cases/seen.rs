@@ -106,7 +106,7 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     let row = format!("{key}.r.{alert}");
     let mut reaction = field("20-message-reaction");
     reaction["replyToId"] = alert.as_str().into();
-    // Teams sends an activity again if it gets no answer in time.
+    // Teams sends an activity again if it gets no response in time.
     post(&stage, &reaction);
     post(&stage, &reaction);
     let counts = || {

@@ -10,7 +10,7 @@ use end_to_end::direct_line::DirectLine;
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -27,7 +27,7 @@ pub(crate) const PARENT_ID: &str = "00f067aa0ba902b7";
 pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[track_caller]
-pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Answer {
+pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> WholeResponse {
     let mut request = http::Request::post(stage.url(path))
         .header("authorization", format!("Bearer {ALERT_KEY}"))
         .header("content-type", "application/json");

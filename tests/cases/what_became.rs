@@ -11,7 +11,7 @@ use end_to_end::stage::{Script, Stage, TENANT};
 use end_to_end::suite::World;
 use end_to_end::table::Table;
 use end_to_end::waiting::eventually;
-use end_to_end::web::Answer;
+use end_to_end::web::WholeResponse;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -163,7 +163,7 @@ fn alert_is_seen_by_its_own_key_name_and_by_operators(world: &World) {
     stage.queue.take_all();
     stage.connector.forget();
     let conversation = alerts::key_of("msteams", "a:1");
-    let ask = |key: &NamedKey, method: &str, path: &str, body: &Value| -> Answer {
+    let ask = |key: &NamedKey, method: &str, path: &str, body: &Value| -> WholeResponse {
         call_with(&stage, method, path, &format!("Bearer {}", key.key()), body)
     };
     let answer = ask(&ci, "POST", "/api/alerts", &to_conversation(&conversation, "hello")).expect_status(202);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::activity::message;
 use crate::stage::{Script, Stage};
 use crate::suite::World;
-use crate::web::{self, Answer};
+use crate::web::{self, WholeResponse};
 
 /// The key of the alert routes.
 pub const ALERT_KEY: &str = "an-alert-key-for-tests";
@@ -23,13 +23,19 @@ pub fn script(world: &World) -> Script<'_> {
 
 /// Calls a route with the key; a body of `null` means no body.
 #[track_caller]
-pub fn call(stage: &Stage, method: &str, path: &str, body: &Value) -> Answer {
+pub fn call(stage: &Stage, method: &str, path: &str, body: &Value) -> WholeResponse {
     call_with(stage, method, path, &format!("Bearer {ALERT_KEY}"), body)
 }
 
 /// Calls a route with another `Authorization`; an empty one means no header.
 #[track_caller]
-pub fn call_with(stage: &Stage, method: &str, path: &str, authorization: &str, body: &Value) -> Answer {
+pub fn call_with(
+    stage: &Stage,
+    method: &str,
+    path: &str,
+    authorization: &str,
+    body: &Value,
+) -> WholeResponse {
     let mut request = http::Request::builder().method(method).uri(stage.url(path));
     if !authorization.is_empty() {
         request = request.header("authorization", authorization);
@@ -45,18 +51,18 @@ pub fn call_with(stage: &Stage, method: &str, path: &str, authorization: &str, b
 
 /// Sends an alert.
 #[track_caller]
-pub fn alert(stage: &Stage, body: &Value) -> Answer {
+pub fn alert(stage: &Stage, body: &Value) -> WholeResponse {
     call(stage, "POST", "/api/alerts", body)
 }
 
 /// Sends an alert to exactly one conversation, expects that it is queued, and returns its id.
 #[track_caller]
 pub fn queued(stage: &Stage, body: &Value) -> String {
-    let answer = alert(stage, body).expect_status(202).json();
-    let alerts = answer["alerts"].as_array().expect("a list of alerts");
+    let response = alert(stage, body).expect_status(202).json();
+    let alerts = response["alerts"].as_array().expect("a list of alerts");
     assert!(
         alerts.len() == 1 && alerts[0]["status"] == "queued",
-        "expected one queued alert, found {answer}"
+        "expected one queued alert, found {response}"
     );
     alerts[0]["id"].as_str().expect("an id").to_owned()
 }

@@ -27,7 +27,7 @@ struct Shared {
     /// The address to which the fake forwards triggers.
     bot: Option<String>,
     conversations: Vec<Conversation>,
-    /// Answers to the next triggers, instead of success.
+    /// Responses to the next triggers, instead of success.
     scripted: VecDeque<(u16, Value)>,
     unexpected: Vec<String>,
 }
@@ -50,19 +50,19 @@ impl DirectLine {
         }));
         let answering = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
-            let (answer, delivery) =
-                answering.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
+            let (response, delivery) =
+                answering.lock().unwrap_or_else(PoisonError::into_inner).response(&request);
             async move {
                 Some(match delivery {
                     Some(delivery) if !delivery.is_taken().await => refused_by_the_bot(),
-                    _ => answer,
+                    _ => response,
                 })
             }
         });
         Self { server, shared }
     }
 
-    /// Forwards triggers to the bot at this address from now on, and waits for the bot's answer.
+    /// Forwards triggers to the bot at this address from now on, and waits for the bot's response.
     pub fn bring_to(&self, bot: String) {
         self.locked().bot = Some(bot);
     }
@@ -108,7 +108,7 @@ impl Delivery {
     async fn is_taken(&self) -> bool {
         let request = http::Request::post(&self.bot).header("content-type", "application/json");
         let request = request.body(web::whole(self.activity.to_string())).unwrap();
-        web::exchange(request).await.is_ok_and(|answer| (200..300).contains(&answer.status))
+        web::exchange(request).await.is_ok_and(|response| (200..300).contains(&response.status))
     }
 }
 
@@ -119,21 +119,21 @@ fn bot_error(status: u16) -> Value {
     })
 }
 
-/// The answer by which Direct Line reports every failure of the bot.
+/// The response by which Direct Line reports every failure of the bot.
 fn refused_by_the_bot() -> http::Response<Bytes> {
     as_response(502, &bot_error(502))
 }
 
 fn as_response(status: u16, body: &Value) -> http::Response<Bytes> {
-    let answer = http::Response::builder().status(status).header("content-type", "application/json");
-    answer.body(body.to_string().into()).unwrap()
+    let response = http::Response::builder().status(status).header("content-type", "application/json");
+    response.body(body.to_string().into()).unwrap()
 }
 
 impl Shared {
-    fn answer(&mut self, request: &http::Request<Bytes>) -> (http::Response<Bytes>, Option<Delivery>) {
+    fn response(&mut self, request: &http::Request<Bytes>) -> (http::Response<Bytes>, Option<Delivery>) {
         let mut delivery = None;
         let (status, body) = match self.take(request, &mut delivery) {
-            Ok(answer) => answer,
+            Ok(response) => response,
             Err(objection) => {
                 let body = String::from_utf8_lossy(request.body());
                 self.unexpected.push(format!("{objection}: {} {} {body}", request.method(), request.uri()));
@@ -143,8 +143,8 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// Decides on the answer. If the bot has to accept the trigger first, this function puts the trigger into
-    /// `delivery`.
+    /// Decides on the response. If the bot has to accept the trigger first, this function puts the trigger
+    /// into `delivery`.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,

@@ -40,13 +40,13 @@ impl Note {
 /// An event of an envelope on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The call with this number got the message; `lost` if its answer was cut off.
+    /// The call with this number got the message; `lost` if its response was cut off.
     HandedOut { call: usize, lost: bool },
     /// The message was hidden for this many seconds; 0 made it visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,
-    /// The envelope was put on the queue; `lost` if the answer was cut off.
+    /// The envelope was put on the queue; `lost` if the response was cut off.
     Put { lost: bool },
 }
 
@@ -112,7 +112,8 @@ impl FaultyQueue {
 impl Shared {
     /// Notes what Azurite did. A call that failed changed nothing.
     fn take_note(&self, exchange: &Exchange<'_>) {
-        let Some(answer) = exchange.answer.filter(|answer| (200..300).contains(&answer.status)) else {
+        let Some(response) = exchange.response.filter(|response| (200..300).contains(&response.status))
+        else {
             return;
         };
         let (asked, caller, lost) = (exchange.asked, exchange.caller, exchange.is_lost());
@@ -127,7 +128,7 @@ impl Shared {
             // A Peek leases no message.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
-                let body = String::from_utf8_lossy(&answer.body);
+                let body = String::from_utf8_lossy(&response.body);
                 for message in body.split("<QueueMessage>").skip(1) {
                     let Some(envelope) = envelope_of(element(message, "MessageText")) else { continue };
                     let text = envelope["text"].as_str().unwrap_or_default().to_owned();

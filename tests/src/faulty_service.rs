@@ -10,7 +10,7 @@ use http::{Request, Response};
 
 use crate::loopback_server::LoopbackServer;
 use crate::runtime::runtime;
-use crate::web::{self, Answer};
+use crate::web::{self, WholeResponse};
 
 /// How one call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +41,13 @@ pub(crate) struct Exchange<'a> {
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
     pub(crate) request: &'a Request<Bytes>,
-    /// Azurite's answer; `None` if the call was not passed on.
-    pub(crate) answer: Option<&'a Answer>,
+    /// Azurite's response; `None` if the call was not passed on.
+    pub(crate) response: Option<&'a WholeResponse>,
     pub(crate) fault: Option<Fault>,
 }
 
 impl Exchange<'_> {
-    /// Whether Azurite did the work, and the caller gets no answer.
+    /// Whether Azurite did the work, and the caller gets no response.
     pub(crate) fn is_lost(&self) -> bool {
         self.fault == Some(Fault::CutAfter)
     }
@@ -79,7 +79,7 @@ impl FaultyService {
     ) -> Self {
         let counts = Arc::new(Counts::default());
         let (counting, behind, note) = (Arc::clone(&counts), behind.to_owned(), Arc::new(note));
-        let answer = Arc::new(move |caller: usize, request: Request<Bytes>| {
+        let response = Arc::new(move |caller: usize, request: Request<Bytes>| {
             let number = counting.calls.fetch_add(1, Ordering::SeqCst);
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
@@ -88,25 +88,25 @@ impl FaultyService {
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
-                let answer = match plan.fault {
+                let response = match plan.fault {
                     Some(Fault::Status(_) | Fault::CutBefore) => None,
                     Some(Fault::CutAfter) | None => Some(pass_on(&request, &behind).await),
                 };
-                let (fault, answer) = (plan.fault, answer.as_ref());
-                note(&Exchange { number, caller, asked, request: &request, answer, fault });
-                match (fault, answer) {
+                let (fault, response) = (plan.fault, response.as_ref());
+                note(&Exchange { number, caller, asked, request: &request, response, fault });
+                match (fault, response) {
                     (Some(Fault::Status(status)), _) => {
                         Some(Response::builder().status(status).body(Bytes::new()).unwrap())
                     }
-                    (None, Some(answer)) => Some(passed_back(answer)),
+                    (None, Some(response)) => Some(passed_back(response)),
                     _ => None,
                 }
             });
             async move { work.await.expect("the proxy does not panic") }
         });
         let servers = std::array::from_fn(|caller| {
-            let answer = Arc::clone(&answer);
-            LoopbackServer::start(move |request| answer(caller, request))
+            let response = Arc::clone(&response);
+            LoopbackServer::start(move |request| response(caller, request))
         });
         Self { servers, counts }
     }
@@ -130,7 +130,7 @@ impl FaultyService {
 /// Headers that the proxy does not pass on, because they belong to one connection.
 const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
 
-async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {
+async fn pass_on(request: &Request<Bytes>, behind: &str) -> WholeResponse {
     let (mut head, body) = request.clone().into_parts();
     let target = head.uri.path_and_query().expect("a request has a target");
     head.uri = format!("http://{behind}{target}").parse().unwrap();
@@ -138,14 +138,14 @@ async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {
     for name in OF_A_CONNECTION {
         head.headers.remove(name);
     }
-    let answer = web::exchange(Request::from_parts(head, web::whole(body))).await;
-    answer.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"))
+    let response = web::exchange(Request::from_parts(head, web::whole(body))).await;
+    response.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"))
 }
 
-fn passed_back(answer: &Answer) -> Response<Bytes> {
-    let mut response = Response::new(answer.body.clone());
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap();
-    for (name, value) in &answer.headers {
+fn passed_back(whole: &WholeResponse) -> Response<Bytes> {
+    let mut response = Response::new(whole.body.clone());
+    *response.status_mut() = http::StatusCode::from_u16(whole.status).unwrap();
+    for (name, value) in &whole.headers {
         // The server sets the length itself.
         if name != "content-length" && !OF_A_CONNECTION.contains(&name.as_str()) {
             response.headers_mut().append(name, value.clone());

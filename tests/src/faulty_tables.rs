@@ -68,7 +68,7 @@ pub struct Note {
     pub body: String,
     /// Azurite's status, or the status of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
     pub status: Option<u16>,
-    /// Whether Azurite did the work, and the caller got no answer.
+    /// Whether Azurite did the work, and the caller got no response.
     pub lost: bool,
 }
 
@@ -81,7 +81,7 @@ impl Note {
         format!("{seconds:.3} s host {caller} {method} {path}: {status:?}{lost}")
     }
 
-    /// Whether the service did the work, even if the caller got no answer.
+    /// Whether the service did the work, even if the caller got no response.
     pub fn is_done(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
@@ -198,7 +198,7 @@ fn note(exchange: &Exchange<'_>) -> Note {
     let Call { method, path, query, body } = Call::of(exchange.request);
     let status = match exchange.fault {
         Some(Fault::Status(status)) => Some(status),
-        _ => exchange.answer.map(|answer| answer.status),
+        _ => exchange.response.map(|response| response.status),
     };
     let (asked, at, caller, lost) = (exchange.asked, Instant::now(), exchange.caller, exchange.is_lost());
     let (method, body) = (method.clone(), body.into_owned());

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use crate::activity::message;
 use crate::stage::Stage;
 use crate::waiting::eventually;
-use crate::web::{self, Answer};
+use crate::web::{self, WholeResponse};
 
 /// A webhook address, and the secret with which senders sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +32,13 @@ impl Hook {
 
     /// Posts JSON.
     #[track_caller]
-    pub fn post(&self, body: &serde_json::Value) -> Answer {
+    pub fn post(&self, body: &serde_json::Value) -> WholeResponse {
         self.post_with(&[("content-type", "application/json")], &body.to_string())
     }
 
     /// Posts a body with these headers.
     #[track_caller]
-    pub fn post_with(&self, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn post_with(&self, headers: &[(&str, &str)], body: &str) -> WholeResponse {
         send(http::Method::POST, &self.url, headers, body)
     }
 
@@ -52,7 +52,7 @@ impl Hook {
 
 /// Sends a request to an address.
 #[track_caller]
-pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &str) -> WholeResponse {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);

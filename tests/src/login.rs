@@ -91,8 +91,8 @@ impl Login {
         let tokens = Tokens::default();
         let (answering, giving) = (Arc::clone(&state), tokens.clone());
         let server = LoopbackServer::start(move |request| {
-            let answer = lock(&answering).answer(&request, &giving);
-            async { Some(answer) }
+            let response = lock(&answering).response(&request, &giving);
+            async { Some(response) }
         });
         lock(&state).authority = server.authority().to_owned();
         Self { server, state, tokens }
@@ -118,10 +118,10 @@ impl Login {
         lock(&self.state).requests
     }
 
-    /// Sets the answer to the next request that passes the checks. The login host sends `answer` instead of a
-    /// token.
-    pub fn then(&self, answer: http::Response<Bytes>) {
-        lock(&self.state).scripted.push_back(answer);
+    /// Sets the response to the next request that passes the checks. The login host sends `response` instead
+    /// of a token.
+    pub fn then(&self, response: http::Response<Bytes>) {
+        lock(&self.state).scripted.push_back(response);
     }
 
     /// Refuses the next request that passes the checks, as Entra does: with this error code, and with a text
@@ -135,9 +135,9 @@ impl Login {
 }
 
 impl State {
-    fn answer(&mut self, request: &http::Request<Bytes>, tokens: &Tokens) -> http::Response<Bytes> {
+    fn response(&mut self, request: &http::Request<Bytes>, tokens: &Tokens) -> http::Response<Bytes> {
         if let Some(documents) = self.documents.as_ref().filter(|known| known.has(request.uri().path())) {
-            return documents.answer(request);
+            return documents.response(request);
         }
         self.requests += 1;
         if let Err(objection) = self.check(request) {
@@ -145,8 +145,8 @@ impl State {
             self.unexpected.push(complaint.clone());
             return respond(500, &json!({"error": "unexpected", "error_description": complaint}));
         }
-        if let Some(answer) = self.scripted.pop_front() {
-            return answer;
+        if let Some(response) = self.scripted.pop_front() {
+            return response;
         }
         let mut tokens = lock(&tokens.0);
         let token = format!("e2e.token.number-{}", tokens.len() + 1);

@@ -17,10 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::runtime::runtime;
 
-/// Makes a JSON answer.
+/// Makes a JSON response.
 pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
     let response = http::Response::builder().status(status).header("content-type", "application/json");
-    response.body(body.to_string().into()).expect("a well-formed answer")
+    response.body(body.to_string().into()).expect("a well-formed response")
 }
 
 /// A server on a free loopback port. When it is dropped, it stops and closes its connections.
@@ -31,16 +31,16 @@ pub struct LoopbackServer {
 }
 
 impl LoopbackServer {
-    /// Starts a server. `answer` gets whole requests. If it returns `None`, the server closes the connection
-    /// instead of answering.
-    pub fn start<F, B>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
+    /// Starts a server. `response` gets whole requests. If it returns `None`, the server closes the
+    /// connection instead of answering.
+    pub fn start<F, B>(response: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<http::Response<B>>> + Send + 'static,
-        B: Into<AnswerBody> + 'static,
+        B: Into<ResponseBody> + 'static,
     {
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let authority = listener.local_addr().unwrap().to_string();
-        Self { authority, accepting: runtime().spawn(accept(listener, Arc::new(answer))) }
+        Self { authority, accepting: runtime().spawn(accept(listener, Arc::new(response))) }
     }
 
     /// `127.0.0.1:<port>`
@@ -55,17 +55,17 @@ impl Drop for LoopbackServer {
     }
 }
 
-/// The body of an answer: bytes, or a stream of bytes.
+/// The body of a response: bytes, or a stream of bytes.
 #[derive(Debug)]
-pub struct AnswerBody(UnsyncBoxBody<Bytes, Broken>);
+pub struct ResponseBody(UnsyncBoxBody<Bytes, Broken>);
 
-impl From<Bytes> for AnswerBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
     }
 }
 
-impl AnswerBody {
+impl ResponseBody {
     /// Sends bytes as they come, without a declared length. An error closes the connection. The stream is
     /// dropped when the client disconnects.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
@@ -73,39 +73,39 @@ impl AnswerBody {
     }
 }
 
-/// Ends an exchange before its answer or in the middle of it. hyper then closes the connection.
+/// Ends an exchange before its response or in the middle of it. hyper then closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
 pub struct Broken;
 
 async fn accept<F, B>(
     listener: TcpListener,
-    answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
+    response: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
 ) where
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
-    B: Into<AnswerBody> + 'static,
+    B: Into<ResponseBody> + 'static,
 {
     // The connections belong to this task, so they close when it ends.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&answer)));
+        connections.spawn(serve(stream, Arc::clone(&response)));
         while connections.try_join_next().is_some() {}
     }
 }
 
 async fn serve<F, B>(
     stream: TcpStream,
-    answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
+    response: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
 ) where
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
-    B: Into<AnswerBody> + 'static,
+    B: Into<ResponseBody> + 'static,
 {
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let answer = Arc::clone(&answer);
+        let response = Arc::clone(&response);
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-            let response = answer(http::Request::from_parts(head, body)).await.ok_or(Broken)?;
+            let response = response(http::Request::from_parts(head, body)).await.ok_or(Broken)?;
             Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });

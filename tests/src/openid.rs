@@ -35,8 +35,8 @@ impl Documents {
     }
 
     /// Answers a request for a document.
-    pub fn answer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-        lock(&self.0).answer(request)
+    pub fn response(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        lock(&self.0).response(request)
     }
 }
 
@@ -72,8 +72,8 @@ impl OpenId {
         })));
         let answering = documents.clone();
         let server = LoopbackServer::start(move |request| {
-            let answer = answering.answer(&request);
-            async { Some(answer) }
+            let response = answering.response(&request);
+            async { Some(response) }
         });
         Self { server, documents }
     }
@@ -111,7 +111,7 @@ impl OpenId {
 }
 
 impl State {
-    fn answer(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+    fn response(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.fetches += 1;
         let path = request.uri().path();
         let keys_path = match path {

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use crate::failure;
 use crate::loopback_server::LoopbackServer;
-use crate::web::Answer;
+use crate::web::WholeResponse;
 
 /// The key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
@@ -48,23 +48,26 @@ pub struct Shared {
     pub targets: Vec<Value>,
     /// The ids of the dead letters that cannot be replayed, each with the reason for people.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call gets the
-    /// first of these answers whose beginning is the beginning of the call. Such a call changes nothing in
-    /// the fake. The fake uses each answer once.
+    /// Scripted responses, each with the beginning of `<method> <path>`, a status and a body. A call gets the
+    /// first of these responses whose beginning is the beginning of the call. Such a call changes nothing in
+    /// the fake. The fake uses each response once.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
 }
 
 impl Operated {
-    /// Starts a fake that answers `GET /ops` with this answer of the real bot.
-    pub fn start(page: &Answer) -> Self {
+    /// Starts a fake that answers `GET /ops` with this response of the real bot.
+    pub fn start(page: &WholeResponse) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (answering, page) = (Arc::clone(&shared), page.clone());
         let server = LoopbackServer::start(move |request: Request<Bytes>| {
-            let answer =
-                if request.uri() == "/ops" { passed_on(&page) } else { locked(&answering).answer(&request) };
-            async move { Some(answer) }
+            let response = if request.uri() == "/ops" {
+                passed_on(&page)
+            } else {
+                locked(&answering).response(&request)
+            };
+            async move { Some(response) }
         });
         Self { server, shared }
     }
@@ -106,7 +109,7 @@ fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn passed_on(page: &Answer) -> Response<Bytes> {
+fn passed_on(page: &WholeResponse) -> Response<Bytes> {
     let mut response = Response::new(page.body.clone());
     *response.headers_mut() = page.headers.clone();
     for name in ["content-length", "transfer-encoding", "connection", "date"] {
@@ -154,7 +157,7 @@ fn with_next(mut body: Value, next: Value) -> Response<Bytes> {
 }
 
 impl Shared {
-    fn answer(&mut self, request: &Request<Bytes>) -> Response<Bytes> {
+    fn response(&mut self, request: &Request<Bytes>) -> Response<Bytes> {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let whole = request.uri().to_string();
         let body = String::from_utf8_lossy(request.body()).into_owned();
@@ -241,7 +244,7 @@ impl Shared {
         with_next(json!({"messages": self.dead.len(), "dead": page}), next)
     }
 
-    /// Replays or drops dead letters. `done` is the member of the answer that lists them.
+    /// Replays or drops dead letters. `done` is the member of the response that lists them.
     fn act(&mut self, path: &str, body: &Value, done: &str) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());

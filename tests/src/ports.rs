@@ -21,15 +21,15 @@ impl HttpClient for Machine {
         request: http::Request<Bytes>,
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
-        let answer = web::exchange(request.map(web::whole)).await?;
-        let status = http::StatusCode::from_u16(answer.status).expect("a status that came over HTTP");
-        if answer.body.len() > timeouts.max_answer_bytes {
-            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
-            return Err(TransportError::body_lost(status, answer.headers, problem));
+        let whole = web::exchange(request.map(web::whole)).await?;
+        let status = http::StatusCode::from_u16(whole.status).expect("a status that came over HTTP");
+        if whole.body.len() > timeouts.max_response_bytes {
+            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_response_bytes };
+            return Err(TransportError::body_lost(status, whole.headers, problem));
         }
-        let mut response = http::Response::new(answer.body);
+        let mut response = http::Response::new(whole.body);
         *response.status_mut() = status;
-        *response.headers_mut() = answer.headers;
+        *response.headers_mut() = whole.headers;
         Ok(response)
     }
 }

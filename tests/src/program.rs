@@ -97,7 +97,7 @@ impl Program {
     }
 
     /// Answers every later callback with this status.
-    pub fn answer(&self, status: u16) {
+    pub fn answer_with(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
 

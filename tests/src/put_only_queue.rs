@@ -39,8 +39,8 @@ impl PutOnlyQueue {
         let shared = Arc::new(Mutex::new(Shared { puts: Vec::new(), refuse: Vec::new() }));
         let answering = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
-            let answer = answering.lock().unwrap().answer(&request);
-            async move { Some(answer) }
+            let response = answering.lock().unwrap().response(&request);
+            async move { Some(response) }
         });
         Self { server, shared }
     }
@@ -62,7 +62,7 @@ impl PutOnlyQueue {
 }
 
 impl Shared {
-    fn answer(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+    fn response(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         let reply =
             |status: u16, body: String| http::Response::builder().status(status).body(body.into()).unwrap();
         let query = request.uri().query().unwrap_or_default();

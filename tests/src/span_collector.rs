@@ -57,7 +57,7 @@ impl SpanCollector {
                 let export = Export::decode(request.into_body()).expect("an ExportTraceServiceRequest");
                 taking.lock().unwrap_or_else(PoisonError::into_inner).extend(export.spans());
             }
-            // An empty message is the answer that reports success.
+            // An empty message is the response that reports success.
             async { Some(http::Response::new(Bytes::new())) }
         });
         Self { server, spans }

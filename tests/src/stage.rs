@@ -22,7 +22,7 @@ pub use crate::registration::{APP_ID, TENANT};
 use crate::span_collector::SpanCollector;
 use crate::suite::World;
 use crate::waiting::eventually;
-use crate::web::{self, Answer};
+use crate::web::{self, WholeResponse};
 
 /// The key of `POST /internal/poll`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
@@ -338,19 +338,19 @@ impl Stage {
 
     /// Posts an activity unchanged and without a token.
     #[track_caller]
-    pub fn post(&self, activity: &Value) -> Answer {
+    pub fn post(&self, activity: &Value) -> WholeResponse {
         self.post_with(&[], activity)
     }
 
     /// Posts an activity with this token.
     #[track_caller]
-    pub fn post_as(&self, token: &str, activity: &Value) -> Answer {
+    pub fn post_as(&self, token: &str, activity: &Value) -> WholeResponse {
         self.post_with(&[&format!("Bearer {token}")], activity)
     }
 
     /// Posts an activity with these `Authorization` headers.
     #[track_caller]
-    pub fn post_with(&self, authorization: &[&str], activity: &Value) -> Answer {
+    pub fn post_with(&self, authorization: &[&str], activity: &Value) -> WholeResponse {
         let request =
             http::Request::post(self.url("/api/messages")).header("content-type", "application/json");
         let request =
@@ -362,8 +362,8 @@ impl Stage {
     /// bot accepts it.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
-        let answer = self.post(&self.connector.host(activity)).expect_status(202);
-        assert_eq!(answer.json(), serde_json::json!({}));
+        let response = self.post(&self.connector.host(activity)).expect_status(202);
+        assert_eq!(response.json(), serde_json::json!({}));
     }
 
     /// Runs the poller through its HTTP entry point, expects success, and returns the run's counts.
@@ -372,9 +372,9 @@ impl Stage {
         self.try_poll().expect_status(200).json()
     }
 
-    /// Runs the poller through its HTTP entry point, and returns the answer.
+    /// Runs the poller through its HTTP entry point, and returns the response.
     #[track_caller]
-    pub fn try_poll(&self) -> Answer {
+    pub fn try_poll(&self) -> WholeResponse {
         let request = http::Request::post(self.url("/internal/poll"));
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }

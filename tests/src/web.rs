@@ -1,4 +1,4 @@
-//! A blocking HTTP client that shows a test the whole answer.
+//! A blocking HTTP client that shows a test the whole response.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -22,15 +22,15 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// something hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct WholeResponse {
     pub status: u16,
     pub headers: http::HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl WholeResponse {
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
@@ -48,12 +48,12 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Formats the whole answer for a failure message.
+    /// Formats the whole response for a failure message.
     pub fn describe(&self) -> String {
         format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
     }
 
-    /// Fails the test if the answer has another status.
+    /// Fails the test if the response has another status.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "expected status {status}, found {}", self.describe());
@@ -61,15 +61,15 @@ impl Answer {
     }
 
     /// Expects an error in the Connector's form with this status, this code and a message. Fails the test if
-    /// the answer is anything else.
+    /// the response is anything else.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
-        let answer = self.expect_status(status);
-        assert_eq!(answer.error_code(), code, "expected code {code}, found {}", answer.describe());
-        let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
-        assert!(!message.is_empty(), "expected a message for a person, found {}", answer.describe());
-        assert_eq!(answer.header("content-type"), "application/json", "{}", answer.describe());
-        answer
+        let response = self.expect_status(status);
+        assert_eq!(response.error_code(), code, "expected code {code}, found {}", response.describe());
+        let message = response.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(!message.is_empty(), "expected a message for a person, found {}", response.describe());
+        assert_eq!(response.header("content-type"), "application/json", "{}", response.describe());
+        response
     }
 }
 
@@ -87,38 +87,44 @@ pub fn chunked(body: impl Into<Bytes>) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-/// Sends a request and waits for the answer; fails the test if none comes.
+/// Sends a request and waits for the response; fails the test if none comes.
 #[track_caller]
-pub fn send(request: http::Request<Body>) -> Answer {
+pub fn send(request: http::Request<Body>) -> WholeResponse {
     let what = format!("{} {}", request.method(), request.uri());
     match try_send(request) {
-        Ok(answer) => answer,
-        Err(error) => panic!("no answer to {what}: {error}"),
+        Ok(response) => response,
+        Err(error) => panic!("no response to {what}: {error}"),
     }
 }
 
 /// Sends a request; the error tells whether the request may have arrived.
-pub fn try_send(request: http::Request<Body>) -> Result<Answer, TransportError> {
+pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }
 
-pub(crate) async fn exchange(request: http::Request<Body>) -> Result<Answer, TransportError> {
+pub(crate) async fn exchange(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     let work = async {
-        let answer = client().request(request).await.map_err(|error| {
+        let response = client().request(request).await.map_err(|error| {
             let text = format!("{error:?}");
-            if error.is_connect() { TransportError::NotSent(text) } else { TransportError::AnswerLost(text) }
-        })?;
-        let (head, body) = answer.into_parts();
-        match body.collect().await {
-            Ok(body) => {
-                Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+            if error.is_connect() {
+                TransportError::NotSent(text)
+            } else {
+                TransportError::ResponseLost(text)
             }
+        })?;
+        let (head, body) = response.into_parts();
+        match body.collect().await {
+            Ok(body) => Ok(WholeResponse {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body: body.to_bytes(),
+            }),
             Err(_) => Err(TransportError::body_lost(head.status, head.headers, BodyProblem::Broken)),
         }
     };
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done,
-        Err(_) => Err(TransportError::AnswerLost(format!("nothing came for {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(TransportError::ResponseLost(format!("nothing came for {} s", PATIENCE.as_secs()))),
     }
 }
 

@@ -4,7 +4,7 @@ use bot_framework::ForeignHost;
 use bytes::Bytes;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use platform::answer;
+use platform::response;
 use thiserror::Error;
 
 /// Why `/internal/poll` did not begin a run, or why the run ended early.
@@ -50,7 +50,7 @@ impl PollRefusal {
 
     pub(crate) fn answer(self) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
-        let mut response = answer::error(status, code, &self.to_string());
+        let mut response = response::error(status, code, &self.to_string());
         match self {
             Self::MethodNotAllowed => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));

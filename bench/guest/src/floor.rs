@@ -14,7 +14,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(5),
     between_bytes: Duration::from_secs(5),
     total: Duration::from_secs(12),
-    max_answer_bytes: 16 * 1024 * 1024,
+    max_response_bytes: 16 * 1024 * 1024,
 };
 
 /// How many messages are delivered at once, as in the poller.
@@ -73,19 +73,19 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
     for _ in 2..calls.outbound {
         send(host, "POST", &calls.connector, body.clone()).await;
     }
-    let mut answer = Response::new(Bytes::from_static(b"{}"));
-    *answer.status_mut() = StatusCode::ACCEPTED;
-    answer
+    let mut response = Response::new(Bytes::from_static(b"{}"));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
 }
 
 async fn run(host: &SpinHost, calls: &Calls) {
     let get = format!("{}?numofmessages=32&visibilitytimeout=60", calls.queue);
     loop {
-        let answer = send(host, "GET", &get, Bytes::new()).await;
+        let response = send(host, "GET", &get, Bytes::new()).await;
         key_value(host, calls).await;
-        let answer = String::from_utf8_lossy(&answer);
+        let response = String::from_utf8_lossy(&response);
         let ids: Vec<&str> =
-            answer.split("<MessageId>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+            response.split("<MessageId>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
         if ids.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ async fn send(host: &SpinHost, method: &str, url: &str, body: Bytes) -> Bytes {
 }
 
 fn empty(status: StatusCode) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
 }

@@ -79,29 +79,29 @@ impl HttpClient for NativeHost {
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let exchange = async {
-            let answer = self.client.request(request.map(Full::new)).await.map_err(|error| {
+            let response = self.client.request(request.map(Full::new)).await.map_err(|error| {
                 let text = error.to_string();
                 if error.is_connect() {
                     TransportError::NotSent(text)
                 } else {
-                    TransportError::AnswerLost(text)
+                    TransportError::ResponseLost(text)
                 }
             })?;
-            let (head, body) = answer.into_parts();
+            let (head, body) = response.into_parts();
             match body.collect().await {
                 Ok(body) => Ok(http::Response::from_parts(head, body.to_bytes())),
                 Err(_) => Err(TransportError::body_lost(head.status, head.headers, BodyProblem::Broken)),
             }
         };
-        let answer: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
+        let response: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
             .await
-            .map_err(|_| TransportError::AnswerLost("the answer did not come in time".into()))??;
-        if answer.body().len() > timeouts.max_answer_bytes {
-            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
-            let (head, _) = answer.into_parts();
+            .map_err(|_| TransportError::ResponseLost("the response did not come in time".into()))??;
+        if response.body().len() > timeouts.max_response_bytes {
+            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_response_bytes };
+            let (head, _) = response.into_parts();
             return Err(TransportError::body_lost(head.status, head.headers, problem));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 

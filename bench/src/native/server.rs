@@ -47,7 +47,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
             tokio::task::spawn_local(async move {
                 let service = service_fn(|request| {
                     let host = NativeHost::new(Arc::clone(&shared), client.clone());
-                    async move { Ok::<_, Infallible>(answer(&host, request).await) }
+                    async move { Ok::<_, Infallible>(response(&host, request).await) }
                 });
                 // If a client disconnects, only its own connection ends.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -56,7 +56,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
     })
 }
 
-async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     // A body that breaks off counts as empty. The driver always sends whole bodies.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -66,6 +66,6 @@ async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<
     } else {
         bot_component::handle(host, request).await
     };
-    // `reply.then`, the work after the answer, is not run: with `kick=off` there is none.
-    reply.answer.map(Full::new)
+    // `reply.then`, the work after the response, is not run: with `kick=off` there is none.
+    reply.response.map(Full::new)
 }

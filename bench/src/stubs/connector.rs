@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::stub::{Stub, answer};
+use super::stub::{Stub, response};
 
 /// A Connector that answers 201 to every post of an activity with a token. It does not check the token.
 #[derive(Debug)]
@@ -61,5 +61,5 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }
-    Some(answer(201, r#"{"id":"sent"}"#))
+    Some(response(201, r#"{"id":"sent"}"#))
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use dev::azurite::ACCOUNT;
 use http::{HeaderValue, Method};
 
-use super::stub::{Stub, answer};
+use super::stub::{Stub, response};
 
 /// A queue service with one queue, which exists from the start.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Queue {
     pub const NAME: &'static str = "bot-queue";
 
     pub(super) fn start() -> Self {
-        Self(Stub::start(Messages::answer))
+        Self(Stub::start(Messages::response))
     }
 
     /// The address of the stub: `127.0.0.1:<port>`.
@@ -91,7 +91,7 @@ impl Queue {
 }
 
 impl Messages {
-    fn answer(&mut self, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
+    fn response(&mut self, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
         let uri = request.uri();
         let below = uri.path().strip_prefix('/').and_then(|path| path.strip_prefix(ACCOUNT));
         let below = below.and_then(|path| path.strip_prefix('/')?.strip_prefix(Queue::NAME));
@@ -103,14 +103,14 @@ impl Messages {
                 .map(|(_, value)| value)
         };
         match (request.method(), below?) {
-            (&Method::POST, "/messages") => text_of(request.body()).map(|text| answer(201, self.put(text))),
+            (&Method::POST, "/messages") => text_of(request.body()).map(|text| response(201, self.put(text))),
             (&Method::GET, "/messages") => {
                 let count = query("numofmessages").and_then(|count| count.parse().ok()).unwrap_or(1);
                 let is_peek = query("peekonly") == Some("true");
-                Some(answer(200, if is_peek { self.peek() } else { self.get(count) }))
+                Some(response(200, if is_peek { self.peek() } else { self.get(count) }))
             }
             (&Method::DELETE, path) => {
-                self.leased.remove(path.strip_prefix("/messages/")?).map(|_| answer(204, ""))
+                self.leased.remove(path.strip_prefix("/messages/")?).map(|_| response(204, ""))
             }
             (&Method::PUT, path) => {
                 let is_released = query("visibilitytimeout") == Some("0");
@@ -120,7 +120,7 @@ impl Messages {
         }
     }
 
-    /// The answer of Put Message.
+    /// The response of Put Message.
     fn put(&mut self, text: String) -> String {
         self.next_id += 1;
         self.last_put = Some(Instant::now());
@@ -137,7 +137,7 @@ impl Messages {
         xml
     }
 
-    /// The answer of Peek Messages: one at the most.
+    /// The response of Peek Messages: one at the most.
     fn peek(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessagesList>");
         if let Some(message) = self.visible.front() {
@@ -147,7 +147,7 @@ impl Messages {
         xml
     }
 
-    /// The answer of Get Messages.
+    /// The response of Get Messages.
     fn get(&mut self, count: usize) -> String {
         let count = count.min(self.visible.len());
         let mut xml = String::with_capacity(256 + count * 2048);
@@ -172,7 +172,7 @@ impl Messages {
         } else {
             self.leased.insert(message.id.clone(), message);
         }
-        let mut response = answer(204, "");
+        let mut response = response(204, "");
         response.headers_mut().insert("x-ms-popreceipt", HeaderValue::from_static("AgAAAAMAAAAAAAAA"));
         Some(response)
     }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use end_to_end::loopback_server::LoopbackServer;
 use serde_json::Value;
 
-/// A server that plays one service, and the state from which it makes its answers. The stub counts the calls,
-/// and keeps the first call that it does not expect, for the report.
+/// A server that plays one service, and the state from which it makes its responses. The stub counts the
+/// calls, and keeps the first call that it does not expect, for the report.
 #[derive(Debug)]
 pub(super) struct Stub<S> {
     server: LoopbackServer,
@@ -23,16 +23,18 @@ struct Shared<S> {
 }
 
 impl<S: Default + Send + 'static> Stub<S> {
-    /// Starts a stub. A request for which `answer` returns `None` was not expected.
-    pub(super) fn start(answer: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>) -> Self {
+    /// Starts a stub. A request for which `response` returns `None` was not expected.
+    pub(super) fn start(
+        response: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>,
+    ) -> Self {
         let shared = Arc::<Shared<S>>::default();
         let answering = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
             answering.calls.fetch_add(1, Ordering::Relaxed);
-            let answered = answer(&mut lock(&answering.state), &request);
+            let answered = response(&mut lock(&answering.state), &request);
             let answered = answered.unwrap_or_else(|| {
                 lock(&answering.complaint).get_or_insert_with(|| describe(&request));
-                self::answer(500, "unexpected")
+                self::response(500, "unexpected")
             });
             async { Some(answered) }
         });
@@ -60,14 +62,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn answer(status: u16, body: impl Into<Bytes>) -> http::Response<Bytes> {
+pub(super) fn response(status: u16, body: impl Into<Bytes>) -> http::Response<Bytes> {
     let mut response = http::Response::new(body.into());
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     response
 }
 
-pub(super) fn json_answer(status: u16, body: &Value) -> http::Response<Bytes> {
-    let mut response = answer(status, body.to_string());
+pub(super) fn json_response(status: u16, body: &Value) -> http::Response<Bytes> {
+    let mut response = response(status, body.to_string());
     response
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 
 use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
-use super::stub::{Stub, answer, json_answer};
+use super::stub::{Stub, json_response, response};
 
-/// A table service, at first without tables. The HTTP server adds the header `Date` to each answer.
+/// A table service, at first without tables. The HTTP server adds the header `Date` to each response.
 #[derive(Debug)]
 pub struct Table(Stub<Entities>);
 
 impl Table {
     pub(super) fn start() -> Self {
-        Self(Stub::start(answer_to))
+        Self(Stub::start(response_to))
     }
 
     /// The address of the stub: `127.0.0.1:<port>`.
@@ -73,7 +73,7 @@ impl Table {
     }
 }
 
-fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<Response<Bytes>> {
+fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<Response<Bytes>> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
@@ -86,20 +86,20 @@ fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<
     };
     let wants_no_content = request.headers().get("prefer").is_some_and(|value| value == "return-no-content");
     match (request.method(), path.as_ref()) {
-        (&Method::POST, "$batch") => batch::answer_to(entities, header(CONTENT_TYPE)?, request.body()),
+        (&Method::POST, "$batch") => batch::response_to(entities, header(CONTENT_TYPE)?, request.body()),
         (&Method::POST, "Tables") => {
             let body: Value = serde_json::from_slice(request.body()).ok()?;
             let name = body["TableName"].as_str()?;
             Some(match entities.create(name) {
-                Ok(()) if wants_no_content => preferred(answer(204, "")),
-                Ok(()) => json_answer(201, &json!({"TableName": name})),
+                Ok(()) if wants_no_content => preferred(response(204, "")),
+                Ok(()) => json_response(201, &json!({"TableName": name})),
                 Err(refusal) => refused(refusal),
             })
         }
         (&Method::GET, path) => match entities::key_of(path) {
             Some((table, key)) => Some(match entities.get(&table, &key) {
                 Ok(entity) => {
-                    with_etag(json_answer(200, &entity.show(&key, metadata, &[]).into()), &entity.etag)
+                    with_etag(json_response(200, &entity.show(&key, metadata, &[]).into()), &entity.etag)
                 }
                 Err(refusal) => refused(refusal),
             }),
@@ -116,14 +116,14 @@ fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<
             let is_insert = method == Method::POST;
             Some(match entities.write(&operation) {
                 Err(refusal) => refused(refusal),
-                Ok(None) => answer(204, ""),
+                Ok(None) => response(204, ""),
                 Ok(Some(etag)) if is_insert && !wants_no_content => {
                     let entity = entities.get(&operation.table, &operation.key).ok()?;
                     let shown = entity.show(&operation.key, metadata, &[]);
-                    with_etag(json_answer(201, &shown.into()), &etag)
+                    with_etag(json_response(201, &shown.into()), &etag)
                 }
-                Ok(Some(etag)) if is_insert => with_etag(preferred(answer(204, "")), &etag),
-                Ok(Some(etag)) => with_etag(answer(204, ""), &etag),
+                Ok(Some(etag)) if is_insert => with_etag(preferred(response(204, "")), &etag),
+                Ok(Some(etag)) => with_etag(response(204, ""), &etag),
             })
         }
     }
@@ -140,7 +140,7 @@ fn preferred(mut response: Response<Bytes>) -> Response<Bytes> {
 }
 
 fn refused(refusal: Refusal) -> Response<Bytes> {
-    let mut response = json_answer(refusal.status, &refusal.body(None));
+    let mut response = json_response(refusal.status, &refusal.body(None));
     response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(refusal.code));
     response
 }

@@ -106,7 +106,7 @@ mod tests {
         let keys = AlertKeys::read(host).unwrap().unwrap();
         let admitted = run(admit(host, &keys, &headers, &RequestId::of(host, &headers)));
         admitted.map(|caller| caller.key).map_err(|rejection| {
-            let answer = rejection.log_and_answer(host);
+            let answer = rejection.log_and_respond(host);
             let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
             format!("{} {}", answer.status().as_u16(), body["error"]["code"].as_str().unwrap())
         })

@@ -32,7 +32,7 @@ const STORE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The longest time from the request to the answer. It shortens [`STORE_WITHIN`] if the bot begins late to
 /// store the alerts.
-const ANSWER_WITHIN: Duration = Duration::from_secs(27);
+const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 
 /// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ pub(super) async fn send<H: Host>(
     mut at: Option<Cursor>,
     begin: Duration,
 ) -> Result<Sending, Rejection> {
-    let left = ANSWER_WITHIN.saturating_sub(host.monotonic().saturating_sub(begin));
+    let left = RESPONSE_WITHIN.saturating_sub(host.monotonic().saturating_sub(begin));
     let deadline = Deadline::after(host, STORE_WITHIN.min(left));
     let sender = Sender {
         host,

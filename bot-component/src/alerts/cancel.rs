@@ -5,7 +5,7 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use chrono::TimeDelta;
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer};
+use platform::{Deadline, Host, Level, response};
 use serde_json::json;
 use state::ledger::{AlertId, Following, Ledger, Record, Shown, Status, Withdrawn};
 use state::runs::Withdrawal;
@@ -94,7 +94,7 @@ pub(super) async fn delete<H: Host>(
     if state == Shown::CancelledUnseen {
         body["uncertain"] = true.into();
     }
-    Ok(answer::json(StatusCode::ACCEPTED, &body).into())
+    Ok(response::json(StatusCode::ACCEPTED, &body).into())
 }
 
 /// Reads the query: `sent`.

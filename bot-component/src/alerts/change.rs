@@ -9,7 +9,7 @@ use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
 use envelope::{Answers, Asked, Envelope, Keyed, QuestionKeys};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, response};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
 use state::runs::Withdrawal;
@@ -183,7 +183,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             let shown = json!({
                 "changes": subject.id.as_str(), "conversation": conversation, "status": held.status().as_str(),
             });
-            return Ok(answer::json(StatusCode::ACCEPTED, &shown).into());
+            return Ok(response::json(StatusCode::ACCEPTED, &shown).into());
         }
         let mut random = [0; 16];
         self.host.fill(&mut random);
@@ -267,7 +267,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             shown["warnings"] = warnings.into();
         }
         let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
-        Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
+        Ok(Answered::with_kick(response::json(StatusCode::ACCEPTED, &shown), kick))
     }
 
     /// The question of an alert, with the new content of `call`. `None` if people cannot answer the alert. If

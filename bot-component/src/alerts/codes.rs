@@ -4,7 +4,7 @@ use bot_framework::json::{FieldError, Fields};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::{Request, Response, StatusCode};
-use platform::{Host, Level, RequestBody, answer};
+use platform::{Host, Level, RequestBody, response};
 use serde_json::json;
 
 use super::caller::Caller;
@@ -39,7 +39,10 @@ pub(super) async fn post<H: Host>(
     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
     caller.event(host, Level::Info, "tag.code-issued", json!({"tag": tag.as_str(), "until": until}));
     let say = format!("subscribe {} {code}", tag.as_str());
-    Ok(answer::json(StatusCode::OK, &json!({"tag": tag.as_str(), "code": code, "until": until, "say": say})))
+    Ok(response::json(
+        StatusCode::OK,
+        &json!({"tag": tag.as_str(), "code": code, "until": until, "say": say}),
+    ))
 }
 
 /// A call for a code, checked.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, answer};
+use platform::{Deadline, Host, Level, response};
 use serde_json::json;
 use state::ConversationKey;
 use state::runs::DeadLetterId;
@@ -66,7 +66,7 @@ pub(super) async fn delete<H: Host>(
         "conversation": key.as_str(), "removed": removed, "unreadable": unreadable, "complete": is_complete,
     });
     caller.event(host, Level::Info, "target.forgotten", fields.clone());
-    Ok(answer::json(StatusCode::OK, &fields))
+    Ok(response::json(StatusCode::OK, &fields))
 }
 
 async fn search_poison<H: Host>(

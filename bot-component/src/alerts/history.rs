@@ -5,7 +5,7 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer, name_of};
+use platform::{Deadline, Host, Level, name_of, response};
 use serde_json::{Value, json};
 use state::Tag;
 use state::ledger::{Ledger, Position, Shown, Wanted};
@@ -68,7 +68,7 @@ pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Resu
     if let Some(next) = &page.next {
         body["next"] = list.token(next, caller).into();
     }
-    Ok(answer::json(StatusCode::OK, &body).into())
+    Ok(response::json(StatusCode::OK, &body).into())
 }
 
 #[derive(Debug)]

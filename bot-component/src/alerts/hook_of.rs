@@ -6,7 +6,7 @@ use std::time::Duration;
 use bot_framework::json::Fields;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, SettingsError, answer};
+use platform::{Deadline, Host, Level, RequestBody, SettingsError, response};
 use serde_json::json;
 use state::{ConversationKey, Conversations};
 
@@ -45,7 +45,7 @@ pub(super) async fn post<H: Host>(
     })?;
     caller.event(host, Level::Info, "hook.issued", json!({"conversation": key.as_str(), "hook": shown}));
     let body = json!({"conversation": key.as_str(), "url": url, "secret": secret});
-    Ok(answer::json(StatusCode::OK, &body))
+    Ok(response::json(StatusCode::OK, &body))
 }
 
 /// Ends the webhook address of the conversation.
@@ -60,7 +60,7 @@ pub(super) async fn delete<H: Host>(
     expect_reached(&conversations, &settings, caller, &key).await?;
     conversations.end_hook(&key).await.map_err(AlertRejection::from)?;
     caller.event(host, Level::Info, "hook.ended", json!({"conversation": key.as_str()}));
-    Ok(answer::empty(StatusCode::NO_CONTENT))
+    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// Checks the caller's rights, and parses the key of the conversation. A caller that may name only tags may

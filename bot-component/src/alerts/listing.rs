@@ -6,7 +6,7 @@ use bot_framework::json::{FieldError, put};
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, answer};
+use platform::{Deadline, Host, Level, response};
 use serde_json::{Map, Value, json};
 use state::{Conversation, ConversationKey, Filter, Tag};
 use url::form_urlencoded;
@@ -49,7 +49,7 @@ pub(super) async fn get<H: Host>(
     if let Some(next) = page.next {
         body["next"] = next.as_str().into();
     }
-    Ok(answer::json(StatusCode::OK, &body))
+    Ok(response::json(StatusCode::OK, &body))
 }
 
 #[derive(Debug)]

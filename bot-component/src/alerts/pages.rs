@@ -69,7 +69,7 @@ impl Bot {
             if request.uri().port_u16() == Some(10_001) {
                 return Some(Ok(response(if spend(&puts) { 201 } else { 403 }, "")));
             }
-            let answer = tables.borrow_mut().answer(request, now);
+            let answer = tables.borrow_mut().response(request, now);
             Some(Ok(answer.filter(|_| spend(&calls)).unwrap_or_else(|| response(403, ""))))
         });
         Self { host, settings, service, room, patience }
@@ -125,8 +125,8 @@ impl Bot {
         let request = Request::post("/api/alerts").header("authorization", format!("Bearer {key}"));
         let request = request.header("host", "localhost").header("content-type", "application/json");
         let answer = match run(handle(&self.host, request.body(Bytes::from(body.to_string())).unwrap())) {
-            Ok(answered) => answered.into_reply(&self.host).answer,
-            Err(rejection) => rejection.log_and_answer(&self.host),
+            Ok(answered) => answered.into_reply(&self.host).response,
+            Err(rejection) => rejection.log_and_respond(&self.host),
         };
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
     }

@@ -1,7 +1,7 @@
 //! The result of sending: the status of each alert for the answer, and the kick that follows the answer.
 
 use http::StatusCode;
-use platform::answer;
+use platform::response;
 use serde_json::{Map, Value, json};
 
 use crate::answered::Answered;
@@ -56,7 +56,7 @@ impl Sending {
             body.insert("error".into(), json!({"code": "QueueUnavailable", "message": message}));
             status = StatusCode::SERVICE_UNAVAILABLE;
         }
-        Answered::with_kick(answer::json(status, &body.into()), kick)
+        Answered::with_kick(response::json(status, &body.into()), kick)
     }
 }
 

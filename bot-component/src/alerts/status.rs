@@ -6,7 +6,7 @@ use bot_framework::json::{FieldError, put};
 use chrono::{DateTime, SecondsFormat, Utc};
 use envelope::{Answer, Delivery};
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer, value_of};
+use platform::{Deadline, Host, Level, response, value_of};
 use serde_json::{Map, Value, json};
 use state::ledger::{AlertId, Ledger, Record, Shown, Status};
 use state::{ConversationKey, Conversations, MessageNumber, Reception};
@@ -22,7 +22,7 @@ use crate::settings::{BotSettings, CallerSettings};
 const MAX_WAIT_SECONDS: u64 = 30;
 
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
-const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+const RESPONSE_WITHIN: Duration = Duration::from_secs(25);
 
 /// The longest time from the request to the end of a wait, so that the last read also ends in time.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
@@ -42,7 +42,7 @@ pub(super) async fn get<H: Host>(
     let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
     let wait = read_wait(query).map_err(AlertRejection::from)?.min(WAIT_WITHIN);
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
-    let deadline = Deadline::after(host, ANSWER_WITHIN);
+    let deadline = Deadline::after(host, RESPONSE_WITHIN);
     let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
     let mut record = find(&ledger, &id, caller).await?.ok_or(AlertRejection::NoSuchAlert)?;
     let first = record.shown(host.now());
@@ -68,7 +68,7 @@ pub(super) async fn get<H: Host>(
         put(&mut alert, "answer", answer.map(|answer| answer.to_json()));
     }
     add_feedback(host, &settings.conversations(host, deadline), &record, &mut alert).await;
-    Ok(answer::json(StatusCode::OK, &alert.into()).into())
+    Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
 /// Whether a wait goes on. For an alert with a question, the wait goes on after the delivery, until a person

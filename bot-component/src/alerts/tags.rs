@@ -6,7 +6,7 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, answer};
+use platform::{Deadline, Host, Level, response};
 use serde_json::json;
 use state::{ConversationKey, StateError, Tag, Tagged};
 
@@ -28,7 +28,7 @@ pub(super) async fn put<H: Host>(
     let (tag, key, settings) = prepare(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.tag(&key, &tag).await {
-        Ok(Tagged::Yes) => Ok(log_and_answer(host, caller, "tag.added", &key, &tag)),
+        Ok(Tagged::Yes) => Ok(log_and_respond(host, caller, "tag.added", &key, &tag)),
         Ok(Tagged::TooMany) => Err(AlertRejection::TooManyTags.into()),
         Err(StateError::NotStored) => Err(unknown().into()),
         Err(error) => Err(AlertRejection::from(error).into()),
@@ -45,7 +45,7 @@ pub(super) async fn delete<H: Host>(
     let (tag, key, settings) = prepare(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.untag(&key, &tag).await.map_err(AlertRejection::from)? {
-        true => Ok(log_and_answer(host, caller, "tag.removed", &key, &tag)),
+        true => Ok(log_and_respond(host, caller, "tag.removed", &key, &tag)),
         false => Err(unknown().into()),
     }
 }
@@ -77,7 +77,7 @@ fn unknown() -> AlertRejection {
     AlertRejection::UnknownTarget { path: "conversation".into() }
 }
 
-fn log_and_answer(
+fn log_and_respond(
     host: &impl Host,
     caller: &Caller,
     event: &str,
@@ -85,5 +85,5 @@ fn log_and_answer(
     tag: &Tag,
 ) -> Response<Bytes> {
     caller.event(host, Level::Info, event, json!({"conversation": key.as_str(), "tag": tag.as_str()}));
-    answer::empty(StatusCode::NO_CONTENT)
+    response::empty(StatusCode::NO_CONTENT)
 }

@@ -39,7 +39,7 @@ impl Bot {
         let service = RefCell::new(FakeTables::default());
         let now = host.now();
         host.answers(move |request| {
-            let answer = service.borrow_mut().answer(request, now);
+            let answer = service.borrow_mut().response(request, now);
             Some(Ok(answer.unwrap_or_else(|| response(201, ""))))
         });
         host.elapsed.set(at);
@@ -69,7 +69,7 @@ impl Bot {
             .header("host", "localhost");
         let request = request.header("content-type", "application/json");
         let request = request.body(Bytes::from(body.to_string())).unwrap();
-        let answer = run(handle(&self.host, request)).unwrap().into_reply(&self.host).answer;
+        let answer = run(handle(&self.host, request)).unwrap().into_reply(&self.host).response;
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
     }
 

@@ -9,7 +9,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use platform::{Host, answer};
+use platform::{Host, response};
 
 use crate::alerts;
 use crate::rejection::Rejection;
@@ -74,7 +74,7 @@ pub(crate) fn get<B>(host: &impl Host, request: &Request<B>) -> Result<Response<
         _ => return Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
     };
     expect_own_host(host, request.headers())?;
-    let mut response = answer::empty(StatusCode::OK);
+    let mut response = response::empty(StatusCode::OK);
     *response.body_mut() = Bytes::from_static(page.as_bytes());
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -96,7 +96,7 @@ mod tests {
     /// The answer of the router.
     fn answer_to(host: &FakeHost, method: &str, authority: &str) -> Response<Bytes> {
         let request = Request::builder().method(method).uri("/ops").header("host", authority);
-        run(crate::handle(host, request.body(Bytes::new()).unwrap())).answer
+        run(crate::handle(host, request.body(Bytes::new()).unwrap())).response
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use envelope::words::Words;
 use envelope::{Answers, ButtonData, Looks, Press, can_change, card_of, line};
 use http::{Response, StatusCode};
-use platform::{Host, answer};
+use platform::{Host, response};
 use serde_json::{Value, json};
 
 use super::{Answering, Recorded, Stored};
@@ -39,7 +39,7 @@ impl<H: Host> Answering<'_, H> {
 
     /// The answer to the invoke of a button. The status is 200 in any case, because a client shows any other
     /// status as a fault of the bot.
-    pub(crate) fn invoke_answer(&self, recorded: &Recorded) -> Response<Bytes> {
+    pub(crate) fn invoke_response(&self, recorded: &Recorded) -> Response<Bytes> {
         let body = match recorded {
             Recorded::Counted(stored) | Recorded::Before(Some(stored)) => match self.card(stored) {
                 Some(card) => json!({"statusCode": 200, "type": CARD, "value": card}),
@@ -52,7 +52,7 @@ impl<H: Host> Answering<'_, H> {
             Recorded::Unknown => refusal(UNKNOWN, self.words().question_unknown),
             Recorded::Doubtful => refusal(NOT_RECORDED, self.words().answer_not_recorded),
         };
-        answer::json(StatusCode::OK, &body)
+        response::json(StatusCode::OK, &body)
     }
 
     /// The text to send after a press that arrived as a message; `None` if the changed card shows the answer.

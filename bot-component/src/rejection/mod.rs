@@ -15,7 +15,7 @@ use bytes::Bytes;
 use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use platform::{BodyError, Host, Level, SettingsError, answer};
+use platform::{BodyError, Host, Level, SettingsError, response};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -133,11 +133,11 @@ impl Rejection {
     }
 
     /// Writes the line in the log, and returns the answer to the caller.
-    pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
+    pub(crate) fn log_and_respond(self, host: &impl Host) -> Response<Bytes> {
         self.log_about(host, Map::new())
     }
 
-    /// Like [`Rejection::log_and_answer`]. `about` are the fields of the log line that describe the caller.
+    /// Like [`Rejection::log_and_respond`]. `about` are the fields of the log line that describe the caller.
     pub(crate) fn log_about(self, host: &impl Host, mut about: Map<String, Value>) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };
@@ -145,7 +145,7 @@ impl Rejection {
         about.insert("code".into(), code.into());
         about.insert("reason".into(), self.reason().into());
         host.event(level, "request.rejected", about.into());
-        let mut response = answer::error(status, code, &self.message());
+        let mut response = response::error(status, code, &self.message());
         match self {
             Self::MethodNotAllowed { allow } => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));

@@ -18,14 +18,14 @@ const MAX_FACTS: usize = 15;
 
 /// The headers that answer the handshake of a CloudEvents webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionsAnswer {
+pub struct OptionsResponse {
     /// Names in lower case, and values.
     pub headers: Vec<(&'static str, String)>,
 }
 
 /// Answers a request `OPTIONS` that has the header `WebHook-Request-Origin`: the origin in the header may
 /// post. `None` for any other request.
-pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsAnswer> {
+pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
     if origin.is_empty() || origin.len() > 253 || !origin.chars().all(is_name) {
@@ -35,7 +35,7 @@ pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Opt
     if header("webhook-request-rate").is_some() {
         headers.push(("webhook-allowed-rate", "120".to_owned()));
     }
-    Some(OptionsAnswer { headers })
+    Some(OptionsResponse { headers })
 }
 
 pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Vec<Draft>, ShapeError> {

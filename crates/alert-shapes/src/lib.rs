@@ -45,7 +45,7 @@ mod time;
 use serde_json::Value;
 
 pub use alert::{ShapedAlert, State};
-pub use cloud_events::{OptionsAnswer, cloud_events_options};
+pub use cloud_events::{OptionsResponse, cloud_events_options};
 pub use error::ShapeError;
 pub use incoming::Incoming;
 pub use limits::{MAX_CARD_BYTES, MAX_EVENTS, MAX_KEY_BYTES};

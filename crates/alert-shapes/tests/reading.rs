@@ -162,7 +162,7 @@ fn options_handshake_allows_the_origin_that_asks() {
     let ask = |headers: &'static [(&'static str, &'static str)]| {
         cloud_events_options(|name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
     };
-    let headers = |answer: alert_shapes::OptionsAnswer| answer.headers;
+    let headers = |answer: alert_shapes::OptionsResponse| answer.headers;
     let answer = headers(ask(&[("webhook-request-origin", "eventemitter.example.com")]).unwrap());
     assert_eq!(
         answer,

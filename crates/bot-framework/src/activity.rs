@@ -20,7 +20,7 @@ pub struct Activity {
     /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
     /// empty.
     pub channel_id: Option<String>,
-    /// The URL to which answers go, as the caller claims it. Nothing is sent there before a
+    /// The URL to which replies go, as the caller claims it. Nothing is sent there before a
     /// [`crate::TrustPolicy`] has checked it.
     pub service_url: Option<String>,
     /// The sender. An account without an id counts as absent.
@@ -131,7 +131,7 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
-    /// Whether the answers belong in the HTTP response. With every other `deliveryMode`, they go to the
+    /// Whether the replies belong in the HTTP response. With every other `deliveryMode`, they go to the
     /// Connector.
     pub fn expects_replies(&self) -> bool {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")

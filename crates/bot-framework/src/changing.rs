@@ -1,5 +1,5 @@
 //! Changes and deletions of messages that the bot has sent: which channels do not support them, and how the
-//! Connector's answer to a change or deletion is classified.
+//! Connector's response to a change or deletion is classified.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -8,12 +8,12 @@ use platform::{TransportError, value_of};
 use crate::verdict::{Class, Verdict, classify, error_code};
 
 /// The channels that are known to refuse the change and the deletion of a message. Web Chat and Direct Line
-/// answer 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
+/// response 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
 /// be changed.
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
 /// Whether a channel may be able to change and to delete a message that was sent. For a channel that is not
-/// known to refuse both, only the Connector's answer shows whether the channel supports them.
+/// known to refuse both, only the Connector's response shows whether the channel supports them.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
@@ -25,28 +25,30 @@ pub(crate) enum Changing {
     Deletion,
 }
 
-/// Classifies an answer to the change or deletion of a message. A change or deletion can be repeated without
-/// harm. So the class is never [`Class::PossiblyDelivered`]: if the answer was lost, the class is
+/// Classifies a response to the change or deletion of a message. A change or deletion can be repeated without
+/// harm. So the class is never [`Class::PossiblyDelivered`]: if the response was lost, the class is
 /// [`Class::Unavailable`]. Sources of the codes:
 /// <https://github.com/microsoft/BotFramework-Services/issues/269> (`ActivityNotFoundInConversation`, and 403
 /// `ServiceError` for a message that a person has deleted),
 /// <https://github.com/MicrosoftDocs/msteams-docs/issues/399> (400 `BadArgument` for an unknown id),
 /// <https://github.com/microsoft/botframework-sdk/issues/4734> (405 of Web Chat).
 pub(crate) fn classify_change(
-    answer: &Result<http::Response<Bytes>, TransportError>,
+    response: &Result<http::Response<Bytes>, TransportError>,
     now: DateTime<Utc>,
     changing: Changing,
 ) -> Verdict {
-    let verdict = classify(answer, now);
-    let code =
-        answer.as_ref().ok().and_then(|answer| error_code(&value_of(answer.body()).unwrap_or_default()));
+    let verdict = classify(response, now);
+    let code = response
+        .as_ref()
+        .ok()
+        .and_then(|response| error_code(&value_of(response.body()).unwrap_or_default()));
     let class = match (verdict.status, code.as_deref(), changing) {
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // These answers do not prove that the message is missing. For a change, the class is still
-        // `MessageGone`: the poller then sends the text as a new message, and the Connector's answer to that
-        // message counts. For a deletion, the class stays a failure, so that a message that may still be
+        // These responses do not prove that the message is missing. For a change, the class is still
+        // `MessageGone`: the poller then sends the text as a new message, and the Connector's response to
+        // that message counts. For a deletion, the class stays a failure, so that a message that may still be
         // there never counts as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
@@ -104,7 +106,7 @@ mod tests {
             let verdict = classify_change(&Ok(response), DateTime::UNIX_EPOCH, changing);
             assert_eq!(verdict.class, class, "{status} {body} {changing:?}");
         }
-        let lost = Err(TransportError::AnswerLost("cut".into()));
+        let lost = Err(TransportError::ResponseLost("cut".into()));
         assert_eq!(classify_change(&lost, DateTime::UNIX_EPOCH, Content).class, Class::Unavailable);
     }
 }

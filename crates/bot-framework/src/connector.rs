@@ -13,14 +13,14 @@ use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
 use crate::reference::ConversationReference;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Answer, Class, Verdict, read};
+use crate::verdict::{Class, Response, Verdict, read};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     first_byte: Duration::from_secs(8),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(13),
-    max_answer_bytes: 64 * 1024,
+    max_response_bytes: 64 * 1024,
 };
 
 pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
@@ -162,7 +162,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Makes a call, with the bot's token where one is needed.
-    pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Answer {
+    pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Response {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
             return self.call_once(call, None).await.token_ruled_out();
         };
@@ -170,20 +170,20 @@ impl<'a, H: Host> Connector<'a, H> {
             Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let answer = self.call_once(call, Some(&current.token)).await;
-        if answer.verdict.class != Class::Unauthorized {
-            return answer;
+        let response = self.call_once(call, Some(&current.token)).await;
+        if response.verdict.class != Class::Unauthorized {
+            return response;
         }
         // The token may have been revoked, or the clock may have been wrong when the token was stored. So the
         // client tries once more with a fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
-            Ok(None) => answer.token_ruled_out(),
+            Ok(None) => response.token_ruled_out(),
             Err(error) => error.into(),
         }
     }
 
-    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
+    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
         // If waiting for the token has used all the time, nothing is sent, and the message uses up no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
@@ -201,14 +201,14 @@ impl<'a, H: Host> Connector<'a, H> {
         if let Some(trace) = call.trace {
             request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
         }
-        let timeouts = Timeouts { max_answer_bytes: call.max_answer_bytes, ..TIMEOUTS };
-        let answer = match request.body(call.body.clone()) {
+        let timeouts = Timeouts { max_response_bytes: call.max_response_bytes, ..TIMEOUTS };
+        let response = match request.body(call.body.clone()) {
             Ok(request) => self.host.send(request, timeouts.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
         match call.changing {
-            None => read(&answer, self.host.now()),
-            Some(changing) => classify_change(&answer, self.host.now(), changing).into(),
+            None => read(&response, self.host.now()),
+            Some(changing) => classify_change(&response, self.host.now(), changing).into(),
         }
     }
 }
@@ -225,7 +225,7 @@ pub(crate) struct Call<'m> {
     pub(crate) body: Bytes,
     pub(crate) trace: Option<&'m Traceparent>,
     pub(crate) changing: Option<Changing>,
-    pub(crate) max_answer_bytes: usize,
+    pub(crate) max_response_bytes: usize,
 }
 
 impl<'m> Call<'m> {
@@ -246,8 +246,8 @@ impl<'m> Call<'m> {
     }
 
     pub(crate) fn get(uri: String) -> Self {
-        let max_answer_bytes = TIMEOUTS.max_answer_bytes;
-        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, changing: None, max_answer_bytes }
+        let max_response_bytes = TIMEOUTS.max_response_bytes;
+        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, changing: None, max_response_bytes }
     }
 }
 

@@ -12,10 +12,10 @@ use crate::connector::{Call, Connector};
 use crate::message::OutgoingMessage;
 use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Answer, Class, Verdict};
+use crate::verdict::{Class, Response, Verdict};
 
-/// The longest answer with a page of members. A member has about 400 bytes.
-const MAX_ANSWER_BYTES: usize = 512 * 1024;
+/// The longest response with a page of members. A member has about 400 bytes.
+const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
@@ -41,7 +41,7 @@ pub enum Created {
 pub struct NewConversation {
     /// The id of the conversation. For a personal chat it is the same each time.
     pub id: String,
-    /// The Connector of the conversation, if the answer names a trusted one, or if GCC's Connector created
+    /// The Connector of the conversation, if the response names a trusted one, or if GCC's Connector created
     /// the conversation.
     pub service_url: Option<String>,
     /// The verdict. It has the id of the first message of a thread.
@@ -79,7 +79,7 @@ impl Member {
 
 impl<H: Host> Connector<'_, H> {
     /// Creates the personal chat with a person, by the person's id on the channel or object id in Entra. The
-    /// call sends no message. If the chat exists, Teams returns its id. So a call whose answer was lost can
+    /// call sends no message. If the chat exists, Teams returns its id. So a call whose response was lost can
     /// be repeated, and its verdict says that nothing was delivered.
     pub async fn create_chat(
         &self,
@@ -134,11 +134,11 @@ impl<H: Host> Connector<'_, H> {
             let uri = format!("{}/v3/conversations", service_url.base());
             self.call(service_url, &Call { trace, ..Call::post(uri, body.clone()) }).await
         };
-        let answer = call(service_url).await;
-        let gcc = trust.gcc_connector().filter(|_| answer.verdict.class == Class::WrongCloud);
+        let response = call(service_url).await;
+        let gcc = trust.gcc_connector().filter(|_| response.verdict.class == Class::WrongCloud);
         match gcc {
             Some(gcc) => created(call(&gcc).await, trust, Some(gcc.to_string())),
-            None => created(answer, trust, None),
+            None => created(response, trust, None),
         }
     }
 
@@ -154,7 +154,7 @@ impl<H: Host> Connector<'_, H> {
             return Err(Verdict::unusable_address());
         };
         let uri = format!("{}/v3/conversations/{conversation}/members/{member}", service_url.base());
-        let Answer { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
+        let Response { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
             // The codes of these refusals are not documented.
@@ -178,8 +178,8 @@ impl<H: Host> Connector<'_, H> {
         if let Some(token) = continuation.and_then(segment) {
             uri.push_str(&format!("&continuationToken={token}"));
         }
-        let call = Call { max_answer_bytes: MAX_ANSWER_BYTES, ..Call::get(uri) };
-        let Answer { verdict, body, .. } = self.call(service_url, &call).await;
+        let call = Call { max_response_bytes: MAX_RESPONSE_BYTES, ..Call::get(uri) };
+        let Response { verdict, body, .. } = self.call(service_url, &call).await;
         if verdict.class != Class::Accepted {
             return Err(verdict);
         }
@@ -189,9 +189,9 @@ impl<H: Host> Connector<'_, H> {
     }
 }
 
-/// Classifies the answer to a call that creates a conversation.
-fn created(answer: Answer, trust: &TrustPolicy, service_url: Option<String>) -> Created {
-    let Answer { verdict, code, body } = answer;
+/// Classifies the response to a call that creates a conversation.
+fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>) -> Created {
+    let Response { verdict, code, body } = response;
     let code = code.as_deref();
     match (verdict.class, verdict.status, code) {
         (Class::Accepted, ..) => {

@@ -29,7 +29,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(23),
-    max_answer_bytes: 64 * 1024,
+    max_response_bytes: 64 * 1024,
 };
 
 /// The sender of the triggers, as the bot sees it.
@@ -115,8 +115,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let path = format!("conversations/{conversation}/activities");
         let name = self.settings.trigger.as_str();
         let trigger = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
-        let answer = self.call(&path, Some(&trigger), trace).await;
-        let verdict = classify(&answer, self.host.now());
+        let response = self.call(&path, Some(&trigger), trace).await;
+        let verdict = classify(&response, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
             // The conversation has ended. The next trigger starts another one.
             let mut current = self.conversation.lock().await;
@@ -139,17 +139,17 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
     /// Starts a conversation: `POST /v3/directline/conversations`.
     async fn start(&self) -> Result<String, Verdict> {
-        let answer = self.call("conversations", None, None).await;
-        let verdict = classify(&answer, self.host.now());
+        let response = self.call("conversations", None, None).await;
+        let verdict = classify(&response, self.host.now());
         if verdict.class != Class::Accepted {
             return Err(start_verdict(verdict));
         }
-        let body = answer.ok().and_then(|answer| value_of(answer.body())).unwrap_or_default();
+        let body = response.ok().and_then(|response| value_of(response.body())).unwrap_or_default();
         match body["conversationId"].as_str().and_then(segment) {
             Some(id) => Ok(id.to_string()),
             None => Err(start_verdict(Verdict {
                 class: Class::NoToken,
-                reason: format!("the answer {} has no conversationId", verdict.reason),
+                reason: format!("the response {} has no conversationId", verdict.reason),
                 ..verdict
             })),
         }
@@ -181,7 +181,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 }
 
-/// The verdict of an answer to a trigger.
+/// The verdict of a response to a trigger.
 ///
 /// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
 ///   Connector accepted the alert.
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_to_a_trigger_maps_to_its_class() {
+    fn response_to_a_trigger_maps_to_its_class() {
         for (status, class) in [
             (200, Class::Accepted),
             (201, Class::Accepted),
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!((verdict.class, verdict.status), (class, expected), "{status}");
         }
         let host = host();
-        host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
+        host.then_status(200, STARTED).then(Err(TransportError::ResponseLost("no response in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
         // A 200 means that the bot has answered.
         let host = self::host();
@@ -354,7 +354,7 @@ mod tests {
             assert_eq!(post(&host).class, Class::NoToken, "{body}");
         }
         let host = host();
-        host.then(Err(TransportError::AnswerLost("no answer in time".into())));
+        host.then(Err(TransportError::ResponseLost("no response in time".into())));
         assert_eq!(post(&host).class, Class::NoToken, "no trigger was sent");
         let host = self::host();
         host.then(Err(cut(StatusCode::CREATED)));

@@ -18,7 +18,7 @@ const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/paramet
 /// The longest pause that the headers and the body ask for. The longest counts, because the header and each
 /// member may come from different services in a chain. A text that is not a time is ignored, and so is a
 /// negative number.
-pub(crate) fn of_answer(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
+pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
         MEMBERS.iter().filter_map(|name| match object.get(*name)? {
             Value::Number(number) => read(&number.to_string(), now),
@@ -85,7 +85,7 @@ mod tests {
         let values = values.iter().map(|value| (RETRY_AFTER, HeaderValue::from_str(value).unwrap()));
         let mut headers = HeaderMap::new();
         values.for_each(|(name, value)| _ = headers.append(name, value));
-        of_answer(&headers, body, now).map(|after| after.as_secs())
+        of_response(&headers, body, now).map(|after| after.as_secs())
     }
 
     #[test]

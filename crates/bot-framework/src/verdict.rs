@@ -1,10 +1,10 @@
-//! Classifies an answer of the Connector, by one pure function of status, headers, body and transport error.
+//! Classifies a response of the Connector, by one pure function of status, headers, body and transport error.
 //!
 //! The source is the table "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>.
 //! A status that the table does not list as retryable must not be retried. "Possibly delivered" differs from
-//! "failed", because a repeat can deliver the message twice. An answer whose body was lost is classified like
-//! the same status with an empty body.
+//! "failed", because a repeat can deliver the message twice. A response whose body was lost is classified
+//! like the same status with an empty body.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const DESTINATION_GONE_CODES: [&str; 7] = [
     "NotEnoughPermissions",
 ];
 
-/// The result of a send, as far as the Connector's answer shows.
+/// The result of a send, as far as the Connector's response shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The Connector accepted the message.
@@ -44,7 +44,7 @@ pub enum Class {
     /// A gateway answered for a service that may have accepted the message (408, 502, 504). The Connector's
     /// guidance allows a repeat, which may deliver the message twice.
     GatewayFailed,
-    /// It is unknown whether the message was delivered (500, or the answer was lost). A repeat may deliver
+    /// It is unknown whether the message was delivered (500, or the response was lost). A repeat may deliver
     /// the message twice.
     PossiblyDelivered,
     /// The Connector refused the bot's token, or the login host refused to issue one. A 401 means that the
@@ -68,12 +68,12 @@ pub enum Class {
     Permanent,
 }
 
-/// A [`Class`], with the details of the answer.
+/// A [`Class`], with the details of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// The class of the answer.
+    /// The class of the response.
     pub class: Class,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// The reason, for the log: the status and the Connector's error code, or the transport error. It never
     /// contains the body.
@@ -117,9 +117,9 @@ impl From<TokenError> for Verdict {
     }
 }
 
-/// An answer of the Connector, or its absence, with the data of its body.
+/// A response of the Connector, or its absence, with the data of its body.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) verdict: Verdict,
     /// The Connector's error code.
     pub(crate) code: Option<String>,
@@ -127,33 +127,33 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     /// Applies [`Verdict::token_ruled_out`].
     pub(crate) fn token_ruled_out(self) -> Self {
         Self { verdict: self.verdict.token_ruled_out(), ..self }
     }
 }
 
-impl From<Verdict> for Answer {
+impl From<Verdict> for Response {
     fn from(verdict: Verdict) -> Self {
         Self { verdict, code: None, body: Value::Null }
     }
 }
 
-impl From<TokenError> for Answer {
+impl From<TokenError> for Response {
     fn from(error: TokenError) -> Self {
         Verdict::from(error).into()
     }
 }
 
-/// Classifies an answer, or its absence. `now` is needed for a `Retry-After` that is a date.
-pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
-    read(answer, now).verdict
+/// Classifies a response, or its absence. `now` is needed for a `Retry-After` that is a date.
+pub fn classify(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
+    read(response, now).verdict
 }
 
-/// Classifies an answer, or its absence, and returns its body too.
-pub(crate) fn read(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Answer {
-    let (status, headers, body, lost) = match answer {
+/// Classifies a response, or its absence, and returns its body too.
+pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Response {
+    let (status, headers, body, lost) = match response {
         Ok(response) => (response.status(), response.headers(), response.body().as_ref(), None),
         Err(TransportError::BodyLost(lost)) => (lost.status, &lost.headers, &[][..], Some(lost.problem)),
         Err(error) => {
@@ -186,10 +186,10 @@ pub(crate) fn read(answer: &Result<http::Response<Bytes>, TransportError>, now: 
         class,
         status: Some(status),
         reason,
-        retry_after: retry_after::of_answer(headers, &body, now),
+        retry_after: retry_after::of_response(headers, &body, now),
         activity_id: body["id"].as_str().map(Into::into),
     };
-    Answer { verdict, code, body }
+    Response { verdict, code, body }
 }
 
 /// The error code: `error.code`, or `subCode` in Teams' other shape
@@ -228,7 +228,7 @@ mod tests {
         Utc.with_ymd_and_hms(2026, 11, 23, 22, 0, 0).unwrap()
     }
 
-    fn answer(status: u16, body: &str, retry_after: Option<&str>) -> Verdict {
+    fn response(status: u16, body: &str, retry_after: Option<&str>) -> Verdict {
         let mut builder = http::Response::builder().status(status);
         if let Some(value) = retry_after {
             builder = builder.header("retry-after", value);
@@ -313,18 +313,18 @@ mod tests {
             (503, String::new(), Class::Unavailable, "503"),
             (504, coded("GatewayTimeout"), Class::GatewayFailed, "504 GatewayTimeout"),
         ] {
-            let verdict = answer(status, &body, None);
+            let verdict = response(status, &body, None);
             assert_eq!((verdict.class, verdict.reason.as_str()), (class, reason), "{status} {body}");
             assert_eq!(verdict.status, Some(status));
         }
     }
 
     #[test]
-    fn classify_without_an_answer_depends_on_whether_the_request_arrived() {
+    fn classify_without_an_response_depends_on_whether_the_request_arrived() {
         for (error, class) in [
             (TransportError::Denied, Class::Unavailable),
             (TransportError::NotSent("the connection was refused".into()), Class::Unavailable),
-            (TransportError::AnswerLost("no answer in time".into()), Class::PossiblyDelivered),
+            (TransportError::ResponseLost("no response in time".into()), Class::PossiblyDelivered),
         ] {
             assert_eq!(classify(&Err(error.clone()), at_ten()).class, class, "{error}");
         }
@@ -360,15 +360,15 @@ mod tests {
 
     #[test]
     fn retry_after_in_headers_or_body_of_any_status_is_read() {
-        assert_eq!(answer(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)));
-        assert_eq!(answer(429, r#"{"retryAfter":9}"#, None).retry_after, Some(Duration::from_secs(9)));
-        assert_eq!(answer(429, "", None).retry_after, None);
+        assert_eq!(response(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)));
+        assert_eq!(response(429, r#"{"retryAfter":9}"#, None).retry_after, Some(Duration::from_secs(9)));
+        assert_eq!(response(429, "", None).retry_after, None);
     }
 
     #[test]
     fn error_code_that_is_not_a_word_is_left_out_of_the_reason() {
         for code in ["with space", "<script>", "new\\nline", &"x".repeat(65)] {
-            assert_eq!(answer(400, &coded(code), None).reason, "400");
+            assert_eq!(response(400, &coded(code), None).reason, "400");
         }
     }
 }

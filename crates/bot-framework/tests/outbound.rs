@@ -41,7 +41,7 @@ fn bot(host: &FakeHost) -> BotCredentials {
     BotCredentials::read(AuthMode::Required, host).unwrap().unwrap()
 }
 
-fn token_answer(token: &str) -> Result<http::Response<Bytes>, TransportError> {
+fn token_response(token: &str) -> Result<http::Response<Bytes>, TransportError> {
     let body = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token});
     Ok(response(200, &body.to_string()))
 }
@@ -73,7 +73,7 @@ fn tokens_and_statuses(host: &FakeHost, status: impl Fn(u32) -> u16 + 'static) -
     host.answers(move |request| {
         if request.uri().path().ends_with("/token") {
             counted.set(counted.get() + 1);
-            return Some(token_answer(&format!("t{}", counted.get())));
+            return Some(token_response(&format!("t{}", counted.get())));
         }
         let authorization = request.headers()["authorization"].to_str().unwrap();
         let number = authorization.strip_prefix("Bearer t").unwrap().parse().unwrap();
@@ -129,7 +129,7 @@ fn token_request_has_the_form_of_its_credential() {
         ("federatedtoken", "a.b.c", vec![assertion_type, ("client_assertion", "a.b.c")]),
     ] {
         let host = host(&[(variable, value)]);
-        host.then(token_answer("t")).then_status(201, "");
+        host.then(token_response("t")).then_status(201, "");
         assert_eq!(send_once(&host).class, Class::Accepted);
         let request = host.sent.borrow().first().unwrap().clone();
         assert_eq!(request.method(), "POST");
@@ -145,7 +145,7 @@ fn token_request_with_a_certificate_has_a_signed_assertion() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let host = host(&[("certificate", CERTIFICATE)]);
-    host.then(token_answer("t")).then_status(201, "");
+    host.then(token_response("t")).then_status(201, "");
     assert_eq!(send_once(&host).class, Class::Accepted);
     let mut form = form(&host.sent.borrow()[0]);
     let assertion = form.remove("client_assertion").unwrap();
@@ -218,7 +218,7 @@ fn token_request_goes_to_the_login_host_of_the_cloud() {
             ("microsoftapptype", kind),
             ("loginendpoint", override_),
         ]);
-        host.then(token_answer("t")).then_status(201, "");
+        host.then(token_response("t")).then_status(201, "");
         let bot = bot(&host);
         let verdict = run(send(&host, &Tokens::new(&host, &bot), "http://127.0.0.1:9200/"));
         assert_eq!(verdict.class, Class::Accepted);
@@ -298,9 +298,9 @@ fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
         (307, String::new(), false),
     ] {
         let host = with_secret();
-        host.then(token_answer("t1")).then_status(status, &body);
+        host.then(token_response("t1")).then_status(status, &body);
         if renews {
-            host.then(token_answer("t2")).then_status(201, "");
+            host.then(token_response("t2")).then_status(201, "");
         }
         let verdict = send_once(&host);
         let expected: &[&str] =
@@ -316,8 +316,8 @@ fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
 fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
     for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {
         let host = with_secret();
-        host.then(token_answer("t1")).then_status(status, "");
-        host.then(token_answer("t2")).then_status(status, "").then_status(status, "").then_status(201, "");
+        host.then(token_response("t1")).then_status(status, "");
+        host.then(token_response("t2")).then_status(status, "").then_status(status, "").then_status(201, "");
         let bot = bot(&host);
         let tokens = Tokens::new(&host, &bot);
         let send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
@@ -331,22 +331,22 @@ fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
 fn send_without_a_token_sends_nothing() {
     let refused = json!({"error": "invalid_client", "error_codes": [7_000_215]}).to_string();
     let ok = |status: u16, body: &str| Ok(response(status, body));
-    let lost = || Err(TransportError::AnswerLost("hunter2".into()));
+    let lost = || Err(TransportError::ResponseLost("hunter2".into()));
     let cases: Vec<(Vec<Result<_, TransportError>>, Class, &str)> = vec![
         (vec![ok(401, &refused)], Class::Unauthorized, "microsoftapppassword"),
         (vec![ok(503, ""), ok(401, &refused)], Class::Unauthorized, "microsoftapppassword"),
         (vec![ok(307, "")], Class::Unauthorized, "redirect"),
         (vec![ok(503, ""), ok(503, "")], Class::NoToken, "503"),
         (vec![ok(429, "")], Class::NoToken, "429"),
-        (vec![lost(), lost()], Class::NoToken, "answer was lost"),
+        (vec![lost(), lost()], Class::NoToken, "response was lost"),
         (vec![Err(TransportError::Denied)], Class::NoToken, "allowed_outbound_hosts"),
         (vec![ok(200, "{}")], Class::NoToken, "without a token"),
     ];
-    for (answers, class, expected_text) in cases {
+    for (responses, class, expected_text) in cases {
         let host = with_secret();
-        let asked = answers.len();
-        for answer in answers {
-            host.then(answer);
+        let asked = responses.len();
+        for response in responses {
+            host.then(response);
         }
         let bot = bot(&host);
         let tokens = Tokens::new(&host, &bot);
@@ -363,7 +363,7 @@ fn send_without_a_token_sends_nothing() {
 #[test]
 fn token_request_that_fails_once_is_repeated_at_once() {
     let host = with_secret();
-    host.then_status(502, "<html>").then(token_answer("t")).then_status(201, "");
+    host.then_status(502, "<html>").then(token_response("t")).then_status(201, "");
     assert_eq!(send_once(&host).class, Class::Accepted);
     assert_eq!(trace(&host), ["login", "login", "Bearer t"]);
 }
@@ -385,7 +385,7 @@ fn short_lived_token_serves_its_run_and_is_not_stored() {
 #[test]
 fn send_after_the_deadline_sends_nothing() {
     let host = with_secret();
-    host.then(token_answer("t"));
+    host.then(token_response("t"));
     let bot = bot(&host);
     let tokens = Tokens::new(&host, &bot);
     let trust = TrustPolicy::read(AuthMode::Required, &host).unwrap();
@@ -413,9 +413,9 @@ fn secrets_do_not_appear_in_debug_output_log_or_store() {
         ("certificate", CERTIFICATE, "MII"),
     ] {
         let host = host(&[(name, value)]);
-        host.then(token_answer("hunter2token"))
+        host.then(token_response("hunter2token"))
             .then_status(401, "")
-            .then(token_answer("hunter2token"))
+            .then(token_response("hunter2token"))
             .then_status(401, "");
         let bot = bot(&host);
         let tokens = Tokens::new(&host, &bot);

@@ -16,7 +16,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(8),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(12),
-    max_answer_bytes: 64 * 1024,
+    max_response_bytes: 64 * 1024,
 };
 
 /// A callback: one message for a sender's back end.
@@ -42,11 +42,11 @@ pub enum Called {
     /// The back end limits the rate: it answered 429. The value is the pause that the back end asked for, if
     /// it asked for one.
     Throttled(Option<Duration>),
-    /// The back end gave any other answer, or no answer. A later attempt may succeed.
+    /// The back end gave any other response, or no response. A later attempt may succeed.
     Failed {
-        /// The HTTP status, if there was an answer.
+        /// The HTTP status, if there was a response.
         status: Option<u16>,
-        /// The reason, without the body of the answer.
+        /// The reason, without the body of the response.
         reason: String,
         /// The pause that the back end asked for.
         retry_after: Option<Duration>,
@@ -71,12 +71,12 @@ pub async fn call<H: HttpClient + Clock + Randomness>(
     if let Some(trace) = trace {
         request = request.header(Traceparent::HEADER, trace.child(host).to_string());
     }
-    let answer = match request.body(body.clone()) {
+    let response = match request.body(body.clone()) {
         Ok(request) => host.send(request, TIMEOUTS.within(deadline.remaining(host))).await,
         Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
     };
-    let (status, headers) = match &answer {
-        Ok(answer) => (answer.status().as_u16(), answer.headers()),
+    let (status, headers) = match &response {
+        Ok(response) => (response.status().as_u16(), response.headers()),
         // The back end has answered. Only the status and the headers count, so the lost body does not matter.
         Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
         Err(error) => {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_decides_whether_the_callback_is_repeated() {
+    fn response_decides_whether_the_callback_is_repeated() {
         let failed =
             |status| Called::Failed { status: Some(status), reason: status.to_string(), retry_after: None };
         for (status, expected) in [
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(host.sent.borrow().len(), 1, "{status}: one call");
         }
         let host = FakeHost::default();
-        host.then(Err(TransportError::AnswerLost("no answer in time".into())));
+        host.then(Err(TransportError::ResponseLost("no response in time".into())));
         assert!(matches!(called(&host), Called::Failed { status: None, .. }));
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
             }
         };
         // This listener does not set TCP_NODELAY, because Spin's listener does not. So a client of either
-        // listener waits up to 40 ms longer for an answer in two pieces.
+        // listener waits up to 40 ms longer for a response in two pieces.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
@@ -90,7 +90,7 @@ async fn respond(
         return plain(StatusCode::BAD_REQUEST, "");
     }
     handler.call(request).await.unwrap_or_else(|e| {
-        // The answer is empty, as Spin's is, because the caller must not learn about internal errors.
+        // The response is empty, as Spin's is, because the caller must not learn about internal errors.
         output::error(&format!("[{}] request failed: {e:#}", handler.component.id));
         plain(StatusCode::INTERNAL_SERVER_ERROR, "")
     })

@@ -114,7 +114,7 @@ impl Outbound {
 }
 
 type Processing = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Result<(Response<WasiBody>, Processing), Error>;
+type Outcome = Result<(Response<WasiBody>, Processing), Error>;
 
 impl WasiHttpHooks for Outbound {
     fn send_request(
@@ -122,7 +122,7 @@ impl WasiHttpHooks for Outbound {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _processing: Processing,
-    ) -> Box<dyn Future<Output = Answer> + Send> {
+    ) -> Box<dyn Future<Output = Outcome> + Send> {
         self.calls += 1;
         let verdict = self.check(request.uri());
         let shared = Arc::clone(&self.rules.shared);
@@ -151,8 +151,8 @@ fn limit(options: &RequestOptions) -> Duration {
 }
 
 /// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
-/// the call. The called instance may continue its work after its answer.
-async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Answer {
+/// the call. The called instance may continue its work after its response.
+async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
     let response = called.ok_or_else(unknown)?.await.map_err(|error| {
@@ -162,7 +162,7 @@ async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -
     Ok((response, no_processing()))
 }
 
-async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOptions) -> Answer {
+async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOptions) -> Outcome {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let between_bytes = options.between_bytes_timeout.unwrap_or(PHASE);
     let sending = CONNECT_TIMEOUT.scope(connect, shared.client().request(request));
@@ -271,7 +271,7 @@ impl AsyncWrite for Http1Stream {
     }
 }
 
-/// The body of an answer. Each part has to arrive within the limit.
+/// The body of a response. Each part has to arrive within the limit.
 struct Timed {
     body: hyper::body::Incoming,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! Shortens a caller's text before an answer or a log line repeats it.
+//! Shortens a caller's text before a response or a log line repeats it.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ const SHOWN_CHARACTERS: usize = 64;
 
 /// Returns the first 64 characters of `text`, with `…` in place of the rest.
 ///
-/// Every text that a caller chose goes through this function before an answer or a log line repeats it.
+/// Every text that a caller chose goes through this function before a response or a log line repeats it.
 /// Examples are the name of a member, an id, and the reason that another program gave.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARACTERS) {

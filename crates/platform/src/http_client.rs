@@ -8,8 +8,8 @@ use crate::TransportError;
 
 /// The port for outbound HTTP.
 pub trait HttpClient {
-    /// Sends one request and returns the whole answer, whatever its status. The client never follows a
-    /// redirect: it returns an answer of 3xx as it is, so that no credential reaches an unchecked host.
+    /// Sends one request and returns the whole response, whatever its status. The client never follows a
+    /// redirect: it returns a response of 3xx as it is, so that no credential reaches an unchecked host.
     ///
     /// `request` has an absolute URI. The adapter sets `content-length`.
     fn send(
@@ -19,27 +19,27 @@ pub trait HttpClient {
     ) -> impl Future<Output = Result<http::Response<Bytes>, TransportError>>;
 }
 
-/// How long a request may take, by phase and in total, and how large its answer may be.
+/// How long a request may take, by phase and in total, and how large its response may be.
 ///
 /// The phases alone do not end every call: a server that keeps sending single bytes can stay within each
 /// phase for days. So `total` ends the call in any case. Set it to at least `connect` plus `first_byte`, with
-/// a few more seconds for the body. A smaller value cuts off answers that the phases allow.
+/// a few more seconds for the body. A smaller value cuts off responses that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the beginning until the connection is made. Whether this includes TLS depends on the host (Spin
     /// 4.1 does not include TLS).
     pub connect: Duration,
-    /// From the end of the connect phase until the first byte of the answer.
+    /// From the end of the connect phase until the first byte of the response.
     pub first_byte: Duration,
-    /// Between two reads of the answer's body.
+    /// Between two reads of the response's body.
     pub between_bytes: Duration,
-    /// From the beginning until the last byte of the answer. If `total` ends a call before the head of the
-    /// answer has arrived, the call fails with [`TransportError::AnswerLost`]. The server may have received
-    /// the request.
+    /// From the beginning until the last byte of the response. If `total` ends a call before the head of the
+    /// response has arrived, the call fails with [`TransportError::ResponseLost`]. The server may have
+    /// received the request.
     pub total: Duration,
-    /// The largest body that the client reads. If the body of an answer is larger, the caller gets only the
-    /// head of the answer, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
-    pub max_answer_bytes: usize,
+    /// The largest body that the client reads. If the body of a response is larger, the caller gets only the
+    /// head of the response, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
+    pub max_response_bytes: usize,
 }
 
 /// The connect phase ends this much earlier than the whole call. A call that fails in the connect phase
@@ -74,7 +74,7 @@ mod tests {
             first_byte: milliseconds(first_byte),
             between_bytes: milliseconds(between_bytes),
             total: milliseconds(total),
-            max_answer_bytes: 7,
+            max_response_bytes: 7,
         };
         let whole = [3_000, 8_000, 2_000, 13_000];
         for (remaining, expected) in [

@@ -12,7 +12,6 @@
 //! <https://github.com/WebAssembly/WASI>.
 #![warn(missing_docs)]
 
-pub mod answer;
 mod bearer;
 mod clock;
 mod excerpt;
@@ -25,6 +24,7 @@ mod name;
 mod random;
 mod reply;
 mod request_body;
+pub mod response;
 mod secret;
 mod settings;
 #[cfg(target_os = "wasi")]

@@ -16,10 +16,11 @@ use crate::{
     Timeouts, TransportError,
 };
 
-type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
+type Response =
+    Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
 /// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a store in memory. Its HTTP side
-/// returns the answers that the test sets, and panics on any other request.
+/// returns the responses that the test sets, and panics on any other request.
 #[derive(Default)]
 pub struct FakeHost {
     /// The variables, as [`Settings::setting`] returns them.
@@ -41,7 +42,7 @@ pub struct FakeHost {
     /// Time since [`FakeHost::START_SECONDS`].
     pub elapsed: Cell<Duration>,
     scripted: RefCell<VecDeque<Result<http::Response<Bytes>, TransportError>>>,
-    answer: RefCell<Option<Answer>>,
+    response: RefCell<Option<Response>>,
     counter: Cell<u32>,
 }
 
@@ -68,14 +69,14 @@ impl FakeHost {
         host
     }
 
-    /// Adds the answer to one request. The host gives these answers in their order, before it calls the
+    /// Adds the response to one request. The host gives these responses in their order, before it calls the
     /// function that [`FakeHost::answers`] sets.
-    pub fn then(&self, answer: Result<http::Response<Bytes>, TransportError>) -> &Self {
-        self.scripted.borrow_mut().push_back(answer);
+    pub fn then(&self, response: Result<http::Response<Bytes>, TransportError>) -> &Self {
+        self.scripted.borrow_mut().push_back(response);
         self
     }
 
-    /// Adds the answer to one request, by its status and its body.
+    /// Adds the response to one request, by its status and its body.
     pub fn then_status(&self, status: u16, body: &str) -> &Self {
         self.then(Ok(response(status, body)))
     }
@@ -84,10 +85,10 @@ impl FakeHost {
     /// expect, and the test then fails.
     pub fn answers(
         &self,
-        answer: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
+        response: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
         + 'static,
     ) -> &Self {
-        *self.answer.borrow_mut() = Some(Box::new(answer));
+        *self.response.borrow_mut() = Some(Box::new(response));
         self
     }
 
@@ -102,7 +103,7 @@ impl FakeHost {
     }
 }
 
-/// An answer without headers.
+/// A response without headers.
 pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
     http::Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
@@ -128,16 +129,16 @@ impl HttpClient for FakeHost {
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let scripted = self.scripted.borrow_mut().pop_front();
-        let answer =
-            scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
+        let response =
+            scripted.or_else(|| self.response.borrow_mut().as_mut().and_then(|response| response(&request)));
         let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         self.sent.borrow_mut().push(request);
-        match answer.unwrap_or_else(|| panic!("the test does not expect this request: {description}")) {
-            Ok(answer) if answer.body().len() > timeouts.max_answer_bytes => {
-                let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
-                Err(TransportError::body_lost(answer.status(), answer.headers().clone(), problem))
+        match response.unwrap_or_else(|| panic!("the test does not expect this request: {description}")) {
+            Ok(response) if response.body().len() > timeouts.max_response_bytes => {
+                let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_response_bytes };
+                Err(TransportError::body_lost(response.status(), response.headers().clone(), problem))
             }
-            answer => answer,
+            response => response,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a request has no answer, or no whole answer.
+//! Why a request has no response, or no whole response.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
-/// Why a request has no answer, or no whole answer. The variant shows whether the request may have arrived at
-/// the server. If it may have arrived, sending it again can repeat its effect.
+/// Why a request has no response, or no whole response. The variant shows whether the request may have
+/// arrived at the server. If it may have arrived, sending it again can repeat its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
@@ -16,28 +16,28 @@ pub enum TransportError {
     /// The request did not arrive at the server, so sending it again is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    /// The request may have arrived, and its answer is lost. Sending it again may repeat its effect.
-    #[error("the answer was lost: {0}")]
-    AnswerLost(String),
-    /// The server answered, but the body of the answer did not arrive whole. The status of the answer is
+    /// The request may have arrived, and its response is lost. Sending it again may repeat its effect.
+    #[error("the response was lost: {0}")]
+    ResponseLost(String),
+    /// The server answered, but the body of the response did not arrive whole. The status of the response is
     /// valid.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
 }
 
-/// An answer without its body.
+/// A response without its body.
 #[derive(Clone, PartialEq, Eq, Error)]
-#[error("the answer is {}, and its body was lost: {problem}", .status.as_u16())]
+#[error("the response is {}, and its body was lost: {problem}", .status.as_u16())]
 pub struct BodyLost {
-    /// The answer's status.
+    /// The response's status.
     pub status: StatusCode,
-    /// The answer's headers.
+    /// The response's headers.
     pub headers: HeaderMap,
     /// Why the body is missing.
     pub problem: BodyProblem,
 }
 
-/// Why the body of an answer is missing.
+/// Why the body of a response is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyProblem {
     /// The connection broke.
@@ -64,18 +64,18 @@ impl TransportError {
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,
-            Self::AnswerLost(_) | Self::BodyLost(_) => true,
+            Self::ResponseLost(_) | Self::BodyLost(_) => true,
         }
     }
 }
 
 impl BodyLost {
-    /// Returns the answer with an empty body, for a caller that needs only the head.
-    pub fn into_answer(self) -> http::Response<Bytes> {
-        let mut answer = http::Response::new(Bytes::new());
-        *answer.status_mut() = self.status;
-        *answer.headers_mut() = self.headers;
-        answer
+    /// Returns the response with an empty body, for a caller that needs only the head.
+    pub fn into_response(self) -> http::Response<Bytes> {
+        let mut response = http::Response::new(Bytes::new());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
     }
 }
 

@@ -41,7 +41,7 @@ impl World {
             }
             calls -= 1;
             let now = clock.upgrade().map(|host| host.now()).unwrap_or_default();
-            service.borrow_mut().answer(request, now).map(Ok)
+            service.borrow_mut().response(request, now).map(Ok)
         });
     }
 

@@ -35,7 +35,7 @@ pub struct Call {
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
     body: Bytes,
-    pub(crate) reads_answer: bool,
+    pub(crate) reads_response: bool,
 }
 
 impl Call {
@@ -47,7 +47,7 @@ impl Call {
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            reads_answer: false,
+            reads_response: false,
         }
     }
 
@@ -73,11 +73,11 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Makes success depend on the body of the answer. Any other call succeeds as soon as the status of the
-    /// answer is a success, even if the body is lost.
+    /// Makes success depend on the body of the response. Any other call succeeds as soon as the status of the
+    /// response is a success, even if the body is lost.
     #[must_use]
-    pub fn reading_the_answer(mut self) -> Self {
-        self.reads_answer = true;
+    pub fn reading_the_response(mut self) -> Self {
+        self.reads_response = true;
         self
     }
 

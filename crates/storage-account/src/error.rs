@@ -46,7 +46,7 @@ pub enum Unusable {
 pub enum Failure {
     /// The service answered, and the status is not a success.
     Answered(Response<Bytes>),
-    /// The attempt has no answer, or no whole answer.
+    /// The attempt has no response, or no whole response.
     Transport(TransportError),
     /// Nothing was sent.
     Unusable(Unusable),
@@ -65,10 +65,10 @@ pub struct Failed {
 }
 
 impl Failed {
-    /// Returns the status of the last attempt's answer, or nothing if that attempt has no answer.
+    /// Returns the status of the last attempt's response, or nothing if that attempt has no response.
     pub fn status(&self) -> Option<u16> {
         match &self.failure {
-            Failure::Answered(answer) => Some(answer.status().as_u16()),
+            Failure::Answered(response) => Some(response.status().as_u16()),
             Failure::Transport(_) | Failure::Unusable(_) => None,
         }
     }
@@ -78,7 +78,7 @@ impl Failure {
     /// Whether another attempt may succeed.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
-            Self::Answered(answer) => is_busy(answer.status().as_u16()),
+            Self::Answered(response) => is_busy(response.status().as_u16()),
             Self::Transport(error) => is_retryable(error),
             Self::Unusable(_) => false,
         }
@@ -98,7 +98,7 @@ impl Failure {
     /// effect is unknown.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
-            Self::Answered(answer) => matches!(answer.status().as_u16(), 408 | 500 | 502 | 504),
+            Self::Answered(response) => matches!(response.status().as_u16(), 408 | 500 | 502 | 504),
             Self::Transport(error) => error.may_have_arrived(),
             Self::Unusable(_) => false,
         }
@@ -106,7 +106,7 @@ impl Failure {
 
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Answered(answer) if self.is_retryable() => retry_after_seconds(answer.headers()),
+            Self::Answered(response) if self.is_retryable() => retry_after_seconds(response.headers()),
             _ => None,
         }
     }
@@ -120,8 +120,8 @@ pub fn is_busy(status: u16) -> bool {
 /// Whether another attempt may succeed after this error.
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
-        TransportError::NotSent(_) | TransportError::AnswerLost(_) => true,
-        // The next answer would be too large as well, and another Get would only lease more messages.
+        TransportError::NotSent(_) | TransportError::ResponseLost(_) => true,
+        // The next response would be too large as well, and another Get would only lease more messages.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }

@@ -35,8 +35,8 @@ pub struct Sender<'a, H> {
 /// A call that succeeded.
 #[derive(Debug)]
 pub struct Sent {
-    /// The answer. Its status is 2xx.
-    pub answer: Response<Bytes>,
+    /// The response. Its status is 2xx.
+    pub response: Response<Bytes>,
     /// Whether an attempt before the last one may have reached the service. A refusal (503) counts, too.
     pub may_be_done: bool,
     /// Whether it is unknown if an attempt before the last one took effect. A refusal (429, 503) does not
@@ -98,10 +98,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let (mut may_be_done, mut is_doubtful) = (false, false);
         loop {
             let failure = match self.attempt(repeated.as_ref().unwrap_or(call)).await {
-                Ok(answer) if answer.status().is_success() => {
-                    return Ok(Sent { answer, may_be_done, is_doubtful });
+                Ok(response) if response.status().is_success() => {
+                    return Ok(Sent { response, may_be_done, is_doubtful });
                 }
-                Ok(answer) => Failure::Answered(answer),
+                Ok(response) => Failure::Answered(response),
                 Err(failure) => failure,
             };
             is_doubtful |= failure.is_doubtful();
@@ -130,10 +130,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
             // The status alone shows whether the call was done or refused, so the lost body does not matter.
-            Err(TransportError::BodyLost(lost)) if !(call.reads_answer && lost.status.is_success()) => {
-                Ok(lost.into_answer())
+            Err(TransportError::BodyLost(lost)) if !(call.reads_response && lost.status.is_success()) => {
+                Ok(lost.into_response())
             }
-            answer => answer.map_err(Failure::Transport),
+            response => response.map_err(Failure::Transport),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the services' XML with an event reader: answers of the queue service, and errors of both services.
+//! Reads the services' XML with an event reader: responses of the queue service, and errors of both services.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
@@ -16,7 +16,7 @@ pub enum Malformed {
     NotWellFormed,
 }
 
-/// The body of an error answer. A field is empty if the body does not contain it.
+/// The body of an error response. A field is empty if the body does not contain it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// The service's error code.
@@ -56,7 +56,7 @@ pub fn walk(
     loop {
         match reader.read_event().map_err(|_| malformed())? {
             Event::Start(start) => {
-                // No answer of the services is that deep.
+                // No response of the services is that deep.
                 if path.len() >= 16 {
                     return Err(malformed());
                 }

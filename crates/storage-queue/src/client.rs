@@ -20,7 +20,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(5),
     between_bytes: Duration::from_secs(5),
     total: Duration::from_secs(12),
-    max_answer_bytes: LONGEST_ANSWER_BYTES,
+    max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
 /// The most messages that one Get Messages hands out.
@@ -29,12 +29,12 @@ const MOST_MESSAGES: u8 = 32;
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// An upper limit for the other data of a message in an answer: an id, a receipt, three dates, and their XML
+/// An upper limit for the other data of a message in a response: an id, a receipt, three dates, and their XML
 /// tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
-/// The size of the longest possible answer. A smaller limit would let a sender write messages that together
+/// The size of the longest possible response. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.
-const LONGEST_ANSWER_BYTES: usize =
+const LONGEST_RESPONSE_BYTES: usize =
     MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
 /// A client of one queue, with a deadline for its calls.
@@ -86,11 +86,11 @@ pub struct Put {
     pub result: Result<(), QueueError>,
     /// Whether an attempt has an unknown result: the queue may hold one copy more than `result` says.
     pub is_doubtful: bool,
-    /// The message, if the caller wanted to know it and the answer names it.
+    /// The message, if the caller wanted to know it and the response names it.
     pub stored: Option<(MessageId, PopReceipt)>,
 }
 
-/// The answer to Update Message.
+/// The response to Update Message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
     /// The new receipt. The old one is no longer valid.
@@ -142,7 +142,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Create Queue.
     pub async fn create(&self) -> Result<Created, QueueError> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
-            Ok(answer) if answer.status() == 201 => Ok(Created::New),
+            Ok(response) if response.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
             // The queue exists with other metadata. The caller needs only its existence.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
@@ -152,10 +152,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Put Message. If the answer is lost, the client sends the message again, so the queue may then store
+    /// Put Message. If the response is lost, the client sends the message again, so the queue may then store
     /// the message twice. A caller can recognise such copies by an id in the message's text.
     ///
-    /// The body of the answer is not read, because the status 201 alone means that the message is stored.
+    /// The body of the response is not read, because the status 201 alone means that the message is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
@@ -176,7 +176,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
                 Ok(sent) => {
                     is_doubtful |= sent.is_doubtful;
                     if options.can_be_taken_back {
-                        stored = xml::read_receipt(sent.answer.body());
+                        stored = xml::read_receipt(sent.response.body());
                     }
                     Ok(())
                 }
@@ -200,7 +200,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
             .body(XML, xml::write_message(text));
-        let call = if options.can_be_taken_back { call.reading_the_answer() } else { call };
+        let call = if options.can_be_taken_back { call.reading_the_response() } else { call };
         match options.time_to_live {
             TimeToLive::Default => call,
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
@@ -226,7 +226,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
     ///
     /// A message that cannot be read is left out of the result. It becomes visible again each time its lease
-    /// ends, until it expires. If the answer holds messages and none of them can be read, the result is a
+    /// ends, until it expires. If the response holds messages and none of them can be read, the result is a
     /// [`QueueError::Unreadable`].
     pub async fn get(
         &self,
@@ -236,9 +236,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
             .query("visibilitytimeout", visibility_timeout_seconds)
-            .reading_the_answer();
-        let answer = self.call(&call).await?;
-        xml::into_readable(xml::read_messages(answer.body())?)
+            .reading_the_response();
+        let response = self.call(&call).await?;
+        xml::into_readable(xml::read_messages(response.body())?)
     }
 
     /// Peek Messages: returns the texts of up to `count` visible messages (1 to 32) without leasing them.
@@ -262,9 +262,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
             .query("peekonly", true)
-            .reading_the_answer();
-        let answer = self.call(&call).await?;
-        xml::read_messages(answer.body())
+            .reading_the_response();
+        let response = self.call(&call).await?;
+        xml::read_messages(response.body())
     }
 
     /// Does the same as [`QueueClient::peek`], and also returns the ids and times of the messages. A message
@@ -306,7 +306,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
     /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
     ///
-    /// If the service updated the message but the answer was lost, the repeated call returns
+    /// If the service updated the message but the response was lost, the repeated call returns
     /// [`QueueError::LeaseLost`]. The new receipt is lost as well, so the caller can no longer delete or
     /// update the message.
     pub async fn update(
@@ -316,15 +316,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         visibility_timeout_seconds: u32,
         text: Option<&str>,
     ) -> Result<Updated, QueueError> {
-        let answer = self.call(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await?;
-        let receipt = header(answer.headers(), "x-ms-popreceipt");
+        let response = self.call(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await?;
+        let receipt = header(response.headers(), "x-ms-popreceipt");
         Ok(Updated {
             pop_receipt: PopReceipt(
                 receipt
                     .ok_or_else(|| QueueError::Unreadable("x-ms-popreceipt is missing".into()))?
                     .to_owned(),
             ),
-            time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(parse_rfc_1123),
+            time_next_visible: header(response.headers(), "x-ms-time-next-visible").and_then(parse_rfc_1123),
         })
     }
 
@@ -368,15 +368,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Returns the number of messages, hidden messages included. The number may be too high, and is never too
     /// low.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
-        let answer = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;
-        header(answer.headers(), "x-ms-approximate-messages-count")
+        let response = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;
+        header(response.headers(), "x-ms-approximate-messages-count")
             .and_then(|count| count.parse().ok())
             .ok_or_else(|| QueueError::Unreadable("x-ms-approximate-messages-count is missing".into()))
     }
 
     async fn call(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
         let sent = self.sender.send(call).await;
-        sent.map(|sent| sent.answer).map_err(|failed| failed.failure.into())
+        sent.map(|sent| sent.response).map_err(|failed| failed.failure.into())
     }
 
     /// Returns the path of the queue, or of a resource below the queue.

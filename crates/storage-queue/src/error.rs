@@ -23,7 +23,7 @@ pub enum QueueError {
     #[error("the lease on the message is lost")]
     LeaseLost {
         /// Whether the queue certainly holds the message, with another receipt. If false, the queue may still
-        /// hold the message, because Azure gives the same answer for a missing message and for an old
+        /// hold the message, because Azure gives the same response for a missing message and for an old
         /// receipt.
         is_on_queue: bool,
     },
@@ -62,11 +62,11 @@ pub enum QueueError {
         /// The service's error code, or the empty string.
         code: String,
     },
-    /// The call has no answer, or no whole answer.
+    /// The call has no response, or no whole response.
     #[error("the call of the queue service failed: {0}")]
     Transport(#[from] TransportError),
-    /// The answer cannot be read.
-    #[error("the queue service's answer cannot be read: {0}")]
+    /// The response cannot be read.
+    #[error("the queue service's response cannot be read: {0}")]
     Unreadable(String),
     /// The variable `storageconnection` cannot be used for queues.
     #[error(transparent)]
@@ -91,13 +91,13 @@ impl QueueError {
         }
     }
 
-    /// Returns the meaning of an answer that is not a success. The status decides first, because some answers
-    /// have neither code nor body.
-    pub(crate) fn from_answer(answer: &Response<Bytes>) -> Self {
-        let body = read_error(answer.body());
-        let code = word(header(answer.headers(), "x-ms-error-code").unwrap_or(&body.code));
-        let retry_after_seconds = retry_after_seconds(answer.headers());
-        let status = answer.status().as_u16();
+    /// Returns the meaning of a response that is not a success. The status decides first, because some
+    /// responses have neither code nor body.
+    pub(crate) fn from_response(response: &Response<Bytes>) -> Self {
+        let body = read_error(response.body());
+        let code = word(header(response.headers(), "x-ms-error-code").unwrap_or(&body.code));
+        let retry_after_seconds = retry_after_seconds(response.headers());
+        let status = response.status().as_u16();
         let code_text = || code.to_owned();
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
@@ -118,7 +118,7 @@ impl QueueError {
 impl From<Failure> for QueueError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Answered(answer) => Self::from_answer(&answer),
+            Failure::Answered(response) => Self::from_response(&response),
             Failure::Transport(error) => Self::Transport(error),
             // Nothing was sent. The status and the code are those that the service would return.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
@@ -140,14 +140,14 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, code: &str, body: &str) -> Response<Bytes> {
-        let answer = Response::builder().status(status);
-        let answer = if code.is_empty() { answer } else { answer.header("x-ms-error-code", code) };
-        answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    fn response(status: u16, code: &str, body: &str) -> Response<Bytes> {
+        let response = Response::builder().status(status);
+        let response = if code.is_empty() { response } else { response.header("x-ms-error-code", code) };
+        response.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
     }
 
     #[test]
-    fn answer_with_each_status_and_code_is_the_expected_error() {
+    fn response_with_each_status_and_code_is_the_expected_error() {
         #[derive(Debug, PartialEq)]
         enum Kind {
             Missing,
@@ -199,12 +199,12 @@ mod tests {
             (408, "", Kind::Busy),
             (301, "", Kind::Refused),
         ] {
-            let error = QueueError::from_answer(&answer(status, code, ""));
+            let error = QueueError::from_response(&response(status, code, ""));
             let body = format!(
                 "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>x</Message></Error>"
             );
             assert_eq!(
-                QueueError::from_answer(&answer(status, "", &body)),
+                QueueError::from_response(&response(status, "", &body)),
                 error,
                 "the code is in the body only"
             );
@@ -223,7 +223,7 @@ mod tests {
             assert_eq!(kind, expected, "{status} {code}");
             assert_eq!(error.is_retryable(), expected == Kind::Busy, "{status} {code}");
         }
-        assert!(QueueError::from(TransportError::AnswerLost(String::new())).is_retryable());
+        assert!(QueueError::from(TransportError::ResponseLost(String::new())).is_retryable());
         assert!(QueueError::from(TransportError::NotSent(String::new())).is_retryable());
         assert!(!QueueError::from(TransportError::Denied).is_retryable());
         for (problem, retryable) in [
@@ -238,12 +238,12 @@ mod tests {
 
     #[test]
     fn error_code_with_other_characters_than_letters_and_digits_is_left_out() {
-        let error = QueueError::from_answer(&answer(400, "https://x/?sig=hunter2", ""));
+        let error = QueueError::from_response(&response(400, "https://x/?sig=hunter2", ""));
         assert_eq!(error, QueueError::Refused { status: 400, code: String::new() });
     }
 
     #[test]
-    fn retry_after_in_seconds_is_read_from_busy_answers_only() {
+    fn retry_after_in_seconds_is_read_from_busy_responses_only() {
         for (status, value, expected) in [
             (503, "7", Some(7)),
             (429, "0", Some(0)),
@@ -251,9 +251,13 @@ mod tests {
             (503, "-1", None),
             (403, "7", None),
         ] {
-            let mut answer = answer(status, "", "");
-            answer.headers_mut().insert(RETRY_AFTER, value.parse().unwrap());
-            assert_eq!(QueueError::from_answer(&answer).retry_after_seconds(), expected, "{status} {value}");
+            let mut response = response(status, "", "");
+            response.headers_mut().insert(RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(
+                QueueError::from_response(&response).retry_after_seconds(),
+                expected,
+                "{status} {value}"
+            );
         }
     }
 
@@ -297,7 +301,7 @@ mod tests {
             let body = format!(
                 "<Error><AuthenticationErrorDetail>{service_text}</AuthenticationErrorDetail></Error>"
             );
-            let error = QueueError::from_answer(&answer(403, code, &body));
+            let error = QueueError::from_response(&response(403, code, &body));
             let shown = format!("{error} {error:?}");
             assert!(shown.contains(expected) && !shown.contains("hunter2"), "{shown}");
         }

@@ -38,8 +38,8 @@ pub struct PeekedMessage {
     pub text: String,
 }
 
-/// The fields of one message in an answer. The answer to Put Message has no `MessageText` and no
-/// `DequeueCount`, and the answer to Peek Messages has no receipt.
+/// The fields of one message in a response. The response to Put Message has no `MessageText` and no
+/// `DequeueCount`, and the response to Peek Messages has no receipt.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<(&'static str, String)>);
 
@@ -118,7 +118,7 @@ pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, Queue
     }
 }
 
-/// Reads the answer to Put Message; `None` if it does not name the message.
+/// Reads the response to Put Message; `None` if it does not name the message.
 pub(crate) fn read_receipt(body: &[u8]) -> Option<(MessageId, PopReceipt)> {
     let mut fields = read_messages(body).ok()?.pop()?;
     Some((MessageId(fields.take("MessageId").ok()?), PopReceipt(fields.take("PopReceipt").ok()?)))

@@ -37,7 +37,7 @@ pub(crate) fn insert(table: &TableName, body: String) -> Call {
     without_content(new(Method::POST, format!("/{}", table.as_str()))).body(JSON, body)
 }
 
-/// Requests an answer without the entity.
+/// Requests a response without the entity.
 fn without_content(call: Call) -> Call {
     call.header(HeaderName::from_static("prefer"), HeaderValue::from_static("return-no-content"))
 }
@@ -61,7 +61,7 @@ pub(crate) fn query(
     if !(1..=MOST_ROWS).contains(&query.top) {
         return Err(TableError::Invalid(format!("top: expected 1 to {MOST_ROWS}, found {}", query.top)));
     }
-    let mut call = new(Method::GET, format!("/{}()", table.as_str())).reading_the_answer();
+    let mut call = new(Method::GET, format!("/{}()", table.as_str())).reading_the_response();
     if let Some(expression) = query.filter.expression() {
         call = call.query("$filter", expression);
     }

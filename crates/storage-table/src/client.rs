@@ -24,12 +24,12 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(5),
     between_bytes: Duration::from_secs(5),
     total: Duration::from_secs(12),
-    max_answer_bytes: LONGEST_ANSWER_BYTES,
+    max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
 /// The size of a page of 1000 entities of 16 KiB each. A query for larger entities has to request fewer of
 /// them.
-const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one table, with a deadline for its calls.
 ///
@@ -108,7 +108,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         let op = self.op();
         let call = call::insert(self.table, entity.body(&op, true)?);
         match self.send_creating_table_if_missing(&call).await {
-            Ok(sent) => etag_of(sent.answer.headers()).map(Inserted::New),
+            Ok(sent) => etag_of(sent.response.headers()).map(Inserted::New),
             Err(Refusal { status: Some(409), error: TableError::Refused { .. }, may_be_done }) => {
                 let written = self.written_by(&op, &entity.key, may_be_done).await?;
                 Ok(written.map_or(Inserted::Exists, Inserted::New))
@@ -119,14 +119,14 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
 
     /// Get Entity. Returns `None` if the entity or the table does not exist.
     pub async fn get(&self, key: &Key) -> Result<Option<Found>, TableError> {
-        let Some(answer) = self.read(key).await? else { return Ok(None) };
-        let (entity, written_at) = Entity::read(json(answer.body())?)?;
+        let Some(response) = self.read(key).await? else { return Ok(None) };
+        let (entity, written_at) = Entity::read(json(response.body())?)?;
         let missing = |name: &str| TableError::Unreadable(format!("{name} is missing"));
         Ok(Some(Found {
             entity,
-            etag: etag_of(answer.headers())?,
+            etag: etag_of(response.headers())?,
             written_at: written_at.ok_or_else(|| missing("Timestamp"))?,
-            answered_at: header(answer.headers(), DATE.as_str())
+            answered_at: header(response.headers(), DATE.as_str())
                 .and_then(parse_rfc_1123)
                 .ok_or_else(|| missing("Date"))?,
         }))
@@ -152,7 +152,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         let op = self.op();
         let call = call::matching(self.write_call(method, entity, &op)?, etag)?;
         let refusal = match self.send(&call).await {
-            Ok(sent) => return etag_of(sent.answer.headers()).map(Conditional::Done),
+            Ok(sent) => return etag_of(sent.response.headers()).map(Conditional::Done),
             Err(refusal) => refusal,
         };
         match refusal.status {
@@ -179,7 +179,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     async fn upsert(&self, method: Method, entity: &Entity) -> Result<ETag, TableError> {
         let call = self.write_call(method, entity, &self.op())?;
         let sent = self.send_creating_table_if_missing(&call).await.map_err(|refusal| refusal.error)?;
-        etag_of(sent.answer.headers())
+        etag_of(sent.response.headers())
     }
 
     /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If an
@@ -200,7 +200,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// query. A missing table gives an empty page.
     pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
         match self.send(&call::query(self.table, query, from)?).await {
-            Ok(Sent { answer, .. }) => Page::read(answer.headers(), answer.body()),
+            Ok(Sent { response, .. }) => Page::read(response.headers(), response.body()),
             Err(Refusal { status: Some(404), .. }) => Ok(Page { entities: Vec::new(), next: None }),
             Err(refusal) => Err(refusal.error),
         }
@@ -225,8 +225,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         let mut may_create = true;
         loop {
             let (outcome, earlier) = match self.send(transaction.call()).await {
-                Ok(Sent { answer, may_be_done, .. }) => {
-                    (Outcome::read(&answer, operations.len(), account.needs_token())?, may_be_done)
+                Ok(Sent { response, may_be_done, .. }) => {
+                    (Outcome::read(&response, operations.len(), account.needs_token())?, may_be_done)
                 }
                 Err(Refusal { status: Some(404), error: TableError::Refused { code, .. }, may_be_done }) => {
                     (Outcome::Refused { index: 0, status: 404, code }, may_be_done)
@@ -264,9 +264,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// Reads one entity by its key. Returns nothing if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
-        let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_answer();
+        let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_response();
         match self.send(&call).await {
-            Ok(Sent { answer, .. }) => Ok(Some(answer)),
+            Ok(Sent { response, .. }) => Ok(Some(response)),
             Err(Refusal { status: Some(404), .. }) => Ok(None),
             Err(refusal) => Err(refusal.error),
         }
@@ -277,9 +277,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         if !may_be_done {
             return Ok(None);
         }
-        let Some(answer) = self.read(key).await? else { return Ok(None) };
-        let has_op = json(answer.body())?.get(OP).is_some_and(|stored| stored == op);
-        if has_op { etag_of(answer.headers()).map(Some) } else { Ok(None) }
+        let Some(response) = self.read(key).await? else { return Ok(None) };
+        let has_op = json(response.body())?.get(OP).is_some_and(|stored| stored == op);
+        if has_op { etag_of(response.headers()).map(Some) } else { Ok(None) }
     }
 
     async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
@@ -306,10 +306,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 }
 
-/// A call that the service refused, or that has no answer.
+/// A call that the service refused, or that has no response.
 struct Refusal {
-    /// The status of the last attempt's answer, or nothing if that attempt had no answer, or if the client
-    /// could not create the missing table.
+    /// The status of the last attempt's response, or nothing if that attempt had no response, or if the
+    /// client could not create the missing table.
     status: Option<u16>,
     error: TableError,
     /// Whether an attempt before the last one may have taken effect.

@@ -1,4 +1,4 @@
-//! Entities: the rules for writing them, and how an answer is read.
+//! Entities: the rules for writing them, and how a response is read.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -130,7 +130,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Reads an entity of an answer, and its timestamp if there is one.
+    /// Reads an entity of a response, and its timestamp if there is one.
     pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
         let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
         let Value::Object(mut properties) = value else {

@@ -50,11 +50,11 @@ pub enum TableError {
         /// The service's error code, or the empty string.
         code: String,
     },
-    /// The call has no answer, or no whole answer.
+    /// The call has no response, or no whole response.
     #[error("the call of the table service failed: {0}")]
     Transport(#[from] TransportError),
-    /// The answer cannot be read.
-    #[error("the table service's answer cannot be read: {0}")]
+    /// The response cannot be read.
+    #[error("the table service's response cannot be read: {0}")]
     Unreadable(String),
     /// The bot made a mistake. The client found it before it sent the request. The text holds no value of a
     /// key or property.
@@ -83,8 +83,8 @@ impl TableError {
 
     pub(crate) fn from_failure(failure: Failure, account: &Account) -> Self {
         match failure {
-            Failure::Answered(answer) => {
-                Self::from_answer(&answer, account.needs_token()).naming_missing_rights(account)
+            Failure::Answered(response) => {
+                Self::from_response(&response, account.needs_token()).naming_missing_rights(account)
             }
             Failure::Transport(error) => Self::Transport(error),
             Failure::Unusable(problem) => Self::Unusable(problem),
@@ -105,13 +105,13 @@ impl TableError {
         self
     }
 
-    /// Returns the meaning of an answer that is not a success. `with_token` is true if the account uses Entra
-    /// ID.
-    pub(crate) fn from_answer(answer: &Response<Bytes>, with_token: bool) -> Self {
-        Self::from_parts(answer.status().as_u16(), answer.headers(), answer.body(), with_token)
+    /// Returns the meaning of a response that is not a success. `with_token` is true if the account uses
+    /// Entra ID.
+    pub(crate) fn from_response(response: &Response<Bytes>, with_token: bool) -> Self {
+        Self::from_parts(response.status().as_u16(), response.headers(), response.body(), with_token)
     }
 
-    /// Returns the meaning of an answer by its parts. The status decides first, because some answers have
+    /// Returns the meaning of a response by its parts. The status decides first, because some responses have
     /// neither code nor body. The code is in the header, or in a body of JSON or XML.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
@@ -166,18 +166,18 @@ mod tests {
         ] {
             let xml = format!("\u{FEFF}<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
             let json = serde_json::json!({"odata.error": {"code": code, "message": {"value": "hunter2"}}});
-            let answer = |header: &str, body: &str| {
-                let mut answer = Response::new(Bytes::copy_from_slice(body.as_bytes()));
-                *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            let response = |header: &str, body: &str| {
+                let mut response = Response::new(Bytes::copy_from_slice(body.as_bytes()));
+                *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
                 if !header.is_empty() {
-                    answer.headers_mut().insert("x-ms-error-code", header.parse().unwrap());
+                    response.headers_mut().insert("x-ms-error-code", header.parse().unwrap());
                 }
-                TableError::from_answer(&answer, false)
+                TableError::from_response(&response, false)
             };
-            let error = answer(code, "");
+            let error = response(code, "");
             assert!(format!("{error:?}").starts_with(kind), "{status} {code}: {error:?}");
-            assert_eq!(answer("", &xml), error, "{xml}");
-            assert_eq!(answer("", &json.to_string()), error, "{json}");
+            assert_eq!(response("", &xml), error, "{xml}");
+            assert_eq!(response("", &json.to_string()), error, "{json}");
             assert_eq!(error.is_retryable(), kind == "Busy");
         }
         let odd =
@@ -196,10 +196,10 @@ mod tests {
         ] {
             let connection = format!("AccountName=contoso;SharedAccessSignature=?{sas}&sig=hunter2");
             let body = "<Error><Code>AuthorizationServiceMismatch</Code></Error>";
-            let mut answer = Response::new(Bytes::from(body));
-            *answer.status_mut() = http::StatusCode::FORBIDDEN;
+            let mut response = Response::new(Bytes::from(body));
+            *response.status_mut() = http::StatusCode::FORBIDDEN;
             let account = Account::parse(&connection).unwrap();
-            let shown = TableError::from_failure(Failure::Answered(answer), &account).to_string();
+            let shown = TableError::from_failure(Failure::Answered(response), &account).to_string();
             assert!(shown.contains(expected) && !shown.contains("hunter2"), "{sas}: {shown}");
         }
     }

@@ -1,7 +1,7 @@
 //! The property `op` identifies the last write of an entity. Each write has a random `op`, which is the same
 //! for all of its attempts.
 //!
-//! After a lost answer, the service refuses a repeated insert with 409 and a repeated replace with 412,
+//! After a lost response, the service refuses a repeated insert with 409 and a repeated replace with 412,
 //! although the first attempt did the write. The `op` of the stored entity shows whether this write or
 //! another client's write stored it.
 //!

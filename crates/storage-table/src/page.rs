@@ -30,7 +30,7 @@ pub struct Continuation {
 
 /// A text that [`Continuation::to_text`] did not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the text is not a page token; use the token of the last answer")]
+#[error("the text is not a page token; use the token of the last response")]
 pub struct InvalidContinuation;
 
 /// An upper limit for the text of a continuation. The keys of the service have at most 1 KiB, so its longest
@@ -66,7 +66,7 @@ impl Continuation {
         }
     }
 
-    fn of_answer(headers: &HeaderMap) -> Option<Self> {
+    fn of_response(headers: &HeaderMap) -> Option<Self> {
         let value = |name| header(headers, name).filter(|text| !text.is_empty()).map(str::to_owned);
         let partition = value("x-ms-continuation-NextPartitionKey")?;
         Some(Self { partition, row: value("x-ms-continuation-NextRowKey") })
@@ -81,7 +81,7 @@ impl Page {
             return Err(unreadable());
         };
         let entities = rows.into_iter().map(|row| Entity::read(row).map(|(entity, _)| entity));
-        Ok(Self { entities: entities.collect::<Result<_, _>>()?, next: Continuation::of_answer(headers) })
+        Ok(Self { entities: entities.collect::<Result<_, _>>()?, next: Continuation::of_response(headers) })
     }
 }
 

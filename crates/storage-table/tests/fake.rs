@@ -30,12 +30,12 @@ const ACCEPT: (&str, &str) = ("accept", "application/json;odata=nometadata");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const MATCH: (&str, &str) = ("if-match", "*");
 
-fn answer(request: &Request<Bytes>) -> Option<Response<Bytes>> {
+fn response(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     let mut tables = FakeTables::default();
     let now = DateTime::<Utc>::default();
     let seed = serde_json::json!({"text": "x", "n": "7", "n@odata.type": "Edm.Int64"});
     tables.store("vectors1", "p", "r", seed.as_object().unwrap().clone(), now);
-    tables.answer(request, now)
+    tables.response(request, now)
 }
 
 #[test]
@@ -46,12 +46,12 @@ fn request_for_another_service_is_not_answered() {
         "https://contoso.queue.core.windows.net/queue",
         "https://login.microsoftonline.com/x",
     ] {
-        assert!(answer(&request("GET", url, &[], "")).is_none(), "{url}");
+        assert!(response(&request("GET", url, &[], "")).is_none(), "{url}");
     }
     for url in [format!("{BASE}/{ENTITY}"), format!("https://contoso.table.core.windows.net/{ENTITY}")] {
-        let answer = answer(&request("GET", &url, &[SIGNED, VERSION, ACCEPT], "")).unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
+        let response = response(&request("GET", &url, &[SIGNED, VERSION, ACCEPT], "")).unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }
 
@@ -84,8 +84,8 @@ fn request_that_azure_refuses_panics() {
         ("MERGE", ENTITY.to_owned(), all.to_vec(), "{}"),
     ] {
         let request = request(method, &format!("{BASE}/{path}"), &headers, body);
-        let answer = catch_unwind(AssertUnwindSafe(|| answer(&request)));
-        assert!(answer.is_err(), "{method} {path} {headers:?} {body}");
+        let response = catch_unwind(AssertUnwindSafe(|| response(&request)));
+        assert!(response.is_err(), "{method} {path} {headers:?} {body}");
     }
 }
 
@@ -104,7 +104,7 @@ fn transaction_that_azure_refuses_panics() {
         let body =
             format!("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n{parts}--c--\r\n--b--\r\n");
         let request = request("POST", &format!("{BASE}/$batch"), &headers, &body);
-        catch_unwind(AssertUnwindSafe(|| answer(&request).unwrap().status().as_u16()))
+        catch_unwind(AssertUnwindSafe(|| response(&request).unwrap().status().as_u16()))
     };
     assert_eq!(send((0..100).map(|row| insert("q", row)).collect()).unwrap(), 202);
     assert!(send((0..101).map(|row| insert("q", row)).collect()).is_err());

@@ -19,7 +19,7 @@ pub(super) struct Package {
     pub(super) needs: Vec<(String, &'static str)>,
 }
 
-/// The part of cargo's answer that this check reads.
+/// The part of cargo's response that this check reads.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Described>,

@@ -86,8 +86,8 @@ const fn line(from: (&'static str, Peer), to: (&'static str, Peer), port: u16, i
 impl Line {
     /// The line in Markdown.
     pub(super) fn markdown(&self) -> String {
-        let answer = if self.is_open { "yes" } else { "no" };
-        format!("| {} | {} | {} | {answer} |", self.from.0, self.to.0, self.port)
+        let response = if self.is_open { "yes" } else { "no" };
+        format!("| {} | {} | {} | {response} |", self.from.0, self.to.0, self.port)
     }
 
     /// Whether the policies agree with the line. If the connection is open, each end that is a pod of a bot

@@ -18,13 +18,13 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(35),
     between_bytes: Duration::from_secs(10),
     total: Duration::from_secs(45),
-    max_answer_bytes: 256 * 1024,
+    max_response_bytes: 256 * 1024,
 };
 
 const ENDPOINT: &str = "/api/messages";
 
-/// The parts of an answer of the application that the checks use.
-struct Answer {
+/// The parts of a response of the application that the checks use.
+struct Response {
     status: u16,
     /// The code of the error, or the empty string.
     code: String,
@@ -44,36 +44,36 @@ pub(super) async fn check<H: Host>(host: &H, variables: Option<&Variables>, url:
             ));
             return;
         }
-        Ok(Answer { status: 200, .. }) => report.fine("/healthz: 200"),
-        Ok(Answer { status, .. }) => report.problem(format!(
+        Ok(Response { status: 200, .. }) => report.fine("/healthz: 200"),
+        Ok(Response { status, .. }) => report.problem(format!(
             "/healthz: expected 200, found {status}; check that {origin} is the bot, and see the host's log"
         )),
     }
     match call(Method::POST, ENDPOINT, None).await {
-        Err(error) => report.problem(format!("{ENDPOINT}: no answer ({error}); see the host's log")),
-        Ok(answer) => endpoint(&answer, report),
+        Err(error) => report.problem(format!("{ENDPOINT}: no response ({error}); see the host's log")),
+        Ok(response) => endpoint(&response, report),
     }
     match call(Method::POST, "/internal/poll", None).await {
-        Err(error) => report.problem(format!("/internal/poll: no answer ({error}); see the host's log")),
-        Ok(answer) => poll_without_key(&answer, report),
+        Err(error) => report.problem(format!("/internal/poll: no response ({error}); see the host's log")),
+        Ok(response) => poll_without_key(&response, report),
     }
     let key = variables.map(|variables| variables.trimmed("pollkey")).filter(|key| !key.is_empty());
     if let Some(key) = key {
         match call(Method::POST, "/internal/poll", Some(key)).await {
             Err(error) => report
-                .problem(format!("/internal/poll: no answer to the key ({error}); see the poller's log")),
-            Ok(answer) => poll_with_key(&answer, report),
+                .problem(format!("/internal/poll: no response to the key ({error}); see the poller's log")),
+            Ok(response) => poll_with_key(&response, report),
         }
     }
     match call(Method::POST, "/api/alerts", None).await {
-        Ok(Answer { status: 401, .. }) => report.fine("/api/alerts: 401 without a key, as it should be"),
-        Ok(Answer { status: 404, .. }) => {
+        Ok(Response { status: 401, .. }) => report.fine("/api/alerts: 401 without a key, as it should be"),
+        Ok(Response { status: 404, .. }) => {
             report.warn("/api/alerts: 404, so no program can send alerts; set alertkeys (cargo dev key) to open the route");
         }
-        Ok(Answer { status, code, .. }) => report.problem(format!(
+        Ok(Response { status, code, .. }) => report.problem(format!(
             "/api/alerts: expected 401 without a key, found {status} {code}; see the bot's log"
         )),
-        Err(error) => report.problem(format!("/api/alerts: no answer ({error}); see the host's log")),
+        Err(error) => report.problem(format!("/api/alerts: no response ({error}); see the host's log")),
     }
 }
 
@@ -102,8 +102,8 @@ fn origin(url: &str, report: &mut Report) -> Option<String> {
     Some(parsed.origin().ascii_serialization())
 }
 
-fn endpoint(answer: &Answer, report: &mut Report) {
-    let Answer { status, code, .. } = answer;
+fn endpoint(response: &Response, report: &mut Report) {
+    let Response { status, code, .. } = response;
     let problem = match status {
         // The bot refuses a caller without a token.
         401 => {
@@ -128,8 +128,8 @@ fn endpoint(answer: &Answer, report: &mut Report) {
     report.problem(format!("{ENDPOINT}: {problem}"));
 }
 
-fn poll_without_key(answer: &Answer, report: &mut Report) {
-    let problem = match answer.status {
+fn poll_without_key(response: &Response, report: &mut Report) {
+    let problem = match response.status {
         401 => {
             report.fine("/internal/poll: 401 without a key, as it should be");
             return;
@@ -142,8 +142,8 @@ fn poll_without_key(answer: &Answer, report: &mut Report) {
     report.problem(format!("/internal/poll: {problem}"));
 }
 
-fn poll_with_key(answer: &Answer, report: &mut Report) {
-    let Answer { status, code, skipped } = answer;
+fn poll_with_key(response: &Response, report: &mut Report) {
+    let Response { status, code, skipped } = response;
     let problem = match status {
         200 | 202 if skipped == "credentialsRefused" => {
             "the poller sends nothing, because the bot's credentials were refused a moment ago; the poller's log \
@@ -175,25 +175,25 @@ async fn call<H: Host>(
     method: Method,
     url: &str,
     key: Option<&str>,
-) -> Result<Answer, TransportError> {
+) -> Result<Response, TransportError> {
     let mut request = Request::builder().method(method).uri(url).header(CONTENT_TYPE, "application/json");
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
     // The library's own text could repeat the key, so it is not shown.
     let invalid = |_| TransportError::NotSent("the address or the key cannot be sent".into());
-    let answer = match host.send(request.body(Bytes::new()).map_err(invalid)?, TIMEOUTS).await {
-        Err(TransportError::BodyLost(lost)) => lost.into_answer(),
-        answer => answer?,
+    let response = match host.send(request.body(Bytes::new()).map_err(invalid)?, TIMEOUTS).await {
+        Err(TransportError::BodyLost(lost)) => lost.into_response(),
+        response => response?,
     };
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     // The server could repeat a key, so only letters and digits are shown.
     let word = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text.to_owned() } else { String::new() }
     };
-    Ok(Answer {
-        status: answer.status().as_u16(),
+    Ok(Response {
+        status: response.status().as_u16(),
         code: word(&body["error"]["code"]),
         skipped: word(&body["skipped"]),
     })

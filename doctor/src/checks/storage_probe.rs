@@ -1,4 +1,4 @@
-//! One call of the storage account, and what its answer shows about the credentials.
+//! One call of the storage account, and what its response shows about the credentials.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(6),
     between_bytes: Duration::from_secs(6),
     total: Duration::from_secs(12),
-    max_answer_bytes: 4 * 1024 * 1024,
+    max_response_bytes: 4 * 1024 * 1024,
 };
 
 /// A queue and a table that do not exist. The services check the rights of a call before they look for the
-/// queue or table. So a permitted call gets the answer 404, and changes nothing.
+/// queue or table. So a permitted call gets the response 404, and changes nothing.
 const NO_SUCH_QUEUE: &str = "cargo-dev-doctor";
 const NO_SUCH_TABLE: &str = "cargodevdoctor";
 
@@ -35,31 +35,33 @@ pub(super) enum Outcome {
     /// The credentials are valid, and do not permit the call.
     NoRight,
     /// The account does not accept the credentials. The string is this project's explanation. It repeats at
-    /// most the status and the error code of the answer, because the rest may quote the signature.
+    /// most the status and the error code of the response, because the rest may quote the signature.
     Refused(String),
-    /// There is no answer.
+    /// There is no response.
     Unreachable(String),
 }
 
-/// Makes a call, and reads its answer.
+/// Makes a call, and reads its response.
 pub(super) async fn probe<H>(host: &H, account: &Account, service: Service, call: &Call) -> Outcome
 where
     H: HttpClient + Clock + Randomness,
 {
     let sender = Sender::new(host, account, service, TIMEOUTS, Deadline::after(host, WITHIN));
-    let answer = match sender.send(call).await {
-        Ok(sent) => return Outcome::Permitted { status: sent.answer.status().as_u16(), code: String::new() },
+    let response = match sender.send(call).await {
+        Ok(sent) => {
+            return Outcome::Permitted { status: sent.response.status().as_u16(), code: String::new() };
+        }
         Err(failed) => match failed.failure {
-            Failure::Answered(answer) => answer,
+            Failure::Answered(response) => response,
             Failure::Transport(error) => return Outcome::Unreachable(error.to_string()),
             Failure::Unusable(problem) => return Outcome::Refused(problem.to_string()),
         },
     };
-    let status = answer.status().as_u16();
-    let xml = read_error(answer.body());
-    let json: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let status = response.status().as_u16();
+    let xml = read_error(response.body());
+    let json: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let in_body = json["odata.error"]["code"].as_str().unwrap_or(&xml.code);
-    let code = word(header(answer.headers(), "x-ms-error-code").unwrap_or(in_body));
+    let code = word(header(response.headers(), "x-ms-error-code").unwrap_or(in_body));
     match (status, code) {
         (
             403,

@@ -28,7 +28,7 @@ pub(crate) const SAS: &str =
     "sv=2021-12-02&ss=qt&srt=co&sp=rdacup&se=2027-11-29T00%3A00%3A00Z&spr=https&sig=c2lnbmF0dXJl";
 pub(crate) const URL: &str = "https://bot.example.com";
 
-/// The services, and the facts on which their answers depend.
+/// The services, and the facts on which their responses depend.
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
@@ -133,7 +133,7 @@ impl Deployment {
         let host = FakeHost::default();
         let world = self.world.clone();
         let now = host.now();
-        host.answers(move |request| Some(world.answer(request, now)));
+        host.answers(move |request| Some(world.response(request, now)));
         let report = run(examine(&host, &examination));
         let shown = format!("{report}\n{report:?}");
         for secret in [SECRET, POLL_KEY, ALERT_KEY, SEAL_KEY, SIGNATURE, SAS] {
@@ -145,7 +145,7 @@ impl Deployment {
 }
 
 impl World {
-    fn answer(
+    fn response(
         &self,
         request: &Request<Bytes>,
         now: chrono::DateTime<Utc>,
@@ -154,7 +154,7 @@ impl World {
         if self.unreachable.contains(&host) {
             return Err(TransportError::NotSent("no such host; check its name".into()));
         }
-        let mut answer = match host {
+        let mut response = match host {
             "login.microsoftonline.com" => self.login(request),
             "login.botframework.com" => keys(request),
             "contoso.queue.core.windows.net" => self.storage(request, 0),
@@ -166,8 +166,8 @@ impl World {
             self.unexpected.borrow_mut().push(format!("{} {}", request.method(), request.uri()));
             respond(500, &Value::Null)
         });
-        answer.headers_mut().insert("date", rfc_1123(now + self.ahead).parse().unwrap());
-        Ok(answer)
+        response.headers_mut().insert("date", rfc_1123(now + self.ahead).parse().unwrap());
+        Ok(response)
     }
 
     fn login(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {

@@ -103,11 +103,11 @@ impl Evidence {
     /// it could have known.
     pub(super) fn why_doubled(&self, earlier: &Attempt, later: &Attempt) -> Option<Doubled> {
         if earlier.scripted == Scripted::ShownAndCut {
-            return Some(Doubled::AnswerCut);
+            return Some(Doubled::ResponseCut);
         }
         let death = self.death_after(earlier)?;
         if !earlier.is_answered(Some(death.at)) {
-            return Some(Doubled::KilledBeforeAnswer);
+            return Some(Doubled::KilledBeforeResponse);
         }
         let knew = self.is_delivered_logged(death, earlier) || self.is_in_ledger(earlier, later.at);
         let in_time =
@@ -180,10 +180,10 @@ impl Evidence {
         };
         let then = of_older[index];
         match then.what {
-            What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
-            What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
+            What::HandedOut { lost: true, .. } => Some(Overtaken::LostResponse),
+            What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostResponse),
             What::HandedOut { .. } if !self.is_noted(then, when) && self.is_abandoned(then) => {
-                Some(Overtaken::LostAnswer)
+                Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
                 // A run whose host lives writes its record at once, or works on none of the messages.

@@ -129,7 +129,7 @@ pub(super) fn connector(
                 }
             }
             15..18 => (Scripted::Cut, Reply::cut_unseen()),
-            18..21 => (Scripted::ShownAndCut, Reply::cut_unanswered()),
+            18..21 => (Scripted::ShownAndCut, Reply::cut_without_response()),
             21 => (Scripted::Refused(403), Reply::error(403, "BotNotInConversationRoster")),
             22 => (Scripted::Refused(404), Reply::error(404, "ConversationNotFound")),
             23 if roll("page", 3) == 0 => page(404),

@@ -20,9 +20,9 @@ use super::{Form, ledger};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Doubled {
     /// The answer to the earlier attempt was cut off.
-    AnswerCut,
+    ResponseCut,
     /// The host was killed before it had the answer.
-    KilledBeforeAnswer,
+    KilledBeforeResponse,
     /// The host was killed after it had the answer, and before its Delete was sent. Or the Delete failed, and
     /// the host was killed before the ledger recorded the delivery.
     KilledBeforeDelete,
@@ -32,7 +32,7 @@ pub(super) enum Doubled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Overtaken {
     /// The older alert was leased by a Get whose answer was lost.
-    LostAnswer,
+    LostResponse,
     /// The host of the run that leased the older alert was killed before the table recorded the lease.
     KilledBeforeNote,
 }

@@ -27,8 +27,8 @@ impl Chats {
         shown.map(|shown| shown.activity.clone()).collect()
     }
 
-    /// The answer of a Connector to a change or a deletion; `None` for every other request.
-    pub(super) fn answer(&self, received: &Received) -> Option<Reply> {
+    /// The response of a Connector to a change or a deletion; `None` for every other request.
+    pub(super) fn response(&self, received: &Received) -> Option<Reply> {
         if received.method == Method::POST {
             return None;
         }
@@ -43,7 +43,7 @@ impl Chats {
     }
 
     /// Adds, changes or deletes a message, as an accepted request demands. `id` is the activity's id in the
-    /// answer to the request.
+    /// response to the request.
     pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
         let at = self.position(received);
         let activity = received.body.clone();

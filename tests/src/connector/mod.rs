@@ -109,7 +109,7 @@ impl Connector {
         assert!(all.is_empty(), "expected no request at the Connector, found {all:#?}");
     }
 
-    /// The largest number of requests that waited for their answers at the same time.
+    /// The largest number of requests that waited for their responses at the same time.
     pub fn most_at_once(&self) -> usize {
         self.shared.most_at_once.load(Ordering::SeqCst)
     }

@@ -25,7 +25,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// When the fake gave its answer to the HTTP server. `None` before that moment, and if the connection
+    /// When the fake gave its response to the HTTP server. `None` before that moment, and if the connection
     /// broke earlier. Clones share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()

@@ -1,4 +1,4 @@
-//! The answers that a test scripts for the fake Connector.
+//! The responses that a test scripts for the fake Connector.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Drip;
 
-/// A scripted answer.
+/// A scripted response.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) status: u16,
@@ -22,9 +22,9 @@ pub struct Reply {
 pub(super) enum Cut {
     /// Before the request is recorded, as if it had never arrived.
     Unseen,
-    /// After the request is recorded, and before the answer.
+    /// After the request is recorded, and before the response.
     Unanswered,
-    /// After the first half of the answer's body.
+    /// After the first half of the response's body.
     InBody,
 }
 
@@ -51,7 +51,7 @@ impl Reply {
     }
 
     /// Records the request, and breaks the connection instead of answering.
-    pub fn cut_unanswered() -> Self {
+    pub fn cut_without_response() -> Self {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
     }
 
@@ -76,7 +76,7 @@ impl Reply {
         self
     }
 
-    /// Waits before the answer.
+    /// Waits before the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;

@@ -3,5 +3,5 @@
 use super::received::Received;
 use super::reply::Reply;
 
-/// A rule of the test. It returns an answer, or `None` to leave the request to the next rule.
+/// A rule of the test. It returns a response, or `None` to leave the request to the next rule.
 pub(super) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;

@@ -1,4 +1,4 @@
-//! The answers of the fake Connector.
+//! The responses of the fake Connector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use super::reply::Cut;
 use super::rule::Rule;
 use super::{Received, Reply, Teams};
 use crate::login::Tokens;
-use crate::loopback_server::{AnswerBody, Broken};
+use crate::loopback_server::{Broken, ResponseBody};
 
 #[derive(Default)]
 pub(super) struct Shared {
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Shared {
 pub(super) async fn exchange(
     request: http::Request<Bytes>,
     shared: Arc<Shared>,
-) -> Option<http::Response<AnswerBody>> {
+) -> Option<http::Response<ResponseBody>> {
     let (head, raw) = request.into_parts();
     let received = Received {
         at: Instant::now(),
@@ -60,23 +60,23 @@ pub(super) async fn exchange(
         Some(Cut::InBody) => true,
         Some(Cut::Unseen | Cut::Unanswered) => return None,
     };
-    let mut answer = http::Response::builder().status(reply.status);
+    let mut response = http::Response::builder().status(reply.status);
     if !reply.body.is_empty() {
-        answer = answer.header("content-type", "application/json; charset=utf-8");
+        response = response.header("content-type", "application/json; charset=utf-8");
     }
     for (name, value) in reply.headers {
-        answer = answer.header(name, value);
+        response = response.header(name, value);
     }
     // When the connection breaks, the server drops this future. So if the caller was killed before this line,
     // `answered` stays empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
-        Some(drip) => AnswerBody::stream(stream::iter([Ok(body)]).chain(drip.bytes())),
-        None if cut_in_body => AnswerBody::stream(half(body)),
+        Some(drip) => ResponseBody::stream(stream::iter([Ok(body)]).chain(drip.bytes())),
+        None if cut_in_body => ResponseBody::stream(half(body)),
         None => body.into(),
     };
-    Some(answer.body(body).expect("a scripted answer is well-formed"))
+    Some(response.body(body).expect("a scripted response is well-formed"))
 }
 
 /// Sends the first half of the body, and then breaks the connection. The stream pauses between these two
@@ -113,7 +113,7 @@ impl Shared {
             (Ok(None), None) => match answered {
                 Some(Ok(reply)) => reply,
                 _ => {
-                    let changed = self.chats.lock().unwrap().answer(&received);
+                    let changed = self.chats.lock().unwrap().response(&received);
                     changed.unwrap_or_else(|| Reply::created(&format!("sent-{sequence}")))
                 }
             },
@@ -139,7 +139,7 @@ impl Shared {
     }
 }
 
-/// Counts a request while it waits for its answer.
+/// Counts a request while it waits for its response.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

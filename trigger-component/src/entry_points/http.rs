@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use platform::{Host, Level, Reply, Secret, SettingsError, answer, bearer};
+use platform::{Host, Level, Reply, Secret, SettingsError, bearer, response};
 use serde_json::json;
 
 use crate::Limits;
@@ -29,14 +29,14 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
     }
     if !responds_async(&request) {
         return match run::run(host, EntryPoint::Http, called_at).await {
-            Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
+            Ok(report) => response::json(StatusCode::OK, &report.to_json()).into(),
             Err(error) => failed(&error).into(),
         };
     }
     match run::begin(host, EntryPoint::Kick, called_at, Limits::default()).await {
-        Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
+        Ok(Beginning::Skipped(report)) => response::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
-            let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
+            let begun = response::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
             // The run logs its own result.
             Reply::then(begun, async move { drop(run.work(host).await) })
         }
@@ -129,7 +129,7 @@ mod tests {
         ]);
         let mut tables = FakeTables::default();
         host.answers(move |request| {
-            let answer = tables.answer(request, chrono::DateTime::UNIX_EPOCH);
+            let answer = tables.response(request, chrono::DateTime::UNIX_EPOCH);
             Some(Ok(answer.unwrap_or_else(|| platform::testing::response(200, EMPTY_QUEUE))))
         });
         host
@@ -178,7 +178,8 @@ mod tests {
             ("", "POST", "/internal/poll?key=", None, 404),
         ] {
             let host = host(key);
-            let status = run(handle(&host, request(method, target, authorization))).answer.status().as_u16();
+            let status =
+                run(handle(&host, request(method, target, authorization))).response.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
             assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused caller causes no call");
         }
@@ -191,7 +192,7 @@ mod tests {
             host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));
             let bearer = format!("Bearer {KEY}");
             let reply = run(handle(&host, request("POST", "/internal/poll", Some(&bearer))));
-            let report: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
+            let report: serde_json::Value = serde_json::from_slice(reply.response.body()).unwrap();
             assert_eq!(report["elapsedMilliseconds"], takes_seconds * 1000);
         }
     }
@@ -203,7 +204,7 @@ mod tests {
             let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {authorization}")));
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request.headers_mut().insert("host", HeaderValue::from_static("evil.example:3000"));
-            assert_eq!(run(handle(&host, request)).answer.status(), StatusCode::FORBIDDEN);
+            assert_eq!(run(handle(&host, request)).response.status(), StatusCode::FORBIDDEN);
         }
         assert!(host.sent.borrow().is_empty());
     }
@@ -222,7 +223,7 @@ mod tests {
             let host = host(key);
             let bearer = format!("Bearer {}", key.trim());
             let reply = run(handle(&host, request("POST", "/internal/poll", Some(&bearer))));
-            assert_eq!(reply.answer.status().as_u16(), expected, "{key:?}");
+            assert_eq!(reply.response.status().as_u16(), expected, "{key:?}");
             let events = host.events("poll.misconfigured");
             assert_eq!(events.len(), usize::from(expected == 500), "{key:?}");
             if let Some(event) = events.first() {
@@ -255,7 +256,7 @@ mod tests {
             }
             let reply = run(handle(&host, request));
             let row = format!("pollkey {poll_key:?}, {authorization} {prefer:?}");
-            assert_eq!(reply.answer.status().as_u16(), expected, "{row}");
+            assert_eq!(reply.response.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
             // The run makes one Get, and peeks at the queue after it has released the lock.
@@ -277,8 +278,8 @@ mod tests {
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());
         let reply = run(handle(&host, kick()));
-        assert_eq!(reply.answer.status(), StatusCode::ACCEPTED);
-        let body: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
+        assert_eq!(reply.response.status(), StatusCode::ACCEPTED);
+        let body: serde_json::Value = serde_json::from_slice(reply.response.body()).unwrap();
         assert_eq!(body["skipped"], "anotherRun");
         assert!(reply.then.is_none(), "the second kick begins no run");
         assert_eq!(queue_calls(&host), 0);

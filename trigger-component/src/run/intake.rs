@@ -238,7 +238,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             },
             Err(error) => {
                 let fields = json!({"run": self.context.run, "reason": error.to_string()});
-                host.event(Level::Warn, "run.not-told", fields);
+                host.event(Level::Warn, "run.lock-not-renewed", fields);
                 self.exclusive.write_failed(host);
                 self.opened.splice(0..0, opened);
                 self.unreadable.splice(0..0, unreadable);

@@ -388,7 +388,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         // If the release fails, the lock expires by itself.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
-            context.host.event(Level::Warn, "run.not-given-up", fields);
+            context.host.event(Level::Warn, "run.lock-not-released", fields);
         }
         self.failure.map_or(Ok(ended), Err)
     }

@@ -56,7 +56,7 @@ pub(crate) fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, Fak
     host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
     let tables = Rc::new(RefCell::new(sim.tables.take()));
     let (service, now) = (Rc::clone(&tables), host.now());
-    host.answers(move |request| service.borrow_mut().answer(request, now).map(Ok));
+    host.answers(move |request| service.borrow_mut().response(request, now).map(Ok));
     let (queue, names) = (QueueSettings::read(&host).unwrap(), Tables::read(&host).unwrap());
     let deadline = Deadline::after(&host, seconds(20));
     run(work(&Conversations::new(&host, &queue.account, &names, deadline)));

@@ -27,7 +27,7 @@ pub(crate) fn with_tables<T>(
     let now = wall(sim);
     host.elapsed.set((now - host.now()).to_std().unwrap());
     let service: Rc<RefCell<FakeTables>> = Rc::clone(&tables);
-    host.answers(move |request| service.borrow_mut().answer(request, now).map(Ok));
+    host.answers(move |request| service.borrow_mut().response(request, now).map(Ok));
     let account = Account::parse("UseDevelopmentStorage=true").unwrap();
     let names = Tables::read(&host).unwrap();
     let result = run(call(&host, &account, &names, Deadline::after(&host, seconds(20))));

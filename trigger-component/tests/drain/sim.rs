@@ -279,7 +279,7 @@ impl Sim {
             other => {
                 let ticket = self.random(u64::MAX);
                 let answer = self.storage.borrow_mut().answer(&request, self.now(), ticket);
-                if other.is_none() { Ok(answer) } else { Err(TransportError::AnswerLost("cut".into())) }
+                if other.is_none() { Ok(answer) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
         self.sleep(self.latency).await;
@@ -299,13 +299,13 @@ impl Sim {
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             Some(Fault::Hang) => {
                 self.sleep(timeouts.total).await;
-                Err(TransportError::AnswerLost("timed out".into()))
+                Err(TransportError::ResponseLost("timed out".into()))
             }
             other => {
                 let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
                 let answer =
-                    self.tables.borrow_mut().answer(&request, now).expect("the request is for a table");
-                if other.is_none() { Ok(answer) } else { Err(TransportError::AnswerLost("cut".into())) }
+                    self.tables.borrow_mut().response(&request, now).expect("the request is for a table");
+                if other.is_none() { Ok(answer) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
         self.sleep(self.latency).await;
@@ -370,7 +370,7 @@ impl Sim {
         let in_time = reply.delay <= timeout;
         self.sleep(reply.delay.min(timeout) + self.latency).await;
         if reply.cut || !in_time {
-            return Err(TransportError::AnswerLost("cut or timed out".into()));
+            return Err(TransportError::ResponseLost("cut or timed out".into()));
         }
         self.attempts.borrow_mut()[index].answered = true;
         let mut answer = Response::builder().status(status);

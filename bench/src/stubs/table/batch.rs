@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::entities::{Entities, Operation, Refusal};
-use crate::stubs::stub::answer;
+use crate::stubs::stub::response;
 
 /// The most operations of a batch.
 const MOST: usize = 100;
@@ -20,7 +20,7 @@ const SEVERAL_PARTITIONS: Refusal = Refusal { status: 400, code: "CommandsInBatc
 const TOO_MANY: Refusal = Refusal { status: 400, code: "InvalidInput" };
 
 /// Executes a batch; `None` if it does not have the form that Azure documents.
-pub(super) fn answer_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
+pub(super) fn response_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
     let body = std::str::from_utf8(body).ok()?;
     let operations = operations(kind, body)?;
     let done = match checked(&operations) {
@@ -44,13 +44,13 @@ pub(super) fn answer_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Opt
         "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n\
          {parts}--changesetresponse_1--\r\n--batchresponse_1--\r\n"
     );
-    let mut response = answer(202, text);
+    let mut response = response(202, text);
     let kind = HeaderValue::from_static("multipart/mixed; boundary=batchresponse_1");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Some(response)
 }
 
-/// Writes the answer to one operation.
+/// Writes the response to one operation.
 fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str) {
     let status = StatusCode::from_u16(status).unwrap_or_default();
     let id = index + 1;

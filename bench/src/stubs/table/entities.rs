@@ -23,7 +23,7 @@ pub(super) struct Entity {
     pub(super) etag: String,
 }
 
-/// The metadata that an answer has beside the properties.
+/// The metadata that a response has beside the properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metadata {
     /// `odata=nometadata`
@@ -47,7 +47,7 @@ impl Refusal {
     const CHANGED: Self = Self { status: 412, code: "UpdateConditionNotSatisfied" };
     const NO_CONDITION: Self = Self { status: 400, code: "MissingRequiredHeader" };
 
-    /// The body of the answer; in a batch, with the operation's index.
+    /// The body of the response; in a batch, with the operation's index.
     pub(super) fn body(self, index: Option<usize>) -> Value {
         let index = index.map(|index| format!("{index}:")).unwrap_or_default();
         let message = format!("{index}The stub refused the operation.");
@@ -248,7 +248,7 @@ impl Entities {
 }
 
 impl Entity {
-    /// The entity as an answer shows it: with the selected properties, or with all of them if none is
+    /// The entity as a response shows it: with the selected properties, or with all of them if none is
     /// selected.
     pub(super) fn show(&self, key: &Key, metadata: Metadata, selected: &[String]) -> Map<String, Value> {
         let mut shown = self.properties.clone();

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde_json::{Value, json};
 
 use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
-use crate::stubs::stub::json_answer;
+use crate::stubs::stub::json_response;
 
 /// The most rows of a page.
 const PAGE: usize = 1_000;
@@ -85,7 +85,7 @@ impl Query {
             .take(self.top)
             .map(|(key, entity)| entity.show(key, metadata, &self.selected).into())
             .collect();
-        let mut response = json_answer(200, &json!({"value": page}));
+        let mut response = json_response(200, &json!({"value": page}));
         if let Some(((partition, row), _)) = rows.next() {
             let next = [("nextpartitionkey", partition), ("nextrowkey", row)];
             for (name, key) in next {

@@ -1,7 +1,7 @@
 //! Tests that the stub answers as the table service does.
 
 use bytes::Bytes;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use serde_json::{Value, json};
 
 use super::Table;
@@ -19,30 +19,30 @@ impl Service {
         service
     }
 
-    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> WholeResponse {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let accept = [("accept", "application/json;odata=nometadata"), ("prefer", "return-no-content")];
         self.call_as_is(method, path, &[&accept, headers].concat(), body.into())
     }
 
-    fn call_as_is(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    fn call_as_is(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> WholeResponse {
         let uri = format!("{}/{path}", self.0.account_url());
         let request = http::Request::builder().method(method).uri(uri);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         web::send(request.body(web::whole(body)).unwrap())
     }
 
-    fn insert(&self, partition: &str, row: &str, number: u32) -> Answer {
+    fn insert(&self, partition: &str, row: &str, number: u32) -> WholeResponse {
         let entity = json!({"PartitionKey": partition, "RowKey": row, "n": number});
         self.call("POST", TABLE, &[], entity)
     }
 
-    fn get(&self, row: &str) -> Answer {
+    fn get(&self, row: &str) -> WholeResponse {
         self.call("GET", &entity(row), &[], Value::Null)
     }
 
     /// A batch of these requests: method, path, headers, body.
-    fn batch(&self, requests: &[(&str, String, &str, &str)]) -> Answer {
+    fn batch(&self, requests: &[(&str, String, &str, &str)]) -> WholeResponse {
         let url = self.0.account_url();
         let mut body = "--b1\r\nContent-Type: multipart/mixed; boundary=c2\r\n\r\n".to_owned();
         for (method, path, headers, entity) in requests {
@@ -66,9 +66,9 @@ fn entity(row: &str) -> String {
     format!("{TABLE}(PartitionKey='p',RowKey='{row}')")
 }
 
-fn code(answer: &Answer) -> String {
-    let code = answer.json()["odata.error"]["code"].as_str().unwrap().to_owned();
-    assert_eq!(answer.header("x-ms-error-code"), code);
+fn code(response: &WholeResponse) -> String {
+    let code = response.json()["odata.error"]["code"].as_str().unwrap().to_owned();
+    assert_eq!(response.header("x-ms-error-code"), code);
     code
 }
 

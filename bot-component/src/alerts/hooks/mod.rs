@@ -18,7 +18,7 @@ use alert_shapes::{Incoming, cloud_events_options};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use platform::{Deadline, Host, RequestBody, answer, json_of};
+use platform::{Deadline, Host, RequestBody, json_of, response};
 
 use super::caller::Caller;
 use super::request_id::RequestId;
@@ -111,7 +111,7 @@ fn header_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Answers the handshake of a CloudEvents webhook. The answer to every other `OPTIONS` has only the allowed
 /// methods.
 fn options(headers: &HeaderMap) -> Response<Bytes> {
-    let mut answer = answer::empty(StatusCode::OK);
+    let mut answer = response::empty(StatusCode::OK);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
     let handshake = cloud_events_options(|name| header_of(headers, name));
     for (name, value) in handshake.into_iter().flat_map(|answer| answer.headers) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alert_shapes::Reading;
 use http::StatusCode;
-use platform::{Host, Level, answer};
+use platform::{Host, Level, response};
 use serde_json::{Map, Value, json};
 
 use super::super::call;
@@ -44,7 +44,7 @@ pub(super) async fn send<H: Host>(
     let Origin { caller, targets, at } = origin;
     let alerts = match reading {
         Reading::Alerts(alerts) => alerts,
-        Reading::Handshake { body } => return Ok(answer::json(StatusCode::OK, &body).into()),
+        Reading::Handshake { body } => return Ok(response::json(StatusCode::OK, &body).into()),
     };
     let left_out: Vec<Value> =
         alerts.iter().flat_map(|alert| &alert.left_out).map(|name| name.as_str().into()).collect();

@@ -51,9 +51,9 @@ fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, 
     }
     let answered = run(handle(host, request.body(Whole(TEXT)).unwrap())).unwrap();
     let reply = answered.into_reply(host);
-    let body: Value = serde_json::from_slice(reply.answer.body()).unwrap_or_default();
+    let body: Value = serde_json::from_slice(reply.response.body()).unwrap_or_default();
     let code = body["error"]["code"].as_str().unwrap_or_default().to_owned();
-    (reply.answer.status().as_u16(), code)
+    (reply.response.status().as_u16(), code)
 }
 
 fn post(host: &FakeHost, token: &str) -> (u16, String) {
@@ -118,7 +118,7 @@ fn handshake_of_cloud_events_is_answered_with_the_origin() {
         .header(HOST, "127.0.0.1")
         .header("webhook-request-origin", "events.example.com");
     let answered = run(handle(&stage.host, request.body(Whole("")).unwrap())).unwrap();
-    let answer = answered.into_reply(&stage.host).answer;
+    let answer = answered.into_reply(&stage.host).response;
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["webhook-allowed-origin"]),
         (200, &"events.example.com".parse().unwrap())

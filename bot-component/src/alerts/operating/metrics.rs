@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use platform::{Host, answer};
+use platform::{Host, response};
 use state::ledger::Status;
 use state::runs::{DELAY_BOUNDS_MILLISECONDS, Figures, Overview, PauseReason};
 
@@ -25,7 +25,7 @@ const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivere
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
     caller.require(Scope::Watch)?;
     let snapshot = Snapshot::read(host).await?;
-    let mut response = answer::empty(StatusCode::OK);
+    let mut response = response::empty(StatusCode::OK);
     *response.body_mut() = exposition(&snapshot).into();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(openmetrics::CONTENT_TYPE));

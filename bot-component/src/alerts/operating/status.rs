@@ -3,7 +3,7 @@
 use bot_framework::json::put;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::StatusCode;
-use platform::{Host, answer};
+use platform::{Host, response};
 use serde_json::{Map, Value, json};
 use state::ledger::Status;
 use state::runs::{Figures, LastRun, Overview};
@@ -30,7 +30,7 @@ pub(super) const ENDED: [Status; 7] = [
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
     caller.require(Scope::Watch)?;
     let snapshot = Snapshot::read(host).await?;
-    Ok(answer::json(StatusCode::OK, &shown(&snapshot)).into())
+    Ok(response::json(StatusCode::OK, &shown(&snapshot)).into())
 }
 
 /// The JSON of the state. A part that could not be read is null, and `problems` has the reason.

@@ -97,8 +97,8 @@ impl Bot {
         let request = Request::get(path).header("authorization", format!("Bearer {key}"));
         let request = request.header("host", "localhost").body(Bytes::new()).unwrap();
         match run(handle(&self.host, request)) {
-            Ok(answered) => answered.into_reply(&self.host).answer,
-            Err(rejection) => rejection.log_and_answer(&self.host),
+            Ok(answered) => answered.into_reply(&self.host).response,
+            Err(rejection) => rejection.log_and_respond(&self.host),
         }
     }
 
@@ -138,7 +138,7 @@ impl Services {
             Some(10_001) if self.are_queues_out.get() => response(503, ""),
             Some(10_001) => self.of_queue(&uri),
             Some(10_002) if self.are_tables_out.get() => response(503, ""),
-            Some(10_002) => self.tables.borrow_mut().answer(request, now).unwrap(),
+            Some(10_002) => self.tables.borrow_mut().response(request, now).unwrap(),
             _ => response(200, r#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#),
         }
     }

@@ -215,7 +215,7 @@ fn call_is_answered_503_if_the_table_service_refuses_and_the_log_has_the_reason(
         let (caller, named) = (Caller::of_tests(Grant::all()), paging::Named::new());
         let rejection =
             run(paging::read(&stage.host, &stage.settings, &caller, &to, None, &named)).expect_err("refused");
-        let answer = rejection.log_and_answer(&stage.host);
+        let answer = rejection.log_and_respond(&stage.host);
         assert_eq!(answer.status(), 503);
         let body: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["error"]["code"], "StateUnavailable");

@@ -1,4 +1,4 @@
-//! Tests of the bodies that Teams gets, and of the results that its answers give.
+//! Tests of the bodies that Teams gets, and of the results that its responses give.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
         (403, coded("InvalidBotApiHost"), "WrongCloud"),
         (401, String::new(), "Unauthorized"),
         (429, String::new(), "Throttled"),
-        // A creation sends no message. So after these answers, the bot may repeat the call.
+        // A creation sends no message. So after these responses, the bot may repeat the call.
         (500, coded("ServiceError"), "Unavailable"),
         (502, String::new(), "Unavailable"),
         (504, String::new(), "Unavailable"),

@@ -21,13 +21,13 @@ const TIMEOUTS: Timeouts = Timeouts {
     between_bytes: Duration::from_secs(2),
     total: Duration::from_secs(6),
     // The set of the channels has about 30 KiB, including its certificates.
-    max_answer_bytes: 256 * 1024,
+    max_response_bytes: 256 * 1024,
 };
 
-/// Why there are no keys. The text is for the log, and repeats nothing of an answer.
+/// Why there are no keys. The text is for the log, and repeats nothing of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
-    /// A call to the issuer had no complete answer.
+    /// A call to the issuer had no complete response.
     #[error("{what} could not be read: {error}")]
     NotReached {
         /// The document: the metadata or the key set.
@@ -35,12 +35,12 @@ pub enum KeysError {
         /// How the call failed.
         error: TransportError,
     },
-    /// The status of an answer is not 200. Redirects are not followed.
+    /// The status of a response is not 200. Redirects are not followed.
     #[error("{what} answered {status}")]
     Status {
         /// The document: the metadata or the key set.
         what: &'static str,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
     },
     /// The metadata has no `jwks_uri`.
@@ -111,15 +111,15 @@ async fn get(
         .header(ACCEPT, "application/json")
         .header(USER_AGENT, connector::USER_AGENT)
         .body(Bytes::new());
-    let answer = match request {
+    let response = match request {
         Ok(request) => host.send(request, TIMEOUTS.within(deadline.remaining(host))).await,
         Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
     };
-    let answer = answer.map_err(|error| KeysError::NotReached { what, error })?;
-    if answer.status() != StatusCode::OK {
-        return Err(KeysError::Status { what, status: answer.status().as_u16() });
+    let response = response.map_err(|error| KeysError::NotReached { what, error })?;
+    if response.status() != StatusCode::OK {
+        return Err(KeysError::Status { what, status: response.status().as_u16() });
     }
-    Ok(value_of(answer.body()).unwrap_or_default())
+    Ok(value_of(response.body()).unwrap_or_default())
 }
 
 #[cfg(test)]

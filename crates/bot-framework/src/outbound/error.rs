@@ -14,7 +14,7 @@ pub enum TokenError {
     /// The login host gave no token this time. A later try may succeed.
     #[error("login host: no token ({reason}); try again later")]
     Unavailable {
-        /// The status of the answer, or the fault of the connection.
+        /// The status of the response, or the fault of the connection.
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
@@ -97,7 +97,7 @@ pub enum TokenRefusal {
         "certificate: the private key cannot sign, because its numbers do not belong together; export the key again"
     )]
     UnusableKey,
-    /// The answer is a redirect, so the server is not a login host.
+    /// The response is a redirect, so the server is not a login host.
     #[error("login host: status {0} is a redirect, which is not followed; check loginendpoint")]
     Redirected(u16),
     /// Any other refusal with an error number.

@@ -9,7 +9,6 @@
 //! [`crate::ServiceUrl`] that was checked with `authmode=required`.
 
 mod access_token;
-mod answer;
 mod assertion;
 mod certificate;
 mod credential;
@@ -18,6 +17,7 @@ mod hook_keys;
 mod key;
 mod kick_key;
 mod request;
+mod response;
 mod seal_keys;
 mod sealed_cache;
 mod tokens;

@@ -9,10 +9,10 @@ use futures_util::lock::Mutex;
 use platform::{Deadline, Host, Secret, Timeouts};
 
 use super::access_token::AccessToken;
-use super::answer::{Grant, read_answer};
 use super::credential::BotCredentials;
 use super::error::{TokenError, TokenRefusal};
 use super::request::token_request;
+use super::response::{Grant, read_response};
 use super::sealed_cache::SealedCache;
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -20,7 +20,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(6),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(11),
-    max_answer_bytes: 64 * 1024,
+    max_response_bytes: 64 * 1024,
 };
 
 /// The tokens of one bot during one run, for one scope.
@@ -148,21 +148,21 @@ impl<'a, H: Host> Tokens<'a, H> {
         entry: &mut Option<Vec<u8>>,
     ) -> Result<AccessToken, TokenError> {
         *entry = None;
-        let mut answer = self.ask(deadline).await;
-        if matches!(answer, Err(TokenError::Unavailable { again_at_once: true, .. }))
+        let mut response = self.ask(deadline).await;
+        if matches!(response, Err(TokenError::Unavailable { again_at_once: true, .. }))
             && !deadline.has_passed(self.host)
         {
-            answer = self.ask(deadline).await;
+            response = self.ask(deadline).await;
         }
-        let Grant { token, life } = answer?;
+        let Grant { token, life } = response?;
         *entry = self.cache.store(self.host, &token, life).await;
         Ok(token)
     }
 
     async fn ask(&self, deadline: Deadline) -> Result<Grant, TokenError> {
         let request = token_request(self.bot, self.scope, self.host.now(), self.host)?;
-        let answer = self.host.send(request, TIMEOUTS.within(deadline.remaining(self.host))).await;
-        read_answer(answer, self.host.now())
+        let response = self.host.send(request, TIMEOUTS.within(deadline.remaining(self.host))).await;
+        read_response(response, self.host.now())
     }
 }
 

@@ -48,19 +48,19 @@ pub async fn serve(
         Some(head) => handler(&host, head.map(|()| SpinBody(request))).await,
         None => status_only(http::StatusCode::BAD_REQUEST).into(),
     };
-    if let Err(error) = send(response_out, reply.answer).await {
+    if let Err(error) = send(response_out, reply.response).await {
         let reason = match error {
             StreamError::Closed => "the connection was closed",
-            StreamError::LastOperationFailed(_) => "the host failed to write the answer",
+            StreamError::LastOperationFailed(_) => "the host failed to write the response",
         };
-        host.event(Level::Warn, "answer.not-sent", json!({"reason": reason}));
+        host.event(Level::Warn, "response.not-sent", json!({"reason": reason}));
     }
     if let Some(work) = reply.then {
         work.await;
     }
 }
 
-/// Sends an answer in one piece: writes and finishes the body before it sets the response.
+/// Sends a response in one piece: writes and finishes the body before it sets the response.
 ///
 /// The SDK's `set_with_body` sets the response first, so head and body leave as two segments. Spin's listener
 /// does not set TCP_NODELAY, so the body then waits until the client acknowledges the head, which may take 40

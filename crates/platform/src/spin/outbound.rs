@@ -33,37 +33,37 @@ impl HttpClient for SpinHost {
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
-        let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
+        let pending = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
         // If the timer fires first, the exchange is dropped together with its request, and the host closes
         // the connection.
-        let response = match select(pin!(exchange(answer, outgoing_body, &body)), end.as_mut()).await {
-            Either::Left((response, _)) => response.map_err(transport_error)?,
-            Either::Right(_) => return Err(TransportError::AnswerLost("no answer in time".into())),
+        let incoming = match select(pin!(exchange(pending, outgoing_body, &body)), end.as_mut()).await {
+            Either::Left((incoming, _)) => incoming.map_err(transport_error)?,
+            Either::Right(_) => return Err(TransportError::ResponseLost("no response in time".into())),
         };
-        let mut answer = head_of(&response)?;
-        let problem = match select(pin!(read_body(response, timeouts.max_answer_bytes)), end).await {
+        let mut response = head_of(&incoming)?;
+        let problem = match select(pin!(read_body(incoming, timeouts.max_response_bytes)), end).await {
             Either::Left((Ok(body), _)) => {
-                *answer.body_mut() = body;
-                return Ok(answer);
+                *response.body_mut() = body;
+                return Ok(response);
             }
             Either::Left((Err(problem), _)) => problem,
             Either::Right(_) => BodyProblem::OutOfTime,
         };
-        let (head, _) = answer.into_parts();
+        let (head, _) = response.into_parts();
         Err(TransportError::body_lost(head.status, head.headers, problem))
     }
 }
 
-/// Writes the rest of the body, and waits for the head of the answer.
+/// Writes the rest of the body, and waits for the head of the response.
 async fn exchange(
-    answer: FutureIncomingResponse,
+    pending: FutureIncomingResponse,
     unwritten: Option<(OutputStream, OutgoingBody)>,
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
-    let Some((stream, outgoing_body)) = unwritten else { return wait_for_head(&answer).await };
-    // A server may answer before it has read the whole request (413). Its answer counts.
+    let Some((stream, outgoing_body)) = unwritten else { return wait_for_head(&pending).await };
+    // A server may answer before it has read the whole request (413). Its response counts.
     let written = pin!(write_body(outgoing_body, stream, body));
-    let head = pin!(wait_for_head(&answer));
+    let head = pin!(wait_for_head(&pending));
     match select(written, head).await {
         Either::Left(((), head)) => head.await,
         Either::Right((response, _written)) => response,
@@ -126,7 +126,7 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 ///
 /// If the host does not accept the whole body, returns the handles for writing it later. In the returned pair
 /// the stream comes first, because it has to be dropped before its body. A failure is not reported, because
-/// the answer or its absence shows it.
+/// the response or its absence shows it.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
@@ -139,7 +139,7 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
     None
 }
 
-/// Writes the body as fast as the host accepts it. A failure is not reported, because the answer or its
+/// Writes the body as fast as the host accepts it. A failure is not reported, because the response or its
 /// absence shows it.
 ///
 /// The order of the parameters matters: Rust drops them from the last to the first, and the stream has to be
@@ -150,23 +150,23 @@ async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = OutgoingBody::finish(body, None);
 }
 
-async fn wait_for_head(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
-    wait::until(|| answer.get(), || answer.subscribe())
+async fn wait_for_head(pending: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+    wait::until(|| pending.get(), || pending.subscribe())
         .await
-        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was read twice".into()))))
+        .unwrap_or(Err(ErrorCode::InternalError(Some("the response was read twice".into()))))
 }
 
-fn head_of(response: &IncomingResponse) -> Result<http::Response<Bytes>, TransportError> {
-    let mut answer = http::Response::new(Bytes::new());
-    *answer.status_mut() = http::StatusCode::from_u16(response.status())
-        .map_err(|_| TransportError::AnswerLost("the answer's status is not an HTTP status".into()))?;
-    for (name, value) in response.headers().entries() {
+fn head_of(incoming: &IncomingResponse) -> Result<http::Response<Bytes>, TransportError> {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::from_u16(incoming.status())
+        .map_err(|_| TransportError::ResponseLost("the response's status is not an HTTP status".into()))?;
+    for (name, value) in incoming.headers().entries() {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
-            answer.headers_mut().append(name, value);
+            response.headers_mut().append(name, value);
         }
     }
-    Ok(answer)
+    Ok(response)
 }
 
 async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes, BodyProblem> {
@@ -200,7 +200,7 @@ async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes
 /// (spin: crates/factor-outbound-http/src/wasi.rs).
 fn transport_error(code: ErrorCode) -> TransportError {
     let not_sent = |what: &str| TransportError::NotSent(what.to_owned());
-    let lost = |what: &str| TransportError::AnswerLost(what.to_owned());
+    let lost = |what: &str| TransportError::ResponseLost(what.to_owned());
     match code {
         ErrorCode::HttpRequestDenied => TransportError::Denied,
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) => not_sent("the host name was not resolved"),
@@ -217,7 +217,7 @@ fn transport_error(code: ErrorCode) -> TransportError {
         ErrorCode::HttpRequestUriInvalid
         | ErrorCode::HttpRequestMethodInvalid
         | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not accept this request"),
-        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no answer in time"),
+        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no response in time"),
         ErrorCode::ConnectionTerminated => lost("the connection was closed"),
         _ => lost("the connection failed during the exchange"),
     }

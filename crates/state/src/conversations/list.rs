@@ -381,25 +381,25 @@ mod tests {
         keys.sort();
         let tag = Some(subscribers("x", &[Some("t"), None]));
         let keys_of = |page: Page| page.conversations.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        stage.answer_empty_pages(2);
+        stage.respond_with_empty_pages(2);
         assert!(run(stage.conversations().get(&keys[0])).unwrap().is_some());
-        stage.answer_empty_pages(2);
+        stage.respond_with_empty_pages(2);
         assert!(run(stage.conversations().of_user("msteams", "29:u")).unwrap().is_some());
         for filter in [Filter::default(), Filter { tag, tenant_id: None }] {
-            stage.answer_empty_pages(2);
+            stage.respond_with_empty_pages(2);
             assert_eq!(
                 keys_of(run(stage.conversations().page(None, 2, &filter)).unwrap()),
                 keys[..2],
                 "{filter:?}"
             );
-            stage.answer_empty_pages(2);
+            stage.respond_with_empty_pages(2);
             assert_eq!(
                 keys_of(run(stage.conversations().page(Some(&keys[1]), 2, &filter)).unwrap()),
                 keys[2..],
                 "{filter:?}"
             );
         }
-        stage.answer_empty_pages(2);
+        stage.respond_with_empty_pages(2);
         assert_eq!(run(stage.conversations().own_of_person(&numbered(0, "29:u", "t"))).unwrap(), keys);
     }
 }

@@ -187,7 +187,7 @@ mod tests {
             );
         }
         // The service may return an empty page with a continuation.
-        stage.answer_empty_pages(40);
+        stage.respond_with_empty_pages(40);
         assert_eq!(run(stage.conversations().get_all(keys)).unwrap(), found);
     }
 }

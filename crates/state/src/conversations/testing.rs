@@ -60,7 +60,7 @@ impl Stage {
             if request.method() != Method::GET {
                 WRITES.set(WRITES.get() + 1);
             }
-            SERVICE.with_borrow_mut(|service| service.answer(request, now).map(Ok))
+            SERVICE.with_borrow_mut(|service| service.response(request, now).map(Ok))
         });
         let account = Account::parse("UseDevelopmentStorage=true").unwrap();
         let tables = Tables::read(&host).unwrap();
@@ -93,8 +93,8 @@ impl Stage {
     }
 
     /// Lets the next `pages` pages of queries be empty and have a continuation.
-    pub(super) fn answer_empty_pages(&self, pages: usize) {
-        SERVICE.with_borrow_mut(|service| service.answer_empty_pages(pages));
+    pub(super) fn respond_with_empty_pages(&self, pages: usize) {
+        SERVICE.with_borrow_mut(|service| service.respond_with_empty_pages(pages));
     }
 
     /// Every row, as `partition/row`.

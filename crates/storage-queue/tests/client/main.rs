@@ -1,4 +1,4 @@
-//! Tests of the client against scripted answers: its requests, whose signatures must be those of the test
+//! Tests of the client against scripted responses: its requests, whose signatures must be those of the test
 //! vectors, its results, and its repeated calls.
 
 #![allow(
@@ -22,12 +22,12 @@ const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devs
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
 
-const PUT_ANSWER: &str = "<QueueMessagesList><QueueMessage><MessageId>1</MessageId><PopReceipt>r+1</PopReceipt>\
+const PUT_RESPONSE: &str = "<QueueMessagesList><QueueMessage><MessageId>1</MessageId><PopReceipt>r+1</PopReceipt>\
     </QueueMessage></QueueMessagesList>";
 
 fn error(status: u16, code: &str) -> Result<Response<bytes::Bytes>, TransportError> {
-    let answer = Response::builder().status(status).header("x-ms-error-code", code);
-    Ok(answer.body(bytes::Bytes::new()).unwrap())
+    let response = Response::builder().status(status).header("x-ms-error-code", code);
+    Ok(response.body(bytes::Bytes::new()).unwrap())
 }
 
 fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(QueueClient<'_, FakeHost>) -> T) -> T {
@@ -40,7 +40,7 @@ fn put_options() -> PutOptions {
     PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() }
 }
 
-/// Returns the answer of Get Messages with one message, so that a test can use its receipt.
+/// Returns the response of Get Messages with one message, so that a test can use its receipt.
 fn message(id: &str, receipt: &str) -> String {
     format!(
         "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><InsertionTime>Mon, 23 Nov 2026 22:00:00 GMT</InsertionTime>\
@@ -74,7 +74,7 @@ const BASE: &str = "http://127.0.0.1:10001/devstoreaccount1/test-vectors";
 #[test]
 fn requests_to_the_queue_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
-    host.then_status(201, "").then_status(201, PUT_ANSWER).then_status(200, "<QueueMessagesList/>");
+    host.then_status(201, "").then_status(201, PUT_RESPONSE).then_status(200, "<QueueMessagesList/>");
     with(&host, EMULATOR, async |queue| {
         assert_eq!(queue.create().await, Ok(Created::New));
         sent(&host, "PUT", BASE, "/GR4irGinc6tUjf4gPHKLwVVqPunTtH++A3VLVF5Tjo=");
@@ -115,7 +115,7 @@ fn requests_with_an_encoded_receipt_have_the_signatures_of_the_vectors() {
 #[test]
 fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
-    host.then_status(201, PUT_ANSWER).then_status(201, "");
+    host.then_status(201, PUT_RESPONSE).then_status(201, "");
     with(&host, HOST_STYLE, async |queue| {
         queue.put("aGVsbG8=", put_options()).await.unwrap();
         let base = "http://devstoreaccount1.queue.localhost:10001/test-vectors";
@@ -129,7 +129,7 @@ fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
 #[test]
 fn request_to_the_public_cloud_has_the_signature_of_the_vector() {
     let host = FakeHost::default();
-    host.then_status(201, PUT_ANSWER);
+    host.then_status(201, PUT_RESPONSE);
     // The bytes 0 to 63.
     let account = Account::parse(
         "AccountName=contoso;AccountKey=\
@@ -166,7 +166,7 @@ fn sas_is_appended_to_the_query_and_not_encoded_again() {
 }
 
 #[test]
-fn answer_of_each_call_is_read() {
+fn response_of_each_call_is_read() {
     let host = FakeHost::default();
     let updated = Response::builder()
         .status(204)
@@ -197,8 +197,8 @@ fn answer_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The answer to Peek Messages has no receipt. A message that was hidden may come after younger messages
-    // in the answer.
+    // The response to Peek Messages has no receipt. A message that was hidden may come after younger messages
+    // in the response.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")
@@ -221,7 +221,7 @@ fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
 #[test]
 fn put_to_a_missing_queue_creates_the_queue_once() {
     let host = FakeHost::default();
-    host.then(error(404, "QueueNotFound")).then_status(201, "").then_status(201, PUT_ANSWER);
+    host.then(error(404, "QueueNotFound")).then_status(201, "").then_status(201, PUT_RESPONSE);
     with(&host, EMULATOR, async |queue| {
         queue.put_creating_queue_if_missing("x", put_options()).await.unwrap()
     });
@@ -234,14 +234,14 @@ fn put_to_a_missing_queue_creates_the_queue_once() {
 }
 
 #[test]
-fn answer_of_the_greatest_possible_length_is_read() {
+fn response_of_the_greatest_possible_length_is_read() {
     let host = FakeHost::default();
     let one = message("m", "r");
     let begin = one.strip_suffix("</QueueMessagesList>").unwrap();
     let (list, begin) = begin.split_once("<QueueMessage>").unwrap();
     let long = format!("<QueueMessage>{}", begin.replace("aGVsbG8=", &"&quot;".repeat(64 * 1024)));
-    let answer = format!("{list}{}</QueueMessagesList>", long.repeat(32));
-    host.answers(move |_| Some(Ok(response(200, &answer))));
+    let body = format!("{list}{}</QueueMessagesList>", long.repeat(32));
+    host.answers(move |_| Some(Ok(response(200, &body))));
     let messages = with(&host, EMULATOR, async |queue| queue.get(32, 60).await.unwrap());
     assert_eq!(messages.len(), 32);
     assert!(messages.iter().all(|message| message.text == "\"".repeat(64 * 1024)));
@@ -250,7 +250,7 @@ fn answer_of_the_greatest_possible_length_is_read() {
 #[test]
 fn error_and_debug_output_of_a_client_with_a_sas_hold_no_secret() {
     let host = FakeHost::default();
-    host.then(error(403, "AuthenticationFailed")).then(Err(TransportError::AnswerLost("cut".into())));
+    host.then(error(403, "AuthenticationFailed")).then(Err(TransportError::ResponseLost("cut".into())));
     let account = Account::parse(SAS).unwrap();
     let queue = QueueName::parse("test-vectors").unwrap();
     let client = QueueClient::new(&host, &account, &queue, Deadline::after(&host, Duration::from_millis(1)));

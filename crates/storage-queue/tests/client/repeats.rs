@@ -56,7 +56,7 @@ impl Randomness for RecordingHost {
     }
 }
 
-/// An answer whose body was lost.
+/// A response whose body was lost.
 fn bodiless(status: u16, problem: BodyProblem) -> Result<Response<Bytes>, TransportError> {
     let headers = [("x-ms-popreceipt", "r+2"), ("x-ms-approximate-messages-count", "7")];
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
@@ -86,10 +86,10 @@ fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B
 
 #[test]
 fn call_is_repeated_only_if_another_attempt_may_succeed() {
-    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let ok = || Ok(response(200, "<QueueMessagesList/>"));
-    for (answers, attempts, success) in [
+    for (responses, attempts, success) in [
         (vec![error(503, "ServerBusy"), ok()], 2, true),
         (vec![error(500, "InternalError"), lost(), ok()], 3, true),
         (vec![not_sent(), not_sent(), not_sent()], 3, false),
@@ -105,8 +105,8 @@ fn call_is_repeated_only_if_another_attempt_may_succeed() {
         (vec![bodiless(403, BodyProblem::Broken)], 1, false),
     ] {
         let host = FakeHost::default();
-        for answer in answers {
-            host.then(answer);
+        for response in responses {
+            host.then(response);
         }
         let (result, retries) =
             with(&host, EMULATOR, async |queue| (queue.get(1, 60).await, queue.retries()));
@@ -166,7 +166,7 @@ fn attempt_near_the_deadline_is_shortened_and_attempt_past_the_deadline_is_left_
         ]
     );
     // 32 of the longest texts, if XML escapes each byte into six.
-    assert!(timeouts[0].max_answer_bytes > 32 * (6 << 16), "{timeouts:?}");
+    assert!(timeouts[0].max_response_bytes > 32 * (6 << 16), "{timeouts:?}");
     // After two waits of 3 s and the jitter, less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
     assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
@@ -187,11 +187,11 @@ fn wait_before_the_third_attempt_is_longer_than_before_the_second() {
 fn repeated_call_is_signed_anew_for_each_attempt() {
     let host = FakeHost::default();
     let busy = || {
-        let answer = Response::builder()
+        let response = Response::builder()
             .status(503)
             .header("retry-after", "9")
             .header("x-ms-error-code", "ServerBusy");
-        Ok(answer.body(bytes::Bytes::new()).unwrap())
+        Ok(response.body(bytes::Bytes::new()).unwrap())
     };
     host.then(busy()).then(busy()).then(busy());
     let result = with(&host, EMULATOR, async |queue| queue.get(1, 60).await);
@@ -203,7 +203,7 @@ fn repeated_call_is_signed_anew_for_each_attempt() {
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
 }
 
-/// These calls need only the head of the answer, so the client does not repeat them if the body is lost.
+/// These calls need only the head of the response, so the client does not repeat them if the body is lost.
 #[test]
 fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
@@ -229,10 +229,10 @@ fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
 
 #[test]
 fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
-    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let status = |status| Ok(response(status, ""));
-    for (answers, is_ok, is_doubtful, marks) in [
+    for (responses, is_ok, is_doubtful, marks) in [
         (vec![status(201)], true, false, vec![false]),
         (vec![lost(), status(201)], true, true, vec![false, true]),
         (vec![not_sent(), lost(), status(201)], true, true, vec![false, true, true]),
@@ -251,8 +251,8 @@ fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
         (vec![error(404, "QueueNotFound"), status(403)], false, false, vec![false]),
     ] {
         let host = FakeHost::default();
-        let shown = format!("{answers:?}");
-        answers.into_iter().for_each(|answer| _ = host.then(answer));
+        let shown = format!("{responses:?}");
+        responses.into_iter().for_each(|response| _ = host.then(response));
         let put = with(&host, EMULATOR, async |queue| {
             queue.put_marking_copies("plain", put_options(), || Some("marked".into())).await
         });
@@ -265,10 +265,10 @@ fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
 }
 
 #[test]
-fn delete_repeated_after_a_lost_answer_counts_a_missing_message_as_deleted() {
+fn delete_repeated_after_a_lost_response_counts_a_missing_message_as_deleted() {
     let host = FakeHost::default();
     host.then_status(200, &message("m", "r"));
-    host.then(Err(TransportError::AnswerLost("cut".into()))).then(error(404, "MessageNotFound"));
+    host.then(Err(TransportError::ResponseLost("cut".into()))).then(error(404, "MessageNotFound"));
     host.then(error(404, "MessageNotFound"));
     with(&host, EMULATOR, async |queue| {
         let message = queue.get(1, 60).await.unwrap().remove(0);
@@ -282,10 +282,10 @@ fn delete_repeated_after_a_lost_answer_counts_a_missing_message_as_deleted() {
 
 #[test]
 fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrived() {
-    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let missing = || error(404, "MessageNotFound");
-    for (answers, expected) in [
+    for (responses, expected) in [
         (vec![lost(), missing()], Ok(())),
         (vec![error(500, "OperationTimedOut"), missing()], Ok(())),
         (vec![lost(), not_sent(), missing()], Ok(())),
@@ -296,9 +296,9 @@ fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrive
     ] {
         let host = FakeHost::default();
         host.then_status(200, &message("m", "r"));
-        let shown = format!("{answers:?}");
-        for answer in answers {
-            host.then(answer);
+        let shown = format!("{responses:?}");
+        for response in responses {
+            host.then(response);
         }
         let deleted = with(&host, EMULATOR, async |queue| {
             let message = queue.get(1, 60).await.unwrap().remove(0);
@@ -310,9 +310,9 @@ fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrive
 
 #[test]
 fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result() {
-    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let lost = || Err(TransportError::ResponseLost("cut".into()));
     let busy = || error(503, "ServerBusy");
-    for (answers, is_doubtful) in [
+    for (responses, is_doubtful) in [
         (vec![busy(), busy(), busy()], false),
         (vec![error(404, "MessageNotFound")], false),
         (vec![lost(), busy(), busy()], true),
@@ -321,9 +321,9 @@ fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result()
     ] {
         let host = FakeHost::default();
         host.then_status(200, &message("m", "r"));
-        let shown = format!("{answers:?}");
-        for answer in answers {
-            host.then(answer);
+        let shown = format!("{responses:?}");
+        for response in responses {
+            host.then(response);
         }
         let deleted = with(&host, EMULATOR, async |queue| {
             let message = queue.get(1, 60).await.unwrap().remove(0);
@@ -333,12 +333,12 @@ fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result()
     }
 }
 
-/// The caller does not need the receipt that was lost with the answer.
+/// The caller does not need the receipt that was lost with the response.
 #[test]
 fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
-    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
-    for (answers, expected) in [
+    for (responses, expected) in [
         (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
         (vec![lost(), error(400, "PopReceiptMismatch")], Ok(Hidden::Perhaps)),
         (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
@@ -348,9 +348,9 @@ fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
     ] {
         let host = FakeHost::default();
         host.then_status(200, &message("m", "r"));
-        let shown = format!("{answers:?}");
-        for answer in answers {
-            host.then(answer);
+        let shown = format!("{responses:?}");
+        for response in responses {
+            host.then(response);
         }
         let hidden = with(&host, EMULATOR, async |queue| {
             let message = queue.get(1, 60).await.unwrap().remove(0);

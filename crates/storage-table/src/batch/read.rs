@@ -1,5 +1,5 @@
-//! Reads the answer to a transaction. This module searches for the parts of the answer, because the emulator
-//! and the service write different text around them.
+//! Reads the response to a transaction. This module searches for the parts of the response, because the
+//! emulator and the service write different text around them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::TableError;
 
-/// The result of a transaction, according to the answer.
+/// The result of a transaction, according to the response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -16,17 +16,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads an answer of 202 to a transaction with this number of operations. If the answer does not show
+    /// Reads a response of 202 to a transaction with this number of operations. If the response does not show
     /// whether the transaction was done or refused, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
-        answer: &Response<Bytes>,
+        response: &Response<Bytes>,
         operations: usize,
         with_token: bool,
     ) -> Result<Self, TableError> {
         let unknown = |problem: &str| {
             TableError::Unreadable(format!("{problem}; the result of the transaction is unknown"))
         };
-        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("the body is not UTF-8"))?;
+        let body = std::str::from_utf8(response.body()).map_err(|_| unknown("the body is not UTF-8"))?;
         let parts: Vec<Part<'_>> = parts(body);
         if let Some(refused) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
             return refused.refusal(operations, with_token);
@@ -38,7 +38,7 @@ impl Outcome {
     }
 }
 
-/// The answer to one operation, inside the answer to the transaction.
+/// The response to one operation, inside the response to the transaction.
 struct Part<'b> {
     status: u16,
     /// The text after the status line.
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_of_each_form_is_read_as_its_outcome() {
+    fn response_of_each_form_is_read_as_its_outcome() {
         let exists = refused(
             "409 Conflict",
             "EntityAlreadyExists",
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(read(101, &[&stray]), of(100, 400, "InvalidInput"));
         assert_eq!(read(1, &["HTTP/1.1 412 Precondition Failed\r\n\r\n\r\n"]), of(0, 412, ""));
         assert!(matches!(read(2, &[&busy]), Err(TableError::Busy { status: 503, .. })));
-        // These answers do not show whether the transaction was done or refused.
+        // These responses do not show whether the transaction was done or refused.
         for (operations, parts) in [
             (2, vec![DONE]),
             (2, vec![]),
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn truncated_answer_is_never_a_success() {
+    fn truncated_response_is_never_a_success() {
         let body = format!("--c\r\n\r\n{DONE}--c\r\n\r\n{DONE}--c--\r\n");
         let second = body.rfind("HTTP/1.1 204").unwrap();
         for length in 0..second + "HTTP/1.1 204 No Content\r".len() {
-            let answer = platform::testing::response(202, &body[..length]);
-            assert!(matches!(Outcome::read(&answer, 2, false), Err(TableError::Unreadable(_))), "{length}");
+            let response = platform::testing::response(202, &body[..length]);
+            assert!(matches!(Outcome::read(&response, 2, false), Err(TableError::Unreadable(_))), "{length}");
         }
     }
 }

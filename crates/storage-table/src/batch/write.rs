@@ -45,7 +45,7 @@ impl<'e> Transaction<'e> {
         let call = call::new(Method::POST, "/$batch".to_owned());
         let written = operations.iter().filter(|operation| !matches!(operation, Operation::Delete(..)));
         Ok(Self {
-            call: call.body(content_type, body).reading_the_answer(),
+            call: call.body(content_type, body).reading_the_response(),
             first_written: written.map(|operation| operation.key()).next(),
         })
     }

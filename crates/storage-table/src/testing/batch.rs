@@ -31,31 +31,31 @@ impl FakeTables {
         check(&writes);
 
         let before = self.tables.clone();
-        let mut answer = String::new();
+        let mut response = String::new();
         for (index, write) in writes.iter().enumerate() {
             match self.write(write, now) {
                 Ok(etag) => {
                     let etag = etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
-                    answer.push_str(&part(&format!("HTTP/1.1 204 No Content\r\n{etag}\r\n")));
+                    response.push_str(&part(&format!("HTTP/1.1 204 No Content\r\n{etag}\r\n")));
                 }
                 Err(refused) => {
                     self.tables = before;
                     let json = refused.body(&format!("{index}:"));
                     let head =
                         format!("HTTP/1.1 {} Refused\r\nContent-ID: {}\r\n", refused.status, index + 1);
-                    answer = part(&format!("{head}Content-Type: application/json\r\n\r\n{json}"));
+                    response = part(&format!("{head}Content-Type: application/json\r\n\r\n{json}"));
                     break;
                 }
             }
         }
-        let answer = format!(
+        let response = format!(
             "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n\
-             {answer}--changesetresponse_1--\r\n--batchresponse_1--\r\n"
+             {response}--changesetresponse_1--\r\n--batchresponse_1--\r\n"
         );
         let head = Response::builder()
             .status(202)
             .header("content-type", "multipart/mixed; boundary=batchresponse_1");
-        head.body(Bytes::from(answer)).unwrap()
+        head.body(Bytes::from(response)).unwrap()
     }
 }
 

@@ -7,14 +7,14 @@
 //! let host = FakeHost::default();
 //! let tables = Rc::new(RefCell::new(FakeTables::default()));
 //! let (service, now) = (tables.clone(), host.now());
-//! host.answers(move |request| service.borrow_mut().answer(request, now).map(Ok));
+//! host.answers(move |request| service.borrow_mut().response(request, now).map(Ok));
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod answers;
 mod batch;
 mod filter;
 mod request;
+mod responses;
 mod service;
 mod store;
 
@@ -48,11 +48,11 @@ impl FakeTables {
     ///
     /// A request is for the table service if its path begins with `/devstoreaccount1/` on port 10002, or if
     /// its host contains `.table.`.
-    pub fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Option<Response<Bytes>> {
+    pub fn response(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Option<Response<Bytes>> {
         let parsed = ParsedRequest::read(request)?;
-        let mut answer = self.serve(&parsed, now);
-        answers::finish(&mut answer, now);
-        Some(answer)
+        let mut response = self.serve(&parsed, now);
+        responses::finish(&mut response, now);
+        Some(response)
     }
 
     /// Returns every entity of a table as it is stored. An entity has the `op` of its last write. An Int64 is
@@ -94,7 +94,7 @@ impl FakeTables {
     }
 
     /// Makes the next `pages` pages empty. Each has a continuation.
-    pub fn answer_empty_pages(&mut self, pages: usize) {
+    pub fn respond_with_empty_pages(&mut self, pages: usize) {
         self.empty_pages = pages;
     }
 

@@ -8,9 +8,9 @@ use http::Response;
 use serde_json::{Map, Value, json};
 
 use super::FakeTables;
-use super::answers::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_answer};
 use super::filter::Condition;
 use super::request::{ParsedRequest, Target, check_key};
+use super::responses::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_response};
 use crate::names::TableName;
 
 /// The beginning of every continuation token, so that the token of an empty key is not empty.
@@ -25,7 +25,7 @@ impl FakeTables {
             ("GET", Target::Entity(table, key)) => self.get(table, key, parsed),
             _ => match self.write(parsed, now) {
                 Ok(etag) => done(etag.as_deref()),
-                Err(refused) => refused.answer(),
+                Err(refused) => refused.response(),
             },
         }
     }
@@ -36,7 +36,7 @@ impl FakeTables {
         assert!(TableName::parse(name).is_ok(), "not a table's name: {name}");
         let name = name.to_ascii_lowercase();
         if self.tables.contains_key(&name) {
-            return Refused { status: 409, code: "TableAlreadyExists" }.answer();
+            return Refused { status: 409, code: "TableAlreadyExists" }.response();
         }
         self.tables.insert(name, Default::default());
         done(None)
@@ -96,14 +96,14 @@ impl FakeTables {
 
     fn get(&self, table: &str, key: &(String, String), parsed: &ParsedRequest) -> Response<Bytes> {
         let Some(table) = self.tables.get(&table.to_ascii_lowercase()) else {
-            return TABLE_NOT_FOUND.answer();
+            return TABLE_NOT_FOUND.response();
         };
         if !table.entities.contains_key(key) {
-            return NOT_FOUND.answer();
+            return NOT_FOUND.response();
         }
-        let mut answer = json_answer(&table.plain(key, parsed.parameter("$select")));
-        answer.headers_mut().insert("etag", table.etag(key).parse().unwrap());
-        answer
+        let mut response = json_response(&table.plain(key, parsed.parameter("$select")));
+        response.headers_mut().insert("etag", table.etag(key).parse().unwrap());
+        response
     }
 
     fn query(&mut self, name: &str, parsed: &ParsedRequest) -> Response<Bytes> {
@@ -114,7 +114,7 @@ impl FakeTables {
             assert!(KNOWN.contains(&name.as_str()) || of_sas, "the fake table service does not know {name}");
         }
         let Some(table) = self.tables.get(&name.to_ascii_lowercase()) else {
-            return TABLE_NOT_FOUND.answer();
+            return TABLE_NOT_FOUND.response();
         };
         let condition = Condition::read(parsed.parameter("$filter").unwrap_or_default());
         let top: usize = parsed.parameter("$top").unwrap_or("1000").parse().expect("$top is a number");
@@ -124,7 +124,7 @@ impl FakeTables {
             let bytes = text.strip_prefix(TOKEN).and_then(|text| STANDARD.decode(text).ok());
             Some(
                 String::from_utf8(
-                    bytes.unwrap_or_else(|| panic!("{name} does not come from an answer: {text}")),
+                    bytes.unwrap_or_else(|| panic!("{name} does not come from a response: {text}")),
                 )
                 .unwrap(),
             )
@@ -151,18 +151,18 @@ impl FakeTables {
             }
         }
         let rows: Vec<_> = page.iter().map(|key| table.plain(key, parsed.parameter("$select"))).collect();
-        let mut answer = json_answer(&json!({"value": rows}));
+        let mut response = json_response(&json!({"value": rows}));
         if let Some((partition, row)) = next {
             let mut header = |name: &'static str, text: &str| {
                 let token = format!("{TOKEN}{}", STANDARD.encode(text));
-                answer.headers_mut().insert(name, token.parse().unwrap());
+                response.headers_mut().insert(name, token.parse().unwrap());
             };
             header("x-ms-continuation-nextpartitionkey", partition);
             if !row.is_empty() {
                 header("x-ms-continuation-nextrowkey", row);
             }
         }
-        answer
+        response
     }
 }
 

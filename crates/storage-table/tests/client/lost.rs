@@ -1,4 +1,4 @@
-//! Tests of writes whose answer was lost: the client finds out whether an earlier attempt or another client
+//! Tests of writes whose response was lost: the client finds out whether an earlier attempt or another client
 //! wrote the entity.
 
 use std::cell::Cell;
@@ -6,22 +6,23 @@ use std::cell::Cell;
 use storage_table::{Conditional, Deleted, Inserted, Key};
 
 use crate::{
-    Answer, EMULATOR, entity, error, fake_service, fake_service_replacing_answers, lost, methods, with,
+    EMULATOR, Outcome, entity, error, fake_service, fake_service_replacing_responses, lost, methods, with,
 };
 use platform::TransportError;
 
-/// Replaces the first answers to requests with this method, after the service has done the requests.
+/// Replaces the first responses to requests with this method, after the service has done the requests.
 fn replace_first(
     method: &'static str,
-    answers: Vec<Answer>,
-) -> impl FnMut(&http::Request<bytes::Bytes>) -> Option<Answer> {
+    answers: Vec<Outcome>,
+) -> impl FnMut(&http::Request<bytes::Bytes>) -> Option<Outcome> {
     let mut answers = answers.into_iter();
     move |request| if request.method() == method { answers.next() } else { None }
 }
 
 #[test]
-fn insert_whose_answer_was_lost_returns_new() {
-    let (host, tables) = fake_service_replacing_answers(replace_first("POST", vec![error(204, ""), lost()]));
+fn insert_whose_response_was_lost_returns_new() {
+    let (host, tables) =
+        fake_service_replacing_responses(replace_first("POST", vec![error(204, ""), lost()]));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
         let Inserted::New(etag) = table.insert(&entity("r", "own")).await.unwrap() else {
@@ -44,7 +45,7 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
         table.insert(&entity("r", "other")).await.unwrap();
         host.then(lost());
         assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));
-        // If no answer was lost, the client does not read the entity.
+        // If no response was lost, the client does not read the entity.
         host.sent.borrow_mut().clear();
         host.then(Err(TransportError::NotSent("refused".into())));
         assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));
@@ -53,8 +54,8 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
 }
 
 #[test]
-fn insert_that_was_done_despite_an_answer_with_status_500_returns_new() {
-    let (host, _) = fake_service_replacing_answers(replace_first(
+fn insert_that_was_done_despite_an_response_with_status_500_returns_new() {
+    let (host, _) = fake_service_replacing_responses(replace_first(
         "POST",
         vec![error(204, ""), error(500, "OperationTimedOut")],
     ));
@@ -65,8 +66,8 @@ fn insert_that_was_done_despite_an_answer_with_status_500_returns_new() {
 }
 
 #[test]
-fn replace_whose_answer_was_lost_returns_the_new_version() {
-    let (host, tables) = fake_service_replacing_answers(replace_first("PUT", vec![lost()]));
+fn replace_whose_response_was_lost_returns_the_new_version() {
+    let (host, tables) = fake_service_replacing_responses(replace_first("PUT", vec![lost()]));
     with(&host, EMULATOR, async |table| {
         let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
             panic!("the insert is not new")
@@ -107,8 +108,8 @@ fn replace_after_a_write_of_another_client_returns_changed() {
 }
 
 #[test]
-fn delete_whose_answer_was_lost_is_done() {
-    let (host, _) = fake_service_replacing_answers(replace_first("DELETE", vec![lost()]));
+fn delete_whose_response_was_lost_is_done() {
+    let (host, _) = fake_service_replacing_responses(replace_first("DELETE", vec![lost()]));
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "x")).await.unwrap();
         assert_eq!(table.delete(&Key::new("p", "r"), None).await, Ok(Deleted::Done));
@@ -117,15 +118,15 @@ fn delete_whose_answer_was_lost_is_done() {
 }
 
 #[test]
-fn create_whose_answer_was_lost_is_done() {
-    let (host, _) = fake_service_replacing_answers(replace_first("POST", vec![lost()]));
+fn create_whose_response_was_lost_is_done() {
+    let (host, _) = fake_service_replacing_responses(replace_first("POST", vec![lost()]));
     with(&host, EMULATOR, async |table| assert_eq!(table.create().await, Ok(())));
     assert_eq!(methods(&host), ["POST", "POST"]);
 }
 
 #[test]
 fn write_whose_result_cannot_be_found_out_is_an_error() {
-    let (host, _) = fake_service_replacing_answers(replace_first("GET", vec![lost(), lost(), lost()]));
+    let (host, _) = fake_service_replacing_responses(replace_first("GET", vec![lost(), lost(), lost()]));
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "other")).await.unwrap();
         host.then(lost());

@@ -1,4 +1,4 @@
-//! Tests of the client against the fake service and against scripted answers.
+//! Tests of the client against the fake service and against scripted responses.
 
 #![allow(
     clippy::panic,
@@ -6,9 +6,9 @@
     reason = "the lints do not see that helper functions of tests belong to tests"
 )]
 
-mod answers;
 mod lost;
 mod pages;
+mod responses;
 mod service;
 mod transactions;
 
@@ -26,7 +26,7 @@ use storage_table::{Account, Entity, Key, TableClient, TableName};
 const EMULATOR: &str = "UseDevelopmentStorage=true";
 const BASE: &str = "http://127.0.0.1:10002/devstoreaccount1";
 
-type Answer = Result<Response<Bytes>, TransportError>;
+type Outcome = Result<Response<Bytes>, TransportError>;
 
 fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient<'_, FakeHost>) -> T) -> T {
     let account = Account::parse(connection).unwrap();
@@ -35,31 +35,31 @@ fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient
 }
 
 /// Returns a host with a fake service. After the service has done a request, `replace` may replace its
-/// answer.
-fn fake_service_replacing_answers(
-    replace: impl FnMut(&http::Request<Bytes>) -> Option<Answer> + 'static,
+/// response.
+fn fake_service_replacing_responses(
+    replace: impl FnMut(&http::Request<Bytes>) -> Option<Outcome> + 'static,
 ) -> (FakeHost, Rc<RefCell<FakeTables>>) {
     let host = FakeHost::default();
     let tables = Rc::new(RefCell::new(FakeTables::default()));
     let (service, now, mut replace) = (tables.clone(), host.now(), replace);
     host.answers(move |request| {
-        let answer = service.borrow_mut().answer(request, now).map(Ok);
-        replace(request).or(answer)
+        let response = service.borrow_mut().response(request, now).map(Ok);
+        replace(request).or(response)
     });
     (host, tables)
 }
 
 fn fake_service() -> (FakeHost, Rc<RefCell<FakeTables>>) {
-    fake_service_replacing_answers(|_| None)
+    fake_service_replacing_responses(|_| None)
 }
 
-fn lost() -> Answer {
-    Err(TransportError::AnswerLost("cut".into()))
+fn lost() -> Outcome {
+    Err(TransportError::ResponseLost("cut".into()))
 }
 
-fn error(status: u16, code: &str) -> Answer {
-    let answer = Response::builder().status(status).header("x-ms-error-code", code);
-    Ok(answer.body(Bytes::new()).unwrap())
+fn error(status: u16, code: &str) -> Outcome {
+    let response = Response::builder().status(status).header("x-ms-error-code", code);
+    Ok(response.body(Bytes::new()).unwrap())
 }
 
 fn entity(row: &str, state: &str) -> Entity {

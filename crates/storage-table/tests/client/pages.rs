@@ -20,7 +20,7 @@ fn query_with_each_page_size_finds_every_row_once() {
         tables.borrow_mut().store("vectors1", partition, &row, Default::default(), now);
     }
     for (top, empty_pages) in [(1, 0), (2, 3), (3, 1), (7, 0), (24, 2), (25, 1), (26, 0), (1000, 2)] {
-        tables.borrow_mut().answer_empty_pages(empty_pages);
+        tables.borrow_mut().respond_with_empty_pages(empty_pages);
         let mut keys = Vec::new();
         with(&host, EMULATOR, async |table| {
             let mut from: Option<Continuation> = None;
@@ -80,11 +80,11 @@ fn query_with_each_filter_finds_the_matching_entities() {
 fn continuation_without_a_row_is_sent_with_all_options_of_the_query() {
     let host = FakeHost::default();
     let page = |body: &str, next: &[(&str, &str)]| {
-        let mut answer = Response::builder().status(200);
+        let mut response = Response::builder().status(200);
         for (name, value) in next {
-            answer = answer.header(*name, *value);
+            response = response.header(*name, *value);
         }
-        Ok(answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap())
+        Ok(response.body(Bytes::copy_from_slice(body.as_bytes())).unwrap())
     };
     const PARTITION: &str = "x-ms-continuation-NextPartitionKey";
     host.then(page("{\"value\":[]}", &[(PARTITION, "1!4!YQ=="), ("x-ms-continuation-NextRowKey", "")]));

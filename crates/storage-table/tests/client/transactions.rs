@@ -2,7 +2,7 @@
 
 use storage_table::{Batch, ETag, Entity, Inserted, Key, Operation, TableError};
 
-use crate::{EMULATOR, entity, error, fake_service, fake_service_replacing_answers, lost, methods, with};
+use crate::{EMULATOR, entity, error, fake_service, fake_service_replacing_responses, lost, methods, with};
 
 #[test]
 fn transaction_with_one_refused_operation_changes_nothing() {
@@ -73,9 +73,9 @@ fn transaction_that_breaks_a_limit_is_an_error_and_is_not_sent() {
 }
 
 #[test]
-fn transaction_whose_answer_was_lost_is_done() {
+fn transaction_whose_response_was_lost_is_done() {
     let mut batches = 0;
-    let (host, _) = fake_service_replacing_answers(move |request| {
+    let (host, _) = fake_service_replacing_responses(move |request| {
         batches += usize::from(request.uri().path().ends_with("$batch"));
         (batches == 2).then(|| {
             batches += 1;
@@ -105,14 +105,14 @@ fn transaction_after_a_write_of_another_client_is_refused() {
 
 #[test]
 fn transaction_without_a_readable_result_is_an_error() {
-    for (answer, readable) in [
+    for (response, readable) in [
         (Ok(platform::testing::response(202, "")), false),
         (Ok(platform::testing::response(202, "--b\r\n\r\nHTTP/1.1 20")), false),
         (error(403, "AuthorizationPermissionMismatch"), true),
         (error(413, ""), true),
     ] {
         let (host, _) = fake_service();
-        host.then(answer);
+        host.then(response);
         let result =
             with(&host, EMULATOR, async |table| table.batch(&[Operation::Put(&entity("a", "1"))]).await);
         assert_eq!(!matches!(result, Err(TableError::Unreadable(_))), readable, "{result:?}");

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use bot_framework::json::Fields;
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, response};
 use serde_json::json;
 use state::ledger::Ledger;
 use state::runs::{DeadLetter, DeadLetterId};
@@ -54,7 +54,7 @@ pub(in crate::alerts) async fn post<H: Host>(
         .map(|(named, why)| json!({"id": named.to_text(), "why": why.as_str(), "message": why.message()}))
         .collect();
     let body = json!({"dropped": ids, "refused": refused, "more": has_more});
-    Ok(answer::json(StatusCode::OK, &body).into())
+    Ok(response::json(StatusCode::OK, &body).into())
 }
 
 pub(in crate::alerts) async fn delete<H: Host>(
@@ -72,9 +72,9 @@ pub(in crate::alerts) async fn delete<H: Host>(
         return Err(AlertRejection::NoSuchDeadLetter.into());
     }
     if results.dropped.is_empty() {
-        return Ok(answer::json(StatusCode::ACCEPTED, &json!({"more": true})).into());
+        return Ok(response::json(StatusCode::ACCEPTED, &json!({"more": true})).into());
     }
-    Ok(answer::empty(StatusCode::NO_CONTENT).into())
+    Ok(response::empty(StatusCode::NO_CONTENT).into())
 }
 
 /// The deadlines of a call, counted from its beginning.

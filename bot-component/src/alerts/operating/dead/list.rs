@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bot_framework::json::put;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer, excerpt};
+use platform::{Deadline, Host, Level, excerpt, response};
 use serde_json::{Map, Value, json};
 use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
 use storage_queue::{QueueClient, QueueError};
@@ -68,7 +68,7 @@ pub(in crate::alerts) async fn get<H: Host>(
     if let Some(next) = next {
         body["next"] = next.as_str().into();
     }
-    Ok(answer::json(StatusCode::OK, &body).into())
+    Ok(response::json(StatusCode::OK, &body).into())
 }
 
 /// The rows of one page, and the last row that was read if more may follow.

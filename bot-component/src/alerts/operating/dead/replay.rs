@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use bot_framework::json::Fields;
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, response};
 use serde_json::json;
 use state::ledger::Ledger;
 use state::runs::DeadLetterId;
@@ -199,6 +199,6 @@ impl<H: Host> Replayer<'_, H> {
             .collect();
         let body = json!({"replayed": ids, "refused": refused, "more": has_more});
         let kick = self.settings.kick.clone().filter(|_| self.outbox.has_due());
-        Answered::with_kick(answer::json(StatusCode::OK, &body), kick)
+        Answered::with_kick(response::json(StatusCode::OK, &body), kick)
     }
 }

@@ -76,7 +76,7 @@ impl Bot {
             if !spend(&table_left) {
                 return Some(Ok(response(503, "")));
             }
-            table.borrow_mut().answer(request, now).map(Ok)
+            table.borrow_mut().response(request, now).map(Ok)
         });
         Self { host, settings, queues, tables, calls_left, table_calls_left, shown: RefCell::default() }
     }
@@ -109,8 +109,8 @@ impl Bot {
         let request = request.header("host", "localhost").header("content-type", "application/json");
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let answer = match run(handle(&*self.host, request.body(body).unwrap())) {
-            Ok(answered) => answered.into_reply(&*self.host).answer,
-            Err(rejection) => rejection.log_and_answer(&*self.host),
+            Ok(answered) => answered.into_reply(&*self.host).response,
+            Err(rejection) => rejection.log_and_respond(&*self.host),
         };
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
     }

@@ -60,8 +60,8 @@ fn flood_of_unknown_keys_delays_a_roll_over_by_a_minute_at_most() {
             at(&host, second);
             let header = json!({"alg": "RS256", "kid": format!("k{second}")}).to_string();
             let bogus = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
-            let answer = outcome(call(&host, &bogus, &activity()));
-            assert!(["UnknownKey", "KeysUnavailable"].contains(&answer.as_str()), "{answer}");
+            let response = outcome(call(&host, &bogus, &activity()));
+            assert!(["UnknownKey", "KeysUnavailable"].contains(&response.as_str()), "{response}");
             if second == published_after {
                 publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
             }
@@ -172,11 +172,15 @@ fn failure_to_fetch_the_keys_is_keys_unavailable() {
     let good = json!({"jwks_uri": CHANNEL_KEYS}).to_string();
     let keys = |jwk: Value| json!({"keys": [jwk]}).to_string();
     let issuer = || TestKey::issuer().endorsed_jwk(&["msteams"]);
-    type Answer = Result<http::Response<bytes::Bytes>, TransportError>;
+    type Response = Result<http::Response<bytes::Bytes>, TransportError>;
     let too_long = BodyProblem::TooLong { limit_bytes: 1 };
     let too_long = TransportError::body_lost(StatusCode::OK, HeaderMap::new(), too_long);
-    let rows: Vec<(&str, Vec<Answer>, &str)> = vec![
-        ("time-out", vec![Err(TransportError::AnswerLost("no answer in time".into()))], "no answer in time"),
+    let rows: Vec<(&str, Vec<Response>, &str)> = vec![
+        (
+            "time-out",
+            vec![Err(TransportError::ResponseLost("no response in time".into()))],
+            "no response in time",
+        ),
         ("host not allowed", vec![Err(TransportError::Denied)], "allowed_outbound_hosts"),
         ("metadata too large", vec![Err(too_long)], "larger than"),
         ("metadata 404", vec![Ok(response(404, &good))], "metadata answered 404"),
@@ -227,11 +231,11 @@ fn failure_to_fetch_the_keys_is_keys_unavailable() {
             "no RSA key",
         ),
     ];
-    for (what, answers, reason) in rows {
+    for (what, responses, reason) in rows {
         let host = FakeHost::with_settings([("microsoftappid", APP_ID), ("microsoftapptenantid", TENANT)]);
-        let count = answers.len();
-        for answer in answers {
-            host.then(answer);
+        let count = responses.len();
+        for response in responses {
+            host.then(response);
         }
         let error = call(&host, &token(), &activity()).expect_err(what);
         assert!(matches!(error, AuthError::KeysUnavailable(_)), "{what}: {error:?}");

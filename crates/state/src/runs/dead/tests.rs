@@ -70,7 +70,7 @@ fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
     expected.reverse();
     let first = run(dead.page(None, 3)).unwrap();
     assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
-    world.tables.borrow_mut().answer_empty_pages(2);
+    world.tables.borrow_mut().respond_with_empty_pages(2);
     assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty response does not end the page");
     let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
     assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));

@@ -186,7 +186,7 @@ fn wrong_call_is_refused_and_changes_nothing() {
         let answer = run(handle(&*bot.host, request.body(Bytes::new()).unwrap()))
             .unwrap()
             .into_reply(&*bot.host)
-            .answer;
+            .response;
         assert_eq!(answer.status(), 403, "{method} {path}");
     }
 }

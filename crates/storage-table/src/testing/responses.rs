@@ -1,4 +1,4 @@
-//! Builds the answers of the fake service.
+//! Builds the responses of the fake service.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -6,19 +6,20 @@ use http::Response;
 use serde_json::{Value, json};
 use storage_account::rfc_1123;
 
-/// Returns an answer without a body.
+/// Returns a response without a body.
 pub(super) fn done(etag: Option<&str>) -> Response<Bytes> {
-    let answer = Response::builder().status(204);
-    let answer = match etag {
-        Some(etag) => answer.header("etag", etag),
-        None => answer,
+    let response = Response::builder().status(204);
+    let response = match etag {
+        Some(etag) => response.header("etag", etag),
+        None => response,
     };
-    answer.body(Bytes::new()).unwrap()
+    response.body(Bytes::new()).unwrap()
 }
 
-pub(super) fn json_answer(body: &Value) -> Response<Bytes> {
-    let answer = Response::builder().status(200).header("content-type", "application/json;odata=nometadata");
-    answer.body(Bytes::from(body.to_string())).unwrap()
+pub(super) fn json_response(body: &Value) -> Response<Bytes> {
+    let response =
+        Response::builder().status(200).header("content-type", "application/json;odata=nometadata");
+    response.body(Bytes::from(body.to_string())).unwrap()
 }
 
 /// The status and the code of a refusal.
@@ -40,14 +41,14 @@ impl Refused {
             .to_string()
     }
 
-    pub(super) fn answer(self) -> Response<Bytes> {
-        let answer = Response::builder().status(self.status).header("x-ms-error-code", self.code);
-        answer.body(Bytes::from(self.body(""))).unwrap()
+    pub(super) fn response(self) -> Response<Bytes> {
+        let response = Response::builder().status(self.status).header("x-ms-error-code", self.code);
+        response.body(Bytes::from(self.body(""))).unwrap()
     }
 }
 
-/// Adds the headers of every answer.
-pub(super) fn finish(answer: &mut Response<Bytes>, now: DateTime<Utc>) {
-    answer.headers_mut().insert("date", rfc_1123(now).parse().unwrap());
-    answer.headers_mut().insert("x-ms-version", "2021-12-02".parse().unwrap());
+/// Adds the headers of every response.
+pub(super) fn finish(response: &mut Response<Bytes>, now: DateTime<Utc>) {
+    response.headers_mut().insert("date", rfc_1123(now).parse().unwrap());
+    response.headers_mut().insert("x-ms-version", "2021-12-02".parse().unwrap());
 }

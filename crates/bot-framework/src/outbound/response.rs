@@ -1,4 +1,4 @@
-//! Reads the answer of the token endpoint.
+//! Reads the response of the token endpoint.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::retry_after;
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,
-    /// How long the token is valid from now. Zero if the answer has no usable lifetime.
+    /// How long the token is valid from now. Zero if the response has no usable lifetime.
     pub(super) life: Duration,
 }
 
-/// Reads the answer (RFC 6749 sections 5.1 and 5.2).
-pub(super) fn read_answer(
-    answer: Result<http::Response<Bytes>, TransportError>,
+/// Reads the response (RFC 6749 sections 5.1 and 5.2).
+pub(super) fn read_response(
+    response: Result<http::Response<Bytes>, TransportError>,
     now: DateTime<Utc>,
 ) -> Result<Grant, TokenError> {
     let unavailable = |reason: String, retry_after, again_at_once| TokenError::Unavailable {
@@ -29,7 +29,7 @@ pub(super) fn read_answer(
         retry_after,
         again_at_once,
     };
-    let response = match answer {
+    let response = match response {
         Ok(response) => response,
         Err(error) => {
             let again = error != TransportError::Denied;
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &str) -> Result<Grant, TokenError> {
-        read_answer(Ok(response(status, body)), FakeHost::default().now())
+        read_response(Ok(response(status, body)), FakeHost::default().now())
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_200_without_a_token_is_unavailable() {
+    fn response_200_without_a_token_is_unavailable() {
         for body in [
             "",
             "<html>welcome to the hotel</html>",
@@ -212,11 +212,11 @@ mod tests {
             (408, "", None, true),
             (400, passing, None, true),
         ] {
-            let mut answer = response(status, body);
+            let mut response = response(status, body);
             if let Some(after) = after {
-                answer.headers_mut().insert("retry-after", after.parse().unwrap());
+                response.headers_mut().insert("retry-after", after.parse().unwrap());
             }
-            let error = read_answer(Ok(answer), FakeHost::default().now()).expect_err("no token");
+            let error = read_response(Ok(response), FakeHost::default().now()).expect_err("no token");
             let TokenError::Unavailable { reason, retry_after, again_at_once } = error else {
                 panic!("{status}: {error}")
             };
@@ -230,11 +230,11 @@ mod tests {
         for (error, again) in [
             (TransportError::Denied, false),
             (TransportError::NotSent("refused".into()), true),
-            (TransportError::AnswerLost("timed out".into()), true),
+            (TransportError::ResponseLost("timed out".into()), true),
             // The token was in the body, so it is lost, too.
             (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
-            let read = read_answer(Err(error), FakeHost::default().now()).expect_err("no token");
+            let read = read_response(Err(error), FakeHost::default().now()).expect_err("no token");
             assert!(
                 matches!(read, TokenError::Unavailable { again_at_once, .. } if again_at_once == again),
                 "{read}"

@@ -6,7 +6,7 @@ use end_to_end::openid::OpenId;
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
-use end_to_end::web::{self, Answer};
+use end_to_end::web::{self, WholeResponse};
 use serde_json::json;
 
 end_to_end::cases!(
@@ -19,7 +19,7 @@ end_to_end::cases!(
     wrong_setting_is_named_in_the_log_only,
 );
 
-fn call(stage: &Stage, method: &str, path: &str) -> Answer {
+fn call(stage: &Stage, method: &str, path: &str) -> WholeResponse {
     web::send(http::Request::builder().method(method).uri(stage.url(path)).body(web::whole("")).unwrap())
 }
 

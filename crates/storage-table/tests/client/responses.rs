@@ -1,4 +1,4 @@
-//! Tests of the requests (the signing vectors), and of unexpected answers.
+//! Tests of the requests (the signing vectors), and of unexpected responses.
 
 use bytes::Bytes;
 use http::Response;
@@ -76,8 +76,8 @@ fn call_of_a_busy_service_is_repeated() {
 }
 
 #[test]
-fn unexpected_answer_is_an_error_that_names_the_problem() {
-    for (answer, expected) in [
+fn unexpected_response_is_an_error_that_names_the_problem() {
+    for (response, expected) in [
         (Ok(response(400, "")), "refused the request (400 )"),
         (Ok(response(403, "<Error><Code>AuthenticationFailed</Code></Error>")), "AuthenticationFailed"),
         (Ok(response(415, "<Error><Code>AtomFormatNotSupported</Code></Error>")), "AtomFormatNotSupported"),
@@ -93,7 +93,7 @@ fn unexpected_answer_is_an_error_that_names_the_problem() {
         (error(409, "TableBeingDeleted"), "being deleted"),
     ] {
         let host = FakeHost::default();
-        host.then(answer);
+        host.then(response);
         let error = with(&host, EMULATOR, async |table| table.get(&Key::new("p", "r")).await).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!error.is_retryable());

@@ -1,4 +1,4 @@
-//! Answers of the HTTP entry points, all in one shape. An error has the shape that the Connector uses:
+//! Responses of the HTTP entry points, all in one shape. An error has the shape that the Connector uses:
 //! `{"error":{"code":"...","message":"..."}}`.
 
 use bytes::Bytes;
@@ -6,14 +6,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// An answer without a body.
+/// A response without a body.
 pub fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     response
 }
 
-/// An answer with a JSON body.
+/// A response with a JSON body.
 pub fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut response = empty(status);
     *response.body_mut() = body.to_string().into();
@@ -22,7 +22,7 @@ pub fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     response
 }
 
-/// An answer with an error. `code` is for programs and never changes. `message` is for people: it names the
+/// A response with an error. `code` is for programs and never changes. `message` is for people: it names the
 /// problem and the remedy.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
     json(status, &json!({"error": {"code": code, "message": message}}))

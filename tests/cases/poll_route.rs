@@ -19,7 +19,7 @@ end_to_end::cases!(
     run_with_variables_slower_than_its_budget_sends_nothing,
 );
 
-fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::Answer {
+fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::WholeResponse {
     let mut request = http::Request::builder().method(method).uri(stage.url(path));
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization);

@@ -7,8 +7,8 @@ use http::header::HOST;
 use platform::{Settings, SettingsError};
 use thiserror::Error;
 
-/// Whether a caller has to prove its identity. The mode is always set by name, never inferred from an empty
-/// app id.
+/// Whether a caller has to prove its identity. The operator always sets the mode by name. An empty app id
+/// never turns the check off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
     /// Every call needs a valid token.
@@ -17,7 +17,7 @@ pub enum AuthMode {
     Anonymous,
 }
 
-/// A request in anonymous mode that names another machine.
+/// Error: in anonymous mode, the header `Host` of a request names another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "Host: expected this machine, because authmode=anonymous answers no other host; \
@@ -40,7 +40,7 @@ impl AuthMode {
         }
     }
 
-    /// Checks `Host`: in anonymous mode the header must name this machine.
+    /// Checks the header `Host`, which must name this machine in anonymous mode.
     ///
     /// The check stops DNS rebinding. An attacker's web page runs in the browser of the tester, and the
     /// attacker makes the host name of that page resolve to loopback. The page can then call the bot, but it
@@ -55,7 +55,7 @@ impl AuthMode {
     }
 }
 
-/// The name in `name`, `name:port` or `[address]:port`.
+/// Returns the host of `name`, `name:port` or `[address]:port`.
 fn name_of_authority(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -63,8 +63,9 @@ fn name_of_authority(authority: &str) -> &str {
     }
 }
 
-/// Whether the name is loopback, or the name by which another component calls this one (Spin's local service
-/// chaining). An attacker cannot use such a name, because no name under `internal` can be registered.
+/// Whether the name is loopback, or ends with `.spin.internal`. With Spin's local service chaining, one
+/// component calls another by a name of the second form. An attacker cannot use such a name, because no name
+/// under `internal` can be registered.
 fn is_this_machine(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -8,17 +8,18 @@ use platform::{TransportError, value_of};
 use crate::verdict::{Class, Verdict, classify, error_code};
 
 /// The channels that are known to refuse the change and the deletion of a message. Web Chat and Direct Line
-/// response 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
+/// return 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
 /// be changed.
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
-/// Whether a channel may be able to change and to delete a message that was sent. For a channel that is not
-/// known to refuse both, only the Connector's response shows whether the channel supports them.
+/// Whether a channel may support changing and deleting a message that was sent. The result is `false` only
+/// for channels that are known to refuse both. For the others, only the Connector's response shows whether
+/// the channel supports the change.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
 
-/// The kind of change of a message that was sent before.
+/// The change of a message that was sent before: new content, or its deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changing {
     Content,
@@ -26,8 +27,8 @@ pub(crate) enum Changing {
 }
 
 /// Classifies a response to the change or deletion of a message. A change or deletion can be repeated without
-/// harm. So the class is never [`Class::PossiblyDelivered`]: if the response was lost, the class is
-/// [`Class::Unavailable`]. Sources of the codes:
+/// harm. So if the response was lost, the class is [`Class::Unavailable`], and never
+/// [`Class::PossiblyDelivered`]. Sources of the codes:
 /// <https://github.com/microsoft/BotFramework-Services/issues/269> (`ActivityNotFoundInConversation`, and 403
 /// `ServiceError` for a message that a person has deleted),
 /// <https://github.com/MicrosoftDocs/msteams-docs/issues/399> (400 `BadArgument` for an unknown id),
@@ -48,8 +49,8 @@ pub(crate) fn classify_change(
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
         // These responses do not prove that the message is missing. For a change, the class is still
         // `MessageGone`: the poller then sends the text as a new message, and the Connector's response to
-        // that message counts. For a deletion, the class stays a failure, so that a message that may still be
-        // there never counts as deleted.
+        // that message counts. For a deletion, the class stays a failure, because the message may still be
+        // there and must not count as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn channel_that_cannot_change_messages_is_known_by_its_id() {
+    fn can_change_messages_on_web_chat_and_direct_line_is_false() {
         let channels = ["msteams", "slack", "emulator", "webchat", "directline"];
         assert_eq!(channels.map(can_change_messages), [true, true, true, false, false]);
     }
@@ -85,7 +86,7 @@ mod tests {
             (404, coded("ActivityNotFoundInConversation"), Deletion, Class::MessageGone),
             (404, String::new(), Content, Class::MessageGone),
             (404, coded("NotFound"), Deletion, Class::Permanent),
-            // A gateway may have sent this page, so the message may still be there.
+            // This response may come from a gateway, so the message may still be there.
             (404, String::new(), Deletion, Class::Permanent),
             (404, coded("ConversationNotFound"), Content, Class::DestinationGone),
             (403, coded("BotNotInConversationRoster"), Content, Class::DestinationGone),

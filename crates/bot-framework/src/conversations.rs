@@ -1,8 +1,8 @@
-//! The calls of the Connector that create conversations on Teams, and that find people in them.
+//! Calls to the Connector that create conversations on Teams, or find the members of a conversation.
 //!
-//! The bodies have the form that Teams accepts. Sources:
-//! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>, and for members
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
+//! The bodies have the form that Teams accepts. The form of a creation is described at
+//! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>, and the calls
+//! for members at <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
 
 use bytes::Bytes;
 use platform::{Host, Traceparent};
@@ -14,13 +14,14 @@ use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Response, Verdict};
 
-/// The longest response with a page of members. A member has about 400 bytes.
+/// The longest page of members that the client reads. A member has about 400 bytes.
 const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
-/// The codes with which Teams refuses to create a chat although the bot may be installed for the person.
+/// Codes of Teams for a chat that it refuses to create for another reason than a missing installation. So
+/// these codes never lead to [`Created::NotInstalled`].
 const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
@@ -39,12 +40,12 @@ pub enum Created {
 /// A conversation that the Connector created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewConversation {
-    /// The id of the conversation. For a personal chat it is the same each time.
+    /// The id of the conversation. If the bot creates the same personal chat again, the id is the same.
     pub id: String,
-    /// The Connector of the conversation, if the response names a trusted one, or if GCC's Connector created
-    /// the conversation.
+    /// The URL of the conversation's Connector. It is set if the response names a trusted URL, or if the
+    /// Connector of GCC (a cloud of Microsoft for US authorities) created the conversation.
     pub service_url: Option<String>,
-    /// The verdict. It has the id of the first message of a thread.
+    /// The verdict of the call. If the conversation is a thread, the verdict has the id of its first message.
     pub verdict: Verdict,
 }
 
@@ -78,9 +79,10 @@ impl Member {
 }
 
 impl<H: Host> Connector<'_, H> {
-    /// Creates the personal chat with a person, by the person's id on the channel or object id in Entra. The
-    /// call sends no message. If the chat exists, Teams returns its id. So a call whose response was lost can
-    /// be repeated, and its verdict says that nothing was delivered.
+    /// Creates the personal chat with a person. `person` is the person's id on the channel, or the person's
+    /// object id in Entra. The call sends no message. If the chat exists, Teams returns the chat's id. So the
+    /// bot may repeat the call if its response was lost, and the verdict never says that a message may have
+    /// been delivered.
     pub async fn create_chat(
         &self,
         trust: &TrustPolicy,
@@ -142,8 +144,8 @@ impl<H: Host> Connector<'_, H> {
         }
     }
 
-    /// Finds a member of a conversation by an e-mail address, a user principal name or an id. `None` if the
-    /// conversation has no such member, or if the bot is not in it any more.
+    /// Finds a member of a conversation by an e-mail address, a user principal name or an id. Returns `None`
+    /// if the conversation has no such member, or if the bot has left the conversation.
     pub async fn member(
         &self,
         service_url: &ServiceUrl,
@@ -157,7 +159,7 @@ impl<H: Host> Connector<'_, H> {
         let Response { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
-            // The codes of these refusals are not documented.
+            // Only the status counts, because Teams does not document the codes of these refusals.
             (_, Some(400 | 403 | 404)) => Ok(None),
             _ => Err(nothing_delivered(verdict)),
         }
@@ -216,7 +218,8 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
     }
 }
 
-/// The verdict of a call that sends no message. The call can be repeated in any case.
+/// Changes the verdict of a call that sends no message. The bot can always repeat such a call, so a class
+/// that means "a message may have been delivered" becomes [`Class::Unavailable`].
 fn nothing_delivered(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

@@ -1,4 +1,4 @@
-//! The bot's registration in Entra.
+//! Reads the bot's registration in Entra from the variables.
 
 use platform::{Settings, SettingsError};
 use url::Url;
@@ -15,14 +15,16 @@ pub struct BotIdentity {
     /// `microsoftapptenantid`: the bot's own tenant. A single-tenant bot always has one, a multi-tenant bot
     /// may have one.
     pub tenant_id: Option<String>,
-    /// The tenant that issues the bot's tokens: its own, or the Bot Framework's for a multi-tenant bot.
+    /// The tenant that issues the bot's tokens. For a multi-tenant bot it is the Bot Framework's tenant,
+    /// otherwise the bot's own.
     pub token_tenant: String,
-    /// The URL of the login host, without a slash at the end: the cloud's own, or `loginendpoint`.
+    /// The URL of the login host, without a slash at the end: the value of `loginendpoint`, or the default of
+    /// the cloud.
     pub login_endpoint: String,
 }
 
 impl BotIdentity {
-    /// Reads the variables of `authmode=required`.
+    /// Reads the variables that `authmode=required` needs.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let app_id = settings.setting("microsoftappid")?.trim().to_owned();
         if app_id.is_empty() {
@@ -71,7 +73,7 @@ fn is_tenant(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
-/// Whether the text is 8-4-4-4-12 hexadecimal digits, the form of the ids of Entra.
+/// Whether the text has the form of an id in Entra: groups of 8-4-4-4-12 hexadecimal digits.
 pub fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {
@@ -80,8 +82,8 @@ pub fn is_guid(text: &str) -> bool {
         })
 }
 
-/// Reads a variable that overrides a well-known URL, without a slash at the end. The URL must be https; for
-/// tests, http to loopback is accepted too.
+/// Reads a variable that replaces a well-known URL, and removes slashes at its end. The URL must be https.
+/// For tests, http to loopback is accepted, too.
 pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();

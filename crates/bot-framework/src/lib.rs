@@ -1,16 +1,23 @@
 //! The Bot Framework protocol, for a bot that receives activities and sends messages later.
 //!
-//! Use this crate to check a request's token ([`InboundAuth`]), to read its body ([`Activity`]), to keep the
-//! address of a conversation ([`ConversationReference`]), to decide whether the bot's token may go to that
-//! address ([`TrustPolicy`], [`ServiceUrl`]), to get the token ([`outbound`]), and to send ([`Connector`]).
+//! The main types, in the order in which a bot uses them:
 //!
-//! [`Connector`] never sends the bot's token to an address that a [`TrustPolicy`] has not checked. The crate
-//! stores only caches, in the key-value store of the host: signing keys, records of checked tokens, and
-//! sealed tokens. It does not depend on queues, tables or Spin.
+//! - [`InboundAuth`] checks the token of a request.
+//! - [`Activity`] reads the body of the request.
+//! - [`ConversationReference`] is the address of a conversation, for a message that is sent later.
+//! - [`TrustPolicy`] decides whether the bot's token may be sent to the host in that address. If so, it
+//!   returns a [`ServiceUrl`].
+//! - [`Tokens`] gets the bot's token.
+//! - [`Connector`] sends the message.
 //!
-//! Names and shapes are the Bot Framework's own (`Activity`, `ConversationReference`, `serviceUrl`). The
-//! specification is <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>; for
-//! the calls, it is `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
+//! [`Connector`] sends the bot's token only to addresses that a [`TrustPolicy`] has checked. The crate stores
+//! only caches: signing keys, records of checked tokens, and encrypted tokens. The caches are in the
+//! key-value store of the host. The crate does not depend on queues, tables or Spin.
+//!
+//! Types and members have the names of the Bot Framework (`Activity`, `ConversationReference`, `serviceUrl`).
+//! Activities are specified in
+//! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>. The calls to the
+//! Connector are specified in `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
 #![warn(missing_docs)]
 
 mod account;
@@ -67,7 +74,7 @@ pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
 pub use vouching::{UnboundUsers, vouches_for_identity};
 
-// The crate is named here only to pin its version for `url`. Version 1.0 has no Unicode tables, which makes
-// the components smaller. A host name that is not ASCII then does not parse, and the trust rules refuse such
-// names anyway.
+// `url` uses `idna_adapter`. This crate depends on it only to select version 1.0, which has no Unicode tables
+// and so makes the components smaller. With this version, `url` cannot parse a host name that is not ASCII.
+// That does no harm, because the trust rules refuse these names anyway.
 use idna_adapter as _;

@@ -18,17 +18,19 @@ pub const MORE_MEMBERS: [&str; 5] =
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     pub(crate) members: Map<String, Value>,
-    /// The trace to which the message belongs. It is a header of the call, not a member of the message.
+    /// The trace to which the message belongs. The trace becomes a header of the call, not a member of the
+    /// message.
     pub(crate) trace: Option<Traceparent>,
 }
 
 impl OutgoingMessage {
-    /// A message with this text that is not a reply to an activity.
+    /// Makes a message with this text. The message replies to no activity.
     pub fn new(reference: &ConversationReference, text: &str) -> Self {
         let mut message = Map::new();
         put(&mut message, "type", Some("message"));
         put(&mut message, "text", Some(text));
-        // People write the text, so `plain` keeps the channel from reading parts of it as Markdown.
+        // `plain` keeps the channel from reading parts of the text as Markdown. The people who write the text
+        // do not mean Markdown.
         put(&mut message, "textFormat", Some("plain"));
         put(&mut message, "from", reference.bot.as_ref().map(ChannelAccount::to_json));
         put(&mut message, "recipient", reference.user.as_ref().map(ChannelAccount::to_json));
@@ -77,8 +79,8 @@ impl OutgoingMessage {
         self
     }
 
-    /// Sets the trace of the request that made the message. The Connector gets the id of the trace in the
-    /// header `traceparent`.
+    /// Sets the trace of the request that caused the message. The call to the Connector carries the id of the
+    /// trace in the header `traceparent`.
     #[must_use]
     pub fn in_trace(mut self, trace: Option<&Traceparent>) -> Self {
         self.trace = trace.cloned();

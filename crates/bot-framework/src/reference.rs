@@ -36,7 +36,7 @@ pub struct ConversationReference {
 }
 
 impl ConversationReference {
-    /// The reference of the conversation to which `activity` belongs.
+    /// Makes the reference of the conversation to which `activity` belongs.
     pub fn of(activity: &Activity) -> Result<Self, FieldError> {
         let missing = |path: &str| FieldError { path: path.into(), expected: "a non-empty string" };
         let required = |value: &Option<String>, path| {
@@ -57,7 +57,7 @@ impl ConversationReference {
         })
     }
 
-    /// The reference of a conversation of Teams, if the bot has no activity from it.
+    /// Makes the reference of a Teams conversation from which the bot has no activity.
     pub fn of_teams(
         service_url: impl Into<String>,
         bot: ChannelAccount,
@@ -77,13 +77,13 @@ impl ConversationReference {
         }
     }
 
-    /// The tenant of the conversation, if the channel vouches for it. On other channels the client chooses
-    /// the value.
+    /// The tenant of the conversation, if the channel itself sets the tenant. On other channels, the client
+    /// could choose any tenant, so the result is `None`.
     pub fn vouched_tenant(&self) -> Option<&str> {
         self.conversation.tenant_id().filter(|_| vouches_for_identity(&self.channel_id))
     }
 
-    /// The person's object id in Entra, if the channel vouches for it.
+    /// The person's object id in Entra, if the channel itself sets this id.
     pub fn vouched_aad_object_id(&self) -> Option<&str> {
         let user = self.user.as_ref().filter(|_| vouches_for_identity(&self.channel_id));
         user.and_then(ChannelAccount::aad_object_id)

@@ -8,16 +8,17 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// Names of the member in the body. The value is a number of seconds, maybe with a fraction, or a date.
+/// The names that services give to the member of the body. Its value is a number of seconds, maybe with a
+/// fraction, or a date.
 const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
 
-/// Objects in which services put the member: the body itself, Teams' `error` and the inner body that Teams
-/// passes on, and Telegram's `parameters`.
+/// JSON pointers to the objects that may have the member: the whole body, Teams' `error`, the body of an
+/// inner response that Teams passes on, and Telegram's `parameters`.
 const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/parameters"];
 
-/// The longest pause that the headers and the body ask for. The longest counts, because the header and each
-/// member may come from different services in a chain. A text that is not a time is ignored, and so is a
-/// negative number.
+/// Returns the longest pause that the headers and the body ask for. Each of them may come from a different
+/// service in a chain, so the longest pause satisfies all services. Negative numbers, and texts that are not
+/// a time, are ignored.
 pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
         MEMBERS.iter().filter_map(|name| match object.get(*name)? {
@@ -29,13 +30,13 @@ pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>)
     members.chain(of_headers(headers, now)).max()
 }
 
-/// The pause that the headers alone ask for.
+/// Returns the longest pause that the headers ask for, without the body.
 pub fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }
 
-/// The longest pause of a list: a gateway may have joined two headers into one.
+/// Returns the longest pause of a list with commas. A gateway may make such a list of two headers.
 fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     value.split(',').filter_map(|part| read(part, now)).max()
 }
@@ -43,12 +44,12 @@ fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
 fn read(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     read_seconds(value).or_else(|| {
-        // A date that has passed means "now".
+        // A date in the past means no pause.
         Some((read_date(value)? - now).to_std().unwrap_or_default())
     })
 }
 
-/// Seconds, rounded up. A number that does not fit becomes the largest one.
+/// Reads a number of seconds, and rounds it up. A number too large for `u64` becomes `u64::MAX`.
 fn read_seconds(value: &str) -> Option<Duration> {
     let (whole, part) = value.split_once('.').unwrap_or((value, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -60,7 +61,7 @@ fn read_seconds(value: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.saturating_add(u64::from(has_part))))
 }
 
-/// A date in one of HTTP's three forms (RFC 9110 section 5.6.7), or in the form of RFC 3339.
+/// Reads a date in one of HTTP's three forms (RFC 9110 section 5.6.7), or in the form of RFC 3339.
 fn read_date(value: &str) -> Option<DateTime<Utc>> {
     let obsolete = || {
         let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];

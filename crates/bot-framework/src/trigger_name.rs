@@ -1,5 +1,5 @@
-//! Recognizes triggers. A trigger is an activity of a program, after which the bot sends a message to another
-//! conversation.
+//! Recognizes triggers. A trigger is an activity that a program sends to the bot. The bot then sends a
+//! message to the conversation that the trigger names.
 
 use platform::{Settings, SettingsError};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::activity::{Activity, ActivityKind};
 pub struct TriggerName(String);
 
 impl TriggerName {
-    /// Reads the variable. Empty means `trigger`.
+    /// Reads the variable. If it is empty, the name is `trigger`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let name = settings.setting("triggername")?.trim().to_owned();
         Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
@@ -23,7 +23,7 @@ impl TriggerName {
     }
 
     /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
-    /// first template sent activities of this type, without a name.
+    /// 2017 Node.js template sent activities of this type. They have no name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

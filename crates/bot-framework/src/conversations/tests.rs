@@ -1,4 +1,4 @@
-//! Tests of the bodies that Teams gets, and of the results that its responses give.
+//! Tests of the bodies that the bot sends to Teams, and of the results that it makes of the responses.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
 }
 
 #[test]
-fn chat_in_another_cloud_is_created_there_and_keeps_its_connector() {
+fn chat_refused_for_its_cloud_is_created_at_the_connector_of_gcc() {
     let host = FakeHost::default();
     host.then_status(403, r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#);
     host.then_status(201, r#"{"id":"a:1"}"#);
@@ -115,7 +115,7 @@ fn chat_in_another_cloud_is_created_there_and_keeps_its_connector() {
 }
 
 #[test]
-fn connector_that_a_creation_names_is_used_only_if_it_is_trusted() {
+fn connector_named_in_the_response_to_a_creation_is_used_only_if_trusted() {
     for (named, expected) in [
         ("http://127.0.0.1:9200/emea/", Some("http://127.0.0.1:9200/emea/")),
         ("https://evil.example/", None),

@@ -18,7 +18,7 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether a character can be removed at the start and the end of a text. Joiners and marks of direction
+/// Whether [`trim`] removes a character at the start and the end of a text. Joiners and marks of direction
 /// stay, because they change how the characters beside them look.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
@@ -48,9 +48,9 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Returns the text `after` a removed piece, so that at most one gap remains. If the text `before` the piece
-/// is empty or ends with a blank, the function removes the blanks at the beginning of `after`, except line
-/// breaks.
+/// Removes the second of two gaps around a piece that was cut out of a text. `before` and `after` are the
+/// texts around the piece. If `before` is empty or ends with a blank, the function returns `after` without
+/// the blanks at its beginning. Line breaks stay.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
@@ -63,14 +63,16 @@ fn trim_end(mut text: &str) -> &str {
     text
 }
 
-/// The text without blanks around it. Empty if the text has only white space and invisible characters.
+/// Returns the text without the blanks at its ends. If all other characters are white space or invisible, the
+/// result is empty.
 pub(super) fn trim(text: &str) -> &str {
     let text = trim_end(trim_start(text, is_blank));
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }
 }
 
-/// Replaces an entity for white space with a space, and removes an entity for a character without width. The
-/// function is for channels that escape people's text: there, the channel wrote the entity, not the person.
+/// Replaces each entity for white space with a space, and removes each entity for a character without width.
+/// Use this function only for a channel that escapes people's text. There, the channel writes these entities,
+/// never the person.
 pub(super) fn without_blank_entities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

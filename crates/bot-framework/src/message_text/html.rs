@@ -1,7 +1,7 @@
-//! The part of HTML that a channel uses in its copy of a message: text with line breaks. Each function passes
-//! only once over its input, so that no input takes long.
+//! Converts HTML to text with line breaks. Channels add an HTML copy to a message, and this module reads only
+//! the HTML that these copies use. Each function reads its input only once, so no input takes long.
 
-/// The names of U+00A0 to U+00FF, in order.
+/// The names of the entities for U+00A0 to U+00FF, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
     sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring \
     AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash \
@@ -9,7 +9,7 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
     igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
     yuml";
 
-/// How many bytes after `&` are searched for the `;` of an entity.
+/// An entity ends with `;`, which must be among this many bytes after `&`.
 const LONGEST_ENTITY: usize = 12;
 
 /// Reads the entity at the beginning of a text. Returns its character and its length in the text.
@@ -63,7 +63,8 @@ fn named(name: &str) -> Option<char> {
     })
 }
 
-/// The text that a reader of the HTML sees. A mention becomes `<at>name</at>`, as in the `text` of a message.
+/// Returns the text that a reader of the HTML sees. A mention becomes `<at>name</at>`, as in the `text` of a
+/// message.
 pub(super) fn to_text(html: &str) -> String {
     let mut output = Output::default();
     let mut rest = html;
@@ -101,8 +102,8 @@ struct Tag<'a> {
     inner: &'a str,
 }
 
-/// Reads the tag at the beginning of a text, and returns it with its length. `<` before anything but a name
-/// is an ordinary character. A tag without an end reaches to the end of the text.
+/// Reads the tag at the beginning of a text. Returns the tag and its length. If no name, `!` or `?` follows a
+/// `<`, the `<` is an ordinary character. A tag without `>` reaches to the end of the text.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
@@ -140,7 +141,7 @@ fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
 }
 
 impl Tag<'_> {
-    /// The value of an attribute that has double quotes.
+    /// Returns the value of an attribute, if the value is in double quotes.
     fn attribute(&self, name: &str) -> Option<&str> {
         self.inner.split_whitespace().next()?;
         let (_, after) = self.inner.split_once(&format!(" {name}=\""))?;
@@ -151,7 +152,7 @@ impl Tag<'_> {
 #[derive(Default)]
 struct Output {
     text: String,
-    /// Whether a space must come before the next character.
+    /// Whether a space is written before the next character.
     space: bool,
     /// For each open element `span`, whether it is a mention.
     spans: Vec<bool>,
@@ -181,7 +182,8 @@ impl Output {
         }
     }
 
-    /// Handles a tag. Returns how many bytes after the tag are invisible.
+    /// Writes the text of a tag. Returns how many bytes after the tag a reader does not see (a script or a
+    /// style).
     fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {

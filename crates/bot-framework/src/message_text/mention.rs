@@ -2,7 +2,7 @@
 
 use super::{blank, html};
 
-/// Removes the first occurrence of exactly these words.
+/// Removes the first occurrence of `words`. Only an exact match counts.
 pub(super) fn without_words(text: &str, words: &str) -> String {
     match text.split_once(words).filter(|_| !words.is_empty()) {
         Some((before, after)) => [before, blank::after_gap(before, after)].concat(),
@@ -10,7 +10,7 @@ pub(super) fn without_words(text: &str, words: &str) -> String {
     }
 }
 
-/// Removes each element `at` whose name `is_removed` selects, with its attributes and its markup.
+/// Removes each element `<at …>name</at>` if `is_removed` returns true for its name.
 pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) -> String {
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(element) = Element::find(rest) {
@@ -27,7 +27,7 @@ pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) ->
     clean
 }
 
-/// An element `<at …>inner</at>`, and its place in the text.
+/// An element `<at …>inner</at>`, and its position in the text, in bytes.
 struct Element<'a> {
     begin: usize,
     end: usize,
@@ -52,20 +52,22 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A name in the form for comparison: without markup and entities, and with one space between two words.
+/// Converts the name in a mention to the form in which names are compared. Markup and invisible characters
+/// are removed, entities are decoded, and one space is between two words.
 pub(super) fn name_of(markup: &str) -> String {
     let text = html::to_text(markup);
     let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The name that an entity's `text` mentions: the content of its element, or the whole text if it has no
-/// element.
+/// Returns the name in `words`, the member `text` of a mention. The name is the content of the element
+/// `<at>`. Without this element, the name is the whole text.
 pub(super) fn name_in_words(words: &str) -> String {
     name_of(Element::find(words).map_or(words, |element| element.inner))
 }
 
-/// Finds `@name` as a whole word, and returns its begin and end. Case does not matter.
+/// Finds `@name` as a whole word. Returns the positions of its start and its end, in bytes. The case of ASCII
+/// letters does not matter.
 pub(super) fn find_at_name(text: &str, name: &str) -> Option<(usize, usize)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices('@').find_map(|(at, _)| {

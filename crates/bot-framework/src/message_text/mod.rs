@@ -1,8 +1,9 @@
 //! The text of a message to the bot, without the parts that the channel adds: mentions of the bot, and
 //! blanks.
 //!
-//! Teams escapes people's text as HTML, and puts a mention of the bot in front of it. Other channels use
-//! `@name`, and Telegram uses `/command@name`. The text that the person typed stays unchanged.
+//! Teams escapes people's text as HTML, and puts a mention of the bot in front of it. On other channels,
+//! people type `@name`, and on Telegram also `/command@name`. All other text that a person typed stays
+//! unchanged.
 
 mod blank;
 mod html;
@@ -16,16 +17,16 @@ use crate::activity::Activity;
 
 pub use blank::is_invisible;
 
-/// How many mentions of the bot are read. A usual message has one or two, and each mention costs a copy of
-/// the text.
+/// At most this many mentions of the bot are read. A usual message has one or two. The limit exists because
+/// each mention costs a copy of the text.
 const MAX_MENTIONS: usize = 8;
 
-/// How many attachments are searched for a copy of the text, if the message has no text.
+/// If the message has no text, this many attachments are searched for its HTML copy.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {
-    /// The text without mentions of the bot, and without blanks around it. If the message has no text, its
-    /// copy in HTML is read instead.
+    /// Returns the text without mentions of the bot, and without blanks at its ends. If the message has no
+    /// text, the text of its HTML copy is used.
     pub fn text_to_the_bot(&self) -> String {
         let original = self.raw_text();
         let mut text = match &original {
@@ -54,8 +55,8 @@ impl Activity {
         blank::trim(&text).to_owned()
     }
 
-    /// Whether the message mentions the bot: by an entity, or by its name after `@` on channels without
-    /// entities.
+    /// Whether the message mentions the bot. Either the channel marks the mention by an entity, or the person
+    /// typed `@` and the bot's name.
     pub fn mentions_the_bot(&self) -> bool {
         self.mentions_of_the_bot().next().is_some() || self.is_named_in_text()
     }
@@ -80,8 +81,8 @@ impl Activity {
         })
     }
 
-    /// The text as the channel sent it. If that text is blank and there is a copy in HTML, the text of the
-    /// copy.
+    /// Returns the text as the channel sent it. If this text is blank, the function returns the text of the
+    /// HTML copy. Without such a copy, the blank text is returned.
     fn raw_text(&self) -> Cow<'_, str> {
         let text = self.text.as_deref().unwrap_or_default();
         if blank::trim(text).is_empty()
@@ -92,7 +93,7 @@ impl Activity {
         Cow::Borrowed(text)
     }
 
-    /// The copy in HTML that Teams adds to a message. Some Teams clients send only this copy.
+    /// The HTML copy that Teams adds to a message. Some Teams clients send only this copy.
     fn html(&self) -> Option<&str> {
         let attachments = self.rest.get("attachments")?.as_array()?;
         let is_html = |attachment: &&Value| {
@@ -135,13 +136,14 @@ impl Activity {
         self.recipient.as_ref()?.name()
     }
 
-    /// The names that mention the bot after an `@`: its id, as on Telegram, and its name.
+    /// The words that mention the bot if a person types them after `@`: the bot's id (as on Telegram), and
+    /// the bot's name.
     fn at_names(&self) -> impl Iterator<Item = &str> {
         let id = self.recipient.as_ref().map(|bot| bot.id.as_str());
         [id, self.bot_name()].into_iter().flatten()
     }
 
-    /// Removes `@name` at the beginning, or the name after a command.
+    /// Removes `@name` at the beginning of the text, and changes `/command@name` there to `/command`.
     fn without_at_names(&self, mut text: String) -> String {
         for name in self.at_names() {
             let begin = blank::trim(&text);

@@ -10,7 +10,7 @@ fn activity(change: &Value) -> Activity {
     Activity::parse(json.to_string().as_bytes()).unwrap()
 }
 
-/// The text to the bot of a message with these entities.
+/// Returns what `text_to_the_bot` makes of a message with this text and these entities.
 fn text_of(text: &str, entities: &Value) -> String {
     activity(&json!({"text": text, "entities": entities})).text_to_the_bot()
 }
@@ -83,7 +83,7 @@ fn at_name_on_a_channel_without_entities_mentions_the_bot() {
         ("slack", "well, @Pizza, stop", true, "well, @Pizza, stop"),
         ("slack", "pizza", false, "pizza"),
         ("slack", "mail@pizza.example", false, "mail@pizza.example"),
-        // Teams marks each mention by an entity.
+        // Teams marks each mention by an entity, so this text does not mention the bot.
         ("msteams", "@pizza stop", false, "@pizza stop"),
     ] {
         let activity = group(channel, text);

@@ -56,7 +56,7 @@ account! {
 }
 
 impl ChannelAccount {
-    /// Sets the name and the object id in Entra, as far as they are known.
+    /// Sets the name and the object id in Entra. A `None` leaves the field unchanged.
     #[must_use]
     pub fn named(mut self, name: Option<&str>, aad_object_id: Option<&str>) -> Self {
         put(&mut self.rest, "name", name);
@@ -64,8 +64,8 @@ impl ChannelAccount {
         self
     }
 
-    /// Reads an account of an activity. `None` if the object has no id, because some channels send such an
-    /// object when there is no account.
+    /// Reads an account of an activity. Returns `None` if the object has no id. Some channels send an object
+    /// without an id if there is no account.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
@@ -112,7 +112,8 @@ impl ConversationAccount {
         self.text("conversationType")
     }
 
-    /// Whether the channel marks the conversation as a conversation of several people.
+    /// Whether the channel marks the conversation as a group or a channel, not as the chat of one person with
+    /// the bot.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {
             Some(kind) => kind != "personal",
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_of_a_conversation_is_set_only_if_it_has_none() {
+    fn or_in_tenant_sets_the_tenant_only_if_the_conversation_names_none() {
         for (own, other, expected) in
             [(json!("t"), Some("x"), Some("t")), (json!(null), Some("x"), Some("x")), (json!(""), None, None)]
         {

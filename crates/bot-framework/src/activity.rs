@@ -10,7 +10,7 @@ use crate::path::is_segment;
 /// An activity: its kind, the common fields, and all other fields as they were sent.
 ///
 /// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006). A missing `type` or
-/// `conversation.id` is an error, because without it the bot cannot answer.
+/// `conversation.id` is an error, because the bot needs both to handle the activity.
 #[derive(Debug, Clone)]
 pub struct Activity {
     /// The kind, from `type`.
@@ -20,7 +20,7 @@ pub struct Activity {
     /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
     /// empty.
     pub channel_id: Option<String>,
-    /// The URL to which replies go, as the caller claims it. Nothing is sent there before a
+    /// The URL for replies, as the caller claims it. The bot sends nothing to this URL before a
     /// [`crate::TrustPolicy`] has checked it.
     pub service_url: Option<String>,
     /// The sender. An account without an id counts as absent.
@@ -60,7 +60,7 @@ pub enum ActivityKind {
     Invoke,
     /// A named event, which is not a message.
     Event,
-    /// The form of an event before early 2017. It has no name.
+    /// The older form of an event, in use until early 2017. It has no name.
     Trigger,
     /// People added reactions to a message, or removed them.
     MessageReaction,
@@ -89,7 +89,8 @@ impl Activity {
     /// Reads an activity from the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let mut fields = Fields::of_request(body)?;
-        // A caller could invent the value, so the bot ignores the value in a request (A2251).
+        // Any caller could invent a `callerId`, so the bot ignores this field of a request (protocol-activity
+        // A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
             Some(object) => ChannelAccount::of_activity(object),
@@ -131,22 +132,21 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
-    /// Whether the replies belong in the HTTP response. With every other `deliveryMode`, they go to the
-    /// Connector.
+    /// Whether the caller expects the replies in the HTTP response. With every other `deliveryMode`, the bot
+    /// sends the replies to the Connector.
     pub fn expects_replies(&self) -> bool {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
     }
 
-    /// Whether the channel itself sent the activity: Direct Line names the conversation as the sender of its
-    /// updates.
+    /// Whether the channel itself sent the activity, and not a person. Direct Line sends some updates itself,
+    /// and names the conversation as their sender.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
             && self.from.as_ref().is_some_and(|from| from.id == self.conversation.id)
     }
 
-    /// The tenant in `channelData`. Teams sets it in every scope, also where the conversation names no
-    /// tenant.
+    /// The tenant in `channelData`. Teams always sets this field, even if `conversation` names no tenant.
     pub fn channel_tenant_id(&self) -> Option<&str> {
         let id = self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str();
         id.filter(|id| !id.is_empty())

@@ -6,11 +6,11 @@
 
 use crate::json::{FieldError, Fields};
 
-/// The longest id that is accepted. The Bot Framework's longest one, `skypeforbusiness`, is much shorter.
+/// The longest id that is accepted. The longest id of the Bot Framework, `skypeforbusiness`, is much shorter.
 const MAX_LENGTH: usize = 64;
 const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 
-/// The channel id in lower case. `None` if the text cannot be a channel id.
+/// Converts a channel id to lower case. Returns `None` if the text cannot be a channel id.
 pub fn channel_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     let is_one = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(fits);

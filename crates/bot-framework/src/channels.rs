@@ -1,17 +1,18 @@
-//! The parts of a message that a channel does not show. The bot reports these parts to the alert's sender
-//! before it queues the alert, because the channel does not report them.
+//! Finds the parts of a message that its channel does not show. The bot reports these parts to the alert's
+//! sender before it queues the alert. The channel itself would report nothing.
 //!
 //! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
-//! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. A
-//! channel that is not in the table gets no warning, because nothing is known about that channel.
+//! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a
+//! channel is not in the table, the module reports nothing, because the abilities of that channel are
+//! unknown.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
-/// The largest card that Teams documents. Teams measures a whole message in UTF-16 and accepts 100 KB of it,
-/// which is more than a message of the queue can hold.
+/// The largest card that Teams accepts, by its documentation. Teams also limits a whole message to 100 KB in
+/// UTF-16. The bot does not check this limit, because a message of the queue cannot hold so much.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
 /// The most suggested actions that Teams shows.
@@ -23,8 +24,8 @@ const MAX_TEAMS_CARDS: usize = 10;
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// The most levels of a card that are searched. Every card of a call is searched as a whole, because the body
-/// of a call has at most 32 levels.
+/// How many levels of a card are searched. This is enough for every card, because the body of a call has at
+/// most 32 levels.
 const MAX_LEVELS: usize = 40;
 
 /// The parts of a message that [`shows`] checks.
@@ -36,11 +37,12 @@ pub struct Content<'a> {
     pub format: TextFormat,
     /// The people whom the message mentions.
     pub mentions: &'a [Mention],
-    /// Further members of the activity, of [`crate::MORE_MEMBERS`].
+    /// Other members of the activity, from the list [`crate::MORE_MEMBERS`].
     pub activity: &'a Map<String, Value>,
 }
 
-/// A part of a message that a channel does not show. The text names the part and what to do.
+/// A part of a message that a channel does not show. The error text names the part, and tells the sender what
+/// to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotShown {
     /// The card is too large, so Teams refuses the message.
@@ -63,7 +65,7 @@ pub enum NotShown {
         /// The number of attachments.
         cards: usize,
     },
-    /// Teams shows the card's fallback, or an error, instead of the card.
+    /// The version of the card is too new, so Teams shows the card's fallback or an error instead.
     #[error(
         "activity.attachments[{index}]: Teams knows Adaptive Cards up to version 1.5; use this version if the \
          card allows it"
@@ -104,7 +106,7 @@ pub enum NotShown {
     /// Teams shows suggested actions in personal chats only.
     #[error("activity.suggestedActions: Teams shows them in personal chats only; use a card in groups")]
     SuggestionsInGroup,
-    /// The channel does not know Markdown, so it shows the signs of Markdown.
+    /// The channel does not know Markdown, so it shows characters such as `**` as they are.
     #[error("format: `{channel}` does not know Markdown and shows its signs; send plain text there")]
     NoMarkdown {
         /// The id of the channel.
@@ -118,7 +120,8 @@ pub enum NotShown {
         /// The id of the channel.
         channel: String,
     },
-    /// Teams shows the name, and does not notify the person.
+    /// The bot has no Teams id of a person whom the text mentions. So Teams shows the name, and does not
+    /// notify the person.
     #[error(
         "mentions: Teams knows `{name}` in a card only, because the bot has no Teams id of this person; let the \
          person write to the bot, or mention them in a card"
@@ -141,7 +144,7 @@ impl NotShown {
 pub enum Cards {
     /// With buttons. A press of `Action.Execute` is an invoke.
     WithExecute,
-    /// With buttons. Nothing happens at a press of `Action.Execute`; a press of `Action.Submit` is a message.
+    /// With buttons. A press of `Action.Submit` is a message, and a press of `Action.Execute` does nothing.
     WithSubmit,
     /// As a picture without buttons.
     Picture,
@@ -154,7 +157,7 @@ pub fn shows_markdown(channel_id: &str) -> bool {
     matches!(abilities(channel_id), Some((_, true)))
 }
 
-/// How a channel shows cards, and whether it shows Markdown. `None` if nothing is known about the channel.
+/// How a channel shows cards, and whether it shows Markdown. `None` if the channel is not in the table.
 fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     Some(match channel_id {
         "msteams" => (Cards::WithExecute, true),
@@ -166,13 +169,13 @@ fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     })
 }
 
-/// How a channel shows cards; `None` if nothing is known about the channel.
+/// How a channel shows cards; `None` if the channel is not in the table.
 pub fn cards(channel_id: &str) -> Option<Cards> {
     abilities(channel_id).map(|(cards, _)| cards)
 }
 
-/// Returns the parts of a message that a channel does not show. `is_group`: whether the conversation has
-/// several people.
+/// Returns the parts of a message that a channel does not show. `is_group` says whether several people are in
+/// the conversation.
 pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
     let channel = || channel_id.to_owned();
     let Some((cards, markdown)) = abilities(channel_id) else { return Vec::new() };
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn card_is_measured_on_teams() {
+    fn card_that_teams_does_not_show_is_reported() {
         let sized = |bytes: usize| {
             let frame = json!({"type": "AdaptiveCard", "text": ""}).to_string().len();
             card(json!({"type": "AdaptiveCard", "text": "x".repeat(bytes - frame)}))
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn suggested_actions_are_counted_on_teams() {
+    fn suggested_actions_that_teams_does_not_show_are_reported() {
         let actions = |count: usize| json!({"suggestedActions": {"actions": vec![json!({}); count]}});
         expect(&found("msteams", false, "", &actions(3), &[]), &[]);
         expect(
@@ -371,7 +374,7 @@ mod tests {
                 &["mentions: Teams knows `Lee` in a card only"],
             ),
             ("msteams", "hi", &card, &both, &[]),
-            // Nothing is known about this channel.
+            // This channel is not in the table.
             ("carrier-pigeon", "**x**", &card, &both, &[]),
         ] {
             expect(&found(channel, false, text, activity, mentions), expected);

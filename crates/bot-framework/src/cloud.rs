@@ -5,7 +5,7 @@ use platform::{Settings, SettingsError};
 /// A cloud. The variable `channelservice` selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
-    /// The public cloud (GCC included).
+    /// The public cloud. GCC, for US authorities, belongs to it, too.
     Public,
     /// US Government: GCC High and DoD.
     UsGov,
@@ -76,7 +76,8 @@ impl Cloud {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether this cloud's OpenID metadata may name this host (in lower case) for its keys.
+    /// Whether the OpenID metadata of this cloud may name a URL of keys on this host. `host` is in lower
+    /// case.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
@@ -111,8 +112,8 @@ impl Cloud {
         }
     }
 
-    /// The Connector of Teams for a conversation that has not named one yet. `None` if the Connector of this
-    /// cloud is not known. Source:
+    /// The URL of the Connector of Teams. The bot uses it for a conversation from which it has no activity,
+    /// and so no `serviceUrl`. `None` if no document names a URL for this cloud. Source:
     /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {

@@ -1,5 +1,5 @@
-//! The calls of the Bot Connector that this project makes: send to a conversation, reply to an activity,
-//! change a message, and delete a message.
+//! A client of the Bot Connector. It sends a message to a conversation, replies to an activity, changes a
+//! message, and deletes a message.
 
 use std::time::Duration;
 
@@ -36,14 +36,15 @@ pub struct Connector<'a, H> {
 }
 
 impl<'a, H: Host> Connector<'a, H> {
-    /// A client with the bot's tokens, or without credentials in anonymous mode. Every call ends at
+    /// Makes a client with the bot's tokens, or without credentials in anonymous mode. Every call ends at
     /// `deadline` at the latest.
     pub fn new(host: &'a H, tokens: Option<&'a Tokens<'a, H>>, deadline: Deadline) -> Self {
         Self { host, tokens, deadline }
     }
 
-    /// Gets the token, if one is needed. The caller sends at a fixed pace, and a send that waits for the
-    /// token would break this pace. If there is no token, this call and each send return the same verdict.
+    /// Gets the bot's token before the first send. Without this call, the first send would wait for the
+    /// token, and the caller could not keep its fixed pace. Anonymous mode needs no token. If the client
+    /// cannot get the token, this call returns the verdict that each send would return.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -51,7 +52,7 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
+    /// Sends a message to a conversation: `POST /v3/conversations/{id}/activities`.
     pub async fn send(
         &self,
         service_url: &ServiceUrl,
@@ -65,7 +66,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud,
-    /// the client sends once more, to GCC's Connector.
+    /// the client sends once more, to the Connector of [GCC](TrustPolicy::gcc_connector).
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -142,8 +143,8 @@ impl<'a, H: Host> Connector<'a, H> {
         .await
     }
 
-    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The verdict is like that of
-    /// [`Connector::update`].
+    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The verdict has the same
+    /// classes as in [`Connector::update`].
     pub async fn delete(
         &self,
         trust: &TrustPolicy,
@@ -161,7 +162,7 @@ impl<'a, H: Host> Connector<'a, H> {
         .await
     }
 
-    /// Makes a call, with the bot's token where one is needed.
+    /// Makes a call. The bot's token is sent only if the policy that checked `service_url` allows this.
     pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Response {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
             return self.call_once(call, None).await.token_ruled_out();
@@ -184,7 +185,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
-        // If waiting for the token has used all the time, nothing is sent, and the message uses up no try.
+        // If the deadline passed while the client waited for the token, the client sends nothing. The message
+        // then uses up no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -213,7 +215,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 }
 
-/// The text between the id of a channel of Teams and the id of the message that began a thread.
+/// In the id of a Teams thread, this text is between the id of the channel and the id of the thread's first
+/// message.
 const THREAD: &str = ";messageid=";
 
 /// One call of the Connector.
@@ -251,8 +254,8 @@ impl<'m> Call<'m> {
     }
 }
 
-/// Does a call. If the Connector reports that the conversation is in another cloud, the call is repeated at
-/// GCC's Connector.
+/// Makes a call. If the Connector reports that the conversation is in another cloud, the call is repeated at
+/// the Connector of GCC.
 async fn in_any_cloud(
     trust: &TrustPolicy,
     service_url: &ServiceUrl,

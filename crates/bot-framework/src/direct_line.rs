@@ -1,5 +1,5 @@
-//! The part of Direct Line 3.0 that the Azure Functions of the 2017 templates used: start a conversation with
-//! the bot, and post a trigger to it.
+//! A client for two calls of Direct Line 3.0: start a conversation with the bot, and post a trigger into the
+//! conversation. The Azure Functions of the 2017 templates made the same two calls.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
@@ -84,24 +84,25 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A client for one run. All triggers of the run go to one conversation, which the first trigger starts.
+/// A client of Direct Line for one run. The first trigger of the run starts a conversation, and the run posts
+/// all its triggers there.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
     settings: &'a DirectLineSettings,
     deadline: Deadline,
-    /// Locked while the conversation is being started, so that other triggers wait for it.
+    /// While the first trigger starts the conversation, it keeps this lock, and other triggers wait.
     conversation: Mutex<Option<Result<String, Verdict>>>,
 }
 
 impl<'a, H: Host> DirectLine<'a, H> {
-    /// A client whose calls all end at `deadline` at the latest.
+    /// Makes a client. Every call ends at `deadline` at the latest.
     pub fn new(host: &'a H, settings: &'a DirectLineSettings, deadline: Deadline) -> Self {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, in a trace if there is one, and waits until the bot has answered.
-    /// [`Class::Accepted`] means that the bot answered with success.
+    /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
+    /// bot returned success. If there is a `trace`, the call has its id in a header.
     ///
     /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
     /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
@@ -127,8 +128,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
         trigger_verdict(verdict)
     }
 
-    /// The run's conversation, as a segment of a path. The run starts it once. After a failed start, further
-    /// triggers get the same verdict.
+    /// Returns the id of the run's conversation, encoded as a segment of a path. The first call starts the
+    /// conversation. If the start fails, all later calls return the same verdict.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -186,8 +187,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
 /// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
 ///   Connector accepted the alert.
 /// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, and may still send
-///   the alert. So the class is [`Class::PossiblyDelivered`]: with the class of a plain failure, five tries
-///   could send five alerts.
+///   the alert. So the class is [`Class::PossiblyDelivered`]. With the class of a failure, the poller would
+///   try again, and five tries could send five alerts.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -195,8 +196,8 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // All messages use the same Direct Line secret, so a refused secret always concerns all messages. The
-    // verdict therefore has no status, like the login host's refusals.
+    // All messages use the same Direct Line secret, so a refusal of the secret concerns all messages. The
+    // verdict of such a refusal has no status, as if the login host had refused the bot.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
@@ -316,14 +317,14 @@ mod tests {
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::ResponseLost("no response in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
-        // A 200 means that the bot has answered.
+        // The body is lost, but the status 200 shows that the bot has answered.
         let host = self::host();
         host.then_status(200, STARTED).then(Err(cut(StatusCode::OK)));
         assert_eq!(post(&host).class, Class::Accepted);
     }
 
     #[test]
-    fn conversation_that_cannot_be_started_delivers_nothing() {
+    fn trigger_without_a_started_conversation_is_not_sent() {
         for (status, class) in [
             (400, Class::NoToken),
             (401, Class::Unauthorized),
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_line_secret_for_an_untrusted_address_is_refused() {
+    fn direct_line_settings_with_an_untrusted_endpoint_or_no_secret_are_refused() {
         let read = |mode, cloud: &str, hosts: &str, endpoint: &str, secret: &str| {
             let host = FakeHost::with_settings([
                 ("channelservice", cloud),

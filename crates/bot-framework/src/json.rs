@@ -1,8 +1,8 @@
 //! Takes typed fields out of a JSON object, with errors that name the path.
 //!
-//! Bodies come from many kinds of senders, so unknown fields are kept: the *rest* is every field that was not
-//! taken. The module uses plain functions on [`serde_json::Map`] instead of serde's `flatten`, because errors
-//! of `flatten` name neither the path nor the expected type.
+//! Bodies come from many kinds of senders, so the module keeps unknown fields. The *rest* is every field that
+//! was not taken. The module uses plain functions on [`serde_json::Map`] instead of serde's `flatten`,
+//! because errors of `flatten` name neither the path nor the expected type.
 
 use platform::excerpt;
 pub use platform::value_of;
@@ -12,12 +12,12 @@ use thiserror::Error;
 use crate::lone_surrogates;
 use crate::path::is_segment;
 
-/// How many levels of objects and arrays a caller's JSON may have. An envelope adds a few levels around the
-/// caller's JSON, so [`Fields::parse`], which reads envelopes, accepts 127.
+/// How many levels of objects and arrays a caller's JSON may have. [`Fields::parse`] accepts 127 levels,
+/// because it also reads envelopes. An envelope adds a few levels around the caller's JSON.
 const MAX_LEVELS: usize = 32;
 
-/// A field is missing or has an unexpected value. The message names the path and never the value. It shows
-/// only an excerpt of the path, because the caller may have chosen the path.
+/// A field is missing or has an unexpected value. The error text names the path, and never the value. The
+/// caller may have chosen the path, so the text has only an excerpt of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: expected {expected}", excerpt(.path))]
 pub struct FieldError {
@@ -35,13 +35,13 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of `object`. `path` is the place of `object` in the whole JSON. It is empty if `object` is
-    /// the whole JSON.
+    /// Makes the fields of `object`. `path` is the path from the whole JSON to `object`. If `object` is the
+    /// whole JSON, `path` is empty.
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
 
-    /// Like [`Fields::parse`], for the body of a request: the JSON may have at most 32 levels.
+    /// Reads the body of a request, as [`Fields::parse`] does. JSON of more than 32 levels is refused.
     pub fn of_request(body: &[u8]) -> Result<Self, FieldError> {
         if has_more_levels(body, MAX_LEVELS) {
             return Err(FieldError {
@@ -52,8 +52,8 @@ impl Fields {
         Self::parse(body)
     }
 
-    /// The fields of the JSON object in `bytes`, in UTF-8. A byte order mark is ignored. Each lone surrogate
-    /// becomes the replacement character.
+    /// Reads a JSON object in UTF-8. A byte order mark is ignored. Each lone surrogate (an escape for half of
+    /// a character) becomes the replacement character U+FFFD.
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
         let whole = |expected| FieldError { path: "body".into(), expected };
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
@@ -95,8 +95,8 @@ impl Fields {
             .ok_or_else(|| self.error(name, "a non-empty string"))
     }
 
-    /// Takes an id that becomes a segment of a path. The id must be present, and must not lead to another
-    /// path.
+    /// Takes an id that becomes a segment of a path. The id must be present, and must not have only dots,
+    /// which could lead to another path.
     pub fn required_segment(&mut self, name: &str) -> Result<String, FieldError> {
         let id = self.required_string(name)?;
         if is_segment(&id) { Ok(id) } else { Err(self.error(name, NOT_ONLY_DOTS)) }

@@ -1,8 +1,8 @@
-//! Lone surrogates in JSON: halves of a pair, such as `\ud83c` without the escape that completes it.
-//! JavaScript and .NET write a lone surrogate when they cut a string inside a pair, and they can read it.
-//! Rust's strings cannot hold it.
+//! Replaces lone surrogates in JSON. In UTF-16, some characters are pairs of surrogates, such as
+//! `\ud83c\udf55`. A surrogate is lone if the other half of its pair is missing. JavaScript and .NET cut
+//! strings inside such pairs, and write the lone half as an escape. Rust's strings cannot hold it.
 
-/// U+FFFD as an escape. It is as long as the escape that it replaces.
+/// The escape for U+FFFD. It is as long as the escape that it replaces.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
 /// Replaces each lone surrogate with the replacement character. `None` if the JSON has no lone surrogate.
@@ -12,7 +12,8 @@ pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;
         at += match code_unit(&json[at..]) {
-            // Another escape. The character after `\` belongs to it and does not begin the next escape.
+            // This is another escape, such as `\\`. The character after `\` belongs to it, and begins no new
+            // escape.
             None => 2.min(json.len() - at),
             Some(0xD800..=0xDBFF) if matches!(code_unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
@@ -26,7 +27,7 @@ pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     copy_of_json
 }
 
-/// The UTF-16 code unit of the escape at the beginning.
+/// Returns the UTF-16 code unit of the escape `\uXXXX` at the beginning of `json`.
 fn code_unit(json: &[u8]) -> Option<u16> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;

@@ -13,7 +13,7 @@ pub enum TextFormat {
     /// The channel shows the text as it is. The default.
     #[default]
     Plain,
-    /// The channel reads the text as Markdown, as far as it knows Markdown.
+    /// The channel reads the text as Markdown, if it supports Markdown.
     Markdown,
 }
 
@@ -26,7 +26,7 @@ impl TextFormat {
         }
     }
 
-    /// The format with this word of the Bot Framework.
+    /// Returns the format for the Bot Framework's word `plain` or `markdown`.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Plain, Self::Markdown].into_iter().find(|format| format.as_str() == word)
     }
@@ -35,7 +35,7 @@ impl TextFormat {
 /// A person whom a message mentions. Teams shows the name as a mention, and notifies the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The person's id on Teams (`29:...`), or their object id in Entra. Teams knows object ids in cards
+    /// The person's id on Teams (`29:...`), or their object id in Entra. Teams accepts object ids in cards
     /// only.
     pub id: String,
     /// The name, which is in the text or in a card as `<at>name</at>`.
@@ -217,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn mention_in_a_card_keeps_the_other_members_for_teams() {
+    fn card_with_a_mention_keeps_its_other_members_of_msteams() {
         let mut own = card("<at>Kim</at> <at>Own</at>");
         own["attachments"][0]["content"]["msteams"] =
             json!({"width": "Full", "entities": [{"type": "mention"}]});
         let sent = message("msteams", "", &own, &[kim()]);
         let expected = json!({"width": "Full", "entities": [{"type": "mention"}, entity(&kim())]});
         assert_eq!(sent["attachments"][0]["content"]["msteams"], expected);
-        // A value of another type stays as it is.
+        // If `msteams` is not an object, it stays as it is.
         own["attachments"][0]["content"]["msteams"] = json!(7);
         let sent = message("msteams", "", &own, &[kim()]);
         assert_eq!(sent["attachments"][0]["content"]["msteams"], 7);

@@ -1,9 +1,9 @@
-//! Ids from other services as segments of a path.
+//! Encodes ids of other services as segments of a URL's path.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-/// Characters that are encoded: all but RFC 3986's unreserved ones. A Teams conversation id has `:`, `@`, `;`
-/// and `=`, and may have `/`.
+/// The characters that are encoded: all except the unreserved characters of RFC 3986. A Teams conversation id
+/// has `:`, `@`, `;` and `=`, and may have `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether an id can be a segment of a path. A segment of only dots can lead to a parent path, even if the
@@ -12,7 +12,7 @@ pub(crate) fn is_segment(id: &str) -> bool {
     id.bytes().any(|byte| byte != b'.')
 }
 
-/// The id as an encoded segment of a path. `None` if the id cannot be one.
+/// Encodes an id as a segment of a path. Returns `None` if [`is_segment`] refuses the id.
 pub(crate) fn segment(id: &str) -> Option<PercentEncode<'_>> {
     is_segment(id).then(|| utf8_percent_encode(id, ENCODED))
 }

@@ -1,8 +1,8 @@
 //! The variable `tenants`: the Entra tenants whose people may send messages to the bot and receive alerts.
 //!
-//! Any tenant can install a Teams app that names this bot's id, and the channel's token is then valid. So the
-//! token does not show whether the sender belongs to the operator's tenant. Only the tenant in the activity
-//! shows it.
+//! Any tenant can install a Teams app with this bot's id, and the channel then sends a valid token with each
+//! activity. So the token does not show whether the sender belongs to the operator's tenant. Only the tenant
+//! in the activity shows this.
 
 use platform::{Settings, SettingsError, excerpt};
 use thiserror::Error;
@@ -24,7 +24,7 @@ pub enum Tenants {
 /// The activity comes from a tenant that the bot does not serve.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TenantRefused {
-    /// The activity names this tenant. The value is an excerpt of its id.
+    /// The activity names a tenant that the bot does not serve. The value is an excerpt of the tenant's id.
     #[error(
         "tenant {0}: not in `tenants`; add the id there (if `tenants` is empty, only the id in \
          `microsoftapptenantid` is served)"
@@ -36,8 +36,9 @@ pub enum TenantRefused {
 }
 
 impl Tenants {
-    /// Reads the variable `tenants`. Empty means the bot's own tenant for a single-tenant bot. For a
-    /// multi-tenant bot, and in anonymous mode without an `identity`, empty means every tenant.
+    /// Reads the variable `tenants`. If it is empty, a single-tenant bot serves its own tenant, and a
+    /// multi-tenant bot serves every tenant. In anonymous mode, there is no `identity`, and empty also means
+    /// every tenant.
     pub fn read(settings: &impl Settings, identity: Option<&BotIdentity>) -> Result<Self, SettingsError> {
         let text = settings.setting("tenants")?;
         match (text.trim(), identity) {

@@ -14,8 +14,8 @@ use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::identity::is_loopback;
 
-/// The address of a Connector that a [`TrustPolicy`] has checked. Only [`TrustPolicy::check`] makes this
-/// type.
+/// The address of a Connector that a [`TrustPolicy`] has checked. Only [`TrustPolicy::check`] makes a value
+/// of this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
@@ -29,15 +29,16 @@ impl ServiceUrl {
         &self.base
     }
 
-    /// The part of the URL by which outages are recorded: scheme, host, and the first segment of the path. On
-    /// Teams this segment is the region (`https://smba.trafficmanager.net/amer`).
+    /// The part of the URL for which the breaker records outages: scheme, host, and the first segment of the
+    /// path. On Teams this segment is the region (`https://smba.trafficmanager.net/amer`).
     pub fn region(&self) -> &str {
         let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
         let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);
         &self.base[..slashes.nth(1).unwrap_or(self.base.len())]
     }
 
-    /// Whether the bot's token may be sent there. The result is false if anonymous mode checked the address.
+    /// Whether the bot's token may be sent to this URL. The result is false if [`TrustPolicy::Anonymous`]
+    /// checked the URL.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token
     }
@@ -49,7 +50,8 @@ impl fmt::Display for ServiceUrl {
     }
 }
 
-/// Why a `serviceUrl` is not trusted. The texts do not repeat the URL, because a caller chose it.
+/// The reason why a `serviceUrl` is not trusted. The error texts do not repeat the URL, because a caller
+/// chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
     /// The URL has no host, or has a user, a query, a fragment, or characters that parsers read differently.
@@ -69,8 +71,8 @@ pub enum NotTrusted {
     UnknownHost,
 }
 
-/// The rules that decide whether a `serviceUrl` is trusted. They apply when an address is stored, and again
-/// when a message is sent.
+/// The rules that decide whether a `serviceUrl` is trusted. The bot applies the rules when it stores an
+/// address, and again when it sends a message.
 #[derive(Debug, Clone)]
 pub enum TrustPolicy {
     /// `authmode=anonymous`: only loopback is trusted, and no token is ever sent.
@@ -84,7 +86,8 @@ pub enum TrustPolicy {
     },
 }
 
-/// The variable `servicehosts`: further trusted Connectors, separated by commas.
+/// The variable `servicehosts`: hosts that the bot trusts in addition to the cloud's Connectors, separated by
+/// commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceHosts {
     /// Exact host names in lower case, for https on the default port.
@@ -144,7 +147,7 @@ impl TrustPolicy {
         })
     }
 
-    /// Checks a `serviceUrl` by the rules of this policy. Makes no call.
+    /// Checks a `serviceUrl` by the rules of this policy. The check makes no HTTP call.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
         // Parsers do not agree on these characters: some parsers drop them, some read them as a slash, and
         // some read them as a part of the host name.
@@ -197,7 +200,7 @@ impl TrustPolicy {
     /// and the hosts in `servicehosts` are trusted, not every Connector.
     pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
         let url = self.check(endpoint)?;
-        // An address over http is loopback, and `servicehosts` lists it.
+        // `check` accepts an http address only if it is a loopback origin in `servicehosts`.
         let (Self::Listed { cloud, extra }, Some(rest)) = (self, url.base.strip_prefix("https://")) else {
             return Ok(url);
         };
@@ -212,8 +215,8 @@ impl TrustPolicy {
         }
     }
 
-    /// The URL of Teams' Connector for a conversation that has not named one yet. `None` if there is none, as
-    /// in anonymous mode.
+    /// The URL of the Connector of Teams, for a conversation from which the bot has no activity. `None` in
+    /// anonymous mode, and in a cloud without a known URL.
     pub fn teams_connector(&self) -> Option<&'static str> {
         match self {
             Self::Listed { cloud, .. } => cloud.teams_connector(),
@@ -221,8 +224,8 @@ impl TrustPolicy {
         }
     }
 
-    /// The Connector of GCC tenants. It serves a conversation whose own Connector answers that the
-    /// conversation is in another cloud.
+    /// The Connector of GCC, a part of Teams for US authorities. The client tries it if another Connector
+    /// reports that a conversation is in another cloud. `None` outside the public cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {
             Self::Listed { cloud: Cloud::Public, .. } => {

@@ -1,10 +1,11 @@
-//! Classifies a response of the Connector, by one pure function of status, headers, body and transport error.
+//! Classifies a response of the Connector by its status, headers and body, or by the transport error if there
+//! is no response.
 //!
 //! The source is the table "Status code responses" on
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>.
-//! A status that the table does not list as retryable must not be retried. "Possibly delivered" differs from
-//! "failed", because a repeat can deliver the message twice. A response whose body was lost is classified
-//! like the same status with an empty body.
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. If the table
+//! does not list a status as retryable, the message must not be sent again. "Failed" and "possibly delivered"
+//! are different classes, because a repeat of a possibly delivered message can deliver it twice. If the body
+//! of a response was lost, the class is that of an empty body with the same status.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const DESTINATION_GONE_CODES: [&str; 7] = [
     "NotEnoughPermissions",
 ];
 
-/// The result of a send, as far as the Connector's response shows.
+/// The result of a send, as the Connector's response shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The Connector accepted the message.
@@ -41,8 +42,8 @@ pub enum Class {
     /// The message was certainly not delivered, and a later try may succeed (412, 503, or the request was not
     /// sent).
     Unavailable,
-    /// A gateway answered for a service that may have accepted the message (408, 502, 504). The Connector's
-    /// guidance allows a repeat, which may deliver the message twice.
+    /// A gateway returned an error (408, 502, 504), and the service behind it may have accepted the message.
+    /// The Connector's guidance allows a repeat, which may deliver the message twice.
     GatewayFailed,
     /// It is unknown whether the message was delivered (500, or the response was lost). A repeat may deliver
     /// the message twice.
@@ -51,20 +52,21 @@ pub enum Class {
     /// token is refused. Until the client has tried a fresh token, a 403 without an error code means the
     /// same.
     Unauthorized,
-    /// At present there is no token or no Direct Line conversation. Nothing was sent, and the failure
-    /// concerns all messages.
+    /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and
+    /// the failure concerns all messages. A later try may succeed.
     NoToken,
-    /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has its own host.
+    /// The conversation is in another cloud (`InvalidBotApiHost`), usually GCC, whose Connector has a host of
+    /// its own.
     WrongCloud,
-    /// The person, the conversation or the installation can no longer be reached (403, 404 or 410 with a code
-    /// of a closed list).
+    /// The person, the conversation or the installation can no longer be reached (403, 404 or 410, with one
+    /// of `DESTINATION_GONE_CODES`).
     DestinationGone,
     /// The conversation no longer shows the message that was to be changed or deleted.
     MessageGone,
     /// The channel changes and deletes no messages.
     NotChangeable,
-    /// No later try will succeed (400, 413, everything else). This includes a gateway's 404, which does not
-    /// show that the person or the conversation is missing.
+    /// No later try will succeed (400, 413, and every status that no other class names). A 404 of a gateway
+    /// is in this class, too, because it does not show that the person or the conversation is missing.
     Permanent,
 }
 
@@ -96,9 +98,10 @@ impl Verdict {
         }
     }
 
-    /// The verdict for a call whose token cannot be the cause of a refusal. A 403 without an error code then
-    /// concerns this message or this conversation: a gateway's filter may have refused the message. Such a
-    /// verdict must not stop the run, or one message could block all messages for ever.
+    /// Changes the verdict of a call if the token cannot be the cause of a refusal. A 403 without an error
+    /// code then concerns only this message or this conversation. For example, the filter of a gateway
+    /// refused the message. So [`Class::Unauthorized`], which stops the run, becomes [`Class::Permanent`].
+    /// Otherwise one message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -117,13 +120,13 @@ impl From<TokenError> for Verdict {
     }
 }
 
-/// A response of the Connector, or its absence, with the data of its body.
+/// The verdict of a call, with the error code and the body of the Connector's response.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) verdict: Verdict,
-    /// The Connector's error code.
+    /// The Connector's error code; `None` if there is no response or no code.
     pub(crate) code: Option<String>,
-    /// The body; `null` if it is not JSON.
+    /// The body; `null` if there is no response, or the body is not JSON.
     pub(crate) body: Value,
 }
 
@@ -146,12 +149,13 @@ impl From<TokenError> for Response {
     }
 }
 
-/// Classifies a response, or its absence. `now` is needed for a `Retry-After` that is a date.
+/// Classifies a response, or the error of a call without a response. If `Retry-After` is a date, the pause is
+/// counted from `now`.
 pub fn classify(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
     read(response, now).verdict
 }
 
-/// Classifies a response, or its absence, and returns its body too.
+/// Classifies like [`classify`], and returns the body and the error code, too.
 pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Response {
     let (status, headers, body, lost) = match response {
         Ok(response) => (response.status(), response.headers(), response.body().as_ref(), None),
@@ -192,7 +196,7 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
     Response { verdict, code, body }
 }
 
-/// The error code: `error.code`, or `subCode` in Teams' other shape
+/// Returns the error code of a body: `error.code`, or `subCode` in Teams' other shape
 /// `{"errorCode":209,"message":"<JSON text with subCode>"}`.
 pub(crate) fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn classify_without_an_response_depends_on_whether_the_request_arrived() {
+    fn classify_without_a_response_depends_on_whether_the_request_may_have_arrived() {
         for (error, class) in [
             (TransportError::Denied, Class::Unavailable),
             (TransportError::NotSent("the connection was refused".into()), Class::Unavailable),

@@ -8,7 +8,7 @@ use platform::{Settings, SettingsError};
 use crate::auth_mode::AuthMode;
 
 /// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id`, `from.aadObjectId` and
-/// `deleteUserData`. This is the only place that lists them.
+/// `deleteUserData`. No other code lists these channels.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
 /// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.
@@ -16,7 +16,8 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
     VOUCHING_CHANNELS.contains(&channel_id)
 }
 
-/// The channels whose clients choose a person's id, unless the client's token binds an id.
+/// The channels whose clients choose the id of a person, unless Direct Line has bound an id to the client's
+/// token.
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
 /// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports
@@ -74,7 +75,7 @@ mod tests {
         for channel_id in CHANNELS_WITH_CLIENT_IDS {
             assert!(
                 !vouches_for_identity(channel_id),
-                "{channel_id}: a key without endorsements speaks for it"
+                "{channel_id}: a key without endorsements may sign for this channel"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-/// The longest token that is accepted. No service issues longer ones, and servers still accept a header of
+/// The longest token that is accepted. No service issues longer tokens, and servers still accept a header of
 /// this length.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -30,8 +30,8 @@ impl AccessToken {
         self.header.clone()
     }
 
-    /// The bytes of the token. Only the code that seals the token, or sends it to another service, may use
-    /// them.
+    /// The bytes of the token. Only code that encrypts the token, or sends it to another service, may call
+    /// this function.
     pub(crate) fn expose(&self) -> &[u8] {
         self.header.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default()
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::certificate::Certificate;
 use super::error::TokenRefusal;
 
-/// The lifetime of an assertion. Entra recommends a short lifetime, and the bot uses each assertion only
-/// once, as soon as it is made.
+/// The lifetime of an assertion. Entra recommends a short lifetime. A short lifetime is enough, because the
+/// bot uses each assertion once, as soon as it is made.
 const LIFE_SECONDS: i64 = 5 * 60;
 
 /// Writes an assertion in the form of

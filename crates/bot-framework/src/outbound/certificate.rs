@@ -16,16 +16,17 @@ use thiserror::Error;
 
 use super::error::TokenRefusal;
 
-/// An RSA private key, and the thumbprint of its certificate, which is registered on the app.
+/// An RSA private key, and the thumbprint of its certificate. The operator registers the certificate on the
+/// bot's app in Entra.
 #[derive(Clone)]
 pub struct Certificate {
-    /// The key in PKCS#1, as DER. A PKCS#8 key is converted to it.
+    /// The key in PKCS#1, as DER. A PKCS#8 key is converted to this form.
     private_key: Vec<u8>,
     /// `x5t#S256`: the SHA-256 of the certificate in DER, as base64url (RFC 7515 section 4.1.8).
     thumbprint: String,
 }
 
-/// A fault of the variable. The messages never repeat any part of the value.
+/// A fault of the variable. No error text repeats a part of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CertificateError {
     /// There is no private key.
@@ -83,12 +84,13 @@ impl Certificate {
         Ok(Self { private_key, thumbprint })
     }
 
-    /// The thumbprint of the certificate, as `x5t#S256` has it.
+    /// The thumbprint of the certificate, in the form of `x5t#S256`.
     pub(super) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
-    /// The bytes of the private key. They are the same for a PKCS#1 and a PKCS#8 text.
+    /// The bytes of the private key. They do not depend on whether the variable has the key as PKCS#1 or as
+    /// PKCS#8.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         &self.private_key
     }

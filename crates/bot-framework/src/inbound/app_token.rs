@@ -1,5 +1,6 @@
-//! Entra's tokens by which an application calls the bot's routes for programs. The bot is the audience, and
-//! `roles` lists the permissions that an administrator of the bot's tenant gave the application.
+//! Verifies the tokens of Entra with which applications call the bot's routes for programs. The audience of
+//! such a token is the bot. Its claim `roles` lists the permissions that an administrator of the bot's tenant
+//! gave the application.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/scenario-protected-web-api-verification-scope-app-roles>
 
@@ -20,7 +21,7 @@ use super::{InboundAuth, bearer, check_time};
 pub struct App {
     /// The app id, in lower case.
     pub app_id: String,
-    /// The roles at the bot. The list may be empty.
+    /// The roles that the application has at the bot. The list may be empty.
     pub roles: Vec<String>,
 }
 
@@ -31,14 +32,14 @@ impl fmt::Debug for App {
 }
 
 impl InboundAuth {
-    /// Whether the bot accepts tokens of applications. It does if the variables hold the id of its own
-    /// tenant.
+    /// Whether the bot accepts tokens of applications. The bot accepts them if `microsoftapptenantid` holds
+    /// the id of its tenant.
     pub fn takes_app_tokens(&self) -> bool {
         self.own_tenant.is_some()
     }
 
-    /// Verifies the token of an application in the bot's own tenant. The order of the rules is that of
-    /// [`InboundAuth::verify`].
+    /// Verifies the token of an application in the bot's own tenant. The rules are checked in the same order
+    /// as in [`InboundAuth::verify`].
     pub async fn verify_app(
         &self,
         host: &impl Host,

@@ -1,4 +1,4 @@
-//! The `Authorization` header.
+//! Reads the token in the `Authorization` header.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -21,8 +21,8 @@ static TOKEN_BYTES: [bool; 256] = {
     allowed
 };
 
-/// Returns the token. There must be one header, of the form `Bearer <token>`, with one space. The case of the
-/// scheme does not matter.
+/// Returns the token. There must be exactly one header, of the form `Bearer <token>`, with one space.
+/// `Bearer` may be in upper or lower case.
 pub(super) fn token_of(headers: &HeaderMap) -> Result<&str, BrokenRule> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BrokenRule::Missing)?;

@@ -1,13 +1,14 @@
 //! Limits how often keys are fetched for unknown key ids.
 //!
-//! An attacker can choose such ids, and a real roll-over of keys brings an unknown id too. With one fixed
-//! pause after each fetch, an attacker could delay the roll-over by the whole pause.
+//! An attacker can invent key ids, and after a real roll-over of keys, the new id is unknown, too. If the bot
+//! paused for a fixed time after each fetch, an attacker could delay the use of the new key by the whole
+//! pause. So a bucket allows several fetches in a row, and fills up slowly.
 
 /// How many fetches a full bucket allows at once.
 const FETCHES: i64 = 3;
 
-/// How many seconds pass until the bucket allows one more fetch. A flood of unknown ids delays a roll-over by
-/// at most this time.
+/// How many seconds pass until the bucket allows one more fetch. So a flood of unknown ids delays the use of
+/// a new key by at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
 /// A bucket of allowed fetches, which fills up over time.

@@ -1,21 +1,21 @@
-//! Every reason to refuse a caller, as one closed list. Each reason has a status, a code and a text. The text
+//! The closed list of reasons to refuse a caller. Each reason has a status, a code and a text. The text
 //! repeats nothing that the caller sent.
 
 use thiserror::Error;
 
 use super::key_source::KeysError;
 
-/// Why the bot refused a caller. Each variant has its own status: 401, 403 or 503.
+/// The reason why the bot refused a caller. Each variant has its own status: 401, 403 or 503.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AuthError {
     /// 401: the token does not prove the identity of the caller.
     #[error("{0}")]
     Unauthorized(#[from] BrokenRule),
-    /// 403: the identity is proved, and this caller is not allowed.
+    /// 403: the caller has proved its identity, but is not allowed to call.
     #[error("{0}")]
     Forbidden(#[from] NotAllowed),
-    /// 503: the token cannot be checked, because there are no keys. The text is for the log, because it names
-    /// the failed request.
+    /// 503: the bot cannot check the token, because it has no keys of the issuer. The text is for the log,
+    /// because it names the failed request.
     #[error("no keys to check the token with: {0}")]
     KeysUnavailable(#[from] KeysError),
 }

@@ -8,7 +8,7 @@ use super::token::Claims;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, is_guid};
 
-/// The issuer of a token. Only the claim `iss` decides, never a part of the body.
+/// The issuer of a token. The claim `iss` of the token names it, and never a part of the request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer<'a> {
     /// Azure Bot Service, which issues the tokens of channels.
@@ -24,17 +24,17 @@ pub(super) enum EntraVersion {
     V2,
 }
 
-/// The rules for the bot's own tokens. The Emulator and the Playground with credentials send them, not a
-/// channel.
+/// The rules for tokens that Entra issued to the bot itself. The Emulator and the Playground send such tokens
+/// if they have the bot's credentials. No channel sends them.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
-    /// The accepted tenants: the bot's own, and for a multi-tenant bot also the tenants that issue its
+    /// The accepted tenants: the bot's own tenant. For a multi-tenant bot, also the tenants that issue its
     /// tokens.
     tenants: Vec<String>,
 }
 
 impl EntraPolicy {
-    /// Reads the variable `emulatortokens`. `None` if no such token is accepted.
+    /// Reads the variable `emulatortokens`. Returns `None` if the bot refuses its own tokens.
     pub(super) fn read(
         settings: &impl Settings,
         identity: &BotIdentity,
@@ -54,13 +54,13 @@ impl EntraPolicy {
         Ok(Some(Self { tenants }))
     }
 
-    /// The tenant and version of an issuer, if it is accepted.
+    /// Returns the tenant and the version of an issuer, if the bot accepts the issuer.
     pub(super) fn find(&self, cloud: Cloud, issuer: &str) -> Option<Issuer<'_>> {
         self.tenants.iter().find_map(|tenant| issuer_in(tenant, cloud, issuer))
     }
 }
 
-/// The issuer with this name, if it is Entra for this tenant.
+/// Returns the issuer with the name `issuer`, if this is the name of Entra for `tenant`.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {
@@ -71,7 +71,7 @@ pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Opti
     Some(Issuer::Entra { tenant, version })
 }
 
-/// The application that a token of Entra was issued to.
+/// Returns the id of the application to which Entra issued a token.
 pub(super) fn caller_of<'c>(
     claims: &'c Claims,
     tenant: &str,
@@ -86,7 +86,8 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // A person who signed in to the bot's own registration has a token with the same audience and caller.
+    // If a person signs in to the bot's own registration, the token has the same audience and caller. Only
+    // the scopes show that it belongs to a person.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }

@@ -1,6 +1,7 @@
 //! Keeps the keys of an issuer in the key-value store, because a fresh instance serves each request.
 //!
-//! An attacker can choose the `kid` of a token, so [`Miss`] and [`Bucket`] limit the cost of a miss.
+//! An attacker can choose the `kid` of a token, so [`Miss`] and [`Bucket`] limit how often the bot fetches
+//! keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,19 +14,20 @@ use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
 use super::remembered;
 
-/// The age at which keys are fetched again (botbuilder-js: `openIdMetadata.ts`).
+/// The age at which keys are fetched again. It is the same in botbuilder-js (`openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// Why the bot may have to fetch the keys. The reason decides how soon after the last attempt the bot may
-/// fetch them again.
+/// The reason why the bot may have to fetch the keys. It decides how long the bot has to wait after the last
+/// attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
-    /// There are no keys at all, so every call fails until the bot has fetched them.
+    /// The cache has no keys, so every call fails until the bot has fetched them.
     NoKeys,
-    /// The key is present and old. The bot still uses it.
+    /// The cache has the key, but the key is older than [`FRESH_SECONDS`]. The bot still uses it.
     Stale,
-    /// The key is missing: it does not exist, or it is new. A set that was fetched a moment ago has every key
-    /// that exists, so the bot does not fetch it again. For an older set, the [`Bucket`] limits the fetches.
+    /// The cache does not have the key. Either the key does not exist, or it is new. A set that was fetched a
+    /// moment ago has every key that exists, so the bot does not fetch it again. For an older set, the
+    /// [`Bucket`] limits the fetches.
     UnknownKey,
 }
 
@@ -94,9 +96,9 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time is stored before the attempt, so that other requests do not fetch the keys, too. If the
-        // cache has no keys, the time is not stored before the attempt. The first messages of a channel
-        // arrive together, and with the time, all but one of them would get an error.
+        // The time of the attempt is stored first, so that other requests do not fetch the keys, too. This
+        // would be wrong while the cache has no keys. The first messages of a channel arrive together, and
+        // all except one would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
@@ -130,8 +132,8 @@ impl<H: Host> KeyCache<'_, H> {
         }
     }
 
-    /// The key of the entry. Each metadata URL has its own entry, so keys from an overriding URL are never
-    /// used without the override.
+    /// The entry's key in the store. Each metadata URL has its own entry. So if an operator removes a URL
+    /// from the variable `openidmetadata`, its keys are no longer used.
     fn key(&self) -> String {
         format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
     }

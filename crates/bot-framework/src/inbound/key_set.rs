@@ -1,4 +1,5 @@
-//! The part of a JWK set (RFC 7517) that RS256 needs, with the Bot Framework's own member `endorsements`.
+//! Reads the part of a JWK set (RFC 7517) that RS256 needs, and the Bot Framework's own member
+//! `endorsements`.
 
 use serde_json::{Value, json};
 
@@ -13,9 +14,9 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
-    /// The channels for which the key is endorsed (keys of channels only). Empty if the JWK has no such
-    /// member, or an empty list. A value that is not a string is kept as an empty string, which names no
-    /// channel.
+    /// The channels for which the key is endorsed (keys of channels only). The list is empty if the JWK has
+    /// no member `endorsements`, or an empty one. A value that is not a string is kept as an empty string,
+    /// which names no channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
     /// is for every tenant.
@@ -53,7 +54,7 @@ impl KeySet {
         self.0.iter()
     }
 
-    /// The key with this id, or the first of several.
+    /// Returns the key with this id. If several keys have the id, the first one is returned.
     pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.id == id)
     }
@@ -71,8 +72,8 @@ impl SigningKey {
             Value::Array(entries) => {
                 entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
             }
-            // A value of another type restricts the key in an unknown way, so it must not count as no
-            // restriction.
+            // The bot cannot read a value of another type. The value may restrict the key, so the key signs
+            // for no channel.
             _ => vec![String::new()],
         };
         Some(Self {

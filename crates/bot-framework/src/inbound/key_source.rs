@@ -1,4 +1,4 @@
-//! Fetches the keys of an issuer: its OpenID metadata names a `jwks_uri`, which serves the keys.
+//! Fetches the keys of an issuer from the URL `jwks_uri`, which the OpenID metadata of the issuer names.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 256 * 1024,
 };
 
-/// Why there are no keys. The text is for the log, and repeats nothing of a response.
+/// The reason why the bot has no keys. The error text is for the log, and repeats nothing of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
     /// A call to the issuer had no complete response.
@@ -64,7 +64,7 @@ pub enum KeysError {
     NotLookedUp,
 }
 
-/// The place from which the keys of one issuer are fetched.
+/// The URL of an issuer's metadata, and the cloud whose login hosts may serve the keys.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
     /// The URL of the metadata: https, or http to loopback if a variable overrides it.

@@ -1,10 +1,10 @@
 //! Checks the token of an inbound request, and identifies the caller.
 //!
 //! The rules for channels:
-//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
-//! If the SDKs differ, the module follows the stricter one, except for keys without endorsements.
-//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that go further than the
-//! SDKs.
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
+//! the SDKs differ from each other, the module follows the stricter one. Keys without endorsements are an
+//! exception. `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter
+//! than those of the SDKs.
 //!
 //! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
 //! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that need the
@@ -66,7 +66,7 @@ pub struct InboundAuth {
 pub enum Caller {
     /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the one in the token.
     Channel,
-    /// The bot's own registration: the Emulator, or the Playground with credentials. The token does not name
+    /// A program with the bot's own credentials: the Emulator, or the Playground. The token names no
     /// `serviceUrl`.
     Itself,
 }
@@ -79,7 +79,7 @@ impl Caller {
 }
 
 impl fmt::Display for Caller {
-    /// Writes the word for the caller that the log shows.
+    /// Writes the caller as the log shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Channel => "channel",
@@ -212,15 +212,15 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the sealed access token of the bot from the record of this inbound token, in which an earlier
-    /// call of [`VerifiedToken::remember`] stored it. The caller passes the result to
+    /// Returns the bot's own access token, sealed, from the record of this inbound token. An earlier request
+    /// stored it by [`VerifiedToken::remember`]. The caller passes it to
     /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Stores that the signature of the inbound token was checked, and the bot's sealed access token. Nothing
-    /// is written if the store already holds both.
+    /// Stores a record of this inbound token. The record means that the signature was checked, and holds the
+    /// bot's own access token, sealed. Nothing is written if the store already has the same record.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {

@@ -2,8 +2,9 @@
 //! signature is the most expensive part of the check.
 //!
 //! Each token has one record, so that an activity with a known token costs one read. A record means that the
-//! signature of the token was checked. It contains the endorsements of the key, and the bot's own token that
-//! was used last, sealed. All rules for the claims, including the times, are applied at each use.
+//! signature of the token was checked. It contains the endorsements of the key. It also contains the bot's
+//! own token, sealed, that the bot used last. All rules for the claims, including the times, are applied at
+//! each use.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,9 +37,9 @@ pub(super) struct Checked {
 }
 
 impl Remembered {
-    /// The key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So the
-    /// record is not found for another bot with the same store, and not for the same token with other keys.
-    /// Only a hash of the token is stored.
+    /// Makes the key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So
+    /// another bot with the same store does not find the record. If the URL of the keys changes, this bot
+    /// does not find it, either. Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         let [header, claims] = &token.json;
@@ -51,8 +52,7 @@ impl Remembered {
         Self { slot: name_of_slot(slot), digest: URL_SAFE_NO_PAD.encode(digest) }
     }
 
-    /// Loads the record of this token. `None` if there is no record that is still valid, or if the store does
-    /// not answer.
+    /// Loads the record of this token. Returns `None` if there is no valid record, or if the store fails.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
         let stored = value_of(&stored)?;
@@ -79,7 +79,7 @@ impl Remembered {
 /// Deletes all records, because the issuer has withdrawn a key that signed some of the tokens.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // A record that is not deleted ends when its token expires, or a day after its keys were fetched.
+        // A record that is not deleted expires with its token, or a day after the keys were fetched.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

@@ -1,4 +1,4 @@
-//! The credential by which the bot proves its identity to Entra.
+//! The credential with which the bot proves its identity to Entra.
 
 use platform::{Secret, Settings, SettingsError};
 
@@ -49,8 +49,8 @@ impl Credential {
         }
     }
 
-    /// The secret from which the key for envelopes is derived. `None` with a federated token: the token
-    /// changes every hour, and a key derived from it would change too.
+    /// The secret from which lasting keys are derived, such as the key that seals envelopes. `None` for a
+    /// federated token, because this token changes every hour, and its keys would change, too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),

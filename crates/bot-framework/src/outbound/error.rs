@@ -1,11 +1,11 @@
-//! The reasons why there is no token.
+//! The errors of a request for the bot's token.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why there is no token. The message never repeats the text of the login host, which may quote parts of the
-/// request.
+/// The reason why the bot got no token. The error text never repeats the text of the login host, which may
+/// quote parts of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// The error stays until the configuration is corrected.
@@ -24,7 +24,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// The error for a token that came too late: no time is left to send anything with it.
+    /// The error if the time limit has passed before a message could be sent with the token.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),
@@ -35,8 +35,8 @@ impl TokenError {
     }
 }
 
-/// Why the login host refuses the bot, and how to correct it. The list is closed, and only the error's number
-/// selects an entry.
+/// The reason why the login host refuses the bot, and how to correct it. No entry repeats a text of the login
+/// host. Usually the number of the error selects the entry.
 ///
 /// Source of the numbers: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -60,7 +60,7 @@ pub enum TokenRefusal {
     /// The tenant does not exist in this cloud.
     #[error("AADSTS90002: this cloud has no such tenant; check microsoftapptenantid and channelservice")]
     UnknownTenant,
-    /// The assertion is not valid at the time of the login host.
+    /// By the clock of the login host, the assertion has expired or is not valid yet.
     #[error(
         "AADSTS700024: the client assertion is not valid at this time; with certificate, correct this machine's \
          clock; with federatedtoken, renew the token"
@@ -110,7 +110,7 @@ pub enum TokenRefusal {
         /// The number after `AADSTS`.
         code: u32,
     },
-    /// Any other refusal, which has no error number. The value is the HTTP status.
+    /// Any other refusal, without an error number. The value is the HTTP status.
     #[error(
         "login host: the bot is refused with status {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
     )]

@@ -11,8 +11,8 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 ///
 /// The keys come from the variable `hookkey`, which may hold two keys while the operator replaces one. If
 /// `hookkey` is empty, the secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that
-/// case, a change of `sealkey` ends every address. If `sealkey` is empty, too, a change of the bot's password
-/// or certificate ends every address.
+/// case, a change of `sealkey` makes every address invalid. If `sealkey` is empty, too, a change of the bot's
+/// password or certificate does the same.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -44,7 +44,7 @@ mod tests {
         }
         let bot = BotCredentials::read(mode, &host).unwrap();
         let keys = hook_keys(&host, bot.as_ref())?;
-        // The same secret gives other keys for another purpose.
+        // From the same secret, every purpose gets other keys.
         for others in [seal_keys(&host, bot.as_ref(), "bot-queue"), tag_code_keys(&host, bot.as_ref())] {
             assert!(others.unwrap().iter().all(|other| !keys.contains(other)));
         }

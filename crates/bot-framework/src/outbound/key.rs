@@ -12,13 +12,13 @@ use super::credential::BotCredentials;
 /// every key, so it is computed once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
-/// The purpose of a key. Each purpose has its own key, so that data made for one purpose is useless for
+/// The purpose of a key. Each purpose has its own key. So no value that was made for one purpose is valid for
 /// another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPurpose {
     /// Seals envelopes.
     EnvelopeSeal,
-    /// Seals the bot's token in the key-value store.
+    /// Encrypts the bot's token in the key-value store.
     TokenCache,
     /// Proves to the poller that the caller is the bot.
     Kick,
@@ -34,8 +34,8 @@ pub(super) enum KeyPurpose {
 
 impl KeyPurpose {
     /// The first part of HKDF's `info`. Each text ends with a version, which changes if the derivation of the
-    /// key changes. A new version ends everything that was made with the old key, such as the seals of
-    /// messages on queues.
+    /// key changes. After such a change, everything that was made with the old key is invalid, such as the
+    /// seals of messages on queues.
     fn info(self) -> &'static [u8] {
         match self {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",
@@ -51,7 +51,7 @@ impl KeyPurpose {
 
 /// Derives a key from a secret by HKDF-SHA256 (RFC 5869). There is no salt, because the secret is random.
 ///
-/// The key is for one purpose, and for one list of parts in `bound_to`. So another bot or another queue has
+/// The key is for one purpose, and for one list of parts in `bound_to`. So another bot or another queue gets
 /// other keys from the same secret. A derivation costs two HMACs.
 pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
     let mut info = purpose.info().to_vec();

@@ -1,4 +1,4 @@
-//! The key by which the bot proves its identity to the poller.
+//! The key with which the bot proves its identity to the poller.
 
 use platform::{Secret, Settings, SettingsError, hex};
 
@@ -8,8 +8,9 @@ use super::key::{KeyPurpose, app_id_of, derive_key};
 /// Derives the key from the bot's credential. Anonymous mode has no credential, so the key is then derived
 /// from the variable `storageconnection`.
 ///
-/// The key is for one bot and one queue, and a poller of another queue refuses it. Both components read the
-/// same variables, so both have the same key, whether `pollkey` is set or not.
+/// The key is for one bot and one queue, and a poller of another queue refuses it. The bot and the poller
+/// read the same variables, so they derive the same key. The variable `pollkey` (the key of schedulers, which
+/// also call the poller) has no influence on it.
 pub fn kick_key(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
     use crate::auth_mode::AuthMode;
 
-    /// The key of the bot `app` for a queue, with these variables.
+    /// Returns the key of the bot `app` for a queue, if `variables` are set.
     fn key_for(queue: &str, variables: &[(&str, &str)], mode: AuthMode) -> String {
         let host = FakeHost::with_settings([("microsoftappid", "app"), ("microsoftapptenantid", "tenant")]);
         for (name, value) in variables {

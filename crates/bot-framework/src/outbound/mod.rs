@@ -1,12 +1,12 @@
-//! The bot's own tokens: from the credential to the `Authorization` header of a call to the Connector.
+//! Gets the bot's own tokens for the calls to the Connector, and derives the bot's keys from its secrets.
 //!
 //! The module gets tokens from Entra by OAuth 2.0 client credentials. The source is "Authenticate requests
 //! from your bot to the Bot Connector service" on
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //!
 //! With one of these tokens, anyone can send as the bot in all its conversations, for an hour. So the module
-//! stores the token only sealed, and never logs it. The Connector client sends the token only to a
-//! [`crate::ServiceUrl`] that was checked with `authmode=required`.
+//! stores the token only encrypted ("sealed"), and never logs it. The Connector client sends the token only
+//! to a [`crate::ServiceUrl`] that was checked with `authmode=required`.
 
 mod access_token;
 mod assertion;

@@ -19,7 +19,7 @@ pub(super) fn token_endpoint(identity: &BotIdentity) -> String {
     format!("{}/{}/oauth2/v2.0/token", identity.login_endpoint, identity.token_tenant)
 }
 
-/// Makes the request for a token (RFC 6749 section 4.4.2). Secrets are only in the body.
+/// Makes the request for a token (RFC 6749 section 4.4.2). Secrets are only in the body, never in the URL.
 pub(super) fn token_request(
     bot: &BotCredentials,
     scope: &str,

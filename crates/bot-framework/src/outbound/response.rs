@@ -11,11 +11,11 @@ use super::access_token::AccessToken;
 use super::error::{TokenError, TokenRefusal};
 use crate::retry_after;
 
-/// A token that the login host has issued now.
+/// A token that the login host has just issued.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,
-    /// How long the token is valid from now. Zero if the response has no usable lifetime.
+    /// How long the token is valid from now. If the response has no usable lifetime, this is zero.
     pub(super) life: Duration,
 }
 
@@ -39,12 +39,12 @@ pub(super) fn read_response(
     let status = response.status().as_u16();
     let after = retry_after::of_headers(response.headers(), now);
     let body = value_of(response.body()).unwrap_or_default();
-    let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
+    let is_temporary = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {
         200 => grant(&body).ok_or_else(|| unavailable("status 200 without a token".into(), None, false)),
         429 => Err(unavailable("status 429".into(), after, false)),
         408 | 500..=599 => Err(unavailable(format!("status {status}"), after, after.is_none())),
-        _ if is_passing => Err(unavailable(format!("status {status}"), after, after.is_none())),
+        _ if is_temporary => Err(unavailable(format!("status {status}"), after, after.is_none())),
         300..=399 => Err(TokenRefusal::Redirected(status).into()),
         _ => Err(refusal(status, &body).into()),
     }
@@ -55,7 +55,8 @@ fn grant(body: &Value) -> Option<Grant> {
         return None;
     }
     let token = AccessToken::new(body["access_token"].as_str()?)?;
-    // The value is a number, or a text from the old endpoint. Any other value counts as absent.
+    // `expires_in` is a number, or a text if the old endpoint of Entra sent it. Any other value counts as
+    // absent.
     let seconds = match &body["expires_in"] {
         Value::String(text) => text.parse().ok(),
         number => number.as_u64(),
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn temporary_fault_is_unavailable_with_its_pause() {
-        let passing = r#"{"error":"temporarily_unavailable","error_description":"hunter2"}"#;
+        let temporary = r#"{"error":"temporarily_unavailable","error_description":"hunter2"}"#;
         for (status, body, after, again) in [
             (429, "", None, false),
             (429, "", Some("7"), false),
@@ -210,7 +211,7 @@ mod tests {
             (503, "", Some("7"), false),
             (504, "", None, true),
             (408, "", None, true),
-            (400, passing, None, true),
+            (400, temporary, None, true),
         ] {
             let mut response = response(status, body);
             if let Some(after) = after {

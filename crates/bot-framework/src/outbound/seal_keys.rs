@@ -1,4 +1,4 @@
-//! The keys that seal envelopes, and the keys that make the codes for tags.
+//! Derives the keys of envelopes, of the codes for tags, and of questions.
 
 use platform::{Secret, Settings, SettingsError};
 
@@ -38,9 +38,9 @@ pub fn tag_code_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives the keys of questions. Each pair has a key for buttons, and a key for the data that the ledger
-/// stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes buttons and encrypts, and
-/// every pair checks and decrypts. The keys are for one bot and one queue.
+/// Derives the keys of questions. Each pair has a key for buttons, and a key for the questions and answers
+/// that the ledger stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes buttons
+/// and encrypts, and every pair checks and decrypts. The keys are for one bot and one queue.
 pub fn question_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -52,8 +52,8 @@ pub fn question_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives keys as [`lasting_keys`] does. If there is no secret, because `authmode` is anonymous, the secret
-/// is `storageconnection`.
+/// Derives keys as [`lasting_keys`] does. In anonymous mode without `sealkey`, the secret is
+/// `storageconnection`.
 pub(super) fn lasting_keys_or_storage<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -66,7 +66,7 @@ pub(super) fn lasting_keys_or_storage<T>(
     Ok(keys)
 }
 
-/// Reads a variable that may hold one key, or two while it is changed.
+/// Reads a variable that holds one key, or two keys while the operator replaces one. The list may be empty.
 pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Secret>, SettingsError> {
     let error = |problem: String| SettingsError::new(name, problem);
     let text = settings.setting(name)?;
@@ -113,7 +113,7 @@ mod tests {
         concat!(include_str!("../../tests/keys/pkcs8.pem"), include_str!("../../tests/keys/certificate.pem"));
     const PASSWORD: (&str, &str) = ("microsoftapppassword", "hunter2");
 
-    /// A host with the variables of a single-tenant bot, and these variables.
+    /// Makes a host with the variables of a single-tenant bot, and with `variables`.
     fn host(variables: &[(&str, &str)]) -> FakeHost {
         let host =
             FakeHost::with_settings([("microsoftappid", "app-id"), ("microsoftapptenantid", "own-tenant")]);
@@ -123,7 +123,7 @@ mod tests {
         host
     }
 
-    /// The keys with `authmode=required`.
+    /// Derives the seal keys with `authmode=required`.
     fn read(queue: &str, variables: &[(&str, &str)]) -> Result<Vec<[u8; 32]>, SettingsError> {
         let host = host(variables);
         let bot = BotCredentials::read(AuthMode::Required, &host).unwrap();
@@ -144,7 +144,7 @@ mod tests {
             |queue: &str, variables: &[(&str, &str)]| question_keys(&host(variables), None, queue).unwrap();
         let storage = |account| [("storageconnection", account)];
         let this = read("bot-queue", &storage("a"));
-        assert_ne!(this[0][0], this[0][1], "a button's key opens nothing that is stored");
+        assert_ne!(this[0][0], this[0][1], "the key of buttons must not decrypt stored questions");
         assert_ne!(this, read("other-queue", &storage("a")));
         assert_ne!(this, read("bot-queue", &storage("b")));
         let two = [("sealkey", "the new key of 16 characters,the old key of 16 characters")];
@@ -179,7 +179,8 @@ mod tests {
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // If the password is the second key, envelopes that were sealed before `sealkey` was set stay valid.
+        // Before `sealkey` was set, the password sealed the envelopes. If the operator lists it as the second
+        // key, these envelopes stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);

@@ -1,8 +1,9 @@
-//! Keeps the bot's token between two requests, sealed, in the key-value store.
+//! Keeps the bot's token in the key-value store from one request to the next. The token is encrypted
+//! ("sealed").
 //!
-//! The hosting provider runs the key-value store, and other programs may be able to read it. An entry opens
-//! only with a key that is derived from the bot's credential. It opens only for the login host, the tenant,
-//! the app and the scope for which it was sealed. An entry that does not open counts as absent.
+//! The hosting provider runs the key-value store, and other programs may be able to read it. So an entry
+//! opens only with a key that is derived from the bot's credential. It also opens only for the login host,
+//! the tenant, the app and the scope for which it was made. An entry that does not open counts as absent.
 
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ use super::access_token::AccessToken;
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, derive_key};
 
-/// How long before its end a token is renewed. The Bot Framework's own SDKs use the same time.
+/// A token is renewed this long before it expires. The Bot Framework's own SDKs use the same time.
 const MARGIN: Duration = Duration::from_secs(300);
 /// The longest lifetime that is accepted. Entra issues tokens for an hour, or for a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const VERSION: u8 = 1;
-/// The length of XChaCha20's nonce. It is long enough for random values.
+/// The length of XChaCha20's nonce. A nonce of this length can be random, because two equal ones are almost
+/// impossible.
 const NONCE_BYTES: usize = 24;
 const TIME_BYTES: usize = 8;
 
@@ -64,12 +66,13 @@ impl SealedCache {
         host.get(&self.key()).await.ok()?
     }
 
-    /// Opens an entry. `None` if the entry does not open, or if the token ends within [`MARGIN`].
+    /// Opens an entry. Returns `None` if the entry does not open, or if the token expires within [`MARGIN`].
     pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns the time until which an entry opens. `None` if the entry does not open now.
+    /// Returns the time until which [`SealedCache::open`] returns the token of an entry, or `None` if it
+    /// returns none now.
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_that_a_wrong_clock_stored_does_not_open() {
+    fn entry_stored_while_the_clock_was_ahead_does_not_open() {
         let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {}), SCOPE));
         host.elapsed.set(Duration::from_secs(10 * 24 * 60 * 60));
         run(cache.store(&host, &token(), Duration::from_secs(3599)));

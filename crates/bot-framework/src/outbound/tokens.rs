@@ -43,8 +43,8 @@ struct RunState {
     token: Option<Result<NumberedToken, TokenError>>,
     /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
-    /// Whether the run has renewed its token. It does so at most once: a Connector that refuses a fresh token
-    /// refuses the bot.
+    /// Whether the run has renewed its token. A run renews it at most once, because a Connector that refuses
+    /// a fresh token refuses the bot itself.
     renewed: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
     }
 
-    /// The text of the token, for a service other than the Connector.
+    /// Returns the text of the token, for calls to a service other than the Connector.
     pub async fn bearer(&self, deadline: Deadline) -> Result<Secret, TokenError> {
         let current = self.get(deadline).await?;
         let text = String::from_utf8_lossy(current.token.expose()).into_owned();
@@ -82,13 +82,13 @@ impl<'a, H: Host> Tokens<'a, H> {
         self
     }
 
-    /// The token that the run used, sealed. `None` if the run used no token.
+    /// Returns the token that the run used, sealed. Returns `None` if the run used no token.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
 
-    /// Returns the time until which the platform's store has a valid token for later requests. `None` if the
-    /// store has none. No request is sent.
+    /// Returns the time until which the key-value store has a valid token for later requests, or `None` if it
+    /// has no valid token. No request is sent.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
         self.cache.valid_until(self.host, &entry)
@@ -120,8 +120,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         Some((self.cache.open(self.host, &entry)?, entry))
     }
 
-    /// Returns another token than `refused`, which the Connector refused. `None` if this run has renewed its
-    /// token before.
+    /// Returns a newer token after the Connector refused the token `refused`. Returns `None` if this run has
+    /// already renewed its token.
     pub(crate) async fn replace(
         &self,
         refused: &NumberedToken,

@@ -1,4 +1,4 @@
-//! Tests of the tokens by which applications call the routes for programs.
+//! Tests of the tokens with which applications call the routes for programs.
 
 use super::*;
 

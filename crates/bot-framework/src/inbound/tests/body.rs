@@ -97,7 +97,8 @@ fn body_that_does_not_match_the_token_is_refused() {
 
 #[test]
 fn service_url_missing_in_body_and_token_is_refused() {
-    // The SDKs skip the comparison if the body has no serviceUrl. Two missing values are not equal here.
+    // If the body has no serviceUrl, the SDKs skip the comparison. This bot refuses the activity, even if the
+    // token names no URL, either.
     for claim in [Value::Null, json!("")] {
         let token = TestKey::issuer().sign(&with(claims(), "serviceurl", claim));
         for sent in [Value::Null, json!("")] {
@@ -120,7 +121,7 @@ fn key_with_endorsements_signs_for_these_channels_only() {
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
         (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
-        // The member restricts the key, and names no channel.
+        // The member names no channel, so the key signs for none.
         (json!([""]), ["NotEndorsed"; 4]),
         (json!("msteams"), ["NotEndorsed"; 4]),
         (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
@@ -143,8 +144,8 @@ fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_i
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // Teams vouches for tenant and object id. On the other channels, the channel sets a person's id, not
-        // the client.
+        // These channels set the ids of persons themselves, and Teams also sets the tenant. So a key without
+        // endorsements must not sign for them.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],

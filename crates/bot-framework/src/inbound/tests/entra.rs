@@ -118,7 +118,7 @@ fn entra_token_of_another_bot_is_refused_with_every_setting() {
 
 #[test]
 fn caller_with_a_forged_token_gets_401_and_not_403() {
-    // 403 is for verified callers. A forged token gets 401, also if its claims name another bot.
+    // 403 is for verified callers. A forged token gets 401, even if its claims name another bot.
     let host = bot_with(&[OWN]);
     let forged =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &another_bots().to_string());

@@ -1,5 +1,6 @@
-//! `allowed_outbound_hosts`: decides which URLs a component may call. The embedded host enforces the rules,
-//! and `cargo dev doctor` explains which entry is missing. Nothing here does input or output.
+//! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component may call. The
+//! embedded host enforces the rules, and `cargo dev doctor` names missing entries. This crate does no input
+//! or output.
 //!
 //! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
 //! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the
@@ -41,10 +42,10 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The domain of the application's components.
+/// The domain of the names by which components of the application call each other.
 const CHAINING: &str = ".spin.internal";
 
-/// The component to which a request to `http://<component>.spin.internal/` goes, as in Spin
+/// Returns the component to which a request to `http://<component>.spin.internal/` goes. Spin does the same
 /// (`parse_service_chaining_target`).
 pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
@@ -55,7 +56,8 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries. One malformed entry is an error, because it must not silently change the policy.
+    /// Parses all entries. A single malformed entry is an error. If it were ignored, the policy would change
+    /// silently.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -65,7 +67,7 @@ impl AllowedHosts {
         self.0.iter().any(|entry| entry.allows(target))
     }
 
-    /// Whether an entry means the application itself. Such an entry allows nothing here.
+    /// Whether an entry is `self` (the application itself), which allows nothing here.
     pub fn names_self(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.host, Host::Application))
     }
@@ -87,7 +89,7 @@ enum Host {
     /// Every name below this domain, at any depth. The text begins with a dot.
     Below(String),
     Network(IpAddr, u8),
-    /// A request to the application itself, which this host cannot make.
+    /// The application itself (`self`), to which the embedded host makes no requests.
     Application,
 }
 
@@ -159,8 +161,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host has brackets, so it does not parse, and no network contains it. Spin denies it
-            // too.
+            // An IPv6 host has brackets, so it does not parse as an address, and no network contains it. Spin
+            // denies such a host, too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -351,7 +353,8 @@ mod tests {
             "h2c://example.com:80",
             "https://",
         ] {
-            // `https://` names the empty host, which no request has. Spin before 4.1 accepts it too.
+            // Only `https://` is accepted. It names the empty host, which no request has. Spin before 4.1
+            // accepts this entry, too.
             assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
         }
         assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());

@@ -20,7 +20,7 @@ use serde_json::json;
 const SECRET: &str = "s3cr~t&=+ü";
 const CERTIFICATE: &str = concat!(include_str!("keys/pkcs8.pem"), include_str!("keys/certificate.pem"));
 
-/// A host with the variables of a single-tenant bot, and these variables.
+/// Makes a host with the variables of a single-tenant bot, and with `variables`.
 fn host(variables: &[(&str, &str)]) -> FakeHost {
     let host = FakeHost::with_settings([
         ("microsoftappid", "app-id"),

@@ -42,7 +42,7 @@ pub enum Called {
     /// The back end limits the rate: it answered 429. The value is the pause that the back end asked for, if
     /// it asked for one.
     Throttled(Option<Duration>),
-    /// The back end gave any other response, or no response. A later attempt may succeed.
+    /// The back end returned any other status, or there was no response. A later attempt may succeed.
     Failed {
         /// The HTTP status, if there was a response.
         status: Option<u16>,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn response_decides_whether_the_callback_is_repeated() {
+    fn response_to_a_callback_maps_to_its_result() {
         let failed =
             |status| Called::Failed { status: Some(status), reason: status.to_string(), retry_after: None };
         for (status, expected) in [

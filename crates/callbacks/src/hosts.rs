@@ -1,4 +1,4 @@
-//! The variable `callbackhosts`: the hosts that the poller may call.
+//! The variable `callbackhosts`: the hosts of senders' back ends that the poller may call.
 
 use std::fmt;
 
@@ -44,7 +44,8 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// Why an address may not be called. The texts do not repeat the address, because it may hold a secret.
+/// The reason why an address may not be called. The error texts do not repeat the address, because it may
+/// hold a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
     /// The address is no URL, or has a user, a fragment, or characters that parsers read differently.
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn list_with_anything_but_host_names_is_refused() {
+    fn callbackhosts_with_an_entry_that_is_no_host_name_is_refused() {
         for list in ["https://x.example", "x.example:8443", "*.example.com", "10.0.0.1", "localhost", "a b.c"]
         {
             let settings = FakeHost::with_settings([(NAME, list)]);

@@ -3,7 +3,7 @@
 //!
 //! Use this crate to check the address that a sender names ([`CallbackHosts`]), to sign a call
 //! ([`CallbackSecrets`]), and to make the call ([`call`]). This crate repeats no call, follows no redirect,
-//! and does not interpret a body. It never calls an address that [`CallbackHosts`] has not checked.
+//! and does not interpret a body. It calls only addresses that [`CallbackHosts`] has checked.
 //!
 //! Source: Standard Webhooks 1.0,
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.

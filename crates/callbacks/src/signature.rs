@@ -20,8 +20,8 @@ const ALLOWED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 pub struct CallbackSecrets(Vec<Hmac<Sha256>>);
 
 impl CallbackSecrets {
-    /// Reads the variable: `whsec_` and base64, or two such secrets separated by a comma. `None` if the
-    /// variable is empty.
+    /// Reads the variable: `whsec_` and base64, or two such secrets separated by a comma. Returns `None` if
+    /// the variable is empty.
     pub fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let text = settings.setting(NAME)?;
         let entries: Vec<&str> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn signature_equals_the_vector_of_the_specification() {
-        // The example of the libraries of Standard Webhooks.
+        // This example is in the libraries of Standard Webhooks.
         let secrets = read("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap().unwrap();
         let signature =
             secrets.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);

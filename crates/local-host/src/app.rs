@@ -108,7 +108,7 @@ fn component(
     })
 }
 
-/// Parses the entries of a component.
+/// Parses `allowed_outbound_hosts` of a component.
 ///
 /// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
 /// (spin: crates/loader validates literals). If an entry is malformed only because of its `{{ variable }}`,

@@ -22,7 +22,7 @@ use crate::routes::{self, Route};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// Paths that Spin answers itself.
+/// The beginning of the paths that Spin itself answers.
 const WELL_KNOWN: &str = "/.well-known/spin/";
 
 /// A component that answers requests.
@@ -61,7 +61,8 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
                 let site = site.clone();
                 async move { Ok::<_, Infallible>(respond(&site, request, client).await) }
             });
-            // If a client disconnects, only its own connection ends.
+            // An error is ignored, because it ends only this connection. Usually, the client has
+            // disconnected.
             _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -127,7 +128,7 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
-/// Calls a component for another component. Spin's name for this is local service chaining (spin:
+/// Calls a component for another component. Spin calls this feature local service chaining (spin:
 /// crates/trigger-http/src/outbound_http.rs).
 pub(crate) async fn call_component(
     site: &Site,

@@ -118,7 +118,7 @@ fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// SQLite gives its journal the mode of the file.
+    /// The test does not check the journal, because SQLite gives the journal the mode of the file.
     #[cfg(unix)]
     #[test]
     fn store_is_readable_by_its_user_only() {
@@ -166,7 +166,8 @@ mod tests {
         for n in 0..100 {
             kv.set("default", &format!("k{n}"), &vec![n; 1000]).unwrap();
         }
-        // A process that is killed now would leave the file with its present bytes.
+        // If the host were killed now, the file would stay as it is. So a copy of the file shows what the
+        // next host finds.
         let after = tempfile::tempdir().unwrap();
         std::fs::copy(folder.path().join(FILE), after.path().join(FILE)).unwrap();
         let survivor = KeyValue::open(after.path()).unwrap();

@@ -1,6 +1,6 @@
 //! `local-host`: runs the application of a `spin.toml` on machines without Spin.
 //!
-//! This host is for development and tests, never for production. It behaves like `spin up` as far as this
+//! This host is for development and tests, never for production. It has the features of `spin up` that this
 //! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
 //! `wasi:http` in both directions, and all of WASI 0.2. Each request and each tick gets a new instance with
 //! fresh memory. Spin's source is the specification; comments name its files.

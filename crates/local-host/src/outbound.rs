@@ -38,7 +38,7 @@ pub(crate) struct Shared {
 /// Calls the component with this id. `None` if the application has ended.
 pub(crate) type CallComponent = dyn Fn(String, Request<WasiBody>) -> Option<Called> + Send + Sync;
 
-/// The call of a component.
+/// A running call of a component. It returns the component's response.
 pub(crate) type Called = Pin<Box<dyn Future<Output = anyhow::Result<Response<WasiBody>>> + Send>>;
 
 impl std::fmt::Debug for Shared {
@@ -72,7 +72,7 @@ pub(crate) struct Outbound {
 struct Rules {
     component: Arc<str>,
     manifest: PathBuf,
-    /// The entries, or the reason why they are invalid. With a reason, no request is allowed.
+    /// The entries, or the reason why they are invalid. If they are invalid, no request is allowed.
     allowed: Result<AllowedHosts, String>,
     shared: Arc<Shared>,
 }
@@ -207,7 +207,7 @@ impl std::fmt::Display for NotConnected {
 
 impl std::error::Error for NotConnected {}
 
-/// Opens connections, without TCP_NODELAY as Spin does.
+/// Opens connections. Like Spin, it does not set TCP_NODELAY.
 #[derive(Debug, Clone)]
 struct Connector;
 

@@ -72,7 +72,7 @@ impl Lines {
     fn print(&mut self) {
         let prefix = format!("[{}] ", self.component);
         let parts = [prefix.as_bytes(), &self.pending];
-        // The guest gets no error, because it cannot do anything about it.
+        // The guest gets no error, because it cannot repair the host's output.
         _ = match self.sink {
             Sink::Stdout => write_line(&mut std::io::stdout().lock(), &parts),
             Sink::Stderr => write_line(&mut std::io::stderr().lock(), &parts),

@@ -61,8 +61,8 @@ impl State {
                 if component.settings.quiet { Sink::Nowhere } else { sink },
             )
         };
-        // No files, arguments, environment or sockets: a Spin component has none unless its manifest asks for
-        // them.
+        // The instance gets no files, arguments, environment or sockets. A Spin component has them only if
+        // its manifest asks for them.
         let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
         Self {
             component: component.clone(),

@@ -1,7 +1,7 @@
 //! The cron trigger: a fresh instance for each tick.
 //!
-//! As in Spin's cron plugin, a tick starts even if the one before it still runs, and missed ticks are
-//! skipped. Unlike the plugin, this host reports every failure.
+//! As in Spin's cron plugin, a tick starts even if the tick before still runs, and missed ticks are skipped.
+//! Unlike the plugin, this host reports every failure.
 
 use std::convert::Infallible;
 use std::str::FromStr as _;
@@ -31,8 +31,8 @@ pub(crate) struct Job {
 pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     Schedule::from_str(expression).map_err(|e| {
         let why = e.to_string();
-        // The text of a syntax error has several lines, which mark the place of the error. The expression
-        // alone is enough.
+        // The text of a syntax error has several lines, which mark where the error is. For one short
+        // expression, a single line is enough.
         let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
         anyhow!(
             "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \
@@ -62,8 +62,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// The first time of the schedule that is later than `now` and later than the last tick. Late ticks are
-/// skipped, and no tick starts twice.
+/// Returns the first time of the schedule after `now` and after the last tick. Late ticks are skipped, and no
+/// tick starts twice.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }

@@ -39,7 +39,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The sources of variables' values. The first source that has a variable wins.
+/// The sources of variables' values. If several sources have a variable, the first source counts.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     flags: BTreeMap<String, String>,
@@ -127,7 +127,7 @@ impl Variables {
         Ok(filled)
     }
 
-    /// The variables of one component: only those that its manifest entry maps.
+    /// Returns the variables of one component: only those that its table in the manifest maps.
     pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
         templates
             .iter()

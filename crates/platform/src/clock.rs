@@ -1,10 +1,10 @@
-//! Time: the calendar, a clock that never jumps, and waiting.
+//! The port for time: calendar time, a monotonic clock, and waiting.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// The port for time.
+/// Tells the time, and waits.
 pub trait Clock {
     /// The calendar time. It may jump, so measure durations with [`Clock::monotonic`].
     fn now(&self) -> DateTime<Utc>;
@@ -21,7 +21,7 @@ pub trait Clock {
 pub struct Deadline(Duration);
 
 impl Deadline {
-    /// The deadline that comes `after` from now.
+    /// Makes a deadline. The time `after` is counted from now.
     pub fn after(clock: &impl Clock, after: Duration) -> Self {
         Self(clock.monotonic().saturating_add(after))
     }

@@ -8,8 +8,9 @@ use crate::TransportError;
 
 /// The port for outbound HTTP.
 pub trait HttpClient {
-    /// Sends one request and returns the whole response, whatever its status. The client never follows a
-    /// redirect: it returns a response of 3xx as it is, so that no credential reaches an unchecked host.
+    /// Sends one request, and returns the whole response. A response of any status is `Ok`. The client never
+    /// follows a redirect, because the new host is unchecked and must not get a credential. It returns a
+    /// response with 3xx as it is.
     ///
     /// `request` has an absolute URI. The adapter sets `content-length`.
     fn send(

@@ -1,4 +1,4 @@
-//! Variables that a component reads with one call of the host.
+//! Reads several variables with one call of the host.
 //!
 //! On Spin, each read of a variable is a call of the host, and a component needs about twenty variables. So a
 //! template in the manifest joins the variables that are always needed together into one variable of the

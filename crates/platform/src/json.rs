@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Parses `bytes` as JSON.
 ///
 /// # Errors
-/// If the bytes are not JSON.
+/// Returns an error if the bytes are not JSON.
 // The function is not inlined, so that each component has only one copy of the parser, which is large.
 #[inline(never)]
 pub fn json_of(bytes: &[u8]) -> serde_json::Result<Value> {

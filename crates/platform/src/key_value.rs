@@ -1,4 +1,4 @@
-//! Key-value storage, used only as a cache: losing all of its data costs time and nothing else.
+//! Key-value storage. The bot uses it only as a cache. If the store loses its data, the bot loses only time.
 
 use thiserror::Error;
 

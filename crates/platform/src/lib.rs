@@ -1,12 +1,12 @@
 //! The bot's ports to its platform, and their adapter for Spin.
 //!
 //! A *port* is a small trait for one service of the platform: HTTP, key-value, the clock, randomness,
-//! settings, the log. Code that needs such a service takes a [`Host`] or one of its ports. Such code compiles
-//! natively, and its tests use the fakes in `testing`. Only the adapter in `spin` (guest builds only) and the
-//! entry macros of the components name `spin_sdk` or `wasi`.
+//! settings, the log. Code that needs one of these services takes a [`Host`] or one of its ports. So the code
+//! compiles natively, and its tests use the fakes in `testing`. Only two places name `spin_sdk` or `wasi`:
+//! the adapter in `spin`, which exists in guest builds only, and the macros of the components' entry points.
 //!
-//! This crate knows no protocol of Azure or of the Bot Framework. It repeats no request and follows no
-//! redirect.
+//! This crate knows no protocol of Azure or of the Bot Framework. The adapter repeats no request and follows
+//! no redirect.
 //!
 //! Sources of the adapter: <https://docs.rs/spin-sdk/5.2.0> and, for WASI 0.2,
 //! <https://github.com/WebAssembly/WASI>.

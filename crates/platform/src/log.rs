@@ -39,7 +39,7 @@ pub trait Log {
 pub enum Level {
     /// A normal event.
     Info,
-    /// An unusual event. The work went on.
+    /// An unusual event. The request or the run continued.
     Warn,
     /// A failure. An operator has to act.
     Error,

@@ -10,7 +10,7 @@ pub trait RequestBody {
     fn read(self, max_bytes: usize) -> impl Future<Output = Result<Bytes, BodyError>>;
 }
 
-/// Why the body was not read.
+/// The reason why the body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyError {
     /// The body is longer than allowed.

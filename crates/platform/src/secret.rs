@@ -1,12 +1,12 @@
-//! Secrets, which callers can compare and which are never shown.
+//! Secrets. A caller can compare them, but no output shows them.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A key or a password. `Debug` masks it, and it has no `Display`. Comparing two secrets of the same length
-/// takes the same time wherever they differ.
+/// A key or a password. `Debug` masks it, and it has no `Display`. The time of a comparison does not show
+/// where two secrets of the same length differ.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -21,7 +21,8 @@ impl Secret {
         self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
     }
 
-    /// Returns the secret's text, for the one place that needs the text.
+    /// Returns the secret's text. Call this function only where the text is sent, or where a key is derived
+    /// from it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,7 +35,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The SHA-256 of a long, random secret. A program can recognise the secret by its hash, and does not have to
-/// store the secret itself. `Debug` masks the hash. A comparison takes the same time wherever two hashes
+/// store the secret itself. `Debug` masks the hash. The time of a comparison does not show where two hashes
 /// differ.
 #[derive(Clone)]
 pub struct SecretHash([u64; 4]);
@@ -56,7 +57,8 @@ impl SecretHash {
             return None;
         }
         for (word, digits) in words.iter_mut().zip(text.as_bytes().chunks_exact(16)) {
-            // The low four bits of a letter are 1 to 6 in either case. The letter's value is nine more.
+            // For `a` to `f` in both cases, the low four bits are 1 to 6. The value of the digit is nine
+            // more.
             *word =
                 digits.iter().fold(0, |word, digit| word << 4 | u64::from((digit & 15) + 9 * (digit >> 6)));
         }

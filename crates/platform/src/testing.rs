@@ -16,7 +16,7 @@ use crate::{
     Timeouts, TransportError,
 };
 
-type Response =
+type Responder =
     Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
 /// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a store in memory. Its HTTP side
@@ -42,7 +42,7 @@ pub struct FakeHost {
     /// Time since [`FakeHost::START_SECONDS`].
     pub elapsed: Cell<Duration>,
     scripted: RefCell<VecDeque<Result<http::Response<Bytes>, TransportError>>>,
-    response: RefCell<Option<Response>>,
+    responder: RefCell<Option<Responder>>,
     counter: Cell<u32>,
 }
 
@@ -69,8 +69,8 @@ impl FakeHost {
         host
     }
 
-    /// Adds the response to one request. The host gives these responses in their order, before it calls the
-    /// function that [`FakeHost::answers`] sets.
+    /// Adds the response to one request. The host returns these responses first, in order. After them, it
+    /// calls the function that [`FakeHost::answers`] sets.
     pub fn then(&self, response: Result<http::Response<Bytes>, TransportError>) -> &Self {
         self.scripted.borrow_mut().push_back(response);
         self
@@ -85,10 +85,10 @@ impl FakeHost {
     /// expect, and the test then fails.
     pub fn answers(
         &self,
-        response: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
+        responder: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
         + 'static,
     ) -> &Self {
-        *self.response.borrow_mut() = Some(Box::new(response));
+        *self.responder.borrow_mut() = Some(Box::new(responder));
         self
     }
 
@@ -112,8 +112,8 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
 /// events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // A fake sleep yields once, so that concurrent futures interleave. A test may sleep a thousand times. A
-    // million sleeps mean that the future never ends.
+    // A sleep of the fake clock is pending once, so that concurrent futures interleave. A test may sleep a
+    // thousand times. If a million polls do not end a future, it never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
@@ -129,8 +129,8 @@ impl HttpClient for FakeHost {
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let scripted = self.scripted.borrow_mut().pop_front();
-        let response =
-            scripted.or_else(|| self.response.borrow_mut().as_mut().and_then(|response| response(&request)));
+        let response = scripted
+            .or_else(|| self.responder.borrow_mut().as_mut().and_then(|responder| responder(&request)));
         let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         self.sent.borrow_mut().push(request);
         match response.unwrap_or_else(|| panic!("the test does not expect this request: {description}")) {
@@ -205,7 +205,7 @@ impl Randomness for FakeHost {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
             // The low byte alone repeats after 256 bytes. Some code draws random numbers until a number is
-            // small enough. With a repeating sequence, such code could draw the same numbers for ever.
+            // small enough. If the sequence repeated, that code could draw the same numbers for ever.
             let [low, high, ..] = self.counter.get().to_le_bytes();
             *byte = low ^ high.wrapping_mul(167);
         }

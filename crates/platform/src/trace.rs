@@ -22,8 +22,8 @@ impl Traceparent {
     /// The name of the header.
     pub const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-    /// The flags that the specification defines: sampled, and random trace id. All others must be sent as
-    /// zero.
+    /// The flags that the specification defines: sampled, and random trace id. All other flags must be sent
+    /// as zero.
     const DEFINED_FLAGS: u8 = 0b11;
 
     /// Reads the header of a request; `None` if the header is missing, occurs several times, or is not valid.
@@ -52,7 +52,7 @@ impl Traceparent {
         &self.trace_id
     }
 
-    /// The value for a call that this program makes: the same trace, with a new parent id.
+    /// Makes the value for a call of this program: the same trace, with a new parent id.
     #[must_use]
     pub fn child(&self, host: &impl Randomness) -> Self {
         let mut parent_id = [0; 8];

@@ -1,4 +1,4 @@
-//! Why a request has no response, or no whole response.
+//! Errors of a request that has no response, or no complete response.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
-/// Why a request has no response, or no whole response. The variant shows whether the request may have
-/// arrived at the server. If it may have arrived, sending it again can repeat its effect.
+/// The reason why a request has no response, or no complete response. The variant shows whether the request
+/// may have arrived at the server. If it may have arrived, sending it again can repeat its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
@@ -19,8 +19,8 @@ pub enum TransportError {
     /// The request may have arrived, and its response is lost. Sending it again may repeat its effect.
     #[error("the response was lost: {0}")]
     ResponseLost(String),
-    /// The server answered, but the body of the response did not arrive whole. The status of the response is
-    /// valid.
+    /// The server answered, but the body of its response did not arrive completely. The status of the
+    /// response is valid.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
 }

@@ -26,8 +26,8 @@ pub(super) struct UnverifiedToken<'a> {
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The JSON of the header and of the claims. With the signature, it stands for the whole token, because
-    /// each part has only one spelling in base64url.
+    /// The JSON of the header and of the claims. Together with the signature, it identifies the token,
+    /// because each part has only one spelling in base64url.
     pub(super) json: [Vec<u8>; 2],
 }
 

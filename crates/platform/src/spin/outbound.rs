@@ -1,6 +1,6 @@
-//! Outbound HTTP on `wasi:http/outgoing-handler`. SDK 5.2's `http::send` sets no time-outs, and the host's
-//! default is ten minutes per phase. The host has no time-out for a whole call, so a timer here ends the
-//! call.
+//! Outbound HTTP on `wasi:http/outgoing-handler`. This module does not use `http::send` of SDK 5.2. That
+//! function sets no time-outs, and the host's default is ten minutes per phase. The host has no time-out for
+//! a whole call, so a timer here ends the call.
 
 use std::pin::pin;
 use std::time::Duration;

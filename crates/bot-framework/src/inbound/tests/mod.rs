@@ -84,7 +84,7 @@ fn call(host: &FakeHost, token: &str, activity: &Value) -> Result<Caller, AuthEr
     call_with(host, &[format!("Bearer {token}").as_bytes()], activity)
 }
 
-/// The accepted caller, or the code of the broken rule.
+/// Returns the accepted caller, or the code of the broken rule.
 fn outcome(called: Result<Caller, AuthError>) -> String {
     match called {
         Ok(caller) => caller.to_string(),
@@ -118,7 +118,7 @@ fn claims() -> Value {
     channel_claims(APP_ID, SERVICE_URL, NOW)
 }
 
-/// `object` with one member changed. `null` removes the member.
+/// Returns `object` with one member changed. The value `null` removes the member.
 fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
     let members = object.as_object_mut().unwrap();
     match value.into() {

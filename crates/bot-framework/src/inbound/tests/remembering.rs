@@ -1,5 +1,5 @@
-//! Tests of the records of checked tokens. If a token has a record, its next use skips the check of the
-//! signature, and no other check.
+//! Tests of the records of checked tokens. If a token has a record, its next use skips only the check of the
+//! signature.
 
 use super::*;
 
@@ -8,19 +8,19 @@ fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }
 
-/// The same token with an invalid signature.
+/// Returns the same token with an invalid signature.
 fn broken(token: &str) -> String {
     let (signed, _) = token.rsplit_once('.').unwrap();
     format!("{signed}.{}", "A".repeat(342))
 }
 
-/// Stores a record of the token, as if it had been checked.
-fn plant(host: &FakeHost, token: &str, until: i64) {
+/// Stores a record of the token, as if the bot had checked its signature.
+fn store_record(host: &FakeHost, token: &str, until: i64) {
     let checked = super::super::Checked { endorsements: vec!["msteams".into()], until, sealed_token: None };
-    run(place_of(token).store(host, &checked));
+    run(record_key_of(token).store(host, &checked));
 }
 
-fn place_of(token: &str) -> super::super::Remembered {
+fn record_key_of(token: &str) -> super::super::Remembered {
     let unverified = super::super::UnverifiedToken::parse(token).unwrap();
     super::super::Remembered::of(APP_ID, CHANNEL_METADATA, &unverified)
 }
@@ -28,11 +28,12 @@ fn place_of(token: &str) -> super::super::Remembered {
 #[test]
 fn token_with_a_record_skips_the_signature_check() {
     let host = bot();
-    // A test cannot see whether RSA ran. So the test stores a record of a token that RSA would refuse.
+    // A test cannot see whether the bot checked a signature. So this test stores a record of a token whose
+    // signature is wrong.
     let token = broken(&token());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
     assert!(remembered(&host).is_empty(), "a refused token must not be recorded");
-    plant(&host, &token, NOW + 3600);
+    store_record(&host, &token, NOW + 3600);
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
 }
 
@@ -52,7 +53,7 @@ fn valid_token_is_recorded_until_it_expires() {
 fn record_that_has_expired_is_ignored() {
     let host = bot();
     let token = broken(&token());
-    plant(&host, &token, NOW);
+    store_record(&host, &token, NOW);
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
 
@@ -61,7 +62,7 @@ fn record_of_another_bot_is_not_found() {
     let host = bot();
     let shared = with(claims(), "aud", OTHER_BOT);
     let token = broken(&TestKey::issuer().sign(&shared));
-    plant(&host, &token, NOW + 3600);
+    store_record(&host, &token, NOW + 3600);
     // The other bot uses the same store, and has not checked the token.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
@@ -70,7 +71,7 @@ fn record_of_another_bot_is_not_found() {
 #[test]
 fn record_for_another_metadata_url_is_not_found() {
     let (host, token) = (bot(), broken(&token()));
-    plant(&host, &token, NOW + 3600);
+    store_record(&host, &token, NOW + 3600);
     host.settings.borrow_mut().insert("openidmetadata".into(), ENTRA_METADATA.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
@@ -131,7 +132,7 @@ fn records_of_1000_tokens_are_at_most_64() {
     let (host, good) = (bot(), token());
     for index in 0..1000 {
         let (signed, signature) = good.rsplit_once('.').unwrap();
-        plant(&host, &format!("{signed}.{index:04}{}", &signature[4..]), NOW + 3600);
+        store_record(&host, &format!("{signed}.{index:04}{}", &signature[4..]), NOW + 3600);
     }
     assert_eq!(remembered(&host).len(), 64);
 }

@@ -14,12 +14,12 @@ fn encode(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
-/// A correctly signed token with this header.
+/// Makes a correctly signed token with this header.
 fn headed(header: &str) -> String {
     TestKey::issuer().sign_text(header, &claims().to_string())
 }
 
-/// A correctly signed token with exactly these claims.
+/// Makes a correctly signed token with exactly these claims.
 fn claiming(claims: &str) -> String {
     TestKey::issuer().sign_text(GOOD_HEADER, claims)
 }
@@ -182,7 +182,8 @@ fn token_with_a_wrong_signature_is_refused() {
     let mut flipped = raw.clone();
     flipped[100] ^= 1;
     let other_claims = encode(with(claims(), "serviceurl", "https://evil.example/").to_string());
-    // The last character of a 256-byte signature has four unused bits.
+    // In base64url, the last character of a 256-byte signature has four unused bits. So another character
+    // could spell the same signature.
     let last = char::from(signature.as_bytes()[signature.len() - 1]);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let neighbour = alphabet.chars().nth(alphabet.find(last).unwrap() + 1).unwrap();

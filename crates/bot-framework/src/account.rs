@@ -98,7 +98,7 @@ impl ConversationAccount {
         self.text("tenantId")
     }
 
-    /// Sets the tenant, unless the conversation names one already.
+    /// Sets the tenant if the conversation names no tenant yet.
     #[must_use]
     pub fn or_in_tenant(mut self, tenant_id: Option<&str>) -> Self {
         if self.tenant_id().is_none() {

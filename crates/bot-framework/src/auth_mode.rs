@@ -63,9 +63,9 @@ fn name_of_authority(authority: &str) -> &str {
     }
 }
 
-/// Whether the name is loopback, or ends with `.spin.internal`. With Spin's local service chaining, one
-/// component calls another by a name of the second form. An attacker cannot use such a name, because no name
-/// under `internal` can be registered.
+/// Whether the name is loopback, or ends with `.spin.internal`. With Spin's local service chaining,
+/// components call each other by names under `.spin.internal`. An attacker cannot use these names, because no
+/// name under `internal` can be registered.
 fn is_this_machine(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

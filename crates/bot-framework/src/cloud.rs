@@ -113,7 +113,7 @@ impl Cloud {
     }
 
     /// The URL of the Connector of Teams. The bot uses it for a conversation from which it has no activity,
-    /// and so no `serviceUrl`. `None` if no document names a URL for this cloud. Source:
+    /// and so no `serviceUrl`. The result is `None` if no document names a URL for this cloud. Source:
     /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {

@@ -268,13 +268,13 @@ async fn in_any_cloud(
     }
 }
 
-/// The URL of an activity. `None` if an id cannot be a segment of the path.
+/// Returns the URL of an activity, or `None` if an id cannot be a segment of the path.
 fn activity_of(service_url: &ServiceUrl, conversation_id: &str, activity_id: &str) -> Option<String> {
     let uri = activities_of(service_url, conversation_id)?;
     Some(format!("{uri}/{}", segment(activity_id)?))
 }
 
-/// The URL of a conversation's activities. `None` if the id cannot be a segment of the path.
+/// Returns the URL of a conversation's activities, or `None` if the id cannot be a segment of the path.
 fn activities_of(service_url: &ServiceUrl, conversation_id: &str) -> Option<String> {
     let conversation = segment(conversation_id)?;
     Some(format!("{}/v3/conversations/{conversation}/activities", service_url.base()))

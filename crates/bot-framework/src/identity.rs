@@ -12,8 +12,8 @@ pub struct BotIdentity {
     pub app_id: String,
     /// The cloud in which the bot is registered.
     pub cloud: Cloud,
-    /// `microsoftapptenantid`: the bot's own tenant. A single-tenant bot always has one, a multi-tenant bot
-    /// may have one.
+    /// `microsoftapptenantid`: the bot's own tenant. It is required for a single-tenant bot, and optional for
+    /// a multi-tenant bot.
     pub tenant_id: Option<String>,
     /// The tenant that issues the bot's tokens. For a multi-tenant bot it is the Bot Framework's tenant,
     /// otherwise the bot's own.

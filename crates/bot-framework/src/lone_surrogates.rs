@@ -5,7 +5,8 @@
 /// The escape for U+FFFD. It is as long as the escape that it replaces.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
-/// Replaces each lone surrogate with the replacement character. `None` if the JSON has no lone surrogate.
+/// Replaces each lone surrogate with the replacement character. Returns `None` if the JSON has no lone
+/// surrogate.
 pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     let mut copy_of_json: Option<Vec<u8>> = None;
     let mut at = 0;

@@ -48,8 +48,8 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the response was lost). A repeat may deliver
     /// the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token, or the login host refused to issue one. A 401 means that the
-    /// token is refused. Until the client has tried a fresh token, a 403 without an error code means the
+    /// The Connector refused the bot's token, or the login host refused to issue a token. A 401 means that
+    /// the token is refused. Until the client has tried a fresh token, a 403 without an error code means the
     /// same.
     Unauthorized,
     /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and

@@ -36,7 +36,7 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://a.b.botframework.com/", Ok(())),
             ("https://smba.infra.gcc.teams.microsoft.com/teams", Ok(())),
             ("https://smba.emea.teams.microsoft.com/", Ok(())),
-            // Hosts that look like trusted ones.
+            // Hosts that look like trusted hosts.
             ("https://evil.trafficmanager.net/", UNKNOWN),
             ("https://xsmba.trafficmanager.net/", UNKNOWN),
             ("https://x.smba.trafficmanager.net/", UNKNOWN),

@@ -104,8 +104,8 @@ fn plain(status: StatusCode, text: &'static str) -> Response<HyperOutgoingBody> 
     response
 }
 
-/// Adds the headers that Spin adds (spin: crates/trigger-http/src/headers.rs). `None` if the request names no
-/// host.
+/// Adds the headers that Spin adds (spin: crates/trigger-http/src/headers.rs). Returns `None` if the request
+/// names no host.
 fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -> Option<()> {
     let uri = request.uri();
     let host = match uri.authority() {

@@ -36,8 +36,8 @@
 //!
 //! Some operations are as slow as in Spin on purpose, because measurements with this host should show their
 //! cost. Key-value is a SQLite file, and each change is flushed to the disk. Outbound connections over plain
-//! HTTP are kept. Neither the listener nor these connections have TCP_NODELAY. A component that another one
-//! calls (`http://<component>.spin.internal/`) runs in a fresh instance.
+//! HTTP are kept. The listener and these connections do not set TCP_NODELAY. If a component calls another
+//! component (`http://<component>.spin.internal/`), the called component runs in a fresh instance.
 //!
 //! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. It is
 //! the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if that is set).
@@ -84,7 +84,7 @@ struct Up {
     /// The manifest, or the folder that contains it.
     #[arg(short = 'f', long, default_value = "spin.toml")]
     from: PathBuf,
-    /// The address on which to serve; port 0 picks a free one.
+    /// The address on which to serve; port 0 picks a free port.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
     /// The value of a variable; may be repeated.

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     components: OnceLock<Box<CallComponent>>,
 }
 
-/// Calls the component with this id. `None` if the application has ended.
+/// Calls the component with this id. Returns `None` if the application has ended.
 pub(crate) type CallComponent = dyn Fn(String, Request<WasiBody>) -> Option<Called> + Send + Sync;
 
 /// A running call of a component. It returns the component's response.

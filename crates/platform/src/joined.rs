@@ -40,7 +40,7 @@ pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,
 }
 
-/// The values, in the order of [`Joined::names`]. `None` for a name that the text does not have.
+/// The values, in the order of [`Joined::names`]. A value is `None` if the text does not have its name.
 type Values = Vec<Option<String>>;
 
 impl JoinedSettings {

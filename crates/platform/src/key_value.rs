@@ -5,10 +5,10 @@ use thiserror::Error;
 /// The port for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which Azure Cosmos
 /// refuses. A value has at most 1 MB.
 pub trait KeyValue {
-    /// Returns the value, or `None` if the store has none.
+    /// Returns the value of a key, or `None` if the store has no such key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
 
-    /// Stores a value, replacing any earlier one.
+    /// Stores a value. An earlier value of the key is replaced.
     fn set(&self, key: &str, value: &[u8]) -> impl Future<Output = Result<(), KeyValueError>>;
 
     /// Removes a value. A missing value is not an error.

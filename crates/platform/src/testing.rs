@@ -1,4 +1,4 @@
-//! Fakes of every port, for the unit tests of the crates that use this one. A fake panics on a request that
+//! Fakes of every port, for the unit tests of the crates that use this crate. A fake panics on a request that
 //! the test does not expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -26,14 +26,15 @@ impl Traceparent {
     /// as zero.
     const DEFINED_FLAGS: u8 = 0b11;
 
-    /// Reads the header of a request; `None` if the header is missing, occurs several times, or is not valid.
+    /// Reads the header of a request. Returns `None` if the header is missing, occurs several times, or is
+    /// not valid.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(Self::HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         Self::parse(value.to_str().ok()?)
     }
 
-    /// Parses the value of the header; `None` if the value is not valid, or has another version.
+    /// Parses the value of the header. Returns `None` if the value is not valid, or has another version.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace_id, parent_id, flags) =

@@ -33,11 +33,11 @@ pub struct BodyLost {
     pub status: StatusCode,
     /// The response's headers.
     pub headers: HeaderMap,
-    /// Why the body is missing.
+    /// The reason why the body is missing.
     pub problem: BodyProblem,
 }
 
-/// Why the body of a response is missing.
+/// The reason why the body of a response is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyProblem {
     /// The connection broke.

@@ -100,7 +100,7 @@ pub enum BrokenRule {
     /// The key is not endorsed for the activity's `channelId`.
     #[error("channelId: the token's key is not endorsed for this channel")]
     Endorsement,
-    /// The activity's `serviceUrl` is not the one in the token.
+    /// The activity's `serviceUrl` differs from the URL in the token.
     #[error("serviceUrl: expected the URL that the token names")]
     ServiceUrl,
 }

@@ -67,8 +67,8 @@ struct Cached {
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// Finds the key with this id, and fetches the keys if that is due. `None` if a set that was fetched a
-    /// moment ago does not have the key.
+    /// Finds the key with this id, and fetches the keys if that is due. Returns `None` if the key is missing
+    /// in a set that was fetched a moment ago.
     ///
     /// An unknown key may be a new key. So if it is too early to fetch the keys again, the result is an
     /// error, and the caller gets 503. After a 503, a channel sends its activity again.

@@ -15,8 +15,8 @@ pub(super) struct SigningKey {
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
     /// The channels for which the key is endorsed (keys of channels only). The list is empty if the JWK has
-    /// no member `endorsements`, or an empty one. A value that is not a string is kept as an empty string,
-    /// which names no channel.
+    /// no member `endorsements`, or if the member is an empty list. A value that is not a string is kept as
+    /// an empty string, which names no channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
     /// is for every tenant.

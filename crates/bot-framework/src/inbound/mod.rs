@@ -2,7 +2,7 @@
 //!
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
-//! the SDKs differ from each other, the module follows the stricter one. Keys without endorsements are an
+//! the SDKs differ from each other, the module follows the strictest SDK. Keys without endorsements are an
 //! exception. `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter
 //! than those of the SDKs.
 //!
@@ -64,7 +64,7 @@ pub struct InboundAuth {
 /// The caller that a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the one in the token.
+    /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the URL in the token.
     Channel,
     /// A program with the bot's own credentials: the Emulator, or the Playground. The token names no
     /// `serviceUrl`.
@@ -195,7 +195,7 @@ impl InboundAuth {
 
 impl VerifiedToken {
     /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for
-    /// `channelId`, and `serviceUrl` must equal the one in the token. Both fields are required, although the
+    /// `channelId`, and `serviceUrl` must equal the URL in the token. Both fields are required, although the
     /// SDKs accept an activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
@@ -212,15 +212,15 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the bot's own access token, sealed, from the record of this inbound token. An earlier request
-    /// stored it by [`VerifiedToken::remember`]. The caller passes it to
+    /// Returns the bot's own access token, encrypted, from the record of this inbound token. An earlier
+    /// request stored it by [`VerifiedToken::remember`]. The caller passes it to
     /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
     /// Stores a record of this inbound token. The record means that the signature was checked, and holds the
-    /// bot's own access token, sealed. Nothing is written if the store already has the same record.
+    /// bot's own access token, encrypted. Nothing is written if the store already has the same record.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {

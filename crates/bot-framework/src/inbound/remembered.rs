@@ -3,8 +3,8 @@
 //!
 //! Each token has one record, so that an activity with a known token costs one read. A record means that the
 //! signature of the token was checked. It contains the endorsements of the key. It also contains the bot's
-//! own token, sealed, that the bot used last. All rules for the claims, including the times, are applied at
-//! each use.
+//! own access token that the bot used last, encrypted ("sealed"). All rules for the claims, including the
+//! times, are applied at each use.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,7 +32,7 @@ pub(super) struct Checked {
     pub(super) endorsements: Vec<String>,
     /// When the signature must be checked again, in seconds since 1970.
     pub(super) until: i64,
-    /// The bot's own token, sealed.
+    /// The bot's own access token, encrypted.
     pub(super) sealed_token: Option<Vec<u8>>,
 }
 

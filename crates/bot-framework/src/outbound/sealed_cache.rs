@@ -25,8 +25,8 @@ const MARGIN: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const VERSION: u8 = 1;
-/// The length of XChaCha20's nonce. A nonce of this length can be random, because two equal ones are almost
-/// impossible.
+/// The length of XChaCha20's nonce. Nonces of this length can be random, because two random nonces are
+/// practically never equal.
 const NONCE_BYTES: usize = 24;
 const TIME_BYTES: usize = 8;
 

@@ -74,8 +74,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
-    /// Sets the sealed token that [`Tokens::sealed`] returned earlier, and that the caller has stored. If the
-    /// token is still valid, the key-value store is not read.
+    /// Sets a sealed (encrypted) token, which [`Tokens::sealed`] returned earlier and the caller has stored.
+    /// If the token is still valid, the key-value store is not read.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
         self.cached_entry = entry.map(<[u8]>::to_vec);

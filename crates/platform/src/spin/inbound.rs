@@ -35,8 +35,8 @@ impl RequestBody for SpinBody {
     }
 }
 
-/// Serves one request with `handler`. The function under `#[http_component]` calls this one. `joined` lists
-/// the variables that the component reads together.
+/// Serves one request with `handler`. A component calls it in its function under `#[http_component]`.
+/// `joined` lists the variables that the component reads together.
 pub async fn serve(
     request: IncomingRequest,
     response_out: ResponseOutparam,

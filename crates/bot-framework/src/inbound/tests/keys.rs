@@ -71,7 +71,8 @@ fn flood_of_unknown_keys_delays_a_roll_over_by_a_minute_at_most() {
             }
         }
         assert!(found_after.is_some_and(|seconds| seconds <= 60), "{published_after}: {found_after:?}");
-        // Each fetch is two calls. The fetches are the first one, three at once, and one every minute.
+        // Each fetch is two calls. The first token causes one fetch. The flood causes three fetches at once,
+        // and then one more every minute.
         assert_eq!(host.sent.borrow().len(), 2 * (1 + 3 + 9), "{published_after}");
     }
 }
@@ -115,7 +116,7 @@ fn unknown_key_is_answered_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));
-    // The issuer does not answer, so the key may be a new one.
+    // The issuer does not answer, so the key may be new.
     publish_failing(&host);
     assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));

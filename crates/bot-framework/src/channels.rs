@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
-/// The largest card that Teams accepts, by its documentation. Teams also limits a whole message to 100 KB in
-/// UTF-16. The bot does not check this limit, because a message of the queue cannot hold so much.
+/// The largest card that Teams accepts, according to its documentation. Teams also limits a whole message to
+/// 100 KB in UTF-16. The bot does not check this limit, because a message of the queue cannot hold so much.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
 /// The most suggested actions that Teams shows.

@@ -20,8 +20,8 @@ const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
-/// Codes of Teams for a chat that it refuses to create for another reason than a missing installation. So
-/// these codes never lead to [`Created::NotInstalled`].
+/// Codes with which Teams refuses to create a chat. Their reason is not a missing installation, so they never
+/// lead to [`Created::NotInstalled`].
 const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
@@ -43,7 +43,7 @@ pub struct NewConversation {
     /// The id of the conversation. If the bot creates the same personal chat again, the id is the same.
     pub id: String,
     /// The URL of the conversation's Connector. It is set if the response names a trusted URL, or if the
-    /// Connector of GCC (a cloud of Microsoft for US authorities) created the conversation.
+    /// Connector of GCC (a part of Teams for US authorities) created the conversation.
     pub service_url: Option<String>,
     /// The verdict of the call. If the conversation is a thread, the verdict has the id of its first message.
     pub verdict: Verdict,

@@ -36,7 +36,7 @@ pub fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }
 
-/// Returns the longest pause of a list with commas. A gateway may have joined two headers to this list.
+/// Returns the longest pause of a list with commas. A gateway may have joined two headers into this list.
 fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     value.split(',').filter_map(|part| read(part, now)).max()
 }

@@ -99,9 +99,9 @@ impl Verdict {
     }
 
     /// Changes the verdict of a call if the token cannot be the cause of a refusal. A 403 without an error
-    /// code then concerns only this message or this conversation. For example, the filter of a gateway
-    /// refused the message. So [`Class::Unauthorized`], which stops the run, becomes [`Class::Permanent`].
-    /// Otherwise one message could block all messages for ever.
+    /// code then concerns only this message or this conversation. For example, the filter of a gateway may
+    /// have refused the message. So [`Class::Unauthorized`], which stops the run, becomes
+    /// [`Class::Permanent`]. Otherwise one message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;

@@ -1,10 +1,10 @@
-//! The port for time: calendar time, a monotonic clock, and waiting.
+//! Calendar time, a monotonic clock, and waiting.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time, and waits.
+/// The port for time.
 pub trait Clock {
     /// The calendar time. It may jump, so measure durations with [`Clock::monotonic`].
     fn now(&self) -> DateTime<Utc>;

@@ -8,8 +8,8 @@ use http::Response;
 /// A response, and the work that the component does after the response was sent.
 ///
 /// WASI 0.2 lets a component continue after it has set its response. `spin up` and SpinKube run the component
-/// to its end. Other platforms do not document whether they do so. So the response must promise nothing that
-/// only this work would keep.
+/// to its end. Other platforms do not document whether they do so. So a response must not promise anything
+/// that depends on this work.
 pub struct Reply<'a> {
     /// The response.
     pub response: Response<Bytes>,

@@ -27,7 +27,7 @@ pub trait Settings {
 }
 
 /// A variable cannot be read, or its value cannot be used. The error text names the variable and the expected
-/// value. It never holds the actual value, because that may be a secret.
+/// value. It never holds the actual value, because the value may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("variable {name}: {problem}")]
 pub struct SettingsError {

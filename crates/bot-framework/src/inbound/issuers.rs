@@ -8,7 +8,8 @@ use super::token::Claims;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, is_guid};
 
-/// The issuer of a token. The claim `iss` of the token names it, and never a part of the request's body.
+/// The issuer of a token. The bot reads the issuer from the claim `iss` of the token, never from the
+/// request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer<'a> {
     /// Azure Bot Service, which issues the tokens of channels.
@@ -28,8 +29,8 @@ pub(super) enum EntraVersion {
 /// if they have the bot's credentials. No channel sends them.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
-    /// The accepted tenants: the bot's own tenant. For a multi-tenant bot, also the tenants that issue its
-    /// tokens.
+    /// The accepted tenants. They are the bot's own tenant and, for a multi-tenant bot, the tenants that
+    /// issue its tokens.
     tenants: Vec<String>,
 }
 

@@ -63,8 +63,8 @@ fn trim_end(mut text: &str) -> &str {
     text
 }
 
-/// Returns the text without the blanks at its ends. If all other characters are white space or invisible, the
-/// result is empty.
+/// Returns the text without the blanks at its ends. If only white space and invisible characters are left,
+/// the result is empty.
 pub(super) fn trim(text: &str) -> &str {
     let text = trim_end(trim_start(text, is_blank));
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }

@@ -21,7 +21,7 @@ pub use blank::is_invisible;
 /// each mention costs a copy of the text.
 const MAX_MENTIONS: usize = 8;
 
-/// If the message has no text, this many attachments are searched for its HTML copy.
+/// If the message has no text, at most this many attachments are searched for its HTML copy.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {

@@ -13,8 +13,8 @@ pub(crate) struct AccessToken {
 }
 
 impl AccessToken {
-    /// Makes a token from `text`. Returns `None` if the text cannot be a token (RFC 6750 section 2.1: `1*(
-    /// ALPHA / DIGIT / "-._~+/" ) *"="`).
+    /// Makes a token from `text`. Returns `None` if the text cannot be a token. RFC 6750 section 2.1 has the
+    /// form `1*( ALPHA / DIGIT / "-._~+/" ) *"="`.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(is_token) {

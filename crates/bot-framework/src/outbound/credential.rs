@@ -50,7 +50,7 @@ impl Credential {
     }
 
     /// The secret from which lasting keys are derived, such as the key that seals envelopes. `None` for a
-    /// federated token, because this token changes every hour, and its keys would change, too.
+    /// federated token, because this token changes every hour, and keys derived from it would change, too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),

@@ -24,7 +24,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// The error if the time limit has passed before a message could be sent with the token.
+    /// The error of a call whose time limit passed before the message could be sent.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),

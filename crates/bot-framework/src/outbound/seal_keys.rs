@@ -179,8 +179,8 @@ mod tests {
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // Before `sealkey` was set, the password sealed the envelopes. If the operator lists it as the second
-        // key, these envelopes stay valid.
+        // Before `sealkey` was set, the password sealed the envelopes. If the operator lists the password as
+        // the second key, these envelopes stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);

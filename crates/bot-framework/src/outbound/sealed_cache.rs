@@ -71,8 +71,7 @@ impl SealedCache {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns the time until which [`SealedCache::open`] returns the token of an entry, or `None` if it
-    /// returns none now.
+    /// Returns the time until which an entry opens, or `None` if the entry does not open now.
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }

@@ -107,7 +107,9 @@ pub enum NotShown {
     #[error("activity.suggestedActions: Teams shows them in personal chats only; use a card in groups")]
     SuggestionsInGroup,
     /// The channel does not know Markdown, so it shows characters such as `**` as they are.
-    #[error("format: `{channel}` does not know Markdown and shows its signs; send plain text there")]
+    #[error(
+        "format: `{channel}` does not know Markdown, and shows marks such as `**` as text; send plain text there"
+    )]
     NoMarkdown {
         /// The id of the channel.
         channel: String,

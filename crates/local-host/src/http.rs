@@ -136,7 +136,9 @@ pub(crate) async fn call_component(
     mut request: Request<WasiBody>,
 ) -> Result<Response<HyperOutgoingBody>> {
     let handler = site.iter().map(|(_, handler)| handler).find(|handler| *handler.component.id == *component);
-    let handler = handler.with_context(|| format!("unknown routing destination '{component}'"))?;
+    let handler = handler.with_context(|| {
+        format!("no HTTP trigger names the component {component:?}; correct the host in the URL")
+    })?;
     let client = SocketAddr::from(([0, 0, 0, 0], 0));
     add_headers(&mut request, &Route::new("/..."), client).context("the request names no host")?;
     handler.call(request).await

@@ -276,9 +276,9 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// Returns how long a change waits for the result of the older alert; `None` if it does not wait. The bot
-    /// has cancelled the older alert, but a run may have sent it a moment ago and not recorded the result
-    /// yet.
+    /// Returns how long a change waits for the result of `record`, the alert that it changes; `None` if it
+    /// does not wait. The bot has cancelled that alert, but a run may have sent it a moment ago and not
+    /// recorded the result yet.
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;

@@ -267,8 +267,8 @@ impl Lanes {
     }
 
     /// Returns for how many more messages the run has time. `left` is the time that the run has. `coming` is
-    /// the number of messages that the run has dequeued for one conversation and not put into its lane yet
-    /// (the largest such number).
+    /// the largest number of messages of one conversation that the run has dequeued and not put into a lane
+    /// yet.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

@@ -6,7 +6,8 @@ use storage_queue::QueueError;
 use storage_table::TableError;
 use thiserror::Error;
 
-/// The reason why a run failed. A failed run loses no message, because the leases of its messages end.
+/// The reason why a run failed. A failed run loses no message, because the queue makes its messages visible
+/// again.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.

@@ -91,8 +91,7 @@ pub(crate) struct PutBackDone {
     /// The id and the end of each message that was moved to the poison queue, because the queue would delete
     /// it while it waits.
     pub(crate) ended: Vec<(String, Ended)>,
-    /// The moment at which the hidden messages become visible, if it is so soon that the run can wait for
-    /// them.
+    /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Figure {
 #[derive(Debug)]
 pub(super) struct Counting {
     figures: Figures,
-    /// Whether the poller pauses conversations. It does not over Direct Line, because the bot does.
+    /// Whether the poller pauses conversations that cannot be reached. Over Direct Line, the bot pauses them.
     pauses: bool,
 }
 

@@ -4,7 +4,7 @@
 //!
 //! The run is one loop over events. Calls to other services run in jobs. Each job returns an `Event`, and
 //! only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes of attempts.
-//! The run lock keeps the order of the messages. It is not needed against the loss of messages, because the
+//! The run lock keeps the order of the messages. Even without the lock, no message would be lost, because the
 //! queue's leases prevent this.
 
 mod apply;
@@ -391,7 +391,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 lock.release_and_pause(&left, why, until)
             }
         };
-        // If the release fails, the lock ends when it is not renewed.
+        // If the release fails, the lock ends by itself, because no run renews it.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
             context.host.event(Level::Warn, "run.lock-not-released", fields);

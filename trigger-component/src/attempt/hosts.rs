@@ -90,7 +90,7 @@ struct Results {
 }
 
 impl Results {
-    /// The number of conversations that have failed since the host last reached one.
+    /// The number of conversations that have failed since the host last reached a conversation.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }

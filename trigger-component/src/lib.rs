@@ -2,8 +2,9 @@
 //! Deploy it beside the bot; without it, queued alerts are not delivered.
 //!
 //! The poller is one wasm component. Two entry points start the same [`run`]: the export for the cron
-//! trigger, and the HTTP route that the kick and other schedulers call. The poller accepts no activities and
-//! no alerts from the network. It deletes a message only after the alert has reached a final state.
+//! trigger, and the HTTP route `/internal/poll`. The bot calls this route after it has put a message on the
+//! queue (the *kick*). Schedulers can call the route, too. The poller accepts neither activities nor alerts
+//! over HTTP. The poller deletes a message only after the message's alert has reached a final status.
 //!
 //! Sources: the rules of delivery are in `docs/delivery.md`. The queue is specified at
 //! <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>.
@@ -13,7 +14,7 @@
 //! | who may start a run; the response to the caller | `entry_points/` |
 //! | how a run begins | `run/begin.rs` |
 //! | the run lock: how a run renews and releases it | `runs/exclusive.rs`, `crates/state/src/runs/` |
-//! | a number: batch, lease, budget, tries, pauses, pace | `limits.rs` |
+//! | a limit: batch, lease, budget, tries, pauses, pace | `limits.rs` |
 //! | when messages are fetched | `run/intake.rs` |
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
 //! | the checks before a message is sent | `attempt/checks.rs` |

@@ -11,79 +11,83 @@ pub struct Limits {
     /// lease ends while the run works. It is not much longer, because the messages of a killed run stay
     /// hidden until their leases end.
     pub lease: Duration,
-    /// After this time, counted from its start, a run starts no more work.
+    /// A run starts no more work when it has lasted for this time.
     pub budget: Duration,
-    /// After this time, counted from its start, a run makes no call, and calls that are under way fail.
-    /// Hosted platforms end a request after 30 s.
+    /// When a run has lasted for this time, it makes no more calls, and calls that are under way fail. The
+    /// time is less than 30 s, because hosted platforms end a request after 30 s.
     pub hard_end: Duration,
     /// The most conversations that a run works on at once.
     pub conversations_at_once: usize,
-    /// The run fetches more messages while fewer than this many leased messages wait to be started.
+    /// A run calls Get Messages again only while fewer than this many of its messages are not started yet.
     pub fetch_below: usize,
-    /// After this many failed attempts the poller moves an alert to the poison queue. A failed attempt counts
-    /// here if the Connector's host has reached another conversation since the alert's previous attempt,
-    /// because the cause is then probably the alert itself.
+    /// After this many failed attempts, the poller moves an alert to the poison queue. A failed attempt
+    /// counts here if the Connector's host has reached another conversation since the alert's previous
+    /// failure. In this case the cause is probably the alert, and not the host.
     pub max_tries: u32,
-    /// After this many failed attempts whose cause may be the host, the poller moves an alert to the poison
-    /// queue. The cause may be the host if the poller tried too few other conversations to tell. This many
-    /// attempts take about 17 minutes.
+    /// After this many failed attempts with an unclear cause, the poller moves an alert to the poison queue.
+    /// The cause is unclear if the poller has tried too few other conversations to know whether the host or
+    /// the alert is at fault. This many attempts take about 17 minutes.
     pub max_outages: u32,
-    /// If an alert was dequeued more often than this and no run recorded a result, the poller moves it to the
-    /// poison queue.
+    /// If an alert was dequeued more than this many times without a recorded result, the poller moves it to
+    /// the poison queue.
     pub max_unaccounted: u32,
-    /// The longest pause after a first failure. It doubles with each further failure.
+    /// The upper limit of the random pause after the first failure. The limit doubles with each further
+    /// failure.
     pub backoff: Duration,
-    /// The longest pause after a first throttling without `Retry-After`. It doubles with each further
-    /// throttling.
+    /// The upper limit of the random pause after the first throttling without `Retry-After`. The limit
+    /// doubles with each further throttling.
     pub throttled_backoff: Duration,
     /// The pause before another try of an alert that may have been delivered.
     pub uncertain_pause: Duration,
-    /// The time between two messages into one conversation, because Teams accepts 7 a second.
+    /// The minimum time between two messages into one conversation, because Teams accepts 7 messages a
+    /// second.
     pub conversation_gap: Duration,
-    /// The time between two messages into one channel and tenant; zero means no limit.
+    /// The minimum time between two messages into one channel and tenant; zero means no limit.
     pub tenant_gap: Duration,
 }
 
-/// The time reserved at the end of a run for acting on the last response of a Connector.
+/// The time at the end of a run that is reserved for the work after the Connector's last response, such as
+/// the Delete.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// A message with a time to live becomes visible for its last try this long before the queue deletes it. The
-/// time is longer than a minute, because on some platforms a poller runs only once a minute.
+/// The time between the last try of a message and the moment at which the queue deletes the message, because
+/// its time to live has ended. This time is longer than a minute, because on some platforms a poller runs
+/// only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The shortest time between a message's last try and its deletion by the queue. If the queue deletes a
+/// The shortest time between the last try of a message and its deletion by the queue. If the queue deletes a
 /// message in less than twice [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its
-/// time, but at least this long before the deletion. For example, a delayed message of Bot Framework Composer
-/// has only two minutes left when it becomes visible. The constant is more than a minute, because a
-/// scheduler's minutes are not exact.
+/// remaining time, but at least this long before the deletion. For example, a delayed message of Bot
+/// Framework Composer has only two minutes left when it becomes visible. The constant is more than a minute,
+/// because a scheduler can start a run late.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
-/// How long a message is hidden after the Put to the poison queue failed.
+/// How long a message is hidden if it could not be put on the poison queue.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest pause that messages get because an older message of their conversation is overdue, i.e. has
-/// not become visible in time.
+/// The longest pause of messages that wait for an overdue message of their conversation. A message is overdue
+/// if no run has dequeued it although its pause has ended.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// The longest time that an alert waits for a host, counted from the time at which the alert is due. After
-/// this time the poller moves the alert to the poison queue.
+/// The longest time that an alert waits for a host that is out, counted from the time at which the alert is
+/// due. After this time, the poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause between two checks whether the bot is installed for a person. The poller uses it while the alert
-/// has been due for less than [`INSTALLED_SOON`], because the person may be about to install the bot.
+/// The shorter pause between two checks whether the bot is installed for a person. The poller uses this pause
+/// until the alert has been due for [`INSTALLED_SOON`], because the person may be about to install the bot.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
-/// The pause between two checks whether the bot is installed for a person, when the alert has been due for
-/// [`INSTALLED_SOON`] or longer.
+/// The longer pause between two checks whether the bot is installed for a person. The poller uses this pause
+/// after the alert has been due for [`INSTALLED_SOON`].
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// How long after an alert became due the poller checks once in [`FIRST_INSTALLATION_PAUSE`] whether the bot
-/// is installed.
+/// How long an alert has to be due before the poller uses [`INSTALLATION_PAUSE`] instead of
+/// [`FIRST_INSTALLATION_PAUSE`].
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// The longest `Retry-After` that the poller honours. The poller treats a longer `Retry-After` as if it had
-/// this length.
+/// The longest pause that the poller makes because of a `Retry-After`. If a `Retry-After` is longer, the
+/// poller waits only for this time.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The longest visibility time-out that the queue accepts.
@@ -129,8 +133,8 @@ mod tests {
 
     use super::*;
 
-    /// If no run has recorded a result, the bot shows an alert as overdue after `SETTLED_WITHIN`, and a
-    /// cancelled alert as cancelled after `DEQUEUED_WITHIN`.
+    /// If no run has recorded a result, the bot shows an alert as overdue after `SETTLED_WITHIN`. If the
+    /// sender has cancelled the alert, the bot shows it as cancelled after `DEQUEUED_WITHIN`.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

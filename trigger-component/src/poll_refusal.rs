@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use platform::response;
 use thiserror::Error;
 
-/// Why `/internal/poll` did not begin a run, or why the run ended early.
+/// The reason why `/internal/poll` did not begin a run, or why the run failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
     /// The path is not `/internal/poll`, or no key is configured.
@@ -22,7 +22,8 @@ pub enum PollRefusal {
     /// The poller is in anonymous mode, and the header `Host` names another machine.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
-    /// A variable is wrong. Only the log names the variable, because the caller may not be the operator.
+    /// A variable is wrong. Only the log names the variable, because the caller may be someone other than the
+    /// operator.
     #[error("poller: a setting is wrong; see its log for the variable and the reason")]
     Misconfigured,
     /// The queue did not answer, or refused the call.
@@ -34,8 +35,8 @@ pub enum PollRefusal {
 }
 
 impl PollRefusal {
-    /// Returns the status of the answer, and the error code. The code never changes, because programs read
-    /// it.
+    /// Returns the status of the response, and the error code. The codes never change, because programs read
+    /// them.
     pub fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),

@@ -11,8 +11,9 @@ use storage_queue::QueueSettings;
 
 use crate::run::RunError;
 
-/// The variables that a run needs. One call to the host reads all of them. `pollkey` is not among them: the
-/// poller reads it first, in a separate call, so that an HTTP request without a key causes no other call.
+/// The variables that a run needs. One call to the host reads all of them. The list does not contain
+/// `pollkey`, because the poller reads it first, in a separate call. So an HTTP request without a key causes
+/// no other call.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -56,17 +57,17 @@ pub(crate) struct DrainSettings {
     pub(crate) tables: Tables,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// The messages a second into one channel and tenant; 0 means no limit.
+    /// How many messages a second the poller sends into one channel and tenant; 0 means no limit.
     pub(crate) pace: u32,
-    /// The hosts of senders' programs that the poller may call.
+    /// The hosts that the poller may call back with a person's answer.
     pub(crate) callback_hosts: CallbackHosts,
-    /// The secrets that sign the calls to senders' programs; `None` if `callbacksecret` is empty.
+    /// The secrets that sign the callbacks; `None` if `callbacksecret` is empty.
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
 impl DrainSettings {
-    /// Fetches a token of the bot for the storage account, if the connection string has neither a key nor a
-    /// SAS.
+    /// If the connection string has neither a key nor a SAS, fetches a token of the bot for the storage
+    /// account.
     pub(crate) async fn open_storage<H: Host>(
         &mut self,
         host: &H,
@@ -116,7 +117,7 @@ impl DrainSettings {
     }
 }
 
-/// Reads `pace`, the messages a second.
+/// Reads `pace`: how many messages a second the poller sends into one channel and tenant.
 fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     match settings.setting("pace")?.trim() {
         "" => Ok(30),
@@ -126,8 +127,8 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Returns the first error that a run would meet, and an error for each wrong variable that only the poller
-/// reads. `bot_component::check_settings` checks the variables that both components read.
+/// Returns the error that would end a run, and one error for each wrong variable that only the poller reads.
+/// `bot_component::check_settings` checks the variables that both components read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);
@@ -142,11 +143,11 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults
 }
 
-/// The least length of `pollkey`. A caller could guess a shorter key.
+/// The minimum length of `pollkey`, because an attacker could guess a shorter key.
 const SHORTEST_POLL_KEY_BYTES: usize = 16;
 
-/// Reads the key of `POST /internal/poll`, without white space around it. `None` means that the variable is
-/// empty. The route then answers 404 to every caller except the bot.
+/// Reads the key of `POST /internal/poll`, and removes the white space around it. Returns `None` if the
+/// variable is empty. In this case, the route answers 404 to every caller except the bot.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     let key = Secret::new(settings.setting("pollkey")?.trim());
     if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {
@@ -157,14 +158,14 @@ pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, Setti
     Ok(key)
 }
 
-/// Derives the key that the bot uses to call the poller. It does not depend on `pollkey`.
+/// Derives the key that the bot uses to call the poller. This key does not depend on `pollkey`.
 pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError> {
     let bot = BotCredentials::read(AuthMode::read(settings)?, settings)?;
     kick_key(settings, bot.as_ref(), settings.setting("queuename")?.trim())
 }
 
-/// Reads whether the poller delivers messages without a seal, which other producers write. The default is
-/// `refuse` if callers of the bot must authenticate, and `allow` in anonymous mode.
+/// Reads whether the poller delivers messages without a seal, i.e. messages of programs other than the bot.
+/// The default is `allow` in anonymous mode, and otherwise `refuse`.
 fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, SettingsError> {
     let (allow, refuse) = (("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse));
     match mode {

@@ -1,6 +1,9 @@
-//! Turns: locks that make a run send the alerts with one key to one conversation one after the other. The
-//! lanes alone do not ensure that, because two of these alerts can be in different lanes: the bot may have
-//! accepted the first alert before it knew the conversation, and the second alert after it knew it.
+//! Turns: locks inside one run. Each turn belongs to one conversation and one key. An attempt takes the turn
+//! before it sends an alert with the key. So the run sends these alerts one after the other.
+//!
+//! The lanes alone do not ensure this, because two of these alerts can be in different lanes. For example,
+//! the bot accepts the first alert to a person before it knows the conversation with the person, and the
+//! second alert after that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +13,8 @@ use std::task::{Poll, Waker};
 
 type Waiting = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
 
-/// The turns that attempts of this run have taken, by name. Each turn has the attempts that wait for it.
+/// The turns that attempts of this run have taken, by name. Each entry lists the wakers of the attempts that
+/// wait for the turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Waiting);
 
@@ -22,8 +26,8 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// Takes the turn with this name. If another attempt has the turn, this function waits until that turn
-    /// ends.
+    /// Takes the turn with this name. If another attempt has the turn, first waits until the other attempt
+    /// drops it.
     pub(crate) async fn take(&self, name: String) -> Turn {
         poll_fn(|context| {
             let mut turns = self.0.borrow_mut();

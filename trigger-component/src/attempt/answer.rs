@@ -1,11 +1,12 @@
-//! Jobs: messages of the queue that send no alert. One kind of job passes a person's answer on to the
-//! sender's program and to the card. The other kind passes a person's message on to a program.
+//! Jobs: messages of the queue that send no alert. A job of an answer brings a person's answer to the
+//! sender's program, and shows it on the card (the message with the question). A job of a message brings a
+//! person's message to a program.
 //!
 //! The job of an answer takes four steps: it records the answer in the ledger, puts the answer on the queue
-//! of replies, changes the card, and calls the sender's program back. The message records which of the first
-//! three steps are done, so a retry does not repeat them. A retry can repeat the callback, but with the same
-//! id. At the end, the job marks the answer's row in the ledger as done, so a copy of the message does
-//! nothing.
+//! of replies (`<queuename>-replies`), changes the card, and calls the sender's program back. The message
+//! stores which of the first three steps are done, so a retry does not repeat them. A retry can repeat the
+//! callback, but with the same id. After the last step, the job marks the answer's row in the ledger as done.
+//! So a copy of the message does nothing.
 
 use std::time::Duration;
 
@@ -33,11 +34,12 @@ use super::{Attempts, DeliveryPath, Outcome, PoisonReason};
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
-/// After this many failures the poller no longer tries to change the card, because the ledger and the program
-/// have the answer anyway.
+/// After this many failures, the poller stops trying to change the card, because the ledger and the queue of
+/// replies have the answer already.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
-/// The reason for operators if the poller cannot open the question that a person has answered.
+/// The reason that operators read if the poller cannot open (decrypt) the question that a person has
+/// answered.
 const UNREADABLE: &str = "question: the poller cannot open it, because sealkey or the bot's secret has changed; set the old \
      one as the second sealkey, and replay";
 
@@ -56,7 +58,7 @@ impl From<TableError> for NotOpened {
     }
 }
 
-/// The answer that a job works on, with the records that the steps need.
+/// The answer of a job, with the records that the steps of the job need.
 pub(super) struct InWork {
     pub(super) alert: AlertId,
     pub(super) row: String,
@@ -76,7 +78,7 @@ impl<H: Host> Attempts<'_, H> {
         tools.keys.get_or_init(derive).as_ref()
     }
 
-    /// Carries out a job.
+    /// Carries out a job, and returns its outcome.
     pub(super) async fn do_job(&self, leased: &mut Leased) -> Outcome {
         if !self.is_ours(leased) {
             let (why, reason) = match leased.seal {
@@ -127,8 +129,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record and the answer's row from the ledger. Returns `None` if no step is left: the
-    /// alert was cancelled or taken back, another answer came first, or the row is marked as done.
+    /// Reads the alert's record and the answer's row from the ledger. Returns `None` if the job has nothing
+    /// to do: the alert was cancelled or taken back, another answer came first, or the row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -153,7 +155,7 @@ impl<H: Host> Attempts<'_, H> {
             return Err(NotOpened::Unreadable);
         };
         let known = match known {
-            // The bot was killed before it had inserted the row.
+            // The bot was killed before it inserted the row, so this job inserts it.
             None => {
                 let sealed = answer.seal(self.host, keys, lead.as_str(), &row);
                 self.ledger.insert_reply(lead, &row, (&press, &sealed), asked.until).await?
@@ -219,8 +221,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Records that the conversation of a job no longer waits for a text as an answer. A failure is only
-    /// logged, because the bot also finds in the ledger that a person has answered the question.
+    /// Records that the conversation no longer waits for a text as the answer to this alert. A failure is
+    /// only logged, because the ledger also tells the bot that a person has answered.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
@@ -236,8 +238,8 @@ impl<H: Host> Attempts<'_, H> {
         self.answers.replies.put_marking_copies(&text, options, || None).await.result
     }
 
-    /// Changes the card, so that all people of the conversation see the answer. Returns the verdict of a call
-    /// that failed, if a later try may succeed.
+    /// Changes the card, so that all people of the conversation see the answer. If the call failed and a
+    /// later try may succeed, returns the verdict of the call.
     pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
         let InWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
@@ -246,8 +248,8 @@ impl<H: Host> Attempts<'_, H> {
             return None;
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
-        let keyed = keyed_place(leased, record);
-        // While this job has the turn of the key (`turns.rs`), no alert with the key changes the message.
+        let keyed = conversation_and_key(leased, record);
+        // While this job has the turn of the key (`turns.rs`), no attempt of this run changes the message.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -287,7 +289,7 @@ impl<H: Host> Attempts<'_, H> {
         .then_some(verdict)
     }
 
-    /// Whether the message now shows a newer alert with the same key.
+    /// Whether the card's message now shows a newer alert with the same key.
     async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
         let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;
@@ -295,8 +297,8 @@ impl<H: Host> Attempts<'_, H> {
             .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
     }
 
-    /// Calls the sender's program. Returns `None` if the program has accepted the answer, and the outcome of
-    /// the job if not.
+    /// Calls the sender's program back. Returns `None` if the program has accepted the answer. Otherwise
+    /// returns the outcome of the job.
     async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
         let tools = &self.answers;
         let url = match tools.hosts.check(url) {
@@ -345,8 +347,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the outcome of a job that has to be tried again: its message is hidden, or moved to the poison
-    /// queue if the job has been due for a day.
+    /// Returns the outcome of a job that has failed. The message is hidden for another try. If the job has
+    /// been due for more than a day, the message is moved to the poison queue instead.
     pub(super) fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
         if self.due_for(leased) > LONGEST_OUTAGE {
             return Outcome::poison(PoisonReason::RetriesExhausted, reason);
@@ -359,9 +361,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// The conversation and the key of an alert with a key. If the alert began a thread, the conversation is the
-/// channel, because the key belongs to the channel.
-fn keyed_place(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
+/// Returns the conversation to which the alert's key belongs, and the key; `None` if the alert has no key. If
+/// the alert began a thread, its key belongs to the channel.
+fn conversation_and_key(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
     let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
     let mut address = leased.envelope.address.clone();
     if record.thread.is_some() {
@@ -370,7 +372,7 @@ fn keyed_place(leased: &Leased, record: &Record) -> Option<(ConversationKey, Str
     Some((ConversationKey::of(&address), key))
 }
 
-/// Stores the finished steps in the message, for the next try.
+/// Stores the finished steps in the envelope, for the next try.
 pub(super) fn keep(leased: &mut Leased, steps: Steps) {
     if let Some(AnswerJob::Answer { done, .. }) = &mut leased.envelope.answer {
         *done = steps;

@@ -1,4 +1,5 @@
-//! The clients and keys that only jobs (`answer.rs`) need.
+//! The clients and keys that only jobs need. A job is a message of the queue that sends no alert
+//! (`answer.rs`).
 
 use std::cell::OnceCell;
 
@@ -9,17 +10,17 @@ use platform::Deadline;
 use state::runs::Withdrawals;
 use storage_queue::QueueClient;
 
-/// The data and clients that jobs need in addition to [`Attempts`](super::Attempts).
+/// The settings, clients and keys that jobs need in addition to [`Attempts`](super::Attempts).
 #[derive(Debug)]
 pub(crate) struct AnswerTools<'a, H> {
     pub(crate) bot: Option<&'a BotCredentials>,
     pub(crate) queue: &'a str,
     pub(crate) hosts: &'a CallbackHosts,
     pub(crate) secrets: Option<&'a CallbackSecrets>,
-    /// The queue of replies.
+    /// The queue on which programs find people's answers and messages.
     pub(crate) replies: QueueClient<'a, H>,
     pub(crate) withdrawals: Withdrawals<'a, H>,
-    /// The keys of questions. They are derived at the first question of a run.
+    /// The keys that seal and open questions. A run derives them when it needs them first.
     pub(crate) keys: OnceCell<Option<QuestionKeys>>,
     /// The deadline of every callback.
     pub(crate) deadline: Deadline,

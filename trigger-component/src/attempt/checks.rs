@@ -1,6 +1,6 @@
-//! The checks before a message is sent. They find messages that an earlier run has finished, and messages
-//! with a broken seal. They also find alerts that have expired, were withdrawn, are not due yet, or were
-//! tried too often.
+//! The checks before an alert is sent. They find messages that an earlier run has finished, and messages with
+//! a broken seal. They also find alerts that have expired, were withdrawn, are not due yet, or were tried too
+//! often.
 
 use std::time::Duration;
 
@@ -19,14 +19,15 @@ use super::series::Continued;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
-/// How long a message is hidden if a table cannot be read. The run then does not know whether it may send the
-/// message.
+/// How long a message is hidden if a table cannot be read. Without the table, the run does not know whether
+/// it may send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long a conversation that cannot be reached gets no alerts. An activity from it ends the pause earlier.
+/// How long a conversation gets no alerts after the channel could not reach it. An activity of the
+/// conversation ends this pause earlier.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
-    /// Returns the outcome for a message that must not be sent; `None` if the message may be sent.
+    /// Returns the outcome of a message whose alert must not be sent now; `None` if the alert may be sent.
     pub(super) async fn decide_without_sending(
         &self,
         leased: &mut Leased,
@@ -41,8 +42,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // If an operator has replayed the alert, the queue may still hold the first message, too: the Delete
-        // after the move to the poison queue may have failed.
+        // If an operator has replayed the alert, the queue may still hold the first message, too. When the
+        // first message was moved to the poison queue, its Delete may have failed.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -128,9 +129,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record in three cases: the message was dequeued before, the queue may hold it twice,
-    /// or the withdrawals that the run has read may lack a cancellation of the alert. In all other cases the
-    /// record cannot change the outcome, so the run does not read it.
+    /// Reads the alert's record in three cases: the message was dequeued before, the queue may hold the
+    /// message twice, or the sender may have cancelled the alert and the run may not have read the
+    /// cancellation. In all other cases, this function returns `None` without a read, because the record
+    /// could not change the outcome.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -139,15 +141,15 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal has
-    /// another producer. That producer may have used the id of an alert of the bot.
+    /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal comes
+    /// from another program. The other program may have used the id of an alert of the bot.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
-    /// The time at which the alert was accepted. Another producer may have written a wrong `enqueuedAt`, so
-    /// for a message of another producer the function returns the time at which the queue received the
-    /// message, if that is earlier.
+    /// Returns the time at which the alert was accepted. For a message of another program, the time is at
+    /// most the time at which the queue received the message, because the program may have written a wrong
+    /// `enqueuedAt`.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
@@ -155,20 +157,19 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the withdrawals that the run has read suffice to decide about the alert. They go back at least
-    /// to the time at which the alert was accepted, so an earlier `stop` is not among them. For an alert of
-    /// the bot that does not matter, because the bot checks for `stop` when it accepts the alert. Another
-    /// producer does not check, so the function returns `false` for its alert if a `stop` would stop the
-    /// alert.
+    /// Whether the withdrawals that the run has read are enough to decide about the alert. They are enough if
+    /// they go back to the time at which the alert was accepted. They lack an earlier `stop`, but the bot
+    /// checks for `stop` before it accepts an alert. Another program does not check. So the withdrawals are
+    /// not enough for an alert of another program that a `stop` would stop.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the alert is still wanted. The sender may have cancelled it. The person may have sent
-    /// `stop`, have quiet hours, or have asked to be forgotten. For a recent alert, the run has already read
-    /// the withdrawals; for an older alert, this function reads the address book. If the bot seals its
-    /// messages, an alert without a valid seal cannot be cancelled.
+    /// Returns whether the alert is still wanted. The sender may have cancelled the alert. The person may
+    /// have sent `stop`, have quiet hours, or have asked to be forgotten. For a recent alert, the run has
+    /// already read the withdrawals. For an older alert, this function reads the address book. If the bot
+    /// seals its messages, an alert without a valid seal cannot be cancelled.
     async fn is_wanted(
         &self,
         leased: &Leased,
@@ -186,7 +187,9 @@ impl<H: Host> Attempts<'_, H> {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             let accepted_at = self.accepted_at(leased);
             let wanted = withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable);
-            if wanted != Wanted::Yes || !heeds_quiet(envelope) || !withdrawn.is_quieted(conversation.as_str())
+            if wanted != Wanted::Yes
+                || !waits_for_quiet_hours(envelope)
+                || !withdrawn.is_quieted(conversation.as_str())
             {
                 return Ok(wanted);
             }
@@ -210,14 +213,14 @@ impl<H: Host> Attempts<'_, H> {
         } else if standing.stopped && envelope.stoppable {
             Wanted::Stopped
         } else {
-            let quiet = standing.quiet.filter(|_| heeds_quiet(envelope));
+            let quiet = standing.quiet.filter(|_| waits_for_quiet_hours(envelope));
             let until = quiet.and_then(|quiet| quiet.end_after(self.host.now()));
             until.map_or(Wanted::Yes, |until| Wanted::Quiet { until })
         })
     }
 
-    /// Hides a message whose state cannot be read. If the run sent the message now, the person could get the
-    /// alert twice, or after a withdrawal.
+    /// Hides a message because a table cannot be read. If the run sent the alert now, the person could get it
+    /// twice, or after a withdrawal.
     pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
@@ -229,7 +232,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Pauses a conversation, because the channel reported that it cannot reach the conversation. Over Direct
-    /// Line the bot gets that report, so the poller does nothing.
+    /// Line, the bot gets this report and pauses the conversation, so this function does nothing.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
@@ -246,8 +249,8 @@ impl<H: Host> Attempts<'_, H> {
 }
 
 /// Whether an alert waits for the end of the person's quiet hours.
-fn heeds_quiet(envelope: &Envelope) -> bool {
-    // A change of a message notifies no person.
+fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
+    // Channels notify no person when a message changes, so the change need not wait.
     let is_change =
         envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
     envelope.stoppable && !envelope.is_important() && !is_change
@@ -257,12 +260,12 @@ fn heeds_quiet(envelope: &Envelope) -> bool {
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     let is_copy = record.message.as_deref().is_some_and(|message| message != leased.id());
     match record.status {
-        // An answer shows that the alert was delivered, although no run has recorded that.
+        // A person has answered, so the alert was delivered, even if no run has recorded the delivery.
         _ if record.answered_at.is_some() => {
             Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
-        // If the record names another message, an operator has replayed the alert from the poison queue, so
-        // the run sends it again.
+        // If the record names another message, an operator has replayed the alert from the poison queue. In
+        // this case, the run sends the alert again.
         Status::Dead => {
             let reason = record.reason.as_deref().unwrap_or_default();
             let is_this = record.message.is_some() && !is_copy;

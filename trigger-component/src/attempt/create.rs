@@ -1,5 +1,6 @@
-//! Creates or finds the conversation of an alert before the alert is sent: a personal chat with a person who
-//! never wrote, a thread in a channel, or a new chat if Teams has purged the old chat.
+//! Finds or creates the conversation of an alert before the alert is sent. The conversation is a personal
+//! chat with a person who never wrote to the bot, a thread in a channel, or a new chat if Teams has purged
+//! the old chat.
 
 use std::mem;
 
@@ -19,23 +20,23 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats that the poller asks for a member with an e-mail address. It asks the most
-/// recently active ones.
+/// The most teams and chats that the poller asks for a member with an e-mail address. The poller asks the
+/// teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
-/// The least time between two calls that ask the Connector whether the bot is installed for a person. Between
-/// these calls the poller reads the address book: after an installation the channel sends an activity, and
-/// the bot records the person.
+/// The minimum time between two calls that try to create the chat with a person for whom the bot is not
+/// installed. Between these calls, the poller only reads the address book. It finds the person there after an
+/// installation, because the channel then sends an activity, and the bot records the person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
-/// The outcome of a message that cannot be sent, because its address or a variable is wrong.
+/// Returns the outcome of an alert that cannot be sent, because its address or a variable is wrong.
 fn permanent(reason: &str) -> Outcome {
     Outcome::poison(PoisonReason::Permanent, reason)
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Sends an alert to a person whose chat has to be created or found first. Returns the verdict of the
-    /// send, or that of an earlier call that failed.
+    /// Finds or creates the chat with a person, and sends the alert there. Returns the verdict of the send,
+    /// or the verdict of an earlier call that failed.
     pub(super) async fn send_creating(
         &self,
         leased: &mut Leased,
@@ -76,10 +77,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert to another address than its own. The message on the queue keeps its own address, so
-    /// that its lane stays the same. The run records the outcome for the other conversation. The run plans an
-    /// alert with a key (`standing.rs`) here, because it has just found out in which conversation the alert
-    /// may change a message.
+    /// Sends an alert to `address` instead of the address in its envelope. The envelope gets its own address
+    /// back after the call, so that the lane of the message stays the same. The run records the outcome for
+    /// the conversation of `address`. If the alert has a key, this function plans it (`standing.rs`), because
+    /// only now the run knows in which conversation the alert may change a message.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -98,7 +99,7 @@ impl<H: Host> Attempts<'_, H> {
         sent
     }
 
-    /// Makes the call of a plan. Without a plan, the alert is a new message.
+    /// Makes the call of a plan. Without a plan, sends the alert as a new message.
     async fn send_once(
         &self,
         leased: &mut Leased,
@@ -127,8 +128,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert. If Teams has purged the personal chat, creates the chat anew, once, and sends the
-    /// alert there.
+    /// Sends an alert. If Teams has purged the personal chat, creates a new chat, and sends the alert there.
     pub(super) async fn send(
         &self,
         leased: &mut Leased,
@@ -145,9 +145,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates a personal chat anew, and sends the alert there. Returns the verdict of the second send. If
-    /// the creation failed and may succeed later, returns the verdict of the creation. If there is no other
-    /// chat, returns `missing`, the verdict of the first send.
+    /// Creates a new chat with the person, and sends the alert there. `missing` is the verdict of the send to
+    /// the old chat. Returns the verdict of the second send. If the creation failed and may succeed later,
+    /// returns the verdict of the creation. If the Connector gave no new chat, returns `missing`.
     async fn send_anew(
         &self,
         connector: &Connector<'_, H>,
@@ -217,8 +217,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Finds the person with an e-mail address in the teams and chats of the tenant. The inner error is the
-    /// verdict of a call that failed.
+    /// Finds the person with an e-mail address among the members of the tenant's teams and chats. The inner
+    /// error is the verdict of a call that failed.
     async fn member(
         &self,
         connector: &Connector<'_, H>,
@@ -245,7 +245,7 @@ impl<H: Host> Attempts<'_, H> {
         Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status: Some(404) })
     }
 
-    /// Finds the personal chat in the address book; `None` if the bot does not know the person.
+    /// Finds the chat with the person in the address book; `None` if the bot does not know the person.
     async fn known_chat(
         &self,
         leased: &Leased,
@@ -271,8 +271,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates the personal chat, and stores it in the address book, so that the next alert to the person
-    /// needs no creation. The inner error is the verdict of a call that failed.
+    /// Creates the chat with the person, and stores it in the address book, so that the next alert to the
+    /// person finds it there. The inner error is the verdict of a call that failed.
     async fn create_chat(
         &self,
         connector: &Connector<'_, H>,
@@ -308,15 +308,16 @@ impl<H: Host> Attempts<'_, H> {
             Created::Failed(verdict) => return Ok(Err(verdict)),
         }
         self.log_created(leased, &address, "conversation.created");
-        // Without the record, the next alert creates the chat again and gets the same one.
+        // If this write fails, the next alert asks the Connector to create the chat again, and gets the same
+        // chat.
         if let Err(error) = self.conversations.record_activity(&address, Sign::Update, None).await {
             self.log_not_stored(leased, &error);
         }
         Ok(Ok(address))
     }
 
-    /// Checks that the person wants alerts in the conversation that was created or found. The earlier checks
-    /// did not know this conversation.
+    /// Checks that the person wants the alert in the conversation that was found or created. The earlier
+    /// checks did not know this conversation.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
         match self.wanted_in(leased, &ConversationKey::of(address)).await {
             Ok(Wanted::Yes) => Ok(()),
@@ -344,24 +345,25 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// The tenant of an address of Teams.
+/// Returns the tenant that an address in Teams names. The error is the outcome of an alert whose address
+/// names no tenant.
 fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     let tenant_id = address.vouched_tenant().map(str::to_owned);
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// The account of a member, in the form in which the person's activities name the sender.
+/// Returns the account of a member, in the form of the sender in the person's activities.
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }
 
-/// Whether a call that could not create a chat may succeed later.
+/// Whether a call of this class, which could not create a chat, may succeed later.
 fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
-/// Makes the result for an alert that waits until the bot is installed. The run has not asked the Connector,
-/// so the verdict has no status.
+/// Makes the result for an alert that waits until the bot is installed. The run has made no call for it, so
+/// the verdict has no status.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

@@ -1,5 +1,5 @@
-//! Decides what happens to a message after the Connector's response: one pure function, which follows the
-//! table in `docs/delivery.md`.
+//! Decides what happens to a message after the Connector's response. The decision is one pure function
+//! ([`decide`]), which follows the table in `docs/delivery.md`.
 
 use std::time::Duration;
 
@@ -28,17 +28,17 @@ pub(crate) enum Action {
     StopRun(Stop),
 }
 
-/// The reason for which a run stops.
+/// The reason why a run stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// For now the login host issues no token, or Direct Line opens no conversation. The response may have
-    /// had `Retry-After`.
+    /// The login host issues no token at present, or Direct Line opens no conversation. `retry_after` is the
+    /// `Retry-After` of the response.
     NoToken { retry_after: Option<Duration> },
 }
 
-/// The reason for which a message is hidden.
+/// The reason why a message is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hidden {
     Throttled,
@@ -52,18 +52,19 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
-/// The word in the figures for messages that a killed run had finished, if nothing shows how they ended.
+/// The word in the figures (the counts of the queue's messages) for a message that a killed run had finished,
+/// if no record shows how its alert ended.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
-/// The reason for which a message is moved to the poison queue: the `outcome` in the `failure` of its
-/// envelope.
+/// The reason why a message is moved to the poison queue. The envelope stores it as `outcome` in `failure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoisonReason {
     DestinationGone,
     Permanent,
     PossiblyDelivered,
     RetriesExhausted,
-    /// The message was dequeued too often without a result, because runs were killed while they worked on it.
+    /// The message was dequeued too often without a result. Probably runs were killed while they worked on
+    /// it.
     Abandoned,
     /// The queue would delete the message before it can be tried again.
     OutOfTime,
@@ -75,8 +76,8 @@ pub(crate) enum PoisonReason {
     TenantNotAllowed,
     /// The bot was not installed for the person or in the team in time.
     NotInstalled,
-    /// The tenant has no such person, or no team or chat that the poller asked has a member with this e-mail
-    /// address.
+    /// The tenant does not have the person, or no team or chat that the poller asked has a member with the
+    /// e-mail address.
     UnknownPerson,
 }
 
@@ -97,7 +98,8 @@ impl PoisonReason {
         Self::UnknownPerson,
     ];
 
-    /// Returns the word with which the reason in an alert's record begins; `unrecorded` if it is unknown.
+    /// Returns the first word of the reason in an alert's record, if it names a [`PoisonReason`]; otherwise
+    /// [`UNRECORDED`].
     pub(crate) fn word_in(reason: &str) -> &'static str {
         let word = reason.split(':').next().unwrap_or_default();
         Self::ALL.into_iter().map(Self::as_str).find(|known| *known == word).unwrap_or(UNRECORDED)
@@ -122,7 +124,7 @@ impl PoisonReason {
     }
 }
 
-/// The facts about a message that [`decide`] needs.
+/// The facts about a message on which [`decide`] bases its decision.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
     pub(crate) delivery: &'a Delivery,
@@ -131,9 +133,9 @@ pub(crate) struct Situation<'a> {
     pub(crate) dequeue_count: u32,
     /// Whether a refusal of the token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
-    /// Whether a failure is the message's own or that of the Connector's host.
+    /// Whether the Connector's host works, as the failed attempt and earlier attempts show.
     pub(crate) host: HostState,
-    /// For how long the message has been due.
+    /// How long the alert has been due.
     pub(crate) due_for: Duration,
     /// The time until the queue deletes the message.
     pub(crate) until_deletion: Duration,
@@ -141,7 +143,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) until_expired: Option<Duration>,
 }
 
-/// Decides what happens to a message after a response. `jitter(max)` returns a random number in `0..=max`.
+/// Decides what happens to a message after the Connector's response. `jitter(max)` returns a random number in
+/// `0..=max`.
 pub(crate) fn decide(
     verdict: &Verdict,
     situation: &Situation<'_>,
@@ -168,11 +171,12 @@ pub(crate) fn decide(
             )
         }
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
-        // An `Unauthorized` that concerns all conversations has stopped the run above. Here it concerns this
-        // conversation alone, so it counts as the message's own failure.
+        // If `Unauthorized` or `NoToken` concerns all conversations, `stops_the_run` has returned a reason
+        // above. Here, `Unauthorized` concerns this conversation alone, so it counts as a failure of the
+        // alert.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            // The pause is at least the back-off. With the pause of a service that always asks for one
-            // second, the alert would use up all tries in five seconds.
+            // The pause is never shorter than the back-off. Otherwise, a service that always asks for a pause
+            // of one second would use up all tries of the alert within five seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);
@@ -204,7 +208,7 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides what happens to a message that is not sent, because the Connector's host is out.
+/// Decides what happens to a message whose alert is not sent, because the Connector's host is out.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
@@ -214,14 +218,15 @@ pub(crate) fn wait_for_host(
         return Action::Poison(PoisonReason::RetriesExhausted);
     }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // When the host works again, its messages must not all become visible in the same second.
+    // The pause has a random part, so that the messages for this host do not all become visible in the same
+    // second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
 
-/// Decides what happens to a message for a person or a team that has not installed the bot. The message waits
-/// until the alert expires, or for a day if it does not expire. Each attempt reads the address book, because
-/// an installation adds the person there.
+/// Decides what happens to a message for a person or a team that has not installed the bot. The message is
+/// hidden again and again until the alert expires, or for a day if the alert does not expire. Each attempt
+/// reads the address book, because the bot adds a person there after an installation.
 pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
     if situation.until_expired.is_none() && situation.due_for > LONGEST_OUTAGE {
         return Action::Poison(PoisonReason::NotInstalled);
@@ -233,8 +238,8 @@ pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
-    // If the alert expires during the pause, its message becomes visible at that moment, so that a run
-    // records the alert as expired.
+    // If the alert expires during the pause, the pause ends at that moment, so that a run records the alert
+    // as expired.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
     match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
@@ -242,12 +247,12 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
     }
 }
 
-/// Returns the reason to stop the run, if the verdict shows that no alert can be sent. The run then makes
-/// every message visible again, unchanged. If each message counted a failed try, an outage of the login host
-/// would move the whole queue to the poison queue. The run also records a pause, so that the next runs do not
-/// dequeue the messages in vain.
+/// If the verdict shows that the run can send no alert at all, returns the reason to stop the run. A stopped
+/// run makes its messages visible again, unchanged. It counts no failed tries, because otherwise an outage of
+/// the login host would move the whole queue to the poison queue. It also records a pause, so that the next
+/// runs do not dequeue the messages in vain.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
-    // A refusal without a status comes from the login host, so it concerns all messages.
+    // A refusal without a status comes from the login host, so it concerns all conversations.
     let concerns_all = !refused_alone || verdict.status.is_none();
     match verdict.class {
         Class::Unauthorized if concerns_all => Some(Stop::CredentialsRefused),
@@ -256,21 +261,22 @@ pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<St
     }
 }
 
-/// Returns the pause that the service asked for. Returns `None` for a pause of zero. A `Retry-After` whose
-/// date has passed is also a pause of zero.
+/// Returns the pause that the service asked for with `Retry-After`. Returns `None` if the pause is zero, for
+/// example because the date in `Retry-After` has passed.
 fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
 
-/// Returns a pause between zero and `first * 2^(attempt - 1)` (full jitter), so that messages that failed
-/// together are not tried again together.
+/// Returns a random pause between zero and `first * 2^(attempt - 1)` (full jitter). Because of the random
+/// part, messages that failed at the same time are tried again at different times.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Returns the pause before a job is tried again. It is at least as long as `retry_after`, up to an hour.
+/// Returns the pause before a job (`answer.rs`) is tried again. The pause is at least as long as
+/// `retry_after`, but `retry_after` counts only up to [`LONGEST_RETRY_AFTER`].
 pub(crate) fn answer_pause(
     limits: &Limits,
     attempt: u32,
@@ -281,8 +287,8 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure whose cause may be the host: at first as [`backoff`], then 30 to 60
-/// seconds, so that the alert is delivered soon after the outage.
+/// Returns the pause after a failure whose cause may be the host. For the first two attempts, the pause comes
+/// from [`backoff`]. Later pauses take 30 to 60 seconds, so that the alert is delivered soon after an outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);
@@ -291,9 +297,10 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
     half + Duration::from_millis(jitter(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, from 1 s to 7 days, with an
-/// end before the queue deletes the message. Returns `None` if the deletion is too close. The caller then has
-/// to move the message to the poison queue, because a message that the queue deletes is lost without a trace.
+/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, from 1 s to 7 days. The
+/// pause also has to end before the queue deletes the message. Returns `None` if the deletion is too close.
+/// In this case, the caller moves the message to the poison queue, because a message that the queue deletes
+/// is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
     let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);

@@ -1,6 +1,6 @@
-//! The two ways to deliver an alert. In the first way, the poller posts the alert to the Connector. In the
-//! second way, the poller posts a trigger to the bot over Direct Line, and the bot sends the alert. The
-//! second way is that of the Azure Function in Microsoft's 2017 template.
+//! The two ways to deliver an alert. If `delivery` is `connector`, the poller posts the alert to the
+//! Connector. If `delivery` is `directline`, the poller posts a trigger to the bot over Direct Line, and the
+//! bot sends the alert. The Azure Function in Microsoft's 2017 template works in this second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -18,8 +18,8 @@ pub(crate) enum DeliveryPath<'a, H> {
 }
 
 impl<H: Host> DeliveryPath<'_, H> {
-    /// Fetches the bot's token if the Connector needs one. The run calls this before it starts the first
-    /// message.
+    /// Fetches the bot's token if the Connector needs one. The run calls this function before it starts the
+    /// first message.
     pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {
             Self::Connector(connector) => connector.get_ready().await,
@@ -27,8 +27,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the name under which the breaker records the host of a message. On Teams, the name contains
-    /// the region, because one region can fail alone.
+    /// Returns the name under which the breaker records the host of an alert. On Teams, the name contains the
+    /// region, because a region can fail while the others work.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),
@@ -36,8 +36,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers a message. The caller has checked its `serviceUrl`. `keys` are needed only for a question:
-    /// they make the MACs in its buttons.
+    /// Delivers an alert. The caller has checked the `serviceUrl` of the alert. `keys` make the MACs in the
+    /// buttons of a question; other alerts do not need them.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
@@ -60,8 +60,8 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the message of an alert, as the Connector gets it. `keys` are needed only for a question: they make
-/// the MACs in its buttons.
+/// Makes the message that the Connector gets for an alert. `keys` make the MACs in the buttons of a question;
+/// other alerts do not need them.
 pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
     envelope.message(keys)
 }

@@ -1,10 +1,10 @@
-//! The circuit breaker: it finds out which Connector hosts fail, so that an outage does not use up the tries
-//! of the alerts that wait for the host.
+//! The circuit breaker: it finds out which Connector hosts fail, so that an outage of a host does not use up
+//! the tries of its alerts.
 //!
-//! For each host (on Teams: for each region of a host) the run records which conversations the host reached,
-//! and for which it failed. The next run reads these results from the record of the run lock. A run that is
-//! killed does not store its results, so the breaker is only a hint. It decides when an alert is tried and
-//! whether a try counts, but never whether an alert is delivered.
+//! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
+//! and for which conversations it failed. The next run reads these results from the record of the run lock. A
+//! killed run does not store its results, so they are only a hint. The breaker decides when an alert is tried
+//! and whether a try counts, but never whether an alert is delivered.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,36 +16,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::LaneKey;
 
-/// A host counts as out after this many conversations failed in a row.
+/// A host is out after this many conversations have failed in a row.
 const CONVERSATIONS: usize = 3;
-/// The most conversations whose last results are kept for each host.
+/// For each host, the run keeps the last results of at most this many conversations.
 const MAX_RESULTS: usize = 8;
 /// Results older than this are ignored.
 const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
-/// The pause before the first probe of a host. It doubles with each probe that fails.
+/// The pause before the first probe of a host that is out. The pause doubles with each probe that fails.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// An alert that may have been delivered has only one try left, and another alert should be the probe. So
-/// this alert probes the host only if no other alert has probed the host for this long.
+/// If an alert may have been delivered, it has only one try left, so another alert should probe the host. The
+/// alert itself becomes the probe only if the host has not been probed for this long.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
-/// The most hosts that are stored for the next run.
+/// At most this many hosts are stored for the next run.
 const STORED_HOSTS: usize = 16;
 
-/// The state of a host, as a failed attempt and the results before it show it.
+/// The state of a host after a failed attempt. It follows from this attempt and the results before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The conversation failed before, and the host has reached another conversation since then. So the new
-    /// failure is the alert's own.
+    /// The conversation has failed before, and the host has reached another conversation since then. So the
+    /// cause of the new failure is the alert, and not the host.
     Works,
-    /// There are too few results to tell an outage from a failure of the alert.
+    /// There are too few results to know whether the host or the alert is at fault.
     Unclear,
-    /// Three conversations failed in a row. Or more than half of the last results, and at least three, are
-    /// failures.
+    /// The last three conversations have failed. Or at least three of the last results are failures, and they
+    /// are more than half of the results.
     Fails,
 }
 
-/// The result of an attempt, as far as it concerns the host.
+/// The meaning of a response for the state of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Reached,
@@ -57,7 +57,8 @@ impl Sign {
         match class {
             Class::Accepted | Class::DestinationGone | Class::MessageGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
-            // A gateway or the login host may have sent these responses.
+            // These responses show nothing about the host, because a gateway or the login host may have sent
+            // them.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
@@ -68,8 +69,8 @@ impl Sign {
     }
 }
 
-/// The last result of a conversation. Moments are in milliseconds since 1970, because each run has a
-/// monotonic clock of its own.
+/// The last result of a conversation. The time is in milliseconds since 1970, because each run has its own
+/// monotonic clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastResult {
     lane: String,
@@ -84,12 +85,12 @@ struct Results {
     last: Vec<LastResult>,
     /// The time of the next probe, while the host is out.
     probe_at: i64,
-    /// The pause after that probe if it fails, in milliseconds.
+    /// If the next probe fails, this is the pause after it, in milliseconds.
     pause: u64,
 }
 
 impl Results {
-    /// The number of conversations that have failed since the host last reached one.
+    /// The number of conversations that have failed since the host last reached a conversation.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }
@@ -105,13 +106,13 @@ impl Results {
 
     fn remove_old(&mut self, now: i64) {
         let oldest = now - milliseconds(RESULTS_END_AFTER);
-        // Results from the future come from a run whose clock was ahead. Without this limit they would stay
-        // valid for too long.
+        // A result in the future comes from a run whose clock was ahead. Without this limit, the result would
+        // stay valid for too long.
         let newest = now + milliseconds(RESULTS_END_AFTER);
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
 
-    /// Records a result, and returns the state of the host. The state matters only if the result is a
+    /// Records a result, and returns the state of the host. The state has a meaning only if the result is a
     /// failure.
     fn record(&mut self, lane: &str, reached: bool, now: i64) -> HostState {
         self.remove_old(now);
@@ -151,7 +152,8 @@ impl Hosts {
         Self(RefCell::new(serde_json::from_slice(stored.as_bytes()).unwrap_or_default()))
     }
 
-    /// Returns the text for the next run: empty while no host fails, at most about 12 KiB.
+    /// Returns the results as a text for the next run. The text is empty if no result is a failure, and has
+    /// at most about 12 KiB.
     pub(crate) fn stored(&self) -> String {
         let hosts = self.0.borrow();
         let failing = hosts.iter().filter(|(_, results)| results.last.iter().any(|result| !result.reached));
@@ -160,7 +162,7 @@ impl Hosts {
         if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
     }
 
-    /// Removes the results that are too old to count.
+    /// Removes the results that are older than ten minutes.
     pub(crate) fn remove_old(&self, clock: &impl Clock) {
         let now = clock.now().timestamp_millis();
         let mut hosts = self.0.borrow_mut();
@@ -175,9 +177,9 @@ impl Hosts {
         out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns how long an alert has to wait before the run calls this function for it again; `None` if the
-    /// run may send the alert now. While a host is out, one alert at a time probes it. `is_uncertain`:
-    /// whether the alert may have been delivered.
+    /// Returns how long an alert has to wait before this function is called for it again; `None` if the run
+    /// may send the alert now. While the host is out, one alert at a time gets `None` and probes the host.
+    /// `is_uncertain`: whether the alert may have been delivered.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -191,8 +193,8 @@ impl Hosts {
             wait = wait.saturating_add(milliseconds(UNCERTAIN_PROBES_AFTER));
         }
         if let Some(wait) = u64::try_from(wait).ok().filter(|wait| *wait > 0) {
-            // The run calls this function for an uncertain alert as often as for other alerts, because the
-            // probe of another alert may end the outage.
+            // An uncertain alert is not hidden for the whole time, because the probe of another alert may end
+            // the outage earlier.
             return Some(Duration::from_millis(wait).min(LONGEST_PROBE_PAUSE));
         }
         let pause = Duration::from_millis(results.pause).clamp(FIRST_PROBE_AFTER, LONGEST_PROBE_PAUSE);
@@ -209,8 +211,8 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // The other classes show nothing about the host. With this state, a refused token counts as the
-        // alert's own failure.
+        // The other classes show nothing about the host. `Works` is right for a refused token, because this
+        // failure has to count as a try of the alert.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -237,7 +239,7 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The verdict for a message that was not sent, because its host is out.
+/// Makes the verdict for an alert that was not sent, because its host is out.
 pub(super) fn host_out(region: &str) -> Verdict {
     let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
@@ -255,7 +257,8 @@ mod tests {
         LaneKey::named(&format!("{name:x}")).unwrap()
     }
 
-    /// Records results, one second apart. Each is a conversation and whether it was reached.
+    /// Records results, one second apart. Each pair names a conversation, and says whether the host reached
+    /// it.
     fn record_all(hosts: &Hosts, host: &FakeHost, results: &[(u64, bool)]) -> Vec<HostState> {
         let record = |&(conversation, reached): &(u64, bool)| {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_after_the_host_reached_another_conversation_is_the_alerts_own() {
+    fn failure_after_the_host_reached_another_conversation_counts_as_a_failure_of_the_alert() {
         use HostState::{Fails, Unclear, Works};
         for (results, expected) in [
             (vec![(1, false)], Unclear),
@@ -305,7 +308,10 @@ mod tests {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
             if hosts.wait(HOST, false, &host).is_none() {
                 probes.push((host.elapsed.get() - went_out_at).as_secs());
-                assert!(hosts.wait(HOST, false, &host).is_some(), "a second alert waits");
+                assert!(
+                    hosts.wait(HOST, false, &host).is_some(),
+                    "a second alert has to wait while the first one probes the host"
+                );
                 hosts.record(HOST, lane(4), Class::GatewayFailed, &host);
             }
             assert_eq!(hosts.wait("https://smba.trafficmanager.net/emea", false, &host), None);
@@ -328,7 +334,7 @@ mod tests {
         assert_eq!(
             waits.into_iter().max(),
             Some(LONGEST_PROBE_PAUSE),
-            "the alert checks as often as other alerts"
+            "the pauses are not longer than those of other alerts"
         );
     }
 
@@ -336,7 +342,7 @@ mod tests {
     fn results_of_an_earlier_run_are_ignored_after_ten_minutes() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(7, true)]);
-        assert_eq!(hosts.stored(), "", "a host that works costs no bytes");
+        assert_eq!(hosts.stored(), "", "the text is empty while no host fails");
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());

@@ -1,5 +1,5 @@
-//! The attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
-//! the message on the queue.
+//! The attempt to deliver an alert: the checks, the call, and the outcome. This module does not change the
+//! alert's message on the queue.
 
 mod answer;
 mod answer_tools;
@@ -43,14 +43,14 @@ use decide::{Action, Situation, decide, wait_for_host, wait_for_installation};
 use hosts::{Change, HostState, host_out};
 use outcome::{NotReached, outcome_of};
 
-/// The data and clients that attempts need. All attempts of a run share them.
+/// The settings and clients that attempts need. All attempts of a run share them.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The queue, for the next alert of a series, and for the jobs that show an answer in other
+    /// The queue, on which attempts put the next alert of a series, and the jobs that show an answer in other
     /// conversations.
     pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
@@ -59,24 +59,25 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// The conversations that accepted or refused the bot's token.
+    /// Records which conversations accepted or refused the bot's token.
     pub(crate) token_use: TokenUse,
-    /// The state of the hosts of Connectors and of callbacks.
+    /// The breaker for the hosts of Connectors and of callbacks.
     pub(crate) hosts: Hosts,
-    /// The data and clients for jobs.
+    /// The settings and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
-    /// The turns that alerts with a key take.
+    /// The locks of alerts with a key.
     pub(crate) turns: Turns,
-    /// After this moment, on the monotonic clock, the run sends nothing, because another run may hold the
-    /// lock.
+    /// The end of the run lock, on the monotonic clock. After this moment, the run sends nothing, because
+    /// another run may hold the lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Checks a message, sends it if all checks pass, and returns the outcome.
+    /// Checks an alert, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // After a delivery, the turn of a key lasts until the records of the key are written.
+        // After a delivery, the attempt keeps the turn of its key until the run has written the record of the
+        // key.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -108,8 +109,8 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // If the run has to find or create a person's chat first, it plans the alert (`standing.rs`) only
-        // after that.
+        // If the run has to find or create a person's chat, it plans the alert (`standing.rs`) when it knows
+        // the chat.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -118,7 +119,7 @@ impl<H: Host> Attempts<'_, H> {
                 Err(outcome) => return outcome,
             },
         };
-        // The reads above can take seconds, so another run may hold the lock now.
+        // The reads above can take seconds, so the run lock may have ended.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
@@ -159,19 +160,20 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    /// The keys for the buttons of a message; `None` if the message has no buttons, or if another producer
-    /// wrote it.
+    /// Returns the keys for the buttons of a question; `None` if the alert is no question, or if another
+    /// program wrote it.
     pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
         let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
         question.and_then(|_| self.question_keys())
     }
 
-    /// If a text can answer the alert, records that the conversation waits for the text: the person's next
-    /// message, or a reply in the thread. A failure is only logged, because the buttons still work.
+    /// If a person can answer the alert with a text, records that the conversation waits for this text. The
+    /// text is the person's next message, or a reply in the thread. A failure is only logged, because the
+    /// buttons still work.
     pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
-        // If the attempt created a conversation, this is its address.
+        // If the attempt found or created a conversation, `address` is the address of this conversation.
         let address = leased.destination();
         let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
         if leased.envelope.answered.is_some() {
@@ -187,7 +189,7 @@ impl<H: Host> Attempts<'_, H> {
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            // The address book keeps the replies of a thread in the rows of its channel.
+            // The address book keeps the questions of a thread in the rows of the thread's channel.
             let channel = ConversationKey::of(&leased.envelope.address);
             self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {
@@ -199,8 +201,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Collects the facts about a message on which its outcome depends. The run learns `host` and
-    /// `refused_alone` only from the Connector's response, so the caller sets them after the response.
+    /// Collects the facts about a message on which its outcome depends. The caller sets `host` and
+    /// `refused_alone` later, because the run learns them only from the Connector's response.
     fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
         let envelope = &leased.envelope;
         Situation {
@@ -232,7 +234,7 @@ impl<H: Host> Attempts<'_, H> {
         self.host.event(Level::Warn, "alert.retried", leased.traced(fields));
     }
 
-    /// Logs that a host began to fail or works again: one line for all alerts that wait for the host.
+    /// Logs that a host is out, or that it works again.
     fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
         let (level, event) = match change {
             Change::Failed => (Level::Error, "host.failed"),

@@ -8,19 +8,18 @@ use state::ledger::Status;
 
 use super::decide::{Action, Hidden, PoisonReason, Stop};
 
-/// The outcome of an attempt. `run/apply.rs` carries it out.
+/// The outcome of an attempt. `run/apply.rs` changes the queue and the ledger according to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The Connector accepted the alert.
     Delivered(Verdict),
     /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// The alert ended earlier, or the message is a job that has nothing left to do. The status is set if
-    /// this message ended the alert. The status is `None` for a job, and if a copy of this message ended the
-    /// alert.
+    /// The alert has ended before, or the message is a job that has nothing to do. The status is the alert's
+    /// final status. It is `None` for a job, and if the alert ended with a copy of this message.
     AlreadySent(Option<Status>),
-    /// The ledger shows that this message is in the poison queue. The word names the reason; see
-    /// [`PoisonReason::word_in`].
+    /// The ledger shows that this message is in the poison queue. The word names the reason (see
+    /// [`PoisonReason::word_in`]).
     AlreadyPoisoned(&'static str),
     /// The alert has expired.
     Expired,
@@ -30,8 +29,8 @@ pub(crate) enum Outcome {
     AnsweredBefore,
     /// The message was a job, and the job is done.
     Answered,
-    /// A newer alert with the same key, or a later change, takes the place of the alert. The text tells
-    /// people the reason.
+    /// A newer alert with the same key, or a later change of the alert, takes the place of the alert. The
+    /// text is the reason for the ledger.
     Replaced(String),
     /// The person has sent `stop`.
     Stopped,
@@ -41,9 +40,9 @@ pub(crate) enum Outcome {
     NotDue(Duration),
     /// The person's quiet hours end after this time.
     Quiet(Duration),
-    /// A newer alert of the series is due, so this one is not sent.
+    /// A newer alert of the series is due already, so this alert is not sent.
     Missed,
-    /// The message has to be hidden for `after`, and the younger ones of its conversation wait behind it.
+    /// The message has to be hidden for `after`. The younger messages of its conversation wait for it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// The message has to be moved to the poison queue.
     Poison { why: PoisonReason, reason: String, status: Option<u16> },
@@ -71,7 +70,7 @@ pub(super) fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
     }
 }
 
-/// The reason why an alert was not sent to a conversation that had to be created or found first.
+/// The reason why an alert was not sent to a conversation that had to be found or created first.
 #[derive(Debug)]
 pub(super) enum NotReached {
     /// The bot is not installed for the person or in the team. The alert waits.

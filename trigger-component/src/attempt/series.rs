@@ -1,6 +1,6 @@
 //! Puts the next alert of a series on the queue, before the run sends the alert in hand. So the series loses
-//! no alert if the run is killed. The next run repeats this step, and the ledger shows how far the killed run
-//! came.
+//! no alert if the run is killed: the next run repeats this step, and the ledger shows which parts of the
+//! step are done.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -15,18 +15,18 @@ use super::Attempts;
 use crate::limits::MAX_HIDE;
 use crate::schedule::Leased;
 
-/// The decision about the alert in hand.
+/// The decision whether the run sends the alert in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Continued {
-    /// The alert is sent.
+    /// The run sends the alert.
     Send,
     /// The sender has ended the series.
     Ended,
-    /// A newer alert of the series is due, and is sent in its place.
+    /// A newer alert of the series is due already, and is sent instead.
     Missed,
 }
 
-/// The reason why the next alert could not be put on the queue. The alert in hand has to wait.
+/// The reason why the next alert could not be put on the queue. In this case, the alert in hand has to wait.
 #[derive(Debug, Error)]
 pub(super) enum SeriesError {
     #[error("{0}")]
@@ -42,13 +42,13 @@ impl From<TableError> for SeriesError {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Puts the next alert of the series on the queue, unless an earlier run has done so. For an alert of no
-    /// series, or of another producer, this function does nothing.
+    /// Puts the next alert of the series on the queue, unless an earlier run has done so. Does nothing if the
+    /// alert is not part of a series, or if another program wrote it.
     pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
         let Some((series, first)) = first else { return Ok(Continued::Send) };
-        // If the record is missing, the tables were lost. The series goes on without the record.
+        // If the record is missing, the table was deleted. The series goes on without the record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
             return Ok(Continued::Ended);
@@ -60,8 +60,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(if is_missed { Continued::Missed } else { Continued::Send })
     }
 
-    /// Puts the alert with this index on the queue, and records it as the next one. If the series has no
-    /// alert with this index, records that no alert follows.
+    /// Puts the alert with this index on the queue, and records it as the next alert of the series. If the
+    /// series ends before this index, records that no alert follows.
     async fn follow(
         &self,
         leased: &Leased,
@@ -76,7 +76,7 @@ impl<H: Host> Attempts<'_, H> {
             }
             return Ok(());
         };
-        // A run accepts an alert of a series when the alert before it is due.
+        // An alert of a series counts as accepted at the time at which the alert before it is due.
         let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
         let id = AlertId::of_series(first, index, Period::of(accepted));
         if following == Following::Alert(id.clone()) {
@@ -114,7 +114,7 @@ impl<H: Host> Attempts<'_, H> {
         // The bot accepts a series only if each of its alerts fits into a message.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
-        // Rounded up, so that the queue hands out no message before it is due.
+        // The wait is rounded up, so that the queue does not hand out the message before the alert is due.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let visibility_timeout_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         let options = PutOptions {

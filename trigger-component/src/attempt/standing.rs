@@ -1,15 +1,17 @@
-//! Decides which call is needed for an alert with a key, for a change of an alert, and for a job that takes
-//! an alert back. The call sends, changes or deletes a message of the conversation. Sometimes no call is
-//! needed.
+//! Plans the call for an alert with a key, for a change of an alert, and for a job that takes an alert back.
+//! The call sends, changes or deletes a message of the conversation. Sometimes no call is needed.
 //!
-//! An older alert never replaces a newer one. An alert's place in this order is the time at which it was
-//! accepted, or the time at which it is due, if that is later. The record of a key (`Standing`) says which
-//! message the conversation shows under the key, and this module reads it before each call. Only one run
-//! works at a time, and a run sends nothing after its lock may have ended. A run sends the alerts of one key
-//! one after the other (`turns.rs`). So the record is up to date.
+//! A key is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
+//! newer alert can change the message of an older one.
+//!
+//! An older alert never replaces a newer one. The age of an alert counts from the time at which it was
+//! accepted, or from the time at which it is due, if that is later. The record of a key (`Standing`) names
+//! the message that the conversation shows under the key. This module reads the record before each call. The
+//! record is up to date, because only the run with the lock sends alerts, and because it sends the alerts of
+//! one key one after the other (`turns.rs`).
 //!
 //! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
-//! names the thread.
+//! of the key names the thread.
 
 mod plan;
 mod records;
@@ -34,8 +36,9 @@ use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// How long a change waits for the result of the alert that it changes, if that alert was cancelled. A run
-/// records a result within a second, unless it is killed.
+/// If an alert is changed before it was sent, the bot cancels it. This constant is the longest time that the
+/// change waits for the result of the cancelled alert. A run records a result within a second after the send,
+/// unless the run is killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
 /// The first pause of a change that waits for the result of the alert that it changes.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -49,20 +52,21 @@ const SAME_CONTENT: &str = "key: the message that the conversation shows has the
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
 
-/// The decision about an alert, by what the conversation shows.
+/// The decision about an alert. It depends on the message that the conversation shows.
 enum Decision {
     Send(Way),
-    /// No call is needed, because the conversation shows the content. Holds the id of the message, and the
-    /// reason for the ledger.
+    /// No call is needed, because the conversation shows the content already. The fields are the id of the
+    /// message, and the reason for the ledger.
     IsShown(Option<String>, Option<&'static str>),
     /// Nothing is sent, and the attempt ends with this outcome.
     Not(Outcome),
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. Returns `None` for
-    /// every other alert, without a call. If nothing has to be sent, the error is the outcome. `is_new`: the
-    /// run has just created the conversation, so the conversation shows no message of the bot.
+    /// Plans the call for an alert with a key, a change of an alert, or a job that takes an alert back.
+    /// Returns `None` for every other alert, without a call. If no call is needed, the error is the outcome.
+    /// `is_new`: whether the run has just created the conversation, so that the conversation shows no message
+    /// of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
@@ -79,8 +83,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // An earlier plan of this attempt may have taken a turn for another conversation. The run sends
-            // nothing more to that conversation, so the turn ends here.
+            // An earlier plan of this attempt may have taken a turn for another conversation. The attempt
+            // sends nothing more to that conversation, so the turn ends here.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -89,7 +93,7 @@ impl<H: Host> Attempts<'_, H> {
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
-            // The message is not in the conversation that the run has just created.
+            // The old message is in another conversation, so it cannot be changed here.
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
@@ -123,9 +127,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the answer that a change of a question has to show, if a person has answered the question
-    /// already. The answer is in the record of the alert that the question names. `record` is the record of
-    /// the alert that this one changes, which may be the same record.
+    /// Returns the answer to the question of an alert, if a person has answered the question already. A
+    /// change of the question has to show this answer. The answer is in the record of the alert that the
+    /// question names. `record` is the record of the alert that `leased` changes. It can be the same record.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -146,8 +150,7 @@ impl<H: Host> Attempts<'_, H> {
         Ok(sealed.and_then(|sealed| Answer::open(keys, alert.as_str(), "", sealed)).map(Box::new))
     }
 
-    /// Reads the record of the alert that this one changes or takes back, and what the conversation shows
-    /// under the key.
+    /// Reads the record of the alert that this alert changes or takes back, and the record of the key.
     async fn known(
         &self,
         keyed: &Keyed,
@@ -195,7 +198,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let Some(record) = record.filter(|_| keyed.edits.is_some()) else {
             return Ok(match shown {
-                // A run was killed after it had sent the alert, and before it had deleted the message.
+                // A run was killed after it had sent the alert, and before the Delete.
                 Some(_) => Decision::IsShown(shown_id, None),
                 None => fresh(keyed, standing, digest),
             });
@@ -222,8 +225,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Ends an alert whose chat has to be created or found, if a newer alert with the same key waits for the
-    /// same chat. So only the newest alert makes calls.
+    /// Checks that no newer alert with the same key waits for the same chat, before the run finds or creates
+    /// the chat. If there is a newer alert, the error is the outcome of this alert. So only the newest alert
+    /// makes calls.
     pub(super) async fn expect_newest(&self, leased: &Leased) -> Result<(), Outcome> {
         let Some(keyed) = leased.envelope.keyed.as_ref().filter(|_| self.is_ours(leased)) else {
             return Ok(());
@@ -233,8 +237,8 @@ impl<H: Host> Attempts<'_, H> {
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-            // The record of the chat says whether the key is firing. The chat is not known yet, so the run
-            // assumes that the key is firing.
+            // The record of the key says whether the key is firing, i.e. whether its problem lasts. The run
+            // cannot read this record before it knows the chat, so it assumes that the key is firing.
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -244,9 +248,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether a newer alert with the key takes the place of this one, because a run will send it now or has
-    /// sent it. A newer alert does not count in three cases: it was cancelled or has ended without being
-    /// sent; it is not due yet, maybe because of quiet hours; or it has `again: skip` and the key is firing.
+    /// Whether a newer alert with the key takes the place of this alert, because a run has sent the newer
+    /// alert or sends it soon. A newer alert does not count if it was cancelled or has ended without being
+    /// sent. It also does not count if it is not due yet, or if it has `again: skip` while the key is firing.
+    /// `mine` is the place of this alert in the order of the alerts.
     async fn is_newer_coming(
         &self,
         standing: &Standing,
@@ -271,8 +276,9 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// How long a change waits for the result of the alert that it changes; `None` if it does not wait. The
-    /// bot has cancelled that alert, but a run may have sent it a moment ago and not recorded that yet.
+    /// Returns how long a change waits for the result of `record`, the alert that it changes; `None` if it
+    /// does not wait. The bot has cancelled that alert, but a run may have sent it a moment ago and not
+    /// recorded the result yet.
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
@@ -281,15 +287,15 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the record of the key is about the message of the alert that this one changes or takes back. The
-/// record is about another message if that alert was a reply, or if the conversation now shows another
-/// message under the key.
+/// Whether the record of the key names the message of `record`, the alert that is changed or taken back. The
+/// record of the key names another message if that alert was a reply, or if a newer message has taken its
+/// place.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
 
-/// The thread that has the message of an alert to a channel.
+/// Returns the thread with the message that an alert to a channel changes; `None` if there is no such thread.
 fn thread_of(
     leased: &Leased,
     record: Option<&Record>,
@@ -301,7 +307,8 @@ fn thread_of(
     ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()
 }
 
-/// Decides about a job that takes an alert back. `activity_id` is the id of the message to delete.
+/// Decides about a job that takes an alert back. `record` is the record of that alert, and `activity_id` is
+/// the id of the message to delete.
 fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
     if record.is_some_and(|record| record.status == Status::Withdrawn) {
         return Decision::IsShown(None, None);
@@ -315,12 +322,12 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
     }
 }
 
-/// Decides about an alert that the conversation does not show yet.
+/// Decides about an alert that the conversation does not show yet, by its rule `again`.
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
-        // `skip` concerns only alerts with the state `firing`. If the alert resolves the key, the message has
-        // to show that.
+        // `skip` concerns only alerts with the state `firing`. If the alert says that the problem has ended,
+        // the message has to show this.
         (Again::Skip, KeyState::Resolved) => Again::Update,
         (again, _) => again,
     };
@@ -337,8 +344,8 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     }
 }
 
-/// The digest of an alert's content and its state. Without the state, the alert of a second problem with the
-/// same text would look like the first one, and the run would not send it.
+/// Returns the digest of an alert's content and state. The digest contains the state, because an alert with
+/// the same text and another state is new for the person and has to be sent.
 fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
     let message = message_of(envelope, keys).content();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])

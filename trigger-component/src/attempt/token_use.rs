@@ -1,4 +1,4 @@
-//! Decides whether a refusal of the bot's token concerns one conversation or all of them.
+//! Decides whether a refusal of the bot's token concerns one conversation or all conversations.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// How long an attempt whose token was refused waits, at most, for another conversation to accept the token.
-/// Within this time, calls that began at the same moment usually get their responses.
+/// The longest time that an attempt with a refused token waits for another conversation to accept the token.
+/// Calls that began at the same moment usually get their responses within this time.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// The conversations that accepted or refused the bot's token in a run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenUse {
-    /// A Connector has accepted an alert, and so the token.
+    /// Whether a Connector has accepted an alert, which shows that the token is good.
     is_good: Cell<bool>,
     /// The conversations that refused the token.
     refused: RefCell<Vec<LaneKey>>,
@@ -27,11 +27,11 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Returns whether a refusal concerns this conversation alone. That is so if another conversation
-    /// accepted the token, or if no other conversation refused it. If no conversation has accepted the token
-    /// yet, this function waits up to [`WAIT_FOR_OTHERS`].
+    /// Returns whether a refusal of the token concerns this conversation alone. It does if another
+    /// conversation has accepted the token, or if no other conversation has refused it. If no conversation
+    /// has accepted the token yet, this function first waits up to [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // A refusal without a status comes from the login host.
+        // A refusal without a status comes from the login host, so it shows nothing about this conversation.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -1,5 +1,5 @@
-//! The withdrawals that this run has read: senders cancelled alerts, or people sent `stop`, set quiet hours,
-//! or asked to be forgotten.
+//! The withdrawals that this run has read. A withdrawal records that a sender has cancelled an alert, or that
+//! a person has sent `stop`, has set quiet hours, or has asked to be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,41 +22,42 @@ pub(crate) enum Wanted {
     },
 }
 
-/// The least time between two reads of the withdrawals, if the run has dequeued only alerts that can be
-/// neither cancelled nor stopped, e.g. the echo of a person's message. Only a person's wish to be forgotten
-/// withdraws these alerts.
+/// The minimum time between two reads of the withdrawals while the run dequeues only alerts that cannot be
+/// cancelled or stopped, e.g. the echo of a person's message. These reads can be rarer, because only a
+/// person's wish to be forgotten withdraws these alerts.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// The withdrawals of the last ten minutes. They suffice to decide about alerts that were accepted in that
-/// time.
+/// The withdrawals of the last ten minutes. They are enough to decide about the alerts that were accepted in
+/// these ten minutes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The alerts that the queue may hold twice, although `once` is not set in their messages.
+    /// The alerts that the queue may hold twice, although their messages do not say so (`once`).
     doubled: BTreeSet<String>,
-    /// By conversation: when its person last asked to be forgotten.
+    /// By conversation: the last time at which its person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// The conversations whose person has changed their quiet hours.
     quieted: BTreeSet<String>,
-    /// When all withdrawals were last read; `None` if never, or if the last read did not return all of them.
+    /// The time of the last read; `None` before the first read, and if the last read did not return all
+    /// withdrawals.
     read_at: Option<DateTime<Utc>>,
 }
 
 impl Withdrawn {
-    /// Returns the moment since which the run has to read withdrawals for these messages; `None` if the last
-    /// read suffices.
+    /// Decides whether the run has to read withdrawals for these messages. If so, returns the time from which
+    /// it has to read them. Otherwise returns `None`.
     pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first read covers all of `RECENTLY`, because the run may later dequeue an alert that was
-        // accepted earlier than these.
+        // The first read goes back the whole time `RECENTLY`, because the run may later dequeue an alert that
+        // was accepted before these messages.
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
-    /// Adds withdrawals that were read, the oldest first. `is_all`: whether the read returned all of them.
+    /// Adds the withdrawals of a read, the oldest first. `is_all`: whether the read returned all withdrawals.
     pub(crate) fn add(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), read_at: DateTime<Utc>) {
         for withdrawal in withdrawals {
             match withdrawal {
@@ -71,13 +72,13 @@ impl Withdrawn {
         self.read_at = is_all.then_some(read_at);
     }
 
-    /// Marks the withdrawals as incomplete after a failed read. The run then reads the tables for each
-    /// message.
+    /// Marks the withdrawals as incomplete after a failed read. As long as they are incomplete, the run reads
+    /// the tables for each message.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
 
-    /// Whether [`Withdrawn::look_up`] covers all recent withdrawals.
+    /// Whether this run has read all recent withdrawals.
     pub(crate) fn is_complete(&self) -> bool {
         self.read_at.is_some()
     }
@@ -87,7 +88,7 @@ impl Withdrawn {
         self.doubled.contains(id)
     }
 
-    /// Whether no alert was withdrawn.
+    /// Whether this run has read no withdrawal.
     pub(crate) fn is_empty(&self) -> bool {
         self.cancelled.is_empty()
             && self.stopped.is_empty()
@@ -100,8 +101,8 @@ impl Withdrawn {
         self.quieted.contains(conversation)
     }
 
-    /// Returns whether an alert is still wanted. `id` is set only if the alert can be cancelled.
-    /// `is_stoppable`: whether the person's `stop` withdraws it.
+    /// Returns whether an alert is still wanted. `id` is the alert's id if the alert can be cancelled.
+    /// `is_stoppable`: whether the person's `stop` withdraws the alert.
     pub(crate) fn look_up(
         &self,
         id: Option<&str>,

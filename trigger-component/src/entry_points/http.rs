@@ -1,6 +1,6 @@
-//! The route `/internal/poll`, which starts the same run as the cron trigger. The bot's kick calls the route,
-//! and so do the schedulers of hosts without a cron trigger. GET works like POST, because Akamai's scheduler
-//! sends only GET
+//! The route `/internal/poll`, which starts the same run as the cron trigger. The bot calls this route after
+//! it has put a message on the queue (the *kick*). The schedulers of hosts without a cron trigger also call
+//! this route. GET works like POST, because Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -16,13 +16,15 @@ use crate::poll_refusal::PollRefusal;
 use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
-/// Answers one request: 200 with the run's counts. If the request has `Prefer: respond-async` (RFC 7240), the
-/// answer is 202 as soon as a run has begun.
+/// Answers a request of `/internal/poll`: starts a run, and returns 200 with the run's counts when the run
+/// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
+/// run has begun.
 ///
-/// Refusals: 401 (wrong key), 403 (foreign `Host` in anonymous mode), 404 (another path, or no key is set),
-/// 405 (method), 500 (a setting is wrong), 503 (the storage account cannot be used).
+/// Refusals: 401 (the key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
+/// machine), 404 (another path, or no key is set), 405 (neither GET nor POST), 500 (a setting is wrong), 503
+/// (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because a provider of variables can take seconds for each variable.
+    // The run's time counts from here, because the host can take seconds to read each variable.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
@@ -37,14 +39,14 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
         Ok(Beginning::Skipped(report)) => response::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
             let begun = response::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
-            // The run logs its own result.
+            // The run has logged its result, so the result is dropped here.
             Reply::then(begun, async move { drop(run.work(host).await) })
         }
         Err(error) => failed(&error).into(),
     }
 }
 
-/// Checks that the caller may begin a run. Returns the refusal as the error.
+/// Checks that the caller may begin a run. The error is the refusal.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
     let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
@@ -63,7 +65,7 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
     }
-    // The key of the bot's kick works even if `pollkey` is not set.
+    // The bot's key works even if `pollkey` is not set, but only with `Prefer: respond-async`.
     if is_method_allowed
         && responds_async(request)
         && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
@@ -94,8 +96,8 @@ fn failed(error: &RunError) -> Response<Bytes> {
     refusal.answer()
 }
 
-/// Checks the key in `Authorization: Bearer <key>`, or in `?key=<key>` for schedulers that can set no header
-/// (Akamai's cron).
+/// Checks the key in `Authorization: Bearer <key>`. If the request has no such header, checks `?key=<key>`,
+/// because some schedulers cannot set a header (Akamai's cron).
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
@@ -129,8 +131,8 @@ mod tests {
         ]);
         let mut tables = FakeTables::default();
         host.answers(move |request| {
-            let answer = tables.response(request, chrono::DateTime::UNIX_EPOCH);
-            Some(Ok(answer.unwrap_or_else(|| platform::testing::response(200, EMPTY_QUEUE))))
+            let from_table = tables.response(request, chrono::DateTime::UNIX_EPOCH);
+            Some(Ok(from_table.unwrap_or_else(|| platform::testing::response(200, EMPTY_QUEUE))))
         });
         host
     }
@@ -181,7 +183,7 @@ mod tests {
             let status =
                 run(handle(&host, request(method, target, authorization))).response.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
-            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused caller causes no call");
+            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused request causes no call");
         }
     }
 
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_key_with_white_space_is_trimmed_and_a_short_one_is_refused() {
+    fn poll_key_with_white_space_is_trimmed_and_a_short_key_is_refused() {
         for (key, expected) in [
             ("a-key-of-16-char", 200),
             (" a-key-of-16-char\r\n", 200),
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn bot_key_with_respond_async_is_answered_before_the_run_works() {
+    fn poll_with_respond_async_gets_its_response_before_the_run_works() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
             (KEY, "bot", Some("wait=5, Respond-Async"), 202),
@@ -259,7 +261,8 @@ mod tests {
             assert_eq!(reply.response.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // The run makes one Get, and peeks at the queue after it has released the lock.
+            // The run makes one Get Messages call. After it has released the lock, it makes one Peek Messages
+            // call.
             assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");
         }
@@ -273,8 +276,8 @@ mod tests {
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // The first run takes the lock and keeps it, because the test does not execute `first.then`, the
-        // run's work.
+        // The first run takes the lock and keeps it, because the test does not execute the run's work
+        // (`first.then`).
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());
         let reply = run(handle(&host, kick()));

@@ -1,4 +1,4 @@
-//! The component's two exports.
+//! The two exports of the component: the HTTP handler, and the handler of the cron trigger.
 // The generated bindings of both exports contain unsafe code.
 #![allow(unsafe_code)]
 
@@ -28,7 +28,7 @@ impl cron::Guest for CronEntryPoint {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
         let called_at = host.monotonic();
-        // The run has logged the error. The host logs this text, so it has no details.
+        // The host logs this text. The text has no details, because the run has logged the error already.
         platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
             .map_err(|_| cron::Error::Other("run: failed; see the component's log for the reason".into()))

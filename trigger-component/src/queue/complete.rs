@@ -10,12 +10,14 @@ use super::{Left, Queues};
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Deletes a message whose alert has reached a final state.
+    /// Deletes a message whose alert has just ended. `end` is the alert's final status.
     ///
-    /// Usually the run deletes the message first, and records `end` in the ledger later. If the run is killed
-    /// before the Delete, the queue hands out the message again. If the Delete fails, the run records `end`
-    /// before it repeats the Delete, so that a run that dequeues the message again finds that record. If the
-    /// queue may hold the message twice (`once`), the run records `end` first.
+    /// Usually this function only deletes the message, and the run records `end` in the ledger later. In two
+    /// cases, this function also records `end` itself:
+    /// 1. If the first Delete call fails, it records `end` before it repeats the call. If the message is
+    ///    dequeued again, the run finds the record, and does not send the alert again.
+    /// 2. If the queue may hold the message twice (`once`), it records `end` before the Delete. If the copy
+    ///    is dequeued, the run finds the record, and does not send the alert again.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
@@ -26,7 +28,7 @@ impl<H: Host> Queues<'_, H> {
         self.remove(leased, note).await
     }
 
-    /// Deletes a message whose final state is already in the ledger.
+    /// Deletes a message whose alert has ended before. Records nothing.
     pub(crate) async fn delete(&self, leased: &Leased) -> Left {
         self.remove(leased, async || {}).await
     }
@@ -40,8 +42,8 @@ impl<H: Host> Queues<'_, H> {
         Left::of(&deleted)
     }
 
-    /// Writes a transition to the ledger at once, and returns whether that succeeded. A failure is logged,
-    /// and the run goes on. If the Delete of the message fails, too, the alert may be delivered twice.
+    /// Writes a transition to the ledger at once, and returns whether the write succeeded. A failure is only
+    /// logged. If the Delete of the message fails, too, the alert may be delivered twice.
     pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.record(transition).await else { return true };
         let fields = json!({

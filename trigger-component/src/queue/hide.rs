@@ -11,9 +11,10 @@ use super::Queues;
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Hides a message for `after`, and stores `delivery` in its text. If the text cannot be changed,
-    /// `delivery` is stored in the ledger. Without `delivery`, the text changes only if the run has to record
-    /// how often the message was dequeued. Returns how long the message is hidden at most.
+    /// Hides a message for `after`, and stores `delivery` (the counts of failed attempts) in its text. If the
+    /// text cannot be changed, this function stores `delivery` in the ledger. If `delivery` is `None`, the
+    /// text changes only if the number of dequeues has to be recorded. Returns the longest time that the
+    /// message may be hidden.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -23,8 +24,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // Up to two unaccounted dequeues are far below the limit (`max_unaccounted`), so the run does not
-            // write the count into the text.
+            // An unaccounted dequeue is a dequeue whose result no run has recorded. Two of them are far below
+            // the limit (`max_unaccounted`), so the run then leaves the text as it is.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -33,10 +34,9 @@ impl<H: Host> Queues<'_, H> {
         let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
         let hidden = self.main.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await;
         if let Some(delivery) = delivery.filter(|_| text.is_none() || hidden.is_err()) {
-            // If this write fails as well, the queue's DequeueCount still limits how often the alert is
-            // tried.
+            // If this write fails, too, the queue's DequeueCount still limits how often the alert is tried.
             let tried = Some(delivery.to_json().to_string());
-            // The record has to be kept until the alert is due.
+            // The ledger must not delete the record before the alert is due.
             let until = leased.kept_until();
             let waiting =
                 Transition { tried, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
@@ -58,7 +58,7 @@ impl<H: Host> Queues<'_, H> {
         }
     }
 
-    /// Returns the message's text with `delivery` in it; `None` if the text must not change.
+    /// Returns the message's text with `delivery` in it; `None` if the text cannot be changed.
     fn text_with(&self, leased: &Leased, delivery: &Delivery) -> Option<String> {
         let Leased { envelope, seal, .. } = leased;
         // A message of an older format keeps its text, so that the older tools can read it.
@@ -68,12 +68,13 @@ impl<H: Host> Queues<'_, H> {
         let key = match seal {
             SealState::Valid => self.seal_key,
             SealState::Missing => None,
-            // The poller must not seal a text whose seal it could not check.
+            // Without a valid seal, the text may come from another program, so the poller must not seal it.
             SealState::Broken | SealState::Unchecked => return None,
         };
         let mut envelope = envelope.clone();
         envelope.delivery = delivery.clone();
-        // The text must not change if it would be too long for a message with `delivery` in it.
+        // With `delivery` in it, the text can be too long for a message. In this case, the text stays as it
+        // is.
         envelope.encode(key).ok()
     }
 }

@@ -1,4 +1,5 @@
-//! The changes to a message on the queue: it is deleted, hidden, put back, or moved to the poison queue.
+//! The changes of a message on the queue: the run deletes the message, hides it, makes it visible again, or
+//! moves it to the poison queue.
 
 mod complete;
 mod hide;
@@ -18,7 +19,7 @@ pub(crate) use warnings::Warnings;
 use crate::limits::Limits;
 use crate::schedule::Leased;
 
-/// The queue and its poison queue. All calls of a run share them.
+/// The queue and its poison queue, with the clients that their calls need. All attempts of a run share them.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,
@@ -33,13 +34,14 @@ pub(crate) struct Queues<'a, H> {
     pub(crate) warnings: Warnings,
 }
 
-/// Whether a message has left the queue, after its Delete.
+/// Whether a message has left the queue after the run's Delete call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     Yes,
     /// The message is still on the queue, so a run dequeues it again.
     No,
-    /// The result of the Delete is unknown. The message stays in hand, so that the next run finds out.
+    /// The result of the Delete is unknown. The message stays in hand, so that the next run finds out whether
+    /// the queue still holds it.
     Unknown,
 }
 
@@ -61,7 +63,8 @@ impl Left {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Logs a failure of the queue or the tables that the run survives, once for each run.
+    /// Logs a failure of the queue or the tables after which the run goes on. Logs each `event` only once in
+    /// a run.
     pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
         self.warnings.once(self.host, self.run, event, error);
     }

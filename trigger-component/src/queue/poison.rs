@@ -13,14 +13,14 @@ use super::{Left, Queues};
 use crate::attempt::PoisonReason;
 use crate::schedule::Leased;
 
-/// A message that is to be copied to the poison queue, with the reason.
+/// A message that the run has to copy to the poison queue, with the reason.
 #[derive(Debug)]
 pub(crate) struct PoisonCopy<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
     /// The envelope, if the message holds one.
     pub(crate) envelope: Option<&'m Envelope>,
-    /// Whether the bot wrote the envelope, so that it can be replayed.
+    /// Whether the bot wrote the envelope. An operator can replay only a message of the bot.
     pub(crate) is_genuine: bool,
     pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
@@ -29,8 +29,8 @@ pub(crate) struct PoisonCopy<'m> {
 }
 
 impl PoisonCopy<'_> {
-    /// Makes the row that lists the message as a dead letter. `text` is the text of the copy in the poison
-    /// queue.
+    /// Makes the row that lists the message in the table of dead letters (the messages of the poison queue).
+    /// `text` is the text of the copy in the poison queue.
     fn letter(&self, text: &str, before: Option<&BeforeDeath>, now: DateTime<Utc>) -> DeadLetter {
         let Self { message, envelope, .. } = self;
         let alert = envelope.map(|envelope| envelope.id.excerpt().into_owned());
@@ -63,11 +63,11 @@ fn id_of(message: &QueueMessage) -> DeadLetterId {
 pub(crate) enum Poisoned {
     /// The message is in the poison queue.
     Yes {
-        /// The alert's end.
+        /// The alert's final status.
         end: Box<Transition>,
-        /// Whether the ledger has recorded the end.
+        /// Whether the ledger has recorded `end`.
         is_recorded: bool,
-        /// Whether the message has left its own queue.
+        /// Whether the message has left the main queue.
         left: Left,
     },
     /// The Put failed. The message stays on the queue, and is dequeued again.
@@ -92,19 +92,21 @@ impl<H: Host> Queues<'_, H> {
             at: self.host.now(),
             attempts: message.dequeue_count,
         };
-        // The poller seals only a message that had a valid seal. With a seal, the message of another producer
-        // would look like one of the bot's.
+        // The poller seals the new text only if the old text had a valid seal. With a seal, the message of
+        // another program would look like a message of the bot.
         let text = match seal {
-            // A message of an older format keeps its text, so that the older tools can read it there.
+            // A message of an older format keeps its text, so that the older tools can read it in the poison
+            // queue.
             _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
             SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),
         };
-        // The text is copied unchanged if it would be too long for a message with the reason in it.
+        // With the reason in it, the text can be too long for a message. In this case, the old text is
+        // copied.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        // A message of an older format has no id. The bot could not recognise a second copy of it, so an
-        // operator cannot replay it.
+        // A message of an older format has no id, so the bot could not recognise a second copy of the
+        // message. Therefore an operator cannot replay it.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
@@ -118,10 +120,13 @@ impl<H: Host> Queues<'_, H> {
         self.put_poison_copy(copy, &text).await
     }
 
-    /// Lists a message as a dead letter, puts a copy into the poison queue, records that in the ledger, and
-    /// deletes the message. The row of the list comes first, so that every message of the poison queue is
-    /// listed. The Put comes before the Delete, so that a failure in between leaves two copies and never
-    /// none. The record in the ledger keeps a later run from putting a third copy.
+    /// Moves a message to the poison queue, in this order:
+    /// 1. Inserts a row into the table of dead letters, so that the table lists every message of the poison
+    ///    queue.
+    /// 2. Puts a copy into the poison queue.
+    /// 3. Records the status `dead` in the ledger. If the Delete fails, a later run finds this status, and
+    ///    puts no second copy.
+    /// 4. Deletes the message. The Delete comes last, so that a failure never loses the message.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
         let before = self.before_death(&copy).await;
         let letter = copy.letter(text, before.as_ref(), self.host.now());
@@ -137,8 +142,9 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
-        // If the row cannot be written, the message is still moved to the poison queue. `GET /api/dead` with
-        // `text=true` reads that queue, so it shows the message.
+        // If the row cannot be written, the message is still moved to the poison queue. The route
+        // `/api/dead?text=true` shows the message even without the row, because this route reads the poison
+        // queue.
         if let Err(error) = self.dead.record(&letter).await {
             self.warn_once("dead.not-listed", &error);
         }
@@ -146,8 +152,8 @@ impl<H: Host> Queues<'_, H> {
         let put = self.poison.put_marking_copies(text, options, || None).await;
         if let Err(error) = put.result {
             log(Level::Error, "poison.put.failed", error.to_string());
-            // If the poison queue has certainly not taken the copy, the message is no dead letter, so its row
-            // is removed. If this call fails, an operator can drop the row.
+            // If the poison queue certainly holds no copy, the row must not stay. If the row cannot be
+            // removed, an operator can drop it.
             if !put.is_doubtful {
                 _ = self.dead.remove(&letter.id).await;
             }
@@ -170,9 +176,10 @@ impl<H: Host> Queues<'_, H> {
         Poisoned::Yes { end: Box::new(dead), is_recorded: recorded.is_ok(), left }
     }
 
-    /// Reads the sender and the last replay from the alert's record. An operator can replay the alert as soon
-    /// as its message is in the poison queue. The status `dead` must not replace the status of that replay.
-    /// Returns `None` for a message that an operator cannot replay.
+    /// Reads the sender and the last replay from the alert's record; `None` if an operator cannot replay the
+    /// message. As soon as the message is in the poison queue, an operator can replay the alert. The caller
+    /// passes the last replay to the ledger. So the ledger notices a newer replay, and does not overwrite the
+    /// newer status with `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

@@ -1,5 +1,5 @@
-//! Warnings about failed calls to the queue or the tables. The run goes on after such a failure, but an alert
-//! may lose its order, be delivered twice, or wait longer.
+//! Warnings about failed calls to the queue or the tables. The run goes on after such a failure, but alerts
+//! may be delivered twice, later, or in another order.
 
 use std::cell::RefCell;
 use std::error::Error;

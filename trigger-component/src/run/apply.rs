@@ -1,4 +1,5 @@
-//! Carries out the outcome of an attempt: on the queue, in the conversation's line, and in the ledger.
+//! Carries out the outcome of an attempt: changes the message on the queue, the conversation's line, and the
+//! alert's record in the ledger.
 
 use std::time::Duration;
 
@@ -19,56 +20,57 @@ use crate::queue::{Left, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// The reason in the record of an alert that was delivered after an attempt without a response.
+/// The reason in the alert's record, if the alert was delivered after an attempt without a response.
 const SENT_TWICE: &str =
     "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
-/// The result of [`RunContext::apply`], and its consequence for the conversation.
+/// The result of [`RunContext::apply`]. It says what the loop of the run does with the conversation.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The message is finished, so the next one of its conversation may start.
+    /// The message is finished, so the next message of its conversation may start.
     Ended(Ended),
-    /// The message is back on the queue, and the next one of its conversation may start.
+    /// The message is hidden or back on the queue, and the next message of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
-    /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
+    /// The message is still leased. The caller has to hide it for `after`, and to hide the younger messages
+    /// of its conversation behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The run must not send now, because it could not renew the lock. The message is the next one of its
-    /// conversation, as before.
+    /// The alert was not sent, because the run could not renew the lock. The message stays the next message
+    /// of its conversation.
     NotSent,
     /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
 }
 
-/// The end of a message.
+/// The end of a message that the run has deleted or has moved to the poison queue.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) count: Count,
-    /// The counter to which the run adds the message when the message has left the queue.
+    /// The counter that counts the message when it has left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
-    /// The alert's end, if this run has ended the alert.
+    /// The alert's final status, if this run has ended the alert.
     pub(crate) end: Option<Transition>,
-    /// Whether the ledger has `end` already. If `false`, the run writes `end` with its next batch.
+    /// Whether the ledger has recorded `end` already. If not, the run records `end` with its next batch.
     pub(crate) is_recorded: bool,
 }
 
 impl Ended {
-    /// The end of a message that is in the poison queue; `None` if it is not.
+    /// Returns the end of a message that was moved to the poison queue; `None` if the move failed.
     pub(super) fn of_poisoned(poisoned: Poisoned, why: PoisonReason) -> Option<Self> {
         let Poisoned::Yes { end, is_recorded, left } = poisoned else { return None };
         let figure = Figure::Dead(why.as_str());
         Some(Self { count: Count::Poisoned(why), figure, left, end: Some(*end), is_recorded })
     }
 
-    /// The result for a message whose alert had ended before.
+    /// Returns the result for a message whose alert had ended before.
     fn again(count: Count, figure: Figure, left: Left) -> Applied {
         Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Carries out an outcome. `line_after` is the conversation's line without the message, if other messages
-    /// wait for this message.
+    /// Carries out an outcome. If the message is in the conversation's line, `line_after` is the line without
+    /// the message.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
@@ -94,8 +96,8 @@ impl<H: Host> RunContext<'_, H> {
                 let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
-                // The Delete does not wait for the records, because the next run would send the alert again
-                // if this run were killed before the Delete.
+                // The Delete does not wait for the records. If this run were killed before the Delete, the
+                // next run would send the alert again.
                 let (applied, (), ()) = join3(
                     self.complete(leased, end, count),
                     self.attempts.record_change(leased),
@@ -114,8 +116,8 @@ impl<H: Host> RunContext<'_, H> {
                 self.log(Level::Warn, "alert.dropped", leased, &verdict);
                 applied
             }
-            // The line is stored before the Delete. If the run is killed in between, no message waits for one
-            // that was deleted.
+            // The line is stored before the Delete. So if the run is killed between the two calls, no message
+            // waits for a deleted message.
             Outcome::AlreadySent(end) => {
                 self.leave_line(leased, line_after).await;
                 let figure = end.map_or(Figure::Copy, Figure::Ended);
@@ -198,13 +200,13 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// Hides a message that could not be moved to the poison queue. A later run tries again and may deliver
-    /// it, so the younger messages of its conversation wait.
+    /// Returns the result for a message that could not be moved to the poison queue. It has to be hidden, and
+    /// a later run may deliver its alert. So the younger messages of its conversation have to wait.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
-            // A message that may have been delivered must not be sent again only because this Put failed.
+            // The alert may have been delivered. It must not be sent again only because this Put failed.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
@@ -234,8 +236,9 @@ impl<H: Host> RunContext<'_, H> {
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         let left = self.queues.complete(leased, &end).await;
-        // `is_recorded` is `false`, even if `queues.complete` has written `end`. The run writes `end` again,
-        // because an older transition of the alert may still be under way, and the last write counts.
+        // `is_recorded` is `false`, even if `queues.complete` has recorded `end`. So the run records `end`
+        // once more. The reason: a write of an older status of the alert may still be under way, and the last
+        // write counts.
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }

@@ -1,4 +1,4 @@
-//! Begins a run, and repeats its work if messages came at its end.
+//! Begins a run. If a message came at the end of the run, repeats the run's work.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -33,8 +33,8 @@ pub enum EntryPoint {
     Cron,
     /// `POST /internal/poll`.
     Http,
-    /// `POST /internal/poll` with `Prefer: respond-async`: the caller reports that the queue has a message,
-    /// and does not wait for the run.
+    /// `POST /internal/poll` with `Prefer: respond-async`. The caller has put a message on the queue, and
+    /// does not wait for the run.
     Kick,
 }
 
@@ -48,12 +48,14 @@ impl EntryPoint {
     }
 }
 
-/// The note for operators if a newer version of this program wrote the record of the run lock.
+/// The note that operators read in the log if a newer version of this program wrote the record of the run
+/// lock.
 const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version wrote it, so this version sends \
      nothing; deploy the newer version again, or delete the record";
 
-/// Runs once, and logs one line in any case. `called_at` is when the host called the component, on the
-/// monotonic clock. The limits count from this moment, because reading the variables can take seconds.
+/// Runs once, and logs one line, even if the run fails. `called_at` is the moment at which the host called
+/// the component, on the monotonic clock. The limits count from this moment, because reading the variables
+/// can take seconds.
 pub async fn run<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -62,7 +64,7 @@ pub async fn run<H: Host>(
     run_within(host, entry_point, called_at, Limits::default()).await
 }
 
-/// Does the same as [`run`], with other limits.
+/// Does the same as [`run`], but with other limits.
 pub async fn run_within<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -80,8 +82,8 @@ pub async fn run_within<H: Host>(
 pub enum Beginning {
     /// The run may work.
     Begun(Box<Begun>),
-    /// The run does no work: the queue is empty, another run holds the lock, or a pause has not ended. The
-    /// report has the reason.
+    /// The run does no work, because the queue is empty, another run holds the lock, or a pause of all runs
+    /// has not ended. The report has the reason.
     Skipped(Box<Report>),
 }
 
@@ -95,13 +97,13 @@ pub struct Begun {
     log: RunLog,
 }
 
-/// The data of a run's line in the log.
+/// The data for the run's line in the log.
 #[derive(Debug)]
 struct RunLog {
     report: Report,
     entry_point: EntryPoint,
     start: Duration,
-    /// The record of the run lock, if another program wrote it.
+    /// The key of the record of the run lock, if another program wrote this record.
     skipped: Option<Key>,
 }
 
@@ -111,14 +113,15 @@ impl RunLog {
         self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
-    /// Returns the deadline that is `after` the run's start.
+    /// Returns the deadline that comes `after` the start of the run.
     fn deadline<H: Host>(&self, host: &H, after: Duration) -> Deadline {
         Deadline::after(host, after.saturating_sub(host.monotonic().saturating_sub(self.start)))
     }
 }
 
-/// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free. A
-/// run that does not begin is logged. `called_at` as for [`run`].
+/// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free.
+/// If the run does not begin, this function logs the run's line. `called_at` has the same meaning as for
+/// [`run`].
 pub async fn begin<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -163,8 +166,9 @@ async fn prepare<H: Host>(
     take_lock(host, settings, limits, log).await
 }
 
-/// Takes the run lock; `None` if the queue is empty, another run holds the lock, or a pause has not ended. A
-/// kick reports a message, so its run does not peek at the queue first.
+/// Takes the run lock. Returns `None` if the queue is empty, another run holds the lock, or a pause of all
+/// runs has not ended. The run of a kick does not peek at the queue first, because the bot has just put a
+/// message on it.
 async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,
@@ -181,8 +185,8 @@ async fn take_lock<H: Host>(
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // The first Put creates the queue, so a missing queue is empty. If the client cannot read the
-                // response, the run assumes that the queue has a message.
+                // The bot's first Put creates the queue, so a missing queue has no messages. If the client
+                // cannot read the response, the run assumes that the queue has a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
@@ -235,7 +239,7 @@ impl Begun {
         &self.log.report.run
     }
 
-    /// Does the work, and logs one line in any case.
+    /// Does the work of the run, and logs one line, even if the run fails.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
         let Self { settings, limits, lock, free, mut log } = self;
         let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
@@ -244,7 +248,7 @@ impl Begun {
     }
 }
 
-/// Works until the queue is empty or the budget is used.
+/// Does the work of a run until the queue is empty or the budget is used up.
 async fn drain<H: Host>(
     host: &H,
     settings: &DrainSettings,
@@ -330,8 +334,8 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // If a kick came after the last Get and before the release of the lock, the kick's run was skipped.
-        // The message of that kick would wait for the scheduler, so this run looks at the queue again.
+        // If a kick came between the last Get Messages and the release of the lock, its run was skipped. The
+        // message of this kick would have to wait for the scheduler, so this run looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -347,8 +351,8 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // Runs with messages have to clean the tables, too. Some bots have no run without messages: their queue
-    // is never empty at a tick, or only kicks start their runs.
+    // Runs with messages have to clean the tables, too, because some bots have no run without messages. For
+    // example, their queue is never empty, or only kicks start their runs.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }
@@ -368,8 +372,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the lock again, if the queue has messages and no other run has taken the lock. After a failure, the
-/// next run delivers the messages.
+/// Takes the lock again if the queue has messages and no other run has taken the lock. Returns `None` after a
+/// failure, because the next run can deliver the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
@@ -380,7 +384,7 @@ async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Opt
         Ok::<_, TableError>(lock.map(|lock| (lock, *free)))
     };
     taken.await.unwrap_or_else(|error| {
-        // A message that came at the end of the run waits for the scheduler's next run.
+        // The messages on the queue wait for the next run of the scheduler.
         context.queues.warn_once("run.not-repeated", &error);
         None
     })

@@ -8,14 +8,14 @@ use state::runs::Runs;
 
 use crate::settings::DrainSettings;
 
-/// One in this many runs deletes expired rows. A run that finds no message decides at random. A run that
-/// finds messages deletes expired rows at its end if its number is a multiple of this.
+/// One of this many runs deletes expired rows. A run that finds no message decides at random. A run that
+/// finds messages cleans at its end, if its number is a multiple of this constant.
 const ONE_IN: u8 = 60;
-/// The most pages of the ledger that one cleaning reads.
+/// The most pages of the ledger that one run reads for the cleaning.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Whether a run that finds no message has to clean the tables. The run has no number, because it takes no
-/// lock.
+/// Decides at random whether a run that finds no message has to clean the tables. This run has no number,
+/// because it takes no lock.
 pub(super) fn is_due_without_messages<H: Host>(host: &H) -> bool {
     host.up_to(u64::from(ONE_IN) - 1) == 0
 }
@@ -25,7 +25,7 @@ pub(super) fn is_due_after(number: i64) -> bool {
     number % i64::from(ONE_IN) == 0
 }
 
-/// Deletes expired rows from the tables, until a deadline.
+/// Deletes expired rows from the tables, until the deadline.
 pub(super) async fn clean<H: Host>(host: &H, settings: &DrainSettings, deadline: Deadline) {
     let DrainSettings { queue, tables, .. } = settings;
     let ledger = Ledger::new(host, &queue.account, tables, deadline);

@@ -1,4 +1,4 @@
-//! The data and clients that all calls of a run share.
+//! The context of a run.
 
 use state::ledger::Ledger;
 use state::runs::{Runs, Withdrawals};
@@ -7,7 +7,7 @@ use crate::attempt::Attempts;
 use crate::limits::Limits;
 use crate::queue::Queues;
 
-/// The data and clients that all calls of a run share.
+/// The settings and clients that all jobs of a run share.
 #[derive(Debug)]
 pub(crate) struct RunContext<'a, H> {
     pub(crate) host: &'a H,

@@ -1,4 +1,4 @@
-//! Why a run failed.
+//! The reasons why a run can fail.
 
 use bot_framework::outbound::TokenError;
 use platform::SettingsError;
@@ -6,7 +6,8 @@ use storage_queue::QueueError;
 use storage_table::TableError;
 use thiserror::Error;
 
-/// The reason for which a run failed. No message is lost by it.
+/// The reason why a run failed. A failed run loses no message, because the queue makes its messages visible
+/// again.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.

@@ -1,4 +1,4 @@
-//! The events that the jobs of a [run](crate::run::Run) return to its loop.
+//! The events that the jobs of a [run](crate::run::Run) return to the loop of the run.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -22,37 +22,36 @@ pub(crate) enum Event {
     Fetched { result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration },
     /// A write of the record of the run lock has ended.
     LockWritten(Box<LockWriteDone>),
-    /// The attempt for a message has ended, and its outcome was carried out.
+    /// The attempt for a message has ended, and the job has carried out the outcome.
     Worked { leased: Box<Leased>, applied: Applied },
-    /// Messages of a conversation are hidden, or visible again.
+    /// The run has hidden messages of a conversation, or has made them visible again.
     PutBack(Box<PutBackDone>),
-    /// The message with this id, which is no envelope, was moved to the poison queue. `ended` is `None` if
+    /// A message that is no envelope was moved to the poison queue. `message` is its id. `ended` is `None` if
     /// the move failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
-    /// The delivery path is ready, or has failed to get ready.
+    /// The job that fetches the bot's token has ended.
     Ready(Result<(), Verdict>),
     /// The timer fired.
     TimerFired,
 }
 
-/// The recent withdrawals (cancelled alerts, a person's `stop`, …; see [`Withdrawal`]) that were read, and
-/// whether these are all of them.
+/// The result of a read of the recent withdrawals ([`Withdrawal`]: a cancelled alert, a person's `stop`, …).
+/// The flag says whether the read returned all of them.
 pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
-/// The results of a write of the record of the run lock, and of the reads that ran beside it.
+/// The results of a write of the record of the run lock, and of the reads that ran at the same time.
 pub(crate) struct LockWriteDone {
-    /// `None`: another run has taken the lock.
+    /// `Ok(None)` means that another run has taken the lock.
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The envelopes that this write listed in the record for the first time.
     pub(crate) opened: Vec<Leased>,
     /// The messages that are no envelopes, and that this write listed in the record for the first time.
     pub(crate) unreadable: Vec<Unreadable>,
-    /// The withdrawals and the time of their read, if they were read.
+    /// The withdrawals and the time of their read; `None` if they were not read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
-    /// The waiting lines that were read during the write: those of conversations whose line the run did not
-    /// know.
+    /// The waiting lines that were read at the same time, because the run did not know them.
     pub(crate) lines: Vec<StoredLine>,
 }
 
@@ -61,42 +60,42 @@ pub(crate) struct LockWriteDone {
 pub(crate) enum Readiness {
     /// The run has had no message to send yet.
     Unknown,
-    /// A job gets the delivery path ready. It may take seconds, so the loop goes on meanwhile.
+    /// A job fetches the bot's token. This can take seconds, so the loop goes on meanwhile.
     GettingReady,
-    /// The job has ended. If it failed, the verdict of the first message will have the reason.
+    /// The job has ended. If it failed, the first attempt gets a verdict with the reason.
     Ready,
 }
 
-/// A call to the outside that the run has started. (The messages that `attempt/answer.rs` calls jobs are
-/// something else.)
+/// A future of the run that makes calls to other services. In `attempt/answer.rs`, the word *job* has another
+/// meaning: a message that sends no alert.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
 /// The result of a write of the ledger.
 #[derive(Debug)]
 pub(crate) struct LedgerWritten {
-    /// The transitions that were not written.
+    /// The transitions that the ledger has not recorded.
     pub(super) left: Vec<Transition>,
-    /// The records whose final status was written.
+    /// The records of the alerts whose final status the ledger has recorded.
     pub(super) records: Vec<RecordKey>,
 }
 
-/// The result of hiding messages of a conversation, or of putting them back.
+/// The result after messages of a conversation were hidden or made visible again.
 #[derive(Debug)]
 pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
     /// The conversation's line now.
     pub(crate) line: Line,
-    /// The messages that are on the queue again.
+    /// The ids of the messages that the run no longer has in hand.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// The messages that were moved to the poison queue, because the queue would delete them while they wait:
-    /// the id and the end of each.
+    /// The id and the end of each message that was moved to the poison queue, because the queue would delete
+    /// it while it waits.
     pub(crate) ended: Vec<(String, Ended)>,
-    /// The moment at which the hidden messages are visible, if the run can wait for it.
+    /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,
 }
 
-/// The moment at which the timer fires, and the timer. The timer is in a `FuturesUnordered` of its own, which
-/// calls `Future::poll` of the timer again only when the timer fires.
+/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that it
+/// is polled only when it fires.
 #[derive(Default)]
 pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

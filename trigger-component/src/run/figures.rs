@@ -1,9 +1,10 @@
-//! Counts messages for the figures of the queue. The record of the run lock stores these figures.
+//! Counts messages for the figures: the counts of all messages of the queue, over all runs. The record of the
+//! run lock stores the figures.
 //!
-//! The run counts a message when the message has left the queue. At that moment it also removes the message
-//! from its messages in hand. One write stores the counts and the messages in hand. So if the run is killed,
-//! the next run knows which messages are counted. A message whose Delete failed is not counted: the next run
-//! finds it on the queue or in hand.
+//! The run counts a message when the message has left the queue. At the same moment, the run removes the
+//! message from its messages in hand. One write stores the counts and the messages in hand. So if the run is
+//! killed, the next run knows which messages are counted. If the Delete of a message failed, the message is
+//! not counted yet, because a later run finds it on the queue or in hand.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -16,30 +17,30 @@ use super::report::{Count, Report};
 use crate::attempt::{PAUSE, PoisonReason, UNRECORDED};
 use crate::schedule::Leased;
 
-/// The word in the figures for copies of a message whose alert has ended before.
+/// The word in the figures for a copy: a message whose alert has ended with another message.
 const COPY: &str = "copy";
 
-/// The figure that counts a message that has left the queue.
+/// The counter for a message that has left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
     /// The message's alert ended with this status.
     Ended(Status),
-    /// The message's alert had ended before, with another message.
+    /// The message is a copy, because its alert had ended before with another message.
     Copy,
     /// The message was moved to the poison queue. The word names the reason.
     Dead(&'static str),
 }
 
-/// The figures of the queue, while a run counts.
+/// The figures, to which this run adds its messages.
 #[derive(Debug)]
 pub(super) struct Counting {
     figures: Figures,
-    /// Whether the poller pauses conversations. Over Direct Line it does not.
+    /// Whether the poller pauses conversations that cannot be reached. Over Direct Line, the bot pauses them.
     pauses: bool,
 }
 
 impl Counting {
-    /// Goes on counting from the figures of the last run. `run` is the run's id.
+    /// Begins with the figures of the last run. `run` is the id of this run.
     pub(super) fn new(
         figures: Figures,
         run: &str,
@@ -67,8 +68,8 @@ impl Counting {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
         } else if self.figures.remove_missing(message.id.as_str()) {
-            // The message is on the queue after all. Counters of Prometheus must not go down, so messages
-            // that were found again have a counter of their own.
+            // The message was counted as missing, but it is on the queue. A counter of Prometheus must not
+            // decrease, so messages that were found again have their own counter.
             self.figures.found_again += 1;
             return true;
         }
@@ -104,8 +105,8 @@ impl Counting {
         *counter.or_default() += 1;
     }
 
-    /// Counts a message that is missing, because a killed run had deleted it. If a run dequeues the message
-    /// later, it counts as found again.
+    /// Counts a missing message, because a killed run has probably deleted it. If a run dequeues the message
+    /// later, [`Counting::received`] counts it as found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         match missed {
             Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),
@@ -117,7 +118,7 @@ impl Counting {
         self.figures.add_missing(message);
     }
 
-    /// Records the end of the run.
+    /// Records the result of the run. `failure` is empty if the run succeeded.
     pub(super) fn end(
         &mut self,
         report: &Report,
@@ -136,7 +137,7 @@ impl Counting {
     }
 }
 
-/// When the alert was due, or was accepted if that is later.
+/// Returns the time at which the alert was due, or the time at which it was accepted, if that is later.
 fn due_at(envelope: &Envelope) -> DateTime<Utc> {
     envelope.not_before.map_or(envelope.enqueued_at, |due| due.max(envelope.enqueued_at))
 }

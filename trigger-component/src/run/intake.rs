@@ -1,5 +1,5 @@
-//! The intake of messages: the run dequeues and decodes them, records in the run lock that it has them in
-//! hand, and only then puts them into their lanes.
+//! The intake of messages: the run dequeues and decodes messages, and lists them in the record of the run
+//! lock as its messages in hand. After this write, it puts them into their lanes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,15 +22,15 @@ use crate::attempt::PoisonReason;
 use crate::queue::PoisonCopy;
 use crate::schedule::{LaneKey, Leased, Line};
 
-/// How long a working run waits after an empty response before its next Get.
+/// How long a working run waits for its next Get Messages call, if the last call returned no message.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// If a run that a kick began finds the queue empty, it waits for more messages, provided that it has
-/// dequeued at least this many since its last wait. Without this wait, the kick of each further message would
-/// begin a run of its own.
+/// A run that a kick has begun waits for more messages when it finds the queue empty. It waits only if it has
+/// dequeued at least this many messages since its last wait. Without this wait, each further message would
+/// begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
-    /// Fetches more messages, if the run has room and time for them.
+    /// Fetches more messages if the run has time for them, and has not too many messages already.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
         let now = self.context.host.monotonic();
@@ -41,9 +41,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
-        // The run fetches only as many messages as it has time for. If it had to put a message back, the
-        // younger ones of its conversation would have to wait. Further messages may take twice as long as
-        // those before, so the run plans with half of its time.
+        // The run fetches only as many messages as it has time for. If it put a message back, the younger
+        // messages of the conversation would have to wait. New messages may take twice as long as the
+        // messages before, so the run plans with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.naming + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);
@@ -51,13 +51,13 @@ impl<'a, H: Host> Run<'a, '_, H> {
         if room >= limits.batch.div_ceil(8) {
             self.fetch(room);
         } else {
-            // The run cannot fetch now, so it does not wait for messages either.
+            // The run has no time for a fetch, so it does not wait for new messages either.
             self.awaits_more = false;
             self.next_get_at = now + NEXT_GET_AFTER;
         }
     }
 
-    /// The number of messages that the run has got and not started.
+    /// Returns how many dequeued messages the run has not started.
     pub(super) fn waiting(&self) -> usize {
         self.lanes.waiting() + self.opened.len() + self.unreadable.len()
     }
@@ -77,7 +77,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.fetching = false;
         match result {
             Ok(messages) if !messages.is_empty() => self.open(messages, asked_at),
-            // The first Put creates the queue, so a missing queue is empty.
+            // The bot's first Put creates the queue, so a missing queue has no messages.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
                 let now = self.context.host.monotonic();
@@ -101,7 +101,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
             if message.dequeue_count > 1 {
-                // The message may still be in hand, with a receipt that is no longer valid.
+                // The list of messages in hand may have the message with an old receipt, which is no longer
+                // valid.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -109,14 +110,15 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
             match Envelope::decode(&message.text, seal_key, arrival) {
                 Ok((mut envelope, seal)) => {
-                    // An operator has put the message back from the poison queue, so its counts start anew.
+                    // An envelope with `failure` was in the poison queue. An operator has replayed it, so its
+                    // counts of attempts start at zero.
                     if envelope.take_failure().is_some() {
                         envelope.delivery = Delivery::default();
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
-                        // The ledger says that the message is missing. This write corrects that, even if the
-                        // run only hides the message.
+                        // The ledger says that the message is missing. This write corrects the record,
+                        // because the run may only hide the message and write no other status.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -133,7 +135,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.exclusive.add(self.unreadable[before.1..].iter().map(Unreadable::in_hand));
     }
 
-    /// Moves a message that is no envelope to the poison queue, byte for byte.
+    /// Moves a message that is no envelope to the poison queue, with its text unchanged.
     fn poison_unreadable(&mut self, unreadable: Unreadable) {
         let context = self.context;
         self.poisoning += 1;
@@ -146,7 +148,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 _ => match context.ledger.read(&record).await {
                     Ok(known) => known,
                     Err(error) => {
-                        // Without the record, the poison queue may get a second copy.
+                        // Without the record, the run cannot know whether the poison queue has a copy
+                        // already. So the queue may get a second copy.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -172,8 +175,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Writes the record of the run lock, if that is due: when the run has got messages, or has to renew the
-    /// lock. Withdrawals and lines that the run needs are read at the same time.
+    /// Writes the record of the run lock if a write is due. A write is due when the run has dequeued
+    /// messages, and when it has to renew the lock. At the same time, the job reads the withdrawals and the
+    /// lines that the run needs.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -205,15 +209,16 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Handles the end of a write of the run lock. Messages that the record names go into their lanes.
+    /// Handles the end of a write of the run lock. After a successful write, puts the messages that it has
+    /// listed into their lanes.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
         self.naming = 0;
-        if let Some((answer, asked_at)) = withdrawn {
+        if let Some((read, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
-            match answer {
-                Ok(answer) => known.add(answer, asked_at),
+            match read {
+                Ok(read) => known.add(read, asked_at),
                 Err(error) => {
                     self.context.queues.warn_once("withdrawals.not-read", &error);
                     known.invalidate();
@@ -232,8 +237,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the lock, so these messages go back to the queue. Messages that are no
-                // envelopes do not go back: the other run recovers them, or their leases end.
+                // Another run holds the lock, so this run puts the envelopes back on the queue. It leaves the
+                // messages that are no envelopes: the other run recovers them, or their leases end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {
@@ -249,8 +254,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
     }
 
-    /// Puts messages into their lanes, in each conversation the oldest first. Conversations with a message
-    /// that was dequeued before come last, so that a conversation that refuses the bot is not tried first in
+    /// Puts messages into their lanes, the oldest first. If a message was dequeued before, its conversation
+    /// comes after the other conversations. So a conversation that refuses the bot is not tried first in
     /// every run.
     fn push(&mut self, mut opened: Vec<Leased>) {
         let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
@@ -261,8 +266,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Reads the lines of these conversations. If a line cannot be read, the messages of its conversation do
-    /// not wait, so their order may be lost.
+    /// Reads the waiting lines of these conversations. If a line cannot be read, the messages of its
+    /// conversation do not wait, so they may be sent in another order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {
@@ -275,7 +280,7 @@ impl<H: Host> RunContext<'_, H> {
     }
 }
 
-/// The largest number of these messages that are of one conversation.
+/// Returns how many of these messages belong to the conversation with the most messages.
 fn most_of_one(messages: &[Leased]) -> u32 {
     let of = |lane| messages.iter().filter(|leased| leased.lane == lane).count();
     let most = messages.iter().map(|leased| of(leased.lane)).max().unwrap_or_default();

@@ -1,27 +1,28 @@
-//! The transitions (new statuses of alerts) that a run records in the ledger, many in one call.
+//! The transitions that a run records in the ledger, many in one call. A transition is the new status of an
+//! alert.
 
 use std::time::Duration;
 
 use platform::Clock;
 use state::ledger::{RecordKey, Transition};
 
-/// As soon as this many transitions wait, the run writes them.
+/// If this many transitions wait, the run writes them at once.
 const FULL_BATCH: usize = 64;
-/// A transition waits at most this long for others.
+/// The longest time that a transition waits for other transitions.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
-/// The pause after a failed write.
+/// The pause between a failed write and the next write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The transitions that the ledger has not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct LedgerWrites {
     waiting: Vec<Transition>,
-    /// When the waiting transitions have to be written.
+    /// The moment at which the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
-    /// The records of the write that is under way.
+    /// The keys of the records in the write that is under way.
     under_way: Vec<RecordKey>,
-    /// The last write failed. The next write waits until `due`, even if a batch is full.
+    /// Whether the last write failed. If so, the next write waits until `due`, even if the batch is full.
     has_failed: bool,
 }
 
@@ -33,9 +34,10 @@ impl LedgerWrites {
         }
     }
 
-    /// Handles the end of an alert that the ledger has recorded already. Drops the waiting transitions of the
-    /// alert, because they are older. If a write with an older transition is under way, it may reach the
-    /// ledger last. Then the end has to be written again, and this function returns it.
+    /// Handles the final status of an alert (`end`) that the ledger has recorded already. Drops the waiting
+    /// transitions of the alert, because they are older. If a write with an older transition is under way, it
+    /// may reach the ledger last and overwrite `end`. In this case, `end` has to be written again, and this
+    /// function returns it.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {
@@ -46,7 +48,8 @@ impl LedgerWrites {
         again
     }
 
-    /// When the ledger has to be written, on the monotonic clock; `None` while a write is under way.
+    /// The moment of the next write, on the monotonic clock; `None` if no transition waits, and while a write
+    /// is under way.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due.filter(|_| !self.is_writing)
     }
@@ -63,8 +66,8 @@ impl LedgerWrites {
         Some(some)
     }
 
-    /// Handles the end of a write. The transitions `left`, which were not written, wait for the next write.
-    /// If a newer transition of the same alert waits, only the newer one counts.
+    /// Handles the end of a write. The transitions that were not written (`left`) wait for the next write.
+    /// They come before the newer transitions, so that the newest transition of an alert counts.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.under_way.clear();
@@ -76,7 +79,7 @@ impl LedgerWrites {
         }
     }
 
-    /// Takes all waiting transitions, at the end of the run.
+    /// Takes all waiting transitions. The run calls this function at its end.
     pub(super) fn take_all(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.waiting)
     }

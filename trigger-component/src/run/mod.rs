@@ -1,10 +1,11 @@
-//! One run. It dequeues messages until the queue is empty or the budget is used. It works on many
-//! conversations at once, and sends the messages of each conversation in order. At its end it puts back the
-//! messages for which it has no time.
+//! One run. The run dequeues messages until the queue is empty or its budget of time is used up. It works on
+//! many conversations at once, and sends the messages of each conversation in order. At its end, it puts the
+//! remaining messages back on the queue.
 //!
-//! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only the
-//! loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run lock
-//! is needed only for the order of messages, because the queue's leases ensure that no message is lost.
+//! The run is one loop over events. Calls to other services run in jobs. Each job returns an `Event`, and
+//! only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes of attempts.
+//! The run lock keeps the order of the messages. Even without the lock, no message would be lost, because the
+//! queue's leases prevent this.
 
 mod apply;
 mod begin;
@@ -48,19 +49,22 @@ use recent::{Recent, RecentEnd};
 use report::Count;
 use unreadable::Unreadable;
 
-/// The pause of all runs after credentials were refused, because a try every second would only fill the log.
+/// The pause of all runs after the bot's credentials were refused. Without this pause, each run would try
+/// again and fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
-/// The pause of all runs after the login host issued no token and sent no `Retry-After`.
+/// The pause of all runs after the login host issued no token, if its response had no `Retry-After`.
 const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause, so that runs work soon after an operator has corrected the settings.
+/// The longest pause of all runs. It is short, so that runs work soon after an operator has corrected the
+/// settings.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The end of a run that did not fail.
+/// The way in which a run has ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunEnd {
-    /// The last Get returned no message.
+    /// The last Get Messages call returned no message.
     QueueEmpty,
-    /// Messages may be left: the budget was used, no alert could be sent, or another run has taken the lock.
+    /// The queue may have more messages, because the budget was used up, no alert could be sent, or another
+    /// run has taken the lock.
     Early,
 }
 
@@ -71,41 +75,43 @@ struct Run<'a, 'r, H> {
     report: &'r mut Report,
     budget: Deadline,
     lanes: Lanes,
-    /// Whether the run has read all lines at its start. If not, it reads a line when its conversation has a
-    /// message.
+    /// Whether the run has read all waiting lines at its start. If not, the run reads the line of a
+    /// conversation when it dequeues a message of the conversation.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
     timer: Timer<'a>,
-    /// The number of messages that the run works on, each of another conversation.
+    /// The number of messages on which jobs work now. Each of them belongs to another conversation.
     busy: usize,
     fetching: bool,
-    /// The messages that the record of the run lock does not name yet.
+    /// The envelopes that the record of the run lock does not list yet.
     opened: Vec<Leased>,
-    /// While a write of the run lock is under way: the most messages of one conversation that the write names
-    /// for the first time.
+    /// The largest number of messages of one conversation that the current write of the run lock lists for
+    /// the first time. Zero if no write is under way.
     naming: u32,
-    /// The messages that the record of the run lock does not name yet, and that are no envelopes.
+    /// The messages that are no envelopes and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
-    /// The number of messages that are no envelopes and are being moved to the poison queue.
+    /// The number of jobs that are moving a message that is no envelope to the poison queue.
     poisoning: usize,
-    /// The last Get returned no message.
+    /// Whether the last Get Messages call returned no message.
     empty: bool,
-    /// A kick began the run, so the kicks of further messages would begin further runs.
+    /// Whether a kick has begun the run.
     is_kicked: bool,
-    /// How many messages the run has dequeued since it last waited for more.
+    /// The number of messages that the run has dequeued since its last wait for new messages.
     received_since_wait: usize,
-    /// The run waits for more messages, even if it has no work.
+    /// Whether the run waits for new messages, although it has no work.
     awaits_more: bool,
-    /// If the run has hidden messages behind those of an earlier run: the moment at which they are visible.
+    /// If the run has hidden messages behind messages of an earlier run, this is the moment at which the
+    /// hidden messages become visible.
     awaited_until: Option<Duration>,
-    /// The moment of the next Get after an empty response, if the run still works then.
+    /// After a Get Messages call without messages: the moment of the next call, if the run still works at
+    /// that moment.
     next_get_at: Duration,
-    /// The run starts no more work.
+    /// Whether the run is at its end, and starts no more work.
     stopping: bool,
-    /// The reason for which no alert can be sent, and the pause that follows. The reason is in the log
-    /// already.
+    /// If the run can send no alert at all: the reason, and the pause of all runs that follows. The run has
+    /// logged the reason already.
     stopped: Option<(PauseReason, Duration, String)>,
     failure: Option<RunError>,
     delivered: Recent,
@@ -114,7 +120,7 @@ struct Run<'a, 'r, H> {
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
-    /// Makes a run that starts nothing more after `budget`.
+    /// Makes a run that starts no more work after `budget`.
     fn new(
         context: &'a RunContext<'a, H>,
         exclusive: ExclusiveRun,
@@ -157,7 +163,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Does the whole run, until it has released the lock.
+    /// Does the work of the whole run, and then releases the lock.
     async fn drive(mut self) -> Result<RunEnd, RunError> {
         self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
@@ -191,7 +197,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.end().await
     }
 
-    /// Reads the lines, and recovers the messages of a killed run.
+    /// Reads the waiting lines, and recovers the messages of a killed run.
     async fn prepare(&mut self) -> Result<(), RunError> {
         let context = self.context;
         let (lines, is_all) = context.runs.lines().await?;
@@ -204,8 +210,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
-        // A job writes the statuses that the last run could not write. The run does not wait for it, because
-        // the ledger may not answer for a long time.
+        // The last run may have ended alerts whose status it could not record. A job records them, and the
+        // run does not wait for this job, because the ledger may not answer for a long time.
         let now = context.host.monotonic();
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
@@ -226,7 +232,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         Ok(())
     }
 
-    /// Starts all jobs that can start now.
+    /// Starts all jobs that can start now, and sets the timer.
     async fn go_on(&mut self) {
         let context = self.context;
         if self.budget.has_passed(context.host) && !self.stopping {
@@ -273,7 +279,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
 
-    /// Starts the messages that are due; returns when the next one is due.
+    /// Starts the attempts that are due. Returns the moment at which the next attempt is due.
     fn start_due_messages(&mut self) -> Option<Duration> {
         let context = self.context;
         if self.readiness != Readiness::Ready {
@@ -294,8 +300,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
             if now >= leased.leased_at + context.limits.lease {
-                // The host may have suspended this run. The lease has ended, so another run may have the
-                // message.
+                // The lease has ended, maybe because the host has suspended this run. Another run may have
+                // the message now.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
                 let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
@@ -304,8 +310,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            // The run may have delivered the alert already. If it did so with another message, this message
-            // is a copy. If it did so with this message, the Delete has failed.
+            // The run may have delivered the alert already. If it delivered the alert with another message,
+            // this message is a copy. If it delivered the alert with this message, the Delete has failed.
             let sent = self.delivered.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
@@ -323,7 +329,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         None
     }
 
-    /// Stops the run. Logs the reason only the first time, because many messages may have the same outcome.
+    /// Stops the run. Logs the reason only once in a run, because many attempts may have the same outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {
@@ -349,8 +355,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn ready(&mut self, outcome: Result<(), Verdict>) {
         self.readiness = Readiness::Ready;
-        // While the run goes on, the first message gets the same verdict and stops the run. A run that is
-        // already stopping sends no message, so the verdict is handled here.
+        // If the run goes on, the first attempt gets the same verdict and stops the run. If the run is
+        // stopping already, it makes no more attempts, so this function handles the verdict.
         if let (true, Err(verdict)) = (self.stopping, outcome)
             && let Some(stop) = stops_the_run(&verdict, false)
         {
@@ -385,7 +391,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 lock.release_and_pause(&left, why, until)
             }
         };
-        // If the release fails, the lock expires by itself.
+        // If the release fails, the lock ends by itself, because no run renews it.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
             context.host.event(Level::Warn, "run.lock-not-released", fields);

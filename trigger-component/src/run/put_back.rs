@@ -1,5 +1,5 @@
-//! Hides messages of a conversation for a while, or puts them back at the end of the run, and keeps their
-//! order.
+//! Hides messages of a conversation for a while, or makes them visible again at the end of the run. Both
+//! operations keep the order of the conversation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::limits::LONGEST_PUSH;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line, PutBack};
 
-/// The longest time that the run waits for messages that it has hidden behind messages of an earlier run.
+/// If the messages that the run has hidden become visible within this time, the run waits for them.
 const VISIBLE_SOON: Duration = Duration::from_secs(3);
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Puts back all messages on which no job works.
+    /// Puts all messages on which no job works back on the queue.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
-        // The next run recovers the messages that are no envelopes.
+        // These messages stay in hand, and the next run recovers them.
         self.unreadable.clear();
         // Only the run that holds the lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
@@ -32,7 +32,7 @@ impl<H: Host> Run<'_, '_, H> {
                 self.lanes.push(leased);
                 continue;
             }
-            // The run has not read the line, so it must not replace it.
+            // The run does not know the conversation's line, so it must not overwrite the stored line.
             let (key, behind) = (leased.lane, VecDeque::from([leased]));
             self.release(PutBack { key, front: None, behind, line: Line::default() }, false);
         }
@@ -50,8 +50,9 @@ impl<H: Host> Run<'_, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Hides the front message, if there is one, and the messages behind it. The line is stored first. If the
-    /// run is killed in between, the conversation waits in vain for a while, but its order is kept.
+    /// Hides the front message, if there is one, and the messages behind it. The line is stored first, so
+    /// that the conversation keeps its order even if the run is killed after this write. The conversation may
+    /// then wait longer than necessary.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -74,8 +75,8 @@ impl<H: Host> RunContext<'_, H> {
             }
             ids.push(front.leased.id().to_owned());
         }
-        // The messages are hidden one after the other, because they become visible in the order of these
-        // calls.
+        // The run hides one message after the other, because the messages become visible in the order of
+        // these calls.
         for (leased, pause) in behind.iter().zip(&pauses) {
             let Some(pause) = *pause else {
                 match self.out_of_time(leased, &mut line).await {
@@ -97,7 +98,8 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        // The calls take time. Messages that the run hides later must not become visible before these.
+        // The calls above take time, so the last message becomes visible later than planned. Messages that
+        // the run hides later must not become visible before it.
         if let Some(pause) = pauses.into_iter().flatten().last() {
             line.tail = line.tail.max(self.host.monotonic() + pause);
         }
@@ -106,9 +108,9 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again that the run has not begun. The queue then hands them out after all
-    /// younger messages that came meanwhile. So this function first gives them places in the line, and the
-    /// younger messages wait for them.
+    /// Makes messages visible again, because the run has no time for them. The queue hands them out after the
+    /// younger messages that came meanwhile. To keep the order, this function first gives them places in the
+    /// line, and the younger messages wait for them.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {
@@ -118,7 +120,7 @@ impl<H: Host> RunContext<'_, H> {
         }
         let (mut ids, mut counts) = (Vec::new(), Vec::new());
         for leased in &behind {
-            // A message that could not be put back stays in hand, so the next run recovers it.
+            // If this call fails, the message stays in hand, and the next run recovers it.
             if self.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                 ids.push(leased.id().to_owned());
                 counts.extend((!leased.is_counted).then_some(Count::Released));
@@ -127,8 +129,8 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended: Vec::new(), visible_soon: None }
     }
 
-    /// Moves a message to the poison queue, because the queue would delete it while it waits. Returns `None`
-    /// if that failed.
+    /// Moves a message to the poison queue, because the queue would delete the message while it waits.
+    /// Returns `None` if the move failed.
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
         let reason =
             "message: the queue deletes it before the older ones are finished; use a longer time to live";
@@ -143,14 +145,15 @@ impl<H: Host> RunContext<'_, H> {
         ended
     }
 
-    /// Returns for how long to hide a message, so that it becomes visible after the front message and not
-    /// before the last message of the line. `None` if the queue deletes the message before that.
+    /// Returns how long a message has to be hidden so that it becomes visible after the other messages of the
+    /// line. Returns `None` if the queue deletes the message before that moment.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // The front message becomes visible a second before the others, because it may fail again.
+        // The front message becomes visible a second before the others, because its attempt may fail again,
+        // and the others then have to stay hidden.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // The longer the front message is overdue, the longer it will probably take: a killed run may have
-        // leased it.
+        // If the front message is overdue, a killed run may have leased it. The longer it is overdue, the
+        // longer it will probably take.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

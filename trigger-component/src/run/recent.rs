@@ -1,23 +1,24 @@
-//! The alerts that a run has delivered last.
+//! The last alerts that a run has delivered. If the run dequeues a copy of a message, it finds the alert
+//! here.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use state::ledger::{RecordKey, Status};
 
-/// The most alerts that are kept. If the response to a Put is lost, the producer repeats the Put within
-/// seconds. So the two copies are close together on the queue.
+/// The most alerts in the list. The list can be short, because two copies of a message are close together on
+/// the queue: if the response to a Put is lost, the bot repeats the Put within seconds.
 const CAPACITY: usize = 512;
 
-/// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because the
-/// keys begin alike, so it is slow to compare hundreds of them.
+/// The last alerts that a run has delivered, by the keys of their records. Each key is stored with its hash.
+/// A comparison of hashes is faster, because the keys begin with the same characters.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
 
-/// How an alert of [`Recent`] has ended.
+/// The end of an alert in [`Recent`].
 #[derive(Debug)]
 pub(super) struct RecentEnd {
-    /// The id of the message with which the alert ended, if the id is known.
+    /// The id of the message with which the alert ended; `None` if it is unknown.
     pub(super) message: Option<String>,
     pub(super) status: Status,
 }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn record_beyond_the_capacity_replaces_the_oldest() {
+    fn insert_beyond_the_capacity_removes_the_oldest_alert() {
         let record =
             |index: usize| RecordKey::of_message(&index.to_string(), true, chrono::DateTime::UNIX_EPOCH);
         let mut recent = Recent::default();

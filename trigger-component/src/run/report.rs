@@ -1,4 +1,4 @@
-//! The report of a run: one JSON line in the log, and the body of the HTTP response.
+//! The report of a run. It becomes one JSON line in the log, and the body of the HTTP response.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::attempt::PoisonReason;
 
-/// The reason for which a run does no work.
+/// The reason why a run does no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SkipReason {
     /// Another run holds the lock.
     AnotherRun,
-    /// The bot's credentials were refused a moment ago.
+    /// All runs pause, because the bot's credentials were refused.
     CredentialsRefused,
-    /// A moment ago the login host issued no token, or Direct Line opened no conversation.
+    /// All runs pause, because the login host issued no token, or Direct Line opened no conversation.
     NoToken,
 }
 
@@ -29,61 +29,66 @@ impl SkipReason {
     }
 }
 
-/// The result of one message. The list is closed: each result is a field of the report.
+/// The result of one message. Each result has a field in the report, which counts the messages with this
+/// result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     /// The Connector accepted the alert.
     Delivered,
-    /// Only deleted, because the ledger or this run already knows that the alert was sent.
+    /// The message was only deleted, because its alert had ended before.
     AlreadySent,
-    /// Only deleted, because an earlier run had already put the message into the poison queue.
+    /// The message was only deleted, because an earlier run had put it into the poison queue.
     AlreadyPoisoned,
-    /// The answer, or the message of a person, has reached the program.
+    /// A person's answer or message was passed on to the program.
     Answered,
-    /// Deleted, because the alert had expired.
+    /// The message was deleted, because its alert had expired.
     Expired,
-    /// Deleted, because the sender had cancelled the alert.
+    /// The message was deleted, because the sender had cancelled the alert.
     Cancelled,
-    /// Deleted, because a newer alert with the same key, or a later change, takes the alert's place.
+    /// The message was deleted, because a newer alert with the same key, or a later change, takes the alert's
+    /// place.
     Replaced,
-    /// The message of an earlier alert was deleted in the conversation.
+    /// The alert was taken back: its message was deleted in the conversation.
     Withdrawn,
-    /// Deleted, because the person has sent `stop` or asked to be forgotten.
+    /// The message was deleted, because the person has sent `stop` or has asked to be forgotten.
     Stopped,
-    /// Hidden until the alert is due.
+    /// The message was hidden until the alert is due.
     NotDue,
-    /// Hidden, because the Connector limits the rate.
+    /// The message was hidden, because the Connector throttled the alert (429).
     Throttled,
-    /// Hidden for another try, because the attempt failed.
+    /// The message was hidden for another try, because the attempt failed.
     Retried,
-    /// Hidden without a try, because the Connector's host is out.
+    /// The message was hidden without a try, because the Connector's host is out.
     HostOut,
-    /// Hidden, because the bot is not installed for the person or in the team.
+    /// The message was hidden, because the bot is not installed for the person or in the team.
     NotInstalled,
-    /// Hidden for one more try, because the alert may have been delivered.
+    /// The message was hidden for one more try, because the alert may have been delivered.
     PossiblyDelivered,
-    /// Deleted, because the alert may have been delivered and its sender wanted no second try.
+    /// The message was deleted, because the alert may have been delivered and its sender wants no second try.
     DroppedUncertain,
-    /// Put back, because the bot's credentials were refused.
+    /// The message was put back on the queue, because the bot's credentials were refused.
     Credentials,
-    /// Put back, because the login host issued no token or Direct Line opened no conversation.
+    /// The message was put back on the queue, because the login host issued no token or Direct Line opened no
+    /// conversation.
     NoToken,
-    /// Moved to the poison queue.
+    /// The message was moved to the poison queue.
     Poisoned(PoisonReason),
-    /// Hidden behind an older message of its conversation.
+    /// The message was hidden behind an older message of its conversation.
     HiddenBehind,
-    /// Put back, because the run ended.
+    /// The message was put back on the queue, because the run ended.
     Released,
-    /// Put back for a run that was killed.
+    /// The message was put back on the queue, because a killed run had it in hand.
     Recovered,
-    /// Not sent, because its lease had ended and another run may have dequeued it.
+    /// The alert was not sent, because the lease of its message had ended and another run may have dequeued
+    /// the message.
     LeaseLost,
-    /// Still on the queue, because the tables could not be read or the Put to the poison queue failed.
+    /// The message stays on the queue, because a table could not be read or the Put to the poison queue
+    /// failed.
     StorageTrouble,
 }
 
 impl Count {
-    /// Whether an alert has to wait after this result.
+    /// Whether the alert has to wait after this result. The figures count these waits.
     pub(super) fn is_wait(self) -> bool {
         matches!(
             self,
@@ -96,7 +101,7 @@ impl Count {
         )
     }
 
-    /// The field of the report, and the word in the figures.
+    /// Returns the name of the result's field in the report. The figures use the same name.
     pub(super) fn field(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -132,15 +137,16 @@ impl Count {
 pub struct Report {
     /// The run's id in the log.
     pub run: String,
-    /// The calls that read the queue: Get Messages, and the first Peek of a run that no kick started.
+    /// The number of calls that read the queue: each Get Messages, and the Peek Messages with which a run
+    /// begins if no kick started it.
     pub polls: u32,
-    /// The messages that the run dequeued.
+    /// The number of messages that the run dequeued.
     pub received: u32,
-    /// The storage calls that had to be repeated.
+    /// The number of storage calls that the run had to repeat.
     pub storage_retries: u32,
-    /// How long the oldest dequeued message had been on the queue.
+    /// How long the oldest dequeued message had been on the queue; `None` if the run dequeued no message.
     pub oldest: Option<Duration>,
-    /// Whether the budget ended the run while messages were left.
+    /// Whether the budget ended the run, although the queue may have had more messages.
     pub out_of_budget: bool,
     /// How long the run took.
     pub elapsed: Duration,
@@ -208,8 +214,8 @@ impl Report {
         report
     }
 
-    /// Writes the run's line to the log. Every run writes one, so that missing lines show a poller that no
-    /// longer runs.
+    /// Writes the run's line to the log. Every run writes this line, so that missing lines show that the
+    /// poller no longer runs.
     pub(crate) fn log<H: Log + Clock>(&self, host: &H, entry_point: &str, error: Option<&str>) {
         let mut fields = self.to_json();
         fields["door"] = entry_point.into();

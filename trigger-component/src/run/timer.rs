@@ -1,5 +1,5 @@
-//! The timer of a run: for the next message, the next write of the run lock or the ledger, the next Get, and
-//! the end of the budget.
+//! The timer of a run. It wakes the loop for the next message, for the next write of the run lock or the
+//! ledger, for the next Get Messages, and at the end of the budget.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::Run;
 use super::events::{Event, Job};
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
-    /// not wait for more.
+    /// Waits for the next event. Returns `None` if the run is at its end: no job is under way, no message
+    /// waits, and the run does not wait for new messages.
     pub(super) async fn next_event(&mut self) -> Option<Event> {
         let has_work = self.waiting() > 0 || self.awaits_more;
         let Some((_, timer)) = &mut self.timer.0 else { return self.jobs.next().await };
@@ -32,23 +32,24 @@ impl<H: Host> Run<'_, '_, H> {
         fired
     }
 
-    /// Sets the timer to the next moment at which the loop has to act. `due` is the moment of the next
-    /// message.
+    /// Sets the timer to the next moment at which the loop has to act. `due` is the moment at which the next
+    /// message may start.
     pub(super) fn set_timer(&mut self, due: Option<Duration>) {
         let host = self.context.host;
         let now = host.monotonic();
         let again = (self.empty && !self.fetching).then_some(self.next_get_at);
         let end = now + self.budget.remaining(host);
-        // A stopping run only waits for jobs that are under way, and still renews the lock.
+        // A stopping run only waits for the jobs that are under way, and renews the lock meanwhile.
         let moments = match self.stopping {
             true => [self.exclusive.write_due(), None, None, None, None],
             false => [self.exclusive.write_due(), due, self.ledger_writes.due(), again, Some(end)],
         };
         let Some(moment) = moments.into_iter().flatten().min() else { return };
-        // The caller has started everything that is due. A moment in the past must still not cause a busy
-        // loop.
+        // The caller has started everything that is due. If a moment has passed nevertheless, the millisecond
+        // prevents a busy loop.
         let moment = moment.max(now + Duration::from_millis(1));
-        // The old timer can stay, because a timer that fires too early does no harm.
+        // If the current timer fires before `moment`, it can stay, because a timer that fires too early does
+        // no harm.
         if self.timer.0.as_ref().is_some_and(|(set, _)| *set <= moment) {
             return;
         }

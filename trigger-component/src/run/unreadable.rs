@@ -1,4 +1,4 @@
-//! A message of the queue that is no envelope.
+//! Messages of the queue that are no envelopes.
 
 use state::ledger::RecordKey;
 use state::runs::InHand;
@@ -6,7 +6,7 @@ use storage_queue::QueueMessage;
 
 use crate::schedule::LaneKey;
 
-/// A leased message that is no envelope.
+/// A leased message that is no envelope, with the reason why it could not be decoded.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(super) message: QueueMessage,

@@ -1,4 +1,4 @@
-//! Writes the transitions of a run to the ledger.
+//! Writes the transitions (new statuses of alerts) of a run to the ledger.
 
 use platform::{Host, Level};
 use serde_json::json;
@@ -22,14 +22,14 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a write.
+    /// Handles the end of a write of transitions.
     pub(super) fn ledger_written(&mut self, written: LedgerWritten) {
         self.exclusive.recorded(&written.records);
         self.ledger_writes.batch_written(written.left, self.context.host);
     }
 
-    /// Writes all waiting transitions, at the end of the run. If the final status of an alert cannot be
-    /// written, the next run writes it. Returns how many transitions could not be written.
+    /// Writes all waiting transitions. The run calls this function at its end. If the final status of an
+    /// alert cannot be written, the next run writes it. Returns how many transitions could not be written.
     pub(super) async fn flush_ledger(&mut self) -> usize {
         let waiting = self.ledger_writes.take_all();
         if waiting.is_empty() {

@@ -1,4 +1,4 @@
-//! The run lock of this run, with the messages that the run has in hand.
+//! The run lock of this run, and the messages that the run has in hand. One record in a table stores both.
 
 use std::time::Duration;
 
@@ -6,32 +6,33 @@ use platform::Clock;
 use state::ledger::{RecordKey, Transition};
 use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 
-/// The pause after a failed write, before the record is written again.
+/// The pause between a failed write of the record and the next write.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// The most entries in the record's list of finished alerts. An alert stays in this list until the ledger has
-/// recorded its final status. The list reaches this length only if the ledger cannot be written.
+/// recorded its final status. So the list only becomes this long if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
-/// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
-/// at a time.
+/// The run lock of this run, and the messages that the run has in hand. The run makes only one write of their
+/// record at a time.
 #[derive(Debug)]
 pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
     ended: Vec<EndedAlert>,
-    /// The run has messages in hand that the record does not name yet.
+    /// Whether the run has messages in hand that the record does not list yet.
     has_unwritten: bool,
-    /// A write of the record is under way.
+    /// Whether a write of the record is under way.
     is_writing: bool,
-    /// The next write begins no earlier than this, after a failure.
+    /// After a failed write: the earliest moment of the next write.
     not_before: Duration,
+    /// Whether another run has taken the lock.
     is_lost: bool,
 }
 
 impl ExclusiveRun {
-    /// A run that has just taken the lock. `left` are the messages of the last run, which this run has in
-    /// hand now. `ended` are the alerts that the last run had finished.
+    /// Makes the value for a run that has just taken the lock. `left` are the messages that the last run had
+    /// in hand; this run has them in hand now. `ended` are the alerts that the last run had finished.
     pub(crate) fn new(lock: RunLock, left: Vec<InHand>, ended: Vec<EndedAlert>) -> Self {
         let (has_unwritten, is_writing, is_lost) = (false, false, false);
         Self { lock, in_hand: left, ended, has_unwritten, is_writing, not_before: Duration::ZERO, is_lost }
@@ -42,19 +43,20 @@ impl ExclusiveRun {
         &self.in_hand
     }
 
-    /// Adds dequeued messages. The run works on a message only after the record names it.
+    /// Adds dequeued messages. The run works on a message only after the record lists it.
     pub(crate) fn add(&mut self, messages: impl Iterator<Item = InHand>) {
         self.in_hand.extend(messages);
         self.has_unwritten = true;
     }
 
-    /// The alerts that a run has finished, and whose final status the ledger may not have recorded.
+    /// The alerts that this run or the last run has finished, if the ledger may not have recorded their final
+    /// status.
     pub(crate) fn ended(&self) -> &[EndedAlert] {
         &self.ended
     }
 
-    /// Adds the end of an alert. It stays in the record until the ledger has recorded the final status. If
-    /// the run is killed before that, the next run records the status.
+    /// Adds the final status of an alert. The record keeps the status until the ledger has recorded it. If
+    /// the run is killed before that, the next run records the status in the ledger.
     pub(crate) fn add_end(&mut self, end: &Transition) {
         if self.ended.len() >= MAX_ENDED {
             self.ended.remove(0);
@@ -67,29 +69,30 @@ impl ExclusiveRun {
         self.ended.retain(|ended| !records.contains(&ended.record));
     }
 
-    /// Removes a message that is finished or back on the queue. The next renewal writes that.
+    /// Removes a message that is finished or back on the queue. The next renewal of the lock removes it from
+    /// the record, too.
     pub(crate) fn remove(&mut self, message: &str) {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
 
-    /// Whether another run may hold the lock. If so, this run starts no more work.
+    /// Whether another run may hold the lock. In this case, the run starts no more work.
     pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
         self.is_lost || !self.lock.is_valid(clock)
     }
 
-    /// The moment, on the monotonic clock, at which the lock ends if it is not renewed. Until then no other
-    /// run can take the lock.
+    /// The moment, on the monotonic clock, until which no other run can take the lock. Each renewal moves it.
     pub(crate) fn valid_until(&self) -> Duration {
         self.lock.valid_until()
     }
 
-    /// When the record has to be written next, on the monotonic clock; `None` while a write is under way.
+    /// The moment of the next write of the record, on the monotonic clock; `None` while a write is under way,
+    /// and if the lock is lost.
     pub(crate) fn write_due(&self) -> Option<Duration> {
         let due = if self.has_unwritten { Duration::ZERO } else { self.lock.renewal_due() };
         (!self.is_writing && !self.is_lost).then(|| due.max(self.not_before))
     }
 
-    /// Begins a write, and returns the record's content.
+    /// Begins a write, and returns the content of the record.
     pub(crate) fn start_write(&mut self, figures: &Figures) -> LockWrite {
         (self.is_writing, self.has_unwritten) = (true, false);
         self.lock.set_ended(&self.ended);
@@ -97,8 +100,8 @@ impl ExclusiveRun {
         self.lock.renewal(&self.in_hand)
     }
 
-    /// Handles the end of a write. `None` means that another run has taken the lock. Returns whether this run
-    /// still holds the lock.
+    /// Handles the end of a write that got a response. `written` is `None` if another run has taken the lock.
+    /// Returns whether this run still holds the lock.
     pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
         self.is_writing = false;
         match written {
@@ -119,15 +122,16 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets the results of the Connector's hosts for the next run, and the figures. They are written when the
-    /// lock is released.
+    /// Sets the breaker's results (`hosts`) and the figures for the next run. The release of the lock writes
+    /// them into the record.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
         self.lock.set_ended(&self.ended);
         self.lock.set_figures(figures);
     }
 
-    /// Returns the lock, to be released, and the messages in hand; `None` if another run has taken the lock.
+    /// Returns the lock, so that the caller can release it, and the messages in hand; `None` if another run
+    /// has taken the lock.
     pub(crate) fn into_lock(self) -> Option<(RunLock, Vec<InHand>)> {
         (!self.is_lost).then_some((self.lock, self.in_hand))
     }

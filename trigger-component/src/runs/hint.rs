@@ -1,5 +1,6 @@
-//! A hint in key-value that a run is at work, so that the bot does not call the poller for each of a thousand
-//! messages. A lost or wrong hint does no harm, because the run lock in the table keeps runs apart.
+//! A hint in the key-value store that a run is at work. While the hint is valid, the bot does not call the
+//! poller after each message. A lost or wrong hint does no harm, because the run lock in the table lets only
+//! one run work at a time.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use envelope::run_record_key;
 use platform::Host;
 use serde_json::json;
 
-/// How long a hint is valid. If a run is killed, its hint keeps the bot from calling the poller for at most
+/// How long a hint is valid. After a run was killed, its hint stops the bot's calls of the poller for at most
 /// this time.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// A run that is shorter than this writes no hint, because a write to key-value may be slow: the host may
-/// have to flush it to disk.
+/// A run writes its first hint after this time. A shorter run writes no hint, because the write can be slow:
+/// the host may have to flush it to disk.
 const FIRST_AFTER: Duration = Duration::from_millis(150);
 
 /// The hint of one run.
@@ -24,12 +25,13 @@ pub(crate) struct Hint {
 }
 
 impl Hint {
-    /// The hint of a run that begins now.
+    /// Makes the hint of a run that begins now, and writes nothing yet.
     pub(crate) fn new(host: &impl Host, queue: &str) -> Self {
         Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
-    /// Writes the hint, if that is due. If the write fails, the bot only calls the poller needlessly.
+    /// Writes the hint if a write is due. A failed write does no harm, because the bot then only calls the
+    /// poller too often.
     pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
@@ -41,14 +43,15 @@ impl Hint {
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Keeps the bot from calling the poller before `until`, because no alert can be sent before then.
+    /// Writes a hint that stops the bot's calls of the poller before `until`, because no alert can be sent
+    /// before that time.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
         self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});
         _ = host.set(&self.key, hint.to_string().as_bytes()).await;
     }
 
-    /// Deletes the hint, if this run has written one.
+    /// Deletes the hint if this run has written it.
     pub(crate) async fn delete(&mut self, host: &impl Host) {
         if std::mem::take(&mut self.is_written) {
             _ = host.delete(&self.key).await;

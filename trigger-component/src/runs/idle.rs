@@ -1,4 +1,4 @@
-//! Records when a run found no message on the queue. So an operator can distinguish a poller without work
+//! Records that a run found no message on the queue. So an operator can distinguish a poller without work
 //! from a poller that no longer runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -6,13 +6,13 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::runs::Runs;
 
-/// The least time between two records of idle runs. If a scheduler starts a run each minute, every third idle
-/// run makes a record. Monitoring raises an alarm after five minutes without a sign of a run. Key-value holds
-/// the time of the last record, because a call to the table in each run would add half to the calls of an
-/// idle bot.
+/// The minimum time between two records of idle runs (runs without a message). If a scheduler starts a run
+/// each minute, every third idle run makes a record. This is often enough, because monitoring raises an alarm
+/// after five minutes without a record. The key-value store has the time of the last record. A call to the
+/// table in each run would add 50 % to the calls of an idle bot.
 const EVERY: TimeDelta = TimeDelta::seconds(150);
 
-/// Records that this run found nothing to do, unless a run has recorded that shortly before.
+/// Records that this run found no message, unless an idle run has made a record shortly before.
 pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &str) {
     let key = format!("idle:{queue}");
     let now = host.now();
@@ -26,6 +26,6 @@ pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &s
     if let Err(error) = runs.record_idle().await {
         host.event(Level::Warn, "idle.not-recorded", json!({"reason": error.to_string()}));
     }
-    // If this write fails, the next run records it again.
+    // If this write fails, the next idle run makes a record again.
     _ = host.set(&key, now.timestamp_millis().to_string().as_bytes()).await;
 }

@@ -9,13 +9,13 @@ use state::runs::Runs;
 use crate::queue::Queues;
 use crate::schedule::{LaneKey, Line};
 
-/// How long the write of a line is repeated after failures.
+/// How long the run repeats a failed write of a line.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// Stores the line of a conversation, or deletes the stored line if no message has to wait. Meanwhile the run
-/// works on no message of the conversation. If the write fails for three seconds, the run logs the failure,
-/// and the order of the conversation is certain within this run only.
+/// Stores the line of a conversation. If no message has to wait, deletes the stored line. During this call,
+/// the run works on no message of the conversation. If the write fails for three seconds, this function logs
+/// the failure. The messages then keep their order in this run, but perhaps not in the next run.
 pub(crate) async fn write_line<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,

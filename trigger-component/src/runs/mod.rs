@@ -1,5 +1,5 @@
-//! The data that a run keeps for other runs and for the bot: the run lock with its messages in hand, the
-//! waiting lines, and a hint in key-value. The module also recovers the messages of a killed run.
+//! The data that a run stores for other runs and for the bot: the run lock with the messages in hand, the
+//! waiting lines, and a hint in the key-value store. This module also recovers the messages of a killed run.
 
 mod exclusive;
 mod hint;

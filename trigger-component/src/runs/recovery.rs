@@ -1,9 +1,9 @@
 //! The recovery of the messages that a killed run had in hand.
 //!
-//! A run that is killed puts nothing back. When the leases end, the queue makes the messages visible in no
-//! certain order. So a run records the messages in hand before it works on any of them. The next run puts
-//! them back with their receipts. Their conversations wait until the messages are visible; other
-//! conversations go on.
+//! A killed run leaves its messages leased. When the leases end, the queue makes the messages visible, but
+//! not in their order. To keep the order, each run records its messages in hand before it works on them. The
+//! next run makes them visible again with the recorded receipts, the oldest first. Their conversations wait
+//! until the messages are visible; other conversations go on.
 
 use std::time::Duration;
 
@@ -20,28 +20,28 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// How long a recovered message is hidden, so that this run does not dequeue it before the line is stored.
+/// How long a recovered message stays hidden, so that this run does not dequeue it before the line is stored.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
-/// How long younger messages wait for a message that the queue does not seem to hold any more.
+/// How long younger messages wait for a message that the queue probably no longer holds.
 const IF_MISSING: Duration = Duration::from_secs(10);
-/// The most conversations whose messages are put back at once.
+/// The most conversations whose messages are recovered at the same time.
 const CONVERSATIONS_AT_ONCE: usize = 8;
 
 /// The result of a recovery.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// How many messages were certainly put back.
+    /// The number of messages that were certainly put back on the queue.
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ids of the messages that are missing, with what the ledger knows about their alerts. A run may
-    /// still dequeue a missing message, if the killed run had only hidden it.
+    /// The ids of the missing messages, each with the information of the ledger about its alert. If the
+    /// killed run had only hidden a missing message, a run still dequeues it later.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
-/// Puts back the messages `left` of the last run, the oldest of each conversation first. The last run had
-/// finished the alerts `ended`. After `until` another run may hold the lock, so this run puts back no further
-/// message. The messages that this run did not put back stay in hand.
+/// Puts the messages of the last run (`left`) back on the queue, the oldest of each conversation first.
+/// `ended` are the alerts that the last run had finished. After `until`, another run may hold the lock, so
+/// this run puts back no more messages. The remaining messages stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -57,7 +57,7 @@ pub(crate) async fn recover<H: Host>(
         .chunk_by(|a, b| a.lane == b.lane)
         .filter_map(|some| {
             let Some(key) = LaneKey::named(&some[0].lane) else {
-                // The lane's name cannot be read, so the conversation is unknown.
+                // The name of the lane cannot be read, so the messages stay hidden until their leases end.
                 all.done.extend(some.iter().map(|one| one.message.clone()));
                 return None;
             };
@@ -83,10 +83,10 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Returns what is known of the alert of a missing message. The killed run had deleted the message, or had
-/// hidden it until `visible_at` at the latest. If `ended` has the status of the alert, this function returns
-/// that status, because the ledger may not have recorded the end yet. If `ended` does not have it, this
-/// function notes in the ledger that the message is missing.
+/// Finds out how the alert of a missing message has ended. The killed run had deleted the message, or had
+/// hidden it until `visible_at` at the latest. If `ended` has the final status of the alert, returns this
+/// status, because the ledger may not have recorded it yet. Otherwise records in the ledger that the message
+/// is missing, and returns the information of the ledger.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,
@@ -118,14 +118,14 @@ async fn put_back<H: Host>(
     for one in &messages {
         line.set_hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
-    // The line is stored first, because this run may be killed, too.
+    // The line is stored first, because this run can be killed, too.
     write_line(queues, runs, &key, &line).await;
     let before = line.clone();
     let seconds = u32::try_from(VISIBLE_IN.as_secs()).unwrap_or(1);
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
-        // Another run may hold the lock. It recovers the other messages.
+        // Another run may hold the lock now. That run recovers the other messages.
         if now >= until {
             break;
         }
@@ -141,8 +141,8 @@ async fn put_back<H: Host>(
                 line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
                 is_missing = true;
             }
-            // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
-            // place, and a run dequeues the message again.
+            // The killed run had deleted or hidden the message. If the message is hidden, the stored line has
+            // its place, and a run dequeues it later.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;
@@ -151,8 +151,8 @@ async fn put_back<H: Host>(
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
                 line.expect_until(&place(one), now + queues.limits.lease);
-                // A retryable call may succeed in the next run, so the message stays in hand. A refused call
-                // would be refused again.
+                // If the call is retryable, it may succeed in the next run, so the message stays in hand. If
+                // the queue has refused the call, it would refuse it again.
                 if error.is_retryable() {
                     continue;
                 }

@@ -1,18 +1,23 @@
-//! The records that a run writes after it has sent an alert with a key, changed an alert, or taken one back.
+//! The records that a run writes after it has sent an alert with a key, has changed an alert, or has taken an
+//! alert back.
 
 use state::ConversationKey;
 use state::ledger::{Edit, RecordKey, Standing};
 
-/// The records that the run has to write for an alert that it has sent. It writes them together with the
-/// Delete of the message.
+/// The records that the run has to write for an alert that it has sent. The run writes them while it deletes
+/// the message.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedChange {
-    /// The reason that the ledger shows for the delivery.
+    /// The reason in the alert's record in the ledger, for example because the alert became a new message
+    /// instead of a change.
     pub(crate) note: Option<&'static str>,
-    /// Whether the alert was a job that took another alert back.
+    /// Whether the message was a job that took an alert back.
     pub(crate) takes_back: bool,
-    /// The message that a conversation shows under a key.
+    /// The record of a key: the conversation, the key, and the message that the conversation shows under the
+    /// key now.
     pub(crate) standing: Option<(ConversationKey, String, Standing)>,
+    /// The record of the alert that was changed, with the change.
     pub(crate) edit: Option<(RecordKey, Edit)>,
+    /// The record of the alert that was taken back.
     pub(crate) taken_back: Option<RecordKey>,
 }

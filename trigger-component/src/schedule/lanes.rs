@@ -1,5 +1,5 @@
-//! Lanes: each lane holds the messages of one conversation. The run sends them in order, one at a time, and
-//! not faster than the pace.
+//! Lanes: each lane holds the messages of one conversation. The run sends the messages of a lane in order,
+//! one at a time. It keeps the pace: the minimum time between two messages.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
-/// Until the first message of a conversation has finished, the run expects the conversation to be this many
-/// times slower than the pace. So the run does not fetch a second batch for a conversation that may be slow.
+/// Until the run has finished the first message of a conversation, it assumes that each message takes this
+/// many times the gap between two messages (`conversation_gap`). So the run does not fetch too many messages
+/// of a conversation that may be slow.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
@@ -22,32 +23,34 @@ struct Lane {
     waiting: VecDeque<Leased>,
     /// Whether the run works on a message of the lane, or puts messages of the lane back.
     busy: bool,
-    /// The next message starts no earlier than this, because of the pace.
+    /// The next message starts at this moment at the earliest, because of the pace.
     next_start: Duration,
-    /// When the last message started.
+    /// The start of the last message.
     began_at: Duration,
-    /// How long a message takes, estimated from the messages that this run has finished in the lane; `None`
-    /// before the first one.
+    /// The estimate of how long a message of the lane takes; `None` until the run has finished the first
+    /// message.
     took: Option<Duration>,
     line: Line,
 }
 
 impl Lane {
-    /// How long the lane needs for each message. Before the first one has finished, the guess is `unknown`
-    /// times the gap.
+    /// Returns how long the lane needs for each message. If the lane has no estimate yet, this is `unknown`
+    /// times the gap between two messages.
     fn pace(&self, limits: &Limits, unknown: u32) -> Duration {
         let gap = limits.conversation_gap;
         self.took.map_or(gap * unknown, |took| took.max(gap))
     }
 
-    /// Takes out the messages that have to wait for a message that is missing.
+    /// Takes out the messages that have to wait for a missing message, i.e. an older message of the line that
+    /// is not in the lane.
     fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
         let mut blocked = VecDeque::new();
         if self.busy || !self.line.is_live(now) {
             return blocked;
         }
         loop {
-            // A message that is taken out is missing for the younger ones, so the check is repeated.
+            // After a message is taken out, younger messages may have to wait for it, so the check is
+            // repeated.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
             let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
@@ -66,21 +69,22 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) leased: Leased,
-    /// The line as it will be when the message is finished; `None` if no other message waits for it.
+    /// The line without this message, to be stored when the message is finished; `None` if the message is not
+    /// in the line.
     pub(crate) line_after: Option<Line>,
 }
 
-/// The message that the other messages of its conversation wait for.
+/// The first message of a waiting line, which has to be hidden before the others.
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) leased: Box<Leased>,
-    /// How long the message is to be hidden.
+    /// How long the message has to be hidden.
     pub(crate) after: Duration,
-    /// The counts to be stored in the message.
+    /// The counts of attempts, to be stored in the message.
     pub(crate) delivery: Delivery,
 }
 
-/// Messages of one conversation that the run has to hide, in order.
+/// The messages of one conversation that the run has to hide, in order.
 #[derive(Debug)]
 pub(crate) struct PutBack {
     pub(crate) key: LaneKey,
@@ -92,15 +96,16 @@ pub(crate) struct PutBack {
 /// All lanes of a run. Moments are on the monotonic clock.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    /// The lanes that have messages, in the order of their first message. It is a list, because a run has at
-    /// most some dozens of lanes at a time, however long the queue is.
+    /// The lanes that have messages, in the order in which the run has made them. They are a list and not a
+    /// map, because a run has at most some dozens of lanes at a time, even if the queue is long.
     lanes: Vec<Lane>,
-    /// The earliest starts of lanes that have no messages now.
+    /// For lanes that have no messages now: the moments at which their next message may start.
     lane_starts: NotBefore<LaneKey>,
+    /// For each channel and tenant: the moment at which the next message may start.
     tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
-    /// How long a message took in the lane that became empty last.
+    /// The estimate of how long a message takes, in the lane that became empty last.
     last_took: Duration,
 }
 
@@ -113,7 +118,7 @@ impl Lanes {
         }
     }
 
-    /// Returns the line of a conversation; an empty one if it has none.
+    /// Returns the line of a conversation. If the conversation has no line, makes an empty line.
     pub(crate) fn line(&mut self, key: &LaneKey) -> &mut Line {
         if let Some(index) = self.lanes.iter().position(|lane| lane.key == *key) {
             return &mut self.lanes[index].line;
@@ -121,12 +126,12 @@ impl Lanes {
         self.lines.entry(*key).or_default()
     }
 
-    /// Whether this run has read the conversation's line.
+    /// Whether this run knows the conversation's line, so that it need not read the line.
     pub(crate) fn knows(&self, key: &LaneKey) -> bool {
         self.lines.contains_key(key) || self.lanes.iter().any(|lane| lane.key == *key)
     }
 
-    /// Puts a message into its lane, by its age.
+    /// Puts a message into its lane, after the messages that are at least as old.
     pub(crate) fn push(&mut self, leased: Leased) {
         let key = leased.lane;
         if self.lane(&key).is_none() {
@@ -145,7 +150,7 @@ impl Lanes {
         self.lanes.iter_mut().find(|lane| lane.key == *key)
     }
 
-    /// Removes a lane without messages, and keeps its earliest start and its line.
+    /// Removes a lane that has no messages, and keeps its next start and its line.
     fn remove_if_idle(&mut self, key: &LaneKey, now: Duration) {
         let is_idle = |lane: &Lane| lane.key == *key && !lane.busy && lane.waiting.is_empty();
         let Some(index) = self.lanes.iter().position(is_idle) else { return };
@@ -159,12 +164,13 @@ impl Lanes {
         }
     }
 
-    /// Returns how many leased messages are not started.
+    /// Returns how many messages in the lanes are not started.
     pub(crate) fn waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// Takes out the messages of one lane that have to wait for a missing message; `None` if no lane has any.
+    /// Takes out the messages of one lane that have to wait for a missing message; `None` if no message has
+    /// to wait.
     pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
         self.lanes.iter_mut().find_map(|lane| {
             let behind = lane.take_blocked(now);
@@ -175,9 +181,9 @@ impl Lanes {
         })
     }
 
-    /// Takes the next message that may start, the longest due first. If none is due, the error is the moment
-    /// at which the next one is due. The caller has taken out blocked messages with [`Lanes::next_put_back`]
-    /// before.
+    /// Takes the message that has been due for the longest time. If no message is due, the error is the
+    /// moment at which the next message is due. Before this call, the caller takes out the messages that have
+    /// to wait, with [`Lanes::next_put_back`].
     pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
@@ -204,7 +210,7 @@ impl Lanes {
         Ok(Start { leased, line_after })
     }
 
-    /// Records that the lane's message is finished, so that the next one may start.
+    /// Records that the lane's message is finished, so that the next message may start.
     pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
@@ -220,12 +226,13 @@ impl Lanes {
     pub(crate) fn give_back(&mut self, leased: Leased) {
         let Some(lane) = self.lane(&leased.lane) else { return self.push(leased) };
         lane.busy = false;
-        // The message was the first one, so it comes before messages of the same age.
+        // The message was the first one of the lane, so it comes before messages of the same age.
         let at = lane.waiting.partition_point(|other| other.age() < leased.age());
         lane.waiting.insert(at, leased);
     }
 
-    /// Records that the lane's message has to wait, and takes out the lane's messages to be hidden behind it.
+    /// Records that the message `front` has to wait. Takes out the other messages of its lane, because they
+    /// have to be hidden behind `front`.
     pub(crate) fn wait(&mut self, front: Front, now: Duration) -> PutBack {
         let (key, place) = (front.leased.lane, front.leased.place());
         let until = now + front.after;
@@ -240,8 +247,8 @@ impl Lanes {
         PutBack { key, front: Some(front), behind, line: lane.line.clone() }
     }
 
-    /// Records that the messages from [`Lanes::next_put_back`] or [`Lanes::wait`] are hidden, or moved to the
-    /// poison queue. `line` is the lane's line now.
+    /// Records that the run has hidden the messages that it took out, or has moved them to the poison queue.
+    /// `line` is the lane's line now.
     pub(crate) fn put_back_done(&mut self, key: &LaneKey, line: Line, now: Duration) {
         if let Some(lane) = self.lane(key) {
             (lane.busy, lane.line) = (false, line);
@@ -249,8 +256,9 @@ impl Lanes {
         self.remove_if_idle(key, now);
     }
 
-    /// Takes out the waiting messages of one lane that is not busy. In a busy lane, the outcome of its
-    /// current message decides whether the others have to be hidden behind it.
+    /// Takes out the messages of one lane that is not busy; `None` if there is no such lane. The messages of
+    /// a busy lane stay, because the outcome of the current message decides whether they have to be hidden
+    /// behind it.
     pub(crate) fn take_idle(&mut self) -> Option<PutBack> {
         let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
         lane.busy = true;
@@ -258,8 +266,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns how many more messages the run has time for, in the time `left`. `coming`: the most messages
-    /// of one conversation that are not in its lane yet.
+    /// Returns for how many more messages the run has time. `left` is the time that the run has. `coming` is
+    /// the largest number of messages of one conversation that the run has dequeued and not put into a lane
+    /// yet.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {
@@ -267,21 +276,21 @@ impl Lanes {
             total += lane.pace(limits, 1) * here;
             messages += here;
         }
-        // Further messages will probably take as long as those in hand do on average.
+        // Further messages probably take as long as the average message in the lanes.
         let each = total.checked_div(messages).unwrap_or(limits.conversation_gap.max(self.last_took));
         let needed = self.time_needed(limits) + limits.conversation_gap * SLOW * coming;
         let room = left.saturating_sub(needed).as_millis() / each.as_millis().max(1);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Returns how long the waiting messages take at least: because of the pace, and because each waits for
-    /// the one before.
+    /// Returns the minimum time that the messages in the lanes take. The messages of a lane take time one
+    /// after the other, and the messages of a tenant keep the tenant's pace.
     fn time_needed(&self, limits: &Limits) -> Duration {
         let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
         let mut longest = Duration::ZERO;
         for lane in &self.lanes {
             longest = longest.max(lane.pace(limits, SLOW) * count(lane));
-            // All messages of a conversation are of one tenant.
+            // All messages of a conversation have the same tenant.
             let Some(first) = lane.waiting.front() else { continue };
             match tenants.iter_mut().find(|(tenant, _)| *tenant == first.tenant) {
                 Some((_, messages)) => *messages = messages.saturating_add(count(lane)),
@@ -293,7 +302,7 @@ impl Lanes {
     }
 }
 
-/// How many messages wait in a lane.
+/// Returns how many messages of a lane are not started.
 fn count(lane: &Lane) -> u32 {
     u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX)
 }

@@ -17,9 +17,8 @@ use super::line::{Age, Place};
 use crate::limits::MAX_HIDE;
 use crate::turns::Turn;
 
-/// The key of a lane: one conversation at its Connector, whose messages keep their order. It is a hash. If
-/// two conversations have the same hash, their messages sometimes wait for each other, and nothing else
-/// happens.
+/// The key of a lane: a hash of the conversation and its Connector. If two conversations have the same hash,
+/// they share a lane. This does no harm, except that their messages sometimes wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LaneKey(u64);
 
@@ -28,12 +27,14 @@ impl LaneKey {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
     }
 
-    /// The lane of the answers to an alert, so that a program that does not respond delays no alert.
+    /// The lane of the answers to an alert. Answers have lanes of their own, so that a slow program of a
+    /// sender delays no alert.
     fn of_answers(alert: &str) -> Self {
         Self(fnv_1a(&["answers", alert]))
     }
 
-    /// The lane of a message that is no envelope. No other message has to wait for it.
+    /// The lane of a message that is no envelope. The message has this lane alone, so no other message waits
+    /// for it.
     pub(crate) fn of_unreadable(message: &str) -> Self {
         Self(fnv_1a(&["unreadable", message]))
     }
@@ -49,14 +50,15 @@ impl LaneKey {
     }
 }
 
-/// Computes FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>). After each part comes a
-/// byte that UTF-8 text does not contain. Stored names are made of this hash, so it must never change.
+/// Computes the 64-bit FNV-1a hash (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>). Each part is
+/// followed by a byte that UTF-8 text does not contain, so that the hash also depends on the ends of the
+/// parts. The hash must never change, because tables store names made of it.
 fn fnv_1a(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xFF]));
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
-/// The key of a rate limit: the channel, and the tenant in it. It is a hash that is valid in this run only.
+/// The key of a rate limit: a hash of the channel and the tenant. It is valid in this run only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TenantKey(u64);
 
@@ -76,24 +78,25 @@ pub(crate) struct Leased {
     pub(crate) seal: SealState,
     pub(crate) lane: LaneKey,
     pub(crate) tenant: TenantKey,
-    /// When the run asked for the message, on the monotonic clock. The lease began at this moment or later.
+    /// The moment at which the run called Get Messages, on the monotonic clock. The lease began at this
+    /// moment or later.
     pub(crate) leased_at: Duration,
     /// The alert's record in the ledger.
     pub(crate) record: RecordKey,
-    /// The conversation to which this run sent the alert, if it created or found the conversation.
+    /// If this run found or created a conversation for the alert, the address of this conversation.
     pub(crate) sent_to: Option<ConversationReference>,
-    /// The records that the run has to write after it has sent an alert with a key.
+    /// If the alert has a key: the records that the run has to write after it has sent the alert.
     pub(crate) change: Option<Box<KeyedChange>>,
-    /// The turn of an alert with a key. It ends when the message is done, after the run has written its
-    /// records.
+    /// If the alert has a key: the lock of this key (`turns.rs`). The lock ends after the run has written
+    /// `change`.
     pub(crate) turn: Option<Turn>,
-    /// The report counts the message already.
+    /// Whether the report counts the message already.
     pub(crate) is_counted: bool,
 }
 
 impl Leased {
-    /// Makes a leased message of a decoded one. `has_seal_key`: whether messages of the bot have a seal, so
-    /// that a message without a seal comes from another producer.
+    /// Makes a leased message of a decoded message. `has_seal_key`: whether the bot seals its messages, so
+    /// that a message without a seal comes from another program.
     pub(crate) fn new(
         message: QueueMessage,
         envelope: Envelope,
@@ -116,17 +119,17 @@ impl Leased {
         self.message.id.as_str()
     }
 
-    /// The conversation to which the alert was sent, or is to be sent.
+    /// The address of the conversation to which the alert was sent or will be sent.
     pub(crate) fn destination(&self) -> &ConversationReference {
         self.sent_to.as_ref().unwrap_or(&self.envelope.address)
     }
 
-    /// How many calls of the Connector the alert takes at least.
+    /// The minimum number of calls to the Connector that the alert needs.
     pub(super) fn calls(&self) -> u32 {
         self.envelope.creation.as_ref().map_or(1, |creation| creation.of.calls())
     }
 
-    /// Adds the id of the alert's trace to the fields of a log line, if the alert has a trace.
+    /// If the alert has a trace, adds the trace's id to the fields of a log line.
     pub(crate) fn traced(&self, fields: Value) -> Value {
         Traceparent::add_to(self.envelope.traceparent.as_ref(), fields)
     }
@@ -136,8 +139,8 @@ impl Leased {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 
-    /// The moment until which the record of the alert is needed: the alert is due then, or the next alert of
-    /// its series. `None` if the alert is due at once.
+    /// The time until which the ledger has to keep the alert's record. This is the time at which the alert or
+    /// the next alert of its series is due. `None` if the alert is due at once and has no series.
     pub(crate) fn kept_until(&self) -> Option<DateTime<Utc>> {
         let series = self.envelope.series.as_ref();
         let next = series.and_then(|series| series.due(series.index.saturating_add(1)));
@@ -152,7 +155,8 @@ impl Leased {
         Place::new(self.id(), self.age())
     }
 
-    /// Returns the data that the next run needs to recover the message if this run is killed.
+    /// Returns the entry for the list of messages in hand. If this run is killed, the next run recovers the
+    /// message with it.
     pub(crate) fn in_hand(&self) -> InHand {
         let Age(put_at_seconds, written_at_milliseconds) = self.age();
         InHand {
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn lane_name_of_a_conversation_never_changes() {
-        // This value is the algorithm's offset basis: its hash of no bytes.
+        // The hash of no bytes is the offset basis of the algorithm.
         assert_eq!(fnv_1a(&[]), 0xCBF2_9CE4_8422_2325);
         let key = LaneKey(fnv_1a(&["https://smba.trafficmanager.net/amer/", "a:1"]));
         assert_eq!(key.name(), "9a0db8467b23624b", "stored names must never change");

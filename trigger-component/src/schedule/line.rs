@@ -2,8 +2,8 @@
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 //! To keep the order of a conversation, the run records the hidden messages in a line. A message may start
-//! only if no older message of the line is missing. Only the run that holds the lock changes a line. It
-//! stores the line before it hides a message.
+//! only if no older message of the line is missing, i.e. still hidden or not dequeued by this run. Only the
+//! run that holds the lock changes a line. The run stores the line before it hides a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use state::runs::StoredLine;
 
 use crate::limits::MAX_HIDE;
 
-/// How long a message keeps its place after it should have become visible. It may be behind a long queue, or
-/// in the lease of a run that was killed. If the killed run has deleted the message, the message never
-/// becomes visible again. Therefore the other messages stop waiting after this time.
+/// How long younger messages wait for a message after its hidden time has ended. The message can come late,
+/// because the queue is long, or because a killed run has leased it. The wait has an end, because a killed
+/// run may have deleted the message.
 const GRACE: Duration = Duration::from_secs(90);
-/// The most places of a line. Further messages have no place. They usually keep their order without one,
+/// The most places of a line. Further messages get no place. They usually keep their order without a place,
 /// because they become visible in the order in which they were hidden.
 const LONGEST_LINE: usize = 64;
 
-/// When a message was put on the queue: by the queue's clock in seconds, then by its producer's clock in
-/// milliseconds.
+/// The time at which a message was put on the queue. The first number is the queue's time in seconds. The
+/// second number is the time in milliseconds that the envelope names, for messages of the same second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Age(pub(crate) i64, pub(crate) i64);
 
@@ -34,7 +34,7 @@ pub(crate) struct Place {
     /// The message's id.
     pub(crate) id: String,
     pub(crate) age: Age,
-    /// Until when younger messages wait for this message, once it is in a line.
+    /// If the message is in a line, younger messages wait for it until this moment.
     ends: Duration,
 }
 
@@ -48,20 +48,21 @@ impl Place {
 /// The waiting line of a conversation. Moments are on the monotonic clock of this run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// The messages that were hidden and are not finished, the oldest first.
+    /// The hidden messages that are not finished yet, the oldest first.
     places: Vec<Place>,
     /// The id of the message that the others wait for. Before `until`, only this message may start.
     front: String,
-    /// When the front message becomes visible, at the latest.
+    /// The latest moment at which the front message becomes visible.
     pub(crate) until: Duration,
-    /// When the last message becomes visible, at the latest.
+    /// The latest moment at which the last message becomes visible.
     pub(crate) tail: Duration,
-    /// If `until` is before the start of this run's clock: by how much. Otherwise zero.
+    /// How long before the start of this run's clock the front message became visible; zero if it becomes
+    /// visible later. `until` cannot hold this time, because a `Duration` is never negative.
     overdue: Duration,
 }
 
 impl Line {
-    /// Whether younger messages still have to wait for a message of this line.
+    /// Whether younger messages still have to wait for any message of this line.
     pub(crate) fn is_live(&self, now: Duration) -> bool {
         self.places.iter().any(|place| now < place.ends)
     }
@@ -71,30 +72,29 @@ impl Line {
         self.places.iter().any(|place| place.id == message)
     }
 
-    /// Whether a message has to wait for another one. `here`: the ids of the conversation's messages that are
-    /// ready in this run.
+    /// Whether the message of `place` has to wait for another message. `here`: the ids of the conversation's
+    /// messages that this run has in the lane.
     pub(crate) fn must_wait(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
         let is_before_front = now < self.until && place.id != self.front;
         let is_missing = |older: &Place| now < older.ends && !here.contains(&older.id);
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the line has a front message: one hidden message for which the others wait. If not, the line
-    /// has only messages that a run has put back.
+    /// Whether the line has a front message, i.e. a hidden message for which the others wait. A line without
+    /// a front message has only messages that a run has put back on the queue.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
-    /// Returns for how long the front message has been overdue. Without a front message, returns how long ago
-    /// the last message should have become visible. If this was before the run read the line, the time counts
-    /// from the reading.
+    /// Returns how long the front message has been overdue. If the line has no front message, returns how
+    /// long the last message has been overdue since this run read the line.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue
     }
 
-    /// Records that `front` is hidden up to the moment `until`, and that the conversation waits for it. The
-    /// messages of `next` will be hidden behind it.
+    /// Records that `front` is hidden until the moment `until`, and that the conversation waits for it. The
+    /// messages of `next` get places behind it, because the run hides them next.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
         self.set_hidden(front, until);
         next.iter().for_each(|place| self.set_hidden(place, until));
@@ -102,14 +102,14 @@ impl Line {
         (self.until, self.overdue) = (until, Duration::ZERO);
     }
 
-    /// Records that a message is hidden up to the moment `until`.
+    /// Records that a message is hidden until the moment `until`.
     pub(crate) fn set_hidden(&mut self, place: &Place, until: Duration) {
         self.expect_until(place, until + GRACE);
         self.tail = self.tail.max(until);
     }
 
-    /// Records that younger messages wait for this message until `ends`, if they do not already wait for
-    /// longer. Recovery needs this for messages that a killed run had leased.
+    /// Records that younger messages wait for this message until `ends`. If they already wait for longer,
+    /// changes nothing. The recovery needs this function for the messages that a killed run had leased.
     pub(crate) fn expect_until(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
         if !self.contains(&place.id) {
@@ -120,19 +120,21 @@ impl Line {
         self.places.truncate(LONGEST_LINE);
     }
 
-    /// Until when younger messages wait for a message of this line.
+    /// Returns the moment until which younger messages wait for a message; `None` if the message is not in
+    /// the line.
     pub(crate) fn ends(&self, message: &str) -> Option<Duration> {
         self.places.iter().find(|place| place.id == message).map(|place| place.ends)
     }
 
-    /// Removes a message, so that no other message waits for it. Returns whether it was in the line.
+    /// Removes a message, so that no other message waits for it. Returns whether the message was in the line.
     pub(crate) fn remove(&mut self, message: &str) -> bool {
         let before = self.places.len();
         self.places.retain(|place| place.id != message);
         self.places.len() != before
     }
 
-    /// Gives a message the place that it had in an earlier copy of this line, or removes it if it had none.
+    /// Gives a message the place that it had in an earlier copy of this line. If it had no place there,
+    /// removes it.
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
         self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
@@ -140,15 +142,15 @@ impl Line {
         }
     }
 
-    /// Returns the index of a message, or the index at which it would be inserted: behind messages of the
-    /// same age.
+    /// Returns the index of a message. If the message is not in the line, returns the index for its
+    /// insertion, which is behind the messages of the same age.
     fn position(&self, place: &Place) -> usize {
         let known = self.places.iter().position(|other| other.id == place.id);
         known.unwrap_or_else(|| self.places.partition_point(|other| other.age <= place.age))
     }
 
-    /// Returns the line as it is stored for the next run. Its moments are dates, because each run has a
-    /// monotonic clock of its own.
+    /// Returns the line in the form in which it is stored for the next run. The stored moments are dates,
+    /// because each run has its own monotonic clock.
     pub(crate) fn to_stored(&self, lane: String, clock: &impl Clock) -> StoredLine {
         let milliseconds = |moment: Duration| {
             let ahead =
@@ -172,8 +174,8 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Places that have expired or cannot be right are left out.
-    /// If the stored text cannot be read, the result is a line without messages.
+    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if the wait is
+    /// longer than possible. If the stored text cannot be read, returns a line without messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
             return Self::default();
@@ -185,8 +187,8 @@ impl Line {
         let past = |ahead: i64| duration(ahead.saturating_neg());
         let moment = |at: i64| (monotonic + duration(ahead(at))).saturating_sub(past(ahead(at)));
         let place = |(id, age, ends): (String, Age, i64)| {
-            // A run whose clock was ahead may have stored the line. The conversation must not wait for longer
-            // than the queue can hide a message.
+            // If the run that stored the line had a clock that was ahead, the wait may be too long. A wait is
+            // longer than possible if the queue cannot hide a message for so long.
             let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
             is_possible.then(|| Place { id, age, ends: moment(ends) })
         };
@@ -219,7 +221,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// The place of a message whose age is the number in its id: `m7` was put on the queue after `m6`.
+    /// The place of a message. The number in its id is its age: `m7` was put on the queue after `m6`.
     fn place(id: &str) -> Place {
         Place::new(id, Age(0, id.trim_start_matches('m').parse().unwrap()))
     }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn message_with_an_older_one_missing_has_to_wait() {
+    fn message_whose_older_message_is_missing_has_to_wait() {
         let mut line = line(&["m2", "m3", "m4"], 5);
         line.set_hidden(&place("m6"), seconds(7));
         line.set_hidden(&place("m4"), seconds(6));
@@ -245,8 +247,8 @@ mod tests {
             let here = here.iter().map(|id| (*id).to_owned()).collect();
             line.must_wait(&place(message), &here, seconds(at))
         };
-        // Until the front message becomes visible after 5 s, only that message may start. After that, a
-        // message may start if no older one is missing.
+        // The front message `m2` becomes visible after 5 s. Before that, only `m2` may start. After that, a
+        // message may start if no older message is missing.
         for (message, here, at, expected) in [
             ("m2", vec![], 1, false),
             ("m1", vec![], 1, true),
@@ -259,7 +261,7 @@ mod tests {
             ("m5", vec!["m2", "m3", "m4"], 6, false),
             ("m9", vec!["m2", "m3", "m4"], 6, true),
             ("m9", vec!["m2", "m3", "m4", "m6"], 6, false),
-            // If a message does not become visible, the others stop waiting for it after `GRACE`.
+            // If a message does not become visible, the others stop waiting for it when `GRACE` has passed.
             ("m5", vec![], 94, true),
             ("m5", vec![], 97, false),
             ("m9", vec![], 96, true),
@@ -267,7 +269,7 @@ mod tests {
         ] {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
-        // `expect_until` never shortens a wait. If the message was not in the line, the others wait for it
+        // `expect_until` never shortens a wait. If it inserts a message, the others wait for the message
         // until `ends`, without `GRACE`.
         let mut other = line.clone();
         other.expect_until(&place("m4"), seconds(9));
@@ -292,7 +294,7 @@ mod tests {
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);
         host.elapsed.set(seconds(15));
         assert_eq!(Line::from_stored(&stored, &host).overdue(seconds(16)), seconds(6));
-        // A message that no run dequeues again in time loses its place.
+        // If no run dequeues a message in time, the message loses its place.
         host.elapsed.set(seconds(101));
         assert_eq!(ids(&Line::from_stored(&stored, &host)), ["m3"]);
         host.elapsed.set(seconds(102));
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_line_that_cannot_be_right_makes_no_message_wait() {
+    fn stored_line_with_a_wrong_text_or_wait_makes_no_message_wait() {
         let host = FakeHost::default();
         let far = r#"{"line":[["m1",[0,0],9999999999999]],"front":"m1","until":9999999999999,"tail":0}"#;
         for text in ["", "[]", "1", r#"{"line":["m1"]}"#, far] {

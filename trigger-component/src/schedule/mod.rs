@@ -1,4 +1,5 @@
-//! Decides which message is next and which has to wait. No function in this module does I/O or awaits.
+//! Decides which message starts next, and which messages have to wait. No function of this module makes a
+//! call or awaits.
 
 mod keyed_change;
 mod lanes;

@@ -1,4 +1,4 @@
-//! Answers of people: each reaches the sender's program once, even if the program is down for hours.
+//! Answers of people: each answer reaches the sender's program once, even if the program is down for hours.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ fn keys() -> QuestionKeys {
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
-/// The question of an alert, with the program that gets the answer. `shared`: other alerts share the answer.
+/// The question of an alert, with the URL of the program that gets the answer. `shared`: whether other alerts
+/// share the answer.
 fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     Asked {
         question,
@@ -44,7 +45,7 @@ fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     }
 }
 
-/// Accepts an alert with a question, as the bot does. Returns the alert's id.
+/// Inserts the record of an alert with a question into the ledger, as the bot does. Returns the alert's id.
 fn ask(sim: &Sim, conversation: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "question");
@@ -66,7 +67,7 @@ fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> 
     shared_job(conversation, alert, None, person, at)
 }
 
-/// Like [`job`], for an alert that shares the answer of `lead`.
+/// Does the same as [`job`], for an alert that shares its answer with the alert `lead`.
 fn shared_job(
     conversation: &str,
     alert: &AlertId,
@@ -96,8 +97,8 @@ fn shared_job(
     serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
 }
 
-/// Sets the sender's program, which accepts callbacks while `is_up`. Returns how often the program has
-/// accepted each callback, by the callback's id.
+/// Sets the sender's program, which accepts callbacks while `is_up` returns true. Returns a map from the id
+/// of each callback to the number of times that the program has accepted the callback.
 fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
     let accepted = Rc::new(RefCell::new(BTreeMap::new()));
     let counting = Rc::clone(&accepted);
@@ -132,7 +133,7 @@ fn program_that_is_down_for_an_hour_gets_every_answer_once() {
             sim.put(&job(&conversation, &id, "29:u", wall(&sim)));
         }
         run_until(&sim, &clock, 60);
-        // Alerts to the same conversations do not wait for the program.
+        // An alert to the same conversation does not wait for the program.
         sim.put(&envelope("c0", "1"));
         assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
         run_until(&sim, &clock, 3600 + 600);
@@ -168,7 +169,7 @@ fn answer_to_a_program_that_is_down_for_a_day_is_moved_to_the_poison_queue() {
 }
 
 #[test]
-fn second_answer_and_copies_of_answers_do_nothing() {
+fn second_answer_or_copy_of_an_answer_does_nothing() {
     let sim = sim(3);
     let accepted = program(&sim, || true);
     let id = ask(&sim, "a");
@@ -179,13 +180,13 @@ fn second_answer_and_copies_of_answers_do_nothing() {
     assert_eq!(counts(&run, ["answered", "alreadySent"]), [1, 3]);
     assert_eq!(accepted.borrow().len(), 1);
     assert_eq!(sim.storage.borrow().messages(REPLIES).len(), 1);
-    // A later copy does nothing either.
+    // A copy in a later run does nothing, too.
     sim.put(&job("a", &id, "29:first", wall(&sim)));
     assert_eq!(counts(&sim.run(), ["answered", "alreadySent"]), [0, 1]);
 }
 
 #[test]
-fn answer_whose_run_is_killed_is_passed_on() {
+fn answer_whose_run_is_killed_still_reaches_the_program() {
     for kill in (5..120).step_by(5) {
         let sim = sim(kill);
         let accepted = program(&sim, || true);
@@ -198,7 +199,7 @@ fn answer_whose_run_is_killed_is_passed_on() {
             sim.pass(seconds(30));
             sim.run();
         }
-        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: one id");
+        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: the program gets the answer with one id");
         assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
     }
 }
@@ -253,7 +254,7 @@ fn shared_answer_whose_run_is_killed_reaches_every_card() {
             sim.run();
         }
         assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
-        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: one answer counts");
+        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: only one of the two answers counts");
         for (id, conversation) in ids.iter().zip(people) {
             let record = crate::settled::record(&sim, id);
             let answer = Answer::open(&keys(), id.as_str(), "", record.answer.as_deref().unwrap()).unwrap();
@@ -273,7 +274,7 @@ fn answer_of(sim: &Sim, id: &AlertId) -> String {
 }
 
 #[test]
-fn job_of_another_producer_is_refused() {
+fn unsealed_job_is_moved_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.settings.borrow_mut().insert("callbacksecret".into(), SECRET.into());
     let accepted = program(&sim, || true);
@@ -284,7 +285,7 @@ fn job_of_another_producer_is_refused() {
     assert!(accepted.borrow().is_empty());
 }
 
-/// Sets the encrypted question of the only alert in the ledger, and returns the previous text.
+/// Replaces the encrypted question of the only alert in the ledger, and returns the old text.
 fn set_question(sim: &Sim, text: Value) -> Value {
     let mut tables = sim.tables.borrow_mut();
     let records = tables.entities_mut("proactivebotledger").values_mut();
@@ -302,7 +303,7 @@ fn answer_to_a_question_that_the_poller_cannot_open_waits_in_the_poison_queue() 
     let run = sim.run().to_json();
     assert_eq!(run["poisonedBy"], json!({"sealBroken": 1}), "{run}");
     assert!(accepted.borrow().is_empty());
-    // The operator corrects the key and puts the message back.
+    // The operator corrects the key, and puts the message back on the queue.
     set_question(&sim, sealed);
     let text = sim.storage.borrow().messages(POISON)[0].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);

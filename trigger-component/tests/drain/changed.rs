@@ -10,7 +10,8 @@ use crate::settled::with_tables;
 use crate::sim::{START_SECONDS, Sim};
 use crate::{counts, envelope, seconds};
 
-/// Makes the alert `number`, which changes the alert `of`. `accepted_at` is in milliseconds after the start.
+/// Makes the alert `number`, which changes the alert `of`. `accepted_at` is in milliseconds after the start
+/// of the simulation.
 pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} change"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -36,7 +37,8 @@ fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
         sim.run();
         assert_eq!((texts(&sim), status(&sim, number)), (vec![expected.to_owned()], result));
     }
-    // A person has deleted the message, so the change is a new message. The next change changes that one.
+    // A person has deleted the message, so the change is sent as a new message. The next change changes the
+    // new message.
     sim.chats.borrow_mut().delete_all(CONVERSATION);
     for (number, accepted_at) in [(4, 400), (5, 500)] {
         accept(&sim, &change(&sim, number, 0, accepted_at, &json!({})), false);
@@ -48,7 +50,7 @@ fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
 }
 
 #[test]
-fn change_of_an_alert_whose_key_has_a_newer_alert_is_dropped() {
+fn change_of_an_alert_is_dropped_if_its_message_shows_a_newer_alert() {
     let sim = Sim::new(13);
     for number in 1..=2 {
         accept(&sim, &keyed(&sim, number, number.into(), &json!({})), true);
@@ -67,14 +69,15 @@ fn change_of_an_alert_whose_key_has_a_newer_alert_is_dropped() {
 }
 
 #[test]
-fn change_of_an_alert_with_another_message_does_not_change_the_message_of_the_key() {
+fn change_of_an_alert_whose_key_has_another_message_does_not_change_that_message() {
     for again in ["reply", "new"] {
         let sim = Sim::new(19);
         accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
         sim.run();
         accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
         sim.run();
-        // `new` moves the key to the second message, and `reply` leaves the key with the first one.
+        // With `new`, the key moves to the second message. With `reply`, the key stays with the first
+        // message.
         let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
         let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
         accept(&sim, &change(&sim, 3, own, 900, &of), false);
@@ -95,12 +98,12 @@ fn change_of_an_alert_with_another_message_does_not_change_the_message_of_the_ke
 }
 
 #[test]
-fn change_waits_for_the_alert_that_it_replaces() {
+fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     let sim = Sim::new(14);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
     plain["cancellable"] = true.into();
-    // The change is dequeued first, as if the alert were hidden for some seconds.
+    // The run dequeues the change first, as if the alert were hidden for some seconds.
     accept(&sim, &change(&sim, 1, 0, 100, &json!({})), false);
     with_tables(&sim, async |host, account, tables, deadline| {
         let alert = NewAlert::queued(id_of(&sim, 0), conversation().as_str());
@@ -142,7 +145,7 @@ fn alert_that_is_taken_back_is_deleted_and_ends_its_key() {
     accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
     sim.run();
     assert_eq!(texts(&sim), ["3 text"]);
-    // The message of the first alert shows a newer alert now, so there is nothing to delete.
+    // The message of alert 3 shows the newer alert 4 now, so it must not be deleted.
     accept(&sim, &keyed(&sim, 4, 4, &json!({})), true);
     sim.run();
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 3});
@@ -154,15 +157,15 @@ fn alert_that_is_taken_back_is_deleted_and_ends_its_key() {
 }
 
 #[test]
-fn job_for_a_message_that_cannot_be_deleted_is_dead_and_the_alert_stays_delivered() {
-    for (channel, answer, expected, job) in [
+fn job_that_cannot_delete_the_message_of_an_alert_is_dead_and_the_alert_stays_delivered() {
+    for (channel, delete_status, expected, job) in [
         ("msteams", 501, "delivered", "dead"),
         ("webchat", 200, "delivered", "dead"),
         ("msteams", 404, "delivered", "dead"),
         ("msteams", 200, "withdrawn", "withdrawn"),
     ] {
         let sim = Sim::new(16);
-        sim.connector(move |_, text| Reply::status(if text.is_empty() { answer } else { 200 }));
+        sim.connector(move |_, text| Reply::status(if text.is_empty() { delete_status } else { 200 }));
         for number in 0..=1 {
             let mut message = match number {
                 0 => envelope(CONVERSATION, "0 text"),
@@ -173,7 +176,7 @@ fn job_for_a_message_that_cannot_be_deleted_is_dead_and_the_alert_stays_delivere
             accept(&sim, &message, false);
             sim.run();
         }
-        assert_eq!((status(&sim, 0), status(&sim, 1)), (expected, job), "{channel} {answer}");
+        assert_eq!((status(&sim, 0), status(&sim, 1)), (expected, job), "{channel} {delete_status}");
     }
     // The person has deleted the message already.
     let sim = Sim::new(17);

@@ -1,5 +1,5 @@
-//! The messages that the simulated conversations show. The Connector of the simulation changes and deletes
-//! messages as Teams does.
+//! The messages that the conversations of the simulation show. Calls to the Connector change and delete these
+//! messages, as on Teams.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::script::Reply;
 
-/// The messages of the conversations, the oldest first: the id of each, and its text.
+/// For each conversation, the id and the text of each message, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Chats {
     messages: BTreeMap<String, Vec<(String, String)>>,
@@ -16,8 +16,8 @@ pub(crate) struct Chats {
 }
 
 impl Chats {
-    /// Sends, changes or deletes a message, as the call asks. Returns the status of the response, and the id
-    /// of the message.
+    /// Carries out a call: sends (POST), changes (PUT) or deletes a message. Returns the status of the
+    /// response, and the id of the message.
     pub(crate) fn answer(
         &mut self,
         method: &Method,
@@ -55,7 +55,7 @@ impl Chats {
     }
 }
 
-/// The conversation and the activity in the path of a call.
+/// Returns the ids of the conversation and of the activity in the path of a call.
 pub(crate) fn target_of(path: &str) -> (String, Option<String>) {
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8().unwrap().into_owned();
     let (_, rest) = path.split_once("/v3/conversations/").unwrap();

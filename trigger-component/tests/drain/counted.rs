@@ -6,19 +6,19 @@ use crate::settled::{accept, killed_after, overview};
 use crate::sim::{Fault, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// The calls that fail in a world.
+/// The kinds of calls that fail in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     None,
-    /// The first attempt of every Delete has this result.
+    /// The first attempt of every Delete fails in this way.
     FirstDeletes(Fault),
-    /// Every Delete has this result, until the world's second run ends.
+    /// Every Delete fails in this way, until the second run of the world ends.
     AllDeletes(Fault),
-    /// No write of the ledger succeeds, until the world's second run ends.
+    /// Every write of the ledger fails, until the second run of the world ends.
     Ledger,
 }
 
-/// Makes a world with messages of each kind. Returns the world and the number of messages.
+/// Makes a world with messages of each kind. Returns the world, and the number of messages.
 fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     let sim = Sim::new(seed);
     let mut is_throttled = false;
@@ -33,7 +33,7 @@ fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     {
         accept(&sim, conversation, text);
     }
-    // The queue holds a message twice.
+    // The queue holds one of the messages twice.
     let copy = sim.storage.borrow().messages(QUEUE)[2].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &copy, sim.now(), None);
     let mut expired = envelope("c", "1");
@@ -64,23 +64,26 @@ fn calm(sim: &Sim) {
     sim.table_faults(|_| None);
 }
 
-/// Runs until the queue is empty. Looks at the figures after each run, and returns what is wrong with them.
-fn look_until_empty(sim: &Sim, messages: u64) -> Option<String> {
+/// Runs until the queue is empty, and checks the figures after each run. If the figures are wrong, returns a
+/// description of the error.
+fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
     let last = sim.now() + seconds(900);
-    // The lock of a killed run has expired by then, so the next run can take it.
+    // After ten seconds, the lock of a killed run has ended, so the next run can take it.
     sim.pass(seconds(10));
     loop {
         sim.run();
         let left = sim.storage.borrow().messages(QUEUE).len() as u64;
         let figures = overview(sim).figures;
         let counted = figures.gone();
-        // In Azure's responses, a hidden message looks like a deleted message, so the figures may count a
-        // message too early.
+        // Azure gives the same response for a hidden message and for a deleted message. So the figures may
+        // count a message before it has left the queue.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
-        // A killed run may have dequeued messages without recording that.
+        // A killed run may have dequeued messages without a record, so `accepted` can be smaller than
+        // `messages`.
         let is_accepted = (counted..=messages).contains(&figures.accepted);
-        // Of the two messages of one alert, the second is a copy, unless both were sent.
+        // Two messages hold the same alert, so at most one message counts as a copy. More can count only if a
+        // message was counted as missing and was found again.
         let copies = figures.ended.get("copy").copied().unwrap_or_default();
         if !is_right || !is_accepted || copies > 1 && figures.found_again == 0 {
             return Some(format!(
@@ -113,11 +116,11 @@ fn messages_of_runs_that_are_killed_at_any_moment_are_counted_once() {
                 sim.storage.borrow_mut().is_like_azure = is_like_azure;
                 let context = format!("{trouble:?}, like Azure: {is_like_azure}, killed after {after} ms");
                 let has_ended = killed_after(&sim, milliseconds(after));
-                // The next run, which recovers the messages, is killed as well.
+                // The next run, which recovers the messages, is killed, too.
                 sim.pass(seconds(10));
                 killed_after(&sim, milliseconds(after % 50 + 1));
                 calm(&sim);
-                let wrong = look_until_empty(&sim, messages);
+                let wrong = check_figures_until_empty(&sim, messages);
                 all_wrong.extend(wrong.map(|wrong| format!("{context}: {wrong}")));
                 if has_ended {
                     break;

@@ -1,4 +1,5 @@
-//! An alert is shown only once, unless a response was lost.
+//! Alerts that the queue, a killed run or a failed call could deliver twice. An alert is shown only once,
+//! unless a response was lost.
 
 use std::cell::Cell;
 
@@ -9,7 +10,7 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// Begins a run, and kills it `after` milliseconds.
+/// Begins a run, and kills it after `after` milliseconds.
 fn killed_after(sim: &Sim, after: u64) {
     let start = sim.now();
     let kill = Some(start + milliseconds(after));
@@ -20,8 +21,9 @@ fn killed_after(sim: &Sim, after: u64) {
 fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    // The read of the lock, its write, the read of the lines, the Get, and the next write of the lock take 4
-    // ms each. The Connector takes 14 ms. So the Delete is under way at 35 ms.
+    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the lock, reads the
+    // lines, dequeues the message, and writes the lock again. The attempt takes 14 ms. So the Delete is under
+    // way at 35 ms.
     killed_after(&sim, 35);
     assert_eq!(sim.shown("a").len(), 1, "the run is killed after the Connector's response");
     sim.pass(seconds(61));
@@ -32,16 +34,16 @@ fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
 }
 
 #[test]
-fn delete_that_failed_is_recorded_in_the_ledger_before_it_is_repeated() {
+fn status_after_a_failed_delete_is_recorded_before_the_delete_is_repeated() {
     for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
         let sim = Sim::new(1);
         sim.put(&envelope("a", "1"));
         sim.faults(move |request| (request.method() == Method::DELETE).then_some(fault));
         killed_after(&sim, 60);
-        assert_eq!(sim.status("a-1").as_deref(), Some("delivered"), "{fault:?}: the ledger has the result");
+        assert_eq!(sim.status("a-1").as_deref(), Some("delivered"), "{fault:?}: the ledger has the status");
         assert_eq!(sim.shown("a").len(), 1, "{fault:?}");
         sim.faults(|_| None);
-        // The next run puts the message back, and the run after that dequeues it.
+        // The next run puts the message back on the queue, and the run after that dequeues it.
         for _ in 0..2 {
             sim.pass(seconds(61));
             sim.run();
@@ -63,7 +65,8 @@ fn delivery_without_failures_writes_nothing_to_key_value() {
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 
-/// The ledger does not respond, so the record of the run lock keeps the status.
+/// The status stays in the record of the run lock, because the ledger does not respond. The next run finds
+/// the status there.
 #[test]
 fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     let sim = Sim::new(2);
@@ -81,7 +84,8 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// The message is dequeued more often than the limit of unaccounted dequeues allows.
+/// The test dequeues the message more often than `Limits::max_unaccounted` allows for a message without a
+/// result.
 #[test]
 fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
@@ -97,7 +101,7 @@ fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once()
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 0);
 }
 
-/// A producer repeats a Put whose response was lost, so the queue may hold the message twice.
+/// The bot repeats a Put if its response was lost, so the queue may hold a message twice.
 #[test]
 fn two_copies_in_one_run_are_shown_once() {
     let sim = Sim::new(4);
@@ -108,38 +112,38 @@ fn two_copies_in_one_run_are_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// Records for the runs that the queue may hold copies of this alert, as the bot does.
-fn tell_of_copies(sim: &Sim, id: &str) {
+/// Records that the queue may hold this alert twice, as the bot does.
+fn record_doubled(sim: &Sim, id: &str) {
     let properties = json!({"kind": "doubled", "subject": id}).as_object().unwrap().clone();
     let at = chrono::DateTime::from_timestamp(START_SECONDS, 0).unwrap() + sim.now();
     let row = format!("since.{:014}.0", at.timestamp_millis());
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The bot repeated a Put whose response was late. The message of the first Put reaches the queue last, and
-/// its envelope lacks the mark `once`.
+/// The bot repeated a Put because its response was late. The message of the second Put has the mark `once`.
+/// The message of the first Put reaches the queue last, and its envelope has no mark.
 #[test]
-fn late_copy_is_not_sent_if_the_bot_has_recorded_it() {
-    for (is_told, shown) in [(false, 2), (true, 1)] {
+fn late_copy_that_the_bot_has_recorded_is_not_sent() {
+    for (is_recorded, shown) in [(false, 2), (true, 1)] {
         let sim = Sim::new(4);
         let mut alert = envelope("a", "1");
         alert["cancellable"] = true.into();
         let mut marked = alert.clone();
         marked["once"] = true.into();
         sim.put(&marked);
-        if is_told {
-            tell_of_copies(&sim, "a-1");
+        if is_recorded {
+            record_doubled(&sim, "a-1");
         }
         assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
         sim.pass(seconds(5));
         sim.put(&alert);
         sim.run();
-        assert_eq!(sim.shown("a").len(), shown, "told: {is_told}");
+        assert_eq!(sim.shown("a").len(), shown, "recorded: {is_recorded}");
     }
 }
 
-/// A run reads the record of every alert that may have been cancelled before the run began. The record also
-/// has the outcome of the first copy.
+/// The alert is older than the withdrawals that a run reads. So the run reads the alert's record, to find a
+/// cancellation, and also finds the outcome of the first message there.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
     let sim = Sim::new(4);
@@ -199,7 +203,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(403)));
     assert_eq!(counts(&sim.run(), ["storageTrouble", "poisoned"]), [1, 0]);
-    // The poison queue has certainly not taken the copy, so the list of dead letters must not show it.
+    // The poison queue certainly holds no copy, so the table of dead letters must not list the message.
     let rows = sim.tables.borrow().entities("proactivebotruns").clone();
     assert!(rows.keys().all(|(partition, _)| !partition.ends_with(".dead")), "{rows:?}");
     sim.faults(|_| None);
@@ -208,9 +212,9 @@ fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
     assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
-/// An operator who has repaired the destination puts the message back unchanged.
+/// An operator puts the message back on the queue, with its text unchanged.
 #[test]
-fn message_put_back_from_the_poison_queue_has_all_its_tries() {
+fn message_that_an_operator_puts_back_from_the_poison_queue_has_all_its_tries() {
     let sim = Sim::new(8);
     let works = std::rc::Rc::new(Cell::new(false));
     let host_works = works.clone();

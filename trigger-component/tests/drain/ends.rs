@@ -1,4 +1,4 @@
-//! Leases, and the end of a run.
+//! The end of a run, and leases that have ended.
 
 use http::Method;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn message_that_is_not_started_when_the_budget_ends_is_put_back() {
     let report = sim.run();
     let took = sim.now() - begin;
     assert!(took > seconds(20) && took < seconds(26), "{took:?}");
-    // Four rounds of 6 s begin within 20 s.
+    // Each conversation starts four messages within 20 s, because each message takes 6 s.
     assert_eq!(counts(&report, ["delivered", "released"]), [16, 0]);
     let sim = Sim::new(3);
     sim.connector(|_, _| Reply::status(201).after(seconds(7)));
@@ -52,8 +52,8 @@ fn run_with_slow_variables_still_ends_in_time() {
     assert_eq!(counts(&report, ["delivered"]), [3]);
 }
 
-/// A message that is put back becomes visible behind the messages that came after it. So a run must not fetch
-/// more than it has time for, even if the Connector is slower than the pace.
+/// If a run puts a message back, the queue hands it out after the messages that came later. So a run must not
+/// fetch more messages than it has time for, even if the Connector is slower than the pace.
 #[test]
 fn run_with_a_long_lane_fetches_only_what_it_has_time_for() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
@@ -81,7 +81,8 @@ fn delivered_alert_whose_lease_is_lost_counts_as_delivered() {
     assert!(sim.lines.borrow().iter().any(|line| line.contains("queue.trouble")));
 }
 
-/// If the host was suspended, the leases may have ended, and another run may have the messages.
+/// A lease can end while the run works, for example because the host suspends the run. Another run may have
+/// the message then.
 #[test]
 fn message_whose_lease_has_ended_is_not_sent() {
     let sim = Sim::new(6);
@@ -89,7 +90,7 @@ fn message_whose_lease_has_ended_is_not_sent() {
     for text in 0..3 {
         sim.put(&envelope(&format!("c{text}"), "x"));
     }
-    // The lease is as long as the gap between two messages.
+    // The lease is as long as the gap between two messages, so it has ended when the second message is due.
     let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
     let [delivered, lost] = counts(&report, ["delivered", "leaseLost"]);
     assert!(lost > 0, "expected a message whose lease ended before its start");
@@ -110,7 +111,7 @@ fn run_with_refused_credentials_ends_and_changes_no_message() {
         sim.storage.borrow().messages(QUEUE).into_iter().map(|message| message.text).collect();
     let report = sim.run();
     assert_eq!(counts(&report, ["credentials", "poisoned"]), [16, 0]);
-    assert_eq!(sim.attempts.borrow().len(), 16, "only the attempts that were under way");
+    assert_eq!(sim.attempts.borrow().len(), 16, "the run makes no attempt after the first refusal");
     let messages = sim.storage.borrow().messages(QUEUE);
     assert!(messages.iter().all(|message| message.visible_at <= sim.now()));
     let mut after: Vec<String> = messages.into_iter().map(|message| message.text).collect();
@@ -118,7 +119,7 @@ fn run_with_refused_credentials_ends_and_changes_no_message() {
     let mut before = before;
     before.sort();
     assert_eq!(after, before, "the texts are unchanged");
-    // The next runs pause, because a try every second would only fill the log.
+    // The next run pauses. Without this pause, each run would try again and fill the log.
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
     sim.pass(seconds(31));
     sim.connector(|_, _| Reply::status(201));
@@ -152,7 +153,8 @@ fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_
         sim.pass(seconds(1));
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
-    // The first failure does not count, because no other conversation was reached since an earlier failure.
+    // The first failure is not counted as a try, because there is no earlier failure since which the host has
+    // reached another conversation. So five of the six failures count.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -173,9 +175,9 @@ fn run_whose_queue_fails_ends_with_an_error_and_loses_no_message() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }
 
-/// Messages of other producers may have a time to live.
+/// The messages of other programs may have a time to live.
 #[test]
-fn message_that_the_queue_will_delete_is_moved_to_the_poison_queue_before() {
+fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_it_expires() {
     let sim = Sim::new(11);
     sim.connector(|_, _| Reply::retry_after(3600));
     let expires = Some(sim.now() + seconds(600));
@@ -188,13 +190,14 @@ fn message_that_the_queue_will_delete_is_moved_to_the_poison_queue_before() {
         sim.pass(seconds(1));
     }
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
-    // The last try comes so early that a poller that runs once a minute still finds the message.
+    // The last try is more than a minute before the deletion, so that even a poller that runs once a minute
+    // makes it.
     let last = sim.attempts.borrow().last().unwrap().at;
     assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
 
 #[test]
-fn alert_that_expires_before_its_retry_is_recorded_when_it_expires() {
+fn alert_that_expires_before_its_retry_is_recorded_as_expired_in_time() {
     let sim = Sim::new(12);
     sim.connector(|_, _| Reply::retry_after(3600));
     let mut expiring = envelope("a", "1");
@@ -207,7 +210,7 @@ fn alert_that_expires_before_its_retry_is_recorded_when_it_expires() {
 }
 
 #[test]
-fn run_that_begins_while_another_one_works_is_skipped() {
+fn run_that_begins_while_another_run_works_is_skipped() {
     let sim = Sim::new(13);
     sim.connector(|_, _| Reply::status(201).after(seconds(1)));
     for text in 0..5 {
@@ -223,7 +226,7 @@ fn run_that_begins_while_another_one_works_is_skipped() {
         run(seconds(3)),
     ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    // Any of the runs that begin together may take the lock.
+    // Several runs begin together, and any of them may take the lock.
     let (working, others): (Vec<_>, Vec<_>) =
         reports.iter().partition(|report| report.get("skipped").is_none());
     assert_eq!(working.len(), 1, "only one run takes the lock");
@@ -233,8 +236,8 @@ fn run_that_begins_while_another_one_works_is_skipped() {
     }
 }
 
-/// The run repeats the write and finds another ETag. It must see that its own earlier write has changed the
-/// record.
+/// When the run repeats the write, the record has another ETag. The run has to notice that its own earlier
+/// write has changed the record.
 #[test]
 fn renewal_whose_last_response_was_lost_does_not_end_the_run() {
     let sim = Sim::new(11);
@@ -252,7 +255,7 @@ fn renewal_whose_last_response_was_lost_does_not_end_the_run() {
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// At its end the run writes the ledger once, and does not repeat a write that fails.
+/// At its end, the run writes the ledger only once, even if this write fails.
 #[test]
 fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);

@@ -1,4 +1,4 @@
-//! Many random failures at once, in many worlds: the rules that hold in all of them.
+//! Random failures in many worlds. The tests check the rules that hold in each world.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,8 +14,8 @@ use crate::{envelope, milliseconds, seconds};
 const CONVERSATIONS: u64 = 12;
 const EACH: u64 = 6;
 
-/// A random generator for the scripted failures. The world has another generator for its own random numbers,
-/// so the failures of a seed do not depend on how many numbers the world uses.
+/// A random generator for the failures. The world has a second generator for its own random numbers. So the
+/// failures of a seed stay the same if the world needs more or fewer random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -65,8 +65,8 @@ fn texts(sim: &Sim, queue: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Checks one world: every alert is delivered or in the poison queue, and no alert is sent again after a
-/// response that the poller received.
+/// Checks one world: each alert is delivered or in the poison queue. After the poller has received the
+/// Connector's response, it does not send the alert again.
 fn check_world(seed: u64) {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -111,18 +111,18 @@ fn check_world(seed: u64) {
         let shown: Vec<_> = of_it.iter().filter(|attempt| attempt.shown).collect();
         let copies = poisoned.iter().filter(|(poisoned, _)| poisoned == id).count();
         assert!(!shown.is_empty() || copies > 0, "seed {seed}: {id} is lost");
-        // An alert may be shown twice only if the poller did not receive the earlier response. The response
-        // was lost on the way, or the run was killed.
+        // An alert may be shown twice only if the poller did not receive the earlier response, because the
+        // response was lost or the run was killed.
         for earlier in shown.iter().rev().skip(1) {
             assert!(!earlier.answered, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
         }
     }
 }
 
-/// Checks the order in one world: no alert overtakes an older alert that was throttled, that the poller could
-/// not hide, or that a killed run had in hand. The order is certain only if runs do not overlap, and if no
-/// response to a Get is lost. Returns `None` if a run was killed between a Get and the record of its
-/// messages. A kill at this moment has the same effect as a lost response.
+/// Checks the order in one world: no alert overtakes an older alert of its conversation. In this world, runs
+/// do not overlap, and no response to a Get Messages is lost, because the order is not certain in these
+/// cases. A kill between a Get Messages and the record of its messages has the same effect as a lost
+/// response. If a run was killed at this moment, the function returns `None`.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -152,7 +152,7 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     }
     let gets = &sim.storage.borrow().calls;
     let gets = gets.iter().filter(|call| call.method == http::Method::GET).map(|call| call.at);
-    // The response to the Get takes 2 ms, and the write of the record takes 2 ms to arrive.
+    // The response to Get Messages takes 2 ms to arrive, and the write of the record takes 2 ms.
     if gets.into_iter().any(|get| killed.iter().any(|kill| (get..get + milliseconds(5)).contains(kill))) {
         return None;
     }
@@ -160,7 +160,7 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     for conversation in 0..CONVERSATIONS {
         let name = format!("c{conversation}");
         let mut shown = sim.shown(&name);
-        // An alert that the poller tried to move to the poison queue is not checked. If the Put into the
+        // The check leaves out an alert that the poller tried to move to the poison queue. If the Put to the
         // poison queue failed, a later try may deliver the alert out of order.
         shown.retain(|text| {
             let id = format!("\"{name}-{text}\"");
@@ -173,19 +173,19 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
 }
 
 #[test]
-fn alert_in_a_world_of_failures_overtakes_no_older_one() {
+fn alert_in_a_world_of_failures_overtakes_no_older_alert() {
     for seed in 0..seeds() {
         check_order_in_world(seed, false).expect("no run is killed");
     }
 }
 
 #[test]
-fn alert_in_a_world_of_killed_runs_overtakes_no_older_one() {
+fn alert_in_a_world_of_killed_runs_overtakes_no_older_alert() {
     let checked = (0..seeds()).filter_map(|seed| check_order_in_world(seed, true)).count() as u64;
     assert!(checked > seeds() / 3, "only {checked} of {} worlds could be checked", seeds());
 }
 
-/// Returns how many worlds are checked. `SEEDS=1000` checks more than the default.
+/// Returns the number of worlds that a test checks. The environment variable `SEEDS` changes this number.
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(25)
 }
@@ -197,14 +197,14 @@ fn alert_in_a_world_of_failures_and_kills_is_not_lost_and_not_sent_again_after_a
     }
 }
 
-/// A failed read of a table loses no alert. But an alert may lose its order, be copied to the poison queue
-/// twice, or wait longer.
+/// A failed read of a table loses no alert. But alerts may be sent later or in another order, and the poison
+/// queue may get a second copy.
 #[test]
 fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
         request.method() == http::Method::GET && request.uri().to_string().contains(part)
     };
-    // The part of the URL whose reads fail, and the log event.
+    // A part of the URL, which selects the reads that fail, and the log event.
     for (part, event) in [("since.", "withdrawals.not-read"), ("proactivebotledger", "ledger.not-read")] {
         let sim = Sim::new(4);
         for round in 0..2 {
@@ -213,7 +213,7 @@ fn failed_read_of_the_tables_is_logged_once_for_each_run() {
                 sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
             }
         }
-        // The messages look as if a killed run had dequeued them before.
+        // The messages look as if a killed run had dequeued them already.
         for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
             message.dequeue_count = 1;
         }

@@ -1,11 +1,11 @@
-//! Responses of gateways, and odd values of `Retry-After`.
+//! Responses that a gateway sends instead of the Connector, and unusual values of `Retry-After`.
 
 use serde_json::json;
 
 use crate::sim::{POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
-/// The Connector behind the gateway may have accepted the alert.
+/// After a gateway failure, the Connector may have accepted the alert, so `onUncertain` applies.
 #[test]
 fn gateway_failure_with_on_uncertain_drop_is_not_repeated() {
     for status in [408, 502, 504] {
@@ -25,9 +25,10 @@ fn gateway_failure_with_on_uncertain_drop_is_not_repeated() {
     }
 }
 
-/// A gateway that asks for a pause of zero must not use up five tries in five seconds.
+/// The poller makes a pause even if a gateway asks for none. Without a pause, the alert would use up its five
+/// tries in five seconds.
 #[test]
-fn retry_after_of_zero_still_backs_off() {
+fn retry_after_of_zero_still_causes_a_pause() {
     let sim = Sim::new(2);
     sim.connector(|_, _| Reply { retry_after: Some(0), ..Reply::status(503) });
     sim.put(&envelope("a", "1"));

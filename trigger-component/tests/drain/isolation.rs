@@ -1,13 +1,14 @@
-//! Messages that fail must not delay or harm other messages.
+//! Alerts that fail must neither delay other alerts nor use up their tries.
 
 use http::Method;
 
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// Another producer's message, or a reference that is years old, may name a Connector that refuses the bot.
+/// A message of another program, or an old address of a conversation, may name a Connector that refuses the
+/// bot's token.
 #[test]
-fn conversations_that_refuse_the_bot_delay_no_other_for_long() {
+fn conversations_that_refuse_the_bot_delay_other_conversations_only_briefly() {
     for refusing in [1, 4, 16, 40] {
         let sim = Sim::new(1);
         sim.connector(|conversation, _| {
@@ -19,7 +20,7 @@ fn conversations_that_refuse_the_bot_delay_no_other_for_long() {
         }
         let mut put = 0;
         while sim.now() < seconds(20 * 60) {
-            // A producer puts an alert every two seconds.
+            // The queue gets a new alert every two seconds.
             while put < sim.now().as_secs() / 2 {
                 sim.put(&envelope(&format!("c{put}"), "1"));
                 put += 1;
@@ -35,7 +36,7 @@ fn conversations_that_refuse_the_bot_delay_no_other_for_long() {
 }
 
 #[test]
-fn outage_of_half_a_minute_moves_at_most_one_percent_to_the_poison_queue() {
+fn outage_of_half_a_minute_moves_at_most_one_percent_of_the_alerts_to_the_poison_queue() {
     let mut poisoned = 0;
     for seed in 0..10 {
         let sim = Sim::new(100 + seed);
@@ -53,8 +54,8 @@ fn outage_of_half_a_minute_moves_at_most_one_percent_to_the_poison_queue() {
     assert!(poisoned <= 10, "expected at most 10 of 1000 in the poison queue, found {poisoned}");
 }
 
-/// Each unreadable message causes a Put to the poison queue, with a text of up to 64 KiB. A run that fetched
-/// more while these Puts are under way would use up its memory.
+/// Each unreadable message causes a Put to the poison queue, with a text of up to 64 KiB. If the run fetched
+/// many more messages while these Puts are under way, it would use up its memory.
 #[test]
 fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
     let sim = Sim::new(6);
@@ -62,13 +63,14 @@ fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
         sim.storage.borrow_mut().put(QUEUE, "junk", sim.now(), None);
     }
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(503)));
-    // Each Put is repeated for some tenths of a second, and some dozens are under way at once.
+    // The run repeats each Put for some tenths of a second, and makes some dozens of Puts at once.
     let [received, trouble] = counts(&sim.run(), ["received", "storageTrouble"]);
     assert_eq!(received, trouble, "every Put fails");
     assert!(received < 5000, "expected fewer than 5000 messages, found {received}");
 }
 
-/// Composer's delayed messages live two minutes longer than their delay.
+/// The queue deletes a delayed message of Bot Framework Composer two minutes after the message becomes
+/// visible.
 #[test]
 fn message_with_two_minutes_to_live_is_tried_again() {
     let sim = Sim::new(8);

@@ -1,4 +1,5 @@
-//! Alerts with a key.
+//! Alerts with a key. A key names a problem: while the problem lasts, a newer alert with the key changes the
+//! message of the older alert.
 
 use envelope::Keyed;
 use http::Method;
@@ -21,12 +22,13 @@ pub(crate) fn conversation() -> ConversationKey {
     ConversationKey::parse(&platform::name_of(&["msteams", CONVERSATION])).unwrap()
 }
 
-/// The id of an alert, by its number.
+/// Returns the id of the alert with this number.
 pub(crate) fn id_of(sim: &Sim, number: u32) -> AlertId {
     AlertId::of_activity(wall(sim), &conversation(), &number.to_string())
 }
 
-/// An alert with the key, as the bot puts it on the queue. Its place in the order is `at`.
+/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` is its time in milliseconds
+/// after the start of the simulation, which orders the alerts with the key.
 pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} text"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -35,8 +37,8 @@ pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     message
 }
 
-/// Accepts an alert in the ledger, and puts it on the queue. `notes_latest`: whether the bot records the
-/// alert as the newest one of its key.
+/// Inserts the alert's record into the ledger, and puts the alert on the queue, as the bot does.
+/// `notes_latest`: whether to record the alert as the newest alert with its key.
 pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
     let id = AlertId::parse(message["id"].as_str().unwrap()).unwrap();
     let (keyed, address) = (&message["keyed"], &message["address"]);
@@ -98,7 +100,11 @@ fn alerts_with_a_key_change_one_message_until_the_key_is_resolved() {
     }
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::PUT, Method::POST]);
     let first = record(&sim, &id_of(&sim, 1));
-    assert_eq!(first.activity_id, record(&sim, &id_of(&sim, 3)).activity_id, "one message");
+    assert_eq!(
+        first.activity_id,
+        record(&sim, &id_of(&sim, 3)).activity_id,
+        "both alerts have the same message"
+    );
 }
 
 #[test]
@@ -123,8 +129,8 @@ fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.withdraw(&id_of(&sim, 2), None).await.unwrap();
     });
-    // The run dequeues the first alert, finds that the second one is newer, and reads the record of the
-    // second one.
+    // The run dequeues the first alert, and finds that the second alert is newer. It reads the record of the
+    // second alert, and finds the cancellation there.
     sim.run();
     let first = sim.attempts.borrow().first().map(|attempt| attempt.text.clone());
     assert_eq!((status(&sim, 1), first.as_deref()), ("delivered", Some("1 text")));
@@ -148,7 +154,7 @@ fn again_rule_of_an_alert_decides_how_it_is_shown_while_the_key_is_firing() {
             (expected.iter().map(ToString::to_string).collect(), last),
             "{again}"
         );
-        // An alert that resolves the key is never skipped.
+        // An alert with the state `resolved` is never skipped.
         accept(&sim, &keyed(&sim, 3, 3, &json!({"again": "skip", "state": "resolved"})), true);
         sim.run();
         assert_eq!(status(&sim, 3), "delivered", "{again}");
@@ -164,7 +170,11 @@ fn skipped_alert_does_not_replace_an_older_waiting_alert() {
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     accept(&sim, &keyed(&sim, 2, 2, &skip), true);
     sim.run();
-    assert_eq!(texts(&sim), ["2 text"], "the key was not firing, so the alert is not skipped");
+    assert_eq!(
+        texts(&sim),
+        ["2 text"],
+        "the key is not firing when the run plans alert 2, so alert 2 is not skipped"
+    );
     accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
     accept(&sim, &keyed(&sim, 4, 4, &skip), true);
     sim.run();
@@ -172,30 +182,30 @@ fn skipped_alert_does_not_replace_an_older_waiting_alert() {
 }
 
 #[test]
-fn alert_with_the_content_that_is_shown_makes_no_call() {
+fn alert_with_the_same_content_as_the_shown_message_makes_no_call() {
     let sim = Sim::new(5);
-    let said = |number, at, more: &Value| {
+    let send = |number, at, more: &Value| {
         let mut message = keyed(&sim, number, at, more);
         message["text"] = "disk full".into();
         accept(&sim, &message, true);
         sim.run();
     };
-    said(1, 1, &json!({}));
-    said(2, 2, &json!({}));
+    send(1, 1, &json!({}));
+    send(2, 2, &json!({}));
     assert_eq!((methods(&sim).len(), status(&sim, 2)), (1, "delivered"));
     let reason = record(&sim, &id_of(&sim, 2)).reason;
     assert_eq!(reason.as_deref(), Some("key: the message that the conversation shows has the same content"));
-    // The same words with another state are a change.
-    said(3, 3, &json!({"state": "resolved"}));
-    said(4, 4, &json!({"state": "resolved"}));
-    said(5, 5, &json!({}));
-    said(6, 6, &json!({"again": "new"}));
+    // The same text with another state is a change.
+    send(3, 3, &json!({"state": "resolved"}));
+    send(4, 4, &json!({"state": "resolved"}));
+    send(5, 5, &json!({}));
+    send(6, 6, &json!({"again": "new"}));
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::POST]);
 }
 
 #[test]
-fn message_that_cannot_be_changed_is_sent_anew_once() {
-    // A person has deleted the message.
+fn alert_whose_message_cannot_be_changed_is_sent_as_a_new_message_once() {
+    // A person has deleted the message, so the alert is sent as a new message.
     let sim = Sim::new(6);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     sim.run();
@@ -206,7 +216,7 @@ fn message_that_cannot_be_changed_is_sent_anew_once() {
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     assert_eq!(texts(&sim), ["3 text"]);
-    // Web Chat cannot change messages, so the poller does not try to.
+    // Web Chat cannot change messages, so the poller sends a new message without a try.
     let sim = Sim::new(7);
     for number in 1..=2 {
         let mut message = keyed(&sim, number, number.into(), &json!({}));
@@ -218,7 +228,7 @@ fn message_that_cannot_be_changed_is_sent_anew_once() {
 }
 
 #[test]
-fn change_that_fails_for_now_is_tried_again() {
+fn change_that_is_throttled_or_gets_no_response_is_tried_again() {
     let sim = Sim::new(8);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     sim.run();
@@ -255,8 +265,8 @@ fn second_alert_after_a_lost_response_to_the_first_is_a_new_message() {
     sim.run();
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
-    // With `onUncertain: retry`, the alert is sent once more, and the ledger says that the person may have it
-    // twice.
+    // With `onUncertain: retry`, the alert is sent again. The ledger says that the person may have received
+    // it twice.
     let sim = Sim::new(9);
     let mut is_lost = true;
     sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
@@ -277,7 +287,7 @@ fn reply_about_a_change_is_sent_in_the_thread() {
     accept(&sim, &keyed(&sim, 2, 2, &json!({"notify": true, "state": "resolved"})), true);
     sim.run();
     assert_eq!(texts(&sim), ["2 text", "The problem above has ended: 2 text"]);
-    // A new message needs no reply.
+    // If the alert is a new message, no reply about a change is sent.
     accept(&sim, &keyed(&sim, 3, 3, &json!({"notify": true})), true);
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::POST]);
@@ -292,7 +302,7 @@ fn unsealed_message_with_a_key_changes_nothing() {
 }
 
 #[test]
-fn alert_with_a_key_costs_two_more_calls_of_the_tables_than_an_alert_without_key() {
+fn alert_with_a_key_causes_two_more_table_calls_than_an_alert_without_a_key() {
     let calls = |has_key: bool| {
         let sim = Sim::new(18);
         let count = std::rc::Rc::new(std::cell::Cell::new(0));
@@ -313,7 +323,7 @@ fn alert_with_a_key_costs_two_more_calls_of_the_tables_than_an_alert_without_key
 }
 
 #[test]
-fn keyed_field_of_the_tests_is_one_that_the_envelope_reads() {
+fn keyed_field_of_these_tests_can_be_read_as_a_note() {
     let sim = Sim::new(1);
     let message = keyed(&sim, 1, 1, &json!({"state": "resolved"}));
     let note = message["keyed"].to_string();

@@ -1,6 +1,6 @@
-//! Alerts that have a key, and that the poller sends to another conversation than the one in their address.
-//! The cases are the chat of a person who never wrote, a chat that Teams has purged, and the threads of a
-//! channel.
+//! Alerts with a key whose address does not name the conversation that gets them. There are three cases: the
+//! chat with a person who never wrote to the bot, the new chat after Teams has purged the old one, and the
+//! threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::{counts, seconds};
 const CHAT: &str = "a:kim";
 const CHANNEL: &str = "19:c@thread.tacv2";
 
-/// An alert with the key to a person whom the bot does not know.
+/// Makes an alert with the key to a person whom the bot does not know.
 fn to_person(sim: &Sim, number: u32, more: &Value) -> Value {
     let mut message = keyed(sim, number, number.into(), more);
     message["address"]["user"] = json!({"id": PERSON, "aadObjectId": PERSON});
@@ -32,7 +32,7 @@ fn to_person(sim: &Sim, number: u32, more: &Value) -> Value {
     message
 }
 
-/// An alert with the key to a chat that the bot knows.
+/// Makes an alert with the key to a chat that the bot knows.
 fn to_chat(sim: &Sim, chat: &str, number: u32, more: &Value) -> Value {
     let mut message = keyed(sim, number, number.into(), more);
     message["address"]["user"] = json!({"id": "29:kim", "aadObjectId": PERSON});
@@ -40,7 +40,7 @@ fn to_chat(sim: &Sim, chat: &str, number: u32, more: &Value) -> Value {
     message
 }
 
-/// Sets the channel as the address of a message: an alert with the key, or a job about one.
+/// Changes the address of an alert or a job to the channel.
 fn in_channel(mut message: Value) -> Value {
     message["address"]["conversation"] =
         json!({"id": CHANNEL, "tenantId": "t", "conversationType": "channel"});
@@ -52,7 +52,8 @@ fn to_channel(sim: &Sim, number: u32, more: &Value) -> Value {
     in_channel(keyed(sim, number, number.into(), more))
 }
 
-/// Lets the Connector create chats, and counts these calls. `name` returns the id of the chat for each call.
+/// Lets the Connector create chats, and counts these calls. `name` returns the id of the chat from the number
+/// of the call.
 fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell<u32>> {
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);
@@ -63,7 +64,7 @@ fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell
     calls
 }
 
-/// Lets the Connector start threads with the numbers 1, 2, and so on, and counts them.
+/// Lets the Connector start the threads 1, 2, and so on, and counts them.
 fn count_threads(sim: &Rc<Sim>) -> Rc<Cell<u32>> {
     let threads = Rc::new(Cell::new(0));
     let (count, chats) = (Rc::clone(&threads), Rc::downgrade(sim));
@@ -96,7 +97,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
     assert_eq!(counts(&sim.run(), ["delivered", "replaced"]), [1, 9]);
     assert_eq!((texts(&sim, CHAT), methods(&sim)), (vec!["9 text".to_owned()], vec![Method::POST]));
     assert_eq!(creations.get(), 1);
-    // Later alerts change the same message, whether they are addressed to the person or to the chat.
+    // Later alerts change the same message, no matter whether their address is the person or the chat.
     accept(&sim, &to_person(&sim, 10, &json!({})), true);
     sim.run();
     accept(&sim, &to_chat(&sim, CHAT, 11, &json!({})), true);
@@ -107,7 +108,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
 }
 
 #[test]
-fn alert_with_equal_content_to_the_person_or_to_the_chat_makes_no_call() {
+fn alert_with_the_same_content_to_the_person_or_to_the_chat_makes_no_call() {
     let sim = Sim::new(13);
     count_creations(&sim, |_| CHAT.into());
     for number in 1..=3 {
@@ -124,7 +125,7 @@ fn alert_with_equal_content_to_the_person_or_to_the_chat_makes_no_call() {
 }
 
 #[test]
-fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_one_waits_too() {
+fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_alert_waits() {
     let sim = Sim::new(2);
     let asked = Rc::new(Cell::new(0));
     let count = Rc::clone(&asked);
@@ -144,12 +145,13 @@ fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_one_waits_
 }
 
 #[test]
-fn alert_to_the_chat_waits_for_an_older_one_that_is_under_way_there() {
+fn alert_to_the_chat_waits_for_an_older_alert_that_is_under_way_there() {
     for slow in ["1 text", "2 text"] {
         let sim = Sim::new(3);
         count_creations(&sim, |_| CHAT.into());
         sim.connector(move |_, text| Reply::status(200).after(seconds(if text == slow { 4 } else { 0 })));
-        // The bot came to know the person between the two calls, so the alerts are in two lanes.
+        // The bot accepted alert 1 before it knew the person's chat, and alert 2 after that. So the alerts
+        // are in two lanes.
         accept(&sim, &to_person(&sim, 1, &json!({})), false);
         accept(&sim, &to_chat(&sim, CHAT, 2, &json!({})), false);
         sim.run();
@@ -158,14 +160,14 @@ fn alert_to_the_chat_waits_for_an_older_one_that_is_under_way_there() {
 }
 
 #[test]
-fn older_alert_does_not_replace_a_newer_one_whose_response_was_lost() {
+fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
     let sim = Sim::new(12);
     count_creations(&sim, |_| CHAT.into());
     record_first_activity(&sim, CHAT);
     accept(&sim, &to_chat(&sim, CHAT, 1, &json!({})), false);
     sim.run();
-    // The older alert is in another lane, so it does not wait for the newer one. The bot could not record the
-    // newer one as the newest of its key.
+    // Alert 2 is older than alert 3. It is in another lane, so it does not wait for alert 3. The bot has not
+    // recorded alert 3 as the newest alert with the key.
     sim.connector(|_, text| match text {
         "3 text" => Reply::cut(),
         _ => Reply::status(200),
@@ -184,10 +186,10 @@ fn older_alert_does_not_replace_a_newer_one_whose_response_was_lost() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// The same troubles as in `keyed.rs`, in a chat that the poller creates or finds. Each alert was
-    /// accepted before the bot came to know the person, or after that.
+    /// The bot accepted each alert before or after it knew the person's chat. `trouble` makes calls fail or
+    /// kills runs (`trouble.rs`).
     #[test]
-    fn older_alert_never_replaces_a_newer_one_in_a_chat_that_is_created(
+    fn older_alert_never_replaces_a_newer_alert_in_a_chat_that_the_poller_creates(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
         rules in prop::collection::vec(prop::sample::select(vec!["update", "update", "new", "reply"]), 6),
         noted in prop::collection::vec(any::<bool>(), 6),
@@ -210,9 +212,10 @@ proptest! {
         expect_newest(&sim, &texts(&sim, CHAT))?;
     }
 
-    /// The same troubles as in `keyed.rs`, in a channel. The newest alert is in one of the threads.
+    /// After all runs, one of the threads shows the newest alert. `trouble` makes calls fail or kills runs
+    /// (`trouble.rs`).
     #[test]
-    fn older_alert_never_replaces_a_newer_one_in_a_thread(
+    fn older_alert_never_replaces_a_newer_alert_in_a_thread(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
         rules in prop::collection::vec(prop::sample::select(vec!["update", "update", "new", "reply"]), 6),
         noted in prop::collection::vec(any::<bool>(), 6),
@@ -232,7 +235,7 @@ proptest! {
 }
 
 #[test]
-fn alert_with_a_key_to_a_purged_chat_creates_it_anew_once() {
+fn alerts_with_a_key_to_a_purged_chat_create_one_new_chat() {
     for has_message in [false, true] {
         let sim = Sim::new(4);
         let creations = count_creations(&sim, |_| "a:new".into());
@@ -255,8 +258,8 @@ fn alert_with_a_key_to_a_purged_chat_creates_it_anew_once() {
         assert_eq!(methods(&sim), [first, Method::POST]);
         let new = state::ConversationKey::of_ids("msteams", "a:new");
         assert_eq!(record(&sim, &id_of(&sim, 3)).conversation, new.as_str());
-        // The key belongs to the new chat now. An alert that was accepted for the old one changes the
-        // message.
+        // The key belongs to the new chat now. Even an alert with the address of the old chat changes the
+        // message in the new chat.
         accept(&sim, &to_chat(&sim, "a:new", 4, &json!({})), true);
         sim.run();
         assert_eq!(texts(&sim, "a:new"), ["4 text"]);
@@ -282,7 +285,7 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop_for_an_alert_with_a_ke
 }
 
 #[test]
-fn change_in_a_purged_chat_creates_a_chat_and_taking_back_creates_none() {
+fn change_in_a_purged_chat_creates_a_new_chat_and_taking_back_creates_none() {
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 1});
     for takes_back in [false, true] {
         let sim = Sim::new(6);
@@ -304,7 +307,11 @@ fn change_in_a_purged_chat_creates_a_chat_and_taking_back_creates_none() {
         assert_eq!((texts(&sim, "a:new"), status(&sim, 2)), (vec!["2 change".to_owned()], "delivered"));
         accept(&sim, &to_chat(&sim, "a:new", 3, &json!({})), true);
         sim.run();
-        assert_eq!(texts(&sim, "a:new"), ["3 text"], "the key is still firing");
+        assert_eq!(
+            texts(&sim, "a:new"),
+            ["3 text"],
+            "the key is still firing, so alert 3 changes the message"
+        );
         assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     }
 }
@@ -342,14 +349,14 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread() {
     let key = |thread: u32| state::ConversationKey::of_ids("msteams", &self::thread(thread)).to_string();
     let of = |number: u32| record(&sim, &id_of(&sim, number)).conversation;
     assert_eq!([of(1), of(2), of(3), of(7)], [key(1), key(1), key(1), key(2)]);
-    // The key is resolved, so the next alert starts a thread.
+    // Alert 7 has ended the problem of the key, so the next alert starts a new thread.
     accept(&sim, &to_channel(&sim, 8, &json!({})), true);
     sim.run();
     assert_eq!((texts(&sim, &thread(3)), threads.get()), (vec!["8 text".to_owned()], 3));
 }
 
 #[test]
-fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_equal_content_makes_no_call() {
+fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_makes_no_call() {
     let sim = Rc::new(Sim::new(8));
     let threads = count_threads(&sim);
     for number in 0..10 {
@@ -382,7 +389,8 @@ fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_its_alert() {
         accept(&sim, &in_channel(change(&sim, 2, 1, 100, &of)), false);
         sim.run();
         assert_eq!((texts(&sim, &thread(1)), threads.get()), (vec!["2 change".to_owned()], 1));
-        // A person deletes the message: the change starts another thread, once.
+        // A person deletes the message. The first change after that starts a new thread, and the second
+        // change changes the message there.
         sim.chats.borrow_mut().delete_all(&thread(1));
         for (number, accepted_at) in [(3, 200), (4, 300)] {
             accept(&sim, &in_channel(change(&sim, number, 1, accepted_at, &of)), false);
@@ -401,7 +409,7 @@ fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_its_alert() {
     }
 }
 
-/// Sets the quiet hours from 22:00 to 07:00. The simulation begins at 22:00 UTC.
+/// Sets the person's quiet hours to 22:00–07:00. The simulation begins at 22:00 UTC.
 fn set_quiet(sim: &Sim) {
     let chat = reference(&to_chat(sim, CHAT, 0, &json!({}))["address"]);
     let (night, now) = (ClockSpan::parse("22:00-07:00").unwrap(), wall(sim));
@@ -411,7 +419,7 @@ fn set_quiet(sim: &Sim) {
 }
 
 #[test]
-fn alert_whose_chat_is_found_waits_for_the_end_of_the_quiet_hours_there() {
+fn alert_whose_chat_the_poller_finds_waits_for_the_end_of_the_quiet_hours_there() {
     let sim = Sim::new(10);
     count_creations(&sim, |_| CHAT.into());
     record_first_activity(&sim, CHAT);
@@ -431,7 +439,7 @@ fn alert_whose_chat_is_found_waits_for_the_end_of_the_quiet_hours_there() {
 }
 
 #[test]
-fn alert_that_waits_for_the_end_of_quiet_hours_replaces_only_those_that_wait_too() {
+fn alert_that_waits_for_the_morning_replaces_only_alerts_that_wait_for_the_morning() {
     let sim = Sim::new(11);
     let morning = (wall(&sim) + TimeDelta::hours(9)).to_rfc3339();
     for number in 1..=3 {

@@ -1,4 +1,5 @@
-//! Runs that are killed: their messages in hand keep their places, and become visible soon.
+//! Runs that are killed. Their messages in hand keep their places in the conversation, and become visible
+//! soon.
 
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use trigger_component::Limits;
 use crate::sim::{Fault, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// Begins a run, and kills it after a while.
+/// Begins a run, and kills it after `after`.
 fn killed_after(sim: &Sim, after: Duration) {
     let (start, limits) = (sim.now(), Limits::default());
     let killed = sim.run_all(vec![Planned { start, kill: Some(start + after), limits }]);
     assert!(killed[0].is_none(), "the run ended before it was killed");
 }
 
-/// A world in which a run with two messages in hand was killed, so long ago that its lock has expired.
+/// Makes a world after a killed run. The killed run had two messages in hand, and its lock has ended.
 fn world_after_a_killed_run(seed: u64) -> Sim {
     let sim = Sim::new(seed);
     let start = sim.now();
@@ -28,7 +29,7 @@ fn world_after_a_killed_run(seed: u64) -> Sim {
     sim
 }
 
-/// Runs every second until this moment.
+/// Runs once a second until this moment.
 fn poll_until(sim: &Sim, until: Duration) {
     while sim.now() < until {
         sim.run();
@@ -50,10 +51,10 @@ fn messages_of_a_killed_run_are_sent_first_and_delay_no_other_conversation() {
     sim.put(&envelope("a", "4"));
     sim.put(&envelope("b", "1"));
     let report = sim.run();
-    assert_eq!(report.to_json()["skipped"], "anotherRun", "the killed run's lock has not expired");
+    assert_eq!(report.to_json()["skipped"], "anotherRun", "the killed run's lock has not ended");
     poll_until(&sim, start + seconds(8));
-    assert!(sim.shown("b").is_empty(), "no other run sends anything before the lock has expired");
-    // The lock expires nine seconds after its last renewal.
+    assert!(sim.shown("b").is_empty(), "no other run sends anything before the lock has ended");
+    // The lock ends nine seconds after its last renewal.
     poll_until(&sim, start + seconds(15));
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3", "4"]);
     assert!(sim.storage.borrow().queues[QUEUE].is_empty());
@@ -63,7 +64,7 @@ fn messages_of_a_killed_run_are_sent_first_and_delay_no_other_conversation() {
 }
 
 #[test]
-fn message_that_a_killed_run_had_finished_delays_no_other() {
+fn message_that_a_killed_run_had_finished_delays_no_other_message() {
     let sim = Sim::new(2);
     let start = sim.now();
     sim.connector(|_, text| Reply::status(201).after(seconds(if text == "2" { 5 } else { 0 })));
@@ -75,13 +76,14 @@ fn message_that_a_killed_run_had_finished_delays_no_other() {
     assert_eq!(
         sim.shown("a"),
         ["1", "3"],
-        "the killed run had deleted message 1, which its record named as in hand"
+        "message 3 does not wait for message 1, which the killed run had deleted"
     );
 }
 
 #[test]
 fn message_that_a_killed_run_was_hiding_keeps_its_place() {
-    // The run is throttled, stores the line, and is killed before the Update arrived or just after that.
+    // The Connector throttles the run. The run stores the line, and is killed shortly before or after the
+    // Update that hides the message arrives.
     for after in [35, 36, 38, 40, 42, 44] {
         let sim = Sim::new(3);
         let start = sim.now();
@@ -120,8 +122,8 @@ fn recovery_while_the_queue_fails_is_repeated_by_the_next_run() {
     assert_eq!(counts(&sim.run(), ["handedBack", "delivered"]), [0, 2]);
 }
 
-/// The responses to the Updates are lost, so the recovering run cannot know that the messages are visible.
-/// The run then fails, and the next runs come late.
+/// The recovering run gets no response to its Updates, so it does not know whether the messages are visible.
+/// Its Get Messages then fails, and the next run comes 20 s later.
 #[test]
 fn messages_that_were_put_back_without_a_response_keep_their_places() {
     let sim = world_after_a_killed_run(6);
@@ -130,7 +132,7 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     sim.faults(move |request| {
         let is_get = request.method() == http::Method::GET && !request.uri().to_string().contains("peekonly");
         times += usize::from(request.method() == http::Method::PUT);
-        // The first attempt of each of the two Updates.
+        // These are the first attempts of the two Updates.
         match request.method() == http::Method::PUT && matches!(times, 1 | 3) {
             true => Some(Fault::CutAfter),
             false => is_get.then_some(Fault::Status(503)),
@@ -139,7 +141,7 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     assert!(sim.run_with(Limits::default()).is_err(), "the run recovers the messages, and its Get fails");
     sim.faults(|_| None);
     sim.pass(seconds(20));
-    // Each run dequeues one message at a time, and the queue hands out the third message first.
+    // Each run dequeues one message at a time, and the queue hands out message 3 first.
     for _ in 0..3 {
         sim.run_with(Limits { batch: 1, ..Limits::default() }).unwrap();
         sim.pass(seconds(20));
@@ -147,8 +149,8 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
 
-/// The killed run had deleted the messages. The recovering run's Updates would show that, but the responses
-/// to their first attempts are lost.
+/// The killed run had deleted the messages. Usually the recovering run learns this from its Updates, but here
+/// the responses to the first attempts are lost.
 #[test]
 fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);

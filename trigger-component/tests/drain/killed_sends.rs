@@ -1,5 +1,6 @@
-//! Runs that are killed at each moment of an alert that takes more than one call. These alerts are a question
-//! that a text can answer, and an alert with a key that changes a message and sends a reply about the change.
+//! Runs that are killed at each moment of an attempt with more than one call. The first kind of attempt sends
+//! a question that a text can answer. The second kind changes the message of a key, and sends a reply about
+//! the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Kills the first run after this time, if it is still at work. Then runs every five seconds, until no
-/// message can wait any more.
+/// Kills the first run after this time, if it still works. Then runs once in five seconds, until no message
+/// can wait any more.
 fn kill_after_and_poll(sim: &Sim, after: u64) {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
@@ -23,8 +24,8 @@ fn kill_after_and_poll(sim: &Sim, after: u64) {
     assert!(sim.storage.borrow().messages(QUEUE).is_empty(), "killed after {after} ms");
 }
 
-/// Kills the run of a question, or of an alert without one. Returns how often the person saw the alert, and
-/// whether the person's next text answers it.
+/// Kills the run of an alert. `asks`: whether the alert is a question. Returns how often the person saw the
+/// alert, and whether the person's next text answers the question.
 fn killed_question(asks: bool, after: u64) -> (usize, bool) {
     let sim = Sim::new(after);
     let Value::Object(address) = envelope("a", "1")["address"].take() else { unreachable!() };
@@ -55,11 +56,12 @@ fn question_is_shown_twice_only_after_kills_that_show_a_plain_alert_twice() {
         assert!(is_open || shown == 1, "killed after {after} ms");
         not_opened += usize::from(!is_open);
     }
-    // Two calls of four milliseconds each open the question. They begin together with the Delete.
-    assert!(not_opened <= 8, "a text cannot answer the question after {not_opened} of the kills");
+    // Two calls of 4 ms each make the conversation wait for the text. They begin at the same time as the
+    // Delete.
+    assert!(not_opened <= 8, "after {not_opened} of the kills, a text cannot answer the question");
 }
 
-/// Accepts an alert with the key in the ledger, and puts it on the queue.
+/// Inserts the record of an alert with the key into the ledger, and puts the alert on the queue.
 fn accept(sim: &Sim, number: i64, more: &Value) {
     let conversation = ConversationKey::parse(&platform::name_of(&["msteams", "a"])).unwrap();
     let id = AlertId::of_activity(wall(sim), &conversation, &number.to_string());
@@ -95,8 +97,9 @@ fn killed_run_shows_a_change_once_and_the_reply_about_it_at_least_once() {
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The Delete comes as soon after the reply as after a plain alert. So a kill between the reply and the
-    // Delete is as rare as a kill between a plain alert and its Delete.
+    // The time between the reply and the Delete is the same as the time between a plain alert and its Delete.
+    // So the number of kills that cause a second reply equals the number of kills that cause a second plain
+    // alert.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

@@ -1,4 +1,4 @@
-//! Runs of the poller in a simulated world.
+//! Tests of whole runs of the poller, in a simulated world (`sim.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
@@ -41,7 +41,8 @@ fn envelope(conversation: &str, text: &str) -> Value {
 }
 
 fn envelope_of(tenant: &str, conversation: &str, text: &str) -> Value {
-    // In tests of the order, the text is a small number, and a greater number is a younger alert.
+    // If the text is a number, the number also sets the time: the alert with the greater number is younger.
+    // Tests of the order need this.
     let milliseconds = text.parse().unwrap_or(0) % 1000;
     json!({
         "version": 1, "id": format!("{conversation}-{text}"), "text": text,

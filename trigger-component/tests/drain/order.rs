@@ -1,4 +1,4 @@
-//! The order of the messages of one conversation.
+//! The order of the messages of a conversation.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The first attempt in conversation `a` gets this reply; all others succeed.
+/// Lets the first attempt in conversation `a` get this response. All other attempts succeed.
 fn first_attempt_gets(sim: &Sim, reply: Reply) {
     let first = Cell::new(true);
     sim.connector(move |conversation, _| {
@@ -16,7 +16,7 @@ fn first_attempt_gets(sim: &Sim, reply: Reply) {
     });
 }
 
-/// Runs every second, as the cron trigger does, until the queue is empty.
+/// Runs once a second, like the cron trigger, until the queue is empty.
 fn poll_until_empty(sim: &Sim) {
     for _ in 0..600 {
         sim.run();
@@ -43,13 +43,13 @@ fn messages_of_many_conversations_are_sent_at_once_and_each_conversation_in_orde
         assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
     }
     assert_eq!(sim.most_at_once.get(), 16);
-    // The run first peeks at the queue. Five Gets return the messages, and one returns none. While the run
-    // works it repeats the Get every 200 ms, three times here.
+    // The run makes one Peek Messages. Five Get Messages return the messages, and the sixth returns none.
+    // While the run works, it repeats Get Messages every 200 ms, three times in this test.
     assert_eq!(report.polls, 1 + 5 + 1 + 3);
 }
 
 #[test]
-fn message_put_while_an_older_one_is_hidden_waits_across_runs() {
+fn message_put_while_an_older_message_is_hidden_waits_even_in_later_runs() {
     for reply in [Reply::retry_after(30), Reply::status(503), Reply::cut()] {
         let cut = reply.cut;
         let sim = Sim::new(2);
@@ -60,7 +60,7 @@ fn message_put_while_an_older_one_is_hidden_waits_across_runs() {
         sim.put(&envelope("b", "other"));
         let report = sim.run();
         assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "other conversations go on");
-        // The run that was throttled did not dequeue these messages.
+        // These messages come after the run that was throttled.
         for text in ["4", "5"] {
             sim.put(&envelope("a", text));
             assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0]);
@@ -73,7 +73,7 @@ fn message_put_while_an_older_one_is_hidden_waits_across_runs() {
     }
 }
 
-/// A hidden message becomes visible behind all messages that are on the queue by then.
+/// When a hidden message becomes visible, the queue hands it out after all messages that are visible already.
 #[test]
 fn message_hidden_behind_a_long_queue_keeps_its_place() {
     let sim = Sim::new(3);
@@ -122,9 +122,10 @@ fn message_that_fails_after_the_budget_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// The messages that the run has not begun become visible behind all messages that it has not dequeued.
+/// The run puts back the messages that it has dequeued and not started. The queue hands them out after the
+/// messages that the run has not dequeued.
 #[test]
-fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
+fn messages_for_which_a_run_had_no_time_stay_before_younger_messages() {
     let sim = Sim::new(7);
     sim.connector(|_, _| Reply::status(201).after(seconds(7)));
     let texts: Vec<String> = (0..150).map(|text| text.to_string()).collect();
@@ -144,7 +145,7 @@ fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
 }
 
 #[test]
-fn messages_of_a_run_that_stopped_for_refused_credentials_stay_before_the_younger_ones() {
+fn messages_of_a_run_whose_credentials_were_refused_stay_before_younger_messages() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::status(401));
     for text in 0..60 {
@@ -176,7 +177,7 @@ fn run_without_key_value_delivers_in_order() {
 }
 
 #[test]
-fn message_in_the_poison_queue_delays_no_other() {
+fn message_in_the_poison_queue_delays_no_other_message() {
     let sim = Sim::new(8);
     first_attempt_gets(&sim, Reply::status(404));
     for text in ["1", "2"] {
@@ -186,8 +187,8 @@ fn message_in_the_poison_queue_delays_no_other() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
 }
 
-/// After a failed Put to the poison queue, the message is dequeued again and may be delivered, so the younger
-/// ones wait.
+/// If the Put to the poison queue fails, a later run dequeues the message and may deliver its alert. So the
+/// younger messages wait for it.
 #[test]
 fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     let sim = Sim::new(11);
@@ -205,7 +206,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// A run that was killed may have deleted the front message.
+/// The front message can be missing, because a killed run may have deleted it.
 #[test]
 fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     let sim = Sim::new(9);
@@ -219,10 +220,10 @@ fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
 }
 
-/// Each write has three attempts. All attempts of the first two writes fail, and the first attempt of the
-/// third.
+/// Each write makes up to three attempts. The first two writes fail in all attempts. The third write succeeds
+/// in its second attempt.
 #[test]
-fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
+fn line_whose_first_writes_fail_keeps_the_order_in_later_runs() {
     let sim = Sim::new(12);
     first_attempt_gets(&sim, Reply::retry_after(30));
     for text in ["1", "2"] {
@@ -241,9 +242,9 @@ fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// A run waits only some seconds for tables that do not answer.
+/// A run waits only some seconds for a table whose writes fail.
 #[test]
-fn line_that_cannot_be_written_at_all_loses_no_message() {
+fn line_whose_writes_all_fail_loses_no_message() {
     let sim = Sim::new(13);
     first_attempt_gets(&sim, Reply::retry_after(2));
     for text in ["1", "2"] {

@@ -1,4 +1,4 @@
-//! A Connector host that fails, for minutes or permanently.
+//! A host of the Connector that fails for minutes or for days.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,8 +10,8 @@ use crate::{counts, envelope, seconds};
 
 const CONVERSATIONS: u64 = 60;
 
-/// A simulation in which conversations fail with `failure` until `ends_at` seconds, and succeed after that.
-/// Conversations whose id begins with `works` never fail.
+/// Makes a simulation with an outage. Until `ends_at` (in seconds), attempts get the response `failure`.
+/// After that, attempts succeed. Attempts to conversations whose id begins with `works` always succeed.
 fn outage(seed: u64, failure: Reply, ends_at: u64) -> (Sim, Rc<Cell<u64>>) {
     let sim = Sim::new(seed);
     let clock = Rc::new(Cell::new(0));
@@ -23,7 +23,7 @@ fn outage(seed: u64, failure: Reply, ends_at: u64) -> (Sim, Rc<Cell<u64>>) {
     (sim, clock)
 }
 
-/// Runs every three seconds until this many seconds have passed.
+/// Runs once in three seconds, until the moment `until` (in seconds).
 fn run_until(sim: &Sim, clock: &Cell<u64>, until: u64) {
     while sim.now() < seconds(until) {
         clock.set(sim.now().as_secs());
@@ -69,7 +69,7 @@ fn outage_of_ten_minutes_moves_nothing_to_the_poison_queue() {
 }
 
 #[test]
-fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_it() {
+fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_the_outage() {
     for seed in 0..8 {
         let (sim, clock) = outage(seed, Reply::status(503), 600);
         sim.put(&envelope("a", "1"));
@@ -79,7 +79,7 @@ fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_it() {
 }
 
 #[test]
-fn alert_that_always_fails_and_is_the_only_one_is_moved_to_the_poison_queue() {
+fn only_alert_of_a_host_is_moved_to_the_poison_queue_if_it_always_fails() {
     let (sim, clock) = outage(5, Reply::status(503), u64::MAX);
     sim.put(&envelope("a", "1"));
     run_until(&sim, &clock, 24 * 60);
@@ -109,7 +109,7 @@ fn region_that_is_out_does_not_delay_another_region() {
 }
 
 #[test]
-fn slow_recovery_moves_nothing_to_the_poison_queue() {
+fn slow_recovery_of_a_host_moves_nothing_to_the_poison_queue() {
     let sim = Sim::new(7);
     let clock = Rc::new(Cell::new(0));
     let (now, asked) = (Rc::clone(&clock), Cell::new(0_u64));
@@ -148,7 +148,7 @@ fn host_that_goes_out_twice_is_probed_again() {
     let lines = sim.lines.borrow();
     for event in ["host.failed", "host.recovered"] {
         let count = lines.iter().filter(|line| line.contains(&format!("\"{event}\""))).count();
-        assert_eq!(count, 2, "{event}: one line for each outage, not one for each alert");
+        assert_eq!(count, 2, "{event}: one line for each of the two outages");
     }
 }
 
@@ -170,7 +170,7 @@ fn alert_that_expires_during_an_outage_is_recorded_as_expired() {
 }
 
 #[test]
-fn stored_state_of_hosts_that_work_again_is_deleted() {
+fn stored_results_of_hosts_that_work_again_are_deleted() {
     let (sim, clock) = outage(10, Reply::status(503), 30);
     for conversation in 0..10 {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
@@ -187,7 +187,7 @@ fn stored_state_of_hosts_that_work_again_is_deleted() {
 }
 
 #[test]
-fn outage_of_more_than_a_day_ends_in_the_poison_queue() {
+fn outage_of_more_than_a_day_moves_its_alerts_to_the_poison_queue() {
     let (sim, clock) = outage(11, Reply::status(503), u64::MAX);
     for conversation in 0..4 {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
@@ -200,7 +200,7 @@ fn outage_of_more_than_a_day_ends_in_the_poison_queue() {
 }
 
 #[test]
-fn host_that_no_alert_needs_any_more_does_not_stay_out_in_the_figures() {
+fn host_without_alerts_does_not_stay_out_in_the_figures() {
     let (sim, clock) = outage(9, Reply::status(503), 10_000);
     for conversation in ["a", "b", "c"] {
         sim.put(&envelope(conversation, "1"));

@@ -1,11 +1,11 @@
-//! The pace of messages.
+//! The pace: the minimum time between two messages into one conversation, or into one channel and tenant.
 
 use std::time::Duration;
 
 use crate::sim::{Reply, Sim};
 use crate::{counts, envelope_of, milliseconds, seconds};
 
-/// Returns the time between each two successive moments.
+/// Returns the time between each moment and the next one.
 fn gaps(mut moments: Vec<Duration>) -> Vec<Duration> {
     moments.sort();
     moments.windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -21,7 +21,7 @@ fn moments(sim: &Sim, conversation: &str) -> Vec<Duration> {
 }
 
 #[test]
-fn conversation_with_many_alerts_gets_seven_a_second() {
+fn conversation_with_many_alerts_gets_seven_alerts_a_second() {
     let sim = Sim::new(1);
     for text in 0..30 {
         sim.put(&envelope_of("t", "a", &text.to_string()));
@@ -36,7 +36,7 @@ fn conversation_with_many_alerts_gets_seven_a_second() {
 }
 
 #[test]
-fn tenant_with_many_alerts_gets_its_pace_and_delays_no_other_tenant() {
+fn tenant_with_many_alerts_keeps_the_pace_and_delays_no_other_tenant() {
     for (pace, gap) in [("30", milliseconds(33)), ("5", milliseconds(200)), ("0", milliseconds(0))] {
         let sim = Sim::new(2);
         sim.settings.borrow_mut().insert("pace".into(), pace.into());
@@ -49,7 +49,7 @@ fn tenant_with_many_alerts_gets_its_pace_and_delays_no_other_tenant() {
         assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
         for tenant in ["x", "y"] {
             let gaps = gaps(moments(&sim, tenant));
-            // The clock of the simulation is exact, and every call arrives after 2 ms.
+            // The gaps are exact, because the simulation has one clock and every call takes 2 ms to arrive.
             assert!(gaps.iter().all(|found| *found >= gap), "pace={pace}: {gaps:?}");
         }
         let took = sim.now() - begin;
@@ -60,7 +60,7 @@ fn tenant_with_many_alerts_gets_its_pace_and_delays_no_other_tenant() {
     }
 }
 
-/// The messages that wait for the token must not all be sent when it arrives.
+/// The run must not send all waiting messages at once when it gets the token.
 #[test]
 fn messages_that_waited_for_the_token_keep_the_pace() {
     let sim = Sim::with_login(4);

@@ -1,4 +1,4 @@
-//! Alerts to people whose chats the poller has to create or find.
+//! Alerts to people whose chats the poller has to find or create, and alerts in new threads.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::{counts, envelope, seconds};
 
 pub(crate) const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 
-/// An alert to a person whom the bot does not know.
+/// Makes an alert to a person whom the bot does not know.
 fn to_person(text: &str) -> Value {
     let mut alert = envelope(&format!("new:t/{PERSON}"), text);
     alert["id"] = format!("p-{text}").into();
@@ -28,14 +28,14 @@ fn to_person(text: &str) -> Value {
     alert
 }
 
-/// An alert in a new thread of a channel.
+/// Makes an alert that starts a new thread in a channel.
 fn to_channel(text: &str) -> Value {
     let mut alert = envelope("19:c@thread.tacv2", text);
     alert["creation"] = json!({"kind": "thread"});
     alert
 }
 
-/// An alert to a chat that the bot knows.
+/// Makes an alert to a chat that the bot knows.
 fn to_chat(chat: &str, text: &str) -> Value {
     let mut alert = envelope(chat, text);
     alert["address"]["conversation"]["conversationType"] = "personal".into();
@@ -50,7 +50,8 @@ pub(crate) fn refused(status: u16, code: &str) -> (u16, Value) {
     (status, json!({"error": {"code": code, "message": "words"}}))
 }
 
-/// Does `work` with the address book of the simulation, as the bot does when an activity arrives.
+/// Calls `work` with the address book of the simulation. So a test can change the address book, as the bot
+/// does when an activity arrives.
 pub(crate) fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
     let host = FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
     host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
@@ -80,12 +81,12 @@ fn statuses(sim: &Sim, ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| sim.status(id).unwrap_or_default()).collect()
 }
 
-/// Runs once a minute, for this many minutes.
+/// Runs once a minute, for `minutes` minutes.
 fn poll_for(sim: &Sim, minutes: u64) {
     poll_every(sim, 1, minutes);
 }
 
-/// Runs once in `step` minutes, for this many minutes.
+/// Runs once in `step` minutes, for `minutes` minutes.
 fn poll_every(sim: &Sim, step: u64, minutes: u64) {
     for _ in 0..minutes / step {
         sim.run();
@@ -93,7 +94,7 @@ fn poll_every(sim: &Sim, step: u64, minutes: u64) {
     }
 }
 
-/// The outcomes in the poison queue.
+/// Returns the outcomes (`failure.outcome`) of the messages in the poison queue.
 fn outcomes(sim: &Sim) -> Vec<String> {
     let outcome = |message: crate::queue::Message| {
         let text = STANDARD.decode(&message.text).unwrap();
@@ -104,7 +105,7 @@ fn outcomes(sim: &Sim) -> Vec<String> {
 }
 
 #[test]
-fn alerts_at_once_to_a_new_person_make_one_chat_and_keep_their_order() {
+fn several_alerts_to_a_new_person_create_one_chat_and_keep_their_order() {
     for seed in 0..20 {
         let sim = Sim::new(seed);
         let calls = Rc::new(Cell::new(0));
@@ -130,7 +131,7 @@ fn alerts_at_once_to_a_new_person_make_one_chat_and_keep_their_order() {
 }
 
 #[test]
-fn creation_whose_response_was_lost_is_repeated_and_the_alert_is_sent_once() {
+fn creation_that_fails_with_an_unclear_status_is_repeated_and_the_alert_is_sent_once() {
     for status in [500, 502, 504, 408] {
         let sim = Sim::new(status.into());
         let first = Cell::new(true);
@@ -140,7 +141,7 @@ fn creation_whose_response_was_lost_is_repeated_and_the_alert_is_sent_once() {
             },
         );
         let mut alert = to_person("0");
-        // The creation sends nothing, so the rule for uncertain attempts does not apply to it.
+        // `onUncertain` does not apply to the creation, because the creation of a chat sends no alert.
         alert["onUncertain"] = "drop".into();
         sim.put(&alert);
         poll_for(&sim, 5);
@@ -163,12 +164,12 @@ fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     sim.put(&to_person("1"));
     sim.put(&envelope("another", "0"));
     poll_for(&sim, 5 * 60);
-    assert_eq!(sim.shown("another"), ["0"], "only the person's own alerts wait");
+    assert_eq!(sim.shown("another"), ["0"], "alerts to other people do not wait");
     assert_eq!(sim.status("p-0").as_deref(), Some("waiting"));
     assert!((10..=11).contains(&asked.get()), "asked {} times in five hours", asked.get());
     record_first_activity(&sim, "a:kim");
     poll_for(&sim, 6);
-    assert_eq!(sim.shown("a:kim"), ["0", "1"], "within five minutes, and in order");
+    assert_eq!(sim.shown("a:kim"), ["0", "1"], "the alerts arrive within five minutes, in order");
     assert_eq!(statuses(&sim, &["p-0", "p-1"]), ["delivered"; 2]);
 }
 
@@ -213,7 +214,7 @@ fn alert_whose_chat_can_never_be_created_is_moved_to_the_poison_queue_at_once() 
 }
 
 #[test]
-fn stop_of_a_person_holds_for_an_alert_that_was_accepted_before_the_bot_knew_them() {
+fn stop_of_a_person_stops_an_alert_that_was_accepted_before_the_bot_knew_the_chat() {
     let sim = Sim::new(5);
     sim.creations(|_| created("a:kim"));
     let chat = reference(&to_chat("a:kim", "x")["address"]);
@@ -228,7 +229,7 @@ fn stop_of_a_person_holds_for_an_alert_that_was_accepted_before_the_bot_knew_the
 }
 
 #[test]
-fn purged_chat_is_created_anew_once_and_keeps_its_tags() {
+fn purged_chat_is_replaced_by_one_new_chat_with_the_same_tags() {
     let sim = Sim::new(6);
     sim.connector(|conversation, _| {
         if conversation == "a:old" { Reply::coded(404, "ConversationNotFound") } else { Reply::status(201) }
@@ -270,11 +271,11 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop() {
     poll_for(&sim, 30);
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
     assert_eq!(calls.get(), 2, "one call for each alert");
-    assert_eq!(sim.attempts.borrow().len(), 3, "the old chat, and the two new ones");
+    assert_eq!(sim.attempts.borrow().len(), 3, "one attempt in the old chat, and one in each new chat");
 }
 
 #[test]
-fn thread_whose_response_is_lost_twice_is_moved_to_the_poison_queue() {
+fn thread_whose_creation_fails_twice_with_500_is_moved_to_the_poison_queue() {
     let sim = Sim::new(8);
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);
@@ -290,7 +291,7 @@ fn thread_whose_response_is_lost_twice_is_moved_to_the_poison_queue() {
 }
 
 #[test]
-fn thread_is_recorded_in_the_ledger_by_its_own_key() {
+fn alert_in_a_new_thread_is_recorded_with_the_key_of_the_thread() {
     let sim = Sim::new(9);
     let thread = "19:c@thread.tacv2;messageid=17";
     sim.creations(move |_| (201, json!({"id": thread, "activityId": "17"})));
@@ -303,7 +304,7 @@ fn thread_is_recorded_in_the_ledger_by_its_own_key() {
 }
 
 #[test]
-fn creations_count_against_the_pace() {
+fn creation_of_a_chat_counts_as_a_message_for_the_pace() {
     let sim = Sim::new(10);
     sim.settings.borrow_mut().insert("pace".into(), "10".into());
     sim.creations(|body| created(&format!("a:{}", body["members"][0]["id"].as_str().unwrap())));

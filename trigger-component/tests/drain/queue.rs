@@ -1,5 +1,5 @@
-//! A fake queue service that follows the documented rules: receipts, visibility, and messages dequeued in the
-//! order in which they became visible.
+//! A fake queue service that follows the documented rules of receipts and visibility. It hands out messages
+//! in the order in which they became visible.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(crate) struct Message {
     pub(crate) receipt: String,
 }
 
-/// A call that the service received.
+/// A call that the fake service received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) at: Duration,
@@ -39,14 +39,15 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// Whether the service, for an outdated receipt, answers that the message is missing, as Azure does. If
-    /// not, it answers that the receipt is wrong, as Azurite does.
+    /// The response to a call with an outdated receipt. If true, the service answers that the message is
+    /// missing, like Azure. If false, it answers that the receipt is wrong, like Azurite.
     pub(crate) is_like_azure: bool,
-    /// The Deletes and Updates under way, each by its run and its message.
+    /// The Deletes and Updates that are under way: the number of the run, and the id of the message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
 }
 
-/// A Delete or Update under way. A run must not have two of them for one message at once.
+/// A Delete or Update that is under way. A run must not make two of these calls for one message at the same
+/// time.
 #[derive(Debug)]
 pub(crate) struct Operation(Rc<RefCell<Vec<(usize, String)>>>, (usize, String));
 
@@ -72,7 +73,7 @@ impl Storage {
         self.queues.entry(queue.into()).or_default().push(message);
     }
 
-    /// Returns the messages of a queue, in the order in which the service dequeues them.
+    /// Returns the messages of a queue, in the order in which the service hands them out.
     pub(crate) fn messages(&self, queue: &str) -> Vec<Message> {
         let mut messages = self.queues.get(queue).cloned().unwrap_or_default();
         messages.sort_by_key(|message| message.visible_at);
@@ -82,7 +83,7 @@ impl Storage {
     pub(crate) fn begin(&self, run: usize, request: &Request<Bytes>) -> Option<Operation> {
         let (queue, id) = target(request);
         let id = id.filter(|id| !id.is_empty())?;
-        // A call with an outdated receipt has no effect, so it is not counted.
+        // A call with an outdated receipt has no effect, so it may run beside another call.
         let message = self.queues.get(&queue)?.iter().find(|message| message.id == id)?;
         if query(request).get("popreceipt") != Some(&message.receipt) {
             return None;
@@ -177,7 +178,7 @@ impl Storage {
         }
     }
 
-    /// Returns the oldest visible message.
+    /// Answers a Peek Messages with the oldest visible message.
     fn peek(&mut self, queue: &str, now: Duration) -> Response<Bytes> {
         let mut messages = self.queues.get(queue).into_iter().flatten();
         let is_visible = |message: &&Message| {
@@ -229,8 +230,8 @@ impl Storage {
     }
 }
 
-/// Splits the path into the queue and the message id. The id is empty for the path `/messages`, and `None`
-/// for the queue itself.
+/// Returns the name of the queue and the id of the message in the path. The id is empty if the path ends in
+/// `/messages`, and `None` if the path names only the queue.
 fn target(request: &Request<Bytes>) -> (String, Option<String>) {
     let segments: Vec<&str> = request.uri().path().split('/').skip(2).collect();
     match segments.as_slice() {

@@ -1,4 +1,4 @@
-//! Quiet hours: an alert that was accepted before the quiet hours waits until they end.
+//! Quiet hours: an alert that is still on the queue when the quiet hours begin waits until they end.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{QUEUE, Sim};
 use crate::{envelope, seconds};
 
-/// Sets the quiet hours from 22:00 to 07:00. The simulation begins at 22:00 UTC.
+/// Sets the person's quiet hours to 22:00–07:00. The simulation begins at 22:00 UTC.
 fn set_quiet(sim: &Sim, conversation: &str) {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let night = ClockSpan::parse("22:00-07:00").unwrap();
@@ -20,7 +20,7 @@ fn set_quiet(sim: &Sim, conversation: &str) {
     });
 }
 
-/// An alert that was accepted an hour ago.
+/// Makes an alert that was accepted an hour ago.
 fn alert(sim: &Sim, conversation: &str, text: &str) -> Value {
     let mut alert = envelope(conversation, text);
     alert["enqueuedAt"] = (wall(sim) - TimeDelta::hours(1)).to_rfc3339().into();
@@ -37,7 +37,7 @@ fn alert_that_was_accepted_before_the_night_waits_for_the_morning() {
     let mut important = alert(&sim, "a", "2");
     important["activity"] = json!({"importance": "high"});
     sim.put(&important);
-    // The person's own reminder.
+    // A person's own reminder does not wait for the end of the quiet hours.
     let mut own = alert(&sim, "a", "3");
     own["stoppable"] = false.into();
     sim.put(&own);
@@ -55,7 +55,7 @@ fn alert_that_was_accepted_before_the_night_waits_for_the_morning() {
 }
 
 #[test]
-fn alert_that_waits_while_the_person_asks_for_quiet_waits_for_the_morning() {
+fn alert_on_the_queue_waits_for_the_morning_if_the_person_sets_quiet_hours() {
     let sim = Sim::new(2);
     let mut recent = alert(&sim, "a", "1");
     recent["enqueuedAt"] = wall(&sim).to_rfc3339().into();

@@ -1,5 +1,5 @@
-//! Alerts that an operator replays while a run still records their first death. An alert dies when a run
-//! moves its message to the poison queue.
+//! Alerts that an operator replays before the ledger has recorded their death. An alert dies when a run moves
+//! its message to the poison queue. A replay puts the alert on the queue again.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use crate::settled::{accept, killed_after, overview, poll_for, record, wall, wit
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Gives the alert the status `queued`, as the bot does before it puts the message on the queue. `message` is
-/// the message that died.
+/// Sets the alert's status to `queued`, as the bot does before it puts a replayed message on the queue.
+/// `message` is the id of the dead message.
 fn reopen(sim: &Sim, id: &AlertId, message: &str) {
     let key = RecordKey::of(id, wall(sim)).unwrap();
     let replay = Replay {
@@ -37,7 +37,7 @@ fn put_again(sim: &Sim, id: &AlertId) {
 }
 
 #[test]
-fn death_that_the_next_run_records_does_not_undo_a_replay() {
+fn death_that_the_next_run_records_does_not_overwrite_the_status_of_a_replay() {
     for is_replayed in [true, false] {
         let sim = Sim::new(1);
         let id = accept(&sim, "a", "1");
@@ -58,7 +58,7 @@ fn death_that_the_next_run_records_does_not_undo_a_replay() {
         }
         sim.run();
         let expected = if is_replayed { Status::Queued } else { Status::Dead };
-        assert_eq!(record(&sim, &id).status, expected, "{is_replayed}");
+        assert_eq!(record(&sim, &id).status, expected, "replayed: {is_replayed}");
         let figures = overview(&sim).figures;
         assert_eq!(figures.dead["permanent"], 1, "{figures:?}");
         if is_replayed {
@@ -88,10 +88,10 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
     assert_eq!(calls.borrow().len(), 2, "a read and a write: {calls:?}");
 }
 
-/// The Delete failed after the first copy was moved to the poison queue, so the queue holds the alert twice
-/// after a replay.
+/// When the first message was moved to the poison queue, its Delete failed. So after the replay, the queue
+/// holds the alert twice.
 #[test]
-fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() {
+fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_its_delete() {
     let mut deleted = 0;
     for after in (20..80).step_by(2).map(milliseconds) {
         let sim = Sim::new(3);
@@ -106,7 +106,7 @@ fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() 
         );
         sim.faults(|_| None);
         sim.connector(|_, _| Reply::status(201));
-        // The old copy is sent first.
+        // The old message is older, so the run sends it first.
         sim.pass(seconds(2));
         reopen(&sim, &id, &old);
         put_again(&sim, &id);
@@ -130,9 +130,10 @@ fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() 
     assert!(deleted > 0, "expected a kill after the Delete in at least one world, found none");
 }
 
-/// The run is killed after it has deleted the message, and the operator is faster than the next run.
+/// The run is killed after it has moved the message to the poison queue. The operator replays the alert
+/// before the next run begins.
 #[test]
-fn alert_of_a_killed_run_that_is_replayed_before_the_next_run_does_not_count_as_missing() {
+fn dead_alert_of_a_killed_run_that_is_replayed_before_the_next_run_does_not_count_as_missing() {
     let mut deleted = 0;
     for after in 20..90 {
         let sim = Sim::new(4);
@@ -161,9 +162,9 @@ fn alert_of_a_killed_run_that_is_replayed_before_the_next_run_does_not_count_as_
     assert!(deleted > 0, "expected a kill after the Delete in at least one world, found none");
 }
 
-/// The run does not know the earlier replay, because it cannot read the record.
+/// The run cannot read the record, so it does not know the time of the replay.
 #[test]
-fn second_death_is_recorded_although_the_record_cannot_be_read_before_it() {
+fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     let sim = Sim::new(5);
     let id = accept(&sim, "a", "1");
     let died = sim.storage.borrow().messages(QUEUE)[0].id.clone();
@@ -178,7 +179,7 @@ fn second_death_is_recorded_although_the_record_cannot_be_read_before_it() {
     sim.pass(seconds(2));
     reopen(&sim, &id, &died);
     put_again(&sim, &id);
-    // All three attempts of the read after the second refusal fail.
+    // After the Connector's second refusal, all three attempts to read the record fail.
     let mut failures = 3;
     sim.table_faults(move |request| {
         let is_read = request.method() == Method::GET && request.uri().path().contains("proactivebotledger");

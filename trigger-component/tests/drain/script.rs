@@ -1,17 +1,18 @@
-//! The scripted failures and replies of the simulated world, and the attempts that it records.
+//! The failures and the Connector's responses that a test sets for the simulated world, and the attempts that
+//! the world records.
 
 use std::time::Duration;
 
 /// A failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The service answers with this status and does nothing.
+    /// The service answers with this status, and does nothing.
     Status(u16),
-    /// The connection breaks before the service does anything.
+    /// The connection breaks before the request reaches the service.
     CutBefore,
-    /// The service does the call, and the response is lost.
+    /// The service carries out the call, and the response is lost.
     CutAfter,
-    /// The service never answers.
+    /// The service does not answer before the time-out.
     Hang,
 }
 
@@ -21,7 +22,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
     pub(crate) delay: Duration,
-    /// The response is lost. The message counts as shown if the status is 2xx.
+    /// Whether the response is lost. If the status is 2xx, the person still sees the message.
     pub(crate) cut: bool,
     /// The error code in the body.
     pub(crate) code: &'static str,
@@ -47,7 +48,7 @@ impl Reply {
     }
 }
 
-/// A request that the Connector received.
+/// A request that the Connector received, and its result.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Duration,
@@ -57,8 +58,8 @@ pub(crate) struct Attempt {
     pub(crate) activity: String,
     /// The alert's text, without the prefix `Alert: `.
     pub(crate) text: String,
-    /// The person saw the alert.
+    /// Whether the person saw the alert.
     pub(crate) shown: bool,
-    /// The poller received the response, and was not killed before.
+    /// Whether the poller received the response. It does not if the response is lost or the run is killed.
     pub(crate) answered: bool,
 }

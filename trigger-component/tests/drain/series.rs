@@ -1,4 +1,4 @@
-//! Recurring alerts: none is lost, none is sent twice, and after an outage only the newest one is sent.
+//! Recurring alerts (series): no alert is lost or sent twice. After an outage, only the newest alert is sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use trigger_component::Limits;
 
 const EVERY: u64 = 60;
 
-/// Accepts a series as the bot does, and puts its first alert on the queue. The alerts are a minute apart.
+/// Inserts the record of a series into the ledger, and puts its first alert on the queue, as the bot does.
+/// The alerts are a minute apart.
 fn accept_series(sim: &Sim, conversation: &str, alerts: u32) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "series");
@@ -48,7 +49,7 @@ fn id_of(sim: &Sim, first: &AlertId, index: u32, start: Duration) -> AlertId {
     AlertId::of_series(first, index, Period::of(accepted))
 }
 
-/// The number of times that each alert of the series was sent, by its index.
+/// Returns how often each alert of the series was sent, by the index of the alert.
 fn sent(sim: &Sim, start: Duration) -> BTreeMap<u64, usize> {
     let mut sent = BTreeMap::new();
     for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
@@ -91,12 +92,12 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             let (begin, limits) = (sim.now(), Limits::default());
             let kill = begin + milliseconds(after);
             sim.run_all(vec![Planned { start: begin, kill: Some(kill), limits }]);
-            // The messages of the killed run become visible after a lease of 60 s, when a newer alert is due.
+            // The messages of the killed run become visible when their leases of 60 s end. At this time, a
+            // newer alert is due.
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // If a run is killed after the Connector has received the alert and before the Delete, the alert
-            // may be sent twice.
+            // If the run is killed between the attempt and the Delete, the alert may be sent twice.
             let near = sim
                 .attempts
                 .borrow()
@@ -129,7 +130,7 @@ fn series_after_an_outage_sends_only_the_newest_alert() {
     assert!(missed.reason.unwrap().starts_with("series: a newer alert"));
     poll_for(&sim, seconds(EVERY));
     assert_eq!(sent(&sim, start).get(&11), Some(&1), "the series goes on");
-    // While the Connector fails, the alerts of the series do not collect on the queue.
+    // While the Connector fails, the queue holds at most two alerts of the series.
     sim.connector(|_, _| Reply::status(503));
     poll_for(&sim, seconds(5 * EVERY));
     sim.connector(|_, _| Reply::status(201));
@@ -140,7 +141,7 @@ fn series_after_an_outage_sends_only_the_newest_alert() {
 }
 
 #[test]
-fn series_that_the_sender_ends_sends_nothing_more() {
+fn series_that_the_sender_has_ended_sends_no_more_alerts() {
     let sim = Sim::new(4);
     let start = sim.now();
     let first = accept_series(&sim, "a", 30);
@@ -156,7 +157,7 @@ fn series_that_the_sender_ends_sends_nothing_more() {
 }
 
 #[test]
-fn alert_whose_successor_the_queue_refuses_waits_and_is_sent_once() {
+fn alert_waits_and_is_sent_once_if_the_queue_refuses_the_next_alert_of_the_series() {
     let sim = Sim::new(5);
     let start = sim.now();
     accept_series(&sim, "a", 3);

@@ -1,4 +1,5 @@
-//! Alerts of killed runs: each gets a final status in the ledger, and the figures count each message once.
+//! Alerts of killed runs: each alert gets a final status in the ledger, and the figures count each message
+//! once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,7 +18,8 @@ use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
-/// Calls the tables as the bot does, at the simulated moment.
+/// Calls `call` with access to the tables of the simulation. So a test can read and write the tables, as the
+/// bot does.
 pub(crate) fn with_tables<T>(
     sim: &Sim,
     call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
@@ -36,11 +38,12 @@ pub(crate) fn with_tables<T>(
     result
 }
 
+/// Returns the simulated date and time.
 pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
     Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now()
 }
 
-/// Accepts an alert as the bot does, and puts it on the queue.
+/// Inserts an alert's record into the ledger, and puts the alert on the queue, as the bot does.
 pub(crate) fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&[conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, text);
@@ -72,13 +75,13 @@ pub(crate) fn ended(figures: &Figures) -> u64 {
     figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
 }
 
-/// Begins a run, and kills it after a while. Returns whether the run had ended before.
+/// Begins a run, and kills it after `after`. Returns whether the run had ended before that.
 pub(crate) fn killed_after(sim: &Sim, after: Duration) -> bool {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + after), limits }])[0].is_some()
 }
 
-/// Runs every second for a while.
+/// Runs once a second for `time`.
 pub(crate) fn poll_for(sim: &Sim, time: Duration) {
     let until = sim.now() + time;
     while sim.now() < until {
@@ -114,8 +117,8 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
         }
         let figures = overview(&sim).figures;
         assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
-        // If a run is killed between a Get and the record of its messages, no run counts these messages as
-        // accepted.
+        // If a run is killed between a Get Messages and the record of its messages, no run counts these
+        // messages as accepted.
         assert!(matches!(figures.accepted, 0 | 6), "killed after {after} ms: {figures:?}");
         if has_ended {
             break;
@@ -125,7 +128,7 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
 }
 
 #[test]
-fn transitions_that_a_run_cannot_write_are_written_by_the_next_run() {
+fn status_that_a_run_cannot_record_is_recorded_by_the_next_run() {
     let sim = Sim::new(1);
     let id = accept(&sim, "a", "1");
     sim.table_faults(|request| {
@@ -141,10 +144,11 @@ fn transitions_that_a_run_cannot_write_are_written_by_the_next_run() {
 }
 
 #[test]
-fn alert_whose_delivery_no_run_recorded_cannot_be_cancelled_any_more() {
+fn delivered_alert_whose_status_no_run_recorded_cannot_be_cancelled() {
     let sim = Sim::new(2);
     let id = accept(&sim, "a", "1");
-    // The record of the lock names the message, and the message is deleted.
+    // The run is killed when the record of the run lock lists the message. Then the message is deleted, as if
+    // the killed run had deleted it.
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
     assert!(!killed_after(&sim, seconds(1)));
     sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
@@ -167,7 +171,8 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
     assert!(!killed_after(&sim, seconds(1)));
-    // Another client has changed the pop receipt, and Azure's answer does not say that the message exists.
+    // The message has a new pop receipt, as if another client had updated it. Azure's response does not say
+    // that the queue still holds the message.
     sim.storage.borrow_mut().is_like_azure = true;
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
@@ -181,14 +186,15 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
-    // The figures counted the message as unrecorded, and a later run dequeued it.
+    // The figures counted the message as `unrecorded`. A later run dequeued it, and the figures counted it
+    // again.
     let figures = overview(&sim).figures;
     assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
     assert!(figures.missing.is_empty(), "{figures:?}");
 }
 
-/// The ledger says that the message is missing. A run that dequeues the message again corrects the ledger.
-/// Without this correction, the alert would count as delivered two minutes later.
+/// The ledger says that the message is missing. When a run dequeues the message again, it corrects the
+/// ledger. Without this correction, the alert would count as delivered two minutes later.
 #[test]
 fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered() {
     let sim = Sim::new(3);
@@ -199,7 +205,8 @@ fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered(
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
     }
-    // These runs find that the message is missing. The run after them dequeues it, and is killed as well.
+    // One of these runs records that the message is missing. A later run dequeues the message, and is killed,
+    // too.
     while record(&sim, &id).missed_at.is_none()
         || sim.storage.borrow().messages(QUEUE)[0].visible_at > sim.now()
     {
@@ -223,7 +230,7 @@ fn ledger_that_hangs_delays_no_delivery() {
     };
     sim.table_faults(move |request| is_write(request).then_some(Fault::Status(503)));
     sim.run();
-    // The next run has to record the status of the first alert, and the ledger hangs.
+    // The next run has to record the status of the first alert, but the ledger hangs.
     sim.table_faults(|_| None);
     accept(&sim, "b", "1");
     sim.table_faults(move |request| is_write(request).then_some(Fault::Hang));
@@ -236,7 +243,8 @@ fn ledger_that_hangs_delays_no_delivery() {
     assert_eq!(record(&sim, &first).status, Status::Delivered);
 }
 
-/// The queue holds the alert twice, and the copy was never dequeued, so the run does not read its record.
+/// The copy is dequeued for the first time, so the run does not read the alert's record. It finds the end of
+/// the alert in the record of the run lock.
 #[test]
 fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger_fails() {
     let sim = Sim::new(7);
@@ -253,29 +261,29 @@ fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger
     assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
-/// A scheduler calls each minute, sometimes a little late.
+/// The scheduler starts a run each minute, sometimes a little late.
 #[test]
-fn idle_runs_of_an_hour_are_recorded_twenty_times_and_never_four_minutes_apart() {
+fn idle_runs_of_an_hour_make_twenty_records_less_than_four_minutes_apart() {
     let sim = Sim::new(4);
     let begun = sim.now();
-    assert_eq!(overview_or_none(&sim), None);
+    assert_eq!(idle_at(&sim), None);
     for minute in 0..60 {
         sim.pass(begun + seconds(60 * minute) + milliseconds(sim.random(400)) - sim.now());
         sim.run();
         let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now();
-        let age = now - overview_or_none(&sim).expect("the first run records the idle time");
+        let age = now - idle_at(&sim).expect("the first run records the idle time");
         assert!(age < TimeDelta::minutes(4), "{age}");
     }
     let idle_writes = sim.writes.borrow().iter().filter(|key| key.starts_with("idle:")).count();
     assert_eq!(idle_writes, 20);
 }
 
-fn overview_or_none(sim: &Sim) -> Option<DateTime<Utc>> {
+fn idle_at(sim: &Sim) -> Option<DateTime<Utc>> {
     overview(sim).idle_at
 }
 
 #[test]
-fn figures_of_a_run_name_the_run_and_why_it_stopped() {
+fn figures_of_a_run_without_a_token_name_the_reason() {
     let sim = Sim::with_login(5);
     accept(&sim, "a", "1");
     sim.most_tokens.set(0);
@@ -286,10 +294,10 @@ fn figures_of_a_run_name_the_run_and_why_it_stopped() {
     assert_eq!((figures.accepted, figures.last_run.received, figures.last_run.delivered), (1, 1, 0));
 }
 
-/// Two messages are moved to the poison queue without an attempt. One is no envelope. The queue would delete
-/// the other one before the older message of its conversation is finished.
+/// Two messages are moved to the poison queue without an attempt. The first message is no envelope. The
+/// second message waits for an older message, and the queue would delete it meanwhile.
 #[test]
-fn unrecorded_death_without_an_attempt_is_recorded_by_the_next_run() {
+fn death_without_an_attempt_that_a_run_cannot_record_is_recorded_by_the_next_run() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::retry_after(3000));
     sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);

@@ -1,6 +1,6 @@
-//! A simulated world: one clock that jumps from event to event, an Azure queue, tables, a Connector, and a
-//! key-value store. Several runs can work in it at the same time, and can be killed. All events depend on the
-//! seed alone.
+//! A simulated world with an Azure queue, tables, a Connector, a key-value store, and one clock that jumps
+//! from event to event. Several runs can work in the world at the same time, and a test can kill them. The
+//! world is deterministic: the same seed causes the same events.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -39,11 +39,11 @@ pub(crate) struct Sim {
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     random: Cell<u64>,
     pub(crate) settings: RefCell<BTreeMap<String, String>>,
-    /// How long the first read of a variable takes.
+    /// How long the next read of a variable takes. Later reads take no time.
     pub(crate) slow_variables: Cell<Duration>,
     pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) store_fails: Cell<bool>,
-    /// Every key that was written, in order.
+    /// Each key that a run wrote into the key-value store, in order.
     pub(crate) writes: RefCell<Vec<String>>,
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) storage: RefCell<Storage>,
@@ -54,24 +54,25 @@ pub(crate) struct Sim {
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
     tokens: Cell<usize>,
-    /// After this many tokens the login host refuses the bot.
+    /// The login host issues this many tokens, and then refuses the bot.
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
     creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
-    /// The sender's program: the status of its response to a callback, by the callback's id.
+    /// The sender's program, which gets the callbacks.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
-    /// The latency of each call to the queue, the tables or the Connector, in each direction.
+    /// The time that each request and each response of the queue, the tables and the Connector takes to
+    /// arrive.
     latency: Duration,
 }
 
-/// The status of a program's response to a callback, by the callback's id.
+/// Returns the status of the program's response to a callback. The argument is the id of the callback.
 pub(crate) type ProgramRule = Box<dyn FnMut(&str) -> u16>;
 
 impl Sim {
-    /// A world in which the bot needs a token.
+    /// Makes a world in which the bot needs a token for the Connector.
     pub(crate) fn with_login(seed: u64) -> Self {
         let sim = Self::new(seed);
         for (name, value) in [
@@ -124,22 +125,24 @@ impl Sim {
         }
     }
 
-    /// Sets the Connector's replies, by conversation and text.
+    /// Sets the rule for the Connector's responses. The arguments of the rule are the conversation and the
+    /// text.
     pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
         *self.connector.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the Connector's responses to calls that create conversations, by the bodies of the calls.
+    /// Sets the rule for the Connector's responses to calls that create a conversation. The argument of the
+    /// rule is the body of the call.
     pub(crate) fn creations(&self, rule: impl FnMut(&Value) -> (u16, Value) + 'static) {
         *self.creations.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the failures of calls to the queue service.
+    /// Sets the rule that decides which calls to the queue service fail, and how.
     pub(crate) fn faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.faults.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the failures of calls to the table service.
+    /// Sets the rule that decides which calls to the table service fail, and how.
     pub(crate) fn table_faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.table_faults.borrow_mut() = Box::new(rule);
     }
@@ -186,7 +189,7 @@ impl Sim {
             begun: bool,
             result: Option<Outcome>,
         }
-        // Every run has a host of its own, which has the run's number.
+        // Every run has its own host, which knows the number of the run.
         let first = self.runs.get();
         self.runs.set(first + planned.len());
         let hosts: Vec<SimHost<'_>> = (0..planned.len())
@@ -250,7 +253,7 @@ impl Sim {
         self.random(2);
         let mut asked = false;
         std::future::poll_fn(|context| {
-            // A sleep of zero also yields once, so that the other jobs of the run go on.
+            // Even a sleep of zero yields once, so that the other jobs of the run go on.
             if self.now() >= until && std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
@@ -272,19 +275,19 @@ impl Sim {
         let on_its_way =
             OnItsWay { sim: self, delete: (is_delete && fault.is_none()).then(|| request.clone()) };
         self.sleep(self.latency).await;
-        on_its_way.sender_lives();
-        let answer = match fault {
+        on_its_way.run_lives();
+        let response = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             other => {
                 let ticket = self.random(u64::MAX);
-                let answer = self.storage.borrow_mut().answer(&request, self.now(), ticket);
-                if other.is_none() { Ok(answer) } else { Err(TransportError::ResponseLost("cut".into())) }
+                let response = self.storage.borrow_mut().answer(&request, self.now(), ticket);
+                if other.is_none() { Ok(response) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
         self.sleep(self.latency).await;
         drop(operation);
-        answer
+        response
     }
 
     async fn ask_tables(
@@ -294,7 +297,7 @@ impl Sim {
     ) -> Result<Response<Bytes>, TransportError> {
         let fault = (self.table_faults.borrow_mut())(&request);
         self.sleep(self.latency).await;
-        let answer = match fault {
+        let response = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             Some(Fault::Hang) => {
@@ -303,16 +306,16 @@ impl Sim {
             }
             other => {
                 let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
-                let answer =
+                let response =
                     self.tables.borrow_mut().response(&request, now).expect("the request is for a table");
-                if other.is_none() { Ok(answer) } else { Err(TransportError::ResponseLost("cut".into())) }
+                if other.is_none() { Ok(response) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
         self.sleep(self.latency).await;
-        answer
+        response
     }
 
-    /// Answers a callback after ten milliseconds.
+    /// Answers a callback to the sender's program, after ten milliseconds.
     async fn ask_program(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_millis(10)).await;
         let id = request.headers()["webhook-id"].to_str().unwrap();
@@ -340,9 +343,9 @@ impl Sim {
         self.sleep(self.latency).await;
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         if request.uri().path().ends_with("/v3/conversations") {
-            let (status, answer) = (self.creations.borrow_mut())(&body);
+            let (status, response) = (self.creations.borrow_mut())(&body);
             self.sleep(self.latency).await;
-            return Ok(Response::builder().status(status).body(Bytes::from(answer.to_string())).unwrap());
+            return Ok(Response::builder().status(status).body(Bytes::from(response.to_string())).unwrap());
         }
         let (conversation, activity) = chat::target_of(request.uri().path());
         let text = body["text"].as_str().unwrap_or_default().trim_start_matches("Alert: ").to_owned();
@@ -373,14 +376,14 @@ impl Sim {
             return Err(TransportError::ResponseLost("cut or timed out".into()));
         }
         self.attempts.borrow_mut()[index].answered = true;
-        let mut answer = Response::builder().status(status);
+        let mut response = Response::builder().status(status);
         if let Some(seconds) = reply.retry_after {
-            answer = answer.header("retry-after", seconds);
+            response = response.header("retry-after", seconds);
         }
         let code =
             if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { reply.code };
         let body = serde_json::json!({"id": id, "error": {"code": code}});
-        Ok(answer.body(Bytes::from(body.to_string())).unwrap())
+        Ok(response.body(Bytes::from(body.to_string())).unwrap())
     }
 
     /// Returns the row keys of the stored waiting lines.
@@ -409,7 +412,8 @@ impl Sim {
     }
 }
 
-/// A run that is to be simulated: when it begins, when it is killed, and its limits.
+/// A run to simulate. `start` is the moment at which it begins, and `kill` is the moment at which it is
+/// killed.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) start: Duration,
@@ -417,15 +421,16 @@ pub(crate) struct Planned {
     pub(crate) limits: Limits,
 }
 
-/// A Delete that was sent. Its bytes have left the process, so it takes effect even if the run is killed.
+/// A Delete call that was sent and has not arrived yet. It takes effect even if the run is killed, because
+/// its bytes have left the process.
 struct OnItsWay<'a> {
     sim: &'a Sim,
     delete: Option<Request<Bytes>>,
 }
 
 impl OnItsWay<'_> {
-    /// Prevents the Delete in `drop`, because the run was not killed and does the Delete itself.
-    fn sender_lives(mut self) {
+    /// Tells `drop` to do nothing, because the run was not killed before the request arrived.
+    fn run_lives(mut self) {
         self.delete = None;
     }
 }
@@ -438,7 +443,7 @@ impl Drop for OnItsWay<'_> {
     }
 }
 
-/// A request that the Connector is handling. It ends early if the run is killed.
+/// A request that the Connector handles now. The value is dropped when the request ends or the run is killed.
 struct InFlight<'a> {
     sim: &'a Sim,
     conversation: String,
@@ -485,27 +490,27 @@ impl HttpClient for SimHost<'_> {
 
 impl KeyValue for SimHost<'_> {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
-        self.answers()?;
+        self.begin_store_call()?;
         Ok(self.sim.store.borrow().get(key).cloned())
     }
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
         let is_portable = key.len() <= 255 && !key.contains(['/', '\\', '?', '#']);
         assert!(is_portable, "key {key}: expected at most 255 bytes without / \\ ? #");
-        self.answers()?;
+        self.begin_store_call()?;
         self.sim.writes.borrow_mut().push(key.into());
         self.sim.store.borrow_mut().insert(key.into(), value.into());
         Ok(())
     }
     async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
-        self.answers()?;
+        self.begin_store_call()?;
         self.sim.store.borrow_mut().remove(key);
         Ok(())
     }
 }
 
 impl SimHost<'_> {
-    fn answers(&self) -> Result<(), KeyValueError> {
-        // Every call takes some time.
+    fn begin_store_call(&self) -> Result<(), KeyValueError> {
+        // Every call to the key-value store takes some time.
         self.sim.pass(Duration::from_micros(50));
         if self.sim.store_fails.get() { Err(KeyValueError::Failed) } else { Ok(()) }
     }

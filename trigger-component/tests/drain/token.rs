@@ -1,4 +1,4 @@
-//! The bot's token: the run fetches it while its other work goes on.
+//! The bot's tokens, for the Connector and for the storage account.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use trigger_component::run::RunError;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The refusal makes the run fetch a fresh token, which takes 3 s. The run must not deadlock meanwhile: a job
-/// that holds a lock must go on while other jobs wait for that lock.
+/// After the refusal, the run fetches a fresh token, which takes 3 s. The run must not deadlock during this
+/// time. So a job with a lock has to go on while other jobs wait for the lock.
 #[test]
-fn conversation_that_refuses_the_bot_delays_no_other() {
+fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {
         for delay in [5, 30, 150] {
             let sim = Sim::with_login(4);
@@ -43,7 +43,7 @@ fn token_that_was_revoked_is_renewed_and_all_alerts_are_delivered() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [120]);
 }
 
-/// A refusal by the login host concerns all messages, even if the run has delivered some before.
+/// If the login host refuses the bot, the run can send no more alerts, even if it has delivered some before.
 #[test]
 fn login_host_that_refuses_during_a_run_stops_the_run() {
     let sim = Sim::with_login(4);
@@ -61,9 +61,9 @@ fn login_host_that_refuses_during_a_run_stops_the_run() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// A run records its messages in hand before it waits for the token.
+/// While the run waits for the token, it renews the lock, and its record lists the messages in hand.
 #[test]
-fn run_that_waits_for_its_token_keeps_the_lock() {
+fn run_that_waits_for_the_token_keeps_the_lock() {
     let sim = Sim::with_login(4);
     for text in 0..100 {
         sim.put(&envelope("a", &text.to_string()));
@@ -86,7 +86,7 @@ fn run_that_waits_for_its_token_keeps_the_lock() {
     assert_eq!(shown, (0..100).collect::<Vec<_>>());
 }
 
-/// A poller that runs once a minute, up to ten seconds late, finds each message before the queue deletes it.
+/// The poller runs once a minute, up to ten seconds late. The queue deletes the message after 91 to 299 s.
 #[test]
 fn poller_that_runs_every_minute_loses_no_message() {
     for seed in 0..100 {
@@ -110,15 +110,15 @@ fn poller_that_runs_every_minute_loses_no_message() {
     }
 }
 
-/// No other message shows that the token is good. The refusal still counts as that of one conversation, and
-/// not of the Connector.
+/// In the first run, no other conversation shows that the token is good. The run still treats the refusal as
+/// a failure of this conversation alone.
 #[test]
 fn alert_to_the_only_conversation_that_refuses_the_bot_is_moved_to_the_poison_queue_and_stops_no_run() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));
     assert_eq!(counts(&sim.run(), ["retried", "credentials"]), [1, 0]);
-    // The alert of another conversation does not wait.
+    // The refusal does not delay the alert to another conversation.
     sim.put(&envelope("good", "1"));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
@@ -129,9 +129,9 @@ fn alert_to_the_only_conversation_that_refuses_the_bot_is_moved_to_the_poison_qu
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("credentials.refused")));
 }
 
-/// Two refusals do not stop the run, if a third conversation accepts the token within a second.
+/// Two refusals do not stop the run if a third conversation accepts the token within a second.
 #[test]
-fn two_refusals_wait_for_a_conversation_that_accepts_the_token() {
+fn two_refusals_stop_the_run_only_if_no_conversation_accepts_the_token() {
     let sim = Sim::with_login(6);
     sim.connector(|conversation, _| match conversation {
         "good" => Reply::status(201).after(milliseconds(700)),
@@ -150,7 +150,7 @@ fn two_refusals_wait_for_a_conversation_that_accepts_the_token() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// A world whose storage account has neither key nor SAS.
+/// Makes a world whose connection string has neither a key nor a SAS.
 fn world_without_a_storage_key(seed: u64) -> Sim {
     let sim = Sim::with_login(seed);
     let connection = "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;\

@@ -1,4 +1,4 @@
-//! The poller counts tries, even if it cannot write the counts into the message.
+//! The poller counts the tries of an alert, even if it cannot write the counts into the message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,16 +11,16 @@ use crate::{counts, envelope, seconds};
 const LEGACY: &str = r#"{"address":{"id":"1","channelId":"msteams","serviceUrl":"http://127.0.0.1:9200/amer/",
     "user":{"id":"29:u"},"bot":{"id":"28:b"},"conversation":{"id":"a"}},"text":"hi","orderNumber":42}"#;
 
-/// A message of the greatest length that the queue accepts.
+/// Makes a message of 64 KiB, the maximum of the queue. So the message has no space for the counts of tries.
 fn longest_message() -> String {
     let mut alert = envelope("a", "1");
     alert["activity"] = json!({"summary": ""});
-    let room = 48 * 1024 - alert.to_string().len();
-    alert["activity"]["summary"] = "x".repeat(room).into();
+    let free_bytes = 48 * 1024 - alert.to_string().len();
+    alert["activity"]["summary"] = "x".repeat(free_bytes).into();
     STANDARD.encode(alert.to_string())
 }
 
-/// Runs until the queue is empty, or for an hour.
+/// Runs once in seven seconds, until the queue is empty or an hour has passed.
 fn run_on(sim: &Sim) {
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
         sim.run();
@@ -35,7 +35,7 @@ fn outcomes(sim: &Sim) -> Vec<Value> {
 }
 
 #[test]
-fn message_of_any_kind_has_the_same_number_of_tries() {
+fn short_long_and_legacy_messages_have_the_same_number_of_tries() {
     for text in [envelope("a", "1").to_string(), longest_message(), LEGACY.to_owned()] {
         let start = |reply: Reply| {
             let sim = Sim::new(2);
@@ -76,9 +76,9 @@ fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
     }
 }
 
-/// After an uncertain response, the alert has exactly one second try, even if calls of the queue fail.
+/// After an attempt without a response, the alert gets exactly one more try, even if calls to the queue fail.
 #[test]
-fn uncertain_alert_while_the_queue_fails_is_tried_twice() {
+fn uncertain_alert_is_tried_twice_even_if_calls_to_the_queue_fail() {
     type Rule = fn(&http::Request<bytes::Bytes>) -> bool;
     let (updates, puts): (Rule, Rule) =
         (|request| request.method() == Method::PUT, |request| request.method() == Method::POST);

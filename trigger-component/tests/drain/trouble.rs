@@ -11,18 +11,18 @@ use crate::script::{Fault, Reply};
 use crate::sim::{Planned, QUEUE, Sim};
 use crate::{milliseconds, seconds};
 
-/// A fault of the world while runs work.
+/// The trouble of two runs: kills, lost responses and failed calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trouble {
-    /// The second run begins this many milliseconds after the first one.
+    /// The second run begins this many milliseconds after the first run.
     second_after: u64,
     /// The first run is killed this many milliseconds after its start.
     kill_after: Option<u64>,
     /// The Connector takes this many milliseconds for each response.
     delay: u64,
-    /// One in this many responses of the Connector is lost.
+    /// Each response of the Connector whose number is a multiple of this number is lost.
     lose_each: usize,
-    /// One in this many calls of the tables fails.
+    /// Each call to the tables whose number is a multiple of this number fails.
     fail_each: usize,
 }
 
@@ -41,11 +41,11 @@ pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
-    /// The first of two runs may be killed, and the second one begins later. Responses are lost, calls of the
-    /// tables fail, and the queue has any order. No message of the conversation goes back to an older alert,
-    /// and in the end the conversation shows the newest one.
+    /// Two runs work on six alerts with one key, which the queue hands out in any order. The first run may be
+    /// killed, the second run begins later, responses are lost, and calls to the tables fail. No message
+    /// changes back to an older alert, and in the end the conversation shows the newest alert.
     #[test]
-    fn older_alert_never_replaces_a_newer_one(
+    fn older_alert_never_replaces_a_newer_alert(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
         rules in prop::collection::vec(prop::sample::select(vec!["update", "update", "new", "reply"]), 6),
         noted in prop::collection::vec(any::<bool>(), 6),
@@ -62,7 +62,7 @@ proptest! {
     }
 }
 
-/// Does two runs with this trouble, and then forty runs without trouble, in which every alert ends.
+/// Does two runs with this trouble, and then forty runs without trouble, so that every alert ends.
 pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     let (mut calls, mut reads) = (0, 0);
     sim.connector(move |_, _| {
@@ -90,8 +90,8 @@ pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     }
 }
 
-/// Checks that every alert has ended, that no message went back to an older alert, and that the newest of six
-/// alerts is shown.
+/// Checks that every alert has ended, that no message changed back to an older alert, and that the newest of
+/// the six alerts is shown.
 pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
     prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
     let mut shown: BTreeMap<String, u32> = BTreeMap::new();
@@ -101,7 +101,7 @@ pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseE
         prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
         *before = number;
     }
-    // The newest alert is the last one of six, which count from 0.
+    // The six alerts have the numbers 0 to 5, and alert 5 is the newest.
     let newest = texts.iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
     prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
     Ok(())

@@ -1,11 +1,12 @@
-//! Odd records in the tables: a run lock of a newer version, entities of other programs, and expired records.
+//! Unusual records in the tables: a run lock of a newer version, entities of other programs, and expired
+//! records.
 
 use serde_json::Value;
 
 use crate::sim::{Fault, QUEUE, Sim};
 use crate::{envelope, seconds};
 
-/// The lines of the log with this event.
+/// Returns the lines of the log with this event.
 fn events(sim: &Sim, event: &str) -> Vec<Value> {
     let lines = sim.lines.borrow();
     let all = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -20,7 +21,7 @@ fn set_in_lock(sim: &Sim, name: &str, value: impl Into<Value>) {
 }
 
 #[test]
-fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_that() {
+fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_an_error() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
     sim.run();
@@ -35,9 +36,10 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_that() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// Other programs have written into both tables: a line, a withdrawal, the lock, and an alert's record.
+/// Another program has changed the run lock and an alert's record, and has inserted a waiting line and a
+/// withdrawal that the run cannot read.
 #[test]
-fn foreign_entities_are_logged_once_for_each_table_and_stop_nothing() {
+fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
     let sim = Sim::new(3);
     sim.put(&envelope("a", "1"));
     sim.run();
@@ -65,12 +67,12 @@ fn foreign_entities_are_logged_once_for_each_table_and_stop_nothing() {
     sim.put(&envelope("b", "1"));
     sim.tables.borrow_mut().entities_mut("proactivebotruns").retain(|(_, row), _| row == "run");
     sim.run();
-    assert_eq!(events(&sim, "table.entity-skipped").len(), 2, "nothing foreign is left that the run reads");
+    assert_eq!(events(&sim, "table.entity-skipped").len(), 2, "the last run reads no foreign entity");
 }
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// A world with one alert whose record has expired.
+/// Makes a world with a delivered alert whose record has expired.
 fn world_with_an_expired_record() -> Sim {
     let sim = Sim::new(7);
     sim.put(&envelope("a", "1"));
@@ -105,7 +107,7 @@ fn expired_record_is_deleted_although_every_run_finds_a_message() {
 }
 
 #[test]
-fn cleaning_that_fails_is_a_warning_and_loses_nothing() {
+fn cleaning_that_fails_is_logged_and_the_run_still_delivers() {
     let sim = world_with_an_expired_record();
     set_in_lock(&sim, "fence", 59.to_string());
     sim.table_faults(|request| request.uri().query()?.contains("endsAt").then_some(Fault::Status(403)));

@@ -151,8 +151,8 @@ fn token_refused_by_one_conversation_alone_counts_as_a_try() {
 }
 
 #[test]
-fn pause_of_any_length_becomes_a_time_out_that_the_queue_accepts() {
-    for (pause_ms, until_forgotten_seconds, expected_seconds) in [
+fn hide_for_any_pause_returns_a_time_out_that_the_queue_accepts() {
+    for (pause_ms, until_deletion_seconds, expected_seconds) in [
         (0, 1000, Some(1)),
         (1, 1000, Some(1)),
         (1000, 1000, Some(1)),
@@ -165,9 +165,9 @@ fn pause_of_any_length_becomes_a_time_out_that_the_queue_accepts() {
         (5000, 0, None),
         (10_000_000_000, u64::MAX, Some(604_800)),
     ] {
-        let hidden = hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_forgotten_seconds));
+        let hidden = hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_deletion_seconds));
         let seconds = hidden.map(|hidden| hidden.as_secs());
-        assert_eq!(seconds, expected_seconds, "{pause_ms} ms, {until_forgotten_seconds} s left");
+        assert_eq!(seconds, expected_seconds, "{pause_ms} ms, {until_deletion_seconds} s left");
     }
 }
 
@@ -203,7 +203,7 @@ fn pause_beyond_the_end_of_the_alert_or_message_is_shortened() {
 }
 
 #[test]
-fn failure_of_the_host_is_not_counted_as_a_try() {
+fn failure_while_the_host_fails_is_not_counted_as_a_try() {
     #[derive(Debug, PartialEq)]
     struct Counted {
         tries: u32,
@@ -282,17 +282,17 @@ proptest! {
         };
         let limits = Limits::default();
         let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
-        // A message is deleted without a copy in the poison queue only if the alert was delivered, or if
-        // its sender asked for that (`onUncertain: drop`).
+        // A message is deleted without a copy in the poison queue only in two cases: the alert was delivered,
+        // or its sender wants no second try (`onUncertain: drop`).
         prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
         let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
         prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-        // These verdicts have no status, as if the login host had refused the token. So the run stops
-        // whatever `refused_alone` is.
+        // These verdicts have no status, so the login host has refused the token. Then the run stops, no
+        // matter what `refused_alone` says.
         prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
         if let Action::Hide { after, delivery: after_delivery, .. } = action {
             prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
-            prop_assert!(after.as_secs() < until_deletion, "the queue deletes the message first");
+            prop_assert!(after.as_secs() < until_deletion, "the queue deletes the message before the pause ends");
             prop_assert_eq!(after_delivery.accounted, 9);
             // Throttling uses up no tries, and no count ever decreases.
             prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
@@ -306,7 +306,7 @@ proptest! {
     }
 
     #[test]
-    fn backoff_of_any_attempt_keeps_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
+    fn backoff_of_any_attempt_keeps_its_limit_and_grows_with_the_attempt(attempt in 0_u32.., random in any::<u64>()) {
         let first = Duration::from_secs(2);
         let pause = backoff(first, attempt, |max| random % (max + 1));
         let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);
@@ -316,7 +316,7 @@ proptest! {
 }
 
 #[test]
-fn word_in_a_recorded_reason_is_that_of_the_poison_reason() {
+fn word_in_the_reason_of_a_record_names_the_poison_reason() {
     for reason in PoisonReason::ALL {
         assert_eq!(PoisonReason::word_in(&format!("{}: {}", reason.as_str(), "no: such")), reason.as_str());
     }

@@ -1,36 +1,37 @@
-//! The plan for an alert with a key, for a change, or for a job that takes an alert back.
+//! The plan of the call for an alert with a key, for a change of an alert, or for a job that takes an alert
+//! back.
 
 use bot_framework::ConversationReference;
 use envelope::Keyed;
 use state::ConversationKey;
 use state::ledger::Standing;
 
-/// The call that an alert needs.
+/// The call that a plan makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
-    /// A new message.
+    /// Sends a new message.
     New,
-    /// A reply in the thread of this message.
+    /// Sends a reply in the thread of the message with this id.
     Reply(String),
-    /// A change of this message.
+    /// Changes the message with this id.
     Change(String),
-    /// The deletion of this message.
+    /// Deletes the message with this id.
     Delete(String),
 }
 
-/// The plan for an alert.
+/// The call for an alert, with the data that the run records after the call.
 #[derive(Debug)]
 pub(in crate::attempt) struct Plan {
     pub(super) keyed: Keyed,
     pub(super) way: Way,
     /// The conversation to which the key belongs.
     pub(super) conversation: ConversationKey,
-    /// The thread that has the message, if an alert to the channel started the thread.
+    /// If an alert to a channel started a thread, this is the thread with the message.
     pub(super) thread: Option<ConversationReference>,
-    /// The message that the conversation shows under the key so far.
+    /// The record of the key, as it was read before the call.
     pub(super) standing: Option<Standing>,
-    /// Whether the record of the key names this alert, or a newer one, as the newest alert.
+    /// Whether the record of the key names this alert, or a newer alert, as the newest one with the key.
     pub(super) is_noted: bool,
-    /// The digest of the alert's content.
+    /// The digest of the alert's content and state.
     pub(super) digest: String,
 }

@@ -1,6 +1,7 @@
-//! The records that a run writes after the call for an alert with a key, for a change, or for a job that
-//! takes an alert back. They name the message that the conversation shows under the key, the last change of
-//! an alert, and the status of an alert that was taken back.
+//! The records that a run writes after the call for an alert with a key, for a change of an alert, or for a
+//! job that takes an alert back. The record of the key names the message that the conversation shows under
+//! the key. The record of a changed alert names the last change. The record of an alert that was taken back
+//! gets the status `withdrawn`.
 
 use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};
@@ -13,7 +14,7 @@ use crate::attempt::Attempts;
 use crate::schedule::{KeyedChange, Leased};
 
 impl<H: Host> Attempts<'_, H> {
-    /// Sets the records that the run has to write for an alert that it has sent.
+    /// Sets `leased.change`: the records that the run has to write for an alert that it has sent.
     pub(super) fn set_change(
         &self,
         leased: &mut Leased,
@@ -51,8 +52,8 @@ impl<H: Host> Attempts<'_, H> {
         }));
     }
 
-    /// Writes the records of an alert that the run has sent. After a failure, the next alert with the key is
-    /// a new message.
+    /// Writes the records in `leased.change`. A failure is only logged. If the record of the key was not
+    /// written, the next alert with the key can be a new message.
     pub(crate) async fn record_change(&self, leased: &Leased) {
         let Some(change) = &leased.change else { return };
         let warn = |event: &str, reason: String| {
@@ -82,13 +83,14 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// The change that an envelope makes, as the ledger records it.
+/// Returns the change that an envelope makes, in the form for the ledger.
 pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
     let (at, by) = (envelope.enqueued_at.timestamp_millis(), envelope.id.as_str().to_owned());
     Edit { at, by, activity_id, thread: None }
 }
 
-/// The thread to which an alert to a channel was sent, as the ledger records it.
+/// Returns the thread to which an alert to a channel was sent, in the form for the ledger; `None` for all
+/// other alerts.
 pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
     let creation = leased.envelope.creation.as_ref();
     let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);

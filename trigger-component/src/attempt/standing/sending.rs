@@ -1,5 +1,5 @@
-//! Makes the calls of a plan: a new message, a reply, a change, or a deletion. After a change, a reply can
-//! tell people about it.
+//! Makes the call of a plan: sends, changes or deletes a message. After a change, a second call can send a
+//! reply that tells people about the change.
 
 use std::mem;
 
@@ -19,9 +19,9 @@ const DELETED: &str = "key: the message was deleted, so the alert is a new messa
 const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 
 impl<H: Host> Attempts<'_, H> {
-    /// Makes the call of a plan. If the message cannot be changed, a second call sends a new one. If the
-    /// Connector accepts the call, sets the records that the run has to write. If the run has no time left
-    /// for a second call, the error is the outcome.
+    /// Makes the call of a plan. If the message cannot be changed, a second call sends a new message. If the
+    /// run has no time left for the second call, the error is the outcome. If the Connector accepts the call,
+    /// this function sets the records that the run has to write.
     pub(in crate::attempt) async fn carry_out(
         &self,
         leased: &mut Leased,
@@ -50,7 +50,7 @@ impl<H: Host> Attempts<'_, H> {
                 plan.way = Way::New;
                 verdict = self.call(connector, leased, &plan, service_url).await?;
             }
-            // The message is deleted already, or Teams has purged the whole chat.
+            // The goal is reached: the message is deleted already, or Teams has purged the whole chat.
             (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
             (Way::Delete(_), Class::DestinationGone) if verdict.status == Some(404) => {
                 verdict.class = Class::Accepted;
@@ -69,8 +69,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Before an alert changes a message, records the alert as the newest one with its key, if the bot has
-    /// not done so. So no older alert changes the message later, even if the response to the change is lost.
+    /// Before an alert changes a message, records the alert as the newest alert with its key, unless the bot
+    /// has recorded it. So no older alert changes the message later, even if the response to the change is
+    /// lost.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
@@ -82,8 +83,8 @@ impl<H: Host> Attempts<'_, H> {
         noted.map_err(|error| self.state_unknown(leased, &error))
     }
 
-    /// Makes the call of a plan. If the message that the call concerns is in a thread, the call goes to that
-    /// thread. A new message of an alert to a channel starts another thread.
+    /// Makes the call of a plan. If the call replies to, changes or deletes a message in a thread, it goes to
+    /// this thread. If it sends a new message to a channel, it starts a new thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,
@@ -103,7 +104,7 @@ impl<H: Host> Attempts<'_, H> {
         called
     }
 
-    /// Makes the call of a plan in the conversation of the message's address.
+    /// Makes the call of a plan in the conversation that the envelope names.
     async fn call_here(
         &self,
         connector: &Connector<'_, H>,
@@ -131,9 +132,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Sends a reply that tells people about the change of a message, because a channel notifies no person of
-    /// a change. If this call fails, the change still counts as delivered, and the function returns the
-    /// reason for the ledger.
+    /// Sends a reply that tells people about the change of a message, because channels notify no person when
+    /// a message changes. If this call fails, the change still counts as delivered, and this function returns
+    /// the reason for the ledger.
     async fn notify(
         &self,
         connector: &Connector<'_, H>,

@@ -78,7 +78,7 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // Somebody has made this text to resist the passes. Without these characters, it has neither tags nor
+    // A sender has made this text to resist the passes. Without these characters, it has neither tags nor
     // links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text

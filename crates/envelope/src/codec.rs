@@ -112,7 +112,7 @@ pub(crate) fn from_fields(
     key: Option<&SealKey>,
     arrival: Arrival,
 ) -> Result<(Envelope, SealState), DecodeError> {
-    // Older shapes have no seal. So if an envelope has a seal but no version, somebody has changed it.
+    // Older shapes have no seal. So if an envelope has a seal but no version, the version was removed.
     if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
         return version_1(fields, key);
     }

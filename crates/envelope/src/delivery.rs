@@ -86,7 +86,7 @@ impl Delivery {
     }
 }
 
-/// What the poller does if an attempt had no clear result, so that the alert may have been delivered.
+/// The rule for the next attempt after an attempt with no clear result, which may have delivered the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
     /// The default: try once more. The person may see the alert twice.

@@ -21,7 +21,7 @@ pub struct Keyed {
     pub at: i64,
     /// `state`: whether the problem that the alert reports still lasts.
     pub state: KeyState,
-    /// `again`: what happens if the conversation already shows an alert with this key.
+    /// `again`: the rule for an alert whose key a message of the conversation already has.
     pub again: Again,
     /// `notify`: whether a short reply tells the people of the conversation about a change.
     pub notify: bool,
@@ -42,7 +42,7 @@ pub enum KeyState {
     Resolved,
 }
 
-/// What happens to a new alert while the conversation shows an alert with the same key in the state `firing`.
+/// The rule for a new alert, if the conversation shows an alert with the same key in the state `firing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Again {
     /// The default: change the message.

@@ -99,7 +99,7 @@ pub enum SealState {
     Unchecked,
 }
 
-/// What happens to an envelope without a seal, which another producer wrote.
+/// The rule for an envelope without a seal, which another producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
     /// The bot and the poller deliver the envelope, but only to trusted hosts.

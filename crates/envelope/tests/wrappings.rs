@@ -80,7 +80,7 @@ fn seal_is_checked_in_every_wrapping() {
         ] {
             assert_eq!(read(&wrap(&json)).unwrap().1, expected, "{name}: {what}");
         }
-        // If somebody removes the version, the envelope is not read as an older shape, because it has a seal.
+        // An envelope whose version was removed is not read as an older shape, because it has a seal.
         let aged = json.replace(r#""version":1"#, r#""versio":1"#);
         assert!(matches!(read(&wrap(&aged)), Err(DecodeError::Field(_))), "{name}");
     }

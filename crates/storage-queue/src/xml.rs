@@ -20,7 +20,7 @@ pub struct QueueMessage {
     pub insertion_time: DateTime<Utc>,
     /// When the message expires.
     pub expiration_time: DateTime<Utc>,
-    /// When the message becomes visible again, if nobody deletes it before.
+    /// When the message becomes visible again, unless a caller deletes it before.
     pub time_next_visible: DateTime<Utc>,
     /// How often the queue has handed out the message, including this time.
     pub dequeue_count: u32,

@@ -20,7 +20,7 @@ pub enum Command {
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops the alerts of programs. The person's own messages and reminders still come back.
+    /// Stops the alerts of programs. The person still gets alerts of their own messages and reminders.
     Stop,
     /// Ends a [`Command::Stop`].
     Start,

@@ -100,7 +100,7 @@ pub struct Words {
     pub question_unknown: &'static str,
     /// Tells a person who answered that the bot could not store the answer.
     pub answer_not_recorded: &'static str,
-    /// Greets the people of a conversation when somebody adds the bot to it.
+    /// Greets the people of a conversation after a person has added the bot.
     pub greeting: &'static str,
     /// The units of time, from weeks to seconds. Each unit has a singular and a plural, in the grammatical
     /// case that `{time}` needs in [`Words::reminder_queued`].

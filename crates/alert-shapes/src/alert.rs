@@ -7,7 +7,8 @@ use serde_json::Value;
 pub struct ShapedAlert {
     /// One line of plain text, for example for the notification on a phone. It is never empty.
     pub summary: String,
-    /// An Adaptive Card 1.5 of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES).
+    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). Its version is 1.5, or the
+    /// version of the sender's own card if that is lower.
     pub card: Value,
     /// The sender's key, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later alert with the same key
     /// changes the message of the earlier alert.

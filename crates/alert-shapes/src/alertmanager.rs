@@ -80,8 +80,8 @@ fn name(value: &Value, alerts: &[Value]) -> String {
         .to_owned()
 }
 
-/// The facts about the group. The first facts are the labels by which the sender groups its alerts. At most
-/// [`MAX_LABELS`] other labels that all alerts of the group have follow.
+/// The facts about the group. The first facts are the labels by which the sender groups its alerts. Then come
+/// at most [`MAX_LABELS`] other labels, which all alerts of the group have.
 fn group(value: &Value) -> Vec<(String, String)> {
     let mut facts = json::pairs(&value["groupLabels"]);
     let mut common = json::pairs(&value["commonLabels"]);

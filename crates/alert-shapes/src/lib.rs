@@ -1,8 +1,8 @@
 //! Readers of the payloads that monitoring, CI and chat programs post to a webhook.
 //!
 //! [`read`] recognises the shape of a payload (the format of its sender), and makes alerts of it. Each alert
-//! has an Adaptive Card 1.5. [`cloud_events_options`] answers the handshake of a CloudEvents webhook.
-//! [`github`] and [`grafana`] check the signatures of these two senders.
+//! has an Adaptive Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a
+//! CloudEvents webhook. [`github`] and [`grafana`] check the signatures of these two senders.
 //!
 //! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that posts, and
 //! links only to web addresses (`https:` and `http:`). It also loads images only from web addresses. A card

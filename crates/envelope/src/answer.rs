@@ -12,9 +12,9 @@ use crate::{QuestionKeys, time};
 /// The person who answered a question or wrote a message, with the ids and the name that the channel gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// The person's object id in Entra. Only channels that vouch for the id set it.
+    /// The person's object id in Entra. `None` on channels that do not vouch for the id.
     pub aad_object_id: Option<String>,
-    /// The person's tenant in Entra. Only channels that vouch for the tenant set it.
+    /// The person's tenant in Entra. `None` on channels that do not vouch for the tenant.
     pub tenant: Option<String>,
     /// The name, as the channel sent it.
     pub name: Option<String>,

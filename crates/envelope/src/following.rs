@@ -18,8 +18,8 @@ impl Envelope {
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
         // `at` orders the alerts with the same key, so the later alert has a later `at`.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
-        // `once`: the queue may hold the later alert twice, because the poller puts the alert on the queue
-        // again if it does not know whether an earlier run has already done so.
+        // `once`: the queue may hold the later alert twice. A run puts the alert on the queue again, if an
+        // earlier run may not have done so.
         Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 

@@ -93,8 +93,8 @@ pub struct Envelope {
     pub not_before: Option<DateTime<Utc>>,
     /// `expires`: the alert must not be delivered later.
     pub expires: Option<DateTime<Utc>>,
-    /// `cancellable`: the sender can cancel the alert. So before the poller sends the alert, it looks for a
-    /// cancellation in the ledger.
+    /// `cancellable`: the alert can be cancelled. So the poller looks for a cancellation before it sends the
+    /// alert.
     pub cancellable: bool,
     /// `stoppable`: the person's `stop` also stops this alert, because a program sent the alert, and not the
     /// person.

@@ -1,8 +1,8 @@
 //! The poller's hint to the bot that a run is at work. The bot then does not call the poller, because the
 //! call would be useless.
 //!
-//! The hint is a record in the key-value store. It may be missing or wrong, because only the run lock decides
-//! which run works.
+//! The hint is a record in the key-value store. If it is missing or wrong, no harm is done, because only the
+//! run lock decides which run works.
 
 use std::time::Duration;
 

@@ -24,7 +24,8 @@ use crate::decode_error::{COMPRESSED, DecodeError};
 /// already encoded.
 const MAX_LAYERS: usize = 2;
 
-/// The base64 decoder. Like .NET and Node, it needs no padding and ignores surplus bits at the end.
+/// The base64 decoder. It needs no padding and ignores surplus bits at the end, so that it reads every text
+/// that .NET or Node reads.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()

@@ -93,9 +93,9 @@ impl Failure {
         }
     }
 
-    /// Whether the client does not know if the attempt has taken effect. A service that answers 429 or 503
-    /// has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504),
-    /// the attempt may have taken effect.
+    /// Whether the result of the attempt is unknown. A service that answers 429 or 503 has done nothing.
+    /// After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504), the attempt may
+    /// have taken effect.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(response) => matches!(response.status().as_u16(), 408 | 500 | 502 | 504),

@@ -1,5 +1,5 @@
-//! Reads the rights of an account SAS from its query parameters. These parameters are not secret: only the
-//! signature of a SAS is.
+//! Reads the rights of an account SAS from its query parameters. These parameters are not secret. Only the
+//! signature of a SAS is secret.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 

@@ -37,8 +37,8 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
     if read.is_ok() { error } else { ErrorBody::default() }
 }
 
-/// Walks through a document. Calls `visit(path, None)` at the begin of an element, and `visit(path,
-/// Some(text))` at its end.
+/// Walks through a document. Where an element begins, the function calls `visit(path, None)`. Where the
+/// element ends, it calls `visit(path, Some(text))`.
 ///
 /// If an element is not in `elements`, its name in the path is empty. The function does not trim text. It
 /// replaces references such as `&amp;` by their characters.

@@ -167,12 +167,14 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Insert Or Replace Entity: writes the entity, whatever version it has.
+    /// Insert Or Replace Entity: inserts the entity, or replaces all its properties, without a check of the
+    /// version.
     pub async fn put(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PUT, entity).await
     }
 
-    /// Insert Or Merge Entity: sets these properties and keeps the others, whatever version the entity has.
+    /// Insert Or Merge Entity: inserts the entity, or sets these properties and keeps the others, without a
+    /// check of the version.
     pub async fn put_merge(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PATCH, entity).await
     }

@@ -31,7 +31,7 @@ impl ClockSpan {
         Self::new(minutes(from.trim())?, minutes(to.trim())?)
     }
 
-    /// The begin and the end of the span, in minutes after midnight.
+    /// The beginning and the end of the span, in minutes after midnight.
     pub fn minutes(&self) -> (u16, u16) {
         (self.from, self.to)
     }

@@ -60,7 +60,7 @@ impl Answers {
     }
 }
 
-/// The look of a button, as Adaptive Cards name it.
+/// The look of a button. The words are those of Adaptive Cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// The answer that the sender hopes for.

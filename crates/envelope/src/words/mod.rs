@@ -3,7 +3,7 @@
 //! | to change | look in |
 //! |---|---|
 //! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
-//! | the languages: copy and translate one of these files, and add it to `TABLES` | here |
+//! | the languages: copy and translate one of the files above, and add it to `TABLES` | here |
 //! | a key or a placeholder | `table.rs`, and each table |
 //! | a command (commands are English in all languages) | `command.rs` |
 //! | a time in a command | `time.rs` |
@@ -26,7 +26,7 @@ pub use command::Command;
 pub use own::are_own;
 pub use table::Words;
 
-/// The languages of the bot. Without a known language, a person gets English.
+/// The languages of the bot. If the bot does not know a person's language, the person gets English.
 const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
 
 impl Words {

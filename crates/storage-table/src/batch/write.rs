@@ -73,7 +73,7 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
-        // Only a delete needs this check, because [`Entity::body`] checks the keys of the other operations.
+        // Only a delete needs this check, because `Entity::body` checks the keys of the other operations.
         if let Operation::Delete(key, _) = operation {
             key.check()?;
         }

@@ -10,13 +10,14 @@ use crate::{
 };
 use platform::TransportError;
 
-/// Replaces the first responses to requests with this method by `answers`. The service has done the requests.
+/// Replaces the first responses to requests with this method by `responses`. The service has done the
+/// requests.
 fn replace_first(
     method: &'static str,
-    answers: Vec<Outcome>,
+    responses: Vec<Outcome>,
 ) -> impl FnMut(&http::Request<bytes::Bytes>) -> Option<Outcome> {
-    let mut answers = answers.into_iter();
-    move |request| if request.method() == method { answers.next() } else { None }
+    let mut responses = responses.into_iter();
+    move |request| if request.method() == method { responses.next() } else { None }
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn replace_after_a_write_of_another_client_returns_changed() {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
                 panic!("the insert is not new")
             };
-            // Both writes of the other client replace the op of the earlier writer.
+            // Either write of the other client replaces the op of the earlier writer.
             if other_client_merges {
                 table.merge(&entity("r", "other"), None).await.unwrap();
             } else {

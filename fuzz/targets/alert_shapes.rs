@@ -14,8 +14,8 @@ const TYPES: [Option<&str>; 6] = [
 ];
 const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", "release", "star"];
 
-// The first byte chooses the headers. The second byte chooses the shape that the caller names, or no shape.
-// The rest is the body.
+// The first byte chooses the headers. The second byte chooses the shape that the caller names, or chooses no
+// shape. The other bytes are the body.
 fuzz_target!(|data: &[u8]| {
     let [kind, source, body @ ..] = data else { return };
     let header = |name: &str| match (kind / 16, name) {

@@ -1,4 +1,4 @@
-//! Reads connection strings. `Debug` output must mask the credential.
+//! Reads connection strings. The `Debug` output must mask the credential.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

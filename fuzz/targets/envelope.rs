@@ -1,4 +1,4 @@
-//! Reads the text of a queue message, in every format.
+//! Reads the text of a queue message, of any shape and in any encoding.
 #![no_main]
 
 use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};
@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let arrival = Arrival { id: EnvelopeId::random([1; 16]), at: FakeHost::default().now() };
     let Ok((envelope, seal)) = Envelope::decode(text, Some(&key), arrival.clone()) else { return };
     assert!(seal != SealState::Valid, "random text must not have a valid seal");
-    // An envelope that was read can be written, sealed and read again.
+    // Every accepted envelope can be sealed, written and read again.
     if let Ok(written) = envelope.encode(Some(&key)) {
         let (_, seal) = Envelope::decode(&written, Some(&key), arrival)
             .expect("an envelope that this code wrote can be read");

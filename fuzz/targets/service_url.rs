@@ -1,5 +1,5 @@
-//! Checks a `serviceUrl`, the address to which the bot sends a token. The simple parser below must find a
-//! trusted host in every accepted URL, too.
+//! Checks a `serviceUrl`, the address to which the bot sends a token. The simple parser in this target must
+//! also find a trusted host in every accepted URL.
 #![no_main]
 
 use bot_framework::{AuthMode, TrustPolicy};

@@ -1,6 +1,6 @@
-//! Reads answers of the queue service: lists of messages, and errors.
+//! Reads responses of the queue service: lists of messages, and errors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| storage_queue::fuzzing::read_answer(data));
+fuzz_target!(|data: &[u8]| storage_queue::fuzzing::read_response(data));

@@ -1,5 +1,5 @@
-//! Groups of alerts: the webhook of Alertmanager, version 4, and the webhook of Grafana, which has all
-//! members of Alertmanager's and some others.
+//! Reads the webhooks of Alertmanager (version 4) and of Grafana. A payload is a group of alerts. Grafana's
+//! payload has all members of Alertmanager's payload, and some more.
 
 use serde_json::Value;
 
@@ -7,7 +7,8 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// The most labels in the line below an alert.
+/// The most labels in the line below an alert. Also the most labels in the facts of a group, besides those by
+/// which the sender groups its alerts.
 const MAX_LABELS: usize = 8;
 /// The most values in the line below an alert.
 const MAX_VALUES: usize = 5;
@@ -46,7 +47,7 @@ pub(crate) fn read(content: &Content, shape: Shape) -> Result<Draft, ShapeError>
     Ok(draft)
 }
 
-/// The title, which is also the notification.
+/// The title of the card, which is also the text of the notification.
 fn headline(is_resolved: bool, name: &str, firing: usize, resolved: usize, truncated: u64) -> String {
     let all = firing as u64 + resolved as u64 + truncated;
     match is_resolved {
@@ -60,7 +61,8 @@ fn headline(is_resolved: bool, name: &str, firing: usize, resolved: usize, trunc
     }
 }
 
-/// The name of the group in the title: the common summary, the name of the alert, or Grafana's title.
+/// The name of the group in the title: the first of several members that has a text, such as the common
+/// summary, the name of the alert, or Grafana's title.
 fn name(value: &Value, alerts: &[Value]) -> String {
     let single = match alerts {
         [alert] => json::text(&alert["annotations"], "summary"),
@@ -78,8 +80,8 @@ fn name(value: &Value, alerts: &[Value]) -> String {
         .to_owned()
 }
 
-/// The facts about the group: first the labels by which its alerts are grouped, then at most [`MAX_LABELS`]
-/// other labels that all its alerts have.
+/// The facts about the group. The first facts are the labels by which the sender groups its alerts. Then come
+/// at most [`MAX_LABELS`] other labels, which all alerts of the group have.
 fn group(value: &Value) -> Vec<(String, String)> {
     let mut facts = json::pairs(&value["groupLabels"]);
     let mut common = json::pairs(&value["commonLabels"]);
@@ -121,7 +123,7 @@ fn item(value: &Value, alert: &Value, is_single: bool, name: &str) -> Part {
     let description = json::first(annotations, &["description", "message"]);
     let alert_name = json::text(labels, "alertname");
     let text = match is_single {
-        // The title has the summary already.
+        // The title already has the summary.
         true => description.or(alert_name).or(summary),
         false => summary.or(description).or(alert_name),
     };
@@ -146,7 +148,7 @@ fn item(value: &Value, alert: &Value, is_single: bool, name: &str) -> Part {
     Part::Item { text, details: details.join(" · ") }
 }
 
-/// The values of a Grafana alert.
+/// The values that a Grafana alert measured, as text.
 fn shown_value(alert: &Value) -> Option<String> {
     let values: Vec<_> = json::pairs(&alert["values"]).into_iter().take(MAX_VALUES).collect();
     let shown = match values.as_slice() {
@@ -170,7 +172,7 @@ fn own_links(alert: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Adds the buttons: pages that explain the alert, and the page on which a person silences it.
+/// Adds the buttons: pages that explain the alert, and the page on which a person can silence the alert.
 fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: bool) {
     let null = Value::Null;
     let first = first.unwrap_or(&null);
@@ -193,7 +195,7 @@ fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: b
     }
 }
 
-/// The page of Alertmanager on which a person silences the group.
+/// The page of Alertmanager on which a person can silence the group.
 fn silence(value: &Value) -> Option<String> {
     let base = json::text(value, "externalURL")?.trim_end_matches('/');
     let matchers = json::pairs(&value["groupLabels"]);

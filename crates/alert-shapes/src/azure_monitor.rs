@@ -1,4 +1,4 @@
-//! Azure Monitor's common alert schema.
+//! Reads alerts in Azure Monitor's common alert schema.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, json, time};
 
-/// The most conditions that become facts.
+/// The most conditions of an alert that become facts.
 const MAX_CONDITIONS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -69,7 +69,7 @@ fn facts(essentials: &Value) -> Vec<(String, String)> {
     facts
 }
 
-/// The names of the resources, at most three.
+/// The names of at most three resources, and the number of the others.
 fn resources(essentials: &Value) -> Option<String> {
     let items = json::list(essentials, "configurationItems");
     let targets = json::list(essentials, "alertTargetIDs");
@@ -84,12 +84,12 @@ fn resources(essentials: &Value) -> Option<String> {
     }
 }
 
-/// The last part of a resource's id.
+/// The last segment of a resource's id.
 fn name_of(id: &str) -> &str {
     id.trim_end_matches('/').rsplit('/').next().unwrap_or(id)
 }
 
-/// Adds the part of the payload that depends on the signal.
+/// Adds the members of the payload that only some kinds of alerts have.
 fn context(draft: &mut Draft, context: &Value) {
     let conditions = json::list(&context["condition"], "allOf");
     let shown = conditions.iter().take(MAX_CONDITIONS);
@@ -124,8 +124,8 @@ fn context(draft: &mut Draft, context: &Value) {
     }
 }
 
-/// A condition as facts. The first one is, for example, `Percentage CPU (Average)` with the value
-/// `93.5 (GreaterThan 80)`. Each dimension is a further fact.
+/// A condition as facts. For example, the first fact has the name `Percentage CPU (Average)` and the value
+/// `93.5 (GreaterThan 80)`. Each dimension is one more fact.
 fn condition(condition: &Value) -> Vec<(String, String)> {
     let metric =
         json::first(condition, &["metricName", "metricMeasureColumn", "searchQuery"]).unwrap_or("Condition");

@@ -1,4 +1,5 @@
-//! CloudEvents 1.0 over HTTP: structured, batch and binary, and the handshake of their webhooks.
+//! Reads CloudEvents 1.0 over HTTP, in the modes structured, batch and binary, and answers the handshake of a
+//! CloudEvents webhook.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -10,21 +11,21 @@ use crate::{MAX_EVENTS, Shape, ShapeError, json, markdown, time};
 
 const SHAPE: Shape = Shape::CloudEvents;
 
-/// The attributes that are read from headers.
+/// The attributes of a binary event, which are in headers.
 const ATTRIBUTES: [&str; 6] = ["specversion", "id", "source", "type", "subject", "time"];
 
-/// The most facts of an event's data.
+/// The most facts that the card shows of an event's data.
 const MAX_FACTS: usize = 15;
 
-/// The headers that answer the handshake of a CloudEvents webhook.
+/// The response to the handshake of a CloudEvents webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionsResponse {
-    /// Names in lower case, and values.
+    /// The headers of the response: names in lower case, and values.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Answers a request `OPTIONS` that has the header `WebHook-Request-Origin`: the origin in the header may
-/// post. `None` for any other request.
+/// Answers the handshake, a request `OPTIONS` with the header `WebHook-Request-Origin`. The response allows
+/// the origin in this header to post. `None` if the header is missing or its value is invalid.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
@@ -52,7 +53,7 @@ pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Vec<Dra
     }
 }
 
-/// The event whose attributes are headers and whose data is the body.
+/// Makes a JSON event of a binary event, whose attributes are in headers, and whose data is the body.
 fn binary(incoming: &Incoming<'_>, content: &Content) -> Value {
     let mut event = Map::new();
     for name in ATTRIBUTES {
@@ -90,7 +91,7 @@ fn draft(event: &Value) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// The data of an event: its text, and the rest as facts.
+/// Adds the data of an event to the draft: its text as text, and its other members as facts.
 pub(crate) fn data(draft: &mut Draft, data: &Value) {
     match data {
         Value::String(text) => draft.text(markdown::with_line_breaks(text)),

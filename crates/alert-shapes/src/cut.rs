@@ -1,10 +1,10 @@
-//! Cuts texts that are too long, and says how much is missing.
+//! Cuts texts that are too long.
 
-/// The bytes that are reserved for the words that say how much is missing.
+/// The bytes that are reserved for the note about the missing characters.
 const NOTE_BYTES: usize = 40;
 
-/// Cuts a text to at most `most` bytes. If that costs little, the cut is between two words. The end of the
-/// result says how many characters are missing.
+/// Cuts a text to at most `most` bytes, between two words if possible. A note at the end says how many
+/// characters are missing.
 pub(crate) fn text(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -14,7 +14,7 @@ pub(crate) fn text(text: &str, most: usize) -> String {
     format!("{kept}… ({missing} more characters)")
 }
 
-/// Cuts a short text, e.g. a title, to at most `most` bytes.
+/// Cuts a short text, such as a title, to at most `most` bytes.
 pub(crate) fn line(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -22,8 +22,8 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     format!("{}…", prefix(text, most.saturating_sub('…'.len_utf8())).trim_end())
 }
 
-/// The longest beginning of at most `most` bytes. It ends between two words if that costs at most a fifth of
-/// these bytes.
+/// The longest beginning of a text with at most `most` bytes. The beginning ends between two words, unless
+/// this would drop more than a fifth of the bytes.
 pub(crate) fn prefix(text: &str, most: usize) -> &str {
     let whole = &text[..text.floor_char_boundary(most)];
     if whole.len() == text.len() {

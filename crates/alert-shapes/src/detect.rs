@@ -1,11 +1,11 @@
-//! Recognises the shape of a payload: by headers first, then by members that only one shape has.
+//! Recognises the shape of a payload. Headers decide first, and then members that only one shape has.
 
 use serde_json::Value;
 
 use crate::incoming::{Content, Incoming};
 use crate::{Shape, json, passed_card};
 
-/// The shape of a payload, if it is a known one.
+/// The shape of a payload. `None` if the payload has no known shape.
 pub(crate) fn shape_of(incoming: &Incoming<'_>, content: &Content) -> Option<Shape> {
     if incoming.header("x-github-event").is_some() {
         return Some(Shape::GitHub);
@@ -61,7 +61,7 @@ fn shape_of_json(value: &Value) -> Option<Shape> {
     if value["blocks"].is_array() || json::list(value, "attachments").iter().any(is_slack) {
         return Some(Shape::Slack);
     }
-    // Programs that send Slack's format set one of these members beside the text.
+    // Programs that send Slack's format often set one of these members beside `text`.
     let names_slack = ["icon_emoji", "icon_url", "mrkdwn", "link_names", "thread_ts", "unfurl_links"];
     if names_slack.into_iter().any(has) && has("text") {
         return Some(Shape::Slack);
@@ -69,7 +69,7 @@ fn shape_of_json(value: &Value) -> Option<Shape> {
     json::first(value, &["text", "message", "title", "body"]).map(|_| Shape::Plain)
 }
 
-/// Whether a value is an array of events in Event Grid's schema.
+/// Whether a value is an array of events in Event Grid's own schema.
 fn is_event_grid(value: &Value) -> bool {
     value.as_array().and_then(|events| events.first()).is_some_and(|event| !event["eventType"].is_null())
 }

@@ -1,16 +1,17 @@
-//! The draft that a reader makes of a payload, and the card that the draft becomes. This module cleans and
-//! cuts every text of a draft, so a reader may pass on a stranger's text as it is.
+//! The draft that a reader makes of a payload, and the card that this module makes of the draft. The module
+//! cleans and cuts every text of a draft, so a reader may pass a sender's text to the draft unchanged.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{MAX_CARD_BYTES, MAX_KEY_BYTES, Shape, ShapeError, ShapedAlert, State, cut, link, markdown};
 
-/// The bytes that are reserved for the frame of the card, its notes and its last line.
+/// The bytes that are reserved for the card around its parts, the notes about missing parts, and the last
+/// line.
 const FRAME_BYTES: usize = 2_400;
 /// The most bytes of all buttons together.
 const LINKS_BYTES: usize = 5_000;
-/// The most buttons, because Teams shows six.
+/// The most buttons, because Teams shows only six.
 const MAX_LINKS: usize = 6;
 /// The most alerts of a group that the card shows.
 const MAX_ITEMS: usize = 10;
@@ -65,17 +66,17 @@ pub(crate) enum Part {
     },
 }
 
-/// An alert as a reader makes it.
+/// The draft of an alert. A reader makes it, and [`Draft::finish`] makes the card of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     shape: Shape,
     pub(crate) title: String,
-    /// The line for the notification, if it differs from the title.
+    /// The line for the notification. `None` if the title is the line.
     pub(crate) summary: Option<String>,
     pub(crate) tone: Tone,
     parts: Vec<Part>,
     links: Vec<(String, String)>,
-    /// The number of the group's alerts that have no part in the draft.
+    /// The number of alerts of the group that are not in `parts`.
     pub(crate) more_items: u64,
     pub(crate) key: Option<String>,
     pub(crate) state: State,
@@ -121,7 +122,7 @@ impl Draft {
         self.parts.push(Part::Image { address, alternative });
     }
 
-    /// Adds a button, unless another button leads to the same address.
+    /// Adds a button, unless the draft already has a button with this address.
     pub(crate) fn link(&mut self, title: impl Into<String>, address: &str) {
         let is_new = self.links.iter().all(|(_, known)| known != address);
         if is_new && !address.trim().is_empty() && self.links.len() < MAX_PARTS {
@@ -129,7 +130,7 @@ impl Draft {
         }
     }
 
-    /// Names a part of the payload that the card does not have.
+    /// Adds the name of a part of the payload to the names of the parts that the card leaves out.
     pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
         if self.left_out.len() < MAX_LEFT_OUT {
             self.left_out.push(what.into());
@@ -188,7 +189,8 @@ impl Draft {
         Ok(ShapedAlert { summary, card, key, state, idempotency_key, importance_high, left_out })
     }
 
-    /// The line for the notification: the reader's summary, the title, or the first text.
+    /// The line for the notification: the summary, the title or the first text, whichever is the first that
+    /// is not blank.
     fn summary_line(&self, title: &str) -> Option<String> {
         let own = self.summary.iter().map(String::as_str);
         let texts = self.parts.iter().take(MAX_PARTS).filter_map(|part| match part {
@@ -201,7 +203,7 @@ impl Draft {
         lines.into_iter().find(|line| line.chars().any(|c| !c.is_whitespace()))
     }
 
-    /// The buttons.
+    /// Makes the buttons. The card leaves out a button that does not fit, or whose address is no web address.
     fn actions(&mut self) -> Vec<Value> {
         let mut actions = Vec::new();
         let mut used = 0;
@@ -225,7 +227,8 @@ impl Draft {
 }
 
 impl Part {
-    /// The element of the card: `None` if it does not fit, null if there is nothing to show.
+    /// Makes the element of the card. `None` if the element does not fit into `free` bytes. `Value::Null` if
+    /// there is nothing to show.
     fn block(&self, free: usize, left_out: &mut Vec<String>) -> Option<Value> {
         let block = match self {
             Self::Text(text) => return text_block(text, free, &json!({"type": "TextBlock", "wrap": true})),
@@ -264,10 +267,10 @@ impl Part {
     }
 }
 
-/// A text block with as much of the text as fits: `None` if almost nothing fits.
+/// Makes a text block with as much of the text as fits into `free` bytes. `None` if almost nothing fits.
 fn text_block(text: &str, free: usize, style: &Value) -> Option<Value> {
-    // The first length assumes that JSON needs one byte for each byte of the text. The second length assumes
-    // six bytes, the most that JSON needs (`\u0000`).
+    // The first length is right if JSON needs one byte for each byte of the text. The second length is right
+    // even if JSON needs six bytes for each byte (`\u0000`).
     for most in [MAX_TEXT_BYTES.min(free.saturating_sub(150)), free.saturating_sub(150) / 6] {
         let cleaned = markdown::block(text, most.max(100));
         if cleaned.is_empty() {
@@ -307,7 +310,7 @@ fn subtle(text: &str) -> Value {
     json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true, "size": "Small", "spacing": "Small"})
 }
 
-/// The last lines of a card: what the card leaves out, and the shape of the payload.
+/// The last lines of a card: the names of the parts that it leaves out, and the shape of the payload.
 pub(crate) fn frame(shape: Shape, left_out: &[String]) -> Vec<Value> {
     let mut lines = Vec::new();
     if !left_out.is_empty() {
@@ -317,7 +320,7 @@ pub(crate) fn frame(shape: Shape, left_out: &[String]) -> Vec<Value> {
     lines
 }
 
-/// A note about parts that the card does not have: `… and 12 more alerts`.
+/// A note about parts that the card does not show, such as `… and 12 more alerts`.
 pub(crate) fn more(count: u64, what: &str) -> String {
     format!("… and {count} more {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -334,8 +337,8 @@ pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     cleaned
 }
 
-/// A key of at most [`MAX_KEY_BYTES`], without control characters. Any other key is cut, and ends with its
-/// hash.
+/// Returns a key of at most [`MAX_KEY_BYTES`], without control characters. If a key breaks these rules or is
+/// empty, the function cuts it and appends its hash.
 pub(crate) fn bounded_key(key: &str) -> String {
     let is_fit = key.len() <= MAX_KEY_BYTES && !key.is_empty() && !key.chars().any(char::is_control);
     if is_fit {
@@ -347,7 +350,7 @@ pub(crate) fn bounded_key(key: &str) -> String {
     format!("{}#{hash}", &readable[..readable.floor_char_boundary(MAX_KEY_BYTES - 40)])
 }
 
-/// The bytes of a value as JSON.
+/// The length of a value as JSON, in bytes.
 pub(crate) fn size(value: &Value) -> usize {
     value.to_string().len()
 }

@@ -1,10 +1,10 @@
-//! The reasons why a payload makes no alert.
+//! The errors of the readers.
 
 use thiserror::Error;
 
 use crate::{MAX_EVENTS, Shape};
 
-/// The reason why a payload makes no alert. The text is for the person who set up the sender.
+/// The reason why the crate can make no alert of a payload. The text is for the person who set up the sender.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The body has bytes that are not UTF-8.
@@ -31,12 +31,12 @@ pub enum ShapeError {
     /// The body lacks a member that its shape needs.
     #[error("{member}: missing, and {shape} needs it; send it, or let the bot recognise the source (`auto`)")]
     Missing {
-        /// The shape that the caller named, or that the body has.
+        /// The shape that the caller named, or the recognised shape.
         shape: Shape,
         /// The member or header that is missing.
         member: &'static str,
     },
-    /// The body has nothing that a person could read.
+    /// The body has no text that a person could read.
     #[error("body: the {shape} payload has no text that a person could read; send a text or a title")]
     Empty {
         /// The shape of the body.

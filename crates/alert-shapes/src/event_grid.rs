@@ -1,4 +1,4 @@
-//! Events in Azure Event Grid's own schema.
+//! Reads events in Azure Event Grid's own schema.
 
 use serde_json::Value;
 
@@ -9,9 +9,10 @@ use crate::{MAX_EVENTS, Shape, ShapeError, cloud_events, json, time};
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 const DELETION: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
-/// The events of a delivery.
+/// The content of a delivery.
 pub(crate) enum Events {
-    /// Event Grid has sent this code, and expects it in the answer, as proof that the address accepts events.
+    /// Event Grid validates the address with this code. It expects the code in the response, as proof that
+    /// the address accepts events.
     Validation(String),
     Drafts(Vec<Draft>),
 }
@@ -19,7 +20,7 @@ pub(crate) enum Events {
 pub(crate) fn read(content: &Content) -> Result<Events, ShapeError> {
     let shape = Shape::EventGrid;
     let value = content.json();
-    // Event Grid sends an array. A person who tests the address may post a single event.
+    // Event Grid sends an array. But a person who tests the address may post a single event.
     let events = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     if events.len() > MAX_EVENTS {
         return Err(ShapeError::TooMany { found: events.len() });

@@ -1,4 +1,4 @@
-//! Webhooks of GitHub.
+//! Reads webhooks of GitHub.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{Shape, ShapeError, State, cut, json, link, markdown};
 const SHAPE: Shape = Shape::GitHub;
 const MAX_COMMITS: usize = 8;
 
-/// Reads an event. `None` is the ping that GitHub sends to a new webhook.
+/// Reads an event. The result is `None` for the ping that GitHub sends to a new webhook.
 pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Option<Draft>, ShapeError> {
     let event = incoming.header("x-github-event");
     let event = event.ok_or(ShapeError::Missing { shape: SHAPE, member: "header X-GitHub-Event" })?;
@@ -47,7 +47,7 @@ fn action(body: &Value) -> String {
     json::text(body, "action").unwrap_or_default().replace('_', " ")
 }
 
-/// Facts, without those that have no value.
+/// Makes facts of the pairs that have a value.
 fn facts(pairs: &[(&str, Option<String>)]) -> Vec<(String, String)> {
     pairs.iter().filter_map(|(title, value)| Some(((*title).to_owned(), value.clone()?))).collect()
 }
@@ -86,8 +86,8 @@ fn push(body: &Value) -> Draft {
     draft
 }
 
-/// An issue or a pull request. Its events share a key, so one message changes until the issue or the pull
-/// request is closed.
+/// Makes the draft for an issue or a pull request. All its events have the same key, so they change one
+/// message, until the issue or pull request is closed.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -113,8 +113,8 @@ fn ticket(body: &Value, member: &str, name: &str) -> Draft {
         ("Branches", branches.map(|(head, base)| format!("{head} → {base}"))),
         ("Labels", Some(labels.join(", ")).filter(|labels| !labels.is_empty())),
     ]));
-    // The text of an issue is long, and every event has it. So only the events `opened` and `reopened` show
-    // the text.
+    // Every event has the whole text of the issue, which is long. So the card shows the text only for the
+    // events `opened` and `reopened`.
     if let Some(text) =
         json::text(ticket, "body").filter(|_| matches!(action.as_str(), "opened" | "reopened"))
     {
@@ -141,8 +141,8 @@ fn release(body: &Value) -> Draft {
     draft
 }
 
-/// A run of a workflow or of a check. Its events share a key, so one message changes until the run has ended
-/// without a failure.
+/// Makes the draft for a run of a workflow or of a check. All events of the run have the same key, so they
+/// change one message, until the run has ended without a failure.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");
@@ -174,7 +174,7 @@ fn run(body: &Value, member: &str) -> Draft {
     draft
 }
 
-/// The draft of any event that has no function in this file.
+/// Makes the draft for all other events.
 fn general(body: &Value, event: &str) -> Draft {
     let name = event.replace('_', " ");
     let subject = &body[event];

@@ -1,15 +1,16 @@
-//! HTML in the texts of strangers.
+//! Removes HTML from senders' texts, or turns it into Markdown.
 
 use crate::link;
 
-/// The tags that always disappear, because they mention a person, load a file or link to a page.
+/// The tags that are always removed, because they mention a person, load a file, link to a page, or ask for
+/// input.
 const REMOVED: [&str; 12] =
     ["at", "a", "img", "script", "style", "iframe", "object", "embed", "form", "input", "svg", "video"];
 
-/// The most bytes behind a tag's name in which the end of the tag is searched.
+/// The most bytes after a tag's name in which the code looks for the end of the tag.
 const MAX_TAG_BYTES: usize = 2_000;
 
-/// A tag, e.g. `</b>`.
+/// A tag, such as `</b>`.
 struct Tag<'a> {
     /// The name, in lower case.
     name: String,
@@ -20,8 +21,8 @@ struct Tag<'a> {
     length: Option<usize>,
 }
 
-/// Removes the tags of [`REMOVED`], but not the text between them. The angle bracket in front of an address
-/// disappears, unless the address is one of the web.
+/// Removes the tags of [`REMOVED`], but keeps the text between them. If `<` begins an address that is no web
+/// address, such as `<mailto:`, the function removes the `<`.
 pub(crate) fn without_tags(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -41,11 +42,11 @@ pub(crate) fn without_tags(text: &str) -> String {
     result + rest
 }
 
-/// Turns the HTML that MessageCards may have into Markdown. Unknown tags stay as they are.
+/// Turns the HTML that MessageCards may have into Markdown. Unknown tags stay unchanged.
 pub(crate) fn to_markdown(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
-    // The address of the link whose text is being read.
+    // The address of the open link. The loop is reading the text of this link.
     let mut target = None;
     while let Some(at) = rest.find('<') {
         result.push_str(&rest[..at]);
@@ -75,7 +76,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
             ("a", true) => {
                 result.push_str(&target.take().map(|target| format!("]({target})")).unwrap_or_default());
             }
-            // The tag stays here. `without_tags` removes it later, if it is in `REMOVED`.
+            // If the tag is in `REMOVED`, `without_tags` removes it later.
             _ => result.push_str(&rest[..length]),
         }
         rest = &rest[length..];
@@ -85,7 +86,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
     with_characters(&result)
 }
 
-/// Replaces the entities that programs write.
+/// Replaces the entities that programs usually write.
 pub(crate) fn with_characters(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];
@@ -117,7 +118,7 @@ fn tag_of(text: &str) -> Option<Tag<'_>> {
     Some(Tag { name: name.to_ascii_lowercase(), is_end, attributes, length })
 }
 
-/// The value of an attribute.
+/// The value of an attribute of a tag.
 fn attribute(attributes: &str, name: &str) -> Option<String> {
     let at = attributes.to_ascii_lowercase().find(&format!("{name}="))? + name.len() + 1;
     let value = attributes.get(at..)?;
@@ -128,7 +129,7 @@ fn attribute(attributes: &str, name: &str) -> Option<String> {
     Some(with_characters(value))
 }
 
-/// Whether the text behind `<` is an address that does not lead to the web, e.g. `mailto:`.
+/// Whether the text after `<` is an address that does not lead to the web, such as `mailto:`.
 fn is_foreign_address(text: &str) -> bool {
     let scheme =
         text.bytes().take(32).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::ShapeError;
 
-/// The most fields of a form that are read.
+/// The most fields of a form that the reader reads.
 const MAX_FIELDS: usize = 64;
 
 /// The request of a sender: its headers and its body.
@@ -16,11 +16,12 @@ const MAX_FIELDS: usize = 64;
 pub struct Incoming<'a> {
     /// The header `Content-Type`.
     pub content_type: Option<&'a str>,
-    /// Looks up a header other than `Content-Type`. The name is in lower case.
+    /// Looks up a header other than `Content-Type`. The crate passes the name in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The body. The caller limits its size.
     pub body: &'a [u8],
-    /// Parses JSON. The caller passes its own parser, so that a component contains this large code once.
+    /// Parses JSON. The caller passes its own parser, so that the component contains the large code of a
+    /// parser only once.
     pub json: fn(&[u8]) -> serde_json::Result<Value>,
 }
 
@@ -37,7 +38,7 @@ pub(crate) enum Content {
     Json(Value),
     /// Any other text.
     Text(String),
-    /// Bytes that are not UTF-8, which only a binary CloudEvent may have.
+    /// Bytes that are not UTF-8. Only a binary CloudEvent may have them.
     Bytes { count: usize },
 }
 
@@ -63,8 +64,8 @@ impl Incoming<'_> {
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Reads the body. A body that begins like JSON is read as JSON, whatever `Content-Type` it has, because
-    /// `curl -d` sends JSON as a form.
+    /// Reads the body. If the body begins like JSON, the method reads JSON and ignores `Content-Type`,
+    /// because `curl -d` sends JSON with the type of a form.
     pub(crate) fn content(&self) -> Result<Content, ShapeError> {
         let media_type = self.media_type();
         let text = match std::str::from_utf8(self.body) {
@@ -86,7 +87,7 @@ impl Incoming<'_> {
             return self.form(text);
         }
         if media_type.ends_with("json") && !text.is_empty() {
-            // A text in quotes is JSON, too.
+            // A text in quotes is also JSON.
             return match self.parse(text)? {
                 Content::Json(Value::String(text)) => Ok(Content::Text(text)),
                 content => Ok(content),
@@ -100,8 +101,8 @@ impl Incoming<'_> {
         parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
     }
 
-    /// Reads a form. The forms of Slack and GitHub have JSON in the field `payload`. A form without a known
-    /// field is a text, because `curl -d 'done'` sends a text as a form.
+    /// Reads a form. The forms of Slack and GitHub have JSON in the field `payload`. If the form has no known
+    /// field, the method reads it as a text, because `curl -d 'done'` sends a text with the type of a form.
     fn form(&self, text: &str) -> Result<Content, ShapeError> {
         let mut fields = Map::new();
         for pair in text.split('&').take(MAX_FIELDS) {

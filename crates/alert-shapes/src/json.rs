@@ -1,26 +1,26 @@
-//! Short look-ups in a JSON value.
+//! Looks up members of JSON values.
 
 use serde_json::Value;
 
-/// The most levels of an object whose members become facts.
+/// The most levels of nested objects whose members become facts.
 const MAX_LEVELS: usize = 3;
 
-/// A member that is a text, unless the text is blank.
+/// The member as text, trimmed. `None` if it is not a text, or is blank.
 pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The first of several members that has a text.
+/// The first of these members that has a text.
 pub(crate) fn first<'a>(value: &'a Value, members: &[&str]) -> Option<&'a str> {
     members.iter().find_map(|member| text(value, member))
 }
 
-/// The elements of a member that is an array.
+/// The elements of an array. The result is empty if the member is no array.
 pub(crate) fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
     value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// A text, number or truth value as text.
+/// A text, number or boolean as text. `None` for other values and for a blank text.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.trim().is_empty() => None,
@@ -31,19 +31,19 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A member as text, whether it is a text, a number or a truth value.
+/// A member as text, if it is a text, a number or a boolean.
 pub(crate) fn shown(value: &Value, member: &str) -> Option<String> {
     value.get(member).and_then(scalar)
 }
 
-/// The members of an object that are texts, numbers or truth values, as names and texts.
+/// The members of an object that are texts, numbers or booleans, as names and texts.
 pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     let members = value.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
 }
 
-/// The texts, numbers and truth values of a value of any shape, at most `limit`. The name of an inner value
-/// is its path with dots.
+/// The texts, numbers and booleans in a JSON value, at most `limit`. The name of a nested value is its path,
+/// joined with dots.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

@@ -1,20 +1,20 @@
 //! Readers of the payloads that monitoring, CI and chat programs post to a webhook.
 //!
-//! [`read`] recognises the sender's shape and makes alerts from it, each with an Adaptive Card 1.5.
-//! [`cloud_events_options`] answers the handshake of CloudEvents. [`github`] and [`grafana`] check the
-//! signatures of these senders.
+//! [`read`] recognises the shape of a payload (the format of its sender), and makes alerts of it. Each alert
+//! has an Adaptive Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a
+//! CloudEvents webhook. [`github`] and [`grafana`] check the signatures of these two senders.
 //!
-//! The crate does no I/O. It trusts no sender: an alert mentions no person, links only to `https:` and
-//! `http:`, loads images only from such addresses, and has no button that posts. A card has at most
-//! [`MAX_CARD_BYTES`], whatever the payload has. If the crate leaves something out, the card says so.
+//! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that posts, and
+//! links only to web addresses (`https:` and `http:`). It also loads images only from web addresses. A card
+//! never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part of the payload, the card says so.
 //!
-//! | where | what |
+//! | module | what it does |
 //! |---|---|
-//! | `incoming`, `detect` | the body and its shape |
-//! | `alertmanager`, `azure_monitor`, … | one reader for each shape; each makes drafts |
-//! | `draft` | a draft becomes a card that fits |
-//! | `passed_card` | a sender's own Adaptive Card becomes a harmless one |
-//! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | the texts and addresses of strangers are cleaned and cut |
+//! | `incoming`, `detect` | read the body, and recognise its shape |
+//! | `alertmanager`, `azure_monitor`, … | one reader for each shape, which makes drafts |
+//! | `draft` | makes a card of a draft, within the size limit |
+//! | `passed_card` | makes a sender's own Adaptive Card harmless |
+//! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | clean and cut senders' texts and addresses |
 #![warn(missing_docs)]
 
 mod alert;
@@ -55,21 +55,23 @@ pub use signature::{github, grafana};
 /// The result of reading a payload.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
-    /// The alerts to queue. There is at least one.
+    /// The alerts to queue, at least one.
     Alerts(Vec<ShapedAlert>),
-    /// The sender only tests the address: the answer is 200 with this body, and no alert is queued.
+    /// The sender only tests the address. The caller answers with status 200 and this body, and queues no
+    /// alert.
     Handshake {
-        /// The body of the answer.
+        /// The body of the response.
         body: Value,
     },
 }
 
-/// Reads a payload. Without `source`, the crate recognises the shape by the headers and the members of the
-/// body.
+/// Reads a payload. If `source` is `None`, the function recognises the shape by the headers and the members
+/// of the body.
 ///
 /// # Errors
-/// The body is not UTF-8, is broken JSON, or has no known shape. Or the body lacks a member that its shape
-/// needs, or has nothing to show. Or a batch has more than [`MAX_EVENTS`] events.
+/// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. It also fails if the
+/// body lacks a member that its shape needs, has no text to show, or is a batch of more than [`MAX_EVENTS`]
+/// events.
 pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
     let body = incoming.content()?;
     let shape = match source {

@@ -1,9 +1,9 @@
-//! How large an alert and a payload may be.
+//! The limits of an alert and of a payload.
 
-/// The most bytes that a card has as JSON.
+/// The most bytes of a card as JSON.
 pub const MAX_CARD_BYTES: usize = 24_000;
 
-/// The most events that one batch may have.
+/// The most events in one batch.
 pub const MAX_EVENTS: usize = 100;
 
 /// The most bytes of a key, and of an idempotency key.

@@ -1,25 +1,24 @@
-//! Addresses that a card may open or load.
+//! Checks the addresses that a card may open or load. Only web addresses (`https:` and `http:`) are allowed.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// The longest address, in bytes.
 const MAX_BYTES: usize = 1_500;
 
-/// The characters that are encoded, because an address may not have them, or because they end a link in
-/// Markdown.
+/// The characters that are encoded, because an address must not contain them.
 const UNSAFE: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 const IN_MARKDOWN: &AsciiSet = &UNSAFE.add(b'(').add(b')').add(b'[').add(b']');
 
-/// Encodes a text that becomes one part of a query or of a path.
+/// Encodes a text for one part of a query or path.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// The address, if it leads to the web: `https:` or `http:`, with a host, and without a user's name. An
-/// address with `\` gives `None`: browsers read `\` as `/`, so a browser could open another host than the one
-/// that this function checks.
+/// Returns the address, encoded, if it is a web address: `https:` or `http:`, with a host, and without a user
+/// name. An address with `\` is refused. Browsers read `\` as `/`, so a browser could open another host than
+/// this function has checked.
 pub(crate) fn web(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = rest_of_web(address)?;
@@ -38,15 +37,16 @@ pub(crate) fn web(address: &str) -> Option<String> {
     (encoded.len() <= MAX_BYTES).then_some(encoded)
 }
 
-/// The address in the form that Markdown can have between parentheses.
+/// Returns a web address in the form that Markdown allows between parentheses.
 pub(crate) fn in_markdown(address: &str) -> Option<String> {
     let address = web(address)?;
     let encoded = utf8_percent_encode(&address, IN_MARKDOWN).to_string();
-    // Markdown cannot link to a host in brackets (an IPv6 address), because the brackets are encoded.
+    // The encoding also changes the brackets around a host that is an IPv6 address. The second check refuses
+    // this address, so Markdown cannot link to it.
     (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
 }
 
-/// A link in Markdown, or the title alone if the address is not one of the web.
+/// Makes a link in Markdown. If the address is no web address, the result is the title alone.
 pub(crate) fn markdown(title: &str, address: &str) -> String {
     let title = title.replace(['[', ']', '\n'], " ");
     match in_markdown(address) {
@@ -55,7 +55,7 @@ pub(crate) fn markdown(title: &str, address: &str) -> String {
     }
 }
 
-/// Whether a text begins like an address of the web.
+/// Whether a text begins like a web address.
 pub(crate) fn is_web(text: &str) -> bool {
     rest_of_web(text).is_some()
 }

@@ -1,21 +1,21 @@
-//! Cleans the Markdown of strangers: removes mentions, and all links that do not lead to the web.
+//! Cleans senders' Markdown: removes mentions, and all links that do not lead to a web address.
 
 use crate::{cut, html, link};
 
-/// The most passes over a text. When a pass removes a part, the characters around it can become a new tag or
-/// link. So the passes are repeated while they change the text.
+/// The most passes over a text. If a pass removes a part of the text, the characters around this part can
+/// become a new tag or link. So the code repeats the pass while it changes the text.
 const MAX_PASSES: usize = 4;
 
-/// The most bytes in which the end of a link is searched.
+/// The most bytes in which the code looks for the end of a link.
 const MAX_TARGET_BYTES: usize = 512;
 
-/// Marks a removed byte. The text has no such byte, because [`visible`] has removed it.
+/// Marks a removed byte. The text itself has no byte 0, because [`visible`] removes it.
 const REMOVED: u8 = 0;
 
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
-    // Only the beginning of the text can be shown, so only the beginning is cleaned. The count of missing
-    // characters includes the rest.
+    // The card can show only the beginning of the text, so the function cleans only the beginning. The number
+    // of missing characters includes the rest of the text.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {
@@ -26,24 +26,24 @@ pub(crate) fn block(text: &str, most: usize) -> String {
     format!("{kept}… ({missing} more characters)")
 }
 
-/// Cleans Markdown that becomes one line.
+/// Cleans Markdown, and makes one line of at most `most` bytes of it.
 pub(crate) fn line(text: &str, most: usize) -> String {
     let cleaned = clean(cut::prefix(text, most.saturating_mul(2)));
     let joined = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
     cut::line(&joined, most)
 }
 
-/// One line without the marks of Markdown, e.g. for a notification.
+/// Makes one line without the marks of Markdown, for example for a notification.
 pub(crate) fn plain_line(text: &str, most: usize) -> String {
     let cleaned = clean(cut::prefix(text, most.saturating_mul(4)));
     let text = without_links(&cleaned).replace("**", "").replace("__", "").replace('`', "");
     let words = text.split_whitespace().filter(|word| !word.chars().all(|c| matches!(c, '#' | '>')));
-    // Removed marks can join characters, so the line is cleaned once more.
+    // The removal of marks can join characters to a new tag or link, so the function cleans the line again.
     let line = clean(&words.collect::<Vec<_>>().join(" "));
     cut::line(line.trim(), most)
 }
 
-/// Makes each line break visible. Markdown shows a single one as a blank.
+/// Makes each line break visible. Markdown shows a single line break as a blank, so the function doubles it.
 pub(crate) fn with_line_breaks(text: &str) -> String {
     let mut result = String::with_capacity(text.len() + 16);
     let mut is_in_code = false;
@@ -68,7 +68,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.len() < 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Removes mentions, tags that load or link, and links that do not lead to the web.
+/// Removes mentions, tags that load or link, and links that do not lead to a web address.
 pub(crate) fn clean(text: &str) -> String {
     let mut text = visible(text);
     for _ in 0..MAX_PASSES {
@@ -78,12 +78,14 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // The text was made to resist the passes. Without these characters, it has neither tags nor links.
+    // A sender has made this text to resist the passes. Without these characters, it has neither tags nor
+    // links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text
 }
 
-/// Removes characters that show nothing or turn the direction of the text, except line breaks and tabs.
+/// Removes invisible characters, and characters that change the direction of the text. Line breaks and tabs
+/// stay.
 fn visible(text: &str) -> String {
     let is_hidden = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t'))
@@ -93,7 +95,8 @@ fn visible(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace(is_hidden, "")
 }
 
-/// Turns `[text](javascript:…)` into its text, and breaks definitions of links (`[name]: …`).
+/// Replaces a link that leads to no web address, such as `[text](javascript:…)`, by its text. Also makes
+/// definitions of links (`[name]: …`) ineffective.
 fn without_foreign_links(text: &str) -> String {
     if !text.contains("](") && !text.contains("]:") {
         return text.to_owned();
@@ -135,11 +138,11 @@ fn without_foreign_links(text: &str) -> String {
         kept.push(byte);
     }
     kept.retain(|byte| *byte != REMOVED);
-    // Only whole ASCII characters were removed, so the rest is UTF-8.
+    // The loop removes only whole ASCII characters, so the rest is UTF-8.
     String::from_utf8(kept).unwrap_or_default()
 }
 
-/// The length of `(…)` at the beginning of the bytes.
+/// The length of the target `(…)` at the beginning of the bytes. `None` if the target has no end.
 fn end_of_target(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, byte) in bytes.iter().take(MAX_TARGET_BYTES).enumerate() {
@@ -154,7 +157,7 @@ fn end_of_target(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Turns `[text](address)` into its text.
+/// Replaces each link `[text](address)` by its text.
 fn without_links(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -182,7 +185,7 @@ mod tests {
     use super::{block, clean, plain_line, with_line_breaks};
 
     #[test]
-    fn markdown_of_strangers_keeps_no_mention_and_no_foreign_link() {
+    fn cleaned_markdown_has_no_mention_and_no_link_outside_the_web() {
         for (text, expected) in [
             ("**bold** and [a](https://example.com/a_(b))", "**bold** and [a](https://example.com/a_(b))"),
             ("[a](HTTP://example.com)", "[a](HTTP://example.com)"),
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_made_to_resist_the_passes_loses_its_marks() {
+    fn deeply_nested_markup_is_cleaned_completely() {
         let nested = format!("{}at>{}", "<a".repeat(2), "<at>t>".repeat(9));
         let cleaned = clean(&nested);
         assert!(!cleaned.contains("<at"), "{cleaned}");
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_stay_visible() {
+    fn single_line_break_is_doubled_so_that_markdown_shows_it() {
         assert_eq!(with_line_breaks("a\nb\n\nc\n- d\n- e\n1. f"), "a\n\nb\n\nc\n- d\n- e\n1. f");
     }
 }

@@ -1,4 +1,4 @@
-//! MessageCards, which Teams' former incoming webhooks took.
+//! Reads MessageCards, the format of Teams' former incoming webhooks.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let summary = json::text(value, "summary");
     let title = json::text(value, "title").map(html::to_markdown);
     let has_text = json::text(value, "text").is_some();
-    // If a card has no title, no text and no sections, its summary becomes the title.
+    // If the card has no title, no text and no sections, its summary becomes the title.
     let of_summary = summary.filter(|_| !has_text && json::list(value, "sections").is_empty());
     let title = title.or_else(|| of_summary.map(str::to_owned)).unwrap_or_default();
     let mut draft = Draft::new(Shape::MessageCard, title.clone());
@@ -65,8 +65,8 @@ fn section(draft: &mut Draft, section: &Value) {
     actions(draft, json::list(section, "potentialAction"));
 }
 
-/// Keeps the buttons that open an address. The card only names the buttons that post or ask, because a press
-/// would call an address that a stranger chose.
+/// Keeps the buttons that open an address. Buttons that post or ask for input are left out, because a press
+/// of such a button would call an address that the sender chose. The card only names them.
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in actions.iter().take(MAX_ACTIONS) {
         let name = json::text(action, "name").unwrap_or("Open");
@@ -74,7 +74,8 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
         let targets = json::list(action, "targets");
         let target = targets.iter().find(|target| target["os"] == "default").or(targets.first());
         let address = target.and_then(|target| json::text(target, "uri"));
-        // The first version of MessageCards calls this action `ViewAction`, and has the address in `target`.
+        // In the first version of MessageCards, this action is called `ViewAction`, and its address is in
+        // `target`.
         let first = action["target"].as_str().or_else(|| action["target"][0].as_str());
         match kind {
             "OpenUri" | "ViewAction" | "" => match address.or(first) {
@@ -86,7 +87,7 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
     }
 }
 
-/// The nearest colour that a card has, for a colour as `#rrggbb` or a usual name.
+/// The tone that is nearest to a colour. The colour is `#rrggbb`, `#rgb`, or a usual name.
 pub(crate) fn tone_of_colour(colour: &str) -> Tone {
     let digits = colour.trim().trim_start_matches('#');
     let full = match digits.len() {

@@ -1,8 +1,9 @@
-//! Slack's own markup, as Markdown.
+//! Turns Slack's own markup (mrkdwn) into Markdown.
 
 use crate::{html, link, markdown};
 
-/// Turns Slack's markup into Markdown: `*bold*`, `~struck~`, `<https://…|text>`, `<!here>`, `&lt;`.
+/// Turns Slack's markup into Markdown, for example `*bold*`, `~struck~`, `<https://…|text>`, `<!here>` and
+/// `&lt;`.
 pub(crate) fn to_markdown(text: &str) -> String {
     let mut marks =
         Marks { result: String::with_capacity(text.len() + 16), opened: None, is_code: false, before: ' ' };
@@ -10,7 +11,8 @@ pub(crate) fn to_markdown(text: &str) -> String {
     while let Some(at) = rest.find('<') {
         marks.push(&rest[..at], '<');
         rest = &rest[at + 1..];
-        // An element has no `<` in it. Without this rule, `<<<<…` would be read again and again.
+        // An element contains no `<`. Without this rule, the search for the end of `<<<<…` would read the
+        // same text again and again.
         let end = rest.bytes().position(|byte| matches!(byte, b'>' | b'<'));
         match end.filter(|end| rest.as_bytes().get(*end) == Some(&b'>')) {
             Some(end) => {
@@ -42,18 +44,19 @@ fn element(text: &str) -> String {
     }
 }
 
-/// The marks of bold and struck text, and whether they are open. A link can be between two marks.
+/// Writes Markdown, and remembers an open mark of bold or struck text, because a link can be between the
+/// opening and the closing mark.
 struct Marks {
     result: String,
-    /// The mark that waits for its partner.
+    /// The opening mark whose closing mark has not come yet.
     opened: Option<char>,
     is_code: bool,
     before: char,
 }
 
 impl Marks {
-    /// Adds a text. A `*` or `~` is doubled if it is a mark: an opening mark has a word behind it, and a
-    /// closing mark has a word in front of it. `next` is the character behind the text.
+    /// Adds a text, and doubles each `*` or `~` that is a mark. An opening mark has a word after it, and a
+    /// closing mark has a word before it. `next` is the character after the text.
     fn push(&mut self, text: &str, next: char) {
         let text = html::with_characters(text);
         let mut characters = text.chars().peekable();
@@ -77,7 +80,7 @@ impl Marks {
         }
     }
 
-    /// Adds a text that has no marks.
+    /// Adds a text without looking for marks.
     fn push_element(&mut self, text: &str) {
         self.result.push_str(text);
         self.before = text.chars().last().unwrap_or(self.before);

@@ -1,4 +1,5 @@
-//! A text with or without a title: JSON, a form, or plain text. Apprise, Gotify and many scripts send it.
+//! Reads a text with or without a title, as JSON, as a form, or as plain text. Apprise, Gotify and many
+//! scripts send this shape.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use crate::draft::{Draft, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, html, json, markdown};
 
-/// The lowest of Gotify's priorities that counts as high.
+/// The lowest priority of Gotify that makes an alert important.
 const HIGH_PRIORITY: u64 = 8;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -27,7 +28,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     }
     let mut draft = Draft::new(shape, title);
     if let Some(text) = text {
-        // Apprise sends HTML or Markdown, and no member says which.
+        // Apprise sends HTML or Markdown, and no member of the payload says which of the two.
         let text = if text.contains("<br") || text.contains("<p>") {
             html::to_markdown(text)
         } else {
@@ -47,13 +48,14 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Names an attached file, which the card leaves out. Apprise sends attached files in Base64.
+/// Adds the name of an attached file to the names of the parts that the card leaves out. Apprise sends
+/// attached files in base64.
 fn leave_out_attachment(draft: &mut Draft, attachment: &Value) {
     let name = json::first(attachment, &["filename", "name"]).unwrap_or("without a name");
     draft.leave_out(format!("file {name}"));
 }
 
-/// The colour for the name of a level, e.g. `critical`.
+/// The tone for the name of a level, such as `critical`.
 pub(crate) fn tone(level: &str) -> Tone {
     match level.to_ascii_lowercase().as_str() {
         "failure" | "failed" | "error" | "critical" | "fatal" | "danger" | "down" | "alert" => {

@@ -1,15 +1,15 @@
-//! The shapes that a payload can have.
+//! The shapes of payloads: one for each format that the crate can read.
 
 use std::fmt;
 
-/// The shape of a payload.
+/// The shape of a payload: the format in which its sender writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// `text`, `message` or `title` in JSON or in a form, and plain text. Apprise and Gotify send it.
+    /// Plain text, or JSON or a form with `text`, `message` or `title`. Apprise and Gotify send this shape.
     Plain,
-    /// The card that Teams' former incoming webhooks took.
+    /// A MessageCard, the format of Teams' former incoming webhooks.
     MessageCard,
-    /// An Adaptive Card, alone or in the message that Teams' Workflows take.
+    /// An Adaptive Card, alone or in a message, as Teams' Workflows accept it.
     AdaptiveCard,
     /// Prometheus Alertmanager's webhook, version 4.
     Alertmanager,
@@ -42,7 +42,7 @@ impl Shape {
         Self::EventGrid,
     ];
 
-    /// The shape of this name, as a URL has it: `alertmanager`, `azuremonitor`, …
+    /// Finds a shape by its name in a URL, such as `alertmanager` or `azuremonitor`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|shape| shape.name() == name)
     }
@@ -63,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// The name that a card shows: "by webhook · Alertmanager".
+    /// The name in the last line of a card, such as `Alertmanager` in `by webhook · Alertmanager`.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Plain => "text",

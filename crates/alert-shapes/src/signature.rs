@@ -1,14 +1,14 @@
-//! The signatures of senders. Every comparison takes constant time.
+//! Checks the signatures of senders. Every comparison takes constant time.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// GitHub's signature.
 pub mod github {
-    /// The header that has the signature.
+    /// The header with the signature.
     pub const HEADER: &str = "x-hub-signature-256";
 
-    /// Whether the value of `X-Hub-Signature-256` is the signature of the body with this secret.
+    /// Whether `header`, the value of `X-Hub-Signature-256`, is the signature of the body with this secret.
     pub fn signature_is_valid(secret: &[u8], body: &[u8], header: &str) -> bool {
         let claimed = header.trim().strip_prefix("sha256=");
         claimed.is_some_and(|claimed| super::is_mac(secret, &[body], claimed))
@@ -17,13 +17,15 @@ pub mod github {
 
 /// Grafana's signature.
 pub mod grafana {
-    /// The header that has the signature, unless Grafana is configured with another one.
+    /// The default name of the header with the signature. Grafana can be configured with another name.
     pub const HEADER: &str = "x-grafana-alerting-signature";
 
-    /// Whether `header`, the value of the signature's header, is the signature of the body with this secret.
-    /// `timestamp` is the value of the header with the seconds since 1970, if Grafana is configured to send
-    /// that header. The signature covers the timestamp. The caller has to compare the timestamp with the
-    /// clock.
+    /// Whether `header`, the value of the header with the signature, is the signature of the body with this
+    /// secret.
+    ///
+    /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
+    /// not configured to send this header. The signature covers the timestamp, but the caller has to compare
+    /// the timestamp with the clock.
     pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
         match timestamp {
             Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),
@@ -41,7 +43,7 @@ fn is_mac(secret: &[u8], parts: &[&[u8]], claimed: &str) -> bool {
     mac.verify_slice(&claimed).is_ok()
 }
 
-/// Reads 32 bytes in hexadecimal.
+/// Reads 32 bytes from hexadecimal text.
 fn bytes_of(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     let mut bytes = [0; 32];
@@ -63,7 +65,7 @@ mod tests {
     const MAC: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
     #[test]
-    fn signature_in_the_documentation_of_github_is_valid() {
+    fn github_signature_of_the_documented_example_is_valid() {
         assert!(github::signature_is_valid(SECRET, b"Hello, World!", &format!("sha256={MAC}")));
         assert!(github::signature_is_valid(
             SECRET,
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn github_signature_of_another_text_is_invalid() {
+    fn github_signature_that_was_changed_or_has_another_body_or_secret_is_invalid() {
         let changed = MAC.replacen('7', "8", 1);
         let (short, long) = (&MAC[..62], format!("{MAC}00"));
         for claimed in [MAC, "sha256=", "", "sha1=00"] {

@@ -1,4 +1,4 @@
-//! Messages in Slack's format: text, blocks and attachments.
+//! Reads messages in Slack's format, with text, blocks and attachments.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::{Shape, ShapeError, html, json, time};
 
 const MAX_BLOCKS: usize = 50;
 const MAX_ATTACHMENTS: usize = 20;
-/// The most levels of a rich text.
+/// The most levels of a rich text that the reader reads.
 const MAX_LEVELS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -28,7 +28,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let mut draft = Draft::new(Shape::Slack, "");
     let text = json::text(value, "text").map(to_markdown);
     draft.summary.clone_from(&text);
-    // With blocks, Slack shows the text in notifications only.
+    // If a message has blocks, Slack shows its text only in notifications.
     let has_blocks = !json::list(value, "blocks").is_empty();
     if let Some(text) = text.filter(|_| !has_blocks) {
         draft.text(text);
@@ -60,7 +60,7 @@ fn attachment(draft: &mut Draft, attachment: &Value) {
         draft.link("Open", address);
     }
     match title {
-        // The first title is the title of the card.
+        // The first title becomes the title of the card.
         Some(title) if draft.title.is_empty() => draft.title = title,
         Some(title) => draft.push(Part::Heading(title)),
         None => {}
@@ -140,7 +140,8 @@ fn one_block(draft: &mut Draft, block: &Value) {
     }
 }
 
-/// A field of a section, as a fact. If the first line of the field is bold, this line is the fact's name.
+/// Makes a fact of a section's field. If the first line of the field is bold, this line is the name of the
+/// fact.
 fn fact(text: String) -> (String, String) {
     match text.split_once('\n') {
         Some((name, value)) if name.starts_with("**") => {
@@ -150,7 +151,7 @@ fn fact(text: String) -> (String, String) {
     }
 }
 
-/// A button or an image inside a block.
+/// Adds a button or an image of a block.
 fn element(draft: &mut Draft, element: &Value) {
     match json::text(element, "type").unwrap_or_default() {
         "button" => button(draft, element, json::text(&element["text"], "text").unwrap_or("Open")),
@@ -163,7 +164,8 @@ fn element(draft: &mut Draft, element: &Value) {
     }
 }
 
-/// Keeps a button that has an address. A press of any other button would call Slack.
+/// Keeps a button that has an address. A button without an address is left out, because Slack itself would
+/// handle its press.
 fn button(draft: &mut Draft, button: &Value, title: &str) {
     match json::text(button, "url") {
         Some(address) => draft.link(title, &html::with_characters(address)),
@@ -171,7 +173,7 @@ fn button(draft: &mut Draft, button: &Value, title: &str) {
     }
 }
 
-/// The text of a text object, or a text.
+/// The text of a text object, or a plain string. The result is Markdown.
 fn text_of(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| json::text(value, "text"))?;
     match value["type"] == "plain_text" {
@@ -180,7 +182,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The texts and links of a rich text, without its styles.
+/// Appends the texts and links of a rich text to `text`, without its styles.
 fn rich_text(value: &Value, level: usize, text: &mut String) {
     if level > MAX_LEVELS || text.len() > 16_000 {
         return;

@@ -1,15 +1,15 @@
-//! Times as a card shows them.
+//! Writes times in the form that a card shows.
 
 use chrono::{DateTime, Datelike, Utc};
 
-/// A time in RFC 3339, as `2026-11-27 09:12 UTC`. `None` for any other text, and for a time before 1971,
-/// because Alertmanager sends the year 1 in place of no time.
+/// Turns a time of RFC 3339 into the form `2026-11-27 09:12 UTC`. `None` if the text is no time, or is a time
+/// before 1971. If an alert has no time, Alertmanager sends the year 1.
 pub(crate) fn shown(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc);
     is_real(&time).then(|| minutes(&time))
 }
 
-/// A time in seconds since 1970, as `2026-11-27 09:12 UTC`. `None` for a time before 1971.
+/// Turns seconds since 1970 into the form `2026-11-27 09:12 UTC`. `None` for a time before 1971.
 pub(crate) fn of_seconds(seconds: i64) -> Option<String> {
     let time = DateTime::from_timestamp(seconds, 0)?;
     is_real(&time).then(|| minutes(&time))

@@ -1,4 +1,5 @@
-//! Payloads as senders make them, and the alerts that they become. `UPDATE_GOLDEN=1` writes the results anew.
+//! Compares the alerts that the crate makes of senders' payloads with the golden files. With
+//! `UPDATE_GOLDEN=1`, the test writes the golden files again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -45,12 +46,12 @@ fn payloads_of_senders_become_the_expected_alerts() {
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let expected: Value = serde_json::from_str(&expected).unwrap_or_default();
-        assert_eq!(result, expected, "{name}: UPDATE_GOLDEN=1 writes the files anew");
+        assert_eq!(result, expected, "{name}: UPDATE_GOLDEN=1 writes the golden files again");
     }
 }
 
 #[test]
-fn every_shape_has_payloads_and_is_recognised_as_its_own() {
+fn every_shape_has_payloads_whose_shape_is_recognised() {
     for shape in Shape::ALL {
         let prefix = format!("{}-", shape.name());
         let own: Vec<_> = goldens().into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();

@@ -1,5 +1,5 @@
-//! The crate recognises each example of `docs/hooks.md` as the format that the heading above the example
-//! names.
+//! Tests the examples in `docs/hooks.md`. The crate recognises each example as the format that the heading
+//! above it names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -12,15 +12,15 @@ use support::{Request, check};
 
 const PAGE: &str = include_str!("../../../docs/hooks.md");
 
-/// The texts in single quotes behind an option, e.g. `-H`.
+/// The texts in single quotes after an option of a command, such as `-H`.
 fn options<'a>(command: &'a str, option: &str) -> Vec<&'a str> {
     let begin = format!(" {option} '");
     let mut rest = command;
     let mut found = Vec::new();
     while let Some((_, after)) = rest.split_once(&begin) {
-        let (value, behind) = after.split_once('\'').expect("the quote has an end");
+        let (value, after) = after.split_once('\'').expect("the quote has an end");
         found.push(value);
-        rest = behind;
+        rest = after;
     }
     found
 }
@@ -39,7 +39,7 @@ fn examples_of_the_page_are_recognised_as_their_format() {
             let headers = options(command, "-H").into_iter().filter_map(|header| header.split_once(": "));
             let headers: BTreeMap<_, _> =
                 headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-            // An example that signs has its body in a variable.
+            // An example with a signature has its body in a variable of the shell.
             let body = options(command, "-d").first().copied();
             let body = body.or_else(|| Some(command.strip_prefix("body='")?.split_once('\'')?.0));
             let request = Request { headers, body: body.expect("a body").as_bytes().to_vec() };

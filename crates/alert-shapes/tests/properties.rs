@@ -1,4 +1,4 @@
-//! Property tests: whatever the body is, each alert keeps the promises that `check` in `support` tests.
+//! Property tests: for every body, each alert keeps the rules that `check` in `support` tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use support::{Request, check, goldens, read_request};
 
-/// Members and texts that the readers look for, and texts that strangers would like to have in a card.
+/// Names and texts that the readers look for, and texts that must not reach a card, such as mentions and
+/// dangerous links.
 const WORDS: &[&str] = &[
     "text",
     "title",
@@ -142,7 +143,7 @@ fn shape() -> impl Strategy<Value = Option<Shape>> {
     prop::option::of(prop::sample::select(&Shape::ALL[..]))
 }
 
-/// Replaces the value at a path. The path ends early at a value that has no children.
+/// Replaces the value at a path. If a value on the path has no children, the function replaces this value.
 fn mutate(value: &mut Value, path: &[prop::sample::Index], new: Value) {
     let mut place = value;
     for index in path {
@@ -196,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_makes_a_harmless_card(text in word(), kind in prop::sample::select(vec!["text", "title", "fallback", "summary"])) {
+    fn any_text_makes_a_harmless_card_or_an_error(text in word(), kind in prop::sample::select(vec!["text", "title", "fallback", "summary"])) {
         let headers = BTreeMap::new();
         for body in [
             json!({ kind: text, "text": text }),
@@ -224,9 +225,10 @@ proptest! {
     }
 }
 
-/// Bodies of 256 KiB that would take long if the work grew with the square of their size.
+/// The bodies have 256 KiB. If the time of a reader grew with the square of the size, this test would run for
+/// minutes.
 #[test]
-fn largest_body_of_one_pattern_gives_alerts_within_the_limits() {
+fn large_body_that_repeats_one_pattern_is_read_in_time_and_keeps_the_limits() {
     let most = 256 * 1024;
     let fill = |unit: &str| unit.repeat(most / unit.len());
     let plain = BTreeMap::from([("content-type".to_owned(), "text/plain".to_owned())]);
@@ -280,7 +282,6 @@ fn largest_body_of_one_pattern_gives_alerts_within_the_limits() {
     }
     bodies.push((&json, format!("{}1{}", r#"{"text":["#.repeat(60), "]}".repeat(60))));
     bodies.push((&json, "[".repeat(most)));
-    // A reader that is quadratic in the body's length would make this test run for minutes.
     for (headers, body) in bodies {
         if let Ok(Reading::Alerts(alerts)) = read_request(headers, body.as_bytes(), None) {
             for alert in &alerts {

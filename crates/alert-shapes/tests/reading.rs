@@ -1,4 +1,4 @@
-//! Errors, handshakes and limits, one rule for each test.
+//! Tests of errors, handshakes and limits. Each test checks one rule.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -81,7 +81,7 @@ fn batch_with_too_many_events_is_an_error() {
 }
 
 #[test]
-fn body_that_is_not_utf8_is_an_error_with_the_place_of_the_first_wrong_byte() {
+fn body_that_is_not_utf8_is_an_error_with_the_index_of_the_first_wrong_byte() {
     assert_eq!(read_request(&BTreeMap::new(), b"abc\xff", None), Err(ShapeError::NotUtf8 { at: 3 }));
 }
 
@@ -116,7 +116,7 @@ fn long_key_is_cut_and_stays_unique() {
 }
 
 #[test]
-fn group_is_resolved_only_when_the_sender_says_so() {
+fn group_gets_its_state_tone_and_importance_from_its_status_and_severity() {
     let group = |status: &str, severity: &str| {
         json!({"groupKey": "g", "status": status, "commonLabels": {"severity": severity},
                "alerts": [{"status": "resolved", "labels": {"alertname": "A"}}, {"status": status, "labels": {}}]})
@@ -148,7 +148,7 @@ fn big_group_shows_ten_alerts_and_the_number_of_the_others() {
 }
 
 #[test]
-fn long_text_is_cut_and_the_card_says_how_much() {
+fn long_text_is_cut_and_the_card_says_how_many_characters_are_missing() {
     let card = alert(&json!({"text": "word ".repeat(40_000)})).card;
     let text = card["body"][0]["text"].as_str().unwrap();
     let missing: usize =
@@ -162,21 +162,21 @@ fn options_handshake_allows_the_origin_that_asks() {
     let ask = |headers: &'static [(&'static str, &'static str)]| {
         cloud_events_options(|name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
     };
-    let headers = |answer: alert_shapes::OptionsResponse| answer.headers;
-    let answer = headers(ask(&[("webhook-request-origin", "eventemitter.example.com")]).unwrap());
+    let headers = |response: alert_shapes::OptionsResponse| response.headers;
+    let response = headers(ask(&[("webhook-request-origin", "eventemitter.example.com")]).unwrap());
     assert_eq!(
-        answer,
+        response,
         [("allow", "POST".to_owned()), ("webhook-allowed-origin", "eventemitter.example.com".to_owned())]
     );
-    let answer =
+    let response =
         headers(ask(&[("webhook-request-origin", "a.example"), ("webhook-request-rate", "1000")]).unwrap());
-    assert_eq!(answer[2], ("webhook-allowed-rate", "120".to_owned()));
+    assert_eq!(response[2], ("webhook-allowed-rate", "120".to_owned()));
     assert_eq!(ask(&[]), None);
     assert_eq!(ask(&[("webhook-request-origin", "a\r\nx: y")]), None);
 }
 
 #[test]
-fn buttons_and_images_lead_only_to_the_web() {
+fn button_whose_address_is_no_web_address_is_left_out() {
     for (address, is_kept) in [
         ("https://example.com/a?b=c#d", true),
         ("HTTP://example.com:8080", true),
@@ -199,7 +199,7 @@ fn buttons_and_images_lead_only_to_the_web() {
 }
 
 #[test]
-fn big_payload_fits_and_the_card_says_what_is_missing() {
+fn big_payload_fits_into_a_card_that_says_how_many_parts_are_missing() {
     let long = "\"quoted\" \\ and é\n".repeat(150);
     let facts: Vec<_> =
         (0..50).map(|n| json!({"name": format!("n{n}"), "title": "t", "value": long})).collect();
@@ -210,7 +210,7 @@ fn big_payload_fits_and_the_card_says_what_is_missing() {
         json!({"type": "AdaptiveCard", "body": repeat(json!({"type": "TextBlock", "text": long}))}),
         json!({"type": "AdaptiveCard", "body": repeat(json!({"type": "FactSet", "facts": facts}))}),
     ] {
-        // `alert` checks the size.
+        // The function `alert` also checks the size of the card.
         let card = alert(&body).card.to_string();
         assert!(card.contains(" more part"), "{card}");
         assert!(card.len() > 12_000, "only {} bytes are used", card.len());

@@ -1,5 +1,5 @@
-//! Jobs of the poller that send no alert. One kind brings a person's answer to the sender's back end and into
-//! the card. The other kind brings a person's message to the back end.
+//! Jobs of the poller that send no alert. One job brings a person's answer to the sender's back end, and
+//! shows the answer on the card. The other job brings a person's message to the back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -12,9 +12,9 @@ use crate::{QuestionKeys, time};
 /// The person who answered a question or wrote a message, with the ids and the name that the channel gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// The object id in Entra, on channels that vouch for it.
+    /// The person's object id in Entra. `None` on channels that do not vouch for the id.
     pub aad_object_id: Option<String>,
-    /// The tenant in Entra, on channels that vouch for it.
+    /// The person's tenant in Entra. `None` on channels that do not vouch for the tenant.
     pub tenant: Option<String>,
     /// The name, as the channel sent it.
     pub name: Option<String>,
@@ -23,7 +23,7 @@ pub struct By {
 }
 
 impl By {
-    /// The person to whom an address belongs: its `user`.
+    /// The person in the `user` of an address.
     pub fn of(address: &ConversationReference) -> Self {
         Self {
             aad_object_id: address.vouched_aad_object_id().map(str::to_owned),
@@ -93,8 +93,8 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one row of the ledger. `row` names the row of the answer. An empty `row` means
-    /// the row of the alert.
+    /// Encrypts the answer for one row of the ledger. `row` is the name of the answer's row. If `row` is
+    /// empty, the row of the alert stores the answer.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
     }
@@ -127,28 +127,28 @@ pub struct Steps {
 /// A job of the poller that sends no alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
-    /// Brings a person's answer to the sender's back end and into the card.
+    /// Brings a person's answer to the sender's back end, and shows the answer on the card.
     Answer {
         /// The id of the alert whose question is answered.
         alert: String,
         /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
         lead: Option<String>,
         /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
-        /// only records the answer for `alert` and shows it on the card of `alert`. The answer goes to no
-        /// program.
+        /// records the answer for `alert` and shows the answer on the card of `alert`. It does not send the
+        /// answer to a back end, because the job of the other alert does so.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,
-        /// The id of the press. The row stores the id of the press that counts.
+        /// The id of this press of a button. The answer's row stores the id of the press that counts.
         press: String,
         /// The answer.
         answer: Box<Answer>,
-        /// The id of the message with the card, if the channel named it.
+        /// The id of the message with the card, if the channel told the bot this id.
         card: Option<String>,
         /// The steps that are done.
         done: Steps,
     },
-    /// Brings a person's message to the back end. The text and the address are those of the envelope.
+    /// Brings a person's message to the back end. The envelope holds the text of the message and its address.
     Message {
         /// The person who wrote the message.
         by: By,

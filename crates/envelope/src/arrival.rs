@@ -1,15 +1,17 @@
-//! The facts about a message that only its carrier knows. The carrier is the queue or the trigger.
+//! The id and the time of a message that contains neither. The carrier of the message (the queue or the
+//! trigger) knows both.
 
 use chrono::{DateTime, Utc};
 
 use crate::EnvelopeId;
 
-/// The id and the time of a message of an older shape, which has neither. The carrier of the message supplies
-/// them. An envelope of version 1 has both, so its reader ignores the values of the carrier.
+/// The id and the time that the carrier of a message supplies. Messages of older shapes contain neither of
+/// the two. An envelope of version 1 contains both, so [`Envelope::decode`](crate::Envelope::decode) ignores
+/// the values of its carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// The id: the same each time the queue hands out this message, and different for every other message.
-    /// If two people write "ping", that is two alerts.
+    /// The id. It is the same each time the queue hands out this message, and different for every other
+    /// message. So if two people write "ping", the bot sends two alerts.
     pub id: EnvelopeId,
     /// The time at which the message was put on the queue.
     pub at: DateTime<Utc>,

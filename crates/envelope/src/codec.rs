@@ -21,8 +21,8 @@ use crate::{
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// The bytes of the mark `once`. Each envelope leaves room for the mark, so that a Put whose response was
-/// lost can be repeated with it.
+/// The JSON of the mark `once`. Each envelope leaves room for the mark. If the response to a Put is lost, the
+/// bot puts the envelope again with the mark.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
@@ -34,9 +34,9 @@ pub struct TooLarge {
 }
 
 impl Envelope {
-    /// Returns the text of the queue message, sealed if there is a key. A text that fits has room for the
-    /// mark `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out,
-    /// because a header must not make an alert fail.
+    /// Returns the text of the queue message, sealed if there is a key. The text always has room for the mark
+    /// `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out, because a
+    /// header must not make an alert fail.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -112,8 +112,7 @@ pub(crate) fn from_fields(
     key: Option<&SealKey>,
     arrival: Arrival,
 ) -> Result<(Envelope, SealState), DecodeError> {
-    // Only version 1 has a seal. So a sealed envelope without a version was changed, and is not an older
-    // shape.
+    // Older shapes have no seal. So if an envelope has a seal but no version, the version was removed.
     if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
         return version_1(fields, key);
     }
@@ -161,8 +160,8 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
     Ok((envelope, state))
 }
 
-/// Takes the `traceparent`, if it is valid. If it is not, it stays with the unknown fields, and the poller
-/// delivers the alert without a trace.
+/// Takes the `traceparent`, if it is valid. An invalid `traceparent` stays with the unknown fields, and the
+/// poller delivers the alert without a trace.
 fn take_traceparent(fields: &mut Fields) -> Option<Traceparent> {
     let trace = fields.as_object().get("traceparent")?.as_str().and_then(Traceparent::parse)?;
     fields.take("traceparent");

@@ -15,8 +15,8 @@ use crate::time;
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: when the poller last asked the Connector to create the conversation, and the Connector
-    /// answered that the bot is not installed there.
+    /// `askedAt`: the last time at which the Connector refused to create the conversation, because the bot is
+    /// not installed there.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
@@ -44,8 +44,8 @@ impl CreationOf {
         }
     }
 
-    /// How many calls to the Connector the alert needs at least. All these calls count against the rate limit
-    /// of the tenant.
+    /// The least number of calls to the Connector that the alert needs. Each call counts against the rate
+    /// limit of the tenant.
     pub fn calls(&self) -> u32 {
         match self {
             Self::Thread => 1,
@@ -61,14 +61,14 @@ impl Creation {
         Self { of, asked_at: None }
     }
 
-    /// The id that stands for the conversation of a person whom the bot does not know. It is the same for
-    /// every alert to the person, and no conversation of a channel has it. `person` is an object id, an id of
+    /// The conversation id for a person whose conversation the bot does not know yet. The id is the same for
+    /// every alert to the person, and no real conversation has this id. `person` is an object id, an id of
     /// the channel, or an e-mail address.
     pub fn placeholder(tenant_id: &str, person: &str) -> String {
         format!("new:{}/{}", tenant_id.to_lowercase(), person.to_lowercase())
     }
 
-    /// The person in an address: the object id if it is known, else the id of the channel.
+    /// The id of the person in an address: the object id if it is known, otherwise the id on the channel.
     pub fn person_of(address: &ConversationReference) -> Option<&str> {
         let object_id = address.vouched_aad_object_id();
         object_id.or(address.user.as_ref().map(|user: &ChannelAccount| user.id.as_str()))

@@ -8,10 +8,11 @@ use crate::VERSION;
 /// The text of a queue message is not an envelope that this code can read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// Neither JSON nor base64 of JSON, in any form that [`json_of`](crate::json_of) reads.
+    /// The text is neither JSON nor base64 of JSON. [`json_of`](crate::json_of) lists the forms that this
+    /// code reads.
     #[error("message: expected a JSON object, or base64 of a JSON object")]
     NotJson,
-    /// A newer producer wrote the message.
+    /// The message has another version than [`VERSION`], because a newer producer wrote it.
     #[error("version: expected {VERSION}, found {0}; update the bot and the poller")]
     UnsupportedVersion(u64),
     /// The JSON has no known shape.

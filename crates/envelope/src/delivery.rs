@@ -3,22 +3,23 @@
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
-/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it also counts
-/// hand-outs after which nothing failed: the Connector throttled the alert, or the run had no time left.
+/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it counts every
+/// hand-out. After some hand-outs, no attempt fails: the Connector throttles the alert, or the run has no
+/// time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
     pub tries: u32,
     /// Attempts that failed while the poller could not tell whether the Connector's host had an outage. They
-    /// count towards a separate limit. For a job that sends no alert, this is the number of all failed
-    /// attempts, and no limit applies.
+    /// count towards a separate limit. For a job that sends no alert, this field counts all failed attempts,
+    /// and no limit applies.
     pub outages: u32,
     /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,
     /// Attempts with no clear result: the alert may have been delivered.
     pub uncertain: u32,
-    /// The DequeueCount up to which the poller knows the result of each hand-out. A hand-out beyond it had no
-    /// result, because the run was killed.
+    /// The DequeueCount of the last hand-out whose result the poller knows. If the DequeueCount is higher,
+    /// the later hand-outs had no result, because their runs were killed.
     pub accounted: u32,
 }
 
@@ -85,13 +86,13 @@ impl Delivery {
     }
 }
 
-/// The rule for an alert that may have been delivered, because an attempt had no clear result.
+/// The rule for the next attempt after an attempt with no clear result, which may have delivered the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
-    /// Try once more: the person may see the alert twice. The default.
+    /// The default: try once more. The person may see the alert twice.
     #[default]
     Retry,
-    /// Do not try again: the person may not see the alert at all.
+    /// Do not try again. The person may not see the alert at all.
     Drop,
 }
 

@@ -1,5 +1,5 @@
-//! The reason that the poller adds to an envelope when it moves the message to the poison queue, and how the
-//! bot reads it there.
+//! The field `failure`: the reason for which the poller moved a message to the poison queue. The poller adds
+//! the field to the envelope, and the bot reads it.
 
 use bot_framework::json::put;
 use chrono::{DateTime, Utc};
@@ -13,9 +13,10 @@ const FIELD: &str = "failure";
 /// The field `failure` of an envelope on the poison queue: `{id, outcome, reason, status?, at, attempts}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The id of the dead letter, which the table `<tableprefix>runs` lists.
+    /// The id under which the table `<tableprefix>runs` lists this dead letter (a message on the poison
+    /// queue).
     pub id: String,
-    /// The outcome, from the poller's closed list.
+    /// The poller's word for the outcome, such as `destinationGone`.
     pub outcome: &'static str,
     /// The reason, as a text for operators.
     pub reason: String,
@@ -40,13 +41,13 @@ impl Failure {
     }
 }
 
-/// The field `failure` of an envelope, as far as it can be read. Another program may have written it, unless
-/// the seal of the envelope is valid.
+/// The readable members of the field `failure` of an envelope. If the seal of the envelope is not valid,
+/// another program may have written the field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailureNote {
-    /// The id of the dead letter. Older pollers did not write it.
+    /// The id of the dead letter. Older pollers wrote no id.
     pub id: Option<String>,
-    /// The word for the outcome.
+    /// The poller's word for the outcome.
     pub outcome: Option<String>,
     /// The reason, as a text for operators.
     pub reason: Option<String>,

@@ -10,20 +10,20 @@ use platform::{excerpt, hex, name_of};
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// The id of the envelope for a person's message. It is the same each time the channel sends the
-    /// activity again, as Teams does if a response took too long.
+    /// The id of the envelope for a person's message. If the channel sends the activity again, the id is the
+    /// same. Teams sends an activity again if the bot's response takes too long.
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
     /// The id of a message that contains no id. It is the same each time the queue hands out the message,
-    /// because a message never changes its MessageId. The id does not depend on the text: if two people write
-    /// "ping", that is two alerts.
+    /// because the MessageId of a message never changes. The id does not depend on the text: if two people
+    /// write "ping", the bot sends two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
         Self(name_of(&["queue message", message_id]))
     }
 
-    /// An id from 16 random bytes.
+    /// An id made of 16 random bytes.
     pub fn random(bytes: [u8; 16]) -> Self {
         Self(hex(&bytes))
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_of_an_activity_depends_on_each_part_and_on_where_a_part_ends() {
+    fn id_of_an_activity_depends_on_each_part_and_on_the_length_of_each_part() {
         let id = EnvelopeId::of_activity("msteams", "a:1", "7");
         assert_eq!(
             id.as_str(),

@@ -1,5 +1,5 @@
-//! The field `keyed` of an envelope: the relation of the alert to a message that the conversation shows
-//! already.
+//! The field `keyed` of an envelope: the relation of the alert to a message that the conversation already
+//! shows.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
@@ -7,22 +7,23 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// The relation of an alert to a message that its conversation shows. The alert has a key, or it changes an
-/// earlier alert, or it is a job that takes an earlier alert back.
+/// The relation of an envelope to a message that the conversation already shows. The envelope is an alert
+/// with a key, or a change of an earlier alert, or a job that takes an earlier alert back (deletes its
+/// message).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
-    /// `key`: a hash of the sender's name and the sender's key. A change of an alert has the key of that
-    /// alert. `None` for the change of an alert without a key.
+    /// `key`: a hash of the sender's name and the sender's key. The change of an alert has the same key as
+    /// the alert. `None` for the change of an alert without a key.
     pub key: Option<String>,
     /// `at`: the time that orders the alerts with the same key, in milliseconds since 1970. It is the time at
-    /// which the alert was accepted, or the time at which the alert is due, if that is later. A change of an
-    /// alert has the `at` of that alert.
+    /// which the alert was accepted. If the alert is due later, it is the time at which the alert is due. The
+    /// change of an alert has the same `at` as the alert.
     pub at: i64,
-    /// `state`: whether the problem that the alert reports lasts or has ended.
+    /// `state`: whether the problem that the alert reports still lasts.
     pub state: KeyState,
-    /// `again`: the rule for the case that the conversation shows an alert with this key.
+    /// `again`: the rule for an alert whose key a message of the conversation already has.
     pub again: Again,
-    /// `notify`: after a change, a short reply tells the people of the conversation about it.
+    /// `notify`: whether a short reply tells the people of the conversation about a change.
     pub notify: bool,
     /// `edits`: the id of the alert whose message this alert changes.
     pub edits: Option<String>,
@@ -31,20 +32,20 @@ pub struct Keyed {
     pub takes_back: Option<String>,
 }
 
-/// The state of the problem that an alert reports.
+/// Whether the problem that an alert reports still lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
-    /// The problem lasts. The next alert with the key changes the message. The default.
+    /// The default: the problem lasts. The next alert with the key changes the message.
     #[default]
     Firing,
     /// The problem has ended. The next alert with the key is a new message.
     Resolved,
 }
 
-/// The rule for a new alert while the conversation shows an alert with the same key in the state `firing`.
+/// The rule for a new alert, if the conversation shows an alert with the same key in the state `firing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Again {
-    /// Change the message. The default.
+    /// The default: change the message.
     #[default]
     Update,
     /// Reply in the thread of the message.
@@ -98,27 +99,28 @@ impl Again {
         }
     }
 
-    /// Whether an alert with this rule replaces an earlier alert with the same key that still waits. With the
-    /// other rules, each alert becomes a separate message.
+    /// Whether a new alert with this rule replaces an alert with the same key that is still waiting. If not,
+    /// each of the two alerts becomes a separate message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }
 }
 
 impl Keyed {
-    /// The id of the alert that this envelope is about: the alert that it changes or takes back. If it does
-    /// neither, the id is `own`, the id of the envelope. This id orders alerts that have the same `at`.
+    /// The id of the alert that this envelope changes or takes back. If the envelope does neither, the id is
+    /// `own`, the id of the envelope itself. The id orders alerts that have the same `at`.
     pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }
 
-    /// The form in which the ledger keeps the key of an alert, for a later change of the alert.
+    /// The text that the ledger stores with an alert, so that a later change of the alert has the same key
+    /// and rules.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()
     }
 
-    /// Reads the text of [`Keyed::to_note`]. `None` if the text cannot be read.
+    /// Reads a text that [`Keyed::to_note`] wrote. `None` if the text cannot be read.
     pub fn from_note(note: &str) -> Option<Self> {
         Self::read(Fields::parse(note.as_bytes()).ok()?).ok()
     }
@@ -158,7 +160,8 @@ impl Keyed {
     }
 }
 
-/// Whether a text has the form of an id or of a hash. Both become parts of keys in the tables.
+/// Whether a text has the form of an id or of a hash. Other texts are refused, because ids and hashes become
+/// parts of the keys in tables.
 fn is_name(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_makes_a_separate_message_replaces_no_waiting_alert() {
+    fn alert_whose_rule_is_update_or_skip_replaces_a_waiting_alert() {
         let replacing = |word| Again::from_word(word).unwrap().replaces();
         assert_eq!(["update", "skip", "reply", "new"].map(replacing), [true, true, false, false]);
     }

@@ -1,16 +1,18 @@
-//! The queue message: an alert, with the address of its conversation. Also the texts that people read
-//! ([`words`]).
+//! The format of a queue message: an alert with the address of its conversation. The module [`words`] has the
+//! texts that people read in chats.
 //!
-//! Use this crate to write a message for the queue ([`Envelope::encode`]), to read one
-//! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal it ([`SealKey`]). It never calls the
-//! queue, and it does not decide whether an address is trusted. The only I/O is one read of the key-value
-//! store ([`is_run_at_work`]).
+//! Use this crate to write a message for the queue ([`Envelope::encode`]), to read a message
+//! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal a message ([`SealKey`]). The crate never
+//! calls the queue, and does not decide whether an address is trusted. Its only I/O is one read of the
+//! key-value store, in [`is_run_at_work`].
 //!
-//! On the queue a message is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`]
-//! before base64. The JSON's fields are those of [`Envelope`], plus `version` and `seal`. It is a superset
-//! of `{address, text}` of the 2017 Node.js template, so an old function can still read it. The crate also
-//! reads the messages of older bots: see [`Shape`], and [`json_of`] for the encodings around the JSON. The
-//! files in `tests/golden/` show each form.
+//! On the queue, a message is UTF-8 JSON in base64, the default of Azure Functions. The JSON has at most
+//! [`MAX_JSON_BYTES`]. Its fields are those of [`Envelope`], plus `version` and `seal`. The Node.js template
+//! of 2017 wrote only `address` and `text`. The JSON has these two fields, so an Azure Function of the
+//! template can still read a message.
+//!
+//! The crate also reads the messages of older bots. [`Shape`] lists the shapes of the JSON, and [`json_of`]
+//! lists the encodings around it. The files in `tests/golden/` show each shape.
 #![warn(missing_docs)]
 
 mod answer;
@@ -65,19 +67,21 @@ pub use series::Series;
 pub use shape::Shape;
 pub use wrapping::json_of;
 
-/// The version that this code writes, and the latest version that it reads.
+/// The version of the format that this code writes, and the only version that it reads. Older messages have
+/// no version.
 pub const VERSION: u64 = 1;
 
 /// One alert with the address of its conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
-    /// `id`: names this alert and never changes. Two messages with the same id are duplicates.
+    /// `id`: the id of this alert. It never changes. Two messages with the same id are duplicates.
     pub id: EnvelopeId,
     /// `address`: the conversation to send the alert to.
     pub address: ConversationReference,
     /// `text`: the text of the alert.
     pub text: String,
-    /// `activity`: further members of the activity to send, of [`bot_framework::MORE_MEMBERS`].
+    /// `activity`: further members of the activity to send. [`bot_framework::MORE_MEMBERS`] lists the
+    /// possible members.
     pub activity: Map<String, Value>,
     /// `format`, `mentions`: how the alert looks.
     pub look: Look,
@@ -89,45 +93,49 @@ pub struct Envelope {
     pub not_before: Option<DateTime<Utc>>,
     /// `expires`: the alert must not be delivered later.
     pub expires: Option<DateTime<Utc>>,
-    /// `cancellable`: the alert may have been cancelled, so the poller reads its record in the ledger.
+    /// `cancellable`: the alert can be cancelled. So the poller looks for a cancellation before it sends the
+    /// alert.
     pub cancellable: bool,
-    /// `stoppable`: the person's `stop` also stops this alert, because the alert comes from another sender
-    /// than the person.
+    /// `stoppable`: the person's `stop` also stops this alert, because a program sent the alert, and not the
+    /// person.
     pub stoppable: bool,
     /// `once`: the queue may hold several messages with this id, of which only one may be delivered.
     pub once: bool,
-    /// `onUncertain`: the rule for an attempt that may have delivered the alert.
+    /// `onUncertain`: whether the poller tries again after an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
     /// `keyed`: the relation of the alert to a message that the conversation shows already.
     pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
-    /// `question`: the buttons of the alert, and how it is answered.
+    /// `question`: the buttons of the alert, and the rules for its answers.
     pub question: Option<Question>,
-    /// The answer to the question, if the run knows that a person has answered. It is not a part of the
-    /// message.
+    /// The answer to the question, if the run knows that a person has answered. The queue message does not
+    /// contain this field.
     pub answered: Option<Box<Answer>>,
     /// `answer`: the message is no alert, but a job of the poller.
     pub answer: Option<AnswerJob>,
     /// `unlessAnswered`: the ids of alerts. If a person has answered one of them, the poller does not send
     /// this alert.
     pub unless_answered: Vec<String>,
-    /// `creation`: the conversation has to be created or found before the alert is sent.
+    /// `creation`: the conversation that the poller has to create or find before it sends the alert.
     pub creation: Option<Creation>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
-    /// Fields of later versions and of other producers. They are written again unchanged.
+    /// Fields that this code does not know, from a newer bot or another producer. [`Envelope::encode`] writes
+    /// them unchanged.
     pub rest: Map<String, Value>,
     /// The shape of the message that was read. An envelope is always written as version 1.
     pub shape: Shape,
 }
 
-/// How long people can answer a question that has no `expires`. The time begins when the alert was accepted,
-/// or when it is due if that is later. The ledger keeps the alert's record for the same time.
+/// How long people can answer a question that has no `expires`. The time begins when the bot accepts the
+/// alert. If the alert is due later, the time begins when the alert is due. The ledger keeps the alert's
+/// record for the same time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
-/// Returns when a question ends: at `expires`, or [`ANSWERED_WITHIN`] after the alert was accepted or due.
+/// Returns when a question ends: at `expires`. Without `expires`, it ends [`ANSWERED_WITHIN`] after the alert
+/// was accepted or is due, whichever is later.
 pub fn end_of_question(
     accepted_at: DateTime<Utc>,
     due: Option<DateTime<Utc>>,
@@ -138,9 +146,8 @@ pub fn end_of_question(
 }
 
 impl Envelope {
-    /// The text of the alert and the further members of its activity, as the channel gets them. `keys` are
-    /// needed only for a question: they make the MACs in its buttons. Without `keys`, the question has no
-    /// buttons.
+    /// The text of the alert and the further members of its activity, as the channel gets them. Only a
+    /// question needs `keys`, for the MACs in its buttons. Without `keys`, the question has no buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);
@@ -195,7 +202,7 @@ impl Envelope {
         end_of_question(self.enqueued_at, self.not_before, self.expires)
     }
 
-    /// Makes an envelope with only the fields that each envelope has.
+    /// Makes an envelope without optional fields.
     pub fn new(
         id: EnvelopeId,
         address: ConversationReference,

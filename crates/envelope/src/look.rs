@@ -1,4 +1,4 @@
-//! How an alert looks.
+//! The fields `format` and `mentions` of an envelope.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{Mention, TextFormat};

@@ -5,9 +5,8 @@ use bot_framework::OutgoingMessage;
 use crate::{Envelope, QuestionKeys};
 
 impl Envelope {
-    /// The message for the Connector: the text with `Alert:` in front, and everything that the envelope says
-    /// about the look of the message. `keys` are needed only for a question: they make the MACs in its
-    /// buttons.
+    /// The message for the Connector: the text with `Alert:` in front, the further members of the activity,
+    /// the format, the mentions and the trace. Only a question needs `keys`, for the MACs in its buttons.
     pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
         let (text, activity) = self.shown(keys);
         let message = OutgoingMessage::new(&self.address, &text).with(&activity);

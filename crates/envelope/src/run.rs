@@ -1,15 +1,16 @@
-//! The poller's hint to the bot that a run is at work, so that the bot does not make a useless call.
+//! The poller's hint to the bot that a run is at work. The bot then does not call the poller, because the
+//! call would be useless.
 //!
-//! The hint is a record in the key-value store. It may be missing or wrong; the run lock in the table
-//! decides which run works.
+//! The hint is a record in the key-value store. If it is missing or wrong, no harm is done, because only the
+//! run lock decides which run works.
 
 use std::time::Duration;
 
 use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
-/// The longest time that a hint may last. A hint that lasts longer is ignored, because the clock of its
-/// writer was ahead.
+/// The longest time that a hint may last. If a hint lasts longer, the clock of its writer was ahead, so the
+/// bot ignores the hint.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
 
 /// The key of a queue's record in the key-value store.
@@ -17,8 +18,8 @@ pub fn run_record_key(queue: &str) -> String {
     format!("drain:{queue}")
 }
 
-/// The time at which the hint in `record` ends, in milliseconds since 1970. It is 0 if the time is missing,
-/// or further ahead than [`LONGEST_HINT`].
+/// The time at which the hint in `record` ends, in milliseconds since 1970. The result is 0 if the record has
+/// no time, or if the time is more than [`LONGEST_HINT`] ahead.
 fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     let longest = i64::try_from(LONGEST_HINT.as_millis()).unwrap_or(i64::MAX);
     let until = record["untilMilliseconds"].as_i64().unwrap_or_default();
@@ -26,9 +27,9 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether the bot can leave out its call of the poller. It can if a run is at work on the queue. It also can
-/// if no run may work now, because the bot's credentials were refused or the bot got no token. The result is
-/// `false` if the store does not answer. The function reads the store once.
+/// Whether the bot does not need to call the poller, because a run is at work on the queue. The result is
+/// also `true` while no run may work, because the bot's credentials were refused or the bot got no token. The
+/// result is `false` if the store does not answer. The function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();

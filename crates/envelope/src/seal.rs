@@ -12,30 +12,33 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-/// The key that seals envelopes, and during a change of the key also the earlier key.
+/// The key that seals envelopes. While the operator replaces `sealkey`, the struct also holds the earlier
+/// key.
 #[derive(Clone)]
 pub struct SealKey {
     current: Hmac<Sha256>,
-    /// Only checks seals that were made before the key was changed.
+    /// This key only checks seals that were made before the change.
     previous: Option<Hmac<Sha256>>,
 }
 
 impl SealKey {
-    /// Makes a key of these bytes, which are derived from a secret.
+    /// Makes a key from these bytes. The caller derives them from a secret.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self { current: keyed(bytes), previous: None }
     }
 
-    /// Makes a key of one or two keys: the first one seals, the second one only checks seals. Further keys
-    /// are ignored. `None` if there is no key.
+    /// Makes a key from one or two keys: the first key seals and checks, the second key only checks. Further
+    /// keys are ignored. `None` if there is no key.
     pub fn of(keys: &[[u8; 32]]) -> Option<Self> {
         let current = keyed(*keys.first()?);
         Some(Self { current, previous: keys.get(1).copied().map(keyed) })
     }
 
-    /// The JSON of an object that is not empty, with its seal as the last member.
+    /// The JSON of an object, with its seal as the last member. The object must not be empty, because a comma
+    /// precedes the seal.
     pub(crate) fn sealed_json(&self, object: &Map<String, Value>) -> Vec<u8> {
-        // The canonical bytes are JSON, so the object is written only once.
+        // The canonical bytes are valid JSON, so the function adds the seal to them, and does not write the
+        // object again.
         let mut json = canonical(object);
         let seal = self.seal(&json);
         json.pop();
@@ -71,7 +74,7 @@ fn canonical(object: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
-    // The clone starts with the key already hashed, so the key is hashed only once.
+    // The clone contains the hashed key, so the key is hashed only once for all seals.
     let mut mac = key.clone();
     mac.update(canonical);
     mac
@@ -88,25 +91,25 @@ impl fmt::Debug for SealKey {
 pub enum SealState {
     /// A program with the key wrote the envelope, and no other program has changed the envelope since.
     Valid,
-    /// The envelope has no seal, so another producer wrote it.
+    /// The envelope has no seal, because another producer wrote it.
     Missing,
     /// The envelope was changed, or sealed with another key.
     Broken,
-    /// The envelope has a seal, and there is no key to check it with.
+    /// The envelope has a seal, but there is no key that can check it.
     Unchecked,
 }
 
 /// The rule for an envelope without a seal, which another producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
-    /// The envelope is delivered, to trusted hosts only.
+    /// The bot and the poller deliver the envelope, but only to trusted hosts.
     Allow,
-    /// The envelope is not delivered.
+    /// The bot and the poller refuse the envelope.
     Refuse,
 }
 
-/// Writes JSON without white space, with the keys sorted by their bytes at each level. The keys are sorted
-/// here, because their order in a map depends on the features of serde_json.
+/// Writes JSON without white space, with the keys sorted by their bytes at each level. The function sorts the
+/// keys itself, because the order of keys in a map depends on the features of serde_json.
 fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(object) => write_object(object, out),
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn second_key_checks_seals_and_makes_none() {
+    fn second_key_checks_seals_but_does_not_make_them() {
         let (old, new) = ([7; 32], [8; 32]);
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
         let both = SealKey::of(&[new, old]).unwrap();
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_field_or_seal_or_key_breaks_the_seal() {
+    fn seal_is_broken_if_a_field_or_the_seal_or_the_key_was_changed() {
         let key = SealKey::new([7; 32]);
         let Value::Object(object) = json!({"a": 1, "b": {"c": "x"}}) else { unreachable!() };
         let seal = seal(&key, &object);

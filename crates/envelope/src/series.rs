@@ -1,4 +1,4 @@
-//! A recurring alert: each message of the queue is one occurrence of its series.
+//! The series of a recurring alert. Each queue message is one alert of the series.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,11 +18,12 @@ pub struct Series {
     pub start: DateTime<Utc>,
     /// `every`: the time from one alert to the next, in seconds, at least 1.
     pub every_seconds: u32,
-    /// `zone`: if the alerts are whole days apart, a clock in this zone shows the same time at each of them.
+    /// `zone`: the time zone. If the alerts are whole days apart, each alert is due at the same local time in
+    /// this zone.
     pub zone: Option<Zone>,
     /// `until`: no alert of the series is due later.
     pub until: DateTime<Utc>,
-    /// `index`: the place of this alert; the first one has 0.
+    /// `index`: the number of this alert in the series, from 0.
     pub index: u32,
 }
 
@@ -42,13 +43,13 @@ impl Series {
         }
     }
 
-    /// The index of the last alert that is due at `now` or earlier; 0 before the start. The index may belong
-    /// to a time after the end of the series.
+    /// The index of the last alert that is due at `now` or earlier. The result is 0 before the start. The
+    /// function ignores the end of the series, so the index may be too high for [`Series::due`].
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
-        // Where the zone's offset changes (summer time), an alert moves by less than a day. So the estimate
-        // is wrong by at most one.
+        // A change of the zone's offset, such as summer time, moves an alert by less than a day. So the
+        // estimate is wrong by at most one.
         let near = (estimate.saturating_sub(1)..=estimate.saturating_add(1)).rev();
         near.into_iter().find(|index| self.moment(*index).is_some_and(|due| due <= now)).unwrap_or_default()
     }
@@ -69,8 +70,8 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // If this version does not know the zone, because a later version wrote it, the alerts are
-            // exactly `every` apart.
+            // A newer bot may have written a zone that this code does not know. The time between two alerts
+            // is then exactly `every`.
             Some(zone) => Zone::parse(&zone),
         };
         Ok(Some(Self {
@@ -119,13 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_are_days_apart_keep_the_time_of_the_clock_in_their_zone() {
+    fn series_of_whole_days_keeps_its_local_time_when_the_offset_of_the_zone_changes() {
         let daily = series("2027-03-26T08:00:00Z", 86_400, Some("Europe/Berlin"));
         let due = |index| daily.due(index).unwrap();
         assert_eq!(due(1), at("2027-03-27T08:00:00Z"));
         assert_eq!(due(2), at("2027-03-28T07:00:00Z"), "09:00 in summer time");
         assert_eq!(due(219), at("2027-10-31T08:00:00Z"), "09:00 in winter time again");
-        // 02:30 does not exist in the night in which summer time begins.
+        // The series is due at 02:30 local time, which does not exist in the night in which summer time
+        // begins.
         let nightly = series("2027-03-27T01:30:00Z", 86_400, Some("Europe/Berlin"));
         assert_eq!(nightly.due(1), Some(at("2027-03-28T01:30:00Z")));
         assert_eq!(nightly.due(2), Some(at("2027-03-29T00:30:00Z")));

@@ -17,7 +17,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Whether the message is of an older bot.
+    /// Whether an older bot wrote the message.
     pub fn is_legacy(self) -> bool {
         self != Self::Version1
     }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// The name of an encoding, and the function that puts it around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every form that the readers of the 2017 templates accepted, and some forms that producers write by
+/// Every encoding that the readers of the 2017 templates accepted, and some encodings that producers write by
 /// mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),

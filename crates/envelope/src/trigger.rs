@@ -1,5 +1,5 @@
 //! The `value` of a trigger activity, which carries an envelope to the bot over Direct Line. The Azure
-//! Functions of the 2017 templates sent such activities.
+//! Functions of the 2017 templates sent trigger activities.
 
 use bot_framework::json::Fields;
 use serde_json::{Value, json};
@@ -9,13 +9,14 @@ use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, code
 impl Envelope {
     /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
-    /// The bots of both 2017 templates find the fields that they know: the Node.js bot `address` and `text`,
-    /// the C# bot `Message`. `Message` is a string with the JSON of the queue message. It is not an object,
-    /// because a program on the way may read an object, write it again, and so break the seal. For example,
-    /// .NET reads a string that looks like a time as a time, and drops the zeros at its end. `id` is for a
-    /// message that contains no id.
+    /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text`, and
+    /// the C# bot reads `Message`. The member `id` supplies the id if the message contains none.
+    ///
+    /// `Message` is the JSON of the queue message as a string. If `Message` were an object, a program on the
+    /// way could parse it and write it differently, and so break the seal. For example, .NET parses a string
+    /// that looks like a time, and drops the zeros at the end of the time.
     pub fn trigger_value(&self, text: &str) -> Value {
-        // There is an envelope, so the text was decoded before, and this call does not fail.
+        // This call does not fail, because the caller has already decoded the text into this envelope.
         let message = json_of(text).unwrap_or_default();
         json!({
             "Source": "proactive-bot",
@@ -26,8 +27,8 @@ impl Envelope {
         })
     }
 
-    /// Reads a `value`: an envelope of any shape, as an object or as text. The envelope may also be in the
-    /// member `Message`, as in the `{Source, Message}` of the C# template.
+    /// Reads the envelope in a `value`. The envelope may have any shape, and may be an object or a text. It
+    /// may also be in the member `Message` of the `value`, because the C# template wrote `{Source, Message}`.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -1,13 +1,13 @@
 //! Finds the JSON in the text of a queue message, inside the encodings that producers put around it.
 //!
-//! The readers of the 2017 templates accepted more than base64 in one line. .NET's
-//! `Convert.FromBase64String`, which the queue trigger of Azure Functions calls, skips blanks and line ends
+//! The readers of the 2017 templates accepted more than base64 in one line. The queue trigger of Azure
+//! Functions calls .NET's `Convert.FromBase64String`, which skips blanks and line ends
 //! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
-//! `'base64'` also accepts the alphabet of URLs, and needs no padding
+//! `'base64'` also accepts base64url, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
-//! A seal covers the members of the parsed JSON, and not the encoding around it. So no encoding turns a
-//! broken seal into a valid one.
+//! A seal covers the members of the parsed JSON, and not the encoding around the JSON. So no encoding makes a
+//! broken seal valid.
 
 use std::borrow::Cow;
 
@@ -20,10 +20,12 @@ use serde_json::Value;
 
 use crate::decode_error::{COMPRESSED, DecodeError};
 
-/// How many layers of base64 are decoded. Some clients encode a text that their caller has encoded already.
+/// The most layers of base64 that this module decodes. Some clients encode a text that their caller has
+/// already encoded.
 const MAX_LAYERS: usize = 2;
 
-/// Base64 as .NET and Node read it.
+/// The base64 decoder. It needs no padding and ignores surplus bits at the end, so that it reads every text
+/// that .NET or Node reads.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -31,16 +33,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or its
-/// base64, or the base64 of that. The base64 may have blanks and line ends, the alphabet of URLs, or no
-/// padding. The JSON may be UTF-8 or UTF-16, with a byte order mark. The function removes quotes around the
-/// JSON or around the base64, as JSON and Python write them.
+/// Returns the JSON object in the text of a queue message, unparsed.
 ///
-/// Every reader of messages calls this function, so that no two readers disagree about a message.
+/// The text may be plain JSON, base64 of JSON, or base64 of that base64. The base64 may have blanks and line
+/// ends, the alphabet of base64url, or no padding. The JSON may be UTF-8 or UTF-16, with or without a byte
+/// order mark. The JSON or the base64 may be quoted: as a JSON string (`"..."`), or as Python prints bytes
+/// (`b'...'`).
+///
+/// Every reader of messages calls this function, so that all readers decode a message in the same way.
 pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     let mut text = bare(text);
     for _ in 0..MAX_LAYERS {
-        // No valid base64 begins with a brace, so the first character is enough to tell the two apart.
+        // The first character tells JSON from base64, because no base64 begins with a brace.
         if text.starts_with('{') {
             return Ok(text);
         }
@@ -49,7 +53,7 @@ pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotJson) }
 }
 
-/// Removes blanks and byte order marks around the text, and then quotes.
+/// Removes blanks and byte order marks around the text, and then a pair of quotes.
 fn bare(text: &str) -> Cow<'_, str> {
     let text = trimmed(text);
     if let Some(inner) = text.strip_prefix("b'").and_then(|text| text.strip_suffix('\'')) {
@@ -68,7 +72,8 @@ fn trimmed(text: &str) -> &str {
 }
 
 fn decoded(text: &str) -> Result<String, DecodeError> {
-    // Most messages contain only the alphabet of base64, and need no copy.
+    // Most messages contain only characters of base64. The first attempt decodes these messages without a
+    // copy.
     let bytes = LENIENT.decode(text).or_else(|_| {
         let plain = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
             b'-' => b'+',
@@ -84,9 +89,9 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
     characters(bytes).ok_or(DecodeError::NotJson)
 }
 
-/// Decodes UTF-8 or UTF-16. The function detects UTF-16 by its byte order mark, or by a zero byte beside
-/// the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark. Half of a surrogate pair
-/// becomes the replacement character.
+/// Decodes UTF-8 or UTF-16. The function detects UTF-16 by its byte order mark. Without the mark, it detects
+/// UTF-16 by a zero byte beside the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark.
+/// Half of a surrogate pair becomes the replacement character.
 fn characters(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match *bytes {
         [0xFF, 0xFE, ..] | [b'{', 0, ..] => u16::from_le_bytes,

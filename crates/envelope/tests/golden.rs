@@ -1,5 +1,5 @@
-//! Reading and writing of version 1. The files in `golden/` must never change, because queues hold messages
-//! like these.
+//! Tests that read and write envelopes of version 1. The files in `golden/` must never change, because queues
+//! hold messages of this form.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -23,8 +23,8 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// The id and the time of the carrier. An envelope of version 1 has its own id and time, so the values of
-/// the carrier must not appear in any result.
+/// The id and the time of the carrier. They must not appear in any result, because an envelope of version 1
+/// has its own id and time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -34,7 +34,7 @@ fn parse(json: &str) -> Value {
 }
 
 #[test]
-fn golden_file_is_the_same_after_reading_and_writing() {
+fn golden_file_that_is_read_and_written_stays_the_same() {
     for (name, json) in GOLDEN {
         for text in [
             json.to_owned(),
@@ -97,7 +97,7 @@ fn text_that_is_no_envelope_gives_the_reason() {
 }
 
 #[test]
-fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
+fn envelope_that_is_one_byte_too_long_is_refused() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
     (envelope.text, envelope.once) = (String::new(), true);
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
@@ -109,7 +109,7 @@ fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope without the mark `once` leaves room for it, because a repeated Put has the mark.
+    // An envelope without the mark `once` leaves room for the mark, because a repeated Put adds the mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();
@@ -124,7 +124,7 @@ fn trace_that_would_make_the_envelope_too_long_is_left_out() {
     assert!(envelope.traceparent.is_some() && !envelope.once);
     envelope.text = String::new();
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
-    // The mark `once` needs 12 bytes more.
+    // The mark `once` needs 12 more bytes.
     for (more, has_trace) in [(0, true), (1, false)] {
         envelope.text = "x".repeat(MAX_JSON_BYTES - empty - 12 + more);
         let written = read(&envelope.encode(None).unwrap()).unwrap();
@@ -135,7 +135,7 @@ fn trace_that_would_make_the_envelope_too_long_is_left_out() {
 }
 
 #[test]
-fn trace_that_is_not_valid_is_no_error_and_is_written_unchanged() {
+fn invalid_trace_is_no_error_and_is_written_unchanged() {
     for trace in [json!("00-x"), json!(""), json!(7), json!(null), json!({"a": 1})] {
         let mut json = parse(GOLDEN[0].1);
         json["traceparent"] = trace;
@@ -150,7 +150,7 @@ fn trace_that_is_not_valid_is_no_error_and_is_written_unchanged() {
 }
 
 #[test]
-fn seal_is_valid_only_with_its_key_and_unchanged_fields() {
+fn seal_is_valid_only_if_the_key_is_the_same_and_no_field_was_changed() {
     let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
     for (_, golden) in GOLDEN {
         sealed_and_changed(&ours, &theirs, read(golden).unwrap());
@@ -241,7 +241,7 @@ fn delivery_and_failure_survive_a_round_trip() {
 fn float_in_a_sealed_envelope_keeps_its_seal_valid() {
     let key = SealKey::new([1; 32]);
     let mut envelope = read(GOLDEN[0].1).unwrap();
-    // A reader that is not exact reads numbers like 2.2250738585072011e-308 with one wrong bit.
+    // An inexact JSON parser reads a number such as 2.2250738585072011e-308 with one wrong bit.
     for number in [
         "0.1",
         "1e-7",

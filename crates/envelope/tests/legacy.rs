@@ -1,5 +1,5 @@
-//! Messages of bots before version 1: the files in `golden/legacy/`, each with the envelope that is read
-//! from it.
+//! Tests that read messages of older bots. The folder `golden/legacy/` holds each message, and the envelope
+//! of version 1 that the reader makes from it (`.v1.json`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -73,11 +73,11 @@ fn golden_file_becomes_its_envelope_of_version_1() {
 }
 
 #[test]
-fn key_is_read_in_upper_or_lower_case() {
+fn case_of_a_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The files have only known keys in their accounts, because an account keeps an unknown key, with its
-        // upper and lower case. `dialog` is an unknown key of the message, and the envelope does not contain
+        // The accounts (`user`, `bot`) in the files have only known keys, because an account keeps an unknown
+        // key unchanged, including its case. `dialog` is an unknown key, but the envelope does not contain
         // it.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
@@ -131,7 +131,7 @@ fn text_of_a_composer_event_is_its_value_or_its_text() {
         match expected {
             Some(expected) => assert_eq!(envelope.unwrap().text, expected, "{json}"),
             None => assert!(
-                envelope.expect_err("an event without a text").to_string().starts_with("value: "),
+                envelope.expect_err("an event without a text is refused").to_string().starts_with("value: "),
                 "{json}"
             ),
         }
@@ -212,7 +212,7 @@ fn older_message_that_is_written_again_is_version_1_without_a_seal() {
 }
 
 #[test]
-fn trigger_carries_each_shape() {
+fn trigger_value_with_a_message_of_any_shape_is_read() {
     let key = SealKey::new([7; 32]);
     for (name, _, json, _) in GOLDEN {
         let expected = read(json).unwrap();
@@ -232,7 +232,7 @@ fn trigger_carries_each_shape() {
 }
 
 #[test]
-fn trigger_carries_the_id_and_a_valid_seal() {
+fn trigger_value_keeps_the_id_and_the_seal_of_the_envelope() {
     let key = SealKey::new([7; 32]);
     let envelope = read(GOLDEN[0].2).unwrap();
     let sealed = envelope.encode(Some(&key)).unwrap();
@@ -240,7 +240,7 @@ fn trigger_carries_the_id_and_a_valid_seal() {
     let carried = envelope.trigger_value(&sealed);
     let (read, state) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
     assert_eq!((read.id, state), (envelope.id.clone(), SealState::Valid));
-    // The legacy message has no id, so the poller supplies it.
+    // The legacy message has no id, so the trigger supplies the id of the envelope.
     let carried = envelope.trigger_value(GOLDEN[0].2);
     assert_eq!((&carried["address"], &carried["text"]), (&envelope.address.to_json(), &json!(envelope.text)));
     let (read, _) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
@@ -253,7 +253,7 @@ fn trigger_carries_the_id_and_a_valid_seal() {
 }
 
 #[test]
-fn value_of_a_trigger_that_is_no_envelope_gives_the_reason() {
+fn trigger_value_without_an_envelope_gives_the_reason() {
     for (value, expected) in [
         (json!(null), DecodeError::NotJson),
         (json!(7), DecodeError::NotJson),

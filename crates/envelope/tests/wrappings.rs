@@ -1,5 +1,5 @@
-//! Encodings around the JSON of a message. Each encoding is decoded, and no encoding makes a broken seal
-//! valid.
+//! Tests of the encodings around the JSON of a message. The reader decodes each encoding, and no encoding
+//! makes a broken seal valid.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -41,7 +41,7 @@ fn message_is_read_in_every_wrapping() {
         let expected = read(json);
         assert!(expected.is_ok(), "{json}");
         for (name, wrap) in WRAPPINGS {
-            // The blanks change the number of padding characters of the base64.
+            // The blanks change the length of the JSON, and so the padding of its base64.
             for blanks in ["", " ", "\n\n"] {
                 let text = wrap(&format!("{json}{blanks}"));
                 assert_eq!(read(&text), expected, "{name}: {text}");
@@ -80,7 +80,7 @@ fn seal_is_checked_in_every_wrapping() {
         ] {
             assert_eq!(read(&wrap(&json)).unwrap().1, expected, "{name}: {what}");
         }
-        // A sealed envelope without its version is a broken envelope, not an older shape.
+        // An envelope whose version was removed is not read as an older shape, because it has a seal.
         let aged = json.replace(r#""version":1"#, r#""versio":1"#);
         assert!(matches!(read(&wrap(&aged)), Err(DecodeError::Field(_))), "{name}");
     }
@@ -94,7 +94,7 @@ fn text_without_a_message_is_refused_with_its_reason() {
         ("base64 three times", STANDARD.encode(&twice)),
         ("two JSON strings around", Value::from(Value::from(json).to_string()).to_string()),
         ("a character that is in no alphabet", once.replacen('e', "*", 1)),
-        ("one letter alone", format!("{once}A=A")),
+        ("a letter after the padding", format!("{once}A=A")),
         ("padding in the middle", once.replacen('J', "=", 1)),
         ("half a unit of UTF-16", STANDARD.encode(b"\xff\xfe{\0}\0 ")),
         ("UTF-16 that is something else", STANDARD.encode(b"\xff\xfe{}")),

@@ -1,4 +1,4 @@
-//! A storage account: the URLs of its services, and how requests to them are authorized.
+//! A storage account: the URLs of its services, and the credential for requests.
 
 use std::fmt;
 
@@ -8,27 +8,28 @@ use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, Unusable, wrong};
 use crate::service::Service;
 
-/// The scope of the token that an account without key and SAS needs. One token serves the queue and the table
-/// service.
+/// The scope of the Entra ID token that an account needs if it has neither key nor SAS. One token serves the
+/// queue and the table service.
 pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// A storage account: the URLs of its services, and the credential for them.
 #[derive(Clone)]
 pub struct Account {
-    /// The URL of the queue service: scheme, host, and the path if there is one (the emulator has one). It
-    /// has no slash at its end.
+    /// The URL of the queue service: scheme, host, and for an emulator the path. The URL has no slash at its
+    /// end.
     pub(crate) queue_endpoint: Option<String>,
     /// The URL of the table service, in the same form.
     pub(crate) table_endpoint: Option<String>,
     pub(crate) credential: Credential,
 }
 
-/// How requests are authorized.
+/// The credential that authorizes requests.
 #[derive(Clone)]
 pub(crate) enum Credential {
-    /// Every request is signed with the account's key.
+    /// The client signs every request with the account's key.
     SharedKey { account: String, key: AccountKey },
-    /// A shared access signature, made by the owner of the account: query parameters, already encoded.
+    /// A shared access signature, which the owner of the account has made. It consists of query parameters,
+    /// already encoded.
     Sas(String),
     /// Every request carries this token of Entra ID. Without a token, no request can be sent.
     Entra(Option<Secret>),
@@ -45,17 +46,17 @@ impl Account {
     }
 
     /// Whether the account has neither key nor SAS. If so, the caller has to set a token with
-    /// [`Account::with_token`] before the first call. The result stays true after that, because tokens
-    /// expire.
+    /// [`Account::with_token`] before the first call. The result is also `true` for an account with a token,
+    /// because tokens expire.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }
 
-    /// Returns the account with a token for [`STORAGE_SCOPE`], which every request carries. A later token
-    /// replaces an earlier one.
+    /// Returns the account with a token for [`STORAGE_SCOPE`]. Every request then carries this token. A later
+    /// token replaces an earlier token.
     ///
-    /// Fails if the account has a key or a SAS. Fails also if an endpoint is plain HTTP on another machine,
-    /// because others could read the token.
+    /// The method fails if the account has a key or a SAS. It also fails if an endpoint is plain HTTP on
+    /// another machine, because others could read the token.
     pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
         if !self.needs_token() {
             return wrong(
@@ -76,8 +77,8 @@ impl Account {
     }
 }
 
-/// Whether a token may be sent to this endpoint. The endpoint must be HTTPS or on this machine, because
-/// others could read a token in plain HTTP to another machine.
+/// Whether the client may send a token to this endpoint. The endpoint must be HTTPS or on this machine,
+/// because others could read a token that plain HTTP carries to another machine.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

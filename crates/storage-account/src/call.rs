@@ -12,20 +12,21 @@ use crate::date::rfc_1123;
 use crate::error::Unusable;
 use crate::service::{API_VERSION, Service};
 
-// These names are constants, because a name that is given as text is parsed in each request.
+// These names are constants, so that they are not parsed again for each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");
 const DATE_HEADER: HeaderName = HeaderName::from_static("x-ms-date");
 
-/// The characters that are encoded: all but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and
-/// `=`, and the service reads an unencoded `+` as a space.
+/// The characters that are encoded: all except RFC 3986's unreserved characters. A pop receipt can contain
+/// `+`, `/` and `=`, and the service reads an unencoded `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Encodes text for a part of a URL: every character but RFC 3986's unreserved characters.
+/// Encodes text for a part of a URL. Only RFC 3986's unreserved characters stay unencoded.
 pub fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// A request before it is authorized. Each attempt is signed anew, because the signature covers the date.
+/// A request without its authorization. [`Sender`](crate::Sender) signs each attempt anew, because the
+/// signature covers the date.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
@@ -39,7 +40,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of `path`, which is encoded already and begins with a slash.
+    /// Makes a call of `path`. The path must already be encoded, and must begin with a slash.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self {
             method,
@@ -51,8 +52,8 @@ impl Call {
         }
     }
 
-    /// Adds a query parameter. The name must need no encoding, and for the queue service it must be in lower
-    /// case.
+    /// Adds a query parameter. The name must have only characters that need no encoding. For the queue
+    /// service, the name must be in lower case.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -73,15 +74,15 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Makes success depend on the body of the response. Any other call succeeds as soon as the status of the
-    /// response is a success, even if the body is lost.
+    /// Marks a call that needs the body of the response. If the body is lost, this call fails. A call without
+    /// the mark succeeds by the status alone, even if the body is lost.
     #[must_use]
     pub fn reading_the_response(mut self) -> Self {
         self.reads_response = true;
         self
     }
 
-    /// Returns the request, authorized for this moment.
+    /// Returns the request with its authorization. The signature contains `now`.
     pub(crate) fn authorize(
         &self,
         account: &Account,
@@ -130,7 +131,7 @@ impl Call {
         if let Some(authorization) = authorization {
             let date = HeaderValue::try_from(date).map_err(|_| Unusable::NoUrl)?;
             headers.insert(DATE_HEADER, date);
-            // The error does not repeat the reason, because the value is a secret.
+            // The error leaves out the reason, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);

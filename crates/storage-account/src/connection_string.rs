@@ -1,4 +1,4 @@
-//! Connection strings, in every documented form
+//! Reads connection strings in every documented form
 //! (<https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>).
 
 use std::collections::BTreeMap;
@@ -15,7 +15,8 @@ const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Every setting that a connection string may hold. The bot ignores the settings of other services.
+/// Every setting that a connection string may contain. The bot accepts the settings of other services, but
+/// ignores them.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -52,9 +53,10 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account may be one of an emulator. For such an account, a URL of the
-        // cloud that is derived from AccountName may lead to the account of another owner. So the URL of the
-        // table service is derived only if QueueEndpoint is missing, or if EndpointSuffix names the cloud.
+        // If QueueEndpoint is set, the account may belong to an emulator. A cloud URL with the same
+        // AccountName could then lead to the account of another owner. So the code derives the URL of the
+        // table service from AccountName only if QueueEndpoint is missing, or if EndpointSuffix names the
+        // cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),
@@ -106,7 +108,7 @@ impl Account {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
                 let parsed: http::Uri =
                     uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri: expected a URL"))?;
-                // The ports are always the emulator's own. A port in the URI is ignored.
+                // The emulator always has its own ports, so a port in the URI is ignored.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
@@ -119,7 +121,7 @@ impl Account {
     }
 }
 
-/// Returns the URL of a service in the cloud, or nothing if the account has no name.
+/// Returns the URL of a service in the cloud. `None` if AccountName is missing.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,
@@ -136,8 +138,8 @@ fn named_endpoint<'s>(
     checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.{service}.{suffix}")).map(Some)
 }
 
-/// Splits the connection string into `Name=Value` pairs, with the names in lower case. Each pair is split at
-/// its first `=`, because account keys end in `=`.
+/// Splits the connection string into `Name=Value` pairs, and puts the names in lower case. The function
+/// splits a pair at its first `=`, because an account key can end in `=`.
 fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
     let mut settings = BTreeMap::new();
     for (index, segment) in
@@ -148,7 +150,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // The error does not repeat the text, because the text may be a pasted key.
+            // The error leaves out the text, because the text may be a pasted key.
             return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_string_in_each_documented_form_names_the_queue_endpoint() {
+    fn connection_string_in_each_documented_form_gives_the_queue_endpoint() {
         for (text, expected) in [
             ("UseDevelopmentStorage=true", "http://127.0.0.1:10001/devstoreaccount1"),
             ("usedevelopmentstorage=TRUE;", "http://127.0.0.1:10001/devstoreaccount1"),

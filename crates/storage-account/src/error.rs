@@ -1,5 +1,5 @@
-//! Why a call failed, as far as this is the same for every service. The clients add the meaning of the
-//! services' codes.
+//! The errors that both storage services have in common. The clients in `storage_queue` and `storage_table`
+//! add the meaning of each service's own error codes.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -19,7 +19,7 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
     Err(ConnectionStringError(problem.into()))
 }
 
-/// Why the account cannot be used. Nothing was sent. The messages hold no secret.
+/// Why the account cannot be used. The client has sent nothing. The texts contain no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The connection string does not contain the URL of the service.
@@ -44,28 +44,28 @@ pub enum Unusable {
 /// Why an attempt did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The service answered, and the status is not a success.
+    /// The service answered with a status that is not a success.
     Answered(Response<Bytes>),
-    /// The attempt has no response, or no whole response.
+    /// The attempt got no response, or only a part of a response.
     Transport(TransportError),
-    /// Nothing was sent.
+    /// The client sent nothing.
     Unusable(Unusable),
 }
 
 /// A call that failed and is not repeated.
 #[derive(Debug)]
 pub struct Failed {
-    /// How the last attempt ended.
+    /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt of this call before the last one may have taken effect. Concurrent calls do not
-    /// count.
+    /// Whether an attempt of this call before the last attempt may have reached the service, so that it may
+    /// have taken effect.
     pub may_be_done: bool,
-    /// Whether any attempt, the last one included, has an unknown result.
+    /// Whether the result of any attempt is unknown, including the last attempt.
     pub is_doubtful: bool,
 }
 
 impl Failed {
-    /// Returns the status of the last attempt's response, or nothing if that attempt has no response.
+    /// Returns the status of the last attempt's response. `None` if the last attempt got no response.
     pub fn status(&self) -> Option<u16> {
         match &self.failure {
             Failure::Answered(response) => Some(response.status().as_u16()),
@@ -84,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// Whether the attempt may have taken effect.
+    /// Whether the attempt may have reached the service.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self {
             Self::Answered(_) => true,
@@ -93,9 +93,9 @@ impl Failure {
         }
     }
 
-    /// Whether it is unknown if the attempt has taken effect. A service that refuses a call for now (429,
-    /// 503) has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the
-    /// effect is unknown.
+    /// Whether the result of the attempt is unknown. A service that answers 429 or 503 has done nothing.
+    /// After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504), the attempt may
+    /// have taken effect.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(response) => matches!(response.status().as_u16(), 408 | 500 | 502 | 504),
@@ -112,7 +112,7 @@ impl Failure {
     }
 }
 
-/// Whether a status means that the service cannot do the call for the moment.
+/// Whether a status means that the service cannot do the call now, but may do it later.
 pub fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
@@ -121,7 +121,7 @@ pub fn is_busy(status: u16) -> bool {
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NotSent(_) | TransportError::ResponseLost(_) => true,
-        // The next response would be too large as well, and another Get would only lease more messages.
+        // The next response would also be too large, and another Get Messages would only lease more messages.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }
@@ -132,20 +132,20 @@ pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Returns the number of seconds in `Retry-After`, if there is one.
+/// Returns the number of seconds in `Retry-After`. `None` if the header is missing or is no number.
 pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok())
 }
 
-/// Returns the error code, or the empty string if the code contains anything but letters and digits, because
-/// codes appear in logs.
+/// Returns the error code, if it has only letters and digits. Otherwise returns the empty string, because
+/// codes appear in logs, and a code with other characters could be any text.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }
 
-/// Explains why the service refused the credentials, and what to do. The text is this crate's own, because
-/// the service's text may quote the signature. If a SAS or a role does not allow the call, the text is
-/// `mismatch`.
+/// Explains why the service refused the credentials, and what to do. The function never returns the service's
+/// own text, because that text may quote the signature. If a SAS or a role does not allow the call, the
+/// result is `mismatch`.
 pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static str {
     if matches!(
         code,

@@ -1,11 +1,12 @@
-//! Shared parts of the clients of Azure Queue Storage and Azure Table Storage: connection strings, signing,
-//! sending one call with retries, and reading errors.
+//! The shared code of the clients of Azure Queue Storage and Azure Table Storage. It reads connection
+//! strings, signs requests, sends a call with retries, and reads errors.
 //!
-//! Use the clients in `storage_queue` and `storage_table`. Use this crate to read a connection string, to
-//! give the account a token, or to write a client of another storage service.
+//! For calls of a service, use the clients in `storage_queue` and `storage_table`. Use this crate to read a
+//! connection string, to give the account a token, or to write a client of another storage service.
 //!
-//! This crate knows no operation of a service, and no error codes but those of authorization. Its error texts
-//! and the `Debug` output of [`Account`] never hold a key, a SAS or a token.
+//! This crate knows no operations of the services. The only error codes that it knows are those of
+//! authorization. Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a
+//! token.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
 #![warn(missing_docs)]

@@ -1,4 +1,5 @@
-//! The rights of an account SAS, as far as its text shows them. Only the signature of a SAS is secret.
+//! Reads the rights of an account SAS from its query parameters. These parameters are not secret. Only the
+//! signature of a SAS is secret.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 
@@ -14,7 +15,7 @@ impl Service {
         }
     }
 
-    /// The letters of the rights that the bot needs in the parameter `sp`. To create queues and tables, the
+    /// The letters that the bot needs in the parameter `sp` (the rights). To create queues and tables, the
     /// bot also needs `c`.
     pub fn sas_rights(self) -> &'static str {
         match self {
@@ -24,8 +25,8 @@ impl Service {
     }
 }
 
-/// The parameters of an account SAS that limit what a call may do. They are empty in a SAS for one queue or
-/// table.
+/// The parameters that limit what calls with an account SAS may do. A SAS for only one queue or table has
+/// none of them, so the fields are then empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SasRights {
     /// `ss`: the services.
@@ -37,7 +38,8 @@ pub struct SasRights {
 }
 
 impl SasRights {
-    /// Reads the query of a SAS URL. The parameters consist of letters, so they are not decoded.
+    /// Reads the query of a SAS URL. The function does not decode the values, because they consist of
+    /// letters.
     pub fn of_query(query: &str) -> Self {
         let value = |name: &str| {
             let mut pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
@@ -56,7 +58,7 @@ impl SasRights {
         self.services.contains(service.sas_letter())
     }
 
-    /// Whether the SAS is for messages and entities.
+    /// Whether the SAS allows calls of messages and entities (the resource type `o`).
     pub fn is_for_objects(&self) -> bool {
         self.resource_types.contains('o')
     }
@@ -66,8 +68,7 @@ impl SasRights {
         self.has('c') && self.resource_types.contains('c')
     }
 
-    /// Names the letters that calls of a service need and that are missing. The text is empty if there are
-    /// none.
+    /// Names the letters that the SAS lacks for calls of a service. The text is empty if the SAS lacks none.
     pub fn missing(&self, service: Service) -> String {
         let mut missing = String::new();
         let mut expect = |letter: char, parameter: &str, value: &str| {
@@ -86,8 +87,8 @@ impl SasRights {
 }
 
 impl Account {
-    /// Names the letters that calls of a service need and that the account's SAS lacks. The text is empty if
-    /// there are none, or if the account has no SAS.
+    /// Names the letters that the account's SAS lacks for calls of a service. The text is empty if the SAS
+    /// lacks none, or if the account has no SAS.
     pub fn missing_in_sas(&self, service: Service) -> String {
         match &self.credential {
             Credential::Sas(query) => SasRights::of_query(query).missing(service),
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_that_a_sas_lacks_are_named_for_each_service() {
+    fn missing_letters_of_a_sas_are_named_for_each_service() {
         for (query, queue, table) in [
             ("?sv=1&ss=qt&srt=co&sp=rdacup&sig=x", "", ""),
             ("ss=qt&srt=o&sp=raud&sig=x", "`p` in sp", ""),

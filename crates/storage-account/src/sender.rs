@@ -1,4 +1,5 @@
-//! Sends one call until it succeeds, cannot succeed, or runs out of attempts or time.
+//! Sends a call, and repeats a failed call until it succeeds, cannot succeed, or has used up its attempts or
+//! its time.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -12,15 +13,15 @@ use crate::call::Call;
 use crate::error::{Failed, Failure};
 use crate::service::Service;
 
-/// The most attempts of one call, by default. The wait before each further attempt is random: up to 200 ms
-/// before the second one, and up to 400 ms before the third one.
+/// The default for the most attempts of one call. The wait before a repeated attempt is random: up to 200 ms
+/// before the second attempt, and up to 400 ms before the third.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
 /// Sends calls to one service of an account until a deadline.
 ///
-/// If another attempt may succeed, a failed call is sent again after a random wait, with a new authorization,
-/// and never past the deadline. Calls may run concurrently.
+/// If another attempt may succeed, the sender repeats a failed call after a random wait, with a new
+/// authorization. It never begins a repeated attempt after the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,
@@ -37,17 +38,18 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The response. Its status is 2xx.
     pub response: Response<Bytes>,
-    /// Whether an attempt before the last one may have reached the service. A refusal (503) counts, too.
+    /// Whether an attempt before the last attempt may have reached the service. An attempt that the service
+    /// refused (503) also counts.
     pub may_be_done: bool,
-    /// Whether it is unknown if an attempt before the last one took effect. A refusal (429, 503) does not
-    /// count.
+    /// Whether an earlier attempt may have taken effect, too. An attempt that the service refused (429, 503)
+    /// does not count.
     pub is_doubtful: bool,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
-    /// A sender that repeats no call past `deadline`. It shortens `timeouts` of every attempt to the time
-    /// that is left until `deadline`. If a call begins after `deadline`, its first attempt is still sent,
-    /// with time-outs of about 1 ms.
+    /// Makes a sender that repeats no call after `deadline`. It shortens the `timeouts` of every attempt to
+    /// the time that is left until `deadline`. If a call begins after `deadline`, the sender still makes the
+    /// first attempt, with time-outs of about 1 ms.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -58,35 +60,34 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         Self { host, account, service, timeouts, deadline, attempts: ATTEMPTS, retries: Cell::new(0) }
     }
 
-    /// Sends each call at most this many times. At least one attempt is made.
+    /// Limits the attempts of each call to this number. The sender always makes at least one attempt.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
     }
 
-    /// The host that calls are sent through.
+    /// The host through which the sender sends calls.
     pub fn host(&self) -> &'a H {
         self.host
     }
 
-    /// The account that the calls go to.
+    /// The account to which the sender sends calls.
     pub fn account(&self) -> &'a Account {
         self.account
     }
 
-    /// How many calls were repeated so far.
+    /// The number of repeated attempts so far, of all calls.
     pub fn retries(&self) -> u32 {
         self.retries.get()
     }
 
-    /// Sends a call.
+    /// Sends a call, and repeats it if another attempt may succeed.
     pub async fn send(&self, call: &Call) -> Result<Sent, Failed> {
         self.send_noting_trouble(call, async || None).await
     }
 
-    /// Does the same as [`Sender::send`], and also runs `on_trouble` as soon as the first attempt has failed:
-    /// before the next attempt, and before the method returns the failure. If `on_trouble` returns a call,
-    /// the next attempts send that call.
+    /// Does the same as [`Sender::send`], and also runs `on_trouble` directly after the first attempt, if
+    /// this attempt fails. If `on_trouble` returns a call, the next attempts send that call.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,
@@ -129,7 +130,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let request =
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
-            // The status alone shows whether the call was done or refused, so the lost body does not matter.
+            // The status alone shows whether the service did or refused the call, so the body is not needed.
             Err(TransportError::BodyLost(lost)) if !(call.reads_response && lost.status.is_success()) => {
                 Ok(lost.into_response())
             }

@@ -1,7 +1,7 @@
 //! The services of a storage account, and the version of their API.
 
-/// The version of the services' API. It is the first version with every operation that the clients use, and
-/// every emulator knows it.
+/// The version of the services' API. It is the first version that has every operation of the clients. Every
+/// emulator supports it.
 pub const API_VERSION: &str = "2021-12-02";
 
 /// A service of a storage account.

@@ -11,7 +11,7 @@ pub enum Malformed {
     /// The document is not UTF-8.
     #[error("the body is not UTF-8")]
     NotUtf8,
-    /// The document is not XML, or has a form that no service writes.
+    /// The document is not XML, or has a form that neither service writes.
     #[error("the body is not well-formed XML")]
     NotWellFormed,
 }
@@ -21,11 +21,12 @@ pub enum Malformed {
 pub struct ErrorBody {
     /// The service's error code.
     pub code: String,
-    /// The problem with the authorization. Never log it, because it may quote a signature.
+    /// The service's text about a problem with the authorization. Never log this text, because it may quote a
+    /// signature.
     pub authentication_detail: String,
 }
 
-/// Reads `<Error>`. Returns empty fields if the body is another document.
+/// Reads the body of an error response (`<Error>`). If the body is another document, the fields are empty.
 pub fn read_error(body: &[u8]) -> ErrorBody {
     let mut error = ErrorBody::default();
     let read = walk(body, &["Error", "Code", "AuthenticationErrorDetail"], |path, text| match (path, text) {
@@ -36,18 +37,18 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
     if read.is_ok() { error } else { ErrorBody::default() }
 }
 
-/// Walks through a document. Calls `visit(path, None)` where an element begins, and `visit(path, Some(text))`
-/// where it ends.
+/// Walks through a document. Where an element begins, the function calls `visit(path, None)`. Where the
+/// element ends, it calls `visit(path, Some(text))`.
 ///
-/// An element that is not in `elements` has an empty name in the path. Text is not trimmed. References are
-/// resolved and joined with the text around them.
+/// If an element is not in `elements`, its name in the path is empty. The function does not trim text. It
+/// replaces references such as `&amp;` by their characters.
 pub fn walk(
     body: &[u8],
     elements: &[&'static str],
     mut visit: impl FnMut(&[&'static str], Option<String>),
 ) -> Result<(), Malformed> {
     let element = |name: &str| elements.iter().copied().find(|element| *element == name).unwrap_or_default();
-    // The service begins its XML with a byte order mark.
+    // A service can begin its XML with a byte order mark.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let body = std::str::from_utf8(body).map_err(|_| Malformed::NotUtf8)?;
     let malformed = || Malformed::NotWellFormed;
@@ -56,7 +57,7 @@ pub fn walk(
     loop {
         match reader.read_event().map_err(|_| malformed())? {
             Event::Start(start) => {
-                // No response of the services is that deep.
+                // No response of the services has so many levels.
                 if path.len() >= 16 {
                     return Err(malformed());
                 }
@@ -85,14 +86,15 @@ pub fn walk(
                     Ok(None) => resolve_xml_entity(&named),
                     Err(_) => None,
                 };
-                // An unknown reference in one message's text must not make the other messages unreadable.
+                // An unknown reference becomes U+FFFD inside a message, so that the other messages stay
+                // readable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
                 append(&mut texts, resolved.ok_or_else(malformed)?);
             }
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            // A document type can define dangerous entities. The services send none.
+            // A document type can define dangerous entities, and the services send no document type.
             Event::DocType(_) => return Err(malformed()),
         }
     }

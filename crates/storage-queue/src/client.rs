@@ -1,4 +1,4 @@
-//! The calls of the queue service:
+//! The client of one queue. The calls are those of
 //! <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
 
 use std::time::Duration;
@@ -27,43 +27,43 @@ const TIMEOUTS: Timeouts = Timeouts {
 const MOST_MESSAGES: u8 = 32;
 /// The size of the longest text of a message.
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
-/// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
+/// The length of the longest XML escape of one byte, such as `&quot;` or `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// An upper limit for the other data of a message in a response: an id, a receipt, three dates, and their XML
-/// tags.
+/// An upper limit for the other parts of a message in a response: an id, a receipt, a count, three dates, and
+/// the XML tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
-/// The size of the longest possible response. A smaller limit would let a sender write messages that together
-/// exceed it. Every Get would then lease messages and fail, again and again.
+/// The size of the longest possible response. With a smaller limit, 32 long messages could exceed the limit.
+/// Every Get Messages would then lease these messages, fail, and be repeated.
 const LONGEST_RESPONSE_BYTES: usize =
     MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
 /// A client of one queue, with a deadline for its calls.
 ///
-/// If another attempt may succeed, a failed call is sent again after a random wait, with a new signature, and
-/// never past the deadline. Calls may run concurrently.
+/// If another attempt may succeed, the client repeats a failed call after a random wait, with a new
+/// signature. It never begins a repeated attempt after the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
     sender: Sender<'a, H>,
     queue: &'a QueueName,
 }
 
-/// How a message is put on the queue.
+/// The options of Put Message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PutOptions {
-    /// How long the message is hidden, in seconds: 0 to 604 800, and less than the time to live.
+    /// How long the new message is hidden, in seconds: 0 to 604 800, and less than the time to live.
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
-    /// Whether [`Put::stored`] is read, so that the caller can delete the message again.
+    /// Whether the client reads [`Put::stored`], with which the caller can delete the message again.
     pub can_be_taken_back: bool,
 }
 
-/// A Delete without success.
+/// A failed Delete Message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDeleted {
     /// The failure of the last attempt.
     pub error: QueueError,
-    /// Whether an attempt has an unknown result: the message may have left the queue.
+    /// Whether the result of an attempt is unknown, so that the message may be deleted.
     pub is_doubtful: bool,
 }
 
@@ -82,18 +82,20 @@ pub enum TimeToLive {
 /// The result of [`QueueClient::put_marking_copies`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
-    /// Whether the service answered that it has stored the message.
+    /// `Ok` if the service confirmed that it has stored the message.
     pub result: Result<(), QueueError>,
-    /// Whether an attempt has an unknown result: the queue may hold one copy more than `result` says.
+    /// Whether the result of an attempt is unknown, so that the queue may hold a copy of the message that
+    /// `result` does not show.
     pub is_doubtful: bool,
-    /// The message, if the caller wanted to know it and the response names it.
+    /// The id and the receipt of the stored message, if [`PutOptions::can_be_taken_back`] is set and the
+    /// response contains them.
     pub stored: Option<(MessageId, PopReceipt)>,
 }
 
 /// The response to Update Message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
-    /// The new receipt. The old one is no longer valid.
+    /// The new receipt. The old receipt is no longer valid.
     pub pop_receipt: PopReceipt,
     /// When the message becomes visible again.
     pub time_next_visible: Option<DateTime<Utc>>,
@@ -104,10 +106,10 @@ pub struct Updated {
 pub enum Hidden {
     /// The service confirmed that the message is hidden.
     Surely,
-    /// A later attempt found the message with another receipt. An earlier attempt may have hidden the message
-    /// and changed the receipt, or the lease had ended before.
+    /// A repeated attempt found that the message has another receipt. Either an earlier attempt hid the
+    /// message and changed the receipt, or the lease ended before and the message was handed out again.
     Perhaps,
-    /// A later attempt found no such message, and an earlier attempt may have taken effect.
+    /// A repeated attempt found no message with this receipt, and an earlier attempt may have taken effect.
     Gone,
 }
 
@@ -116,35 +118,35 @@ pub enum Hidden {
 pub enum Created {
     /// The call created the queue.
     New,
-    /// The queue existed already.
+    /// The queue already existed.
     Existed,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
-    /// A client that repeats no call past `deadline`. It shortens the time-outs of every attempt to the time
-    /// that is left until `deadline`. If a call begins after `deadline`, its first attempt is still sent,
-    /// with time-outs of about 1 ms.
+    /// Makes a client that repeats no call after `deadline`. It shortens the time-outs of every attempt to
+    /// the time that is left until `deadline`. If a call begins after `deadline`, the client still makes the
+    /// first attempt, with time-outs of about 1 ms.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
     }
 
-    /// Sends each call at most this many times. By default, the client sends a call up to three times.
+    /// Limits the attempts of each call to this number. The default is three.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// How many calls were repeated so far.
+    /// The number of repeated attempts so far, of all calls.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
 
-    /// Create Queue.
+    /// Create Queue. If the queue already exists, the call succeeds.
     pub async fn create(&self) -> Result<Created, QueueError> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(response) if response.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
-            // The queue exists with other metadata. The caller needs only its existence.
+            // The queue exists with other metadata, which the caller does not need.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
                 Ok(Created::Existed)
             }
@@ -152,16 +154,18 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Put Message. If the response is lost, the client sends the message again, so the queue may then store
-    /// the message twice. A caller can recognise such copies by an id in the message's text.
+    /// Put Message. If the response is lost, the client sends the message again, so the queue may hold the
+    /// message twice. The text should contain an id, by which the reader can recognise the copy.
     ///
-    /// The body of the response is not read, because the status 201 alone means that the message is stored.
+    /// The client does not need the body of the response, because the status 201 alone means that the message
+    /// is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
-    /// Does the same as [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. After the
-    /// first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
+    /// Does the same as [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. If the
+    /// first attempt fails, the next attempts put the text that `marked` returns. If `marked` returns `None`,
+    /// they put the same text again.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -208,7 +212,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Put Message. If the queue does not exist, Create Queue and then Put Message again.
+    /// Put Message. If the queue does not exist, the client creates the queue and repeats Put Message.
     pub async fn put_creating_queue_if_missing(
         &self,
         text: &str,
@@ -225,9 +229,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
     ///
-    /// A message that cannot be read is left out of the result. It becomes visible again each time its lease
-    /// ends, until it expires. If the response holds messages and none of them can be read, the result is a
-    /// [`QueueError::Unreadable`].
+    /// The result leaves out a message that the client cannot read. The message becomes visible again when
+    /// its lease ends, until it expires. If the client can read none of the messages in the response, the
+    /// result is a [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -247,8 +251,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         messages.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// Peek Messages: returns when the oldest of the first 32 visible messages was put on the queue. `None`
-    /// if no message is visible. A hidden message does not count, because Peek Messages does not return it.
+    /// Peek Messages: returns the insertion time of the oldest of the first 32 visible messages. `None` if no
+    /// message is visible. Hidden messages do not count, because Peek Messages does not return them.
     pub async fn oldest_insertion(&self) -> Result<Option<DateTime<Utc>>, QueueError> {
         let mut oldest = None;
         for mut fields in self.peek_fields(MOST_MESSAGES).await? {
@@ -267,20 +271,21 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(response.body())
     }
 
-    /// Does the same as [`QueueClient::peek`], and also returns the ids and times of the messages. A message
-    /// that cannot be read is left out.
+    /// Does the same as [`QueueClient::peek`], and also returns the ids and times of the messages. The result
+    /// leaves out a message that the client cannot read.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
         let all = self.peek_fields(count).await?;
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
     }
 
-    /// Delete Message. If an earlier attempt may have taken effect, a missing message counts as deleted.
+    /// Delete Message. If a repeated attempt finds no message, the message counts as deleted, because an
+    /// earlier attempt may have deleted it.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         self.delete_noting_trouble(id, receipt, async || {}).await.map_err(|failed| failed.error)
     }
 
-    /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` as soon as the first attempt has
-    /// failed: before the next attempt, and before the method returns the failure.
+    /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` directly after the first attempt,
+    /// if this attempt fails.
     pub async fn delete_noting_trouble(
         &self,
         id: &MessageId,
@@ -296,8 +301,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
         let Failed { failure, may_be_done, is_doubtful } = failed;
         match QueueError::from(failure) {
-            // Probably an earlier attempt deleted the message. If the queue still holds the message, the
-            // message has another receipt, and this caller can no longer delete it.
+            // Probably an earlier attempt deleted the message. If not, the message has another receipt now,
+            // and this caller can no longer delete it.
             QueueError::LeaseLost { is_on_queue: false } if may_be_done => Ok(()),
             error => Err(NotDeleted { error, is_doubtful }),
         }
@@ -306,9 +311,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
     /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
     ///
-    /// If the service updated the message but the response was lost, the repeated call returns
-    /// [`QueueError::LeaseLost`]. The new receipt is lost as well, so the caller can no longer delete or
-    /// update the message.
+    /// If the service updates the message but the response is lost, the method returns
+    /// [`QueueError::LeaseLost`]. The new receipt is lost with the response, so the caller can no longer
+    /// delete or update the message.
     pub async fn update(
         &self,
         id: &MessageId,
@@ -330,8 +335,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Does the same as [`QueueClient::update`], for a caller that does not need the new receipt.
     ///
-    /// An earlier attempt may have taken effect and changed the receipt. In that case, an invalid receipt
-    /// counts as a success, and [`Hidden`] shows how sure the success is.
+    /// If an earlier attempt may have hidden the message, the receipt may be old. So a repeated attempt that
+    /// fails because of the receipt counts as a success. [`Hidden`] shows how sure the success is.
     pub async fn hide(
         &self,
         id: &MessageId,
@@ -365,8 +370,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Returns the number of messages, hidden messages included. The number may be too high, and is never too
-    /// low.
+    /// Returns the number of messages, including hidden messages. The number may be too high, but is never
+    /// too low.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
         let response = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;
         header(response.headers(), "x-ms-approximate-messages-count")
@@ -379,7 +384,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         sent.map(|sent| sent.response).map_err(|failed| failed.failure.into())
     }
 
-    /// Returns the path of the queue, or of a resource below the queue.
+    /// Returns the encoded path of the queue, or of a resource below the queue.
     fn path(&self, below: &[&str]) -> String {
         let mut path = format!("/{}", encoded(self.queue.as_str()));
         for segment in below {

@@ -1,4 +1,4 @@
-//! Errors of the queue service, sorted by what a caller can do about them.
+//! The errors of the queue service, grouped by what a caller can do about them.
 
 use bytes::Bytes;
 use http::Response;
@@ -15,16 +15,16 @@ const MISMATCH: &str = "the SAS in storageconnection, or the role of the bot's i
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QueueError {
-    /// The queue does not exist. The caller creates it, or treats it as empty.
+    /// The queue does not exist. The caller can create the queue, or treat it as empty.
     #[error("the queue does not exist")]
     QueueMissing,
-    /// The receipt of the message is no longer valid: the message was deleted, or handed out again. This is
-    /// an ordinary outcome.
+    /// The receipt of the message is no longer valid, because the message was deleted or handed out again.
+    /// This can happen without any fault.
     #[error("the lease on the message is lost")]
     LeaseLost {
-        /// Whether the queue certainly holds the message, with another receipt. If false, the queue may still
-        /// hold the message, because Azure gives the same response for a missing message and for an old
-        /// receipt.
+        /// Whether the queue certainly holds the message, with another receipt. If this is `false`, the queue
+        /// may still hold the message, because Azure gives the same response for a missing message and for an
+        /// old receipt.
         is_on_queue: bool,
     },
     /// The message is too large. Sending it again fails in the same way.
@@ -33,7 +33,7 @@ pub enum QueueError {
     /// The service is deleting the queue, which takes tens of seconds.
     #[error("the queue is being deleted; try again in a minute")]
     QueueBeingDeleted,
-    /// The service cannot do the call for the moment. The client has already repeated the call.
+    /// The service cannot do the call now. The client has already repeated the call.
     #[error("the queue service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
@@ -50,11 +50,11 @@ pub enum QueueError {
         status: u16,
         /// The service's error code, or the empty string.
         code: String,
-        /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
-        /// signature.
+        /// The problem, and what to do. The text does not quote the service, because the service's text may
+        /// quote the signature.
         detail: &'static str,
     },
-    /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
+    /// The service refused the request, because the account or a name is wrong, or the bot has a bug.
     #[error("the queue service refused the request ({status} {code}); check storageconnection and queuename")]
     Refused {
         /// The HTTP status.
@@ -62,7 +62,7 @@ pub enum QueueError {
         /// The service's error code, or the empty string.
         code: String,
     },
-    /// The call has no response, or no whole response.
+    /// The call got no response, or only a part of a response.
     #[error("the call of the queue service failed: {0}")]
     Transport(#[from] TransportError),
     /// The response cannot be read.
@@ -74,7 +74,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether another attempt in a moment may succeed.
+    /// Whether another attempt may succeed soon.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -83,7 +83,7 @@ impl QueueError {
         }
     }
 
-    /// Returns how long the service asks the caller to wait, in seconds, if it does.
+    /// Returns the seconds that the service asks the caller to wait. `None` if it does not ask.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Busy { retry_after_seconds, .. } => *retry_after_seconds,
@@ -91,8 +91,8 @@ impl QueueError {
         }
     }
 
-    /// Returns the meaning of a response that is not a success. The status decides first, because some
-    /// responses have neither code nor body.
+    /// Returns the error for a response that is not a success. The function looks at the status first,
+    /// because some responses have neither code nor body.
     pub(crate) fn from_response(response: &Response<Bytes>) -> Self {
         let body = read_error(response.body());
         let code = word(header(response.headers(), "x-ms-error-code").unwrap_or(&body.code));
@@ -120,7 +120,7 @@ impl From<Failure> for QueueError {
         match failure {
             Failure::Answered(response) => Self::from_response(&response),
             Failure::Transport(error) => Self::Transport(error),
-            // Nothing was sent. The status and the code are those that the service would return.
+            // The client sent nothing. The status and the code are those that the service would return.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,
                 code: "NoAuthenticationInformation".to_owned(),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn response_with_each_status_and_code_is_the_expected_error() {
+    fn response_with_each_status_and_code_gives_the_expected_error() {
         #[derive(Debug, PartialEq)]
         enum Kind {
             Missing,
@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(
                 QueueError::from_response(&response(status, "", &body)),
                 error,
-                "the code is in the body only"
+                "only the body contains the code"
             );
             let kind = match &error {
                 QueueError::QueueMissing => Kind::Missing,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_string_without_a_queue_endpoint_is_an_error_that_is_not_retried() {
+    fn error_for_a_missing_queue_endpoint_is_not_retryable() {
         let error = QueueError::from(Failure::Unusable(Unusable::NoEndpoint { setting: "QueueEndpoint" }));
         assert!(
             !error.is_retryable() && error.to_string().starts_with("QueueEndpoint is missing"),

@@ -1,10 +1,11 @@
-//! An entry point for the fuzz target in `fuzz/`. Only builds with `--cfg fuzzing` have it.
+//! The entry point for the target `storage_xml` in `fuzz/`. Only builds with `--cfg fuzzing` contain this
+//! module.
 
 use storage_account::read_error;
 
 use crate::xml::read_messages;
 
-/// Reads the body of a response, as a list of messages and as an error.
+/// Reads the body of a response twice: as a list of messages, and as an error.
 pub fn read_response(body: &[u8]) {
     if let Ok(messages) = read_messages(body) {
         for message in messages {

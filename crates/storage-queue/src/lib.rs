@@ -1,10 +1,10 @@
-//! A client of Azure Queue Storage over REST, with the seven calls that the bot needs.
+//! A client of Azure Queue Storage over REST, with the calls that the bot needs.
 //!
-//! Use it to put, lease, hide and delete messages. Connection strings and authorization are in
-//! `storage_account`. The client exists because the official crate supports neither Shared Key nor connection
-//! strings, and is several times as large in a guest.
+//! Use the client to put, lease, hide and delete messages. Connection strings and authorization are in
+//! `storage_account`. The bot does not use the official crate, because that crate supports neither Shared Key
+//! nor connection strings, and makes a WebAssembly component several times as large.
 //!
-//! This crate does not interpret the text of a message. It repeats no call past the deadline of its client.
+//! This crate does not interpret the text of a message. The client repeats no call after its deadline.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>, API version
 //! [`API_VERSION`].

@@ -1,10 +1,11 @@
-//! Names, ids and receipts. Each has its own type, so that no caller can confuse them.
+//! The names of queues, and the ids and receipts of messages. Each has its own type, so that no caller can
+//! confuse them.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The name of a queue, checked: 3 to 63 lower-case letters, digits and single dashes
+/// The valid name of a queue: 3 to 63 lower-case letters, digits and single dashes
 /// (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueName(String);
@@ -12,7 +13,7 @@ pub struct QueueName(String);
 const POISON: &str = "-poison";
 const REPLIES: &str = "-replies";
 
-/// A text that is not the name of a queue.
+/// The text is not a valid name of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "expected 3 to 55 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
@@ -21,8 +22,8 @@ const REPLIES: &str = "-replies";
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. A name may have at most 55 characters, because the name of its queue of replies is
-    /// longer.
+    /// Checks a name. The name may have at most 55 characters, because `-replies` is appended for the queue
+    /// of replies.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (3..=63 - REPLIES.len()).contains(&name.len())
@@ -33,15 +34,15 @@ impl QueueName {
         if valid { Ok(Self(name.to_owned())) } else { Err(InvalidQueueName) }
     }
 
-    /// Returns the name of the poison queue, which holds the messages that could not be delivered:
-    /// `<name>-poison`, as in Azure Functions.
+    /// Returns `<name>-poison`, the name of the poison queue, as in Azure Functions. The poison queue holds
+    /// the messages that the poller could not deliver.
     #[must_use]
     pub fn poison(&self) -> Self {
         Self(format!("{}{POISON}", self.0))
     }
 
-    /// Returns the name of the queue of replies, which holds the answers of people for the programs that
-    /// asked them: `<name>-replies`.
+    /// Returns `<name>-replies`, the name of the queue of replies. This queue holds people's answers, for the
+    /// programs that sent the questions.
     #[must_use]
     pub fn replies(&self) -> Self {
         Self(format!("{}{REPLIES}", self.0))
@@ -82,13 +83,13 @@ macro_rules! text {
 }
 
 text! {
-    /// The id of a message. It never changes.
+    /// The id of a message. The id never changes.
     MessageId
 }
 text! {
-    /// The right to delete or update a message. Each time the message is handed out or updated, it gets a new
-    /// receipt, and the earlier receipt is no longer valid. The text is base64, so it may contain `+`, `/`
-    /// and `=`.
+    /// The receipt with which a caller may delete or update a message. Each time the service hands out or
+    /// updates the message, it makes a new receipt, and the earlier receipt is no longer valid. The text is
+    /// base64, so it may contain `+`, `/` and `=`.
     PopReceipt
 }
 
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queue_name_is_valid_only_by_the_documented_rules() {
+    fn queue_name_that_breaks_a_documented_rule_is_refused() {
         for (name, valid) in [
             ("bot-queue", true),
             ("abc", true),

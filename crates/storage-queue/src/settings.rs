@@ -1,4 +1,4 @@
-//! The two variables that name the queue and its account.
+//! Reads the two variables that name the queue and its account.
 
 use platform::{Settings, SettingsError};
 use storage_account::{Account, Service};
@@ -15,7 +15,7 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
-    /// Reads both variables. Fails if the connection string has no URL of the queue service.
+    /// Reads both variables. The function fails if the connection string gives no URL of the queue service.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let account = Account::parse(&settings.setting("storageconnection")?)
             .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;

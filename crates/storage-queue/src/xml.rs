@@ -1,4 +1,4 @@
-//! The XML of the queue service.
+//! Reads and writes the XML of the queue service.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,16 @@ use crate::names::{MessageId, PopReceipt};
 pub struct QueueMessage {
     /// The id of the message.
     pub id: MessageId,
-    /// The right to delete or update the message, until it is handed out again.
+    /// The receipt with which the caller may delete or update the message, until the message is handed out
+    /// again.
     pub pop_receipt: PopReceipt,
     /// When the message was put on the queue.
     pub insertion_time: DateTime<Utc>,
     /// When the message expires.
     pub expiration_time: DateTime<Utc>,
-    /// When the message becomes visible again, unless it is deleted before.
+    /// When the message becomes visible again, unless a caller deletes it before.
     pub time_next_visible: DateTime<Utc>,
-    /// How often the message was handed out, this time included.
+    /// How often the queue has handed out the message, including this time.
     pub dequeue_count: u32,
     /// The text of the message.
     pub text: String,
@@ -101,8 +102,7 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     if root_seen { Ok(messages) } else { Err(unreadable("expected a QueueMessagesList, found other XML")) }
 }
 
-/// Returns the messages that can be read. Returns an error if there are messages and none of them can be
-/// read.
+/// Returns the readable messages. Returns an error if all messages are unreadable.
 pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, QueueError> {
     let mut unreadable = None;
     let mut messages = Vec::with_capacity(all.len());
@@ -118,7 +118,7 @@ pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, Queue
     }
 }
 
-/// Reads the response to Put Message; `None` if it does not name the message.
+/// Reads the id and the receipt in a response to Put Message. `None` if one of the two is missing.
 pub(crate) fn read_receipt(body: &[u8]) -> Option<(MessageId, PopReceipt)> {
     let mut fields = read_messages(body).ok()?.pop()?;
     Some((MessageId(fields.take("MessageId").ok()?), PopReceipt(fields.take("PopReceipt").ok()?)))
@@ -137,8 +137,9 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// Returns the body of Put Message and Update Message. A carriage return is written as a reference, because
-/// an XML reader turns a plain one into a line feed: <https://www.w3.org/TR/xml/#sec-line-ends>.
+/// Returns the body of Put Message and Update Message. The function writes a carriage return as `&#13;`,
+/// because an XML reader turns a plain carriage return into a line feed
+/// (<https://www.w3.org/TR/xml/#sec-line-ends>).
 pub(crate) fn write_message(text: &str) -> String {
     let is_special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'\r');
     let text = match text.bytes().any(is_special) {
@@ -160,7 +161,7 @@ mod tests {
         <Later>x</Later><MessageText>  a &amp; b &#65;&#xD;&lt;c&gt; <![CDATA[<d>]]> </MessageText></QueueMessage></QueueMessagesList>";
 
     #[test]
-    fn message_is_read_with_every_character_of_its_text() {
+    fn text_of_a_message_is_read_without_any_change() {
         let message = read_messages(ONE.as_bytes()).unwrap().remove(0).into_message().unwrap();
         assert_eq!(message.id.as_str(), "799a2c63");
         assert_eq!(message.pop_receipt.as_str(), "AgAA+b/cZ1nS2gE=");
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_list_in_each_form_has_no_messages() {
+    fn empty_list_in_each_xml_form_has_no_messages() {
         for body in [
             "<QueueMessagesList/>",
             "<QueueMessagesList />",
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_reference_to_no_character_becomes_one_replacement_character() {
+    fn invalid_xml_reference_becomes_one_replacement_character() {
         for reference in ["&#0;", "&#xD800;", "&#xFFFFFFFF;", "&nope;"] {
             let body = ONE.replace("&lt;c&gt;", reference);
             let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();

@@ -11,9 +11,10 @@ use crate::names::{ETag, TableName};
 use crate::page::Continuation;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The value of `Accept`. Without it, the service answers with Atom, or refuses the request.
+/// The value of the header `Accept`. Without this header, the service answers with Atom (XML), or refuses the
+/// request.
 pub(crate) const NO_METADATA: &str = "application/json;odata=nometadata";
-// These names are constants, because a name that is given as text is parsed in each request.
+// These names are constants, so that they are not parsed again for each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("dataserviceversion");
 const MAX_VERSION_HEADER: HeaderName = HeaderName::from_static("maxdataserviceversion");
 const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");
@@ -37,18 +38,18 @@ pub(crate) fn insert(table: &TableName, body: String) -> Call {
     without_content(new(Method::POST, format!("/{}", table.as_str()))).body(JSON, body)
 }
 
-/// Requests a response without the entity.
+/// Asks the service for a response without the entity.
 fn without_content(call: Call) -> Call {
     call.header(HeaderName::from_static("prefer"), HeaderValue::from_static("return-no-content"))
 }
 
-/// Returns the value of `If-Match`. Without an ETag it is `*`, which matches any version.
+/// Returns the value of `If-Match`. Without an ETag, the value is `*`, which matches any version.
 pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
     HeaderValue::from_str(etag.map_or("*", ETag::as_str))
         .map_err(|_| TableError::Invalid("If-Match: the ETag does not come from the service".to_owned()))
 }
 
-/// Adds the condition that the entity has this version, or any version if there is no ETag.
+/// Adds the condition that the entity exists and has this version. Without an ETag, any version will do.
 pub(crate) fn matching(call: Call, etag: Option<&ETag>) -> Result<Call, TableError> {
     Ok(call.header(IF_MATCH, if_match(etag)?))
 }
@@ -78,7 +79,8 @@ pub(crate) fn query(
     Ok(call)
 }
 
-/// Returns the path of one entity. Quotes in its keys are doubled, and then special characters are encoded.
+/// Returns the path of one entity. The function doubles quotes in the keys, and then encodes special
+/// characters.
 pub(crate) fn entity_path(table: &TableName, key: &Key) -> String {
     let quoted = |text: &str| encoded(&text.replace('\'', "''")).to_string();
     format!("/{}(PartitionKey='{}',RowKey='{}')", table.as_str(), quoted(&key.partition), quoted(&key.row))
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_of_an_entity_with_quotes_has_them_doubled_and_encoded() {
+    fn path_of_an_entity_has_doubled_quotes_and_encoded_characters() {
         let table = TableName::parse("vectors1").unwrap();
         assert_eq!(
             entity_path(&table, &Key::new("19:abc@thread.v2", "o'brien")),

@@ -1,4 +1,4 @@
-//! The calls of the table service:
+//! The client of one table. The calls are those of
 //! <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
 
 use std::time::Duration;
@@ -27,19 +27,20 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
-/// The size of a page of 1000 entities of 16 KiB each. A query for larger entities has to request fewer of
-/// them.
+/// The size of a page of 1000 entities of 16 KiB each. A query for larger entities has to ask for fewer
+/// entities on a page.
 const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one table, with a deadline for its calls.
 ///
-/// If another attempt may succeed, a failed call is sent again after a random wait, with a new signature, and
-/// never past the deadline. Calls may run concurrently.
+/// If another attempt may succeed, the client repeats a failed call after a random wait, with a new
+/// signature. It never begins a repeated attempt after the deadline. Calls may run concurrently.
 ///
-/// An insert, an upsert or a transaction on a missing table creates the table.
+/// If the table is missing, an insert, an upsert or a transaction creates it.
 ///
-/// The service may refuse a repeated insert or conditional write because an earlier attempt has done it. The
-/// client then reads the entity to find out whether that attempt wrote it.
+/// If an earlier attempt of an insert or a conditional write has succeeded, but its response was lost, the
+/// service refuses the repeated attempt. The client then reads the entity, to find out whether the earlier
+/// attempt wrote it.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,
@@ -49,53 +50,53 @@ pub struct TableClient<'a, H> {
 /// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
-    /// The call inserted the entity. This is its version.
+    /// The call inserted the entity. The ETag is its version.
     New(ETag),
-    /// Another entity with this key exists. Nothing was written.
+    /// Another entity with this key exists. The call wrote nothing.
     Exists,
 }
 
 /// The result of a write to an existing entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
-    /// The entity was written. This is its new version.
+    /// The call wrote the entity. The ETag is its new version.
     Done(ETag),
-    /// The entity has another version. Nothing was written.
+    /// The entity has another version. The call wrote nothing.
     Changed,
-    /// The entity does not exist. Nothing was written.
+    /// The entity does not exist. The call wrote nothing.
     Gone,
 }
 
 /// The result of a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// The entity was deleted.
+    /// The call deleted the entity.
     Done,
-    /// The entity has another version. Nothing was deleted.
+    /// The entity has another version. The call deleted nothing.
     Changed,
     /// The entity did not exist.
     Gone,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
-    /// A client that repeats no call past `deadline`. It shortens the time-outs of every attempt to the time
-    /// that is left until `deadline`.
+    /// Makes a client that repeats no call after `deadline`. It shortens the time-outs of every attempt to
+    /// the time that is left until `deadline`.
     pub fn new(host: &'a H, account: &'a Account, table: &'a TableName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Table, TIMEOUTS, deadline), table }
     }
 
-    /// Sends each call at most this many times. By default, the client sends a call up to three times.
+    /// Limits the attempts of each call to this number. The default is three.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// How many calls were repeated so far.
+    /// The number of repeated attempts so far, of all calls.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
 
-    /// Create Table. If the table exists already, the call succeeds.
+    /// Create Table. If the table already exists, the call succeeds.
     pub async fn create(&self) -> Result<(), TableError> {
         match self.send(&call::create(self.table)).await {
             Err(Refusal { status: Some(409), error: TableError::Refused { .. }, .. }) => Ok(()),
@@ -132,7 +133,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }))
     }
 
-    /// Update Entity: replaces all properties if the entity has this version.
+    /// Update Entity: replaces all properties, if the entity has this version.
     pub async fn replace(&self, entity: &Entity, etag: &ETag) -> Result<Conditional, TableError> {
         self.update(Method::PUT, entity, Some(etag)).await
     }
@@ -160,18 +161,20 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
                 let written = self.written_by(&op, &entity.key, refusal.may_be_done).await?;
                 Ok(written.map_or(Conditional::Changed, Conditional::Done))
             }
-            // The entity or the table is missing. In both cases there is nothing to change.
+            // The entity or the table is missing, so there is nothing to change.
             Some(404) => Ok(Conditional::Gone),
             _ => Err(refusal.error),
         }
     }
 
-    /// Insert Or Replace Entity: the last writer wins.
+    /// Insert Or Replace Entity: inserts the entity, or replaces all its properties, without a check of the
+    /// version.
     pub async fn put(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PUT, entity).await
     }
 
-    /// Insert Or Merge Entity: the last writer of a property wins.
+    /// Insert Or Merge Entity: inserts the entity, or sets these properties and keeps the others, without a
+    /// check of the version.
     pub async fn put_merge(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PATCH, entity).await
     }
@@ -182,8 +185,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         etag_of(sent.response.headers())
     }
 
-    /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If an
-    /// earlier attempt may have taken effect, a missing entity counts as deleted.
+    /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If a
+    /// repeated attempt finds no entity, the entity counts as deleted, because an earlier attempt may have
+    /// deleted it.
     pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
         key.check()?;
         let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
@@ -196,8 +200,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Query Entities: returns one page, from the beginning or from the end of an earlier page of the same
-    /// query. A missing table gives an empty page.
+    /// Query Entities: returns one page. `None` as `from` gives the first page, and [`Page::next`] of a page
+    /// gives the page after it. A missing table gives an empty page.
     pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
         match self.send(&call::query(self.table, query, from)?).await {
             Ok(Sent { response, .. }) => Page::read(response.headers(), response.body()),
@@ -206,15 +210,15 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Entity group transaction: does all operations or none. It holds 1 to 100 operations on different
-    /// entities of one partition, in a request of at most 4 MiB.
+    /// Entity group transaction: does all operations or none. A transaction has 1 to 100 operations on
+    /// different entities of one partition, in a request of at most 4 MiB.
     ///
-    /// If an earlier attempt may have taken effect and the repeated transaction is refused, the client reads
-    /// the first entity that the transaction writes. If this transaction wrote that entity, the transaction
-    /// is done.
+    /// If the service refuses a repeated transaction, an earlier attempt may have done the transaction. The
+    /// client then reads the first entity that the transaction writes. If this transaction wrote that entity,
+    /// the result is [`Batch::Done`].
     ///
     /// A transaction that only deletes writes no entity, so the client cannot recognise an earlier attempt.
-    /// If an earlier attempt did the transaction, the result is a refusal with 404, and the caller has to
+    /// If an earlier attempt did this transaction, the result is a refusal with 404. The caller then has to
     /// find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
@@ -261,7 +265,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
     }
 
-    /// Reads one entity by its key. Returns nothing if the entity or the table does not exist.
+    /// Reads one entity by its key. `None` if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
         let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_response();
@@ -272,7 +276,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Returns the version of the entity, if an earlier attempt of this write stored it.
+    /// Returns the version of the entity, if an earlier attempt of the write with this `op` wrote the entity.
     async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
@@ -284,7 +288,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
 
     async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
         match self.send(call).await {
-            // An insert or an upsert gets 404 only if the table is missing.
+            // For an insert or an upsert, the service answers 404 only if the table is missing.
             Err(Refusal { status: Some(404), may_be_done, .. }) => {
                 let refused = |error| Refusal { status: None, error, may_be_done };
                 self.create().await.map_err(refused)?;
@@ -306,13 +310,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 }
 
-/// A call that the service refused, or that has no response.
+/// A call that the service refused, or that got no response.
 struct Refusal {
-    /// The status of the last attempt's response, or nothing if that attempt had no response, or if the
+    /// The status of the last attempt's response. `None` if the last attempt got no response, or if the
     /// client could not create the missing table.
     status: Option<u16>,
     error: TableError,
-    /// Whether an attempt before the last one may have taken effect.
+    /// Whether an attempt before the last attempt may have taken effect.
     may_be_done: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Entities: the rules for writing them, and how a response is read.
+//! Entities: checks and writes them for a request, and reads them from a response.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
-/// The ending of the JSON member that names the type of a property: `x@odata.type` is the type of `x`.
+/// The suffix of the JSON member with the type of a property: `x@odata.type` is the type of `x`.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
@@ -22,21 +22,22 @@ const LONGEST_NAME_CHARACTERS: usize = 255;
 const LONGEST_STRING_UNITS: usize = 32_768;
 const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
 
-/// An entity: its key, and its properties without the key, the timestamp and the client's own `op`.
+/// An entity: its key and its properties. The properties do not include the key, the timestamp, and the
+/// client's own property `op`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {
     /// The key.
     pub key: Key,
-    /// The properties: strings, booleans, whole numbers of 32 bits, floating-point numbers, and the whole
-    /// numbers of 64 bits that [`Entity::int64`] wrote.
+    /// The properties: strings, booleans, whole numbers of 32 bits, floating-point numbers, and whole numbers
+    /// of 64 bits, which [`Entity::int64`] sets.
     ///
-    /// In an entity that was read, an Int64 is a string without its type. Before you write the entity again,
-    /// call [`Entity::int64`] for every such property. Without this call, the property becomes a String, and
-    /// no filter on numbers finds it.
+    /// After a read, a property of the type Int64 is a string without its type. Before you write the entity
+    /// again, call [`Entity::int64`] for each of these properties. Without this call, the type of the
+    /// property becomes String, and no filter on numbers finds the entity.
     pub properties: Map<String, Value>,
 }
 
-/// An entity that was read. Its times come from the service's clock.
+/// An entity that the client has read. The times come from the service's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The entity.
@@ -45,12 +46,13 @@ pub struct Found {
     pub etag: ETag,
     /// When the entity was written (`Timestamp`).
     pub written_at: DateTime<Utc>,
-    /// When the service answered (`Date`), in whole seconds, so it may be a little earlier than `written_at`.
+    /// When the service answered (`Date`). The time is in whole seconds, so it may be a little earlier than
+    /// `written_at`.
     pub answered_at: DateTime<Utc>,
 }
 
 impl Entity {
-    /// An entity without properties.
+    /// Makes an entity without properties.
     pub fn new(key: Key) -> Self {
         Self { key, properties: Map::new() }
     }
@@ -62,7 +64,7 @@ impl Entity {
         self
     }
 
-    /// Sets a property to a number of 64 bits.
+    /// Sets a property to a whole number of 64 bits, like [`Entity::int64`].
     #[must_use]
     pub fn with_int64(mut self, name: &str, value: i64) -> Self {
         self.int64(name, value);
@@ -70,7 +72,7 @@ impl Entity {
     }
 
     /// Sets a property to a whole number of 64 bits. The method stores the value as a string, and the type in
-    /// a second property.
+    /// a second member.
     pub fn int64(&mut self, name: &str, value: i64) {
         self.properties.insert([name, TYPE_SUFFIX].concat(), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());
@@ -95,7 +97,7 @@ impl Entity {
         self.properties.get(name)?.as_bool()
     }
 
-    /// Returns the body of a write. `with_keys` is for an insert, because other writes have the keys in the
+    /// Returns the body of a write. An insert needs `with_keys`, because other writes have the keys in the
     /// URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
@@ -104,7 +106,8 @@ impl Entity {
 
     fn check(&self) -> Result<(), TableError> {
         self.key.check()?;
-        // The documented formula: 4 bytes, the keys, and for each property 8 bytes, its name and its value.
+        // The documented formula is: 4 bytes, the keys, and for each property 8 bytes, its name and its
+        // value.
         let mut size_bytes = 4 + utf16_bytes(&self.key.partition) + utf16_bytes(&self.key.row);
         let mut count = 0;
         for (name, value) in &self.properties {
@@ -130,7 +133,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Reads an entity of a response, and its timestamp if there is one.
+    /// Reads an entity from a response, and its timestamp if it has one.
     pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
         let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
         let Value::Object(mut properties) = value else {
@@ -178,8 +181,8 @@ impl Serialize for Body<'_> {
     }
 }
 
-/// Writes JSON in ASCII. Azurite decodes a body piece by piece, and damages a character whose bytes are in
-/// two pieces.
+/// Writes JSON in ASCII, because Azurite decodes a body piece by piece. It damages a character whose bytes
+/// are in two pieces.
 fn ascii_json(value: &impl Serialize) -> String {
     // Writing JSON with text keys into memory cannot fail.
     let json = serde_json::to_string(value).unwrap_or_default();
@@ -207,7 +210,7 @@ fn invalid<T>(name: &str, problem: &str) -> Result<T, TableError> {
     Err(TableError::Invalid(format!("property {name}: {problem}")))
 }
 
-/// Checks the name of a property. The service allows every C# identifier. This client allows only ASCII
+/// Checks the name of a property. The service allows every C# identifier, but this client allows only ASCII
 /// identifiers.
 fn check_name(name: &str) -> Result<(), TableError> {
     if KEYS.contains(&name) || name == TIMESTAMP || name == OP {
@@ -230,7 +233,7 @@ fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result
             bytes if bytes <= 2 * LONGEST_STRING_UNITS => Ok(4 + bytes),
             _ => invalid(name, "the text is longer than 32768 UTF-16 units; split the text"),
         },
-        // The service ignores null without an error, and a merge keeps the old value.
+        // The service ignores a null without an error, so a merge would keep the old value.
         Value::Null => {
             invalid(name, "null is not stored; to remove a property, replace the entity without it")
         }
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn body_with_other_characters_is_ascii_and_reads_back_as_the_same_entity() {
+    fn body_of_an_entity_with_non_ascii_text_is_ascii_and_is_read_as_the_same_entity() {
         let entity = Entity::new(Key::new("ü", "🍕")).with("text", "é\u{301}\u{FFFF}🍕\"\\\n");
         let body = entity.body("o", true).unwrap();
         assert!(body.is_ascii() && body.contains(r"\ud83c\udf55"), "{body}");
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_the_op_the_types_and_the_keys_only_on_request() {
+    fn body_has_the_op_and_the_types_and_has_the_keys_only_if_asked() {
         let entity = entity(json!({"a": 1, "b": "x", "c": true})).with_int64("d", 9_007_199_254_740_993);
         let body: Value = serde_json::from_str(&entity.body("o1", true).unwrap()).unwrap();
         assert_eq!(

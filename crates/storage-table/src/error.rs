@@ -1,4 +1,4 @@
-//! Errors of the table service, sorted by what a caller can do about them.
+//! The errors of the table service, grouped by what a caller can do about them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -9,8 +9,9 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// A call of the table service that failed. After a write, [`TableError::Transport`], [`TableError::Busy`]
-/// and [`TableError::Unreadable`] do not show whether the service has done the write or will do it.
+/// A call of the table service that failed. After a failed write with [`TableError::Transport`],
+/// [`TableError::Busy`] or [`TableError::Unreadable`], the service may have done the write, or may still do
+/// it.
 ///
 /// The codes are those of <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -18,7 +19,7 @@ pub enum TableError {
     /// The service is deleting the table, which takes about a minute.
     #[error("the table is being deleted; try again in a minute")]
     TableBeingDeleted,
-    /// The service cannot do the call for the moment. The client has already repeated the call.
+    /// The service cannot do the call now. The client has already repeated the call.
     #[error("the table service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
@@ -35,14 +36,14 @@ pub enum TableError {
         status: u16,
         /// The service's error code, or the empty string.
         code: String,
-        /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
-        /// signature.
+        /// The problem, and what to do. The text does not quote the service, because the service's text may
+        /// quote the signature.
         detail: Box<str>,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
     #[error("the entity or the transaction is too large for the table service; shorten it")]
     TooLarge,
-    /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
+    /// The service refused the request, because the account or a name is wrong, or the bot has a bug.
     #[error("the table service refused the request ({status} {code}); check storageconnection")]
     Refused {
         /// The HTTP status.
@@ -50,14 +51,14 @@ pub enum TableError {
         /// The service's error code, or the empty string.
         code: String,
     },
-    /// The call has no response, or no whole response.
+    /// The call got no response, or only a part of a response.
     #[error("the call of the table service failed: {0}")]
     Transport(#[from] TransportError),
     /// The response cannot be read.
     #[error("the table service's response cannot be read: {0}")]
     Unreadable(String),
-    /// The bot made a mistake. The client found it before it sent the request. The text holds no value of a
-    /// key or property.
+    /// The bot has a bug: the request is invalid, so the client did not send it. The text contains no value
+    /// of a key or property.
     #[error("the request to the table service is invalid: {0}")]
     Invalid(String),
     /// The variable `storageconnection` cannot be used for tables.
@@ -72,7 +73,7 @@ const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Tab
      account; assign the role, which takes effect after some minutes";
 
 impl TableError {
-    /// Whether another attempt in a moment may succeed.
+    /// Whether another attempt may succeed soon.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -91,7 +92,7 @@ impl TableError {
         }
     }
 
-    /// Names the letters that the SAS lacks, as far as its text shows them.
+    /// Adds the letters that the SAS lacks to the error, if the text of the SAS shows what it lacks.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH
@@ -105,14 +106,14 @@ impl TableError {
         self
     }
 
-    /// Returns the meaning of a response that is not a success. `with_token` is true if the account uses
+    /// Returns the error for a response that is not a success. `with_token` is `true` if the account uses
     /// Entra ID.
     pub(crate) fn from_response(response: &Response<Bytes>, with_token: bool) -> Self {
         Self::from_parts(response.status().as_u16(), response.headers(), response.body(), with_token)
     }
 
-    /// Returns the meaning of a response by its parts. The status decides first, because some responses have
-    /// neither code nor body. The code is in the header, or in a body of JSON or XML.
+    /// Returns the error for the parts of a response. The function looks at the status first, because some
+    /// responses have neither code nor body. The code is in the header, or in a body of JSON or XML.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
         let json = value_of(body).unwrap_or_default();
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn error_code_in_the_header_or_in_either_body_is_read() {
+    fn error_code_is_read_from_the_header_or_from_a_json_or_xml_body() {
         for (status, code, kind) in [
             (409, "EntityAlreadyExists", "Refused"),
             (409, "TableBeingDeleted", "TableBeingDeleted"),
@@ -186,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_mismatch_names_the_letters_that_the_sas_lacks() {
+    fn error_for_a_sas_without_a_needed_right_names_the_missing_letters() {
         for (sas, expected) in [
             ("ss=q&srt=co&sp=rdacup", "lacks `t` in ss; make a SAS with ss=qt"),
             ("ss=qt&srt=c&sp=rcup", "lacks `o` in srt, `a` in sp, `d` in sp; make"),
             ("sv=1", "lacks `t` in ss, `o` in srt, `r` in sp, `a` in sp, `u` in sp, `d` in sp; make"),
-            // The text of this SAS has every right, so it does not show why the service refused the call.
+            // This SAS has every right, so its text does not show why the service refused the call.
             ("ss=qt&srt=co&sp=rdacup", "lacks rights for tables; make"),
         ] {
             let connection = format!("AccountName=contoso;SharedAccessSignature=?{sas}&sig=hunter2");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_mismatch_names_the_rights_or_the_role_that_the_call_needs() {
+    fn error_for_a_mismatch_names_the_rights_of_a_sas_or_the_role_of_an_identity() {
         for code in [
             "AuthorizationServiceMismatch",
             "AuthorizationResourceTypeMismatch",

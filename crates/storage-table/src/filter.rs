@@ -1,4 +1,5 @@
-//! Queries. Functions build the filters, so that the service never reads a caller's text as an operator.
+//! Queries of a table, and their filters. Callers build filters with functions, so that the service never
+//! reads a caller's text as an operator.
 
 /// A query of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub struct Query {
     pub select: Vec<&'static str>,
 }
 
-/// A condition on entities. Only conditions on keys use an index. For any other condition, the service reads
-/// every entity that the conditions on keys allow.
+/// A condition on entities. Only a condition on a key uses the index. To check any other condition, the
+/// service reads every entity that matches the conditions on keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     terms: Vec<String>,
@@ -29,12 +30,12 @@ impl Filter {
         Self::term("PartitionKey", "eq", &quoted(partition))
     }
 
-    /// Matches the entities of the partitions from `from` (included) to `to` (excluded).
+    /// Matches the entities of the partitions from `from` (inclusive) to `to` (exclusive).
     pub fn partitions(from: &str, to: &str) -> Self {
         Self::range("PartitionKey", from, to)
     }
 
-    /// Limits the filter to the rows from `from` (included) to `to` (excluded).
+    /// Limits the filter to the rows from `from` (inclusive) to `to` (exclusive).
     #[must_use]
     pub fn rows(self, from: &str, to: &str) -> Self {
         self.and(Self::range("RowKey", from, to))
@@ -99,24 +100,24 @@ impl Filter {
         Self::term(name, "ge", &quoted(from)).and(Self::term(name, "lt", &quoted(to)))
     }
 
-    /// Returns the value of `$filter`, not encoded, or nothing if the filter matches every entity.
+    /// Returns the value of `$filter`, not encoded. `None` if the filter matches every entity.
     pub(crate) fn expression(&self) -> Option<String> {
         (!self.terms.is_empty()).then(|| self.terms.join(" and "))
     }
 }
 
-/// Returns a string literal. Quotes inside the text are doubled.
+/// Returns a string literal, with the quotes inside the text doubled.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns the first text that sorts after every text with this prefix, or nothing if there is none. It is
-/// the prefix with its last character replaced by the next character.
+/// Returns the first text that sorts after every text with this prefix: the prefix with its last character
+/// replaced by the next character. `None` if no text sorts after them.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // The service and the emulator sort by UTF-16 units or by code points. The next character is higher
-        // in both orders, up to U+FFFF.
+        // One implementation may sort by UTF-16 units, and another by code points. Up to U+FFFF, the next
+        // character is higher in both orders.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn first_text_after_a_prefix_has_the_next_character() {
+    fn text_after_a_prefix_has_the_next_character_in_the_last_place() {
         for (prefix, expected) in [
             ("a", Some("b")),
             ("", None),

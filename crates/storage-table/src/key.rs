@@ -1,25 +1,27 @@
-//! The two keys of an entity, and the escaping of text that a key may not hold.
+//! The two keys of an entity, and [`escape`], which makes a valid key of any text.
 
 use platform::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::TableError;
 
-/// The most UTF-16 units of a partition key or row key that every implementation accepts.
+/// The longest partition key or row key that every implementation accepts, in UTF-16 units.
 const LONGEST_UNITS: usize = 512;
 
-/// The key of an entity. Both parts are plain text of at most 512 UTF-16 units without `/`, `\`, `#`, `?` and
-/// control characters. [`escape`] turns any text into such a text. The client encodes and quotes both parts.
+/// The key of an entity. Both parts are texts of at most 512 UTF-16 units, without `/`, `\`, `#`, `?` and
+/// control characters. [`escape`] makes such a text from any text. Give the parts without quotes and URL
+/// encoding, because the client adds both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The partition key. A transaction and a cheap query stay within one partition.
+    /// The partition key. A transaction cannot have entities of several partitions, and a query of one
+    /// partition is cheap.
     pub partition: String,
     /// The row key, unique within its partition.
     pub row: String,
 }
 
 impl Key {
-    /// A key of these two texts. The client checks them when the key is used.
+    /// Makes a key of these two texts. Each call of the client checks the texts.
     pub fn new(partition: impl Into<String>, row: impl Into<String>) -> Self {
         Self { partition: partition.into(), row: row.into() }
     }
@@ -46,7 +48,7 @@ fn check_part(part: &str, text: &str) -> Result<(), TableError> {
 
 /// The length of a text in UTF-16.
 pub(crate) fn utf16_units(text: &str) -> usize {
-    // Nearly every text is ASCII, which needs no decoding.
+    // Nearly every text is ASCII, so this check saves the decoding.
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
@@ -54,12 +56,13 @@ pub(crate) fn is_forbidden(character: char) -> bool {
     matches!(character, '/' | '\\' | '#' | '?') || character.is_control()
 }
 
-/// Escapes any text, so that it can be a key or a part of one. It escapes the characters that keys must not
-/// hold, `!`, and `%` (because proxies may decode `%` twice). Each UTF-8 byte of such a character becomes `!`
-/// and two hexadecimal digits.
+/// Escapes any text, so that it can be a key or a part of a key. The function escapes the characters that
+/// keys must not contain, `!`, and `%` (because proxies may decode `%` twice). Each UTF-8 byte of such a
+/// character becomes `!` and two hexadecimal digits.
 ///
-/// If the result is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text` in
-/// hexadecimal instead. No other text escapes to that result. If you need the text, store it in a property.
+/// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`
+/// in hexadecimal instead. No other text has the same result. [`unescape`] cannot restore a hashed text, so
+/// store the text in a property if you need it.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -78,7 +81,7 @@ pub fn escape(text: &str) -> String {
     format!("!h{}", hex(&Sha256::digest(text)))
 }
 
-/// Returns the text that [`escape`] escaped. Returns nothing if `text` is a hash, or is not escaped text.
+/// Returns the text that [`escape`] escaped. `None` if `text` is a hash, or is not an escaped text.
 pub fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -99,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_and_unescape_of_each_kind_of_character_are_the_documented_ones() {
+    fn text_with_each_kind_of_character_is_escaped_and_unescaped_as_documented() {
         for (text, expected) in [
             ("", ""),
             ("19:abc@thread.v2;messageid=1", "19:abc@thread.v2;messageid=1"),
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_to_more_than_512_units_becomes_a_hash() {
+    fn escaped_text_of_more_than_512_units_becomes_a_hash() {
         for (text, escaped_units) in [
             ("a".repeat(512), 512),
             ("ü".repeat(512), 512),

@@ -1,10 +1,10 @@
 //! A client of Azure Table Storage over REST: entities, queries, and transactions.
 //!
-//! Use it to read and write the state that outlives a run. Connection strings and authorization are in
-//! `storage_account`. Tests use the fake service in `testing`.
+//! Use the client to read and write entities. Connection strings and authorization are in `storage_account`.
+//! Tests use the fake service in `testing`.
 //!
-//! This crate does not interpret the properties of an entity. It deletes no table, and repeats no call past
-//! the deadline of its client.
+//! This crate does not interpret the properties of an entity. The client never deletes a table, and repeats
+//! no call after its deadline.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>, API version
 //! [`API_VERSION`](storage_account::API_VERSION).

@@ -1,15 +1,16 @@
-//! Names and versions. Each has its own type, so that no caller can confuse them.
+//! The names of tables and the versions of entities. Each has its own type, so that no caller can confuse
+//! them.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The name of a table, checked: 3 to 63 letters and digits, beginning with a letter
+/// The valid name of a table: 3 to 63 letters and digits, with a letter at the beginning
 /// (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName(String);
 
-/// A text that is not the name of a table.
+/// The text is not a valid name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "expected 3 to 63 letters and digits, with a letter at the beginning, and another name than `tables`"
@@ -32,7 +33,7 @@ impl TableName {
     }
 }
 
-/// The version of an entity, as the service returned it. The client sends it back byte for byte, and never
+/// The version of an entity, as the service returned it. The client sends the text back unchanged, and never
 /// interprets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(pub(crate) String);
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_name_is_valid_only_by_the_documented_rules() {
+    fn table_name_that_breaks_a_documented_rule_is_refused() {
         for (name, valid) in [
             ("abc", true),
             ("Ledger1", true),

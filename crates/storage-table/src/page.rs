@@ -16,11 +16,11 @@ use crate::error::TableError;
 pub struct Page {
     /// The entities, sorted by partition key and row key.
     pub entities: Vec<Entity>,
-    /// Where the next page begins. `None` if this is the last page.
+    /// The continuation to the next page. `None` if this is the last page.
     pub next: Option<Continuation>,
 }
 
-/// Where the next page of a query begins. It is valid for that query only.
+/// The position at which the next page of a query begins. It is valid only for the same query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
     pub(crate) partition: String,
@@ -28,13 +28,13 @@ pub struct Continuation {
     pub(crate) row: Option<String>,
 }
 
-/// A text that [`Continuation::to_text`] did not return.
+/// The text does not come from [`Continuation::to_text`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the text is not a page token; use the token of the last response")]
 pub struct InvalidContinuation;
 
-/// An upper limit for the text of a continuation. The keys of the service have at most 1 KiB, so its longest
-/// continuation is shorter than this.
+/// An upper limit for the text of a continuation. The service's keys have at most 1 KiB, so every real
+/// continuation is shorter.
 const LONGEST_TEXT_BYTES: usize = 16 * 1024;
 
 impl Continuation {
@@ -93,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn continuation_as_text_is_read_back(partition in ".{1,40}", row in proptest::option::of(".{0,40}")) {
+        fn continuation_survives_a_round_trip_as_text(partition in ".{1,40}", row in proptest::option::of(".{0,40}")) {
             let continuation = Continuation { partition, row };
             let text = continuation.to_text();
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));

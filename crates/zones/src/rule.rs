@@ -1,8 +1,8 @@
-//! The rule of a zone: its offset, and the two changes of a year if it has summer time.
+//! The rule of a zone: its offset and, if it has summer time, the two changes of the offset in a year.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 
-/// The rule of a zone. Offsets are seconds east of UTC.
+/// The rule of a zone. The offsets are in seconds east of UTC.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) standard: i32,
@@ -13,15 +13,15 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct Summer {
     pub(crate) offset: i32,
-    /// The change to summer time. Its time of the day is in standard time.
+    /// The change to summer time. Its time of day is in standard time.
     pub(crate) begin: Change,
-    /// The change back to standard time. Its time of the day is in summer time.
+    /// The change back to standard time. Its time of day is in summer time.
     pub(crate) end: Change,
 }
 
-/// A change of the offset. Its day is the given weekday (0 is Sunday) of the given week of the month, where
-/// week 5 is the last one. The change happens `seconds` after the beginning of that day. `seconds` may be
-/// negative, or more than a day.
+/// A change of the offset in a year. `weekday` (0 is Sunday) and `week` give the day in the month: week 1 is
+/// the first such weekday, and week 5 is the last. The change happens `seconds` after the beginning of that
+/// day. `seconds` may be negative, or more than a day.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) month: u32,
@@ -33,8 +33,8 @@ pub(crate) struct Change {
 include!(concat!(env!("OUT_DIR"), "/table.rs"));
 
 impl Rule {
-    /// Finds the rule of a zone by its name, in upper or lower case. Also returns the name as the database
-    /// has it.
+    /// Finds the rule of a zone by its name. The case of the name does not matter. Also returns the name in
+    /// the spelling of the database.
     pub(crate) fn named(name: &str) -> Option<(&'static str, &'static Self)> {
         fn lower(name: &str) -> impl Iterator<Item = u8> {
             name.bytes().map(|byte| byte.to_ascii_lowercase())
@@ -44,27 +44,27 @@ impl Rule {
         Some((name, RULES.get(usize::from(*rule))?))
     }
 
-    /// The offset at a moment.
+    /// The offset at a moment, in seconds east of UTC.
     pub(crate) fn offset_at(&self, moment: DateTime<Utc>) -> i32 {
         let Some(summer) = &self.summer else { return self.standard };
         let year = (moment + TimeDelta::seconds(self.standard.into())).year();
         let (Some(begin), Some(end)) = self.changes(summer, year) else { return self.standard };
         let is_summer = match begin < end {
             true => (begin..end).contains(&moment),
-            // South of the equator summer crosses the end of the year.
+            // South of the equator, summer time crosses the end of the year.
             false => !(end..begin).contains(&moment),
         };
         if is_summer { summer.offset } else { self.standard }
     }
 
-    /// The changes of the offset in the year of a moment, and in the years before and after it.
+    /// The changes of the offset in the year of a moment, in the year before, and in the year after.
     pub(crate) fn changes_near(&self, moment: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
         let summer = self.summer.iter();
         let years = move |summer| (-1..=1).map(move |more| self.changes(summer, moment.year() + more));
         summer.flat_map(years).flat_map(|(begin, end)| [begin, end]).flatten()
     }
 
-    /// The offsets that the zone uses.
+    /// The offsets of the zone: one, or two if it has summer time.
     pub(crate) fn offsets(&self) -> impl Iterator<Item = i32> {
         [Some(self.standard), self.summer.as_ref().map(|summer| summer.offset)].into_iter().flatten()
     }
@@ -75,12 +75,12 @@ impl Rule {
 }
 
 impl Change {
-    /// The moment of the change in a year. `offset` is the offset before the change.
+    /// The moment of the change in this year. `offset` is the offset before the change.
     fn moment(&self, year: i32, offset: i32) -> Option<DateTime<Utc>> {
         let first = NaiveDate::from_ymd_opt(year, self.month, 1)?;
         let to_weekday = (7 + self.weekday - first.weekday().num_days_from_sunday()) % 7;
         let in_week = |week: u32| first.checked_add_days(Days::new(u64::from(to_weekday + 7 * (week - 1))));
-        // A month has four or five of each weekday.
+        // A month has each weekday four or five times. Week 5 means the last, so it may be the fourth.
         let day = in_week(self.week).filter(|day| day.month() == self.month).or_else(|| in_week(4))?;
         Some(day.and_hms_opt(0, 0, 0)?.and_utc() + TimeDelta::seconds((self.seconds - offset).into()))
     }

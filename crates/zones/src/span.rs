@@ -1,4 +1,4 @@
-//! A daily span of clock time, such as the night from 22:00 to 07:00.
+//! A daily span of local time, such as the night from 22:00 to 07:00.
 
 use std::fmt;
 
@@ -8,42 +8,44 @@ use crate::Zone;
 
 const MINUTES_OF_A_DAY: u16 = 24 * 60;
 
-/// A span of clock time that repeats each day. It contains its beginning and not its end. If the end is
+/// A span of local time that repeats each day. The span contains its beginning but not its end. If the end is
 /// earlier than the beginning, the span crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSpan {
-    /// The beginning, in minutes after midnight. The end is in the same unit.
+    /// The beginning, in minutes after midnight. `to` is the end, in the same unit.
     from: u16,
     to: u16,
 }
 
 impl ClockSpan {
-    /// The span from one minute of the day to another. `None` if they are equal, or not minutes of a day.
+    /// Makes a span from one minute of the day to another. `None` if the two are equal, or if one of them is
+    /// not less than 1440.
     pub fn new(from: u16, to: u16) -> Option<Self> {
         (from != to && from < MINUTES_OF_A_DAY && to < MINUTES_OF_A_DAY).then_some(Self { from, to })
     }
 
-    /// Reads two times of the day with a dash between them: `22:00-07:00`, `22 - 7`. `24:00` is midnight.
+    /// Reads two times of day with a dash between them, such as `22:00-07:00` or `22 - 7`. `24:00` is
+    /// midnight.
     pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once(['-', '\u{2013}', '\u{2014}'])?;
         Self::new(minutes(from.trim())?, minutes(to.trim())?)
     }
 
-    /// The minutes of the day at which the span begins and ends.
+    /// The beginning and the end of the span, in minutes after midnight.
     pub fn minutes(&self) -> (u16, u16) {
         (self.from, self.to)
     }
 
-    /// Returns the end of the span that contains `moment`: the next moment at which a clock in `zone` shows
-    /// no time of the span. `None` if the clock shows no time of the span at `moment`.
+    /// Returns the end of the span that contains `moment`, in `zone`. The end is the next moment whose local
+    /// time is outside the span. `None` if the local time at `moment` is outside the span.
     pub fn end_after(&self, moment: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         if !self.contains(moment, zone) {
             return None;
         }
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
-        // When the offset changes, the clock may jump out of the span, or may show the end of the span twice.
-        // So the changes are possible ends, too.
+        // When the offset changes, the local time may jump out of the span, or may pass the end of the span
+        // twice. So a change of the offset can also be the end.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());
         ends.chain(zone.changes_near(moment)).filter(|end| *end > moment && !self.contains(*end, zone)).min()
@@ -59,7 +61,7 @@ impl ClockSpan {
     }
 }
 
-/// Reads a time of the day, such as `7`, `07:00` or `24:00`, as minutes after midnight.
+/// Reads a time of day, such as `7`, `07:00` or `24:00`, as minutes after midnight.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':').unwrap_or((text, "00"));
     let number = |text: &str| {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn span_of_two_different_times_of_the_day_is_read() {
+    fn span_is_read_from_two_different_times_of_day() {
         for (text, expected) in [
             ("22:00-07:00", Some("22:00-07:00")),
             ("22-7", Some("22:00-07:00")),
@@ -110,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn night_with_a_change_of_the_offset_ends_at_seven_by_the_clock() {
-        // For each zone: 22:30 on the evening before a change of the offset, and the hours from then until
-        // the clock shows 07:00. Tokyo has no changes.
+    fn night_with_a_change_of_the_offset_ends_at_seven_local_time() {
+        // Each row has 22:30 on the evening before a change of the offset, and the hours from 22:30 until
+        // 07:00. Tokyo has no changes.
         for (zone, evening, hours) in [
             ("Europe/Berlin", "2027-03-27T22:30:00", 7.5),
             ("Europe/Berlin", "2027-10-30T22:30:00", 9.5),
@@ -160,8 +162,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The end is the first minute at which the clock shows no time of the span: in any zone, near and
-        /// far from changes.
+        /// The end is the first minute whose local time is outside the span. The zones and moments include
+        /// changes of the offset.
         #[test]
         fn end_is_the_first_minute_outside_the_span(
             zone in prop::sample::select(vec![

@@ -6,10 +6,11 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta, Utc};
 
 use crate::rule::Rule;
 
-/// The longest name that is looked up.
+/// The longest text that [`Zone::parse`] reads.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A time zone: a zone of the Time Zone Database, or a fixed offset for a person whose channel sends no name.
+/// A time zone: a zone of the Time Zone Database, or a fixed offset. The bot uses a fixed offset if a
+/// person's channel sends no name of a zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Zone(Kind);
 
@@ -24,8 +25,8 @@ impl Zone {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(Kind::Offset(0));
 
-    /// Reads the text that [`Zone`] writes: the name of a zone (such as `Europe/Berlin`, in upper or lower
-    /// case) or an offset (such as `+02:00`). `None` if the zone is unknown.
+    /// Reads the name of a zone (such as `Europe/Berlin`), or an offset (such as `+02:00`). The case of the
+    /// name does not matter. `None` if the zone is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_NAME_BYTES {
             return None;
@@ -47,23 +48,24 @@ impl Zone {
         (seconds < 24 * 3600).then_some(Self(Kind::Offset(sign * seconds)))
     }
 
-    /// The zone with a fixed offset, which is cut to whole minutes.
+    /// Makes a zone with a fixed offset. The function drops the seconds of the offset.
     pub fn of_offset(offset: FixedOffset) -> Self {
         Self(Kind::Offset(offset.local_minus_utc() / 60 * 60))
     }
 
-    /// Whether the zone has a name, so that its changes of the offset are known.
+    /// Whether the zone has a name. For a zone with a name, the changes of its offset are known.
     pub fn is_named(&self) -> bool {
         matches!(self.0, Kind::Named(..))
     }
 
-    /// The time that a clock in this zone shows at a moment.
+    /// The local time in this zone at a moment.
     pub fn clock_at(&self, moment: DateTime<Utc>) -> NaiveDateTime {
         moment.naive_utc() + TimeDelta::seconds(self.offset_at(moment).into())
     }
 
-    /// The moment at which a clock in this zone shows a time: the first one, if there are two. In the night
-    /// in which summer time begins, the clock skips some times. A skipped time is read as standard time.
+    /// The moment at which this zone has a local time. If there are two such moments, because summer time
+    /// ends, the function returns the first. In the night in which summer time begins, some local times do
+    /// not exist. The function reads these as standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,
@@ -73,7 +75,7 @@ impl Zone {
         self.moments_of(clock).min().unwrap_or_else(in_standard_time)
     }
 
-    /// The moments at which a clock in this zone shows a time. Usually there is one. There may be two in the
+    /// The moments at which this zone has a local time. Usually there is one moment. There may be two in the
     /// night in which summer time ends, and none in the night in which summer time begins.
     pub(crate) fn moments_of(&self, clock: NaiveDateTime) -> impl Iterator<Item = DateTime<Utc>> {
         let (fixed, rule) = match self.0 {
@@ -86,7 +88,7 @@ impl Zone {
         moments.filter(|(moment, offset)| self.offset_at(*moment) == *offset).map(|(moment, _)| moment)
     }
 
-    /// The changes of the offset near a moment.
+    /// The changes of the offset in the year of a moment, in the year before, and in the year after.
     pub(crate) fn changes_near(&self, moment: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
         let rule = match self.0 {
             Kind::Named(_, rule) => Some(rule),
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn zone_is_read_by_its_name_or_its_offset_and_written_the_same() {
+    fn zone_is_read_from_its_name_or_offset_and_is_written_in_the_same_form() {
         for (text, expected) in [
             ("Europe/Berlin", Some("Europe/Berlin")),
             ("europe/berlin", Some("Europe/Berlin")),
@@ -165,8 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn clock_of_ten_zones_changes_at_the_announced_moments() {
-        // The clock in the last second before a change, and at the change. The zones announced these changes.
+    fn local_time_of_ten_zones_changes_at_the_announced_moments() {
+        // Each row has an officially announced change, the local time one second before the change, and the
+        // local time at the change.
         for (zone, change, before, after) in [
             ("Europe/Berlin", "2027-03-28T01:00:00Z", "01:59:59", "03:00:00"),
             ("Europe/Berlin", "2027-10-31T01:00:00Z", "02:59:59", "02:00:00"),
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_time_in_the_night_of_a_change_has_no_moment_or_two() {
+    fn local_time_in_the_night_of_a_change_may_have_no_moment_or_two_moments() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let moments = |text: &str| berlin.moments_of(text.parse().unwrap()).count();
         assert_eq!(moments("2027-03-28T02:30:00"), 0);

@@ -1,27 +1,29 @@
-//! Keeps the elements and members that the table in `elements` lists, until the card has used its bytes.
+//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the card
+//! has no bytes left.
 
 use serde_json::{Map, Value};
 
 use super::elements::{Family, Kind, OF_CARD, Type, shared, types};
 use crate::{MAX_CARD_BYTES, cut, draft, json, link, markdown};
 
-/// The bytes that are reserved for the frame, the notes and the last line.
+/// The bytes that are reserved for the card around its body, the notes about missing parts, and the last
+/// line.
 const RESERVED_BYTES: usize = 2_500;
 const MAX_LEVELS: usize = 10;
 const MAX_CHILDREN: usize = 200;
 const MAX_TEXT_BYTES: usize = 6_000;
 const MAX_LINE_BYTES: usize = 200;
-/// The bytes of `{"type":""},` and of other frames of an object or array.
+/// The bytes that an object costs besides its members, such as `{"type":""},`.
 const OBJECT_BYTES: usize = 24;
 
-/// Cleans one card.
+/// Cleans one card, and counts the bytes of the result.
 pub(super) struct Cleaner {
     /// The bytes that the card may still use.
     free: usize,
-    /// The number of elements that did not fit.
+    /// The number of elements that do not fit.
     missing: usize,
     left_out: Vec<String>,
-    /// The first texts, for the summary.
+    /// The first texts of the card, for the summary.
     text: String,
 }
 
@@ -32,7 +34,7 @@ impl Default for Cleaner {
 }
 
 impl Cleaner {
-    /// The members of the card without its type and version.
+    /// Returns the cleaned members of the card, without its type and version.
     pub(super) fn card(&mut self, card: &Value) -> Map<String, Value> {
         self.card_at(card, 0)
     }
@@ -58,7 +60,7 @@ impl Cleaner {
     fn card_at(&mut self, card: &Value, level: usize) -> Map<String, Value> {
         let mut members = self.members(card, OF_CARD, level);
         for (member, family) in [("body", Family::Element), ("actions", Family::Action)] {
-            // The body comes first, so the actions get the bytes that the body leaves.
+            // The body comes first, so the actions get only the bytes that the body leaves.
             if let Some(children) = self.children(&card[member], family, level) {
                 members.insert(member.to_owned(), children);
             }
@@ -72,7 +74,7 @@ impl Cleaner {
         members
     }
 
-    /// The children that may stay: `None` if there are none.
+    /// Returns the children that the card keeps. `None` if it keeps none.
     fn children(&mut self, value: &Value, family: Family, level: usize) -> Option<Value> {
         let children = value.as_array()?;
         if level >= MAX_LEVELS {
@@ -108,7 +110,7 @@ impl Cleaner {
         let text_before = self.text.len();
         let cleaned = self.typed(child, of, family, level);
         if cleaned.is_none() {
-            // The bytes of the children are free again.
+            // The element is left out, so the bytes of its children are free again.
             self.free = before;
             self.text.truncate(text_before);
             if self.missing == counted && !child["url"].is_null() {
@@ -135,7 +137,7 @@ impl Cleaner {
         Some(Value::Object(members))
     }
 
-    /// Replaces an element that the table lacks by the element's fallback. `None` if it has no fallback.
+    /// Replaces an element that is not in the tables by its fallback. `None` if the element has no fallback.
     fn unknown(&mut self, child: &Value, name: &str, family: Family, level: usize) -> Option<Value> {
         let fallback = &child["fallback"];
         if fallback.is_object() && level < MAX_LEVELS {
@@ -150,7 +152,7 @@ impl Cleaner {
         for (name, kind) in members {
             let Some(value) = from.get(*name).filter(|value| !value.is_null()) else { continue };
             let Some(value) = self.value(*kind, value, level) else { continue };
-            // The bytes of children are counted already.
+            // The bytes of children have already been counted.
             let is_paid = matches!(kind, Kind::Children(_) | Kind::Action | Kind::Card);
             let cost = name.len() + 4 + if is_paid { 4 } else { draft::size(&value) };
             if self.pay(cost) {
@@ -186,7 +188,7 @@ impl Cleaner {
             Kind::Pixels(words) => word(value, words).or_else(|| pixels(value)),
             Kind::Width(words) => {
                 let number = value.as_u64().filter(|number| *number < 10_000).map(Value::from);
-                // A few programs write the number as a text.
+                // Some programs write the number as a text.
                 let text = || value.as_str().filter(|text| text.parse::<u16>().is_ok()).map(Value::from);
                 number.or_else(|| word(value, words)).or_else(|| pixels(value)).or_else(text)
             }
@@ -228,7 +230,7 @@ impl Cleaner {
     }
 }
 
-/// A word of a list, in the spelling of the list.
+/// Returns a word of the list, in the spelling of the list. The case of the value does not matter.
 fn word(value: &Value, words: &[&str]) -> Option<Value> {
     let text = value.as_str()?;
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Value::from(*word))
@@ -239,7 +241,7 @@ fn pixels(value: &Value) -> Option<Value> {
     Some(Value::from(format!("{number}px")))
 }
 
-/// The name of an element in a list of what is left out.
+/// The name of an element for the list of the parts that the card leaves out.
 fn labelled(name: &str, child: &Value) -> String {
     match json::first(child, &["title", "label", "altText", "id"]) {
         Some(label) => format!("{name} \"{}\" ", cut::line(label, 60)),

@@ -1,21 +1,21 @@
-//! The elements and actions that a sender's card may have, with their members.
+//! The tables of the elements and actions that a sender's card may have, with their members.
 
-/// The kind of a member.
+/// The kind of value that a member may have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// Text with Markdown.
     Markdown,
-    /// Text of one line, e.g. a title or an id.
+    /// Text of one line, such as a title or an id.
     Line,
-    /// An address of the web.
+    /// A web address.
     Address,
     Bool,
     Number,
-    /// Pixels, e.g. `50px`, or one of these words.
+    /// Pixels, such as `50px`, or one of these words.
     Pixels(&'static [&'static str]),
     /// A number, pixels, or one of these words.
     Width(&'static [&'static str]),
-    /// One of these words, in upper or lower case.
+    /// One of these words. The case does not matter.
     Word(&'static [&'static str]),
     /// A colour as `#rrggbb`.
     Colour,
@@ -23,15 +23,15 @@ pub(super) enum Kind {
     Children(Family),
     /// One action.
     Action,
-    /// A background: an address, or an object with one.
+    /// A background: a web address, or an object with a web address in `url`.
     Background,
-    /// The ids that an action shows and hides.
+    /// The ids of the elements that an action shows and hides.
     Targets,
-    /// The card behind an action.
+    /// The card that an action opens.
     Card,
 }
 
-/// The kinds of children.
+/// The kinds of children that an element may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Element,
@@ -49,7 +49,7 @@ pub(super) enum Family {
 pub(super) struct Type {
     pub(super) name: &'static str,
     pub(super) members: &'static [(&'static str, Kind)],
-    /// If one of these members is missing, the element is left out.
+    /// The members that the element needs. If one is missing, the card leaves the element out.
     pub(super) required: &'static [&'static str],
 }
 
@@ -256,7 +256,7 @@ pub(super) const ACTIONS: &[Type] = &[
     Type { name: "Action.ShowCard", members: &[("card", Card)], required: &["card"] },
 ];
 
-/// The types of a family. A family of one type does not need the member `type`.
+/// The types of a family. If a family has only one type, its children need no member `type`.
 pub(super) fn types(family: Family) -> &'static [Type] {
     match family {
         Family::Element => ELEMENTS,

@@ -1,8 +1,9 @@
-//! Adaptive Cards that senders make themselves: bare, or in the message that Teams' Workflows take.
+//! Reads Adaptive Cards that senders make themselves. A payload is the card alone, or a message with the
+//! card, as Teams' Workflows accept it.
 //!
-//! The card keeps the elements of version 1.5 that show something, and loses all that asks, posts, plays,
-//! mentions or refreshes. A table of elements (`elements`) lists what stays, so an unknown member or element
-//! is left out.
+//! The alert keeps the elements of version 1.5 that only show something. It leaves out inputs, media,
+//! mentions, and actions that post or refresh. The module `elements` lists all elements and members that
+//! stay, so every unknown element or member is left out.
 
 mod cleaner;
 mod elements;
@@ -14,18 +15,18 @@ use crate::{Shape, ShapeError, ShapedAlert, State, draft, json, markdown};
 
 use cleaner::Cleaner;
 
-/// The versions that a card may name.
+/// The versions of Adaptive Cards that the alert's card may have.
 const VERSIONS: [&str; 6] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
 
-/// The media type of a card.
+/// The media type of an Adaptive Card in a message.
 const CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// Whether a value is a card, or a message with a card.
+/// Whether a payload is a card, or a message with a card.
 pub(crate) fn is_card(value: &Value) -> bool {
     card_of(value).is_some()
 }
 
-/// The card: bare, or the first one of a message.
+/// The card of a payload: the payload itself, or the first card of a message.
 fn card_of(value: &Value) -> Option<&Value> {
     if value["type"] == "AdaptiveCard" {
         return Some(value);
@@ -40,7 +41,7 @@ fn cards_of(value: &Value) -> impl Iterator<Item = &Value> {
         .map(|attachment| &attachment["content"])
 }
 
-/// Reads a card.
+/// Makes an alert of a payload with a card.
 pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let shape = Shape::AdaptiveCard;
     let value = content.json();
@@ -74,7 +75,7 @@ pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let version = json::text(card, "version").filter(|version| VERSIONS.contains(version)).unwrap_or("1.5");
     members.insert("version".to_owned(), json!(version));
     members.insert("body".to_owned(), Value::Array(body));
-    // Only Teams reads this member. Alertmanager sets it.
+    // Only Teams reads the member `msteams`. Alertmanager sets it.
     if json::text(&card["msteams"], "width").is_some_and(|width| width.eq_ignore_ascii_case("full")) {
         members.insert("msteams".to_owned(), json!({"width": "Full"}));
     }

@@ -1,4 +1,4 @@
-//! Reads the golden files, and checks what is promised of every alert.
+//! Reads the golden files, and checks the rules that every alert keeps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code, reason = "each test uses a part of this module")]
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, ShapeError, ShapedAlert, read};
 use serde_json::Value;
 
-/// A request as a file holds it: headers, an empty line, the body.
+/// A request, as a golden file contains it: headers, an empty line, and the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) headers: BTreeMap<String, String>,
@@ -20,9 +20,9 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn parse(text: &str) -> Self {
-        let (head, body) = text.split_once("\n\n").expect("an empty line behind the headers");
+        let (head, body) = text.split_once("\n\n").expect("an empty line follows the headers");
         let headers = head.lines().map(|line| {
-            let (name, value) = line.split_once(": ").expect("a header is `Name: value`");
+            let (name, value) = line.split_once(": ").expect("a header has the form `Name: value`");
             (name.to_ascii_lowercase(), value.to_owned())
         });
         Self { headers: headers.collect(), body: body.trim_end().as_bytes().to_vec() }
@@ -47,7 +47,7 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// The golden files: names and requests.
+/// Reads the names and the requests of the golden files.
 pub(crate) fn goldens() -> Vec<(String, Request)> {
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut requests: Vec<_> = files
@@ -61,7 +61,7 @@ pub(crate) fn goldens() -> Vec<(String, Request)> {
     requests
 }
 
-/// Checks what is promised of every alert.
+/// Checks the rules that every alert keeps.
 pub(crate) fn check(alert: &ShapedAlert) -> Result<(), String> {
     let bytes = serde_json::to_vec(&alert.card).unwrap().len();
     if bytes > MAX_CARD_BYTES {
@@ -69,7 +69,7 @@ pub(crate) fn check(alert: &ShapedAlert) -> Result<(), String> {
     }
     schema::check(&alert.card)?;
     if alert.summary.trim().is_empty() || alert.summary.contains('\n') || alert.summary.len() > 300 {
-        return Err(format!("the summary is no line: {:?}", alert.summary));
+        return Err(format!("the summary is not one short line: {:?}", alert.summary));
     }
     for key in [&alert.key, &alert.idempotency_key].into_iter().flatten() {
         if key.is_empty() || key.len() > MAX_KEY_BYTES || key.chars().any(char::is_control) {
@@ -107,7 +107,8 @@ fn collect(value: &Value, texts: &mut Vec<String>) -> Result<(), String> {
     }
 }
 
-/// Checks, in another way than the crate, that a text mentions no person and links only to the web.
+/// Checks that a text mentions no person and links only to web addresses. The check does not use the crate's
+/// own code.
 fn harmless(text: &str) -> Result<(), String> {
     let lower = text.to_lowercase();
     let squeezed: String = lower.chars().filter(|c| !c.is_whitespace()).collect();

@@ -1,10 +1,10 @@
-//! Checks a card against the elements of Adaptive Cards 1.5, as their documentation lists them. Members that
-//! the list lacks are errors, as in the published schema.
+//! Checks a card against the elements that the documentation of Adaptive Cards 1.5 lists. As in the published
+//! schema, a member that is not in the list is an error.
 
 use serde_json::Value;
 
-/// `name: members`, each member with its kind. `!` marks a required member. `+` adds the members of
-/// [`shared`].
+/// The types of elements, one `name: members` in a line. Each member has a kind of value. `!` marks a
+/// required member. `+` adds the members that [`shared`] returns.
 const TYPES: &str = "
 AdaptiveCard: version=text! body=elements actions=actions selectAction=action fallbackText=text \
   backgroundImage=text minHeight=text rtl=bool speak=text lang=text verticalContentAlignment=end
@@ -35,7 +35,7 @@ Action.ToggleVisibility: targetElements=texts! +action
 Action.ShowCard: card=card +action
 ";
 
-/// The members that a name with `+` stands for: members that all elements share, or that all actions share.
+/// The members for a name with `+`: the members that all elements have, or that all actions have.
 fn shared(name: &str) -> &'static str {
     match name {
         "+element" => "height=height id=text isVisible=bool separator=bool spacing=spacing",
@@ -47,7 +47,7 @@ fn shared(name: &str) -> &'static str {
 pub(crate) fn check(card: &Value) -> Result<(), String> {
     let mut card = card.clone();
     let members = card.as_object_mut().ok_or("the card is no object")?;
-    // Only Teams reads this member, and the published schema lacks it.
+    // Only Teams reads the member `msteams`, and the published schema does not contain it.
     if let Some(teams) = members.remove("msteams")
         && teams != serde_json::json!({"width": "Full"})
     {

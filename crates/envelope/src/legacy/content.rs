@@ -1,8 +1,8 @@
-//! The content of a legacy message.
+//! The common result of the readers of legacy messages.
 
 use bot_framework::ConversationReference;
 
-/// The content of a legacy message.
+/// The address and the text of a legacy message.
 pub(super) struct Content {
     pub(super) address: ConversationReference,
     pub(super) text: String,

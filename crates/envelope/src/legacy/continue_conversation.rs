@@ -2,9 +2,9 @@
 //! activity `{type: "event", name: "ContinueConversation", conversation, serviceUrl, from, recipient,
 //! channelId, value?, relatesTo?}`.
 //!
-//! The bots that read these messages continued a dialog, and `value` was the dialog's argument, of any type.
-//! This bot has no dialogs, so it sends a text. If `value` is a string, the text is `value`. If `value` is an
-//! object with a `text`, the text is that `text`. Otherwise the text is the `text` of the activity.
+//! The bots that read these messages continued a dialog. `value` was the dialog's argument, of any type. This
+//! bot has no dialogs, so it sends a text. If `value` is a string, the text is `value`. If `value` is an
+//! object with a `text`, the bot sends that `text`. Otherwise the bot sends the `text` of the activity.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
@@ -22,7 +22,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let text = text(fields)?;
     let address = match fields.object("relatesTo")? {
         Some(reference) => relates_to::reference(reference)?,
-        // The activity was made for the bot to receive, so `from` is the person.
+        // The activity is one that the bot receives, so `from` is the person, and `recipient` is the bot.
         None => {
             let mut object = Map::new();
             for (name, role) in [

@@ -1,10 +1,10 @@
-//! Readers for the messages of bots before version 1: the 2017 template in Node.js, its two versions in C#,
-//! and the `ContinueConversation` events of Composer. Keys are read in upper or lower case, because C#
+//! Reads the messages of older bots, which have no `version`: the 2017 template in Node.js, its two versions
+//! in C#, and the `ContinueConversation` events of Composer. The case of the keys does not matter, because C#
 //! messages mix Pascal case and camel case.
 //!
-//! These messages have only an address and a text. Their carrier supplies the id and the time ([`Arrival`]).
-//! The code that sends the alert decides whether the address is trusted, and ignores the message's own
-//! `IsTrustedServiceUrl`.
+//! These messages have only an address and a text. The carrier of the message supplies the id and the time
+//! ([`Arrival`]). A message may claim with `IsTrustedServiceUrl` that its address is trusted. The readers
+//! drop this claim, and the code that sends the alert decides.
 
 mod content;
 mod continue_conversation;
@@ -52,12 +52,12 @@ const KEYS: [&str; 30] = [
     "value",
 ];
 
-/// Reads a message that has no `version`. Its unknown fields are dropped, because they may mean something
+/// Reads a message that has no `version`. The function drops unknown fields, because they may mean something
 /// else in version 1.
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);
-    // The check for an activity comes first, because an activity may also have a `relatesTo`.
+    // The check for an activity (`type`) comes first, because an activity may also have a `relatesTo`.
     let (shape, content) = if has("type") {
         (Shape::ContinueConversation, continue_conversation::read(&mut fields)?)
     } else if has("address") {
@@ -73,7 +73,7 @@ pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envel
 }
 
 /// Changes the keys at each level to the spelling in [`KEYS`]. If an object has a key in several spellings,
-/// the value under the spelling in [`KEYS`] wins.
+/// the function keeps the value whose key is spelt as in [`KEYS`].
 fn with_known_spelling(object: Map<String, Value>) -> Map<String, Value> {
     let mut spelt = Map::new();
     let mut others = Vec::new();

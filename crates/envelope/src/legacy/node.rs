@@ -8,15 +8,14 @@ use bot_framework::json::Fields;
 use super::content::Content;
 use crate::DecodeError;
 
-/// The serviceUrl of Teams in the public cloud, for a message whose serviceUrl has no path. It is the
-/// documented default
+/// The documented serviceUrl of Teams in the public cloud, for messages whose serviceUrl has lost its path
 /// (<https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>).
 const TEAMS: &str = "https://smba.trafficmanager.net/teams/";
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let mut address = fields.required_object("address")?;
-    // `useAuth` says whether the bot sends a token. This bot decides that by the host of the address, and not
-    // by the message.
+    // `useAuth` told the old bot whether to send a token. This bot ignores it, because it sends tokens only
+    // to trusted hosts.
     address.take("useAuth");
     let mut address = ConversationReference::from_fields(address)?;
     if has_lost_its_path(&address) {
@@ -25,8 +24,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     Ok(Content { address, text: fields.required_string("text")? })
 }
 
-/// Whether the serviceUrl is the one of Teams without its path. botbuilder 3.0 to 3.2 cut each serviceUrl
-/// to scheme and host. Without the path, Teams answers 404.
+/// Whether the serviceUrl is that of Teams without its path. botbuilder 3.0 to 3.2 cut each serviceUrl to
+/// scheme and host, and Teams answers 404 without the path.
 fn has_lost_its_path(address: &ConversationReference) -> bool {
     let bare = address.service_url.trim_end_matches('/');
     address.channel_id == "msteams" && bare.eq_ignore_ascii_case("https://smba.trafficmanager.net")

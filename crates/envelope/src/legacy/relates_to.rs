@@ -12,8 +12,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     Ok(Content { address, text: fields.required_string("text")? })
 }
 
-/// Reads a ConversationReference as the SDKs write it. The SDKs name the activity's id `activityId`; version
-/// 1 names it `id`.
+/// Reads a ConversationReference as the SDKs write it. The SDKs call the activity's id `activityId`, and
+/// version 1 calls it `id`.
 pub(super) fn reference(mut fields: Fields) -> Result<ConversationReference, FieldError> {
     let activity_id = fields.string("activityId")?;
     let mut address = ConversationReference::from_fields(fields)?;

@@ -1,5 +1,5 @@
-//! The part of a question that the ledger keeps, encrypted. The answered card and the message to the sender
-//! are made from it.
+//! The part of a question that the ledger stores, encrypted. After an answer, the bot and the poller need it
+//! to make the answered card and the message to the sender's back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::time;
 /// table.
 pub const MAX_ASKED_BYTES: usize = 24 * 1024 - 64;
 
-/// A question as the ledger keeps it.
+/// A question as the ledger stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// The buttons, and how many answers the question takes.
@@ -28,9 +28,9 @@ pub struct Asked {
     pub callback: Option<String>,
     /// The key of a keyed alert, as its sender wrote it.
     pub key: Option<String>,
-    /// The alerts that an answer cancels.
+    /// The ids of the alerts that an answer cancels.
     pub escalations: Vec<String>,
-    /// Whether other alerts share the answer: those of the same call, and the escalations.
+    /// Whether other alerts share the answer: the alerts of the same call, and the escalations.
     pub shared: bool,
 }
 
@@ -67,12 +67,12 @@ impl Asked {
         })
     }
 
-    /// The id of the alert that the answer's row belongs to. `alert` is the alert of this question.
+    /// The id of the alert that the answer's row belongs to. `alert` is the id of this question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
 
-    /// Encrypts the question of an alert. `Err` with the number of bytes if it is longer than
+    /// Encrypts the question of an alert. The error is the number of bytes, if the question is longer than
     /// [`MAX_ASKED_BYTES`].
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str) -> Result<String, usize> {
         let json = self.to_json();
@@ -80,7 +80,8 @@ impl Asked {
         if bytes > MAX_ASKED_BYTES {
             return Err(bytes);
         }
-        // Without a key there is nothing to store, and no button can be pressed.
+        // Without a key, the text is empty. The bot then needs no stored question, because without a key it
+        // accepts no press of a button.
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }
 

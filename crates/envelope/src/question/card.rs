@@ -1,4 +1,5 @@
-//! How a channel shows the buttons of a question, and how the answered card looks.
+//! Makes the buttons of a question for each kind of channel, and the card of a question that has been
+//! answered.
 //!
 //! Sources: <https://adaptivecards.io/explorer/Action.Execute.html>, and for Teams
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
@@ -13,14 +14,14 @@ use crate::words::Words;
 /// The content type of an Adaptive Card.
 const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// The beginning of the id of the field in which a person writes the input of an action. Each action has its
-/// own field.
+/// The prefix of the ids of input fields. Each action with an input has its own field, in which the person
+/// writes a text.
 const INPUT: &str = "proactivebotinput";
 
 /// The most characters of an input.
 const MAX_INPUT: usize = 1000;
 
-/// Makes the data of the button whose action has this id.
+/// A function that makes the data of a button. Its argument is the id of the button's action.
 pub type ButtonData<'a> = &'a dyn Fn(&str) -> Map<String, Value>;
 
 /// How a channel shows buttons.
@@ -35,7 +36,7 @@ pub enum Looks {
 }
 
 impl Looks {
-    /// How this channel shows buttons. An unknown channel gets the buttons as text.
+    /// How this channel shows buttons. An unknown channel gets suggested actions.
     pub fn of(channel_id: &str) -> Self {
         match channels::cards(channel_id) {
             Some(Cards::WithExecute) => Self::Execute,
@@ -51,8 +52,8 @@ pub fn can_change(channel_id: &str) -> bool {
 }
 
 impl Question {
-    /// Adds the buttons to the text and the further members of an activity. `data` makes the data of the
-    /// button whose action has the given id.
+    /// Adds the buttons to the text and the further members of an activity. `data` makes the data of a button
+    /// from the id of its action.
     pub fn show(
         &self,
         looks: Looks,
@@ -69,7 +70,6 @@ impl Question {
         }
     }
 
-    /// The buttons of a card.
     fn buttons(
         &self,
         looks: Looks,
@@ -115,7 +115,7 @@ impl Question {
         self.actions.iter().enumerate().map(button).collect()
     }
 
-    /// Adds suggested actions: each sends its title as the person's message.
+    /// Adds the buttons as suggested actions. A press sends the title of the button as the person's message.
     fn suggest(
         &self,
         text: &str,
@@ -139,9 +139,9 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer, with `line` in place of the buttons whose
-    /// press is an answer. If `keeps_buttons` is set, these buttons remain, because the person may answer
-    /// again. `keeps_buttons` makes their data.
+    /// The text and the members of the activity after an answer. The card shows `line` in place of the answer
+    /// buttons. If `keeps_buttons` is set, the answer buttons remain, because the person may answer again,
+    /// and `keeps_buttons` makes their data.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -156,20 +156,20 @@ impl Question {
         });
         let buttons = match keeps_buttons {
             Some(data) => self.buttons(looks, words, data),
-            // The buttons that open a page remain, because the page is useful after the answer, too.
+            // The buttons that open a page remain, because the page is still useful after the answer.
             None => self.ended().buttons(looks, words, |_| Map::new()),
         };
         with_card(text, activity, vec![line], buttons)
     }
 }
 
-/// The first Adaptive Card among an activity's attachments. `activity` holds the members of the activity.
+/// The first Adaptive Card among the attachments of an activity.
 pub fn card_of(activity: &Map<String, Value>) -> Option<&Value> {
     let attachments = activity.get("attachments")?.as_array()?;
     attachments.iter().find(|attachment| is_card(attachment))?.get("content")
 }
 
-/// The fields that a person has filled in beside the button: the input of the action, and the other fields of
+/// The fields that a person has filled in before the press: the input of the action, and the other fields of
 /// the card.
 pub fn filled_in(data: &Value) -> (Option<String>, Map<String, Value>) {
     let (mut input, mut others) = (None, Map::new());
@@ -189,8 +189,8 @@ fn is_card(attachment: &Value) -> bool {
 }
 
 /// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
-/// attachments, the new card also holds the text: Teams splits a message with a text and a card into two
-/// messages, and the bot could change only one of them later.
+/// attachments, the new card also holds the text. Otherwise Teams would split text and card into two
+/// messages, and the bot could change only one of the two later.
 fn with_card(
     text: &str,
     activity: &Map<String, Value>,
@@ -244,7 +244,6 @@ fn raise_version(card: &mut Value) {
     }
 }
 
-/// Appends to an array of a card.
 fn append(card: &mut Value, name: &str, values: Vec<Value>) {
     if values.is_empty() {
         return;
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_card_are_separate_from_the_input() {
+    fn data_of_a_press_has_the_input_apart_from_the_other_fields_of_the_card() {
         let data = json!({
             "proactivebot": {"i": "no"}, "proactivebotinput1": " too late ", "size": "L", "proactivebotinput2": "other",
         });

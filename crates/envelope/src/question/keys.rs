@@ -1,4 +1,5 @@
-//! The keys of questions: one proves that the bot made a button, the other encrypts what the ledger keeps.
+//! The two keys of questions: one proves that the bot made a button, the other encrypts questions and answers
+//! in the ledger.
 
 use std::fmt;
 
@@ -12,10 +13,11 @@ use serde_json::Value;
 use sha2::Sha256;
 
 const VERSION: u8 = 1;
-/// The length of XChaCha20's nonce. It is long enough for random values.
+/// The length of XChaCha20's nonce. Random nonces of this length practically never repeat.
 const NONCE_BYTES: usize = 24;
 
-/// The keys of questions. While the operator replaces `sealkey`, the earlier keys are here, too.
+/// The keys of questions. While the operator replaces `sealkey`, the struct also holds the keys from the
+/// earlier `sealkey`.
 #[derive(Clone)]
 pub struct QuestionKeys(Vec<Pair>);
 
@@ -26,8 +28,8 @@ struct Pair {
 }
 
 impl QuestionKeys {
-    /// Makes the keys from pairs: a key for the MACs of buttons, and a key for encryption. The first pair
-    /// makes MACs and encrypts. Every pair checks MACs and decrypts.
+    /// Makes the keys from pairs. A pair is a key for the MACs of buttons, and a key for encryption. The
+    /// first pair makes MACs and encrypts. Every pair checks MACs and decrypts.
     pub fn new(pairs: &[[[u8; 32]; 2]]) -> Self {
         let pair = |[mac, cipher]: &[[u8; 32]; 2]| {
             #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
@@ -37,20 +39,21 @@ impl QuestionKeys {
         Self(pairs.iter().map(pair).collect())
     }
 
-    /// The MAC of a new button, made with the first key. `None` without a key.
+    /// The MAC of a new button, made with the first pair. `None` without a pair.
     pub(super) fn mac(&self, bytes: &[u8]) -> Option<Hmac<Sha256>> {
         self.0.first().map(|pair| over(&pair.mac, bytes))
     }
 
-    /// Whether one of the keys made this MAC. The comparison takes the same time wherever two MACs differ.
+    /// Whether one of the keys made this MAC. The time of the comparison does not depend on the bytes, so an
+    /// attacker learns nothing from it.
     pub(super) fn is_made(&self, bytes: &[u8], mac: &[u8]) -> bool {
         self.0
             .iter()
             .fold(false, |is_made, pair| over(&pair.mac, bytes).verify_truncated_left(mac).is_ok() | is_made)
     }
 
-    /// Encrypts JSON for a place in the store. [`QuestionKeys::open`] decrypts it only for the same place.
-    /// `None` without a key.
+    /// Encrypts JSON for a place in the ledger, such as one row. [`QuestionKeys::open`] decrypts the text
+    /// only for the same place. `None` without a key.
     pub fn seal(&self, host: &impl Randomness, place: &str, json: &Value) -> Option<String> {
         let mut nonce = [0; NONCE_BYTES];
         host.fill(&mut nonce);
@@ -60,8 +63,8 @@ impl QuestionKeys {
         Some(STANDARD_NO_PAD.encode([&[VERSION][..], &nonce, &sealed].concat()))
     }
 
-    /// Decrypts a text of [`QuestionKeys::seal`]; `None` if the text is for another place, was changed, or
-    /// was encrypted with another key.
+    /// Decrypts a text that [`QuestionKeys::seal`] made. `None` if the text was made for another place or
+    /// with another key, or was changed.
     pub fn open(&self, place: &str, sealed: &str) -> Option<Value> {
         let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
         let (version, rest) = bytes.split_first()?;

@@ -1,4 +1,4 @@
-//! A question: an alert with buttons, which people answer.
+//! A question: an alert that people can answer with buttons or a text.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -60,10 +60,10 @@ impl Answers {
     }
 }
 
-/// How a button looks.
+/// The look of a button. The words are those of Adaptive Cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// The answer that is wanted most.
+    /// The answer that the sender hopes for.
     Positive,
     /// An answer that destroys something.
     Destructive,
@@ -91,12 +91,13 @@ pub enum Action {
     Answer {
         /// The id that the sender gets.
         id: String,
-        /// The text of the button; `None` for the action that `acknowledge` makes, because its text is in the
-        /// person's language.
+        /// The text of the button. It is `None` for the action that `acknowledge` makes, because the bot
+        /// writes this text in the person's language.
         title: Option<String>,
-        /// The label of a field in which the person writes a text with the answer; `None` for no field.
+        /// The label of the field in which the person writes a text with the answer. `None` if there is no
+        /// field.
         input: Option<String>,
-        /// The look of the button.
+        /// The look of the button. `None` for the channel's default.
         style: Option<Style>,
     },
     /// A press of the button opens a page. The bot gets no activity for the press.
@@ -114,7 +115,7 @@ impl Action {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
 
-    /// The id of the action; `None` if a press of its button is no answer.
+    /// The id of the action. `None` if a press of its button only opens a page.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Answer { id, .. } => Some(id),
@@ -166,15 +167,17 @@ pub struct Question {
     pub actions: Vec<Action>,
     /// How many answers the question takes.
     pub answers: Answers,
-    /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
+    /// Whether a text is also an answer. The text is the next message in a personal chat, or a reply in the
+    /// thread.
     pub reply: bool,
     /// The id of the alert that the answer's row belongs to, if several alerts share one answer. `None` if
     /// the row belongs to the alert of this question.
     pub lead: Option<String>,
-    /// If the envelope changes an earlier alert: the id of the earlier alert. A press of a button of the
-    /// envelope answers the earlier alert.
+    /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
+    /// answers the earlier alert.
     pub alert: Option<String>,
-    /// When the question ends, if that does not follow from the times of the envelope.
+    /// When the question ends. `None` if [`end_of_question`](crate::end_of_question) of the envelope's times
+    /// gives the end.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -184,9 +187,11 @@ impl Question {
         self.actions.iter().find(|action| action.id() == Some(id))
     }
 
-    /// Reads a person's text as an answer: the id of the action, and the input. `None` if the text is no
-    /// answer. A text that is the title of an action chooses this action. If the action asks for an input,
-    /// the text behind the title is the input. Any other text is an answer with the id [`REPLY`] if the
+    /// Reads a person's text as an answer, and returns the id of the action and the input. `None` if the text
+    /// is no answer.
+    ///
+    /// A text that is the title of an action chooses this action. If the action asks for an input, the text
+    /// after the title is the input. Any other text is an answer with the id [`REPLY`], but only if the
     /// question has `reply` and `is_listed` is false.
     pub fn answer_of(
         &self,
@@ -211,7 +216,7 @@ impl Question {
         (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
     }
 
-    /// The question without the buttons that are answers, for a question that has ended.
+    /// The question after its end: it keeps only the buttons that open pages, and takes no reply.
     #[must_use]
     pub fn ended(&self) -> Self {
         let pages = self.actions.iter().filter(|action| action.id().is_none()).cloned().collect();
@@ -250,7 +255,7 @@ impl Question {
     }
 }
 
-/// Takes `unlessAnswered`: the ids of the alerts whose answer makes this alert superfluous.
+/// Takes `unlessAnswered`: the ids of alerts. If a person has answered one of them, this alert is not needed.
 pub(crate) fn take_unless_answered(fields: &mut Fields) -> Result<Vec<String>, FieldError> {
     match fields.take("unlessAnswered") {
         None => Ok(Vec::new()),

@@ -1,7 +1,7 @@
 //! The data behind a button.
 //!
-//! A client sends this data back when a person presses the button. The client can change it, copy it from
-//! another card, or invent it, so it has a MAC.
+//! A client sends this data to the bot when a person presses the button. The data has a MAC, because a client
+//! could change the data, copy it from another card, or invent it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,7 +40,7 @@ impl Press {
         let parts = [&self.alert, &self.conversation, &self.action, self.answers.as_str(), until.as_str()];
         let mut bytes = Vec::new();
         for part in parts.into_iter().chain(self.lead.as_deref()) {
-            // The length makes ("ab", "c") and ("a", "bc") differ.
+            // Without the lengths, ("ab", "c") and ("a", "bc") would have the same bytes.
             bytes.extend((part.len() as u64).to_le_bytes());
             bytes.extend(part.as_bytes());
         }
@@ -61,12 +61,12 @@ impl Press {
         Map::from_iter([(MEMBER.to_owned(), data)])
     }
 
-    /// Whether the data has the form of a button of this bot. The MAC is not checked.
+    /// Whether the data has the form of a button of this bot. The function does not check the MAC.
     pub fn is_in(data: &Value) -> bool {
         data.get(MEMBER).is_some_and(Value::is_object)
     }
 
-    /// Reads the data of a button; `None` if the bot did not make it.
+    /// Reads the data of a button. `None` if the bot did not make the data.
     pub fn of(data: &Value, keys: &QuestionKeys) -> Option<Self> {
         let data = data.get(MEMBER)?;
         let text = |name: &str| data.get(name).and_then(Value::as_str);

@@ -20,11 +20,11 @@ pub enum Command {
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops alerts from other senders than the person.
+    /// Stops the alerts of programs. The person still gets alerts of their own messages and reminders.
     Stop,
     /// Ends a [`Command::Stop`].
     Start,
-    /// Sets the hours in which the person wants no alerts. `None` if the bot cannot read the hours.
+    /// Sets the quiet hours, in which the person wants no alerts. `None` if the bot cannot read the hours.
     Quiet(Option<ClockSpan>),
     /// Ends the quiet hours.
     QuietOff,
@@ -32,15 +32,15 @@ pub enum Command {
     Help,
     /// Asks for the webhook address of the conversation.
     Webhook,
-    /// Asks for a new webhook address, which ends the earlier one.
+    /// Asks for a new webhook address, which replaces the old address.
     NewWebhook,
-    /// Ends the webhook address of the conversation.
+    /// Deletes the webhook address of the conversation.
     EndWebhook,
-    /// Asks the bot to send this text after this time.
+    /// Asks the bot to send a text after a time.
     Remind(Duration, String),
 }
 
-/// The form of the text behind a command's first words.
+/// The form of the text that follows a command's first words.
 enum Pattern {
     Nothing(fn() -> Command),
     OneWord(fn(String) -> Command),
@@ -64,8 +64,9 @@ const COMMANDS: [(&str, Pattern); 11] = [
 ];
 
 impl Command {
-    /// Reads a message that is a command as a whole: `stop it` is not a command. Upper case and invisible
-    /// characters do not matter. A `/` may be in front, because commands of some channels begin so.
+    /// Reads a message as a command. `None` if any part of the message does not belong to the command, so
+    /// `stop it` is not a command. Case and invisible characters do not matter. The message may begin with
+    /// `/`, because commands begin with `/` on some channels.
     pub fn parse(message: &str) -> Option<Self> {
         let message = trim(message);
         let message = message.strip_prefix('/').unwrap_or(message);
@@ -93,8 +94,8 @@ impl Command {
     }
 }
 
-/// The rest of `message` behind these words, without white space around it. `None` if `message` does not
-/// begin with them.
+/// The rest of `message` after these first words, without white space around the rest. `None` if `message`
+/// does not begin with the words.
 fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
     words.split(' ').try_fold(message, |rest, expected| {
         let (word, rest) = next_word(rest);
@@ -107,15 +108,15 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Whether a text may be hours, perhaps with typing errors. `quiet please` has no hours, so it is not a
-/// command.
+/// Whether the person probably meant hours, perhaps with typing errors. `quiet please` has no hours, so it is
+/// not a command.
 fn looks_like_hours(text: &str) -> bool {
     let is_of_hours = |c: char| c.is_ascii_digit() || c == ' ' || ":.-\u{2013}\u{2014}".contains(c);
     text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_of_hours)
 }
 
-/// Whether a word may be a code, perhaps with typing errors. `subscribe to newsletters` has no code, so it is
-/// not a command.
+/// Whether the person probably meant a code, perhaps with typing errors. `subscribe to newsletters` has no
+/// code, so it is not a command.
 fn looks_like_code(word: &str) -> bool {
     let has_only_code_characters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     has_only_code_characters && word.len() >= 20 && word.bytes().any(|byte| !byte.is_ascii_alphabetic())
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_is_a_whole_message() {
+    fn command_is_read_only_if_it_is_the_whole_message() {
         let remind =
             |seconds, text: &str| Some(Command::Remind(Duration::from_secs(seconds), text.to_owned()));
         let subscribe = |tag: &str, code: Option<&str>| {

@@ -22,9 +22,9 @@ pub(super) static WORDS: Words = Words {
     not_stopped: "Not done: one person cannot stop the alerts of a group. You can remove me from the group, \
         write unsubscribe and the name of a subscription, or ask the people who send the alerts.",
     quiet: "Quiet hours: no alerts from others come here from {from} to {to} ({zone}), except important ones. \
-        They come afterwards. To end this, write: quiet off",
-    quiet_ended: "Quiet hours ended: alerts come here at every hour again. An alert that waits already comes at the \
-        end of the hours that you had.",
+        The other alerts come afterwards. To end this, write: quiet off",
+    quiet_ended: "Quiet hours ended: alerts come here at every hour again. If an alert is already waiting, it comes at \
+        the end of the quiet hours that you had set.",
     not_quiet: "Not done: one person cannot set quiet hours for a group. You can set them in our own chat.",
     no_hours: "Not done: I cannot read these hours. Please write for example: quiet 22:00-07:00",
     help: "I am a bot that sends alerts. If you write to me, I confirm with Queued: that I have your \

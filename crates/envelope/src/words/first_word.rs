@@ -1,6 +1,6 @@
-//! The first word of a command, or of a part of it.
+//! Splits a text after its first word.
 
-/// The first word, and the text behind it.
+/// Returns the first word of a text, and the rest without the white space after the word.
 pub(super) fn next_word(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim_start()),

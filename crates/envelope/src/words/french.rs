@@ -23,23 +23,24 @@ pub(super) static WORDS: Words = Words {
     not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
         me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou vous adresser aux personnes \
         qui envoient les alertes.",
-    quiet: "Heures calmes choisies : de {from} à {to} ({zone}), aucune alerte des autres n'arrive ici, sauf les alertes \
-        importantes. Elles arrivent ensuite. Pour arrêter cela, écrivez : quiet off",
-    quiet_ended: "Heures calmes terminées : les alertes arrivent de nouveau ici à toute heure. Une alerte qui \
+    quiet: "Heures calmes activées : de {from} à {to} ({zone}), aucune alerte envoyée par d'autres n'arrive \
+        ici, sauf les alertes importantes. Les alertes retenues arrivent ensuite. Pour y mettre fin, \
+        écrivez : quiet off",
+    quiet_ended: "Heures calmes terminées : les alertes arrivent de nouveau ici à toute heure. Une alerte qui \
         attend déjà arrive à la fin des heures calmes précédentes.",
-    not_quiet: "Non effectué : une personne seule ne peut pas choisir des heures calmes pour un groupe. Vous pouvez \
-        le faire dans notre propre conversation.",
-    no_hours: "Non effectué : je ne peux pas lire ces heures. Écrivez par exemple : quiet 22:00-07:00",
-    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre \
-        message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
+    not_quiet: "Non effectué : une personne seule ne peut pas choisir les heures calmes d'un groupe. Vous pouvez \
+        le faire dans votre propre conversation avec moi.",
+    no_hours: "Non effectué : je ne comprends pas ces heures. Écrivez par exemple : quiet 22:00-07:00",
+    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai bien reçu \
+        votre message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
         chose :\n\
         - remind me in 10 minutes thé : je vous envoie « thé » dans 10 minutes (aussi : seconds, hours, \
         days, weeks)\n\
         - subscribe orders-42 : les alertes sur orders-42 arrivent ici\n\
         - unsubscribe orders-42 : les alertes sur orders-42 n'arrivent plus ici\n\
         - stop : aucune alerte envoyée par d'autres n'arrive ici (dans un groupe, stop ne fait rien)\n\
-        - quiet 22-7 : les alertes des autres attendent pendant ces heures (aussi 22:30-6:15 ; quiet off \
-        arrête cela)\n\
+        - quiet 22-7 : les alertes envoyées par d'autres attendent pendant ces heures (aussi 22:30-6:15 ; \
+        quiet off y met fin)\n\
         - start : les alertes arrivent de nouveau ici\n\
         - webhook : j'affiche une adresse où d'autres programmes peuvent envoyer des alertes\n\
         - help : j'affiche cette liste",
@@ -52,17 +53,18 @@ pub(super) static WORDS: Words = Words {
         `{address}`\n\n\
         Pour l'essayer, exécutez :\n\n\
         `{try}`\n\n\
-        GitHub et Grafana peuvent signer ce qu'ils envoient. Le secret pour cela : `{secret}`\n\n\
-        Pour remplacer l'adresse, écrivez : `webhook new`. Pour y mettre fin, écrivez : `webhook off`",
+        GitHub et Grafana peuvent signer ce qu'ils envoient. Voici le secret nécessaire : `{secret}`\n\n\
+        Pour remplacer l'adresse, écrivez : `webhook new`. Pour la supprimer, écrivez : `webhook off`",
     hook_sent: "Adresse de webhook envoyée : vous la trouvez dans votre propre conversation avec moi, car \
         elle est secrète.",
-    hook_ended: "Adresse de webhook terminée : les programmes ne peuvent plus écrire ici. Pour une nouvelle \
+    hook_ended: "Adresse de webhook supprimée : les programmes ne peuvent plus écrire ici. Pour une nouvelle \
         adresse, écrivez : webhook",
     no_hook_address: "Non effectué : je ne connais pas l'adresse à laquelle les programmes peuvent me \
-        joindre. Demandez aux personnes qui m'exploitent de consulter mon journal.",
+        joindre. Demandez aux personnes qui m'administrent de consulter mon journal.",
     too_far: "Non accepté : un rappel peut être prévu au plus un an à l'avance. Choisissez un délai plus \
         court.",
-    not_remembered: "Non effectué : je n'ai pas pu l'enregistrer. Écrivez-le de nouveau dans une minute.",
+    not_remembered: "Non effectué : je n'ai pas pu enregistrer cette commande. Écrivez-la de nouveau dans une \
+        minute.",
     queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans \
         une minute.",
     ledger_unavailable: "Non accepté cette fois : je n'ai pas pu enregistrer votre message. Si aucune alerte \
@@ -70,14 +72,14 @@ pub(super) static WORDS: Words = Words {
     perhaps_queued: "Peut-être accepté : je ne sais pas si votre message est enregistré. Envoyez-le de \
         nouveau seulement si aucune alerte n'arrive dans les cinq minutes.",
     reminder_perhaps_queued: "Peut-être accepté : je ne sais pas si votre rappel est enregistré. Si vous le \
-        demandez de nouveau, il arrivera peut-être deux fois.",
+        demandez de nouveau, il arrivera peut-être en double.",
     too_long: "Non accepté : votre message est trop long. Envoyez un message plus court.",
     nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
     nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",
     acknowledge: "Confirmer",
     answer_recorded: "Votre réponse est enregistrée : {text}",
     answered_before: "La question a déjà reçu une réponse : {text}",
-    question_over: "Non enregistré : cette question est terminée, votre réponse n'a plus d'effet.",
+    question_over: "Non enregistré : cette question est close, votre réponse n'a plus d'effet.",
     question_unknown: "Non enregistré : ce bouton appartient à une autre conversation ou à un autre message.",
     answer_not_recorded: "Non enregistré : je n'ai pas pu enregistrer votre réponse. Répondez de nouveau \
         dans une minute.",

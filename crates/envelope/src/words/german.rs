@@ -23,17 +23,17 @@ pub(super) static WORDS: Words = Words {
     not_stopped: "Nicht erledigt: Eine Person allein kann die Benachrichtigungen einer Gruppe nicht stoppen. \
         Sie können mich aus der Gruppe entfernen, unsubscribe und den Namen eines Abonnements schreiben oder \
         die Absender der Benachrichtigungen fragen.",
-    quiet: "Ruhezeit gesetzt: Hier kommen von {from} bis {to} ({zone}) keine Benachrichtigungen von anderen an, außer \
-        wichtigen. Sie kommen danach an. Um das zu beenden, schreiben Sie: quiet off",
-    quiet_ended: "Ruhezeit beendet: Benachrichtigungen kommen hier wieder zu jeder Zeit an. Eine Benachrichtigung, die \
-        schon wartet, kommt am Ende der bisherigen Ruhezeit an.",
-    not_quiet: "Nicht erledigt: Eine Person allein kann für eine Gruppe keine Ruhezeit setzen. In unserer eigenen \
-        Unterhaltung können Sie das.",
-    no_hours: "Nicht erledigt: Ich kann diese Uhrzeiten nicht lesen. Bitte schreiben Sie zum Beispiel: quiet \
+    quiet: "Ruhezeit eingestellt: Hier kommen von {from} bis {to} ({zone}) keine Benachrichtigungen von anderen an, \
+        außer wichtigen. Alle übrigen kommen danach an. Um das zu beenden, schreiben Sie: quiet off",
+    quiet_ended: "Ruhezeit beendet: Benachrichtigungen kommen hier wieder jederzeit an. Eine Benachrichtigung, die schon \
+        wartet, kommt am Ende der bisherigen Ruhezeit an.",
+    not_quiet: "Nicht erledigt: Eine Person allein kann für eine Gruppe keine Ruhezeit einstellen. In Ihrer eigenen \
+        Unterhaltung mit mir geht das.",
+    no_hours: "Nicht erledigt: Ich verstehe diese Uhrzeiten nicht. Bitte schreiben Sie zum Beispiel: quiet \
         22:00-07:00",
     help: "Ich bin ein Bot, der Benachrichtigungen schickt. Wenn Sie mir schreiben, bestätige ich mit \
         Queued:, dass ich Ihre Nachricht habe. Dann schicke ich sie Ihnen mit Alert: am Anfang zurück. Diese \
-        englischen Befehle bewirken etwas anderes:\n\
+        englischen Befehle haben eine andere Wirkung:\n\
         - remind me in 10 minutes Tee: Ich schicke Ihnen in 10 Minuten „Tee“ (auch: seconds, hours, days, \
         weeks)\n\
         - subscribe orders-42: Benachrichtigungen zu orders-42 kommen hier an\n\
@@ -52,18 +52,18 @@ pub(super) static WORDS: Words = Words {
         `{address}`\n\n\
         Zum Ausprobieren führen Sie diese Zeile aus:\n\n\
         `{try}`\n\n\
-        GitHub und Grafana können unterschreiben, was sie schicken. Der geheime Schlüssel dafür: `{secret}`\n\n\
-        Um die Adresse zu ersetzen, schreiben Sie: `webhook new`. Um sie zu beenden, schreiben Sie: `webhook off`",
+        GitHub und Grafana können signieren, was sie schicken. Der geheime Schlüssel dafür: `{secret}`\n\n\
+        Um die Adresse zu ersetzen, schreiben Sie: `webhook new`. Um sie zu löschen, schreiben Sie: `webhook off`",
     hook_sent: "Webhook-Adresse geschickt: Sie finden sie in Ihrer eigenen Unterhaltung mit mir, weil sie \
         geheim ist.",
-    hook_ended: "Webhook-Adresse beendet: Programme können nicht mehr hierher schreiben. Für eine neue \
+    hook_ended: "Webhook-Adresse gelöscht: Programme können nicht mehr hierher schreiben. Für eine neue \
         Adresse schreiben Sie: webhook",
     no_hook_address: "Nicht erledigt: Ich kenne die Adresse nicht, unter der Programme mich erreichen. Bitten \
         Sie die Personen, die mich betreiben, in mein Protokoll zu sehen.",
     too_far: "Nicht angenommen: Eine Erinnerung kann höchstens ein Jahr in der Zukunft liegen. Bitte wählen \
-        Sie eine frühere Zeit.",
-    not_remembered: "Nicht erledigt: Ich konnte das nicht speichern. Bitte schreiben Sie es in einer Minute \
-        noch einmal.",
+        Sie einen früheren Zeitpunkt.",
+    not_remembered: "Nicht erledigt: Ich konnte diesen Befehl nicht speichern. Bitte schreiben Sie ihn in \
+        einer Minute noch einmal.",
     queue_unavailable: "Nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Bitte senden Sie sie in \
         einer Minute noch einmal.",
     ledger_unavailable: "Diesmal nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Wenn innerhalb \
@@ -71,7 +71,7 @@ pub(super) static WORDS: Words = Words {
     perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Nachricht gespeichert ist. Bitte \
         senden Sie sie nur dann noch einmal, wenn innerhalb von fünf Minuten keine Benachrichtigung kommt.",
     reminder_perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Erinnerung gespeichert \
-        ist. Wenn Sie sie noch einmal bestellen, kommt sie vielleicht zweimal.",
+        ist. Wenn Sie sie noch einmal anfordern, kommt sie vielleicht doppelt.",
     too_long: "Nicht angenommen: Ihre Nachricht ist zu lang. Bitte senden Sie eine kürzere.",
     nothing_to_queue: "Nicht angenommen: Ihre Nachricht enthält keinen Text. Bitte senden Sie mir einen \
         Text.",
@@ -79,7 +79,7 @@ pub(super) static WORDS: Words = Words {
     acknowledge: "Bestätigen",
     answer_recorded: "Ihre Antwort ist gespeichert: {text}",
     answered_before: "Das wurde schon beantwortet: {text}",
-    question_over: "Nicht gespeichert: Diese Frage ist beendet, Ihre Antwort bewirkt nichts mehr.",
+    question_over: "Nicht gespeichert: Diese Frage ist abgeschlossen, Ihre Antwort hat keine Wirkung mehr.",
     question_unknown: "Nicht gespeichert: Diese Schaltfläche gehört zu einer anderen Unterhaltung oder \
         Nachricht.",
     answer_not_recorded: "Nicht gespeichert: Ich konnte Ihre Antwort nicht speichern. Bitte antworten Sie in \
@@ -87,7 +87,7 @@ pub(super) static WORDS: Words = Words {
     greeting: "Hallo. Ich bin ein Bot, der Benachrichtigungen schickt. Schreiben Sie mir eine Nachricht, und \
         ich schicke sie Ihnen als Benachrichtigung zurück. Schreiben Sie help, um zu sehen, was ich noch \
         kann.",
-    // In the dative case, which `in` needs.
+    // The units are in the dative case, because they follow `in`.
     units: [
         ("Woche", "Wochen"),
         ("Tag", "Tagen"),

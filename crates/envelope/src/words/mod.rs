@@ -1,13 +1,13 @@
-//! The texts that people read in chats, one table for each language; and the commands that people write.
+//! The texts that people read in chats, with one table for each language, and the commands that people write.
 //!
 //! | to change | look in |
 //! |---|---|
 //! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
-//! | a language: copy one of these files, translate it, and add it to `TABLES` | here |
+//! | the languages: copy and translate one of the files above, and add it to `TABLES` | here |
 //! | a key or a placeholder | `table.rs`, and each table |
-//! | a command, which is English in each language | `command.rs` |
+//! | a command (commands are English in all languages) | `command.rs` |
 //! | a time in a command | `time.rs` |
-//! | how the bot knows its own texts when a peer sends them back | `own.rs` |
+//! | how the bot recognises its own texts when another program sends them back | `own.rs` |
 
 mod command;
 mod english;
@@ -26,7 +26,7 @@ pub use command::Command;
 pub use own::are_own;
 pub use table::Words;
 
-/// The languages of the bot. The first one is for every person whose language is unknown.
+/// The languages of the bot. If the bot does not know a person's language, the person gets English.
 const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
 
 impl Words {
@@ -35,9 +35,9 @@ impl Words {
         Self::in_locale(address.locale.as_deref())
     }
 
-    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in upper or
-    /// lower case; `_` separates parts as `-` does. English if the locale is missing, or has another language
-    /// than the tables.
+    /// The texts in the language of a `locale`, a tag of BCP 47. Only the first part of the tag counts, and
+    /// its case does not matter. The parts may also be separated by `_`. If no table has the language, or if
+    /// the locale is missing, the texts are English.
     fn in_locale(locale: Option<&str>) -> &'static Self {
         let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         TABLES
@@ -56,17 +56,19 @@ impl Words {
         fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
     }
 
-    /// The alert itself. An alert that is only a card has no text, and gets none.
+    /// The alert itself. If an alert is only a card, it has no text, and the result is empty.
     pub fn alert(&self, text: &str) -> String {
         if text.is_empty() { String::new() } else { fill(self.alert, &[("text", text)]) }
     }
 
-    /// Says in the thread of an alert that the alert has changed. `text` is the text of the alert.
+    /// Tells the people in the thread of an alert that the alert has changed. `text` is the text of the
+    /// alert.
     pub fn changed(&self, text: &str) -> String {
         fill(self.changed, &[("text", text)])
     }
 
-    /// Says in the thread of an alert that its problem has ended. `text` is the text of the alert.
+    /// Tells the people in the thread of an alert that its problem has ended. `text` is the text of the
+    /// alert.
     pub fn resolved(&self, text: &str) -> String {
         fill(self.resolved, &[("text", text)])
     }
@@ -91,19 +93,19 @@ impl Words {
         fill(self.unsubscribed, &[("tag", tag)])
     }
 
-    /// Replies to `quiet`. `hours` are of the form `22:00-07:00`.
+    /// Replies to `quiet`. `hours` has the form `22:00-07:00`.
     pub fn quiet(&self, hours: &str, zone: &str) -> String {
         let (from, to) = hours.split_once('-').unwrap_or((hours, ""));
         fill(self.quiet, &[("from", from), ("to", to), ("zone", zone)])
     }
 
-    /// Confirms an answer. `text` is [`Words::answer`].
+    /// Confirms an answer. `text` is the answer, as [`Words::answer`] writes it.
     pub fn answer_recorded(&self, text: &str) -> String {
         fill(self.answer_recorded, &[("text", text)])
     }
 
     /// Tells a person that the answer does not count, because an earlier answer counts. `text` is the earlier
-    /// answer, as [`Words::answer`] makes it, or is empty.
+    /// answer, as [`Words::answer`] writes it. If the bot cannot read that answer, `text` is empty.
     pub fn answered_before(&self, text: &str) -> String {
         fill(self.answered_before, &[("text", text)])
     }
@@ -122,8 +124,8 @@ impl Words {
         &english::WORDS
     }
 
-    /// Replies to `webhook`, with the address, a command line that tries the address, and the secret with
-    /// which programs sign. The text is Markdown, so that people can copy each of the three.
+    /// Replies to `webhook` with the address, a command line that tries the address, and the secret for
+    /// signatures. The text is Markdown, so that people can copy each of these three values.
     pub fn hook(&self, address: &str, secret: &str) -> String {
         let line = format!(
             "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"
@@ -133,7 +135,7 @@ impl Words {
 
     /// Every text of the table, in the same order for each language.
     fn texts(&self) -> [&'static str; 38] {
-        // A new key that is missing here does not compile.
+        // If a new key is missing in this pattern, the code does not compile.
         let Self {
             language: _,
             queued,
@@ -221,8 +223,8 @@ impl Words {
     }
 }
 
-/// Replaces each name in braces by its value. The function reads each part of the template once, so a value
-/// may contain braces.
+/// Replaces each name in braces by its value. The function does not search the values for placeholders, so a
+/// value may contain braces.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;
@@ -262,15 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn languages_differ_and_each_text_of_a_language_differs() {
+    fn texts_of_a_language_differ_from_each_other_and_from_other_languages() {
         for (index, words) in TABLES.iter().enumerate() {
             let texts = words.texts();
             for (number, text) in texts.iter().enumerate() {
-                assert!(!texts[..number].contains(text), "{}: {text} is there twice", words.language);
+                assert!(!texts[..number].contains(text), "{}: {text} is in the table twice", words.language);
             }
             for other in &TABLES[..index] {
                 assert_ne!(words.language, other.language);
-                // Two languages may share a text, if both use the same words for it.
+                // Two languages may have a few equal texts, such as `Alert: {text}`.
                 let same = texts.iter().zip(other.texts()).filter(|(text, other)| **text == *other).count();
                 assert!(same <= 3, "{} and {}: {same} equal texts", words.language, other.language);
             }
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgement_and_alert_begin_in_english_in_each_language() {
+    fn acknowledgement_and_alert_begin_with_the_english_word_in_each_language() {
         for words in TABLES {
             assert_eq!(words.queued("tea"), "Queued: tea");
             assert!(words.reminder_queued("tea", Duration::from_secs(1)).starts_with("Queued: tea ("));
@@ -339,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_person_with_braces_stays_as_it_is() {
+    fn text_of_a_person_with_braces_is_not_changed() {
         let minute = Duration::from_secs(60);
         for text in ["{time}", "{text}", "a {", "} b", "{}", "{tag} {time}", ""] {
             for words in TABLES {

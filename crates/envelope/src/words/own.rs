@@ -1,21 +1,22 @@
-//! Recognises the bot's own texts when a peer sends them back: an echo, a mailbox that quotes, another bot.
+//! Recognises the bot's own texts when another program sends them back, such as an echo bot or a mailbox that
+//! quotes messages.
 
 use super::TABLES;
 
-/// The most characters of a text that are compared, without white space. No person begins a message with
-/// these characters by chance, and the first line of a quotation contains all of them.
+/// The most characters that [`are_own`] compares, without white space. No person begins a message with the
+/// same 24 characters by chance, and 24 characters fit into the first line of a quotation.
 const DECISIVE_CHARACTERS: usize = 24;
 
-/// Whether a text begins as one of the bot's texts does, in any language. Only the beginning of the bot's
-/// text counts: up to its first placeholder, and at most 24 characters. White space and case do not count.
-/// In front of the first letter, `>` and other signs do not count either.
+/// Whether a text begins in the same way as one of the bot's texts, in any language. The function compares
+/// the bot's text only up to its first placeholder, and at most 24 characters. It ignores white space, case,
+/// and all signs before the first letter or digit, such as `>`.
 pub fn are_own(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let begin: Vec<char> = folded(text).take(DECISIVE_CHARACTERS).collect();
     TABLES
         .iter()
         .flat_map(|words| words.texts())
-        // Nearly all texts differ in their first character, which is a letter.
+        // The first character alone rules out nearly all texts, so the filter saves time.
         .filter(|own| own.chars().flat_map(char::to_lowercase).next() == begin.first().copied())
         .any(|own| opening(own).enumerate().all(|(index, expected)| begin.get(index) == Some(&expected)))
 }
@@ -25,8 +26,8 @@ fn opening(own: &str) -> impl Iterator<Item = char> {
     folded(own).take_while(|c| *c != '{').take(DECISIVE_CHARACTERS)
 }
 
-/// The characters in lower case, without white space: a quotation can break lines at other places, and in
-/// French a no-break space can be in front of a colon.
+/// The characters in lower case, without white space. A quotation can break lines at other places, and French
+/// can have a no-break space before a colon.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
 }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_text_of_each_language_is_recognised_in_every_form_of_quotation() {
+    fn text_of_the_bot_is_recognised_in_each_language_and_each_form_of_quotation() {
         let day = Duration::from_secs(86_400);
         for words in TABLES {
             let filled = [
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn opening_of_each_text_has_at_least_20_characters_or_is_queued_or_alert() {
+    fn compared_beginning_of_a_text_has_at_least_20_characters_or_is_queued_or_alert() {
         for words in TABLES {
             for text in words.texts() {
                 let opening: String = opening(text).collect();
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_person_is_not_recognised_as_the_bots() {
+    fn text_of_a_person_is_not_recognised_as_a_text_of_the_bot() {
         for text in [
             "",
             "> ",

@@ -1,13 +1,13 @@
-//! Lengths of time: as people write them in a command (in English: `10 seconds`, `1 hour 30 minutes`,
-//! `2 days and 5 min`, `an hour`), and as the bot writes them in each language.
+//! Reads the lengths of time in commands, and writes lengths of time in each language. Commands are English:
+//! `10 seconds`, `1 hour 30 minutes`, `2 days and 5 min`, `an hour`.
 
 use std::time::Duration;
 
 use super::first_word::next_word;
 use super::{Words, english};
 
-/// The units from weeks to seconds: the seconds in one of them, and its English short forms. Each language
-/// has its names in [`Words::units`].
+/// The units of time, from weeks to seconds. Each entry has the seconds of the unit, and the short forms of
+/// its English name. [`Words::units`] has the names of the units in each language.
 const UNITS: [(u64, &[&str]); 5] = [
     (7 * 24 * 60 * 60, &["w"]),
     (24 * 60 * 60, &["d"]),
@@ -16,14 +16,14 @@ const UNITS: [(u64, &[&str]); 5] = [
     (1, &["sec", "secs", "s"]),
 ];
 
-/// Words for the number one.
+/// The words that count as the number one.
 const ONE: [&str; 3] = ["a", "an", "one"];
 
 /// The word that may be between two parts.
 const AND: &str = "and";
 
-/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one.
-/// Also returns the text behind the time.
+/// Takes a time from the beginning of `text`. The time is one or more pairs of a number and a unit. Also
+/// returns the text after the time.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {
@@ -37,7 +37,7 @@ pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
 }
 
 /// Takes one number and its unit, such as `10 seconds`, `10seconds` or `an hour`. Returns the time in
-/// seconds, and the text behind it.
+/// seconds, and the text after the unit.
 fn take_part(text: &str) -> Option<(u64, &str)> {
     let (word, rest) = next_word(text);
     let digits = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
@@ -61,7 +61,7 @@ fn seconds_of(unit: &str) -> Option<u64> {
     })
 }
 
-/// Writes a time in the language of `words`: `1 hour 30 minutes`.
+/// Writes a time in the language of `words`, such as `1 hour 30 minutes`.
 pub(super) fn spoken(duration: Duration, words: &Words) -> String {
     let mut rest = duration.as_secs();
     let mut parts = Vec::new();
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_of_a_command_is_taken_from_its_beginning() {
+    fn time_at_the_beginning_of_a_text_is_taken() {
         for (text, expected) in [
             ("10 seconds tea", Some((10, "tea"))),
             ("5 min tea", Some((300, "tea"))),
@@ -93,7 +93,7 @@ mod tests {
             ("5min tea", Some((300, "tea"))),
             ("an hour tea", Some((3600, "tea"))),
             ("2 weeks tea", Some((1_209_600, "tea"))),
-            // The first word that is not part of the time begins the text.
+            // The text begins with the first word that is not part of the time.
             ("5 minutes and tea", Some((300, "and tea"))),
             ("5 minutes 2 eggs", Some((300, "2 eggs"))),
             ("5 minutes a tea", Some((300, "a tea"))),

@@ -1,12 +1,12 @@
-//! The key of an account.
+//! Makes signatures with the key of an account.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The key of an account. It holds the state of HMAC-SHA256 after the input of the key, so that this state is
-/// computed only once.
+/// The key of an account. The struct holds the HMAC-SHA256 with the key already hashed, so that the key is
+/// hashed only once.
 #[derive(Clone)]
 pub(crate) struct AccountKey(Hmac<Sha256>);
 

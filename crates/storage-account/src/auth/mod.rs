@@ -1,6 +1,6 @@
 //! Signs requests by Shared Key
-//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The string to sign
-//! differs between the services. The signature is computed in the same way for all services.
+//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). Each service has its
+//! own string to sign. The signature of this string is computed in the same way for all services.
 
 mod account_key;
 mod queue;
@@ -13,7 +13,7 @@ pub(crate) use to_sign::ToSign;
 use crate::service::Service;
 
 impl ToSign<'_> {
-    /// Returns the service's string to sign.
+    /// Returns the string to sign for a service.
     pub(crate) fn text(&self, service: Service) -> String {
         match service {
             Service::Queue => queue::string_to_sign(self),

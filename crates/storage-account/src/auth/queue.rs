@@ -6,13 +6,13 @@ use crate::service::API_VERSION;
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     // Since API version 2015-02-21, a length of zero is written as an empty line.
     let length = if request.body_bytes == 0 { String::new() } else { request.body_bytes.to_string() };
-    // The nine empty lines are Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date replaces it),
-    // the four If-* headers, and Range.
+    // Nine headers are left empty: Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date replaces
+    // it), the four If-* headers, and Range.
     let mut text =
         [request.method, "\n\n\n", &length, "\n\n", request.content_type, "\n\n\n\n\n\n\n"].concat();
     text.extend(["x-ms-date:", request.date, "\nx-ms-version:", API_VERSION, "\n"]);
-    // The paths of the emulator begin with the account, so the string contains the account twice, as
-    // documented.
+    // The documentation requires the account in front of the path. The emulator's path also begins with the
+    // account, so the string then contains the account twice.
     text.extend(["/", request.account, request.path]);
     let mut query: Vec<_> = request.query.iter().collect();
     query.sort_unstable_by_key(|(name, _)| *name);
@@ -33,7 +33,7 @@ mod tests {
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
     /// V4 and V5 are vectors of Shared Key Lite, which the client never sends. This test signs their
-    /// documented strings, so that the signer is checked against all ten vectors.
+    /// documented strings, so that tests check the signer against all ten vectors.
     #[test]
     fn signatures_of_vectors_v4_and_v5_are_the_documented_ones() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
@@ -54,7 +54,8 @@ mod tests {
         }
     }
 
-    /// The client has no call for this vector's operation, Delete Queue.
+    /// This test makes the string itself, because the client has no call for the vector's operation (Delete
+    /// Queue).
     #[test]
     fn signature_of_vector_v8_is_the_documented_one() {
         let to_sign = ToSign {

@@ -1,11 +1,11 @@
-//! The table service's string to sign: five parts, without `x-ms-` headers, and with `comp` as the only query
-//! parameter.
+//! The table service's string to sign. It has five parts, no `x-ms-` headers, and no query parameter except
+//! `comp`.
 
 use super::to_sign::ToSign;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let ToSign { method, account, path, content_type, date, .. } = request;
-    // The empty line is Content-MD5. The Date line repeats x-ms-date.
+    // The empty line stands for Content-MD5. The line of Date has the value of x-ms-date.
     let mut text = [method, "\n\n", content_type, "\n", date, "\n/", account, path].concat();
     if let Some((_, comp)) = request.query.iter().find(|(name, _)| *name == "comp") {
         text.extend(["?comp=", comp]);
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// The client never sends Shared Key Lite, so this test checks the signer only.
+    /// The client never sends Shared Key Lite, so this test checks only the signer.
     #[test]
     fn signatures_of_shared_key_lite_are_the_documented_ones() {
         let lease = "vectors1(PartitionKey='lease',RowKey='run')";

@@ -1,12 +1,12 @@
-//! A request that is to be signed.
+//! The input of a string to sign.
 
 /// The parts of a request that the string to sign may contain.
 pub(crate) struct ToSign<'a> {
     pub(crate) method: &'a str,
     pub(crate) account: &'a str,
-    /// The path of the URL as it is sent, encoded.
+    /// The path of the URL, encoded as in the request.
     pub(crate) path: &'a str,
-    /// Query parameters, *decoded*.
+    /// The query parameters, *not* encoded.
     pub(crate) query: &'a [(&'a str, String)],
     pub(crate) body_bytes: usize,
     pub(crate) content_type: &'a str,

@@ -1,5 +1,5 @@
-//! Tests of the client against scripted responses: its requests, whose signatures must be those of the test
-//! vectors, its results, and its repeated calls.
+//! Tests of the client against scripted responses. They check the client's requests, its results and its
+//! repeated calls. The signatures of the requests must be those of the test vectors.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ fn put_options() -> PutOptions {
     PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() }
 }
 
-/// Returns the response of Get Messages with one message, so that a test can use its receipt.
+/// Returns a response to Get Messages with one message, which has this id and receipt.
 fn message(id: &str, receipt: &str) -> String {
     format!(
         "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><InsertionTime>Mon, 23 Nov 2026 22:00:00 GMT</InsertionTime>\
@@ -50,7 +50,7 @@ fn message(id: &str, receipt: &str) -> String {
     )
 }
 
-/// Checks the request that was sent last.
+/// Checks the last request.
 fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
     let sent = host.sent.borrow();
     let request = sent.last().unwrap();
@@ -130,7 +130,7 @@ fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
 fn request_to_the_public_cloud_has_the_signature_of_the_vector() {
     let host = FakeHost::default();
     host.then_status(201, PUT_RESPONSE);
-    // The bytes 0 to 63.
+    // The key is the bytes 0 to 63.
     let account = Account::parse(
         "AccountName=contoso;AccountKey=\
          AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
@@ -143,11 +143,11 @@ fn request_to_the_public_cloud_has_the_signature_of_the_vector() {
     assert_eq!(sent[0].uri().to_string(), uri);
     let signature = "waghMJKyl5UePz/BzFXkGkBEonY3vcJAcf6jI9fuIdU=";
     assert_eq!(sent[0].headers()["authorization"], format!("SharedKey contoso:{signature}"));
-    assert!(!format!("{:?}", sent[0]).contains(signature), "the header is marked as sensitive");
+    assert!(!format!("{:?}", sent[0]).contains(signature), "the debug output masks the signature");
 }
 
 #[test]
-fn sas_is_appended_to_the_query_and_not_encoded_again() {
+fn sas_is_added_to_the_query_without_a_second_encoding() {
     let host = FakeHost::default();
     host.then_status(200, "<QueueMessagesList/>").then_status(201, "");
     with(&host, SAS, async |queue| {
@@ -197,8 +197,8 @@ fn response_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The response to Peek Messages has no receipt. A message that was hidden may come after younger messages
-    // in the response.
+    // The response to Peek Messages has no receipts. In the response, a message that was hidden before may
+    // come after younger messages.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")
@@ -234,7 +234,7 @@ fn put_to_a_missing_queue_creates_the_queue_once() {
 }
 
 #[test]
-fn response_of_the_greatest_possible_length_is_read() {
+fn longest_possible_response_is_read() {
     let host = FakeHost::default();
     let one = message("m", "r");
     let begin = one.strip_suffix("</QueueMessagesList>").unwrap();
@@ -248,7 +248,7 @@ fn response_of_the_greatest_possible_length_is_read() {
 }
 
 #[test]
-fn error_and_debug_output_of_a_client_with_a_sas_hold_no_secret() {
+fn errors_and_debug_output_of_a_client_with_a_sas_contain_no_secret() {
     let host = FakeHost::default();
     host.then(error(403, "AuthenticationFailed")).then(Err(TransportError::ResponseLost("cut".into())));
     let account = Account::parse(SAS).unwrap();

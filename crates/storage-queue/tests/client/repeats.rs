@@ -1,5 +1,5 @@
-//! Tests of repeated calls: when the client repeats a call, how long it waits, and what a repeated Delete or
-//! Update means.
+//! Tests of repeated calls: when the client repeats a call, how long it waits, and how it reads the response
+//! to a repeated Delete or Update.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -15,8 +15,8 @@ use storage_queue::{Account, Created, Hidden, QueueClient, QueueError, QueueName
 
 use crate::{EMULATOR, error, message, put_options, with};
 
-/// A host that records the time-outs of each request. Its random numbers are the highest possible, so each
-/// random wait is the longest. It answers a DELETE later than other concurrent requests.
+/// A host that records the time-outs of each request. Its random numbers have the highest value, so each
+/// random wait has the longest length. It answers a DELETE later than other concurrent requests.
 #[derive(Default)]
 struct RecordingHost {
     host: FakeHost,
@@ -97,7 +97,8 @@ fn call_is_repeated_only_if_another_attempt_may_succeed() {
         (vec![error(403, "AuthenticationFailed")], 1, false),
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
-        // A Get whose body was lost returns no messages, so it is repeated. A refusal needs no body.
+        // If the body of a Get is lost, the client has no messages, so it repeats the Get. If the body of a
+        // refusal is lost, the status is enough.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
@@ -117,7 +118,7 @@ fn call_is_repeated_only_if_another_attempt_may_succeed() {
 }
 
 #[test]
-fn call_of_a_client_with_fewer_attempts_is_repeated_less_often() {
+fn call_is_sent_at_most_as_often_as_with_attempts_allows() {
     for (attempts, expected) in [(0, 1), (1, 1), (2, 2), (3, 3)] {
         let host = FakeHost::default();
         host.answers(|_| Some(error(503, "ServerBusy")));
@@ -129,7 +130,7 @@ fn call_of_a_client_with_fewer_attempts_is_repeated_less_often() {
 }
 
 #[test]
-fn attempt_near_the_deadline_is_shortened_and_attempt_past_the_deadline_is_left_out() {
+fn attempt_near_the_deadline_has_shorter_timeouts_and_no_attempt_begins_after_the_deadline() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     for (deadline_seconds, retry_after, attempts) in
         [(20, "9", 3), (18, "9", 2), (9, "9", 1), (20, "18446744073709551615", 1)]
@@ -165,9 +166,9 @@ fn attempt_near_the_deadline_is_shortened_and_attempt_past_the_deadline_is_left_
             ("total", seconds(10))
         ]
     );
-    // 32 of the longest texts, if XML escapes each byte into six.
+    // The size of the 32 longest texts, if XML escapes each byte into six bytes.
     assert!(timeouts[0].max_response_bytes > 32 * (6 << 16), "{timeouts:?}");
-    // After two waits of 3 s and the jitter, less than 4 s are left.
+    // Two waits of 3 s and random waits have passed, so less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
     assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
     assert!(timeouts[2].total < seconds(4), "{timeouts:?}");
@@ -184,7 +185,7 @@ fn wait_before_the_third_attempt_is_longer_than_before_the_second() {
 }
 
 #[test]
-fn repeated_call_is_signed_anew_for_each_attempt() {
+fn each_attempt_of_a_call_has_a_new_date_and_signature() {
     let host = FakeHost::default();
     let busy = || {
         let response = Response::builder()
@@ -228,7 +229,7 @@ fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
 }
 
 #[test]
-fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
+fn repeated_put_sends_the_marked_text_and_reports_a_possible_copy() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let status = |status| Ok(response(status, ""));
@@ -241,7 +242,7 @@ fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
         (vec![status(503), status(503), lost()], false, true, vec![false, true, true]),
         (vec![error(500, "OperationTimedOut"), status(403)], false, true, vec![false, true]),
         (vec![error(403, "AuthenticationFailed")], false, false, vec![false]),
-        // The first Put finds no queue, so the client creates the queue, and begins the Put again.
+        // The first Put finds no queue. So the client creates the queue and begins a new Put.
         (
             vec![error(404, "QueueNotFound"), status(201), lost(), status(201)],
             true,
@@ -281,7 +282,7 @@ fn delete_repeated_after_a_lost_response_counts_a_missing_message_as_deleted() {
 }
 
 #[test]
-fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrived() {
+fn delete_of_a_missing_message_fails_unless_an_earlier_attempt_may_have_arrived() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let missing = || error(404, "MessageNotFound");
@@ -309,7 +310,7 @@ fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrive
 }
 
 #[test]
-fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result() {
+fn failed_delete_is_doubtful_only_if_the_result_of_an_attempt_is_unknown() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let busy = || error(503, "ServerBusy");
     for (responses, is_doubtful) in [
@@ -333,9 +334,9 @@ fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result()
     }
 }
 
-/// The caller does not need the receipt that was lost with the response.
+/// `hide` does not return the new receipt, so the lost response does not matter.
 #[test]
-fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
+fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     for (responses, expected) in [
@@ -360,10 +361,10 @@ fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
     }
 }
 
-/// The concurrent calls of a run share one client. The repetitions of one call must not change the result of
-/// another.
+/// The concurrent calls of a run share one client. If one call is repeated, the results of the other calls
+/// must not change.
 #[test]
-fn lost_lease_of_a_delete_beside_a_repeated_get_is_an_error() {
+fn delete_of_a_missing_message_fails_even_if_a_concurrent_get_is_repeated() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     let recording = RecordingHost::default();
     let client =
@@ -378,6 +379,6 @@ fn lost_lease_of_a_delete_beside_a_repeated_get_is_an_error() {
     });
     let (deleted, got) = run_both(client.delete(&leased.id, &leased.pop_receipt), client.get(1, 60));
     assert_eq!(got, Ok(vec![]));
-    assert_eq!(client.retries(), 1, "the Get is repeated once");
+    assert_eq!(client.retries(), 1, "the client repeats the Get once");
     assert_eq!(deleted, Err(QueueError::LeaseLost { is_on_queue: false }));
 }

@@ -1,4 +1,4 @@
-//! Entity group transactions
+//! Entity group transactions, each with several writes to one partition
 //! (<https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>).
 
 mod read;
@@ -44,14 +44,14 @@ impl<'e> Operation<'e> {
 /// The result of a transaction. If the result is unknown, the call returns an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Batch {
-    /// Every operation was done.
+    /// The service did every operation.
     Done,
-    /// No operation was done, because the service refused the operation at `index`.
+    /// The service did no operation, because it refused the operation at `index`.
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,
         /// The status of the operation: 404 (the entity is missing), 409 (the entity exists), 412 (the entity
-        /// has another version), 400.
+        /// has another version), or 400 (the operation is invalid).
         status: u16,
         /// The service's error code, or the empty string.
         code: String,

@@ -1,5 +1,5 @@
-//! Reads the response to a transaction. This module searches for the parts of the response, because the
-//! emulator and the service write different text around them.
+//! Reads the response to a transaction. This module searches the body for status lines, because the emulator
+//! and the service write different text around the parts of the response.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -16,8 +16,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads a response of 202 to a transaction with this number of operations. If the response does not show
-    /// whether the transaction was done or refused, the error is [`TableError::Unreadable`].
+    /// Reads a response with status 202 to a transaction with this number of operations. If the response does
+    /// not show whether the service did or refused the transaction, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
         response: &Response<Bytes>,
         operations: usize,
@@ -67,7 +67,7 @@ impl Part<'_> {
             TableError::Refused { status, code } => {
                 let message = error.and_then(|error| error.get("message")?.get("value")?.as_str());
                 let index = message.and_then(|message| message.split_once(':')?.0.trim().parse().ok());
-                // A transaction of one operation needs no index.
+                // For a transaction of one operation, the response needs no index.
                 let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
                 let index = index.ok_or_else(|| {
                     TableError::Unreadable(format!(
@@ -80,11 +80,11 @@ impl Part<'_> {
         }
     }
 
-    /// Returns the first JSON value after the headers, or null if there is none.
+    /// Returns the JSON object after the headers, or null if there is none.
     fn json(&self) -> Value {
         let Some(begin) = self.rest.find('{') else { return Value::Null };
         let text = self.rest.get(begin..).unwrap_or_default();
-        // The boundary behind the part begins with two dashes.
+        // The boundary after this part begins with two dashes.
         let json = text.split("\n--").next().unwrap_or_default();
         value_of(json.as_bytes()).unwrap_or_default()
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn response_of_each_form_is_read_as_its_outcome() {
+    fn response_to_a_transaction_gives_done_or_refused_or_an_error() {
         let exists = refused(
             "409 Conflict",
             "EntityAlreadyExists",
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(read(101, &[&stray]), of(100, 400, "InvalidInput"));
         assert_eq!(read(1, &["HTTP/1.1 412 Precondition Failed\r\n\r\n\r\n"]), of(0, 412, ""));
         assert!(matches!(read(2, &[&busy]), Err(TableError::Busy { status: 503, .. })));
-        // These responses do not show whether the transaction was done or refused.
+        // These responses do not show whether the service did or refused the transaction.
         for (operations, parts) in [
             (2, vec![DONE]),
             (2, vec![]),

@@ -22,7 +22,8 @@ pub(crate) struct Transaction<'e> {
 }
 
 impl<'e> Transaction<'e> {
-    /// Checks the operations and builds the request, which stores `op` in every entity that it writes.
+    /// Checks the operations and builds the request. The transaction stores `op` in every entity that it
+    /// writes, so that the client can later recognise these writes.
     pub(crate) fn new(
         base: &str,
         table: &TableName,
@@ -54,7 +55,7 @@ impl<'e> Transaction<'e> {
         &self.call
     }
 
-    /// Returns the key of the first entity in which the transaction stores its `op`. `None` if it only
+    /// Returns the key of the first entity that the transaction writes. `None` if the transaction only
     /// deletes.
     pub(crate) fn first_written(&self) -> Option<&'e Key> {
         self.first_written
@@ -72,7 +73,7 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
-        // The keys of entities are checked with their properties.
+        // Only a delete needs this check, because `Entity::body` checks the keys of the other operations.
         if let Operation::Delete(key, _) = operation {
             key.check()?;
         }
@@ -86,8 +87,8 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Writes one operation as a request inside the request. The inner request needs no date, no authorization,
-/// and no length.
+/// Writes one operation as a request inside the body of the transaction. This inner request needs no date, no
+/// authorization, and no length.
 fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Result<String, TableError> {
     let keyed = |key: &Key| [base, &entity_path(table, key)].concat();
     let write = |method: &str, entity: &Entity, condition: Option<Option<&ETag>>| {
@@ -110,7 +111,7 @@ fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Re
 }
 
 fn if_match_line(etag: Option<&ETag>) -> Result<String, TableError> {
-    // The ETag is checked as the value of a header, so that it cannot add a line end to the body.
+    // This check refuses an ETag with a line end, which would add a line to the body.
     if_match(etag)?;
     Ok(format!("If-Match: {}\r\n", etag.map_or("*", ETag::as_str)))
 }

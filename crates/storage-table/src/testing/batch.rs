@@ -1,4 +1,4 @@
-//! Transactions: the fake service does all operations, or none.
+//! The transactions of the fake service: it does all operations, or none.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ fn part(text: &str) -> String {
     )
 }
 
-/// Panics on a transaction that Azure refuses. The emulator accepts some of these.
+/// Panics on a transaction that Azure refuses, even if the emulator accepts it.
 fn check(writes: &[ParsedRequest]) {
     assert!((1..=100).contains(&writes.len()), "expected 1 to 100 operations, found {}", writes.len());
     let keys: Vec<(String, String)> = writes.iter().map(key).collect();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::request::with_single_quotes;
 use crate::entity::{INT64, TYPE_SUFFIX};
 
-/// A filter. An entity matches the filter if it matches every term.
+/// A parsed filter. An entity matches the filter if it matches every term.
 pub(super) struct Condition {
     terms: Vec<Term>,
 }
@@ -25,7 +25,7 @@ enum Literal {
 }
 
 impl Condition {
-    /// Reads a filter. Panics on a filter that the fake service does not know.
+    /// Reads a filter, and panics if the fake service does not know it.
     pub(super) fn read(filter: &str) -> Self {
         let mut terms = Vec::new();
         let mut rest = filter;
@@ -60,7 +60,7 @@ impl Condition {
     }
 }
 
-/// Splits a text after the literal that it begins with.
+/// Splits a text after the literal at its beginning.
 fn split_literal(text: &str) -> (&str, &str) {
     let end = if text.starts_with('\'') {
         let mut inside = false;

@@ -1,5 +1,5 @@
-//! A fake table service in memory, for the tests of the crates that use this one. It panics on a request that
-//! it does not know, and on a request that only an emulator accepts.
+//! A fake table service in memory, for tests. It panics on a request that it does not know, and on a request
+//! that an emulator accepts but Azure refuses.
 //!
 //! ```
 //! # use {platform::testing::FakeHost, platform::Clock, storage_table::testing::FakeTables};
@@ -29,21 +29,22 @@ use request::ParsedRequest;
 pub use store::Entities;
 use store::Table;
 
-/// A fake table service in memory. It checks that a request has a signature, but not the signature itself.
+/// A fake table service in memory. It checks that each request has a signature, but does not check the
+/// signature itself.
 #[derive(Debug, Default)]
 pub struct FakeTables {
-    /// The tables, by name in lower case.
+    /// The tables by their names in lower case.
     tables: BTreeMap<String, Table>,
-    /// The number of the last version of any entity.
+    /// The number of writes so far, which makes the versions of entities.
     version: u64,
     /// How many of the next pages are empty.
     empty_pages: usize,
-    /// Whether each page ends with its partition.
+    /// Whether a page never crosses the end of a partition.
     one_partition_a_page: bool,
 }
 
 impl FakeTables {
-    /// Answers a request for the table service at this moment. Returns nothing if the request is for another
+    /// Answers a request for the table service at the time `now`. `None` if the request is for another
     /// service.
     ///
     /// A request is for the table service if its path begins with `/devstoreaccount1/` on port 10002, or if
@@ -55,8 +56,8 @@ impl FakeTables {
         Some(response)
     }
 
-    /// Returns every entity of a table as it is stored. An entity has the `op` of its last write. An Int64 is
-    /// a string, with its type in `@odata.type`. Panics if the table does not exist.
+    /// Returns every entity of a table as the service stores it. An entity has the `op` of its last write. An
+    /// Int64 is a string, with its type in `@odata.type`. Panics if the table does not exist.
     pub fn entities(&self, table: &str) -> &Entities {
         match self.tables.get(&table.to_ascii_lowercase()) {
             Some(table) => &table.entities,
@@ -66,14 +67,13 @@ impl FakeTables {
 
     /// Returns every entity of a table for changes. Creates the table if it is missing.
     ///
-    /// A changed entity keeps its version and its time. An added entity has the time 1970-01-01. Use
-    /// [`FakeTables::store`] to set another time or version.
+    /// A changed entity keeps its version and its time. A new entity has the time 1970-01-01. To set another
+    /// time or version, use [`FakeTables::store`].
     pub fn entities_mut(&mut self, table: &str) -> &mut Entities {
         &mut self.tables.entry(table.to_ascii_lowercase()).or_default().entities
     }
 
-    /// Stores an entity in the same way as a write of another client: with a new version, written at this
-    /// moment.
+    /// Stores an entity with a new version and the time `now`, like a write of another client.
     pub fn store(
         &mut self,
         table: &str,
@@ -93,13 +93,13 @@ impl FakeTables {
         self.tables.keys().map(String::as_str).collect()
     }
 
-    /// Makes the next `pages` pages empty. Each has a continuation.
+    /// Makes the next `pages` pages empty. Each empty page has a continuation.
     pub fn respond_with_empty_pages(&mut self, pages: usize) {
         self.empty_pages = pages;
     }
 
-    /// Ends each page with its partition, as the real service may do. Such a page is empty if no entity of
-    /// the partition matches.
+    /// Ends each page at the end of a partition, as the real service may do. If no entity of the partition
+    /// matches, the page is empty.
     pub fn end_pages_with_their_partitions(&mut self) {
         self.one_partition_a_page = true;
     }

@@ -1,4 +1,4 @@
-//! Reads a request to the fake service.
+//! Parses a request to the fake service.
 
 use bytes::Bytes;
 use http::Request;
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::key::is_forbidden;
 
-/// A request, split into its parts. Its texts are decoded.
+/// A request, split into its parts, with its texts decoded.
 #[derive(Debug)]
 pub(super) struct ParsedRequest {
     pub(super) method: String,
@@ -27,7 +27,7 @@ pub(super) enum Target {
 }
 
 impl ParsedRequest {
-    /// Reads a request. Returns nothing if the request is for another service.
+    /// Reads a request. `None` if the request is for another service.
     pub(super) fn read(request: &Request<Bytes>) -> Option<Self> {
         let uri = request.uri();
         let host_style = uri.host().is_some_and(|host| host.contains(".table."));
@@ -135,7 +135,7 @@ fn target(path: &str) -> Target {
     }
     let keys = inside.strip_prefix("PartitionKey='").and_then(|keys| keys.strip_suffix('\''));
     let keys = keys.unwrap_or_else(|| panic!("expected the keys of an entity, found {path}"));
-    // The client encodes the quotes inside keys, so these quotes end the keys.
+    // The client encodes quotes inside keys, so the plain quotes here end the keys.
     let (partition, row) =
         keys.split_once("',RowKey='").unwrap_or_else(|| panic!("the path has no RowKey: {path}"));
     Target::Entity(

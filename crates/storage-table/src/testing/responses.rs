@@ -47,7 +47,7 @@ impl Refused {
     }
 }
 
-/// Adds the headers of every response.
+/// Adds the headers that every response has.
 pub(super) fn finish(response: &mut Response<Bytes>, now: DateTime<Utc>) {
     response.headers_mut().insert("date", rfc_1123(now).parse().unwrap());
     response.headers_mut().insert("x-ms-version", "2021-12-02".parse().unwrap());

@@ -13,7 +13,7 @@ use super::request::{ParsedRequest, Target, check_key};
 use super::responses::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_response};
 use crate::names::TableName;
 
-/// The beginning of every continuation token, so that the token of an empty key is not empty.
+/// The prefix of every continuation token, so that the token for an empty key is not empty.
 const TOKEN: &str = "1!";
 
 impl FakeTables {
@@ -42,7 +42,7 @@ impl FakeTables {
         done(None)
     }
 
-    /// Does one write, alone or in a transaction. Returns the new version of the entity, or nothing after a
+    /// Does one write, alone or in a transaction. Returns the new version of the entity. `None` after a
     /// delete.
     pub(super) fn write(
         &mut self,
@@ -83,7 +83,7 @@ impl FakeTables {
         {
             let mut merged = old.clone();
             for name in body.keys() {
-                // A new value has its own type, or no type.
+                // The type of the old value is removed, because the new value may have another type.
                 merged.remove(&format!("{name}@odata.type"));
             }
             merged.extend(body);
@@ -173,7 +173,7 @@ fn object(body: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// Panics on a property that Azure refuses. An emulator may accept it.
+/// Panics on a property that Azure refuses, even if an emulator accepts it.
 fn check_properties(properties: &Map<String, Value>) {
     for (name, value) in properties {
         let is_text_or_plain = match value {

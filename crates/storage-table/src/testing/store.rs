@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
-/// The entities of a table by partition key and row key.
+/// The entities of a table, by their partition keys and row keys.
 pub type Entities = BTreeMap<(String, String), Map<String, Value>>;
 
 #[derive(Debug, Default, Clone)]
@@ -46,7 +46,7 @@ impl Table {
         format!("W/\"datetime'2026-11-23T22%3A00%3A00.{:07}Z'\"", self.stamp(key).version)
     }
 
-    /// Returns the entity as it is in a response without metadata.
+    /// Returns the entity in the form of a response without metadata.
     pub(super) fn plain(&self, key: &(String, String), select: Option<&str>) -> Value {
         let written_at = self.stamp(key).written_at.to_rfc3339_opts(SecondsFormat::Nanos, true);
         let mut all = self.entities[key].clone();

@@ -1,5 +1,5 @@
-//! Tests of writes whose response was lost: the client finds out whether an earlier attempt or another client
-//! wrote the entity.
+//! Tests of writes whose response is lost. The client finds out whether its own earlier attempt or another
+//! client wrote the entity.
 
 use std::cell::Cell;
 
@@ -10,13 +10,14 @@ use crate::{
 };
 use platform::TransportError;
 
-/// Replaces the first responses to requests with this method, after the service has done the requests.
+/// Replaces the first responses to requests with this method by `responses`. The service has done the
+/// requests.
 fn replace_first(
     method: &'static str,
-    answers: Vec<Outcome>,
+    responses: Vec<Outcome>,
 ) -> impl FnMut(&http::Request<bytes::Bytes>) -> Option<Outcome> {
-    let mut answers = answers.into_iter();
-    move |request| if request.method() == method { answers.next() } else { None }
+    let mut responses = responses.into_iter();
+    move |request| if request.method() == method { responses.next() } else { None }
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn insert_whose_response_was_lost_returns_new() {
 
 #[test]
 fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
-    // The first attempt does not arrive at the service, but the client cannot know that.
+    // The first attempt of the second insert does not arrive at the service, but the client cannot know this.
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "other")).await.unwrap();
@@ -54,7 +55,7 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
 }
 
 #[test]
-fn insert_that_was_done_despite_an_response_with_status_500_returns_new() {
+fn insert_that_was_done_despite_a_response_with_status_500_returns_new() {
     let (host, _) = fake_service_replacing_responses(replace_first(
         "POST",
         vec![error(204, ""), error(500, "OperationTimedOut")],
@@ -90,7 +91,7 @@ fn replace_after_a_write_of_another_client_returns_changed() {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
                 panic!("the insert is not new")
             };
-            // The merge of the other client replaces the op of the earlier writer.
+            // Either write of the other client replaces the op of the earlier writer.
             if other_client_merges {
                 table.merge(&entity("r", "other"), None).await.unwrap();
             } else {
@@ -125,7 +126,7 @@ fn create_whose_response_was_lost_is_done() {
 }
 
 #[test]
-fn write_whose_result_cannot_be_found_out_is_an_error() {
+fn insert_is_an_error_if_the_entity_cannot_be_read_after_a_lost_response() {
     let (host, _) = fake_service_replacing_responses(replace_first("GET", vec![lost(), lost(), lost()]));
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "other")).await.unwrap();

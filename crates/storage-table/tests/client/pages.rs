@@ -1,4 +1,4 @@
-//! Tests of queries, page by page.
+//! Tests of queries and their pages.
 
 use bytes::Bytes;
 use http::Response;
@@ -107,7 +107,7 @@ fn continuation_without_a_row_is_sent_with_all_options_of_the_query() {
 }
 
 #[test]
-fn query_of_a_missing_table_is_empty_and_query_with_an_invalid_top_is_an_error() {
+fn query_of_a_missing_table_gives_an_empty_page_and_an_invalid_top_gives_an_error() {
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let page = table.query(&query_of(Filter::everything(), 5), None).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the requests (the signing vectors), and of unexpected responses.
+//! Tests of requests, whose signatures must be those of the test vectors, and of unexpected responses.
 
 use bytes::Bytes;
 use http::Response;

@@ -7,12 +7,12 @@ use crate::{EMULATOR, entity, fake_service, methods, with};
 fn etag_of_new(inserted: Inserted) -> ETag {
     match inserted {
         Inserted::New(etag) => etag,
-        Inserted::Exists => panic!("the entity exists already"),
+        Inserted::Exists => panic!("the entity already exists"),
     }
 }
 
 #[test]
-fn entity_is_inserted_read_changed_and_deleted_by_the_calls_for_it() {
+fn entity_can_be_inserted_read_changed_and_deleted() {
     let (host, tables) = fake_service();
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
@@ -115,10 +115,10 @@ fn invalid_request_is_an_error_and_is_not_sent() {
     assert!(host.sent.borrow().is_empty());
 }
 
-/// A replace without `If-Match` would be an upsert. The service would refuse an upsert with `If-Match` for a
-/// new entity.
+/// The header makes the difference: a replace without `If-Match` would be an upsert, and an upsert with
+/// `If-Match` could not insert an entity.
 #[test]
-fn if_match_is_sent_with_conditional_writes_only() {
+fn if_match_is_sent_only_with_writes_to_an_existing_entity() {
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let etag = etag_of_new(table.insert(&entity("r", "x")).await.unwrap());

@@ -85,7 +85,7 @@ fn transaction_whose_response_was_lost_is_done() {
     with(&host, EMULATOR, async |table| {
         let (old, a, b) = (entity("old", "1"), entity("a", "1"), entity("b", "1"));
         assert_eq!(table.batch(&[Operation::Insert(&old)]).await, Ok(Batch::Done));
-        // A delete has no op, so the client reads the entity of the insert that follows.
+        // A delete stores no op, so the client reads the entity of the first insert.
         let operations = [Operation::Delete(&old.key, None), Operation::Insert(&a), Operation::Insert(&b)];
         assert_eq!(table.batch(&operations).await, Ok(Batch::Done));
     });
@@ -104,7 +104,7 @@ fn transaction_after_a_write_of_another_client_is_refused() {
 }
 
 #[test]
-fn transaction_without_a_readable_result_is_an_error() {
+fn transaction_whose_response_shows_no_success_is_an_error() {
     for (response, readable) in [
         (Ok(platform::testing::response(202, "")), false),
         (Ok(platform::testing::response(202, "--b\r\n\r\nHTTP/1.1 20")), false),

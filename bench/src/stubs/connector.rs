@@ -57,7 +57,7 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply is an acknowledgement, and no alert.
+    // A reply to an activity is the bot's acknowledgement, and not an alert.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

@@ -30,8 +30,8 @@ impl LocalPorts {
 
     /// As [`platform::Randomness::fill`].
     pub fn fill(&self, buffer: &mut [u8]) {
-        // Random numbers are for ids, jitter and PSS salts. PSS is secure with any salt, so a system without
-        // random numbers does not end the examination.
+        // The doctor needs random numbers only for ids, jitter and PSS salts. PSS is secure with any salt. So
+        // if the system has no random numbers, zeros are good enough.
         if getrandom::fill(buffer).is_err() {
             buffer.fill(0);
         }

@@ -1,4 +1,4 @@
-//! The login host: whether it gives the bot a token for the Connector.
+//! Checks whether the login host gives the bot a token for the Connector.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// [`KEY`], for tests only: it is published, so every user of this machine can know it.
+    /// [`KEY`], for tests only. The key is published, so every user of this machine can know it.
     pub fn well_known() -> Self {
         Self(KEY.to_owned())
     }
@@ -103,7 +103,7 @@ impl Azurite {
         on_loopback(self.ports.table)
     }
 
-    /// A message with the name and the last lines of a service that has ended by itself.
+    /// If a service has ended by itself, returns a message with the service's name and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         self.queue.has_ended().or_else(|| self.table.has_ended())
     }

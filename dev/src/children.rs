@@ -17,7 +17,7 @@ const TAIL: usize = 20;
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where a child's output goes. All of it is also kept in memory.
+/// Where a child's output goes. The lines are also kept in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     /// The prefix with which each line is printed on stdout; `None` prints nothing.
@@ -99,7 +99,7 @@ impl Running {
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// A message with the child's status and last lines, if the child has ended by itself.
+    /// If the child has ended by itself, returns a message with its status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn kill_now_ends_grandchildren_too() {
-        // The shell ignores the request to end, and its child would run on.
+        // The shell ignores the request to end. Without the kill, its child would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();

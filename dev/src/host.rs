@@ -1,4 +1,4 @@
-//! The host that runs the components: the embedded one or real Spin. Both take the same flags.
+//! Starts the host that runs the components: the embedded host or Spin itself. Both take the same flags.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -125,7 +125,7 @@ impl Host {
         self.child.output()
     }
 
-    /// A message with the host's status and last lines, if the host has ended by itself.
+    /// If the host has ended by itself, returns a message with its status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

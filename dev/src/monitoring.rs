@@ -50,7 +50,8 @@ pub fn check_rules() -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// Recording rules with the dashboard's expressions, because promtool checks only rules. JSON is YAML.
+/// Recording rules with the dashboard's expressions, because promtool checks only rules. The rules are JSON,
+/// which promtool reads as YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let expressions = expressions_of(dashboard)?;
     let rules: Vec<_> = expressions
@@ -212,7 +213,7 @@ mod tests {
         for folder in ["bot-component/src", "trigger-component/src", "crates/platform/src"] {
             collect(&root().join(folder), &mut code);
         }
-        // The log writes these members of every line itself.
+        // The log adds these members to every line.
         for member in ["time", "level", "event"] {
             code.push_str(&format!("\"{member}\""));
         }

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::app::App;
 use super::icon::{COLOR, OUTLINE};
 
-/// The version of the schema. Old Teams clients refuse newer ones, and 1.19 has all that the bot needs.
+/// The version of the schema. Old Teams clients refuse newer versions, and 1.19 has everything that the bot
+/// needs.
 const VERSION: &str = "1.19";
 
 /// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.

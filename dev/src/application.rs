@@ -21,7 +21,7 @@ const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 /// The environment variable from which the host reads the connection string.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
-/// How the application is started.
+/// The options with which the application is started.
 #[derive(Debug, Clone)]
 pub struct ApplicationOptions {
     /// The host that runs the components.

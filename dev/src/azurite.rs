@@ -17,8 +17,8 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// The environment variable with Azurite's accounts, each `name:key`. Other users of the machine can read a
-/// process's arguments, but not its environment.
+/// The environment variable with Azurite's accounts, each `name:key`. The key is not an argument, because
+/// other users of the machine can read a process's arguments, but not its environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
 /// The key of the emulator's account. `Debug` masks it.
@@ -44,7 +44,7 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-/// How long each service may take until it answers.
+/// The time limit within which each service has to answer after its start.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The ports of the services.

@@ -1,4 +1,5 @@
-//! Child processes that end with this process. An error about a child shows the last lines of its output.
+//! Runs child processes, which end with this process. An error about a child shows the last lines of its
+//! output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -11,13 +12,13 @@ use anyhow::{Context, bail};
 
 use crate::process_group::{ProcessGroup, Signal};
 
-/// How many of a child's last lines an error shows.
+/// The number of a child's last lines that an error shows.
 const TAIL: usize = 20;
-/// How long a child may take to end after the request to end.
+/// The time limit within which a child has to end after the request to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where a child's output goes. The lines are also kept in memory.
+/// The destinations of a child's output, in addition to this process's memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     /// The prefix with which each line is printed on stdout; `None` prints nothing.

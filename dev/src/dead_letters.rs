@@ -27,7 +27,7 @@ pub struct Page {
     pub messages: u64,
     /// The dead letters, as `GET /api/dead` returns them.
     pub letters: Vec<Value>,
-    /// Where the next page begins.
+    /// The value of the parameter `after` for the next page; `None` on the last page.
     pub next: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub enum HostKind {
     Spin,
 }
 
-/// How a host is started.
+/// The options with which a host is started.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
     /// The kind of host.
@@ -40,7 +40,7 @@ pub struct HostOptions {
     pub print_prefix: bool,
     /// Whether the embedded host reports what each instance used.
     pub meter: bool,
-    /// How long the embedded host waits at each read of a variable.
+    /// The time that the embedded host waits at each read of a variable.
     pub variable_delay: Duration,
 }
 

@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// The labels of each name in the sample of `GET /metrics`: names and values.
+    /// Each metric in the sample of `GET /metrics`, with the names and values of its labels.
     fn shown_metrics() -> BTreeMap<String, BTreeSet<(String, String)>> {
         let path = root().join("bot-component/src/alerts/operating/metrics.prom");
         let sample = std::fs::read_to_string(path).unwrap();
@@ -194,7 +194,7 @@ mod tests {
                 assert_eq!(*source, chosen, "{}", panel["title"]);
             }
         }
-        assert_eq!(dashboard.get("id"), None, "the id belongs to one Grafana");
+        assert_eq!(dashboard.get("id"), None, "an id is valid in one Grafana only");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::ports;
 use crate::tools::{node, node_modules};
 use crate::workspace::root;
 
-/// How the Playground is started.
+/// The options with which the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
     /// The port of the Playground's page and Connector.

@@ -187,7 +187,7 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Reads cargo's stderr: shows the lines about progress, and returns the others.
+    /// Reads cargo's stderr: shows the lines about progress, and returns the other lines.
     fn read_cargo(&self, stderr: impl std::io::Read) -> String {
         let mut messages = Vec::new();
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {

@@ -14,7 +14,7 @@ use dev::{arm, build, circles, deny, monitoring, recipes, spinkube, teams_packag
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The host that runs the components end to end: the embedded one, or `spin up`
+    /// The host that runs the components end to end: the embedded host, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Runs only the end-to-end tests whose names contain this text

@@ -15,7 +15,7 @@ use dev::{build, ports, tools, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// The host that runs the components: the embedded one, or `spin up`
+    /// The host that runs the components: the embedded host, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Opens the chat page in a browser

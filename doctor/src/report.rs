@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// Nothing is wrong.
@@ -20,7 +20,7 @@ pub enum Status {
 pub struct Line {
     /// The section, e.g. `storage`.
     pub section: &'static str,
-    /// How the check ended.
+    /// The result of the check.
     pub status: Status,
     /// `<what>: <what is wrong>; <what to do>`.
     pub text: String,

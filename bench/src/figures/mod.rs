@@ -49,7 +49,7 @@ impl Bench {
         }
     }
 
-    /// How often a figure is measured: five times in a full run.
+    /// The number of measurements of a figure: five in a full run.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

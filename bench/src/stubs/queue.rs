@@ -75,7 +75,7 @@ impl Queue {
         messages.leased.clear();
     }
 
-    /// When the last message was put.
+    /// The time at which the last message was put.
     pub fn last_put(&self) -> Option<Instant> {
         self.0.state().last_put
     }

@@ -52,7 +52,7 @@ fn template() -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// The descriptions of Azure's types.
+/// The folder with the descriptions of Azure's types.
 fn data() -> PathBuf {
     root().join("../shared/data/bicep-types")
 }

@@ -2,7 +2,7 @@
 //!
 //! Without circles, a reader can understand the files one after the other, from the lowest to the highest.
 //!
-//! - `packages.rs` asks cargo for the packages of the workspace, and which depends on which.
+//! - `packages.rs` asks cargo for the packages of the workspace, and for their dependencies.
 //! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file (`names.rs`).
 //! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
 //! - `graph.rs` finds the circles.

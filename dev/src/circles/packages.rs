@@ -1,4 +1,4 @@
-//! The packages of the workspace.
+//! Asks cargo for the packages of the workspace, and for their dependencies.
 
 use std::path::PathBuf;
 

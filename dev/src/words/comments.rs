@@ -89,7 +89,7 @@ pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
                 }
                 break;
             }
-            // An apostrophe without a second one is no quote.
+            // A quote without a closing quote is an apostrophe.
             let is_quote = open.is_none() && (first == b'"' || first == b'\'');
             let length = if is_quote { string_length(rest.as_bytes(), first) } else { 1 };
             at += if length < rest.len() { length } else { 1 };

@@ -1,5 +1,5 @@
-//! The width of lines with a comment. rustfmt keeps the code to this width (`rustfmt.toml`), and does not
-//! change comments.
+//! Checks the width of lines with a comment. rustfmt keeps the code within this width (`rustfmt.toml`), but
+//! does not change comments.
 
 use std::path::Path;
 

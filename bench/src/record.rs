@@ -1,4 +1,5 @@
-//! The recorded figures: `docs/performance.json`, and the table of them in `docs/performance.md`.
+//! Reads, writes and compares the recorded figures: `docs/performance.json`, and their table in
+//! `docs/performance.md`.
 
 use std::fmt::Write;
 use std::path::PathBuf;

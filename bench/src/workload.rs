@@ -130,7 +130,8 @@ impl Workload {
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
     }
 
-    /// `count` calls of `POST /api/alerts`, each for `targets` of the [`KNOWN`] conversations, in turn.
+    /// `count` calls of `POST /api/alerts`, each for `targets` conversations. The [`KNOWN`] conversations
+    /// take turns.
     pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
         let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
         let call = |number: usize| {
@@ -225,7 +226,7 @@ impl Workload {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// The texts of `count` queue messages, for `conversations` new conversations in turn.
+    /// The texts of `count` queue messages for `conversations` new conversations, which take turns.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
             (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 
-/// The beginning of the name of each variable in the environment.
+/// The prefix that a variable's name has in the environment.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The values of a file, and the faults of its lines.

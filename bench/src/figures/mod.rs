@@ -33,7 +33,7 @@ pub struct Bench {
     pub host: HostKind,
     /// The host calls of the components. The guest that measures the floor makes the same calls.
     pub host_calls: PerWork,
-    /// A short run: few repetitions, small loads.
+    /// Whether the run is short, with few repetitions and small loads.
     pub quick: bool,
 }
 

@@ -13,7 +13,7 @@ pub use host::{NativeHost, Variables};
 /// The options of the native build. It runs in a process of its own, like the host with which it is compared.
 #[derive(Debug, Clone, Args)]
 pub struct Native {
-    /// The address on which to serve; port 0 picks a free one
+    /// The address on which to serve; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Opens a connection for each outbound call

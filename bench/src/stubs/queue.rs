@@ -57,7 +57,7 @@ impl Queue {
         self.0.state().put(text);
     }
 
-    /// The number of messages, leased ones included.
+    /// The number of messages, including leased messages.
     pub fn len(&self) -> usize {
         let messages = self.0.state();
         messages.visible.len() + messages.leased.len()

@@ -28,7 +28,7 @@ struct Response {
     status: u16,
     /// The code of the error, or the empty string.
     code: String,
-    /// Why a run of the poller did nothing, or the empty string.
+    /// The reason why a run of the poller did nothing, or the empty string.
     skipped: String,
 }
 

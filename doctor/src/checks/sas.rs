@@ -65,7 +65,7 @@ impl Sas {
         })
     }
 
-    /// Whether the time of the SAS has ended or has not begun.
+    /// Whether the SAS has expired, or is not valid yet.
     pub(super) fn is_out_of_time(&self, now: DateTime<Utc>) -> bool {
         parse_time(&self.expiry).is_some_and(|end| end <= now)
             || parse_time(&self.start).is_some_and(|start| start > now)

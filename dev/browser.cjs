@@ -1,7 +1,7 @@
-// Plays a person's visit to the chat page: opens it, types a message, waits for answers and a card, and keeps
-// a screenshot.
+// Plays a person's visit to the chat page: opens the page, types a message, waits for replies and a card, and
+// keeps a screenshot.
 //
-//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
+//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect REPLY]...
 //     --card TITLE [--press BUTTON --shows TEXT] [--then-say TEXT --then-card TITLE]
 //
 // With --press, the person presses a button of the card, and waits until a card shows the text of --shows.
@@ -9,8 +9,9 @@
 //
 // At the end, prints the bot's messages and cards on the page as JSON:
 // {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …], "colors": [color, …]}.
-// A bubble is one message of the bot, with its card. "colors" has the background of the first container of
-// each card for which the person waited, if the card has a container. Every step has its time limit.
+// A bubble is one message of the bot, with its card. "colors" has the background color of each card for which
+// the person waited, if the card has a container: the color of its first container. Every step has its time
+// limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { launch } = require("./chromium.cjs");
@@ -54,10 +55,10 @@ async function main() {
     // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or
     // label for bubbles, so a CSS class finds them; the page's version is pinned.
     const bubbles = page.locator(".fai-OutputCard");
-    for (const answer of options.expect) {
-      await bubbles.filter({ hasText: answer }).first().waitFor();
+    for (const reply of options.expect) {
+      await bubbles.filter({ hasText: reply }).first().waitFor();
     }
-    // A rendered card. A card that the page cannot render gives a bubble without this element.
+    // The rendered cards. If the page cannot render a card, its bubble has no such element.
     const cards = page.locator(".ac-adaptiveCard");
     const colors = [];
     const awaitCard = async (title) => {

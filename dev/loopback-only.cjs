@@ -1,6 +1,6 @@
-// Preloaded into the Playground. By itself, the Playground listens on every interface, and its telemetry
-// library calls a link-local address even when telemetry is off. With this script, it listens on loopback and
-// calls loopback only.
+// Keeps the Playground on loopback. Node.js loads this script before the Playground. Without the script, the
+// Playground listens on every interface, and its telemetry library calls a link-local address even when
+// telemetry is off.
 "use strict";
 const net = require("node:net");
 

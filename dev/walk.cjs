@@ -33,7 +33,7 @@ class Walk {
     const { walk } = this;
     const page = await this.context.newPage();
     page.setDefaultTimeout(STEP_MS);
-    // The browser reports each answer with a status of 400 or above on its console. Such a report is no
+    // On its console, the browser reports each response with a status of 400 or above. Such a report is no
     // fault.
     const isReport = (text) => text.startsWith("Failed to load resource: the server responded with");
     page.on("console", (line) => isReport(line.text()) || this.fault(`console: ${line.text()}`));

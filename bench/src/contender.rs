@@ -109,8 +109,8 @@ impl Contender {
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // The variant has no kick, because only a platform runs work after the response, and the native build
-        // has no platform.
+        // The variant has no kick. The bot kicks the poller after the response, and the native build runs
+        // nothing after the response.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
@@ -149,8 +149,8 @@ fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> 
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-    // A load test sends more messages in a minute than the bot answers. A metered run sends few messages. It
-    // keeps the limit, so that its figures include the cost of counting answers.
+    // A load test sends more messages in a minute than the bot may answer, so it has no limit. A metered run
+    // sends few messages, and keeps the limit. So its figures include the cost of counting the replies.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

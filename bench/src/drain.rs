@@ -1,4 +1,4 @@
-//! Empties the queue of the stubs by runs of the poller.
+//! Lets the poller empty the queue of the stubs.
 
 use anyhow::ensure;
 

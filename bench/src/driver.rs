@@ -34,8 +34,8 @@ impl Outcome {
 }
 
 /// Sends all requests to `url` (`http://address:port`) over `connections` connections. Each connection sends
-/// its next request when it has the response to its previous request. A response with another status than
-/// `expected` is an error.
+/// its next request when it has the response to its previous request. Returns an error if a response has
+/// another status than `expected`.
 pub fn load(
     url: &str,
     connections: usize,

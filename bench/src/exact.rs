@@ -51,8 +51,8 @@ pub struct Instructions {
     pub activity_with_new_token: u64,
     /// A run that finds the queue empty.
     pub empty_run: u64,
-    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run do
-    /// not count.
+    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run are
+    /// subtracted.
     pub delivery: u64,
 }
 
@@ -90,8 +90,8 @@ const ACTIVITIES: usize = 41;
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
-/// The number of conversations over which a backlog is spread, because one conversation gets at most 7
-/// messages a second.
+/// The number of conversations in a backlog. It is large, because the poller sends at most 7 messages a
+/// second to one conversation.
 pub const CONVERSATIONS: usize = 1_000;
 
 /// The lengths of the backlogs. Memory must not grow with them.
@@ -99,7 +99,8 @@ pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
 /// The lengths of the backlogs in a quick run, and in the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
-/// Measures all figures, with backlogs of these lengths and address books of these sizes.
+/// Measures all figures, with backlogs of these lengths and address books of these sizes. An address book is
+/// the list of the conversations that the bot knows.
 pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
@@ -134,17 +135,17 @@ pub fn metered(
     let metered = Variant { meter: true, ..Variant::default() };
     let components = Contender::components(workload, metered)?;
     let mut meter = Meter::of(&components);
-    let mut answer = |requests: Vec<http::Request<Bytes>>, status: u16| -> anyhow::Result<Used> {
+    let mut cost_of = |requests: Vec<http::Request<Bytes>>, status: u16| -> anyhow::Result<Used> {
         let count = requests.len();
         driver::load(components.url(), 1, requests, status)?;
         Ok(median(&meter.take(count)?))
     };
     // The first request also fills the caches, which does not change the median.
-    let first_activity = answer(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
-    answer(workload.activities(KNOWN, Tokens::One), 202)?;
-    let activity = answer(workload.activities(ACTIVITIES, Tokens::One), 202)?;
-    let activity_with_new_token = answer(workload.activities(ACTIVITIES, Tokens::Each), 202)?.fuel;
-    let stranger = answer(workload.strangers(RUNS), 401)?;
+    let first_activity = cost_of(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
+    cost_of(workload.activities(KNOWN, Tokens::One), 202)?;
+    let activity = cost_of(workload.activities(ACTIVITIES, Tokens::One), 202)?;
+    let activity_with_new_token = cost_of(workload.activities(ACTIVITIES, Tokens::Each), 202)?.fuel;
+    let stranger = cost_of(workload.strangers(RUNS), 401)?;
     drain(stubs, workload, &components)?;
 
     let mut meter = Meter::of(&components);

@@ -1,5 +1,5 @@
-//! Measures the cost of `GET /api/targets` by the size of the address book: calls for a page, and the bot's
-//! memory.
+//! Measures how the cost of `GET /api/targets` depends on the number of conversations that the bot knows (the
+//! size of its address book). The cost is the number of calls for a page, and the bot's memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ pub struct Listing {
     pub bot_memory_bytes: u64,
 }
 
-/// Lists address books of these sizes.
+/// Measures the cost of listing, for address books of these sizes.
 pub fn measure(
     stubs: &Stubs,
     workload: &Workload,

@@ -1,4 +1,4 @@
-//! Describes the machine of a measurement, because times have no meaning without it.
+//! Describes the machine on which the bench measures. Times of different machines cannot be compared.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use serde_json::{Value, json};
 
-/// The machine and the versions.
+/// The machine, the date, and the versions of the tools and of this project.
 #[derive(Debug)]
 pub struct Machine {
     processor: String,
@@ -79,8 +79,9 @@ struct Stat {
     used: Duration,
 }
 
-/// Reads fields 4, 14 and 15 of proc(5). Fields 14 and 15 are in ticks of 10 ms. Field 2 may contain spaces,
-/// so the fields are counted behind it.
+/// Reads the parent and the processor time from `/proc/<pid>/stat`: fields 4, 14 and 15 of proc(5). Fields 14
+/// and 15 are in ticks of 10 ms. Field 2 may contain spaces, so this function counts the fields behind field
+/// 2.
 fn stat_of(process: &str) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -28,12 +28,13 @@ pub struct Meter<'c> {
 }
 
 impl<'c> Meter<'c> {
-    /// Skips the reports that exist now.
+    /// Makes a reader that skips all reports so far.
     pub fn of(contender: &'c Contender) -> Self {
         Self { contender, seen: reports(contender).len() }
     }
 
-    /// Returns the next `count` reports. It waits for them, because an instance ends after its response.
+    /// Waits for the next `count` reports, and returns them. The host writes a report when the instance ends,
+    /// and an instance ends after its response.
     pub fn take(&mut self, count: usize) -> anyhow::Result<Vec<Used>> {
         let deadline = std::time::Instant::now() + SOON;
         loop {

@@ -1,4 +1,5 @@
-//! The recorded figures: `docs/performance.json`, and the table of them in `docs/performance.md`.
+//! Reads, writes and compares the recorded figures: `docs/performance.json`, and their table in
+//! `docs/performance.md`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,15 +8,15 @@ use anyhow::Context;
 
 use crate::exact::Exact;
 
-/// How far instructions and sizes may differ from the record.
+/// The largest difference, in percent, between measured instructions or sizes and the recorded ones.
 const TOLERANCE_PERCENT: u64 = 5;
 
 /// The most outbound calls that an alert from a person's message may cost: the insert into the ledger, Put,
 /// acknowledgement, post, Delete, and a fraction of the calls that serve many alerts.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
-/// The most outbound calls that an alert by API may cost, in a call for one conversation and in a call for
-/// 100.
+/// The most outbound calls that an alert by API may cost: in a call for one conversation, and in a call for
+/// 100 conversations.
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
 /// The most bytes that a component may have.
@@ -40,7 +41,7 @@ pub fn write(exact: &Exact) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The table of the figures, as `docs/performance.md` has it.
+/// The table of the figures, as in `docs/performance.md`.
 pub fn table(exact: &Exact) -> String {
     let mut table = String::from("| figure | value |\n|---|---|\n");
     let instructions = &exact.instructions;
@@ -99,10 +100,11 @@ pub fn table(exact: &Exact) -> String {
     table
 }
 
-/// Returns a message if a measured value differs too much from its recorded one.
+/// Returns a message if a measured value differs too much from the recorded value.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
-    // Whole numbers, so that exactly five percent is allowed.
+    // The comparison uses integers, because a rounded float could refuse a difference of exactly five
+    // percent.
     (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
             "{what}: {} differs by {:+.1} % from the recorded {}; if that is intended, record it: cargo dev bench -- \

@@ -1,4 +1,4 @@
-//! The measured figures: a table on stdout, and `target/bench.json`.
+//! Reports the measured figures: in a table on stdout, and in `target/bench.json`.
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ impl Samples {
         self.0.len()
     }
 
-    /// The middle value; of an even number of values, the upper one of the middle two.
+    /// The middle value. If the number of values is even, the upper of the two middle values.
     pub fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
@@ -29,8 +29,8 @@ impl Samples {
     }
 }
 
-/// The percentile of durations, in milliseconds: at least `percent` % of them are at most this long. `sorted`
-/// is in ascending order.
+/// A percentile of durations, in milliseconds: `percent` % of the durations are this long or shorter.
+/// `sorted` is in ascending order.
 pub fn percentile_milliseconds(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1000.0)

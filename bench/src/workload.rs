@@ -28,8 +28,7 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 /// The key of `POST /api/alerts`.
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
-/// The number of different tokens. It is far more than the bot remembers, so that a repeated token is checked
-/// again.
+/// The number of different tokens. The bot remembers far fewer tokens, so it checks a repeated token again.
 const NEW_TOKENS: usize = 1_000;
 
 /// Makes requests and messages, each with an id of its own.
@@ -74,12 +73,12 @@ impl Person {
 pub enum Tokens {
     /// One token for all activities. A channel, too, uses one token for about an hour.
     One,
-    /// A new token for each activity. The bot has not checked the signature of this token before.
+    /// A new token for each activity, so that the bot has to check its signature.
     Each,
 }
 
 impl Workload {
-    /// Makes work for an application that calls these stubs.
+    /// Makes the requests and messages for an application that calls these stubs.
     pub fn new(stubs: &Stubs) -> Self {
         let variables = [
             ("authmode", "required"),
@@ -131,7 +130,8 @@ impl Workload {
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
     }
 
-    /// `count` calls of `POST /api/alerts`, each for `targets` of the [`KNOWN`] conversations, in turn.
+    /// `count` calls of `POST /api/alerts`, each for `targets` conversations. The [`KNOWN`] conversations
+    /// take turns.
     pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
         let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
         let call = |number: usize| {
@@ -226,7 +226,7 @@ impl Workload {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// The texts of `count` queue messages, for `conversations` new conversations in turn.
+    /// The texts of `count` queue messages for `conversations` new conversations, which take turns.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
             (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();
@@ -255,8 +255,8 @@ impl Workload {
         let id = format!("17951670{:08}", self.next());
         let mut message =
             activity::message(&person.conversation, &id, "Remind me to file the expense report");
-        // Each conversation has a person of its own. The address book lists conversations by person, and no
-        // person has thousands of them.
+        // Each conversation has its own person. The bot lists conversations by person, and a real person does
+        // not have thousands of conversations.
         message["from"]["id"] = person.id.as_str().into();
         message["from"]["aadObjectId"] = person.object_id.as_str().into();
         activity::at_service(&message, &self.connector)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Deploys the bot to Akamai Functions, with all variables of `.env`, and makes the jobs that call the poller.
-# A second run updates the same app, and replaces the jobs. deploy/akamai/README.md describes it.
+# A second run updates the same app, and replaces the jobs. deploy/akamai/README.md describes the script.
 set -eu
 script=deploy/akamai/deploy.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

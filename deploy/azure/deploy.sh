@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the Azure resources of a bot, and writes the bot's variables to a .env file. README.md beside it
-# explains the options. A second run keeps what exists, and goes on where the first one was interrupted.
+# Makes the Azure resources of a bot, and writes the bot's variables to a .env file. deploy/azure/README.md
+# explains the options. A second run keeps everything that exists. If a run was interrupted, the next run
+# makes the rest.
 set -eu
 umask 077
 here=$(dirname "$0")
@@ -94,7 +95,7 @@ setting() {
     fi
 }
 
-# Fails if the option names another bot than the file. One file is for one bot.
+# Fails if the option names another bot than the file, because a file is for one bot only.
 expect_same() {
     if [ -n "$1" ] && has "$2" && [ "$1" != "$(value_of "$2")" ]; then
         die "$env_file: is the file of another bot: $2 is $(value_of "$2") there, and $1 here; choose another file with --env"
@@ -190,7 +191,7 @@ if has SPIN_VARIABLE_MICROSOFTAPPTENANTID && [ "$(value_of SPIN_VARIABLE_MICROSO
 run az login --tenant with the tenant of the app, or choose another file with --env"
 fi
 
-# The default names end with this number. It is the same in each run, and another one for other groups.
+# The default names end with this number. Each run for the same group gets the same number.
 number=$(printf '%s/%s' "$subscription" "$group" | tr '[:upper:]' '[:lower:]' | cksum | cut -d ' ' -f 1)
 bot=${bot:-proactive-bot-$number}
 storage=${storage:-proactive$number}
@@ -346,7 +347,8 @@ keeps_sas() {
 if [ "$access" = roles ]; then
     if ! $what_if; then put SPIN_VARIABLE_STORAGECONNECTION "$connection"; fi
 elif ! keeps_sas SPIN_VARIABLE_STORAGECONNECTION && change "make a SAS for the bot and the poller, valid for a year"; then
-    # Objects only: the bot can neither delete nor make queues and tables. The template makes them.
+    # The resource type is only `o` (objects), so the bot can neither make nor delete queues and tables. The
+    # template makes them.
     token=$(sas qt o rdaup)
     put SPIN_VARIABLE_STORAGECONNECTION "$queue_endpoint;$table_endpoint;SharedAccessSignature=$token"
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Deploys the bot to Fermyon Cloud, with all variables of `.env`. Writes `.poll.curl`, a file with which a
 # scheduler can call the poller. A second run updates the same app. deploy/fermyon-cloud/README.md describes
-# it.
+# the script.
 set -eu
 script=deploy/fermyon-cloud/deploy.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

@@ -39,7 +39,7 @@ cat "$work/pushed"
 digest=$(sed -n 's/.*Pushed with digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/pushed")
 [ ${#digest} -eq 71 ] || fail "spin printed no digest, so nothing can be signed; push to a registry that returns one"
 
-# The digest is signed and not the tag, because a tag can be moved to another image.
+# The script signs the digest instead of the tag, because a tag can be moved to another image.
 cosign sign --yes "$name@$digest" || fail "the signature failed; in a workflow, the job needs id-token: write"
 for sbom; do
     cosign attest --yes --type cyclonedx --predicate "$sbom" "$name@$digest" ||

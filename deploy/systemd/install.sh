@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the bot as a service of systemd, with all variables of `.env`, and starts it. A second run updates
 # the service. The script needs root. With DESTDIR, it only writes the files below that folder.
-# deploy/systemd/README.md describes it.
+# deploy/systemd/README.md describes the script.
 set -eu
 script=deploy/systemd/install.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -89,5 +89,5 @@ until curl -fsS -m 5 -o /dev/null "http://$listen/healthz" 2>"$work/errors"; do
     [ "$tries" -gt 0 ] || fail "the bot does not answer on http://$listen/healthz; read: journalctl -u proactive-bot.service -n 50"
     sleep 2
 done
-say "Done. The bot answers on http://$listen. Put a proxy with TLS before it; deploy/systemd/README.md has an example."
+say "Done. The bot answers on http://$listen. Put a proxy with TLS in front of it; deploy/systemd/README.md has an example."
 say "Then tell Azure, unless it knows the address: deploy/azure/deploy.sh --url https://<your host>"

@@ -19,10 +19,12 @@ impl AlertKey {
 
     /// Chooses the key of an application that gets these variables.
     ///
-    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of these that
-    /// sets the key decides. If the set key is empty, this function returns `None`, which leaves the alert
-    /// routes closed. If nothing sets the key, the function makes a random key for this run. But with an
-    /// `authmode` other than `anonymous`, it returns `None`, because other machines may reach such a bot.
+    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of the three that
+    /// sets the key decides. If this key is empty, the function returns `None`, which leaves the alert routes
+    /// closed.
+    ///
+    /// If no key is set, the function makes a random key for this run. There is one exception: with an
+    /// `authmode` other than `anonymous`, it returns `None`, because other machines may reach the bot.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }

@@ -21,7 +21,7 @@ const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 /// The environment variable from which the host reads the connection string.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
-/// How the application is started.
+/// The options with which the application is started.
 #[derive(Debug, Clone)]
 pub struct ApplicationOptions {
     /// The host that runs the components.
@@ -45,7 +45,7 @@ pub struct ApplicationOptions {
     pub recording: Option<PathBuf>,
 }
 
-/// A running application. When it is dropped, it ends all its programs.
+/// A running application. When this value is dropped, all programs of the application end.
 #[derive(Debug)]
 pub struct Application {
     // The fields are dropped in this order, so that a caller ends before the service that it calls.
@@ -97,15 +97,15 @@ impl Application {
         &self.playground
     }
 
-    /// A message with the name and the last lines of a part that has ended by itself.
+    /// If a part has ended by itself, returns a message with the part's name and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         let host = self.host.has_ended();
         host.or_else(|| self.azurite.has_ended()).or_else(|| self.playground.has_ended())
     }
 }
 
-/// Creates the state folder unless it exists. Only its user can read it. The host and the chat page write
-/// into it.
+/// Creates the state folder unless it exists, for the host and the chat page. Only this user can read the
+/// folder.
 fn create_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -130,7 +130,7 @@ impl ApplicationOptions {
     fn callback_secret(&self) -> anyhow::Result<Option<String>> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
             || chosen::outside(CALLBACK_SECRET).is_some();
-        // Hexadecimal digits are base64 too.
+        // The bot expects base64 behind `whsec_`, and hexadecimal digits are valid base64.
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 

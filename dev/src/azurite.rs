@@ -17,8 +17,8 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// The environment variable with Azurite's accounts, each `name:key`. Other users of the machine can read a
-/// process's arguments, but not its environment.
+/// The environment variable with Azurite's accounts, each `name:key`. The key is not an argument, because
+/// other users of the machine can read a process's arguments, but not its environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
 /// The key of the emulator's account. `Debug` masks it.
@@ -26,7 +26,7 @@ const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// [`KEY`], for tests only: it is published, so every user of this machine can know it.
+    /// [`KEY`], for tests only. The key is published, so every user of this machine can know it.
     pub fn well_known() -> Self {
         Self(KEY.to_owned())
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-/// How long each service may take until it answers.
+/// The time limit within which each service has to answer after its start.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The ports of the services.
@@ -103,7 +103,7 @@ impl Azurite {
         on_loopback(self.ports.table)
     }
 
-    /// A message with the name and the last lines of a service that has ended by itself.
+    /// If a service has ended by itself, returns a message with the service's name and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         self.queue.has_ended().or_else(|| self.table.has_ended())
     }

@@ -25,7 +25,7 @@ pub struct BackEnd {
 pub struct Alerted {
     /// The alert's id; `None` if the conversation gets no alert.
     pub id: Option<String>,
-    /// `queued`, or the reason why not. `docs/alerts.md` lists the reasons.
+    /// `queued`, or the reason why the conversation gets no alert. `docs/alerts.md` lists the reasons.
     pub status: String,
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn bot_that_does_not_response_gives_an_error_with_the_remedy() {
+    fn bot_that_does_not_answer_gives_an_error_with_the_remedy() {
         let port = crate::ports::free().unwrap();
         let back_end = BackEnd::new(&format!("http://127.0.0.1:{port}"), AlertKey::random().unwrap());
         let error = format!("{:#}", back_end.targets().unwrap_err());

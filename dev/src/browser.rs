@@ -1,5 +1,5 @@
-//! Controls a real browser with two scripts: `dev/browser.cjs` opens the chat page, and `dev/walk.cjs` any
-//! page.
+//! Controls a real browser with two scripts: `dev/browser.cjs` visits the chat page, and `dev/walk.cjs` walks
+//! through any page.
 
 pub mod walk;
 
@@ -72,7 +72,7 @@ impl Browser {
 pub struct Visit<'a> {
     /// The message that the person types.
     pub say: &'a str,
-    /// After the message, the person waits for these answers, in this order.
+    /// The bot's replies for which the person waits after the message, in this order.
     pub answers: &'a [&'a str],
     /// A text on a card. The person waits until the page shows a card with this text.
     pub card: &'a str,
@@ -90,7 +90,8 @@ pub struct Seen {
     pub bubbles: Vec<String>,
     /// The cards in the bubbles that the page has rendered.
     pub cards: Vec<Card>,
-    /// The background of the first container of each card for which the person waited, if it has one.
+    /// The background of each card for which the person waited, if the card has a container: the color of its
+    /// first container.
     pub colors: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Sends messages in a running chat page from outside, by the routes that the page itself uses.
 //!
-//! The routes are internal to the Playground. They are right for the version that `package.json` pins.
+//! The routes are internal to the Playground, so another version may have other routes. `package.json` pins
+//! the version.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -24,19 +25,19 @@ impl PersonalChat {
     pub fn find(port: u16) -> anyhow::Result<Self> {
         let agent = agent();
         let base = format!("http://127.0.0.1:{port}");
-        let Ok(mut answer) = agent.get(format!("{base}/_internal/v1/config")).call() else {
+        let Ok(mut response) = agent.get(format!("{base}/_internal/v1/config")).call() else {
             bail!(
                 "port {port}: no chat page runs there; start `cargo dev up` in another terminal, or name the page's port with \
                  --playground-port"
             );
         };
-        let answer = answer.body_mut().read_to_string().unwrap_or_default();
-        let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let config = &answer["config"];
+        let response = response.body_mut().read_to_string().unwrap_or_default();
+        let response: Value = serde_json::from_str(&response).unwrap_or_default();
+        let config = &response["config"];
         let id = |of: &str| config[of]["id"].as_str().map(str::to_owned);
-        // The same values as in each activity that the page sends to the bot.
+        // Each activity that the page sends to the bot has these values.
         let reference = json!({
-            "channelId": answer["internalConfig"]["channelId"],
+            "channelId": response["internalConfig"]["channelId"],
             "serviceUrl": service_url(port),
             "conversation": {"id": config["personalChat"]["id"]},
             "bot": config["bot"],
@@ -61,7 +62,7 @@ impl PersonalChat {
         &self.reference
     }
 
-    /// Adds the bot to the conversation, as the page does when a person opens it.
+    /// Adds the bot to the conversation, as the page does when a person opens the page.
     pub fn add_the_bot(&self) -> anyhow::Result<()> {
         self.post(&format!("_debug/conversation/{}/installation", self.conversation), json!({}))
     }
@@ -74,8 +75,8 @@ impl PersonalChat {
 
     fn post(&self, path: &str, body: Value) -> anyhow::Result<()> {
         let request = self.agent.post(format!("{}/{path}", self.base)).content_type("application/json");
-        let answer = request.send(body.to_string()).with_context(|| format!("POST /{path}"))?;
-        ensure!(answer.status().is_success(), "the chat page refuses POST /{path} ({})", answer.status());
+        let response = request.send(body.to_string()).with_context(|| format!("POST /{path}"))?;
+        ensure!(response.status().is_success(), "the chat page refuses POST /{path} ({})", response.status());
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Child processes that end with this process. An error about a child shows the last lines of its output.
+//! Runs child processes, which end with this process. An error about a child shows the last lines of its
+//! output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -11,13 +12,13 @@ use anyhow::{Context, bail};
 
 use crate::process_group::{ProcessGroup, Signal};
 
-/// How many of a child's last lines an error shows.
+/// The number of a child's last lines that an error shows.
 const TAIL: usize = 20;
-/// How long a child may take to end after the request to end.
+/// The time limit within which a child has to end after the request to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where a child's output goes. All of it is also kept in memory.
+/// The destinations of a child's output, in addition to this process's memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     /// The prefix with which each line is printed on stdout; `None` prints nothing.
@@ -99,7 +100,7 @@ impl Running {
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// A message with the child's status and last lines, if the child has ended by itself.
+    /// If the child has ended by itself, returns a message with its status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn kill_now_ends_grandchildren_too() {
-        // The shell ignores the request to end, and its child would run on.
+        // The shell ignores the request to end. Without the kill, its child would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();

@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 /// The value of this variable in the environment or in `.env`. This function ignores broken lines of the
-/// file, because the host (the embedded one, or Spin) also reads the file, and reports such lines.
+/// file, because the host also reads the file, and reports its broken lines.
 pub(crate) fn outside(variable: &str) -> Option<String> {
     std::env::var(variable).ok().or_else(|| {
         let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);

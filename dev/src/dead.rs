@@ -27,10 +27,10 @@ pub(crate) struct Dead {
 enum What {
     /// Lists the dead letters, the newest first
     List {
-        /// Only those with this outcome, e.g. destinationGone
+        /// Lists only dead letters with this outcome, e.g. destinationGone
         #[arg(long)]
         outcome: Option<String>,
-        /// Only those to the conversation with this key
+        /// Lists only dead letters to the conversation with this key
         #[arg(long, value_name = "KEY")]
         conversation: Option<String>,
         /// Also shows the texts of the 32 oldest messages, and the messages of other programs
@@ -57,16 +57,16 @@ struct Chosen {
     /// The ids, from the list
     #[arg(required_unless_present_any = ["outcome", "all"], conflicts_with_all = ["outcome", "all", "since", "until"])]
     ids: Vec<String>,
-    /// All with this outcome, e.g. destinationGone
+    /// Chooses all dead letters with this outcome, e.g. destinationGone
     #[arg(long)]
     outcome: Option<String>,
-    /// All
+    /// Chooses all dead letters
     #[arg(long)]
     all: bool,
-    /// Of these, only those that died at this time or later, e.g. 2027-01-31T12:00:00Z
+    /// With --outcome or --all: only dead letters that died at this time or later, e.g. 2027-01-31T12:00:00Z
     #[arg(long)]
     since: Option<String>,
-    /// Of these, only those that died before this time
+    /// With --outcome or --all: only dead letters that died before this time
     #[arg(long)]
     until: Option<String>,
 }

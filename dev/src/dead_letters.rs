@@ -27,7 +27,7 @@ pub struct Page {
     pub messages: u64,
     /// The dead letters, as `GET /api/dead` returns them.
     pub letters: Vec<Value>,
-    /// Where the next page begins.
+    /// The value of the parameter `after` for the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -104,8 +104,8 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot answers that there is no more to do. `route` has the path, and the member
-    /// of the response that lists the dead letters that the bot has replayed or dropped.
+    /// Calls a route until the bot answers that there is no more to do. `route` is the path, and the name of
+    /// the response's member that lists the replayed or dropped dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

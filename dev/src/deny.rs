@@ -17,7 +17,8 @@ pub fn check(program: &Path) -> anyhow::Result<()> {
 /// missing there.
 pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let mut fetch = in_workspace(program, &["fetch", "db"]);
-    // No person can type a password here. A network that drops packets must not delay the other steps.
+    // git must not ask for a password, because no person can type one here. If the network drops packets, git
+    // stops after 20 s, so that the other steps are not delayed.
     fetch
         .env("GIT_TERMINAL_PROMPT", "0")
         .envs([("GIT_HTTP_LOW_SPEED_LIMIT", "1000"), ("GIT_HTTP_LOW_SPEED_TIME", "20")]);

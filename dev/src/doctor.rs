@@ -9,7 +9,7 @@ pub(crate) fn run(options: DoctorOptions) -> anyhow::Result<()> {
     let mut command = cargo(&["run", "-p", "doctor", "--"]);
     for (option, file) in [("--env", env), ("--teams", teams), ("--manifest", manifest)] {
         let Some(file) = file else { continue };
-        // The command runs in the workspace's folder.
+        // The command runs in the workspace's folder, where a relative path would name another file.
         let file = std::path::absolute(&file).with_context(|| format!("{option}: expected a file"))?;
         command.arg(option).arg(file);
     }

@@ -1,4 +1,4 @@
-//! The host that runs the components: the embedded one or real Spin. Both take the same flags.
+//! Starts the host that runs the components: the embedded host or Spin itself. Both take the same flags.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +19,7 @@ pub enum HostKind {
     Spin,
 }
 
-/// How a host is started.
+/// The options with which a host is started.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
     /// The kind of host.
@@ -40,7 +40,7 @@ pub struct HostOptions {
     pub print_prefix: bool,
     /// Whether the embedded host reports what each instance used.
     pub meter: bool,
-    /// How long the embedded host waits at each read of a variable.
+    /// The time that the embedded host waits at each read of a variable.
     pub variable_delay: Duration,
 }
 
@@ -125,7 +125,7 @@ impl Host {
         self.child.output()
     }
 
-    /// A message with the host's status and last lines, if the host has ended by itself.
+    /// If the host has ended by itself, returns a message with its status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

@@ -11,7 +11,7 @@ pub(crate) struct Key {
     /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate, watch
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
-    /// The last day on which the key is valid, e.g. 2027-01-31, or a time as of RFC 3339
+    /// The last day on which the key is valid, e.g. 2027-01-31, or a time in the form of RFC 3339
     #[arg(long)]
     until: Option<String>,
     /// Limits the key to the conversations of this tenant

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-/// How long a response may take. The Playground answers only after it has the bot's response.
+/// The time limit of a call. It is long, because the Playground answers only after it has the bot's response.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A client that uses no proxy, and for which no status is an error.

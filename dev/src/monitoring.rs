@@ -50,7 +50,8 @@ pub fn check_rules() -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// Recording rules with the dashboard's expressions, because promtool checks only rules. JSON is YAML.
+/// Recording rules with the dashboard's expressions, because promtool checks only rules. The rules are JSON,
+/// which promtool reads as YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let expressions = expressions_of(dashboard)?;
     let rules: Vec<_> = expressions
@@ -85,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// The labels of each name in the sample of `GET /metrics`: names and values.
+    /// Each metric in the sample of `GET /metrics`, with the names and values of its labels.
     fn shown_metrics() -> BTreeMap<String, BTreeSet<(String, String)>> {
         let path = root().join("bot-component/src/alerts/operating/metrics.prom");
         let sample = std::fs::read_to_string(path).unwrap();
@@ -193,7 +194,7 @@ mod tests {
                 assert_eq!(*source, chosen, "{}", panel["title"]);
             }
         }
-        assert_eq!(dashboard.get("id"), None, "the id belongs to one Grafana");
+        assert_eq!(dashboard.get("id"), None, "an id is valid in one Grafana only");
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
         for folder in ["bot-component/src", "trigger-component/src", "crates/platform/src"] {
             collect(&root().join(folder), &mut code);
         }
-        // The log writes these members of every line itself.
+        // The log adds these members to every line.
         for member in ["time", "level", "event"] {
             code.push_str(&format!("\"{member}\""));
         }

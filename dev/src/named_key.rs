@@ -18,11 +18,11 @@ pub struct Purpose {
     pub name: String,
     /// The scopes of the key: the operations that it allows.
     pub scopes: Vec<String>,
-    /// The last day on which the key is valid, `2027-01-31`, or a time as of RFC 3339.
+    /// The last day on which the key is valid, e.g. `2027-01-31`, or a time in the form of RFC 3339.
     pub until: Option<String>,
     /// The only tenant whose conversations the key reaches.
     pub tenant: Option<String>,
-    /// The beginning that a tag must have, so that the key reaches the tag.
+    /// The prefix of tags: the key reaches only tags that begin with this text.
     pub tag: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::ports;
 use crate::tools::{node, node_modules};
 use crate::workspace::root;
 
-/// How the Playground is started.
+/// The options with which the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
     /// The port of the Playground's page and Connector.
@@ -53,7 +53,7 @@ impl Playground {
             .arg(options.port.to_string())
             .env("TEAMSAPPTESTER_BROWSER", "none")
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
-            // Without this variable, the Playground creates a folder in the current one.
+            // Without this variable, the Playground creates a folder in the current folder.
             .env("M365_AGENTS_PLAYGROUND_LOGFILE", &options.log)
             .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", service_url(options.port));
         if let Some(recording) = &options.recording {
@@ -72,7 +72,7 @@ impl Playground {
         format!("http://localhost:{}", self.port)
     }
 
-    /// A message with the Playground's status and last lines, if the Playground has ended by itself.
+    /// If the Playground has ended by itself, returns a message with its status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

@@ -1,4 +1,4 @@
-//! The process groups of the children, so that all of them end with this process.
+//! Starts each child in its own process group, so that all children can be ended with this process.
 
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ impl ProcessGroup {
     pub(crate) fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // The lock is kept until the child is on the list, so that `end_with_us` cannot miss it.
+        // The lock is kept until the child is on the list, so that `end_with_us` cannot miss the child.
         let mut running = running();
         let child = command.spawn()?;
         running.push(child.id());
@@ -52,7 +52,7 @@ impl Drop for ProcessGroup {
 /// up` asks its children first, so it has another handler.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
-        // The lock is never released, so that no child starts from here on, and none leaves the list.
+        // The lock is never released, so from here on no child starts, and no child leaves the list.
         let running = running();
         for id in running.iter() {
             send(*id, Signal::Kill);
@@ -70,7 +70,7 @@ fn send(id: u32, signal: Signal) {
         Signal::Kill => rustix::process::Signal::KILL,
     };
     if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        // An empty group has ended already.
+        // The error is ignored, because a group that does not exist has already ended.
         _ = rustix::process::kill_process_group(group, signal);
     }
 }

@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::steps::shown;
 
-/// How often a line is printed where there is no terminal.
+/// How often a line is printed if stderr is no terminal.
 const PRINT_EVERY: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -44,7 +44,7 @@ pub struct Doing<'a> {
     bar: ProgressBar,
     start: Instant,
     done: AtomicBool,
-    /// Whether one of the tasks has failed. If so, the others end their commands.
+    /// Whether one of the tasks has failed. If so, the other tasks end their commands.
     failed: &'a AtomicBool,
     detail: Mutex<String>,
 }
@@ -68,7 +68,7 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
             .collect();
         let results: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         drop(all_done);
-        // A command that was ended because another task had failed is not the cause.
+        // If a task ended only because another task had failed, its error is not the cause.
         let errors = results.into_iter().filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -153,7 +153,7 @@ impl<'a> Doing<'a> {
     }
 
     /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when the command
-    /// has ended. If it fails, its messages are the error.
+    /// has ended. If the command fails, its messages are the error.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -187,7 +187,7 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Reads cargo's stderr: shows the lines about progress, and returns the others.
+    /// Reads cargo's stderr: shows the lines about progress, and returns the other lines.
     fn read_cargo(&self, stderr: impl std::io::Read) -> String {
         let mut messages = Vec::new();
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -203,7 +203,7 @@ impl<'a> Doing<'a> {
     }
 }
 
-/// Whether a line of cargo's is about progress, and not about a problem.
+/// Whether a line of cargo's output is about progress, and not about a problem.
 fn is_progress(line: &str) -> bool {
     const VERBS: [&str; 9] = [
         "Adding",

@@ -1,7 +1,7 @@
 //! Installs programs from PyPI, each in its own Python environment below `target`.
 //!
-//! Nothing else in the project needs Python. Without Python, a step that needs such a program is skipped, and
-//! the summary of `cargo dev test` lists it.
+//! Nothing else in the project needs Python. Without Python, `cargo dev test` skips the steps that need these
+//! programs, and its summary lists the skipped steps.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,14 +17,14 @@ const PYTHON_MINOR: u32 = 11;
 /// Whether a program can be run.
 #[derive(Debug)]
 pub enum Program {
-    /// It is installed at this path.
+    /// The program is installed at this path.
     There(PathBuf),
-    /// It cannot be installed: the reason, and the remedy.
+    /// The program cannot be installed: the reason, and the remedy.
     Missing(String),
 }
 
-/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are installed. The file has
-/// a hash for each download, so that neither PyPI nor a proxy can replace a file.
+/// Installs the program `name` in the versions of `dev/<name>.txt`, unless these versions are installed. This
+/// file has a hash for each download, so that neither PyPI nor a proxy can replace a download.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     install_and_name(name, name)
 }

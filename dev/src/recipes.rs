@@ -17,7 +17,8 @@ const SYSTEMD: u32 = 250;
 /// The exposure that `systemd-analyze security` may find, in tenths: 0 is best, and 100 is worst.
 const EXPOSURE: &str = "20";
 
-/// The reason why this machine has no ShellCheck. PyPI has binaries for the usual machines only.
+/// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for
+/// x86-64.
 pub fn shellcheck_is_missing() -> Option<String> {
     let is_missing = cfg!(all(target_os = "linux", not(target_arch = "x86_64")));
     is_missing.then(|| "PyPI has no ShellCheck for this machine; CI checks the scripts".to_owned())
@@ -80,7 +81,7 @@ pub fn check_service() -> anyhow::Result<Option<String>> {
     let command = shown(&verify);
     let output = verify.output().with_context(|| format!("cannot run {command}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
-    // The program succeeds even if a key or a value is wrong.
+    // The program succeeds even if a key or a value is wrong, so a message is a failure, too.
     ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));

@@ -38,7 +38,7 @@ impl Send {
         let page = format!("http://localhost:{}", self.playground_port);
         if let Some(text) = &self.text {
             chat.say(text)?;
-            println!("Sent. If the chat page is open, the answer appears there: {page}");
+            println!("Sent. If the chat page is open, the bot's reply appears there: {page}");
             return Ok(());
         }
         let text = self.ask.as_ref().or(self.alert.as_ref());
@@ -57,7 +57,7 @@ impl Send {
         let id = queued(&alerted)?;
         if self.ask.is_some() {
             eprintln!("Asked as alert {id}. Press a button in the chat page: {page}");
-            println!("{}", wait_for_response(&back_end, id)?);
+            println!("{}", wait_for_answer(&back_end, id)?);
             return Ok(());
         }
         println!("Accepted as alert {id}. If the chat page is open, the alert appears there at once: {page}");
@@ -80,7 +80,7 @@ fn action_of(action: &str) -> Value {
 
 /// Waits until the person has answered, and returns the answer: the id of the button, and what the person
 /// wrote.
-fn wait_for_response(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
+fn wait_for_answer(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
     loop {
         let (_, alert) = back_end.call("GET", &format!("/api/alerts/{id}?wait=30"), None)?;
         match alert["status"].as_str().unwrap_or_default() {
@@ -117,7 +117,7 @@ fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
             "the chat page's conversation gets no alerts, because it is {status}; send a message in it first: cargo dev \
              send hello"
         ),
-        _ => bail!("the bot's answer: expected one alert, found {}", alerted.len()),
+        _ => bail!("the bot's response: expected one alert, found {}", alerted.len()),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// A `cargo` command in the workspace.
 pub fn cargo(arguments: &[&str]) -> Command {
-    // The cargo that started this process, so that `cargo +toolchain dev …` keeps its toolchain.
+    // `CARGO` is the cargo that started this process, so `cargo +toolchain dev …` keeps its toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(crate::workspace::root());
     // `spin.toml` names the components under `target/`, so cargo has to build there.

@@ -34,7 +34,7 @@ pub(crate) struct Teams {
     /// Asks for the permission to receive read receipts in chats
     #[arg(long)]
     read_receipts: bool,
-    /// The version of the package; Teams takes a changed package only with a higher version
+    /// The version of the package; Teams accepts a changed package only with a higher version
     #[arg(long, default_value = "1.0.0", value_name = "VERSION")]
     package_version: String,
     /// A folder with your own color.png (192 x 192) and outline.png (32 x 32, white and transparent)

@@ -1,4 +1,4 @@
-//! `cargo dev test`: all checks and tests. The quick ones run first, so that a failure shows early.
+//! `cargo dev test`: runs all checks and tests. The quick checks run first, so that a failure shows early.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use dev::{arm, build, circles, deny, monitoring, recipes, spinkube, teams_packag
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The host that runs the components end to end: the embedded one, or `spin up`
+    /// The host that runs the components end to end: the embedded host, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
-    /// Runs only the end-to-end tests whose names contain this
+    /// Runs only the end-to-end tests whose names contain this text
     filter: Option<String>,
 }
 
@@ -65,7 +65,8 @@ impl Test {
         Ok(())
     }
 
-    /// Installs Schemathesis. Returns `None` if no test that needs it was chosen, or if Python is missing.
+    /// Installs Schemathesis. Returns `None` if the filter leaves out the test that needs it, or if Python is
+    /// missing.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -80,8 +81,8 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser. Returns `None` if no test that needs it was chosen, or if Python is
-    /// missing.
+    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs it, or if
+    /// Python is missing.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
         if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {
@@ -162,8 +163,8 @@ fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the Azure template with Azure's descriptions of its types. The unit tests check everything else
-/// of the template.
+/// Compares the Azure template with Azure's descriptions of its types. Unit tests make all other checks of
+/// the template.
 fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "types of the Azure template";
     let mut unchecked = None;
@@ -212,7 +213,7 @@ fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     }
 }
 
-/// Checks the rules for Prometheus. The unit tests check everything else of `deploy/monitoring`.
+/// Checks the rules for Prometheus. Unit tests check the other files of `deploy/monitoring`.
 fn monitoring_rules(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "rules for Prometheus";
     let mut unchecked = None;

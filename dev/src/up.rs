@@ -15,7 +15,7 @@ use dev::{build, ports, tools, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// The host that runs the components: the embedded one, or `spin up`
+    /// The host that runs the components: the embedded host, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Opens the chat page in a browser
@@ -78,7 +78,7 @@ impl Up {
         if self.open {
             open_browser(&page);
         }
-        // The lines that the host wrote while it started are not shown.
+        // This loop does not show the lines that the host wrote while it started.
         let mut shown = application.host().output().len();
         loop {
             let lines = application.host().output();
@@ -132,8 +132,8 @@ impl Up {
     }
 }
 
-/// Whether a line is of interest. Each second, a cron tick on an empty queue logs a line, and such lines are
-/// left out.
+/// Whether `cargo dev up` shows a line of the host. It leaves out the lines of cron ticks on an empty queue,
+/// because the poller logs one each second.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)

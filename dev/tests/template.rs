@@ -1,5 +1,6 @@
 //! Expands the template of `spin new` as Spin does (spin: crates/templates/src/run.rs), with the same
-//! template engine. Then compares the manifests with the project's, and checks the components with cargo.
+//! template engine. The tests compare the expanded manifests with those of this project, and check the
+//! expanded components with cargo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ fn table(path: &Path) -> Table {
     read(path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// `spin new -t proactive-bot my-bot` with these answers.
+/// Does what `spin new -t proactive-bot my-bot` does for a user who gives the answers in `values`.
 fn expand() -> TempDir {
     let values = liquid::object!({
         "project-name": "my-bot",
@@ -158,8 +159,8 @@ fn expanded_files_have_the_answers_and_no_template_text() {
     }
 }
 
-/// Checks the components with the commands of the expanded manifest, with two changes: this folder takes the
-/// place of the repository, and `cargo check` takes the place of `cargo build`, which would take minutes.
+/// Checks the components with the commands of the expanded manifest, with two changes: the components come
+/// from this folder instead of the repository, and `cargo check` replaces `cargo build`, which takes minutes.
 #[test]
 fn components_of_the_expanded_project_compile() {
     let project = expand();

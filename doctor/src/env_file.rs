@@ -1,4 +1,4 @@
-//! A file with lines `SPIN_VARIABLE_<NAME>=value`, as Spin reads `.env`.
+//! Reads a file with lines `SPIN_VARIABLE_<NAME>=value` in the way in which Spin reads `.env`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 
-/// The beginning of the name of each variable in the environment.
+/// The prefix that a variable's name has in the environment.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The values of a file, and the faults of its lines.
@@ -98,7 +98,7 @@ impl EnvFile {
                     format!("{name}: Spin does not read this name; write {PREFIX}{bare}"),
                 );
             }
-            // The file may have other values, for scripts.
+            // Other names are allowed, because scripts may read them.
             return;
         };
         if !known(variable) {
@@ -122,8 +122,7 @@ impl EnvFile {
 
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
-            // The error has either the whole line or only its value. A value in quotes may have several
-            // lines.
+            // `part` is either the whole line or only its value. A value in quotes may have several lines.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))
@@ -137,8 +136,8 @@ impl EnvFile {
         );
     }
 
-    /// Finds values that Spin reads differently from a shell script. The script takes the text after `=` as
-    /// it is.
+    /// Finds values that Spin and a shell script read differently. A script uses the text after `=`
+    /// unchanged.
     fn check_readers(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -188,7 +187,7 @@ fn is_readable_by_others(_: &Path) -> bool {
     false
 }
 
-/// The number of letters to insert, delete or replace (Levenshtein).
+/// The Levenshtein distance: the number of letters to insert, delete or replace.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -18,20 +18,20 @@ impl Default for LocalPorts {
 }
 
 impl LocalPorts {
-    /// As [`platform::Clock::now`].
+    /// Does the same as [`platform::Clock::now`].
     pub fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 
-    /// As [`platform::Clock::monotonic`].
+    /// Does the same as [`platform::Clock::monotonic`].
     pub fn monotonic(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// As [`platform::Randomness::fill`].
+    /// Does the same as [`platform::Randomness::fill`].
     pub fn fill(&self, buffer: &mut [u8]) {
-        // Random numbers are for ids, jitter and PSS salts. PSS is secure with any salt, so a system without
-        // random numbers does not end the examination.
+        // The doctor needs random numbers only for ids, jitter and PSS salts. PSS is secure with any salt. So
+        // if the system has no random numbers, zeros are good enough.
         if getrandom::fill(buffer).is_err() {
             buffer.fill(0);
         }

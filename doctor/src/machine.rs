@@ -21,9 +21,9 @@ use crate::local_ports::LocalPorts;
 /// their futures.
 pub struct Machine {
     local: LocalPorts,
-    /// Uses the proxy that the environment names.
+    /// The client for servers on other machines. It uses the proxy that the environment names.
     agent: Agent,
-    /// For servers on this machine, which no proxy can reach.
+    /// The client for servers on this machine. It uses no proxy, because a proxy cannot reach them.
     local_agent: Agent,
     store: RefCell<BTreeMap<String, Vec<u8>>>,
 }

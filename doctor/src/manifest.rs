@@ -9,13 +9,13 @@ use toml::{Table, Value};
 /// A variable of the application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variable {
-    /// The value that the variable has if it is not set.
+    /// The value if the deployment does not set the variable.
     pub default: String,
     /// Whether the value is a secret.
     pub is_secret: bool,
 }
 
-/// A manifest, as far as the checks need it.
+/// The parts of a manifest that the checks need.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
     /// The name of the file, for messages.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// Nothing is wrong.
@@ -11,7 +11,7 @@ pub enum Status {
     Skipped,
     /// The bot works, but something may be unintended.
     Warning,
-    /// The bot does not work, or not safely.
+    /// The bot does not work, or is not safe.
     Problem,
 }
 
@@ -20,7 +20,7 @@ pub enum Status {
 pub struct Line {
     /// The section, e.g. `storage`.
     pub section: &'static str,
-    /// How the check ended.
+    /// The result of the check.
     pub status: Status,
     /// `<what>: <what is wrong>; <what to do>`.
     pub text: String,
@@ -34,7 +34,8 @@ pub struct Report {
     secrets: Vec<String>,
 }
 
-/// The length of the shortest secret that a report removes. Shorter values occur in ordinary words.
+/// The length of the shortest secret that a report removes. A shorter value may be a part of an ordinary
+/// word.
 const SHORTEST_SECRET_BYTES: usize = 5;
 
 impl Report {
@@ -42,7 +43,7 @@ impl Report {
     pub fn without(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().collect();
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
-        // Longer values first, because a value may contain another one.
+        // If a secret contains another secret, the longer one has to be removed first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets, ..Self::default() }
     }

@@ -7,7 +7,7 @@ use platform::{Settings, SettingsError};
 
 use crate::manifest::Manifest;
 
-/// The variables of a deployment. A variable that is not set has its default in the manifest.
+/// The variables of a deployment. A variable that is not set has the default of the manifest.
 #[derive(Clone)]
 pub struct Variables {
     set: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The variables with the values in `set`. Every other variable has its default in the manifest.
+    /// The variables with the values in `set`. Every other variable has the default of the manifest.
     pub fn new(set: BTreeMap<String, String>, manifest: &Manifest) -> Self {
         let defaults =
             manifest.variables.iter().map(|(name, variable)| (name.clone(), variable.default.clone()));
@@ -70,7 +70,7 @@ impl Variables {
         secrets
     }
 
-    /// A text of the manifest with the values in place of `{{ name }}`.
+    /// Replaces each `{{ name }}` in a text of the manifest with the value of this variable.
     pub fn fill(&self, template: &str) -> String {
         let mut filled = String::new();
         let mut rest = template;

@@ -1,4 +1,4 @@
-//! A host that records the clock of each server that answers.
+//! Wraps a host, and records how far the clock of each server differs from the clock of this machine.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use storage_account::{header, parse_rfc_1123};
 
 use crate::variables::Variables;
 
-/// How far the clock of a server is ahead of this machine's.
+/// The difference between the clock of a server and the clock of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skew {
     /// The host of the server.
     pub(crate) host: String,
-    /// The server's time minus this machine's.
+    /// The server's time minus this machine's time.
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. It records the `Date` of each server's first response that
-/// has one.
+/// A host with the variables of the deployment. It compares the first `Date` of each server with its own
+/// clock.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -35,7 +35,7 @@ impl<'a, H> Watch<'a, H> {
         Self { inner, variables, skews: RefCell::default() }
     }
 
-    /// The servers that answered with a `Date`, each once.
+    /// The differences so far, one for each server that sent a `Date`.
     pub(crate) fn skews(&self) -> Vec<Skew> {
         self.skews.borrow().clone()
     }

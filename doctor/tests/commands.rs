@@ -1,4 +1,4 @@
-//! The commands that Teams suggests are commands that the bot understands.
+//! Tests that the bot understands every command that Teams suggests to people.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use dev::teams_package::App;

@@ -1,4 +1,4 @@
-//! The program itself: its exit status, and real connections to an application on loopback.
+//! Tests the program itself: its exit status, and real connections to an application on loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -63,7 +63,7 @@ fn exit_status_is_0_without_a_problem_and_1_with_one_and_2_if_nothing_was_examin
 
 #[test]
 fn server_that_refuses_connections_is_a_problem_with_its_address() {
-    // A port that was free a moment ago.
+    // The listener is closed at once, so no server listens on this port.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let (status, text) = doctor(&["--url", &format!("http://127.0.0.1:{port}")]);
     assert_eq!(status, Some(1), "{text}");

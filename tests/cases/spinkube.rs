@@ -73,7 +73,7 @@ fn script_that_polls_in_vain_fails_with_the_reason(world: &World) {
         (stage.url(poll), wrong, "poll: 401, the bot refuses the key"),
         (without_key.url(poll), POLL_KEY, "poll: 404, the bot has no pollkey"),
         (without_queue.url(poll), POLL_KEY, "poll: 503; the log of the bot's pods has the reason"),
-        (nobody, POLL_KEY, "poll: no answer from"),
+        (nobody, POLL_KEY, "poll: no response from"),
     ] {
         let (is_success, text) = run_script(&url, key, 0);
         assert!(!is_success && text.contains(expected), "expected {expected:?}, found {text}");

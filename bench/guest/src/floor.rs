@@ -17,23 +17,23 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 16 * 1024 * 1024,
 };
 
-/// How many messages are delivered at once, as in the poller.
+/// The number of messages that a run delivers at once. The poller has the same limit.
 const AT_ONCE: usize = 16;
 
-/// The calls that a request asks for, each by a header.
+/// The host calls that a request asks for. Each field comes from a header.
 struct Calls {
     /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
-    /// `x-reads`: the number of key-value reads. A run makes them after each Get.
+    /// `x-reads`: the number of key-value reads. A run makes this number of reads after each Get Messages.
     reads: u32,
-    /// `x-writes`: the number of key-value writes. A run makes them after each Get.
+    /// `x-writes`: the number of key-value writes. A run makes this number of writes after each Get Messages.
     writes: u32,
     /// `x-queue`: the address of the queue's messages.
     queue: String,
     /// `x-connector`: the address of the Connector's activities.
     connector: String,
-    /// `x-outbound`: the number of outbound calls of an activity. The guest makes at least two: a Put, and a
-    /// call of the Connector. It calls the Connector again for the rest.
+    /// `x-outbound`: the number of outbound calls of an activity. The guest makes at least two: a Put
+    /// Message, and a call of the Connector. All further calls go to the Connector, too.
     outbound: u32,
 }
 
@@ -108,7 +108,7 @@ async fn key_value(host: &SpinHost, calls: &Calls) {
         _ = host.get(&format!("floor:{index}")).await;
     }
     for index in 0..calls.writes {
-        // A different value each time, because the write of an equal one costs hardly anything.
+        // The value is new each time, because it costs hardly anything to write an unchanged value.
         let value = format!("{:?}", host.now());
         _ = host.set(&format!("floor:{index}"), value.as_bytes()).await;
     }

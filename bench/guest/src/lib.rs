@@ -1,10 +1,10 @@
 //! The guest with which the benchmarks compare the components.
 //!
-//! For a request without the header `x-queue`, the guest does nothing. It then shows the cost that every
-//! component has: an instance, the SDK's entry point, an empty response. For a request with this header, the
-//! guest makes the host calls that the headers name, and no others. These calls are the *floor* of an
-//! activity or of a run. The bench names as many calls as it has counted in the application. No application
-//! contains this guest.
+//! For a request without the header `x-queue`, the guest does nothing. Such a request has only the costs that
+//! every component has: an instance, the SDK's entry point, an empty response. For a request with this
+//! header, the guest makes the host calls that the headers name, and no others. The cost of these calls is
+//! the *floor* of an activity or of a run. The benchmark first counts the host calls of the application, and
+//! then lets the guest make the same number of calls. No application contains this guest.
 
 #[cfg(target_os = "wasi")]
 mod floor;

@@ -10,7 +10,7 @@ use crate::figures::Bench;
 use crate::host_calls::HostCalls;
 
 /// Drains queues with many waiting messages (backlogs). The driver calls `POST /internal/poll` again and
-/// again, because a run ends after 20 s.
+/// again, because a run starts no new work after 20 s.
 pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     let (backlogs, repetitions): (&[usize], usize) =
         if bench.quick { (&[1_000], 1) } else { (&[2_000, 10_000], 5) };

@@ -10,8 +10,8 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. A second is no multiple of it, so that messages arrive at different
-/// moments between two cron ticks.
+/// The pause between two messages. One second is not a multiple of the pause, so the messages arrive at
+/// different moments between two cron ticks.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -37,7 +37,7 @@ fn all(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
     let latencies =
         deliver(bench, count, |bench| driver::send(polled.url(), bench.workload.poll(), 200).map(drop))?;
     add(bench, "a poll per message", &latencies);
-    // This variant has cron as well, because cron makes up for a lost kick.
+    // This variant has cron as well: if a kick is lost, the next cron tick delivers the message.
     let kicking = Contender::components(&bench.workload, Variant { kick: true, cron: true, ..variant })?;
     let latencies = ask_and_wait(bench, &kicking, count)?;
     add(bench, "the bot's kick", &latencies);

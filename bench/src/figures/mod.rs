@@ -33,7 +33,7 @@ pub struct Bench {
     pub host: HostKind,
     /// The host calls of the components. The guest that measures the floor makes the same calls.
     pub host_calls: PerWork,
-    /// A short run: few repetitions, small loads.
+    /// Whether the run is short, with few repetitions and small loads.
     pub quick: bool,
 }
 
@@ -49,7 +49,7 @@ impl Bench {
         }
     }
 
-    /// How often a figure is measured: five times in a full run.
+    /// The number of measurements of a figure: five in a full run.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

@@ -1,5 +1,5 @@
-//! Measures the cost of an instance. The module compares the time of a response of the no-op component with
-//! the time of a response that the host makes without a component.
+//! Measures how long the host needs for an instance and its first response. The baseline is a response that
+//! the host makes without a component.
 
 use crate::contender::Contender;
 use crate::driver;
@@ -7,7 +7,7 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::Workload;
 
-/// Measures both kinds of response over one connection.
+/// Measures the responses of the no-op component and of the host alone, over one connection.
 pub fn start(bench: &mut Bench) -> anyhow::Result<()> {
     let count = 500;
     let noop = Contender::noop(bench.host, false)?;

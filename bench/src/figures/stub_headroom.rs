@@ -46,7 +46,8 @@ fn create_table(account: &str) -> http::Result<Request<Bytes>> {
     table_request(Request::post(path_of(account, "Tables")?), body)
 }
 
-/// Makes the request that writes an entity as large as a message. There are few rows, as in a run.
+/// Makes the request that writes an entity as large as a message. The entities share 1 000 rows, because a
+/// run, too, writes few different rows.
 fn write_entity(account: &str, number: usize, data: &str) -> http::Result<Request<Bytes>> {
     let path = path_of(account, &format!("headroom(PartitionKey='p',RowKey='{}')", number % 1_000))?;
     table_request(Request::put(path), format!(r#"{{"data":"{data}"}}"#).into())

@@ -1,5 +1,5 @@
-//! The platform's ports for the native build: a pooled HTTP client, key-value in memory, the real clock. Log
-//! lines are dropped, as with the embedded host's `--quiet`.
+//! Implements the ports (traits) of `platform` for the native build: a pooled HTTP client, key-value in
+//! memory, the real clock. Log lines are dropped, as with the embedded host's `--quiet`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

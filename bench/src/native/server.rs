@@ -1,5 +1,5 @@
-//! Serves HTTP in front of the handlers. Each core has a thread with its own connections and its own client,
-//! because the future of a handler cannot move to another thread.
+//! Serves the handlers over HTTP. Each core has a thread with its own connections and its own client, because
+//! the future of a handler cannot move to another thread.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -66,6 +66,6 @@ async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Ful
     } else {
         bot_component::handle(host, request).await
     };
-    // `reply.then`, the work after the response, is not run: with `kick=off` there is none.
+    // `reply.then` is the work after the response. With `kick=off` there is no such work.
     reply.response.map(Full::new)
 }

@@ -11,7 +11,8 @@ use super::stub::{Stub, response};
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 
-/// When the first activity of each conversation arrived; `None` while the stub does not record arrivals.
+/// The time at which the first activity of each conversation arrived; `None` while the stub does not record
+/// arrivals.
 type Arrivals = Option<HashMap<String, Instant>>;
 
 impl Connector {
@@ -34,13 +35,14 @@ impl Connector {
         *self.0.state() = Some(HashMap::new());
     }
 
-    /// When the first activity of a conversation arrived. `conversation` is the percent-encoded id.
+    /// Returns the time at which the first activity of a conversation arrived. `conversation` is the
+    /// percent-encoded id.
     pub fn arrival(&self, conversation: &str) -> Option<Instant> {
         self.0.state().as_ref()?.get(conversation).copied()
     }
 
-    /// When the first activity of each conversation arrived, by the conversation's percent-encoded id. Ends
-    /// the recording.
+    /// Ends the recording, and returns the time at which the first activity of each conversation arrived, by
+    /// the conversation's percent-encoded id.
     pub fn take_arrivals(&self) -> HashMap<String, Instant> {
         self.0.state().take().unwrap_or_default()
     }
@@ -57,7 +59,7 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply is an acknowledgement, and no alert.
+    // A reply to an activity is the bot's acknowledgement, and not an alert.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

@@ -21,8 +21,8 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// The leased messages, by id. The stub never ends a lease, because a run ends long before its leases
-    /// would.
+    /// The leased messages, by id. In the stub, a lease never expires. On Azure, too, a run ends long before
+    /// its leases expire.
     leased: HashMap<String, Message>,
 }
 
@@ -57,7 +57,7 @@ impl Queue {
         self.0.state().put(text);
     }
 
-    /// The number of messages, leased ones included.
+    /// The number of messages, including leased messages.
     pub fn len(&self) -> usize {
         let messages = self.0.state();
         messages.visible.len() + messages.leased.len()
@@ -75,7 +75,7 @@ impl Queue {
         messages.leased.clear();
     }
 
-    /// When the last message was put.
+    /// The time at which the last message was put.
     pub fn last_put(&self) -> Option<Instant> {
         self.0.state().last_put
     }
@@ -137,7 +137,7 @@ impl Messages {
         xml
     }
 
-    /// The response of Peek Messages: one at the most.
+    /// The response of Peek Messages, with at most one message.
     fn peek(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessagesList>");
         if let Some(message) = self.visible.front() {

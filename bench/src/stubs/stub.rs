@@ -23,7 +23,8 @@ struct Shared<S> {
 }
 
 impl<S: Default + Send + 'static> Stub<S> {
-    /// Starts a stub. A request for which `response` returns `None` was not expected.
+    /// Starts a stub. If `response` returns `None`, the stub answers 500 and keeps the request as a
+    /// complaint.
     pub(super) fn start(
         response: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>,
     ) -> Self {

@@ -7,16 +7,16 @@ end=$(($(date +%s) + POLL_SECONDS))
 while :; do
     failed=0
     # The key goes through a pipe, because every process of the node sees the arguments of curl.
-    answer=$(printf 'Authorization: Bearer %s\n' "$POLLKEY" |
+    response=$(printf 'Authorization: Bearer %s\n' "$POLLKEY" |
         curl -fsS -m 40 -X POST -H @- -w ' %{http_code}' "$POLL_URL") || failed=1
     if [ "$failed" = 0 ]; then
-        echo "poll: ${answer% *}"
+        echo "poll: ${response% *}"
     else
-        case ${answer##* } in
+        case ${response##* } in
             401) echo "poll: 401, the bot refuses the key; if pollkey was changed, restart the bot's pods" >&2 ;;
             404) echo "poll: 404, the bot has no pollkey; add pollkey to the Secret and restart the bot's pods" >&2 ;;
-            000) echo "poll: no answer from $POLL_URL; look at the bot's pods and at the NetworkPolicy" >&2 ;;
-            *) echo "poll: ${answer##* }; the log of the bot's pods has the reason" >&2 ;;
+            000) echo "poll: no response from $POLL_URL; look at the bot's pods and at the NetworkPolicy" >&2 ;;
+            *) echo "poll: ${response##* }; the log of the bot's pods has the reason" >&2 ;;
         esac
     fi
     [ $(($(date +%s) + PAUSE_SECONDS)) -lt "$end" ] || exit "$failed"

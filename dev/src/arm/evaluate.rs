@@ -1,4 +1,4 @@
-//! Evaluates expressions as Azure does, with fixed values in the place of a real subscription.
+//! Evaluates expressions as Azure does, with fixed values instead of a real subscription.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -52,13 +52,13 @@ fn template() -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// The descriptions of Azure's types.
+/// The folder with the descriptions of Azure's types.
 fn data() -> PathBuf {
     root().join("../shared/data/bicep-types")
 }
 
-/// The outputs of the template with these parameters. The error names a parameter that the template does not
-/// take.
+/// The outputs of the template with these parameters. If the template does not declare a parameter, the error
+/// names it.
 pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
     Ok(template::deploy(&template()?, parameters)?.outputs)
 }

@@ -1,4 +1,4 @@
-//! A whole template: its parameters, and the resources and outputs that follow from them.
+//! Evaluates a whole template: makes the resources and the outputs from the parameters.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ pub(super) struct Deployment {
     /// The resources whose condition is true, in the template's order.
     pub(super) resources: Vec<Value>,
     pub(super) outputs: Map<String, Value>,
-    /// The names that the template declares, and that this deployment did not read.
+    /// The parameters and variables of the template that this deployment did not read.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the tests look for unread names"))]
     pub(super) unread: BTreeSet<String>,
 }

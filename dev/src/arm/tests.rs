@@ -1,5 +1,5 @@
-//! Tests of the template, and of the checks. The tests of the checks put mistakes into the template, and the
-//! checks have to find each of them.
+//! Tests of the template, and of the checks. To test the checks, the tests put mistakes into the template.
+//! The checks have to find each mistake.
 
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ fn role_is_assigned_only_to_a_known_principal() {
 
 #[test]
 fn no_secret_is_in_the_outputs() {
-    // Azure keeps the outputs in the history of deployments, in clear.
+    // Azure keeps the outputs in the history of deployments, unencrypted.
     let text =
         std::fs::read_to_string(crate::workspace::root().join("deploy/azure/azuredeploy.json")).unwrap();
     for function in ["listKeys", "listAccountSas", "listServiceSas", "list("] {

@@ -9,7 +9,9 @@ use thiserror::Error;
 /// A difference between a resource and the description of its type.
 #[derive(Debug, Error)]
 pub(super) enum TypeError {
-    #[error("{0}: no file describes this type in this apiVersion; correct them, or add the file to the data")]
+    #[error(
+        "{0}: no file describes this type in this apiVersion; correct type or apiVersion, or add the file"
+    )]
     Undescribed(String),
     #[error("cannot read {path}: {problem}")]
     Unreadable { path: String, problem: String },
@@ -80,8 +82,8 @@ impl Description {
             "StringLiteralType" => expect(*value == entry["value"], &entry["value"].to_string()),
             "UnionType" => {
                 let elements = entry["elements"].as_array().map_or(&[][..], Vec::as_slice);
-                // Most unions also take strings that are not in their list. This check is stricter,
-                // and refuses such strings.
+                // Azure also accepts other strings for most unions. This check is stricter, and accepts only
+                // the strings in the list.
                 let literals: Vec<_> = elements
                     .iter()
                     .map(|element| self.entry(element)["value"].clone())

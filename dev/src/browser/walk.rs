@@ -76,7 +76,7 @@ impl Walk {
         self.step("click", json!({"role": role, "name": name}))
     }
 
-    /// Waits until the page shows a text that contains this one.
+    /// Waits until the page shows this text, or a longer text that contains it.
     #[must_use]
     pub fn expect(self, text: &str) -> Self {
         self.step("expect", text)
@@ -120,8 +120,9 @@ impl Walk {
 }
 
 impl Browser {
-    /// Runs the walk in the browser. Fails if a step fails, or if something happens that must not happen on
-    /// any page. If a step fails, the picture `failure` shows the page.
+    /// Runs the walk in the browser. Fails if a step fails, or if the page has a fault: a script's error, a
+    /// dialog, a violation of its policy, or a call to another server. If a step fails, the picture `failure`
+    /// shows the page.
     pub fn walk(&self, walk: &Walk, failure: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/walk.cjs")).arg("--chromium").arg(&self.program);

@@ -1,4 +1,4 @@
-//! The names in a module's code: what it defines, what it imports, and which paths it mentions.
+//! Reads the names in a module's code: its definitions, its imports, and the paths that it mentions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ fn is_test_only(attribute: &Attribute) -> bool {
         {
             let _ = list.parse_nested_meta(|part| {
                 found |= part.path.is_ident("test");
-                // The value of a condition such as `feature = "testing"`.
+                // Skips the value of a condition such as `feature = "testing"`.
                 let _: Option<TokenStream> = part.input.parse().ok();
                 Ok(())
             });
@@ -92,7 +92,7 @@ fn defined(item: &Item) -> Option<&Ident> {
 #[derive(Debug, Default)]
 struct Reader {
     code: Code,
-    /// The variables of the function that the reader is in. A variable hides a function of the same name.
+    /// The variables of the function that is being read. A variable hides a function of the same name.
     variables: BTreeSet<String>,
 }
 
@@ -149,7 +149,7 @@ impl Reader {
         set.insert(path);
     }
 
-    /// Reads the paths in a macro's arguments, which are not parsed.
+    /// Reads the paths in a macro's arguments, which `syn` does not parse.
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut path = Segments::new();
         let mut before = [' ', ' '];
@@ -160,7 +160,7 @@ impl Reader {
                     if before != [':', ':'] {
                         self.end(&mut path);
                     }
-                    // A name that follows a point is a field or a method.
+                    // A name behind a dot is a field or a method, and no path. A name behind `..` is a path.
                     if before[1] != '.' || before == ['.', '.'] {
                         path.push(name_of(&ident));
                     }

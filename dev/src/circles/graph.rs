@@ -14,7 +14,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// How many places there are.
+    /// The number of places.
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }

@@ -2,17 +2,17 @@
 //!
 //! Without circles, a reader can understand the files one after the other, from the lowest to the highest.
 //!
-//! - `packages.rs` asks cargo for the packages of the workspace, and which depends on which.
+//! - `packages.rs` asks cargo for the packages of the workspace, and for their dependencies.
 //! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file (`names.rs`).
 //! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
 //! - `graph.rs` finds the circles.
 //!
-//! Tests may import what they test from anywhere, so the check ignores their code. The check sees imports,
-//! and no calls: if a type has methods in several files, a call from one of these files to another is no
-//! arrow.
+//! Tests may import what they test from anywhere, so the check ignores their code. The check looks at
+//! imports, and not at calls. So if a type has methods in several files, the check does not see that one of
+//! these files calls a method in another file.
 //!
-//! `cargo modules dependencies --acyclic` looks for circles of modules, which need not be files. It is a
-//! program of its own with rust-analyzer in it, so CI would have to build that.
+//! The project does not use `cargo modules dependencies --acyclic`. That program finds circles of modules,
+//! even within one file. It also contains rust-analyzer, and CI would have to build it.
 
 mod code;
 mod graph;
@@ -53,7 +53,8 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which file of a crate imports which. `crate_root` is the crate's first file, and is below `root`.
+/// Makes the graph of a crate's files, with an arrow from each file to each file that it imports.
+/// `crate_root` is the crate's first file, and is below `root`.
 fn arrows_between_files(root: &Path, crate_root: &Path) -> anyhow::Result<Graph> {
     Ok(resolve::arrows(&Crate::read(root, crate_root)?))
 }

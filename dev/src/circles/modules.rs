@@ -1,4 +1,4 @@
-//! The modules of a crate.
+//! Reads the modules of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) struct Module {
     pub(super) globs: Vec<Segments>,
     /// The imports of the module, and the paths in its code.
     pub(super) mentions: BTreeSet<Segments>,
-    /// The imports that others can use, too (`pub use`).
+    /// The imports that other modules can use, too (`pub use`).
     pub(super) re_exports: BTreeSet<Segments>,
 }
 

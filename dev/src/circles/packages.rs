@@ -1,4 +1,4 @@
-//! The packages of the workspace.
+//! Asks cargo for the packages of the workspace, and for their dependencies.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ pub(super) struct Package {
     pub(super) name: String,
     /// The first files of its library and of its programs, such as `src/lib.rs`.
     pub(super) crate_roots: Vec<PathBuf>,
-    /// The packages of the workspace that this package needs, also for its tests. With each, the table of
-    /// `Cargo.toml` that names it.
+    /// The packages of the workspace that this package needs, also for its tests. Each has the table of
+    /// `Cargo.toml` that names it, such as `dev-dependencies`.
     pub(super) needs: Vec<(String, &'static str)>,
 }
 
-/// The part of cargo's response that this check reads.
+/// The part of the output of `cargo metadata` that this check reads.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Described>,
@@ -73,7 +73,7 @@ fn need(dependency: Dependency) -> (String, &'static str) {
     (dependency.name, table)
 }
 
-/// Which package needs which.
+/// Makes the graph of the packages, with an arrow from each package to each package that it needs.
 pub(super) fn arrows(packages: &[Package]) -> Graph {
     let mut graph = Graph::default();
     for package in packages {

@@ -15,7 +15,7 @@ struct Found {
     definitions: Vec<(ModuleId, String)>,
 }
 
-/// Which file of a crate imports which.
+/// Makes the graph of a crate's files, with an arrow from each file to each file that it imports.
 pub(super) fn arrows(read: &Crate) -> Graph {
     let mut graph = Graph::default();
     for (id, module) in read.modules.iter().enumerate() {
@@ -51,8 +51,9 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
         .any(|module| module == ancestor)
 }
 
-/// Follows `path` from `module`. `seen` holds the names that the calls above this one look up. A module can
-/// import a name from a child module of the same name, so the search could go round without end.
+/// Follows `path` from `module`. `seen` holds the names that the callers of this function are looking up.
+/// Without this list, the search could go round forever, because a module can import a name from a child
+/// module of the same name.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {
@@ -70,7 +71,7 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     };
     let mut found = named(read, at, first, seen);
     if is_relative && found.module.is_none() && found.definitions.is_empty() {
-        // The name of another crate, of a type parameter, or of the prelude.
+        // The path begins with another crate, a type parameter, or a name of the prelude.
         return found;
     }
     let mut name = first;

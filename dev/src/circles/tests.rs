@@ -72,7 +72,7 @@ fn name_that_a_parent_re_exports_is_an_arrow_to_the_file_that_defines_it() {
             ("parent/high.rs", &format!("pub fn high() {{}}\n{high}")),
         ])
     };
-    assert_eq!(files("", "use super::Low;"), [NOTHING; 0], "the parent only hands names on");
+    assert_eq!(files("", "use super::Low;"), [NOTHING; 0], "the parent only re-exports names");
     assert_eq!(files("pub struct P;", "use super::P;"), [NOTHING; 0], "the parent does not use the child");
     assert_eq!(
         files("pub struct P(Low);", "use super::{Low, P};"),

@@ -3,9 +3,10 @@
 //! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
-//! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`);
-//! - the resources that kustomize renders from the bots' folders, with the last three checks. Without
-//!   kubectl, these resources are not checked.
+//! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`).
+//!
+//! The last three checks also read the resources that kustomize renders from the bots' folders. Without
+//! kubectl, these resources are not checked.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -37,7 +38,7 @@ const BUILT_IN: [&str; 7] =
 const CUSTOM: [&str; 2] = ["app", "../keda/poll"];
 /// The folders that a user applies.
 const APPLIED: [&str; 2] = ["bot", "many-bots"];
-/// The CRDs' files, in a folder beside the project.
+/// The names of the CRDs' files. The files are not part of the project, but in a folder beside it.
 const CRDS: [&str; 4] = ["spinapps", "spinappexecutors", "scaledjobs", "triggerauthentications"];
 
 /// A check that could not be made.
@@ -45,7 +46,7 @@ const CRDS: [&str; 4] = ["spinapps", "spinappexecutors", "scaledjobs", "triggera
 pub struct Skipped {
     /// The check.
     pub name: &'static str,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub why: String,
 }
 
@@ -105,7 +106,8 @@ fn context(root: &Path) -> anyhow::Result<Context> {
     })
 }
 
-/// The resources of a bot, with both ways to poll. kustomize makes the ConfigMap from `poll.sh`.
+/// The resources of a bot, with both ways to poll (CronJob and ScaledJob). kustomize makes the ConfigMap from
+/// `poll.sh`.
 fn sources(root: &Path) -> anyhow::Result<Vec<Resource>> {
     let mut resources =
         Resource::parse("base/kustomization.yaml", "{kind: ConfigMap, metadata: {name: poll}}")?;

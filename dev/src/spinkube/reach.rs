@@ -1,8 +1,8 @@
 //! Computes from NetworkPolicies which connections are open.
 //!
 //! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: if no
-//! policy of a direction selects a pod, the pod is open in that direction. If policies select the pod, only
-//! the connections are open that a rule of these policies allows. The egress rules of the caller and the
+//! policy of a direction selects a pod, the pod is open in that direction. If at least one policy selects the
+//! pod, a connection needs a rule of these policies that allows it. The egress rules of the caller and the
 //! ingress rules of the callee both have to allow a connection.
 
 use std::net::IpAddr;
@@ -86,13 +86,13 @@ const fn line(from: (&'static str, Peer), to: (&'static str, Peer), port: u16, i
 impl Line {
     /// The line in Markdown.
     pub(super) fn markdown(&self) -> String {
-        let response = if self.is_open { "yes" } else { "no" };
-        format!("| {} | {} | {} | {response} |", self.from.0, self.to.0, self.port)
+        let yes_or_no = if self.is_open { "yes" } else { "no" };
+        format!("| {} | {} | {} | {yes_or_no} |", self.from.0, self.to.0, self.port)
     }
 
-    /// Whether the policies agree with the line. If the connection is open, each end that is a pod of a bot
-    /// must allow it. If the connection is closed, each such end must refuse it, so that one mistake opens
-    /// nothing.
+    /// Whether the policies agree with the line. For `yes`, both ends have to allow the connection. For `no`,
+    /// both ends have to refuse it, so that one mistake opens nothing. An end without policies does not
+    /// count, because it can be outside of the bots' namespaces.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [

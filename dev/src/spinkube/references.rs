@@ -13,7 +13,7 @@ const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
 /// default.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
-/// How long one poll of `poll.sh` may take (`curl -m`), in seconds.
+/// The time limit of one poll of `poll.sh` (`curl -m`), in seconds.
 const LONGEST_POLL: u64 = 40;
 const PORT: u16 = 80;
 const POLL_ROUTE: &str = "/internal/poll";

@@ -1,6 +1,6 @@
 //! Runs `make-secret.sh` with a fake kubectl. The fake records its calls, and refuses calls that it does not
 //! know.
-// Clippy knows `cfg(test)` only.
+// Clippy does not see that this module is for tests, because its condition is `cfg(all(test, unix))`.
 #![allow(clippy::unwrap_used)]
 
 use std::ffi::OsString;

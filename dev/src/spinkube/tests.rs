@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::resource::Resource;
 use super::*;
 
-/// A mistake in one resource: its kind, a JSON pointer, the new value, and a part of the finding.
+/// A mistake in a resource: the kind of the resource, a JSON pointer, the new value, and a part of the
+/// finding.
 type Mistake = (&'static str, &'static str, Value, &'static str);
 
 fn with_mistake((kind, pointer, value, _): &Mistake) -> Vec<Resource> {
@@ -246,7 +247,7 @@ spec:
 
 #[test]
 fn wrong_custom_resource_is_found_by_the_published_crds() {
-    // Where the CRDs are missing, `cargo dev test` lists the check as skipped.
+    // If the CRDs are missing, `cargo dev test` lists the check as skipped.
     let Some(crds) = crds(&crd_folder()).unwrap() else { return };
     let mistakes: [Mistake; 6] = [
         ("SpinApp", "/spec/invocationLimit", json!({}), "/spec/invocationLimit"),

@@ -9,7 +9,7 @@ pub struct App {
     pub bot_id: String,
     /// The address of the application, e.g. `https://bot.example.com`.
     pub url: String,
-    /// The version of the package. Teams takes a changed package only with a higher version.
+    /// The version of the package. Teams accepts a changed package only with a higher version.
     pub version: String,
     /// The name that people see, at most 30 characters.
     pub name: String,

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::app::App;
 use super::icon::{COLOR, OUTLINE};
 
-/// The version of the schema. Old Teams clients refuse newer ones, and 1.19 has all that the bot needs.
+/// The version of the schema. Old Teams clients refuse newer versions, and 1.19 has everything that the bot
+/// needs.
 const VERSION: &str = "1.19";
 
 /// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
@@ -88,8 +89,8 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// The app's id in Teams: a UUID of version 8 (RFC 9562) from the bot's id. The id of a bot's app never
-/// changes. It differs from the bot's id, so that an organization can have several apps of one bot.
+/// The app's id in Teams: a UUID of version 8 (RFC 9562), which is derived from the bot's id and never
+/// changes. It differs from the bot's id, because an organization can have several apps of one bot.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;

@@ -1,4 +1,4 @@
-//! The `cargo dev` commands that Markdown shows: clap's own definition has to accept them.
+//! Checks the `cargo dev` commands in Markdown: clap's own definition has to accept them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) struct Shown {
     /// The program and its arguments, without assignments in front of them.
     pub(super) words: Vec<String>,
     /// Whether the command is in the text and not in fenced code. A command in the text may lack required
-    /// arguments, and may have `N` in place of a number.
+    /// arguments, and may have `N` instead of a number.
     is_in_text: bool,
 }
 

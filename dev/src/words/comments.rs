@@ -1,4 +1,4 @@
-//! The comments of a source file, without the strings that look like comments.
+//! Finds the comments of a source file. A string that looks like a comment does not count.
 
 /// One line of a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn slash_marker(text: &[u8]) -> &'static str {
 pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     let lines = Lines::of(source);
     let mut comments = Vec::new();
-    // The quotes of a TOML string that goes over several lines.
+    // The opening quotes, while the scan is inside a TOML string of several lines.
     let mut open: Option<&str> = None;
     let mut start = 0;
     for line in source.split_inclusive('\n') {
@@ -89,7 +89,7 @@ pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
                 }
                 break;
             }
-            // An apostrophe without a second one is no quote.
+            // A quote without a closing quote is an apostrophe.
             let is_quote = open.is_none() && (first == b'"' || first == b'\'');
             let length = if is_quote { string_length(rest.as_bytes(), first) } else { 1 };
             at += if length < rest.len() { length } else { 1 };

@@ -78,7 +78,7 @@ fn targets(segment: &Segment) -> Vec<(&Segment, usize, String)> {
     targets
 }
 
-/// The anchors of a page, as GitHub makes them of headings, and those of `<a id="…">`.
+/// The anchors of a page: the anchors that GitHub makes from the headings, and those of `<a id="…">`.
 fn anchors(page: &Document) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for segment in &page.segments {

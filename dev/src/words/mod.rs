@@ -1,4 +1,4 @@
-//! `cargo dev words`: keeps comments and documents readable for engineers who never met their authors.
+//! `cargo dev words`: checks that engineers who have never met the authors can read comments and documents.
 //!
 //! The check reads the tree's text and needs no network. It looks for five things:
 //!

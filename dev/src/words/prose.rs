@@ -1,5 +1,5 @@
-//! Markdown, as far as the checks need it: paragraphs, table cells, headings, and fenced code. Comments are
-//! read by the same rules.
+//! Reads the parts of Markdown that the checks need: paragraphs, table cells, headings, and fenced code.
+//! Comments are read by the same rules.
 
 use std::ops::Range;
 

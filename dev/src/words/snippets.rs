@@ -1,6 +1,6 @@
-//! Commands and other snippets in Markdown: the scripts and files that they name have to exist, and a script
-//! has to accept the options in the page's command. A snippet that names its file has to be a part of this
-//! file.
+//! Checks commands and other snippets in Markdown. The scripts and files that a command names have to exist,
+//! and the script has to accept the options of the command. A snippet that names its file has to be a part of
+//! this file.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The width of lines with a comment. rustfmt keeps the code to this width (`rustfmt.toml`), and does not
-//! change comments.
+//! Checks the width of lines with a comment. rustfmt keeps the code within this width (`rustfmt.toml`), but
+//! does not change comments.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use super::finding::Finding;
 /// `max_width` of `rustfmt.toml`, in characters.
 const COLUMNS: usize = 110;
 
-/// Rows of tables and lines with a URL may be wider, because a break would destroy them.
+/// Finds lines with a comment that are too wide. Rows of tables and lines with a URL may be wider, because a
+/// break would destroy them.
 pub(super) fn check(file: &Path, source: &str, comments: &[Comment<'_>], findings: &mut Vec<Finding>) {
     let mut comments = comments.iter().peekable();
     for (index, line) in source.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! The words that the project does not use: `dev/words.txt` lists them.
+//! Finds the words that the project does not use. `dev/words.txt` lists these words.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub(super) struct Wording {
     openings: Vec<Entry>,
     /// Refused words and phrases, in lower case.
     phrases: Vec<Entry>,
-    /// Exceptions of `phrases`, in lower case.
+    /// Exceptions to `phrases`, in lower case.
     allowed: Vec<Vec<String>>,
 }
 
@@ -73,7 +73,7 @@ impl Wording {
         }
     }
 
-    /// Describes a refused opening or phrase at the word of this index.
+    /// Describes the refused opening or phrase that begins at `words[index]`; `None` if none begins there.
     fn refused(&self, text: &str, words: &[Word<'_>], index: usize, segment: &Segment) -> Option<String> {
         let at = &words[index..];
         let can_open = matches!(segment.kind, Kind::Text | Kind::Cell) && at[0].begins_sentence;

@@ -1,4 +1,5 @@
-//! Runs that fail. Each run prints one sentence with the remedy, and a later run can continue its work.
+//! Tests of runs that fail. Each run has to print one sentence with the remedy, and a later run has to be
+//! able to make the rest.
 
 use std::fs;
 

@@ -1,10 +1,10 @@
-//! The commands of the script, parsed by the real az.
+//! Gives the commands of the script to the real az, which parses them.
 
 use std::process::Command;
 
 use crate::stage::Stage;
 
-/// Needs a real az that is not logged in, so `cargo dev test` does not run it:
+/// `cargo dev test` does not run this test, because the test needs a real az that is not logged in:
 /// `AZ=/path/to/az cargo test -p dev --test azure_deploy -- --ignored`
 #[test]
 #[ignore = "needs a real az (PyPI: azure-cli, 700 MB)"]
@@ -26,7 +26,8 @@ fn real_az_accepts_the_arguments() {
             .env("AZURE_STORAGE_KEY", crate::stage::STORAGE_KEY)
             .output()
             .unwrap();
-        // The status is 2 if an argument is wrong. Making a SAS needs no login.
+        // The status is 2 if an argument is wrong, and 1 if only the login is missing. az makes a SAS without
+        // a login.
         let expected = if call.contains(&"generate-sas".to_owned()) { 0 } else { 1 };
         assert_eq!(output.status.code(), Some(expected), "{call:?}: {output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);

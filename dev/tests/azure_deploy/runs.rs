@@ -1,4 +1,4 @@
-//! Runs that succeed: the calls of az, and the `.env` file.
+//! Tests of runs that succeed: the calls of az, and the `.env` file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -350,7 +350,7 @@ fn bot_of_a_lost_env_file_is_found_again() {
 }
 
 #[test]
-fn derived_names_are_the_same_in_upper_and_lower_case() {
+fn derived_names_ignore_the_case_of_group_and_subscription() {
     let name = |group: &str, subscription: &str| {
         let stage = Stage::new();
         stage.set("login", &format!("{subscription} {TENANT} AzureCloud\n"));

@@ -1,5 +1,5 @@
-//! How the scripts read `.env`. Spin reads the file with dotenvy. A script has to read the same values, or
-//! refuse the file with a sentence that says what to do.
+//! Tests how the scripts read `.env`. Spin reads the file with dotenvy. A script has to read the same values,
+//! or refuse the file with a sentence that says what to do.
 
 use std::process::{Command, Stdio};
 
@@ -28,7 +28,7 @@ fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, Strin
         assert_eq!(stderr, "");
         Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}")))
     } else {
-        assert!(output.stdout.is_empty(), "a refused file prints nothing");
+        assert!(output.stdout.is_empty(), "if awk refuses the file, it prints no variable");
         Err(stderr.replace(&env.display().to_string(), ".env"))
     }
 }

@@ -6,8 +6,8 @@ use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/fermyon-cloud/deploy.sh";
 
-/// Makes a stage with a stub of Spin. The stub answers for the plugin `cloud`, as the plugin's source code
-/// does. The app already has the variables `kept`.
+/// Makes a stage with a stub of Spin. For the plugin `cloud`, the stub prints what the plugin prints
+/// according to its source code. The app already has the variables `kept`.
 fn with_variables(kept: &str) -> Stage {
     let stage = Stage::new();
     stage.stub(

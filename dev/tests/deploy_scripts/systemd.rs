@@ -97,7 +97,8 @@ fn failure_names_the_remedy_and_writes_nothing() {
 #[test]
 fn installation_needs_root_and_a_spin_that_the_service_can_read() {
     let stage = stage();
-    // If a run passed these checks by mistake, it would stop at this file, and would write nothing.
+    // If a run passed the checks of root and Spin by mistake, it would stop at this wrong line, and would
+    // write nothing.
     stage.write_env("SPIN_VARIABLE_PACE=1 \n");
     stage.stub("id", "-u) echo 1000;;");
     stage

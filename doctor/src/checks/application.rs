@@ -1,4 +1,4 @@
-//! The running application: health, the bot's endpoint, the poll route, the alert routes.
+//! Checks the running application: health, the bot's endpoint, the poll route, the alert routes.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ struct Response {
     status: u16,
     /// The code of the error, or the empty string.
     code: String,
-    /// Why a run of the poller did nothing, or the empty string.
+    /// The reason why a run of the poller did nothing, or the empty string.
     skipped: String,
 }
 
@@ -180,14 +180,15 @@ async fn call<H: Host>(
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
-    // The library's own text could repeat the key, so it is not shown.
+    // The library's error could repeat the key, so the report does not show this error.
     let invalid = |_| TransportError::NotSent("the address or the key cannot be sent".into());
     let response = match host.send(request.body(Bytes::new()).map_err(invalid)?, TIMEOUTS).await {
         Err(TransportError::BodyLost(lost)) => lost.into_response(),
         response => response?,
     };
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    // The server could repeat a key, so only letters and digits are shown.
+    // The server's text could repeat a key, so a text with other characters than letters and digits is not
+    // shown.
     let word = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text.to_owned() } else { String::new() }

@@ -1,4 +1,4 @@
-//! The clocks: this machine's and the application's, against the services'.
+//! Compares the clocks of this machine and of the application with the clocks of the services.
 
 use chrono::TimeDelta;
 use url::Url;
@@ -17,7 +17,7 @@ pub(super) fn check(skews: &[Skew], url: Option<&str>, report: &mut Report) {
         skews.iter().partition(|skew| Some(&skew.host) == application.as_ref());
     let mut ahead: Vec<_> = services.iter().map(|skew| skew.ahead).collect();
     ahead.sort();
-    // The median, so a single server with a wrong clock has no effect.
+    // The check uses the median, so that one server with a wrong clock has no effect.
     let services_ahead = ahead.get(ahead.len() / 2).copied();
     if let Some(ahead) = services_ahead {
         let remedy = "set this machine's clock, e.g. timedatectl set-ntp true";

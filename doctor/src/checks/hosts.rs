@@ -1,5 +1,5 @@
-//! The hosts that the components call with these variables: whether the manifest allows each of them in
-//! `allowed_outbound_hosts`.
+//! Checks whether the manifest allows each host that the components call with these variables
+//! (`allowed_outbound_hosts`).
 
 use allowed_hosts::{AllowedHosts, Target};
 use bot_framework::{BotIdentity, Cloud};
@@ -62,7 +62,11 @@ pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Rep
         ));
     }
     if missing.is_empty() && !is_broken && !needs.is_empty() {
-        report.fine(format!("{} allows all {} calls that the variables lead to", manifest.name, needs.len()));
+        report.fine(format!(
+            "{} allows all {} calls that these variables require",
+            manifest.name,
+            needs.len()
+        ));
     }
 }
 

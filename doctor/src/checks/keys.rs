@@ -1,4 +1,4 @@
-//! The signing keys of the channels: whether the bot can fetch them.
+//! Checks whether the bot can fetch the signing keys of the channels.
 
 use std::time::Duration;
 
@@ -34,13 +34,14 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
             "the keys of the channels cannot be fetched, so every message gets 503: {error}; check openidmetadata and \
              channelservice"
         )),
-        // The keys could be fetched. The bot refuses the token, because no key has signed it.
+        // The bot has fetched the keys. It refuses the token, because none of these keys has signed the
+        // token.
         _ => report.fine("the keys of the channels can be fetched"),
     }
 }
 
-/// A token that passes every rule up to the look-up of its key. No issuer has this key, so the bot's own code
-/// fetches the keys, and then refuses the token.
+/// A token that passes every rule before the look-up of its key. No issuer has this key, so the bot's own
+/// code fetches the keys, and then refuses the token.
 fn unsigned_token(issuer: &str, app_id: &str, now: i64) -> HeaderMap {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "RS256", "typ": "JWT", "kid": "cargo-dev-doctor"}));

@@ -1,4 +1,4 @@
-//! The login host: whether it gives the bot a token for the Connector.
+//! Checks whether the login host gives the bot a token for the Connector.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use platform::{Deadline, Host};
 
 use crate::report::Report;
 
-/// How long the login host may take.
+/// The time limit of the call.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Fetches a token. Returns the bot's credentials if the login host gives a token.

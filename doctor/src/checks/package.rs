@@ -1,4 +1,4 @@
-//! The app package for Teams: whether it is for this bot.
+//! Checks whether the app package for Teams is for this bot.
 
 use dev::teams_package::MANIFEST;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! The parts of a shared access signature that can be read without a call.
+//! Checks the parts of a shared access signature (SAS) that can be read without a call.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 
@@ -22,7 +22,8 @@ const fn right(letter: char, name: &'static str, purpose: &'static str) -> Right
     Right { letter, name, purpose }
 }
 
-/// The rights that the bot needs, besides `c`, which it needs only to create queues and tables.
+/// The rights that the bot always needs. The right `c` is not here, because the bot needs it only to create
+/// queues and tables.
 pub(super) const RIGHTS: [Right; 5] = [
     right('r', "read", "the poller peeks at the queue, and the components read the tables"),
     right('a', "add", "the components put messages and insert records"),
@@ -64,7 +65,7 @@ impl Sas {
         })
     }
 
-    /// Whether the time of the SAS has ended or has not begun.
+    /// Whether the SAS has expired, or is not valid yet.
     pub(super) fn is_out_of_time(&self, now: DateTime<Utc>) -> bool {
         parse_time(&self.expiry).is_some_and(|end| end <= now)
             || parse_time(&self.start).is_some_and(|start| start > now)
@@ -102,7 +103,7 @@ impl Sas {
             (Some(end), text) if end - now < SOON => {
                 report.warn(format!("SAS: ends soon (se={text}); {REMEDY}"));
             }
-            (None, _) => report.warn("SAS: no end can be read in se; check it"),
+            (None, _) => report.warn("SAS: the end in se is not a time; correct se"),
             _ => {}
         }
         if parse_time(&self.start).is_some_and(|start| start > now) {
@@ -113,7 +114,7 @@ impl Sas {
         }
         if !self.addresses.is_empty() {
             report.warn(format!(
-                "SAS: works only from the addresses sip={}; a host may call from others",
+                "SAS: works only from the addresses sip={}; check that the platform calls from these addresses",
                 self.addresses
             ));
         }
@@ -168,7 +169,7 @@ mod tests {
             ("2027-11-29T00%3A00%3A00Z", "2026-11-29T11:59Z", Status::Problem, "has expired"),
             ("2027-11-29T00%3A00%3A00Z", "2026-11-29", Status::Problem, "has expired"),
             ("2027-11-29T00%3A00%3A00Z", "2026-12-01", Status::Warning, "ends soon"),
-            ("2027-11-29T00%3A00%3A00Z", "later", Status::Warning, "no end"),
+            ("2027-11-29T00%3A00%3A00Z", "later", Status::Warning, "the end in se"),
             ("&se=", "&st=2026-12-01&se=", Status::Problem, "not valid before"),
             ("&se=", "&sip=1.2.3.4&se=", Status::Warning, "1.2.3.4"),
             ("spr=https", "spr=https,http", Status::Warning, "plain http"),

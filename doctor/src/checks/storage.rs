@@ -1,5 +1,5 @@
-//! The storage account: whether it can be reached, whether it accepts the credentials and grants their
-//! rights, and whether the queues and tables exist.
+//! Checks the storage account: whether it can be reached, accepts the credentials, and grants the rights that
+//! the bot needs, and whether the queues and tables exist.
 
 use std::time::Duration;
 
@@ -130,8 +130,8 @@ impl<H: Host> Examined<'_, H> {
         }
     }
 
-    /// Tries one call for each right. Leaves out the rights that the SAS plainly lacks, because they are
-    /// already reported.
+    /// Tries one call for each right. If the text of the SAS lacks a right, the report already names it, so
+    /// this function does not try it.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;

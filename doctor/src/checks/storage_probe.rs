@@ -1,4 +1,4 @@
-//! One call of the storage account, and what its response shows about the credentials.
+//! Makes one call of the storage account, and finds out whether the credentials permit the call.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
         /// The service's error code, or the empty string.
         code: String,
     },
-    /// The credentials are valid, and do not permit the call.
+    /// The credentials are valid, but do not permit the call.
     NoRight,
     /// The account does not accept the credentials. The string is this project's explanation. It repeats at
     /// most the status and the error code of the response, because the rest may quote the signature.
@@ -98,7 +98,7 @@ pub(super) fn look(table: &str) -> Call {
     json(Call::new(Method::GET, format!("/{table}()")).query("$top", 1))
 }
 
-/// The calls that need a right, each for its service. They name a queue or table that does not exist.
+/// The calls that need the right, each with its service. They name a queue or table that does not exist.
 pub(super) fn calls_with(right: char) -> Vec<(Service, Call)> {
     const MESSAGE: &str = "/messages/00000000-0000-0000-0000-000000000000";
     let queue = |method, path: &str| Call::new(method, format!("/{NO_SUCH_QUEUE}{path}"));
@@ -129,7 +129,7 @@ pub(super) fn calls_with(right: char) -> Vec<(Service, Call)> {
             let delete = queue(Method::DELETE, MESSAGE).query("popreceipt", "AgAAAA==");
             vec![(Service::Queue, delete), (Service::Table, entity(Method::DELETE))]
         }
-        // Tables have no such right.
+        // Only queues have the right `p` (process).
         'p' => {
             let get = queue(Method::GET, "/messages").query("numofmessages", 1).query("visibilitytimeout", 1);
             vec![(Service::Queue, get)]

@@ -1,4 +1,4 @@
-//! The variables: whether each has a valid value, and whether they fit together.
+//! Checks whether each variable has a valid value, and whether the values fit together.
 
 use crate::manifest::Manifest;
 use crate::report::{Report, Status};
@@ -97,7 +97,7 @@ fn check_keys(variables: &Variables, report: &mut Report) {
         );
     }
     if variables.trimmed("alertkey").is_empty() && variables.trimmed("alertkeys").is_empty() {
-        report.warn("alertkeys: is empty, as is alertkey, so no program can send alerts; add an entry (cargo dev key)");
+        report.warn("alertkeys: alertkeys and alertkey are empty, so no program can send alerts; add an entry (cargo dev key)");
     }
     let keys = ["microsoftapppassword", "pollkey", "alertkey", "sealkey", "hookkey"];
     for (index, name) in keys.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Breaks a deployment in many ways. Its services are fakes. One run of the doctor has to name each fault,
+//! Breaks a deployment, whose services are fakes, in many ways. One run of the doctor has to name each fault,
 //! and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

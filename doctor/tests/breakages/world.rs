@@ -28,7 +28,7 @@ pub(crate) const SAS: &str =
     "sv=2021-12-02&ss=qt&srt=co&sp=rdacup&se=2027-11-29T00%3A00%3A00Z&spr=https&sig=c2lnbmF0dXJl";
 pub(crate) const URL: &str = "https://bot.example.com";
 
-/// The services, and the facts on which their responses depend.
+/// The fake services. Their responses depend on these fields.
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
@@ -40,19 +40,19 @@ pub(crate) struct World {
     pub(crate) accepts_signature: bool,
     /// The error number with which the login host refuses every request.
     pub(crate) login_refusal: Option<u32>,
-    /// How far the services' clocks are ahead of this machine's.
+    /// The services' time minus this machine's time.
     pub(crate) ahead: TimeDelta,
     /// The queues and tables that exist.
     pub(crate) there: Vec<&'static str>,
     /// The key that the running application has.
     pub(crate) poll_key: &'static str,
-    /// Why the poller's runs do nothing.
+    /// The reason in the poller's response if a run does nothing; otherwise empty.
     pub(crate) skipped: &'static str,
     /// The status of the bot's endpoint, and the code of its error.
     pub(crate) endpoint: (u16, &'static str),
     /// Hosts that do not answer.
     pub(crate) unreachable: Vec<&'static str>,
-    /// Requests that no service expects.
+    /// The requests that no service expected.
     unexpected: Rc<RefCell<Vec<String>>>,
 }
 

@@ -1,4 +1,4 @@
-//! `$batch`: several operations in one call, all of them or none.
+//! Executes `$batch`: several operations in one call, either all of them or none.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -87,7 +87,7 @@ fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let (boundary, change_set) = boundary.split_once("\r\n")?;
     let boundary = format!("--{boundary}");
     let mut parts = change_set.split(&boundary);
-    // In front of the first boundary is the end of a header.
+    // The text before the first boundary is the end of a header.
     parts.next()?;
     let mut operations = Vec::new();
     for part in parts {
@@ -112,7 +112,7 @@ fn operation(part: &str) -> Option<Operation<'_>> {
     if version != "HTTP/1.1" {
         return None;
     }
-    // The stub accepts only absolute addresses, because Azurite answers 500 to others.
+    // The stub accepts only absolute addresses, because Azurite answers 500 to relative ones.
     let (_, path) = url.strip_prefix("http://")?.split_once('/')?;
     let path = path.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(path).decode_utf8().ok()?;

@@ -74,7 +74,7 @@ enum Kind {
 }
 
 impl<'a> Operation<'a> {
-    /// Reads a request. `path` is percent-decoded already. `None` if the request is no operation.
+    /// Reads a request; `None` if the request does not change an entity. `path` is already percent-decoded.
     pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
         let kind = match method {
             "POST" => Kind::Insert,
@@ -117,7 +117,8 @@ pub(super) fn key_of(path: &str) -> Option<(String, Key)> {
     (rest == ")").then(|| (table.to_owned(), (partition, row)))
 }
 
-/// A string in single quotes, in which `''` is one quote, and the text behind it.
+/// Reads a string in single quotes, in which `''` means one quote. Returns the string, and the text behind
+/// it.
 pub(super) fn literal(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('\'')?;
     let mut value = String::new();

@@ -1,4 +1,4 @@
-//! Queries by the keys, page by page.
+//! Answers queries, page by page. A query filters entities by their keys.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -20,7 +20,7 @@ pub(super) struct Query {
     conditions: Vec<Condition>,
     top: usize,
     selected: Vec<String>,
-    /// The first row of the page, from the continuation of the page before.
+    /// The first row of the page, from the continuation of the previous page.
     from: Option<Key>,
 }
 
@@ -35,8 +35,8 @@ struct Condition {
 enum KeyPart {
     Partition,
     Row,
-    /// `endsAt lt …`: the poller looks for expired records. No record expires in the minutes of a
-    /// measurement, so this condition never holds.
+    /// The condition `endsAt lt …`, with which the poller looks for expired records. A measurement takes
+    /// minutes, and no record expires in that time. So this condition never holds.
     End,
 }
 
@@ -96,7 +96,8 @@ impl Query {
         Ok(response)
     }
 
-    /// The matching rows from the continuation on. If the query names a partition, only its rows are read.
+    /// The matching rows, beginning at the continuation. If the query names a partition, only the rows of
+    /// this partition are read.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
         let value = |of: KeyPart, operators: &[Operator]| {
             let of_key =
@@ -166,8 +167,8 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// Encodes a key for a continuation header. The stub encodes it, because callers must not take a continuation
-/// for a key.
+/// Encodes a key for a continuation header. Because of the encoding, a caller cannot use a continuation as a
+/// key.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

@@ -100,7 +100,7 @@ fn conditions_decide_whether_an_entity_is_written() {
     let second = merged.expect_status(204).header("etag").to_owned();
     assert_ne!(first, second);
     let (read, etag) = (service.get("r").json(), [("if-match", first.as_str())]);
-    assert_eq!((&read["n"], &read["m"]), (&json!(1), &json!("x")), "a merge keeps what it does not name");
+    assert_eq!((&read["n"], &read["m"]), (&json!(1), &json!("x")), "a merge keeps the other properties");
     for method in ["PUT", "PATCH", "DELETE"] {
         let body = if method == "DELETE" { Value::Null } else { json!({"n": 3}) };
         let stale = service.call(method, &entity("r"), &etag, body.clone()).expect_status(412);
@@ -108,9 +108,9 @@ fn conditions_decide_whether_an_entity_is_written() {
         let missing = service.call(method, &entity("s"), &etag, body).expect_status(404);
         assert_eq!(code(&missing), "ResourceNotFound", "{method}");
     }
-    // Without a condition, a replace writes whether the entity exists or not.
+    // Without `if-match`, a replace writes the entity, no matter whether it exists.
     service.call("PUT", &entity("r"), &[], json!({"n": 4})).expect_status(204);
-    assert_eq!(service.get("r").json()["m"], Value::Null, "a replace keeps nothing");
+    assert_eq!(service.get("r").json()["m"], Value::Null, "a replace keeps no old property");
     service.call("PUT", &entity("s"), &[], json!({"n": 5})).expect_status(204);
     service.call("DELETE", &entity("r"), &[("if-match", "*")], Value::Null).expect_status(204);
     assert_eq!(code(&service.get("r").expect_status(404)), "ResourceNotFound");

@@ -34,8 +34,8 @@ the code, which never changes. People read the message, which may change. Each m
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
 stands for a value. Numbers such as `found 101`, and the status `delivered`, are examples.
 
-For each error, the log has one line with the full reason. The bot writes the line `request.rejected`. The
-poller writes `poll.unauthorized`, `poll.misconfigured` or `drain`.
+If the bot refuses a request, its log has one line `request.rejected` with the full reason. If the poller
+refuses a call, its log has one line `poll.unauthorized`, `poll.misconfigured` or `drain`.
 ";
 
 const CLOSED: &str = "Check the path. The alert routes are closed while `alertkey` and `alertkeys` are \

@@ -27,14 +27,15 @@ const COMMAND: &str = "UPDATE_ERRORS=1 cargo test -p bot-component documented";
 const INTRODUCTION: &str = "\
 # Errors
 
-An answer with an error has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
+An error response has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
 the code, which never changes. People read the message, which may change. Each message has the form
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
-stands for a value. Numbers such as `found 101`, and the status `delivered`, are examples. For each
-refusal the bot writes one line `request.rejected` to its log, with the full reason. The poller writes
-`poll.unauthorized`, `poll.misconfigured` or `drain`.
+stands for a value. Numbers such as `found 101`, and the status `delivered`, are examples.
+
+If the bot refuses a request, its log has one line `request.rejected` with the full reason. If the poller
+refuses a call, its log has one line `poll.unauthorized`, `poll.misconfigured` or `drain`.
 ";
 
 const CLOSED: &str = "Check the path. The alert routes are closed while `alertkey` and `alertkeys` are \

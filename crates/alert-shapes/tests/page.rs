@@ -28,7 +28,7 @@ fn options<'a>(command: &'a str, option: &str) -> Vec<&'a str> {
 #[test]
 fn examples_of_the_page_are_recognised_as_their_format() {
     let mut shapes = Vec::new();
-    let (_, section) = PAGE.split_once("\n## What is understood\n").expect("the section is on the page");
+    let (_, section) = PAGE.split_once("\n## Formats\n").expect("the section is on the page");
     let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
     for part in section.split("\n### ").skip(1) {
         let (heading, text) = part.split_once('\n').unwrap();

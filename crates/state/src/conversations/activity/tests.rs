@@ -75,7 +75,7 @@ fn activity_without_a_fingerprint_costs_reads_and_no_write() {
 }
 
 #[test]
-fn index_row_that_is_missing_is_written_again_without_a_fingerprint_or_on_the_next_day() {
+fn missing_index_row_is_written_again_without_a_fingerprint_or_on_the_next_day() {
     let (_, row) = place();
     for partition in ["e.e5", "n.t", "u.msteams.29:u"] {
         let stage = Stage::new();
@@ -162,7 +162,7 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     assert_eq!(
         stage.rows().len(),
         3,
-        "a record, and a row of the tenant and of its teams: {:?}",
+        "the record, a row in the index of the tenant, and a row in the index of its teams: {:?}",
         stage.rows()
     );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));

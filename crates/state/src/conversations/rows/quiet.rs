@@ -20,7 +20,7 @@ impl Quiet {
     }
 }
 
-/// The hours in the row `<key>.w`. Hours that cannot be read count as none.
+/// Reads the hours from the row `<key>.w`; `None` if they cannot be read.
 pub(in crate::conversations) fn hours_of(entity: &Entity) -> Option<ClockSpan> {
     let minutes = |name: &str| entity.int(name).and_then(|minutes| u16::try_from(minutes).ok());
     ClockSpan::new(minutes("from")?, minutes("to")?)

@@ -20,7 +20,7 @@ pub(in crate::conversations) struct LastRead {
 }
 
 impl LastRead {
-    /// Reads the properties of a record. Values that cannot be read count as missing.
+    /// Reads the receipt from a record. Values that cannot be read count as missing.
     pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
         let message = entity.int(READ_ID).filter(|number| *number > 0).map(MessageNumber)?;
         Some(Self { message, at: DateTime::from_timestamp_millis(entity.int(READ_AT)?)? })

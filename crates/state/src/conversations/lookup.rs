@@ -156,7 +156,11 @@ mod tests {
         for id in ["0", "1"] {
             run(stage.conversations().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
         }
-        assert_eq!(of_user().as_ref(), Some(&keys[2]), "all conversations are paused, so the newest one is found");
+        assert_eq!(
+            of_user().as_ref(),
+            Some(&keys[2]),
+            "all conversations are paused, so the newest one is found"
+        );
         assert_eq!(
             run(stage.conversations().of_aad_object("E5")),
             Ok(None),

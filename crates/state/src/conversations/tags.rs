@@ -110,7 +110,11 @@ mod tests {
             assert_eq!(run(stage.conversations().tag(&key(), &tag(&number.to_string()))), Ok(Tagged::Yes));
         }
         assert_eq!(run(stage.conversations().tag(&key(), &tag("one-more"))), Ok(Tagged::TooMany));
-        assert_eq!(run(stage.conversations().tag(&key(), &tag("0"))), Ok(Tagged::Yes), "the conversation already has this tag");
+        assert_eq!(
+            run(stage.conversations().tag(&key(), &tag("0"))),
+            Ok(Tagged::Yes),
+            "the conversation already has this tag"
+        );
         assert_eq!(stage.conversation().tags.len(), MAX_TAGS);
     }
 

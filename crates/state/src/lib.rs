@@ -50,10 +50,10 @@
 //! person's id is the object id in Entra, until the person writes.
 //!
 //! If Teams has purged a chat, the poller creates a new chat with the person, and *moves* the conversation.
-//! It writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
-//! chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats the
-//! move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat since
-//! then.
+//! The poller writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of
+//! the old chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats
+//! the move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
+//! since then.
 //!
 //! The partition `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the
 //! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. All index rows
@@ -106,8 +106,8 @@
 //!
 //! A row in the partition `key.<digit>` names the message that a conversation shows for all alerts with one
 //! `key`. `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the
-//! sender's name and of the `key` that the sender gave the alerts. The row ends 30 days after the last alert
-//! with the `key`.
+//! sender's name and of the `key` that the sender gave the alerts. The row expires 30 days after the last
+//! alert with the `key`.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a

@@ -117,7 +117,7 @@ impl<H: Host> Conversations<'_, H> {
                 continue;
             }
             // All indexes are written after the record, at least once on each day with a message. So a lost
-            // index row is restored within a day.
+            // index row is written again on the next such day.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
             // A reader may have deleted the new tag rows as stale before the record was written, so they are

@@ -38,7 +38,7 @@ impl<H: Host> Conversations<'_, H> {
             match self.table.merge(&entity, Some(&etag)).await? {
                 Conditional::Done(_) => {}
                 Conditional::Changed => continue,
-                // A conversation that was forgotten meanwhile stays forgotten.
+                // The conversation was forgotten in the meantime, so the record is not written again.
                 Conditional::Gone => return Ok(()),
             }
             self.delete_fingerprint(&key).await;
@@ -81,7 +81,8 @@ impl<H: Host> Conversations<'_, H> {
         }
         // A merge cannot remove a property, so zero ends the question.
         let entity = Entity::new(row).with_int64(ASKED_UNTIL, 0);
-        // If another writer has changed the record meanwhile, the question ends at its own time.
+        // If another writer has changed the record in the meantime, the merge fails. Then the question ends
+        // at the time `askedUntil`.
         self.table.merge(&entity, Some(&found.etag)).await?;
         Ok(())
     }
@@ -116,7 +117,8 @@ mod tests {
         run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
         assert_eq!(run(stage.conversations().asked(&key())), Ok(Some("a".into())));
         assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
-        // A newer question takes the place of an older one. Only the alert of the newer question closes it.
+        // A newer question takes the place of the older question. Only the alert of the newer question can
+        // close it.
         run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
         run(stage.conversations().close_question(&key(), "a")).unwrap();
         assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));

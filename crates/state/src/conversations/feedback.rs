@@ -105,7 +105,7 @@ impl<H: Host> Conversations<'_, H> {
             let entity = entity.with_int64(READ_AT, self.host.now().timestamp_millis());
             match self.table.merge(&entity, Some(&found.etag)).await? {
                 Conditional::Changed => {}
-                // A conversation that was forgotten meanwhile stays forgotten.
+                // If the conversation was forgotten in the meantime, the record is not written again.
                 Conditional::Done(_) | Conditional::Gone => return Ok(()),
             }
         }

@@ -18,8 +18,9 @@ const FORM: &str = "2";
 /// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
 /// for each activity that lacks a part.
 ///
-/// A replica with its own key-value store does not see that another replica has changed the conversation. The
-/// day in the fingerprint limits this delay: the bot reads the table for the first message of each day.
+/// A replica with its own key-value store does not see at once that another replica has changed the
+/// conversation. Because of the day in the fingerprint, the replica reads the table for the first message of
+/// each day, and sees the change then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The day of `seenAt`: days since 1970, in UTC.

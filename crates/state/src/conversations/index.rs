@@ -56,9 +56,10 @@ impl Index {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes of an address. The indexes of a person contain only the person's own conversations,
-    /// because a group must not read an alert for one person. Only ids that the channel vouches for are
-    /// indexed, because a client could claim any other id, and receive the alerts of the person with this id.
+    /// The indexes that contain a conversation with this address. The indexes of a person contain only the
+    /// person's own conversations, because a group must not read an alert for one person. Only ids that the
+    /// channel vouches for are indexed, because a client could claim any other id, and receive the alerts of
+    /// the person with this id.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {

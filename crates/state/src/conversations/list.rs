@@ -88,7 +88,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Page { conversations, next: last.filter(|_| !is_last) })
     }
 
-    /// Reads the rows of an index that follow `after`, until it has more than `limit` rows or all of them.
+    /// Reads the rows of an index that follow `after`, until it has more than `limit` rows, or all rows.
     async fn rows_of_index(
         &self,
         index: &Index,

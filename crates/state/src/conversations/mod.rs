@@ -60,7 +60,8 @@ pub use tags::{MAX_TAGS, Tagged};
 /// The most calls of one operation that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// The most attempts of a conditional write. Another writer causes one conflict, and rarely two.
+/// The most attempts of a conditional write. Another writer usually causes at most one conflict, and rarely
+/// two.
 const ATTEMPTS: usize = 3;
 
 /// A client for the conversations that the bot knows. Each call ends by a deadline.
@@ -100,7 +101,8 @@ impl<'a, H: Host> Conversations<'a, H> {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }
 
-    /// Reads a conversation, with one query; `None` if its record is missing, or if a newer version wrote it.
+    /// Reads a conversation, with one query; `None` if its record is missing, or if this version cannot read
+    /// the record.
     pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StateError> {
         Ok(self.rows_of(key).await?.conversation(self.host.now()))
     }

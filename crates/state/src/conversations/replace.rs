@@ -11,8 +11,8 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
-    /// forgets `old`. If `old` is not stored, nothing is written. If the caller is killed during the call, it
-    /// can repeat the call.
+    /// forgets `old`. If `old` is not stored, nothing is written. After an interrupted call, the caller can
+    /// repeat the call.
     pub async fn replace(
         &self,
         old: &ConversationKey,

@@ -14,7 +14,7 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// The separator in the id of a thread. The id of the channel comes before it.
+/// The text in the id of a thread that separates the id of the channel from the id of the message.
 const THREAD: &str = ";messageid=";
 
 /// A team or chat that the bot is in.

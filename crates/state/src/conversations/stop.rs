@@ -50,7 +50,7 @@ mod tests {
         stage.at(24 * 60 * 60);
         stage.record_activity(&with(|_| {}), Sign::Installed);
         assert!(stage.conversation().stopped);
-        // The person asks to be forgotten, or uninstalls the bot, and installs the bot again.
+        // The person asks to be forgotten, and installs the bot again.
         run(conversations.write_tombstone(&key(), stage.host.now())).unwrap();
         run(conversations.forget(&key())).unwrap();
         stage.record_activity(&with(|_| {}), Sign::Installed);

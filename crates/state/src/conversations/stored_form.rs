@@ -10,7 +10,7 @@ pub enum Sign {
     Message,
     /// The bot was installed or added.
     Installed,
-    /// Any other activity. Its sender may be anyone, so it does not show that the person is present.
+    /// Any other activity. Anyone may have caused it, so it does not show that the person is present.
     Update,
 }
 

@@ -36,8 +36,8 @@ impl<H: Host> Conversations<'_, H> {
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        // The conversation's own row is written first. If the index row existed without the own row, a reader
-        // would delete the index row as stale.
+        // The conversation's own row is written first. If only the index row existed, a reader would delete
+        // it as stale.
         self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
         self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
@@ -179,9 +179,8 @@ mod tests {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
-        // The method makes four calls before the delete: it reads the record, reads all rows of the
-        // conversation, writes the new index row, and merges the record. The reader's delete comes directly
-        // before the merge.
+        // The method reads the record, reads all rows of the conversation, writes the new index row, and
+        // merges the record. The reader deletes the new index row before the merge, the fourth call.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.record_activity(&with(|_| {}), Sign::Message);

@@ -26,7 +26,7 @@ thread_local! {
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// Actions, each with the number of the call before which it is performed.
+    /// Actions to perform before a call, each with the number of the call.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 

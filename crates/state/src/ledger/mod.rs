@@ -78,9 +78,9 @@ pub enum Withdrawn {
     /// The cancellation is recorded, by this call or by an earlier one. When a run dequeues the message, the
     /// run drops the alert.
     Yes,
-    /// The alert was cancelled so long ago that a run should have dropped it by now, but no run has recorded
-    /// that. No run sends the alert any more. But a run may have sent the alert before the cancellation,
-    /// without recording it.
+    /// The alert was cancelled long ago. A run should have dropped it by now, but no run has recorded that.
+    /// No run sends the alert any more. But a run may have sent it before the cancellation, without recording
+    /// the delivery.
     Unseen,
     /// A run has dropped the alert, or the queue never took the message.
     Done,

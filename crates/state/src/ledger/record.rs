@@ -17,7 +17,8 @@ pub const NOT_INSTALLED: &str = "notInstalled";
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// The alert is accepted. The poller has not processed it yet, or has only made it visible again.
+    /// The alert is accepted. The poller has not processed its message yet, or has only made the message
+    /// visible again.
     Queued,
     /// The poller has processed the alert, and the alert has to wait.
     Waiting,
@@ -100,7 +101,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the status is final, so that no message of the alert may be sent any more.
+    /// Whether the status is final. If so, no message of the alert may be sent any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
@@ -156,7 +157,7 @@ pub struct CallNote {
 pub struct Record {
     /// The alert's id, from the row key.
     pub id: String,
-    /// The status that was recorded last. Do not report this status, but [`Record::shown_status`].
+    /// The status that was recorded last. The status to report is [`Record::shown_status`].
     pub status: Status,
     /// The word of the recorded status, if this version does not know the word.
     pub newer_status: Option<String>,

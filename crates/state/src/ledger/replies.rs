@@ -84,8 +84,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(found.map(|found| Reply::read(&found.entity)))
     }
 
-    /// Records that the poller has processed an answer. If the queue holds the job for this answer twice, the
-    /// second job then has no effect.
+    /// Records that the poller has processed an answer. If the queue holds a second message for this answer,
+    /// the poller then ignores that message.
     pub async fn finish_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.reply_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());

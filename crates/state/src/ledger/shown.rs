@@ -1,5 +1,5 @@
-//! The state of an alert as its sender sees it. Each state that is not final has a deadline. At the deadline
-//! the state changes, even if no run has recorded a result.
+//! The state of an alert as its sender sees it. Each state that is not final has a deadline. From the
+//! deadline on, the state no longer changes, even if no run has recorded a result.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl Shown {
                  another way; look at the conversation",
             ),
             Self::Overdue => Some(
-                "ledger: no run has recorded a result in time; look whether the poller runs, and at its log",
+                "ledger: no run has recorded a result in time; check whether the poller runs, and look at its log",
             ),
             Self::Status(_) | Self::Cancelling | Self::Newer(_) => None,
         }
@@ -99,7 +99,8 @@ impl Record {
         }
     }
 
-    /// The moment at which the state ends at the latest; `None` if the state is final.
+    /// The moment from which the state no longer changes, unless a late run records a result; `None` if the
+    /// state is final.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         let deadline = match self.shown_in_time() {
             Shown::Cancelling => {
@@ -122,9 +123,9 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
-    /// dequeued the message by the time at which it would have become visible. So the killed run had
-    /// delivered the alert and deleted the message.
+    /// Whether the alert's message is missing for good. A killed run had the message in hand. If the killed
+    /// run had hidden the message, a run would have dequeued it by now. So the killed run had delivered the
+    /// alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.

@@ -1,5 +1,5 @@
 //! The message that a conversation shows for all alerts with one key. A sender can give its alerts a `key`.
-//! When the next alert with the key is due, the poller changes the message of the alert before.
+//! When the next alert with the key is due, the poller changes the message of the previous alert.
 //!
 //! Each key in a conversation has a record. The poller writes the record with its ETag after the Connector
 //! has accepted a message. The bot notes in the same record which alert with the key is the newest one on the
@@ -95,8 +95,8 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the message that a conversation shows for a key. `key` is the hash of the sender's name and the
-    /// sender's key.
+    /// Reads the message that a conversation shows for a key. `key` is the hash of the sender's name and of
+    /// the `key` in the sender's alerts.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))

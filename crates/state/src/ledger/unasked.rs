@@ -1,16 +1,17 @@
 //! The marks (rows `unasked.<key>`) of conversations in which no question waits for a text as its answer.
 //!
-//! If a replica of the bot has a fingerprint that covers a message, it does not read the conversation's
-//! record. The fingerprint may be older than the last question, because the poller may use another key-value
-//! store than the replica. The mark solves this problem without a further call: a replica with a fingerprint
-//! accepts a message by a transaction that succeeds only if the mark exists. The poller deletes the mark when
-//! it delivers a question that a text can answer. Then the transaction fails, and the replica reads the
-//! record.
+//! If a replica of the bot has a fingerprint that covers a message, the replica does not read the
+//! conversation's record. The fingerprint may be older than the last question, because the poller may use
+//! another key-value store than the replica. The mark solves this problem without a further call: a replica
+//! with a fingerprint accepts a message by a transaction that succeeds only if the mark exists. The poller
+//! deletes the mark when it delivers a question that a text can answer. Then the transaction fails, and the
+//! replica reads the record.
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
 //! together with the message. The poller may deliver a question in the milliseconds between the read and the
-//! write. This message is not an answer, because no person answers so fast. But now the mark exists although
-//! a question is open. So the bot finds the question only when it reads the record again, on the next day.
+//! write. In this case, the message is not an answer, because no person answers so fast. But now the mark
+//! exists although a question is open. So the bot finds the question only when it reads the record again, on
+//! the next day.
 
 use std::collections::BTreeSet;
 

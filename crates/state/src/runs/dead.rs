@@ -70,7 +70,7 @@ impl DeadLetterId {
         self.0.split_once(AFTER_DIGITS).map_or("", |(_, name)| name)
     }
 
-    /// The insertion time that the message had on the queue.
+    /// The time at which the message was put on the queue.
     pub fn inserted_at(&self) -> DateTime<Utc> {
         let inverted = self.0.get(..DIGITS).and_then(|digits| digits.parse::<i64>().ok());
         inverted

@@ -44,8 +44,8 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// The number of messages that a run has dequeued although the figures had counted them as messages that
-    /// have left the queue.
+    /// The number of messages that were counted in `ended` or `dead`, but that a run has dequeued again since
+    /// then.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
@@ -89,7 +89,7 @@ pub struct LastRun {
     pub entry_point: String,
     /// When the run began.
     pub began_at: i64,
-    /// When the run released the lock; zero while it works, or if it was killed.
+    /// When the run released the lock; zero while the run works, or if the run was killed.
     pub ended_at: i64,
     /// The number of messages that the run dequeued.
     pub received: u64,
@@ -105,7 +105,7 @@ pub struct LastRun {
 pub struct PausedConversation {
     /// The conversation's key.
     pub conversation: String,
-    /// When the pause ends, unless the person writes before.
+    /// When the pause ends, unless the person writes earlier.
     pub until: i64,
 }
 

@@ -1,9 +1,9 @@
 //! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop`, `start` or `quiet`, and
 //! conversations whose person asked to be forgotten.
 //!
-//! A run reads all recent withdrawals with one query. So it need not look up the alert and the conversation
-//! of each message. If the alert was accepted longer ago than [`RECENTLY`], the run reads the alert's record
-//! and the conversation.
+//! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
+//! conversation for each message. It reads them only if the alert was accepted longer ago than [`RECENTLY`],
+//! or in doubtful cases.
 
 use std::time::Duration;
 

@@ -223,7 +223,7 @@ fn responses_expire_after_a_week_and_the_next_counted_response_deletes_them() {
     let rows = stage.rows();
     let rows: Vec<_> = rows.iter().filter_map(|row| row.split_once(".r.")).map(|(_, id)| id).collect();
     assert_eq!(rows, ["8", "9"]);
-    // If the row of a message has ended, its counts begin at zero again.
+    // If the row of a message has expired, its counts begin at zero again.
     stage.at(2 * week);
     stage.respond(response("8", 1, 0, None));
     assert_eq!(stage.counts("8"), (1, 0));

@@ -5,7 +5,7 @@ use storage_table::Entity;
 pub(in crate::conversations) const GENERATION: &str = "generation";
 pub(in crate::conversations) const OFF: &str = "off";
 
-/// The row `<key>.h`: which webhook address of the conversation works.
+/// The content of the row `<key>.h`. It determines which webhook address of the conversation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct Hook {
     pub(in crate::conversations) generation: u16,

@@ -1,4 +1,4 @@
-//! The types for what a conversation's rows store: the webhook address, the open question, the quiet hours,
+//! The types of the values in a conversation's rows: the webhook address, the open question, the quiet hours,
 //! and the responses of people. `record.rs` reads the rows into these types.
 
 pub(super) mod hook;

@@ -7,9 +7,9 @@ use zones::{ClockSpan, Zone};
 /// The quiet hours of a person, by the person's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quiet {
-    /// The hours in which the person wants no alerts.
+    /// The hours in which the person wants only their own alerts.
     pub hours: ClockSpan,
-    /// The person's time zone; UTC if the bot knows none.
+    /// The person's time zone; UTC if the bot does not know the zone.
     pub zone: Zone,
 }
 

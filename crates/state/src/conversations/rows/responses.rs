@@ -12,7 +12,7 @@ pub(in crate::conversations) const REPLIES: &str = "replies";
 pub(in crate::conversations) const CAUSE: &str = "cause";
 pub(in crate::conversations) const ENDS_AT: &str = "endsAt";
 
-/// The last message that the person has read, and when the bot learned that.
+/// The last message that the person has read, and when the bot received the read receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct LastRead {
     pub(in crate::conversations) message: MessageNumber,

@@ -2,8 +2,7 @@
 //! conversations whose person asked to be forgotten.
 //!
 //! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
-//! conversation for each message. It reads them only if the alert was accepted longer ago than [`RECENTLY`],
-//! or in doubtful cases.
+//! conversation for each message. If an alert was accepted longer ago than [`RECENTLY`], the run reads both.
 
 use std::time::Duration;
 

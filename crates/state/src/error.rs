@@ -3,7 +3,7 @@
 use storage_table::TableError;
 use thiserror::Error;
 
-/// An operation that failed. The variants differ in what the caller can do.
+/// The reason for which an operation on the tables failed. Each variant tells the caller what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StateError {
     /// The table storage did not answer in time, or refused the request for now. Try again later.
@@ -30,9 +30,9 @@ pub enum StateError {
     /// A value is too long to be stored.
     #[error("the value is too long to be stored: expected at most {most} bytes, found {bytes}")]
     TooLarge {
-        /// The length of the value.
+        /// The length of the value, in bytes.
         bytes: usize,
-        /// The greatest length that is stored.
+        /// The greatest length that can be stored, in bytes.
         most: usize,
     },
 }

@@ -6,20 +6,24 @@
 //! replica reads the same data. This crate never reads or writes the queue, never calls a Connector, and
 //! never stores the text of an alert.
 //!
-//! Source of the service's rules:
+//! Source of the rules of Azure Table Storage:
 //! <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>.
 //!
 //! # Schema
 //!
-//! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
-//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in the properties `at`
-//! and in those that end in `At`, `Until` or `From`. In the tables below, an empty first or second cell means
-//! the same rows as in the line above. `version` is the version of a record's form. If it is greater than the
-//! version that a program knows, the program does not change a record of a conversation, does not take the
-//! run lock, and does not replay or drop an alert. The program still writes other changes of the ledger,
-//! because they record an event that has happened. Such a write is a merge: it keeps `version` and the
-//! properties that the program does not know. Every entity also has `op`, a random text that each write sets
-//! anew. If the response to a write is lost, the client recognises its own write by `op`.
+//! `<prefix>` is the value of the variable `tableprefix`. Text that comes from outside is escaped before it
+//! becomes part of a key ([`storage_table::escape`]). The property `at`, and each property whose name ends in
+//! `At`, `Until` or `From`, is a time: an Int64, in milliseconds since 1970. In the tables below, a line with
+//! empty first cells lists further properties of the rows in the line above.
+//!
+//! `version` is the version of a record's format. If it is greater than the version that a program knows, a
+//! newer program wrote the record. Then the older program does not change the record of a conversation, does
+//! not take the run lock, and does not replay or drop an alert. The older program still writes other changes
+//! to the ledger, because they record events that have happened. Such a write is a merge: it keeps `version`
+//! and the properties that the older program does not know.
+//!
+//! Every entity also has `op`. Each write sets `op` to a new random text. If the response to a write is lost,
+//! the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -30,36 +34,37 @@
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when a person has answered the question |
 //! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and `start` deletes it; the poller inserts the row when it moves a conversation. No other operation writes the row |
 //! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes it; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
-//! | `c<shard>` | `<key>.f` | `at` | the bot, when a person asks to be forgotten (the activity `deleteUserData`, or the route by which a program forgets a conversation): a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
-//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag: the commands `webhook`, `webhook new` and `webhook off`, the routes `POST` and `DELETE` of a hook, and each write of the tombstone (sets `off`). The row is never deleted, so that an ended webhook address never works again |
+//! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a tombstone: no run delivers an alert that the bot accepted at `at` or earlier. The row is never deleted |
+//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a hook; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
-//! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
+//! | `c<shard>` | `<key>.t.<tag>` | `at` | the bot, for the commands `subscribe` and `unsubscribe`, and for the routes `PUT` and `DELETE` of a tag; the poller, when it moves a conversation |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's id on the channel. An id that the client may have chosen has a row only with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
 //! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
-//! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
+//! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
 //!
-//! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
-//! conversation with all its rows. In the address of a chat that the poller created, the person's id is the
-//! object id in Entra, until the person writes.
+//! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query reads all rows of a
+//! conversation, because they are in one partition. In the address of a chat that the poller created, the
+//! person's id is the object id in Entra, until the person writes.
 //!
-//! If Teams has purged a chat and the poller creates another one, the poller *moves* the conversation. It
-//! writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of the old
-//! chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats the
-//! move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
-//! meanwhile.
+//! If Teams has purged a chat, the poller creates a new chat with the person, and *moves* the conversation.
+//! The poller writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of
+//! the old chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats
+//! the move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
+//! since then.
 //!
-//! `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the conversation's own
-//! rows no longer match it. A reader that finds a stale row ignores and deletes it. Index rows, except those
-//! of tags, have `seenAt`, because readers look for the conversation that was active last.
+//! The partition `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the
+//! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. All index rows
+//! except the rows of tags have `seenAt`, because their readers look for the conversation that was active
+//! last.
 //!
-//! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
-//! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
-//! cleaning deletes such rows. When the bot inserts a row of this kind, it deletes the rows of the
-//! conversation that have ended or are too many. When the bot forgets the conversation, it deletes all of
-//! them. `cause` is a hash of the id of the activity that was counted last.
+//! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row expires seven days after its last
+//! change; the ledger keeps the record of an alert for the same time. Readers ignore an expired row. No
+//! cleaning deletes these rows. When the bot inserts such a row, it deletes the conversation's expired rows,
+//! and the rows that expire first if there are too many. When the bot forgets the conversation, it deletes
+//! all of them. `cause` is a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
@@ -67,9 +72,9 @@
 //! missing and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two
 //! other tables, each run logs only the first such entity.
 //!
-//! Records are written by merges with their ETag, so that properties of later versions are kept. When the
-//! person writes, `pausedUntil` becomes zero. `asked` is the id of the alert that the person's next text
-//! answers, until `askedUntil`. After an answer, `askedUntil` is zero.
+//! The bot and the poller write a record by a merge with the ETag. A merge keeps the properties of later
+//! versions. When the person writes, `pausedUntil` becomes zero. `asked` is the id of the alert that the
+//! person's next text answers, until `askedUntil`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -81,8 +86,8 @@
 //! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when this alert is a step of an escalation and a person has answered the escalated alert |
 //! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
-//! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
-//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
+//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity; zero if the attempt certainly delivered nothing |
+//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes the content of the alert |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since the poller moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
@@ -91,32 +96,36 @@
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no answer can use them |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies in a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no reply can use them |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
-//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a message or of a page of a call, or with a record that a replay makes anew: an index by time |
-//! | `clean` | `place` | `at`, `next` | the poller, if the last cleaning did not come to the end: when its search began, and where it stopped |
-//! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, with the records of a page of a call, or with a record that a replay creates again: an index by time |
+//! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages: `at` is the time at which the search began, and `next` is the continuation at which it stopped |
+//! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it replies to an activity that makes no alert and gets only one reply |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
 //!
-//! A row of `key.<digit>` names the message that a conversation shows for all alerts with one `key`.
-//! `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the sender's
-//! name and of the `key` that the sender gave the alerts. The row ends 30 days after the last alert with the
-//! `key`.
+//! A row in the partition `key.<digit>` names the message that a conversation shows for all alerts with one
+//! `key`. `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the
+//! sender's name and of the `key` that the sender gave the alerts. The row expires 30 days after the last
+//! alert with the `key`.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. A *page* is a group of at most 100 alerts of one call, which the bot accepts together. The row
-//! of a page of 100 alerts is inserted before the records, because a transaction has at most 100 operations.
-//! So a row may be stored without its records. A repeated call may insert another row for the records of the
-//! first call. So a row counts only for records whose `acceptedAt` is the row's time. The row of a record
-//! that a replay makes anew has the `tags` `*`, which means any tag.
+//! page share. A *page* is a group of at most 100 alerts of one call, which the bot accepts together. If a
+//! page has 100 alerts, the bot inserts the row in a call of its own before the records, because a
+//! transaction has at most 100 operations. So the row may be stored without the records. If the sender
+//! repeats the call, the bot may insert another row for the records of the first call. So a row counts only
+//! for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags` in the new
+//! row is `*`, which means any tag.
 //!
-//! For an alert that takes one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If
-//! the alerts of a call take one answer, they and the alerts of the call's escalation share the row of the
-//! call's first alert. For other alerts, `<row>` is a hash of the person, or of the press. The encrypted
-//! properties open only with a key that is derived from `sealkey` or the bot's credential, and only for their
-//! alert.
+//! In `reply.<alert id>.<row>`, `<row>` depends on the number of answers that the alert takes. If it takes
+//! one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If it takes one answer from
+//! each person, `<row>` is a hash of the person's id. If it takes any number of answers, `<row>` is a hash of
+//! the person's id and the activity's id, or a random text. If all alerts of a call together take one answer,
+//! they and the alerts of the call's escalation share the row of the call's first alert.
+//!
+//! The bot and the poller derive the key for the encrypted properties from `sealkey` or from the bot's
+//! credential. A property that was encrypted for one alert cannot be decrypted for another alert.
 //!
 //! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
 //! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the
@@ -133,13 +142,13 @@
 //! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program forgets the conversation |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
 //!
-//! In the row `run`, `run` is the id of the run that holds the lock, and is empty if the lock is free.
-//! `fence` is the number of that run: each run that takes the lock adds one. `why` is the reason of a pause.
-//! `hand0`… hold the messages in hand, and `ended0`… the finished alerts whose final status the ledger may
-//! not have recorded.
+//! In the row `run`, the property `run` is the id of the run that holds the lock; it is empty if the lock is
+//! free. `fence` is the number of the run: each run that takes the lock adds one. `why` is the reason of a
+//! pause. `hand0`… hold the messages in hand, and `ended0`… the finished alerts whose final status the ledger
+//! may not have recorded.
 //!
-//! The key of a dead letter begins with 99 999 999 999 999 minus the time at which the message was put on the
-//! queue. So the newest row comes first.
+//! The row key of a dead letter begins with `<inverted milliseconds>`: 99 999 999 999 999 minus the time at
+//! which the message was put on the queue. So the newest row comes first.
 #![warn(missing_docs)]
 
 mod conversations;

@@ -12,7 +12,7 @@ use storage_table::testing::FakeTables;
 
 use crate::Tables;
 
-/// A host whose calls a fake table service answers. Tests can inspect the host and the service.
+/// A fake host, and the fake table service to which the host sends its calls. Tests can inspect both.
 pub(crate) struct World {
     pub(crate) host: Rc<FakeHost>,
     pub(crate) tables: Rc<RefCell<FakeTables>>,

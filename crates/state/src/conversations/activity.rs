@@ -24,15 +24,13 @@ pub enum Recorded {
     /// The record and its indexes are stored. Keep the fingerprint under
     /// [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
-    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: a
-    /// fingerprint would keep the bot from reading the record, so the person's next message would not end the
-    /// pause.
+    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint. With a
+    /// fingerprint, the bot would not read the record, and the person's next message would not end the pause.
     Paused,
     /// The record and its indexes are stored, and a question waits for the person's text. Keep no
-    /// fingerprint: a fingerprint would keep the bot from reading the record, so the bot would not find the
-    /// question.
+    /// fingerprint. With a fingerprint, the bot would not read the record, and would not find the question.
     Asked {
-        /// The id of the alert.
+        /// The id of the alert that asks the question.
         alert: String,
     },
     /// A newer version of the bot wrote the record. This version did not change the record.
@@ -40,8 +38,8 @@ pub enum Recorded {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept of the
-    /// conversation. The bot writes to the table only if the activity changes something there.
+    /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept for the
+    /// conversation. The method writes to the table only if the activity changes the conversation's rows.
     pub async fn record_activity(
         &self,
         reference: &ConversationReference,
@@ -88,8 +86,8 @@ impl<H: Host> Conversations<'_, H> {
                     || after.zone != before.zone
                     || shows_presence && (before.is_paused(now) || day(before.seen_at) != day(now));
                 if !is_changed {
-                    // The bot may have been killed after it wrote the record and before it wrote the indexes,
-                    // so the missing index rows are written now.
+                    // The bot may have been killed between its write of the record and its writes of the
+                    // indexes. So the missing index rows are written now.
                     self.put_indexes(&key, &indexes, after.seen_at, true).await?;
                     return Ok(result_of(&self.place(), &after, now));
                 }
@@ -118,8 +116,8 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // All indexes are written after the record, at least once on each day with a message. This
-            // restores an index row that was lost.
+            // All indexes are written after the record, at least once on each day with a message. So a lost
+            // index row is written again on the next such day.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
             // A reader may have deleted the new tag rows as stale before the record was written, so they are

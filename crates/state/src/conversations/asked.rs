@@ -1,11 +1,14 @@
 //! The open question of a conversation: the alert that the person's next text answers.
 //!
-//! In a personal chat, two properties of the record name the alert. The fingerprint is deleted, so that the
-//! bot reads the record when the person's next message arrives. Other replicas may have the fingerprint in
-//! stores of their own. These replicas learn from the ledger that a question may be open
-//! ([`Unasked`](crate::ledger::Unasked)). In a channel of Teams, the row of the responses to the question
-//! names the alert, because the bot reads that row for each reply in the thread anyway. So a message in a
-//! conversation without an open question costs no additional call.
+//! In a personal chat, the properties `asked` and `askedUntil` of the conversation's record name the alert
+//! and the end of the question. The poller deletes the conversation's fingerprint, so that the bot reads the
+//! record when the person's next message arrives. Another replica of the bot may have the fingerprint in its
+//! own key-value store. This replica learns from the ledger that a question may be open
+//! ([`Unasked`](crate::ledger::Unasked)).
+//!
+//! In a channel of Teams, the row `<key>.r.<message id>` of the question's message names the alert. The bot
+//! reads this row for each reply in the thread anyway. So a message in a conversation without an open
+//! question costs no additional call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -20,8 +23,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person's next text in a personal chat answers an alert. Nothing is written if the bot
-    /// does not know the conversation.
+    /// Records that the person's next text in a personal chat answers an alert. If the bot does not know the
+    /// conversation, writes nothing.
     pub async fn open_question(
         &self,
         reference: &ConversationReference,
@@ -35,7 +38,7 @@ impl<H: Host> Conversations<'_, H> {
             match self.table.merge(&entity, Some(&etag)).await? {
                 Conditional::Done(_) => {}
                 Conditional::Changed => continue,
-                // A conversation that was forgotten meanwhile stays forgotten.
+                // The conversation was forgotten in the meantime, so the record is not written again.
                 Conditional::Gone => return Ok(()),
             }
             self.delete_fingerprint(&key).await;
@@ -69,7 +72,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Ends the open question of a personal chat, if the question belongs to this alert.
+    /// Ends the open question of a personal chat if `alert` asked this question.
     pub async fn close_question(&self, key: &ConversationKey, alert: &str) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         let Some(found) = self.table.get(&row).await? else { return Ok(()) };
@@ -78,7 +81,8 @@ impl<H: Host> Conversations<'_, H> {
         }
         // A merge cannot remove a property, so zero ends the question.
         let entity = Entity::new(row).with_int64(ASKED_UNTIL, 0);
-        // If another writer has changed the record meanwhile, the question ends at its own time.
+        // If another writer has changed the record in the meantime, the merge fails. Then the question ends
+        // at the time `askedUntil`.
         self.table.merge(&entity, Some(&found.etag)).await?;
         Ok(())
     }
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn open_question_is_found_by_the_next_message_until_it_ends() {
+    fn open_question_is_found_by_each_message_until_the_question_ends() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
@@ -109,11 +113,12 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("a"));
         }
-        // Another replica has a fingerprint of its own.
+        // Another replica has its own fingerprint.
         run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
         assert_eq!(run(stage.conversations().asked(&key())), Ok(Some("a".into())));
         assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
-        // A newer question takes the place of an older one. Only the alert of the newer question closes it.
+        // A newer question takes the place of the older question. Only the alert of the newer question can
+        // close it.
         run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
         run(stage.conversations().close_question(&key(), "a")).unwrap();
         assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_in_a_thread_finds_its_question() {
+    fn reply_in_a_thread_finds_the_open_question_of_the_thread() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         let message = MessageNumber::parse("1795471200000").unwrap();
@@ -148,7 +153,7 @@ mod tests {
             run(stage.conversations().record_response(&key(), response)).unwrap()
         };
         assert_eq!(reply("1").as_deref(), Some("a"));
-        assert_eq!(reply("1").as_deref(), Some("a"), "the channel sends an activity twice");
+        assert_eq!(reply("1").as_deref(), Some("a"), "the channel sends the activity twice");
         stage.at(60);
         assert_eq!(reply("2"), None);
         let feedback = run(stage.conversations().feedback(&key())).unwrap();

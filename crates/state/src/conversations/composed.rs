@@ -1,4 +1,4 @@
-//! The composed form of a text: Unicode NFC. This module uses the NFC tables of the crate
+//! Converts a text to its composed form (Unicode NFC). This module uses the NFC tables of the crate
 //! `unicode-normalization` directly. The iterator of that crate would also add the larger tables for NFKC to
 //! the component.
 
@@ -9,7 +9,7 @@ pub(super) fn is_mark(c: char) -> bool {
     canonical_combining_class(c) != 0
 }
 
-/// The text in NFC.
+/// Returns the text in NFC.
 pub(super) fn composed(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();

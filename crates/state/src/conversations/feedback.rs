@@ -1,7 +1,8 @@
 //! The feedback of people to the bot's messages on Teams. It consists of the last message that a person has
 //! read, and of the number of reactions and replies to each message.
 //!
-//! A message of Teams has a number as its id. The bot compares read receipts by these numbers:
+//! A message of Teams has a number as its id. By these numbers, the bot finds out which messages a read
+//! receipt covers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
 use bot_framework::vouches_for_identity;
@@ -18,8 +19,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The most messages of a conversation whose reactions and replies are counted: the messages with the latest
-/// responses.
+/// The most messages of a conversation whose reactions and replies are counted. If there are more, only the
+/// messages with the latest responses count.
 const MAX_MESSAGES: usize = 20;
 
 /// A response of people to a message: new reactions, reactions that they took back, or a reply.
@@ -27,12 +28,12 @@ const MAX_MESSAGES: usize = 20;
 pub struct Response<'a> {
     /// The message to which people respond.
     pub message: MessageNumber,
-    /// The reactions that were added, less the reactions that were removed.
+    /// The number of added reactions minus the number of removed reactions.
     pub reactions: i32,
-    /// The replies: 0 or 1.
+    /// The number of replies: 0 or 1.
     pub replies: i32,
-    /// The id of the activity that reports the response, if it has one. The channel may send an activity
-    /// twice; it is counted once.
+    /// The id of the activity that reports the response; `None` if the activity has no id. By this id, an
+    /// activity that the channel sends twice is counted once.
     pub cause: Option<&'a str>,
 }
 
@@ -46,13 +47,13 @@ pub struct Feedback {
 /// The feedback to one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reception {
-    /// When the bot learned that the person has read the message or a later one. The newest report counts, so
-    /// the person may have read the message earlier. `None` if there is no report, e.g. because the app has
-    /// no permission for it, or because the conversation is a group.
+    /// When the newest read receipt arrived, if it covers the message. The person may have read the message
+    /// before that time. `None` if no receipt covers the message, e.g. because the app has no permission for
+    /// receipts, or because the conversation is a group.
     pub seen_at: Option<DateTime<Utc>>,
-    /// The reactions that the message has.
+    /// The number of reactions that the message has.
     pub reactions: u32,
-    /// The replies to the message, as far as they reached the bot.
+    /// The number of replies to the message that reached the bot.
     pub replies: u32,
 }
 
@@ -69,7 +70,7 @@ impl Feedback {
         Self { last_read: rows.last_read.filter(|_| is_personal), responses }
     }
 
-    /// The feedback to the message with this activity id.
+    /// Returns the feedback to the message with this activity id.
     pub fn of(&self, activity_id: &str) -> Reception {
         let Some(message) = MessageNumber::parse(activity_id) else { return Reception::default() };
         let seen = self.last_read.filter(|last_read| message <= last_read.message);
@@ -88,7 +89,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Feedback::of_rows(self.rows_of(key).await?, self.host.now()))
     }
 
-    /// Records that the person has read a message and all messages before it. The stored number never
+    /// Records that the person has read a message and all messages before it. The stored message number never
     /// decreases. Nothing is written if the bot does not know the conversation, or if an earlier receipt
     /// covers the message.
     pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
@@ -104,15 +105,15 @@ impl<H: Host> Conversations<'_, H> {
             let entity = entity.with_int64(READ_AT, self.host.now().timestamp_millis());
             match self.table.merge(&entity, Some(&found.etag)).await? {
                 Conditional::Changed => {}
-                // A conversation that was forgotten meanwhile stays forgotten.
+                // If the conversation was forgotten in the meantime, the record is not written again.
                 Conditional::Done(_) | Conditional::Gone => return Ok(()),
             }
         }
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Counts a response. Nothing is written if the bot does not know the conversation. Returns the id of the
-    /// alert that a reply to this message answers, if the message is an open question.
+    /// Counts a response. Nothing is written if the bot does not know the conversation. If the message is an
+    /// open question, returns the id of the alert that asks it.
     pub async fn record_response(
         &self,
         key: &ConversationKey,
@@ -157,8 +158,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Deletes the rows of responses that have ended. If the conversation still has too many rows, also
-    /// deletes the rows that end first. Returns whether the bot knows the conversation.
+    /// Deletes the conversation's expired rows of responses. If there are still too many rows, also deletes
+    /// the rows that expire first. Returns whether the bot knows the conversation.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {

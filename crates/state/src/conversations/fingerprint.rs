@@ -9,7 +9,7 @@ use zones::Zone;
 
 use super::stored_form::{Sign, stored_locale, stored_user, stored_zone};
 
-/// The version of the text form. A fingerprint of another form is not read.
+/// The version of the fingerprint's text format. A fingerprint in another format is not read.
 const FORM: &str = "2";
 
 /// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt`.
@@ -18,24 +18,26 @@ const FORM: &str = "2";
 /// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
 /// for each activity that lacks a part.
 ///
-/// A replica with its own key-value store does not see later writes of other replicas. The day limits this
-/// delay, because the bot reads the table for the first message of each day.
+/// A replica with its own key-value store does not see at once that another replica has changed the
+/// conversation. Because of the day in the fingerprint, the replica reads the table for the first message of
+/// each day, and sees the change then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The day of `seenAt`: days since 1970, in UTC.
     day: i64,
-    /// The hash of the Connector's URL, of whether the URL was verified, and of the table.
+    /// The hash of three parts: the Connector's URL, whether the URL was verified, and which table has the
+    /// conversation.
     connector: String,
     conversation: String,
     bot: Option<String>,
     locale: Option<String>,
     user: Option<String>,
-    /// The name of the zone, which has no blanks, in place of a hash.
+    /// The name of the zone. A hash is not necessary, because the name contains no blank.
     zone: Option<String>,
 }
 
 impl Fingerprint {
-    /// The fingerprint of an address, as it is in its stored form. `place` identifies the table, because the
+    /// Makes the fingerprint of an address in its stored form. `place` identifies the table, because the
     /// fingerprint must not cover a conversation in another table.
     pub(super) fn of(
         place: &[&str; 2],
@@ -56,11 +58,11 @@ impl Fingerprint {
         }
     }
 
-    /// Whether an activity whose fingerprint is `heard` would leave the table as it is. This method follows
-    /// the rules of [`merged`](super::stored_form).
+    /// Whether an activity with the fingerprint `heard` would change nothing in the table. This method
+    /// follows the rules of [`merged`](super::stored_form).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
-        // An offset does not replace the name of a zone. An offset begins with `+` or `-`.
+        // An offset, e.g. `+01:00`, does not replace the name of a zone.
         let is_name = |zone: &Option<String>| {
             zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
         };
@@ -92,7 +94,7 @@ impl Fingerprint {
         words.next().is_none().then_some(Self { day, connector, conversation, bot, locale, user, zone })
     }
 
-    /// The fingerprint as text: the form, the day, and each hash. `-` stands for a part that is missing.
+    /// Returns the fingerprint as text: the format, the day, and each hash. `-` stands for a missing part.
     pub fn to_bytes(&self) -> Vec<u8> {
         let or_dash = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
         let Self { day, connector, conversation, .. } = self;
@@ -101,7 +103,7 @@ impl Fingerprint {
     }
 }
 
-/// The JSON of a value. `Value::to_string` gives the same text and costs twice as much.
+/// The JSON of a value. `Value::to_string` gives the same text, but takes twice as long.
 fn json_text(value: &Value) -> String {
     // Writing JSON with text keys into memory cannot fail.
     serde_json::to_string(value).unwrap_or_default()
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprint_survives_a_round_trip_and_another_form_is_not_read() {
+    fn fingerprint_survives_a_round_trip_and_another_format_is_not_read() {
         for reference in [
             with(|_| {}),
             with(|json| json["user"] = Value::Null),
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprint_covers_an_activity_exactly_if_merging_changes_nothing() {
+    fn fingerprint_covers_an_activity_if_and_only_if_merging_changes_nothing() {
         type Change = fn(&mut Value);
         let changes: [Change; 13] = [
             |_| {},
@@ -173,7 +175,7 @@ mod tests {
                         |time| fingerprint.covers(&Fingerprint::of(&PLACE, &heard, None, time), sign);
                     assert_eq!(covers(at(0)), expected, "{sign:?}: {known:?} then {heard:?}");
                     covered += usize::from(expected);
-                    // The next day begins two hours, or 7200 seconds, later.
+                    // `at(0)` is 22:00 UTC, so the next day begins 7200 seconds later.
                     let is_covered_tomorrow = expected && sign == Sign::Update;
                     assert_eq!(covers(at(7_199)), expected);
                     assert_eq!(

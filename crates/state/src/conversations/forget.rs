@@ -13,9 +13,9 @@ use super::rosters::key_of_ended_roster;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop`
-    /// is kept, because only `start` ends it. A tombstone and the generation of the webhook address are kept
-    /// too. If a newer version wrote the record, nothing is deleted.
+    /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop` is
+    /// kept, because only `start` ends it. A tombstone and the generation of the webhook address are also
+    /// kept. If a newer version wrote the record, the method deletes nothing.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -46,18 +46,18 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Writes a tombstone: no run delivers an alert for the conversation that the bot accepted until `now`.
-    /// This holds even if the conversation is stored again later.
+    /// Writes a tombstone for a conversation. No run delivers the alerts that the bot accepted for the
+    /// conversation at `now` or earlier, even if the conversation is stored again later.
     pub async fn write_tombstone(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
         Ok(())
     }
 
-    /// The conversations that belong to the person of `reference`: the conversation of `reference`, unless it
-    /// is a group. If the channel vouches for the person's id, the result also contains all other
-    /// conversations of the person. A group belongs to no person, and its record contains nothing about a
-    /// person.
+    /// Finds the conversations that belong to the person of `reference`. The result contains the conversation
+    /// of `reference`, unless that conversation is a group. If the channel vouches for the person's id, the
+    /// result also contains the person's other conversations. A group belongs to no person, and its record
+    /// contains nothing about a person.
     pub async fn own_of_person(
         &self,
         reference: &ConversationReference,
@@ -186,10 +186,10 @@ mod tests {
         let others = conversation("a:others", "29:other-person");
         stage.record_activity(&others, Sign::Message);
         let theirs = ConversationKey::of(&others);
-        // A stale index row, which points to a conversation of another person.
+        // This index row is stale: it points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // A conversation that is not stored belongs to the person too, because alerts may be queued for it.
+        // A conversation that is not stored also belongs to the person, because alerts may be queued for it.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
         let without_person = with(|json| {
             json["conversation"]["id"] = "a:others".into();

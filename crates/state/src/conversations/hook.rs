@@ -1,9 +1,9 @@
 //! The webhook address of a conversation. Each new address has a new *generation* (a number), and the address
 //! of at most one generation works. The row `<key>.h` records this generation. Only the commands `webhook`,
-//! `webhook new` and `webhook off`, the route for programs, and the forgetting of a person write the row.
+//! `webhook new` and `webhook off`, the routes of a hook, and a write of the tombstone change the row.
 //!
-//! The address itself is not stored, because its token holds the conversation's key and the generation. The
-//! row outlives the conversation, so that an ended address never works again.
+//! The address itself is not stored, because its token holds the conversation's key and the generation. When
+//! the bot forgets the conversation, it keeps the row, so that an ended address never works again.
 
 use platform::Host;
 use storage_table::{Conditional, ETag, Entity, Inserted};
@@ -23,7 +23,7 @@ enum Change {
 }
 
 impl Change {
-    /// The row after the change. `None` if the row stays as it is.
+    /// Returns the row after the change; `None` if the change leaves the row as it is.
     fn of(self, hook: Option<Hook>) -> Option<Hook> {
         match (self, hook) {
             (Self::Open, Some(hook)) if !hook.is_off => None,
@@ -43,13 +43,13 @@ impl<H: Host> Conversations<'_, H> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
     }
 
-    /// Begins a new generation, so that every earlier address of the conversation is ended. Returns the new
-    /// generation.
+    /// Begins a new generation, so that no earlier address of the conversation works any more. Returns the
+    /// new generation.
     pub async fn renew_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Renew).await?.map_or(0, |hook| hook.generation))
     }
 
-    /// Ends the webhook address of the conversation. Without a working address, this changes nothing.
+    /// Ends the webhook address of the conversation. If no address works, nothing is written.
     pub async fn end_hook(&self, key: &ConversationKey) -> Result<(), StateError> {
         self.change_hook(key, Change::End).await?;
         Ok(())
@@ -89,7 +89,8 @@ mod tests {
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::*;
 
-    /// The generation whose address works, as the bot reads it for a post to the address.
+    /// Reads the generation whose address works. The bot reads it in the same way when a program posts to the
+    /// address.
     fn working(stage: &Stage) -> Option<u16> {
         run(stage.conversations().known(&key())).unwrap().hook
     }
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn hook_that_another_writer_changes_meanwhile_is_read_again() {
-        // The calls: the row, its write.
+        // The method makes two calls: it reads the row, and writes the row. Another writer acts between them.
         let stage = stored();
         let (partition, row) = place();
         let hook_row = format!("{row}.h");
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(8));
         write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, 65_535).with(OFF, false));
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(1));
-        // A row that cannot be read has no address that works.
+        // If the row cannot be read, no address works.
         write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, "x"));
         assert_eq!((working(&stage), run(stage.conversations().open_hook(&key()))), (None, Ok(1)));
         assert!(read_entity(&partition, &hook_row).is_some());

@@ -1,8 +1,8 @@
 //! Indexes: partitions whose rows point to conversations, by person, tenant and tag.
 //!
-//! An index row only points to a conversation. The conversation's own rows decide whether it belongs to the
-//! index. If it does not, the index row is stale. A reader that finds a stale row deletes it with the row's
-//! ETag. So a row that another writer has written again in the meantime is kept.
+//! An index row only points to a conversation. The conversation's own rows decide whether the conversation
+//! belongs to the index. If it does not, the index row is stale. A reader deletes a stale row with the row's
+//! ETag. If another writer has written the row again in the meantime, this delete fails, and the row is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -15,11 +15,11 @@ use super::tag_tenant::tenant_of;
 /// at most 512 units in the whole key.
 const MAX_PART: usize = 200;
 
-/// The most rows of a page that the service allows.
+/// The most rows that the service returns in one page.
 pub(super) const MAX_TOP: u16 = 1000;
 
-/// The property of an index row with the time at which the conversation was last active. A person's
-/// conversations are sorted by it.
+/// The property of an index row that holds the time at which the conversation was last active. A person's
+/// conversations are sorted by this time.
 pub(super) const SEEN_AT: &str = "seenAt";
 
 /// An index, identified by its partition key.
@@ -46,7 +46,7 @@ impl Index {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The subscribers of a tag in a tenant. `None` stands for the subscribers that are in no tenant.
+    /// The index of a tag's subscribers in a tenant; `None` stands for the subscribers that are in no tenant.
     pub(super) fn of_tag(tenant_id: Option<&str>, tag: &Tag) -> Self {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
     }
@@ -56,10 +56,10 @@ impl Index {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes of an address. The indexes of a person contain only the person's own conversations,
-    /// because a group must not read an alert for one person. Only ids that the channel vouches for are
-    /// indexed, because a client could otherwise claim the id of another person, and receive that person's
-    /// alerts.
+    /// The indexes that contain a conversation with this address. The indexes of a person contain only the
+    /// person's own conversations, because a group must not read an alert for one person. Only ids that the
+    /// channel vouches for are indexed, because a client could claim any other id, and receive the alerts of
+    /// the person with this id.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {
@@ -107,8 +107,8 @@ impl Index {
     }
 }
 
-/// Escapes text from outside, which becomes a part of a partition key. Dots separate the parts, so dots in
-/// the text are escaped too.
+/// Makes a part of a partition key from a text that comes from outside. Dots separate the parts, so dots in
+/// the text are also escaped.
 fn part(text: &str) -> String {
     let escaped = escape(text).replace('.', "!2e");
     if escaped.encode_utf16().count() > MAX_PART { format!("!h{}", name_of(&[text])) } else { escaped }

@@ -1,4 +1,5 @@
-//! The keys of conversations, and the tags that conversations subscribe to, with their row keys.
+//! The keys of conversations, the tags that conversations subscribe to, and the row keys of a conversation's
+//! rows.
 
 use std::fmt;
 
@@ -41,8 +42,8 @@ impl ConversationKey {
         &self.0
     }
 
-    /// The first digit. It determines the partition of the conversation's rows and of its records in the
-    /// ledger.
+    /// The first digit of the key. It determines the partitions of the conversation's rows and of its alerts
+    /// in the ledger.
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -54,8 +55,8 @@ impl fmt::Display for ConversationKey {
     }
 }
 
-/// The key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint) of a
-/// conversation. The value may be lost at any time; the bot then reads the table.
+/// Returns the key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint)
+/// of a conversation. The store may lose the value at any time. Then the bot reads the table.
 pub fn fingerprint_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
@@ -67,7 +68,7 @@ pub struct Tag(String);
 
 impl Tag {
     /// Parses a tag: letters and digits of any script with their marks, and `- _ . : # @ +`. A tag must not
-    /// consist of dots only, because it can be a segment of a URL path. Texts that differ only in case, in
+    /// consist only of dots, because a tag can be a segment of a URL path. Texts that differ only in case, in
     /// the composition of letters or in invisible characters give the same tag.
     pub fn parse(text: &str) -> Option<Self> {
         let text = composed(&lower_case(text)?);
@@ -83,8 +84,8 @@ impl Tag {
     }
 }
 
-/// The visible characters of a text in lower case; `None` if the text is too long for any tag. The limit is
-/// higher than [`MAX_TAG`], because several characters can compose one.
+/// Returns the visible characters of a text in lower case; `None` if the text is too long for any tag. The
+/// limit is higher than [`MAX_TAG`], because NFC can compose several characters into one.
 fn lower_case(text: &str) -> Option<String> {
     const MAX_PARTS_OF_A_CHARACTER: usize = 8;
     let is_short = text.chars().nth(MAX_TAG * MAX_PARTS_OF_A_CHARACTER).is_none();
@@ -106,13 +107,13 @@ pub(super) enum Row {
     Hook,
     /// The reactions and replies to one of the bot's messages.
     Responses(MessageNumber),
-    /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
-    /// Unicode tables for lower case.
+    /// A subscription to a tag. [`Row::parse`] does not check the tag, so that the poller's component does
+    /// not need the Unicode tables for lower case.
     Tag(Tag),
 }
 
 impl Row {
-    /// The row key of this row for a conversation.
+    /// Makes the row key of this kind of row for a conversation.
     pub(super) fn of(&self, key: &ConversationKey) -> String {
         match self {
             Self::Record => key.to_string(),
@@ -125,8 +126,8 @@ impl Row {
         }
     }
 
-    /// The conversation to which a row belongs, and the row's kind; `None` for rows that this version does
-    /// not write.
+    /// Parses a row key. Returns the key of the conversation, and the row's kind; `None` for rows that this
+    /// version does not write.
     pub(super) fn parse(row: &str) -> Option<(ConversationKey, Self)> {
         let key = ConversationKey::parse(row.get(..DIGITS)?)?;
         let row = match row.get(DIGITS..)? {
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_in_another_case_or_composition_is_the_same() {
+    fn tag_in_another_case_or_composition_is_the_same_tag() {
         for (texts, expected) in [
             (&["größe", "gro\u{308}ße", "GRÖẞE", "GRO\u{308}ẞE"][..], "größe"),
             (&["istanbul", "İSTANBUL", "I\u{307}stanbul", "i\u{307}stanbul", "ISTANBUL"], "istanbul"),

@@ -6,28 +6,29 @@ use super::record::{Conversation, Rows};
 use super::rows::hook::Hook;
 use super::rows::quiet::Quiet;
 
-/// Whether a conversation may be sent alerts.
+/// Whether the bot may send alerts to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryState {
-    /// The person has sent `stop`, so alerts of other senders are not delivered.
+    /// The person has sent `stop`, so only the person's own alerts are delivered.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person.
     pub paused: bool,
-    /// When the person asked to be forgotten. Alerts that were accepted until this time are not delivered.
+    /// When the person asked to be forgotten. Alerts that the bot accepted at this time or earlier are not
+    /// delivered.
     pub forgotten_at: Option<DateTime<Utc>>,
     /// The person's quiet hours.
     pub quiet: Option<Quiet>,
 }
 
-/// The data that the table has about a requested conversation.
+/// The stored facts about a conversation that decide whether it gets an alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether the conversation may be sent alerts. The rows of `stop`, the tombstone and the quiet hours
-    /// show this even if the record is missing.
+    /// Whether the bot may send alerts to the conversation. The rows of `stop`, of the tombstone and of the
+    /// quiet hours are read even if the record is missing.
     pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,
-    /// The generation of the webhook address that works; `None` if none works.
+    /// The generation of the working webhook address; `None` if no address works.
     pub hook: Option<u16>,
 }
 

@@ -11,7 +11,7 @@ use super::subscribers::Subscribers;
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The conditions that the conversations of a page meet.
+/// The conditions that each conversation on a page meets.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// The conversation subscribes to a tag.
@@ -23,16 +23,16 @@ pub struct Filter {
 /// A page of conversations, in the order of their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The conversations. There may be fewer than the limit. A conversation is left out if it was forgotten
-    /// in the meantime, if it does not match the filter, or if this version cannot read it.
+    /// The conversations, often fewer than the limit. A conversation is left out if it was forgotten in the
+    /// meantime, if it does not match the filter, or if this version cannot read its record.
     pub conversations: Vec<(ConversationKey, Conversation)>,
     /// The key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Reads at most `limit` conversations whose keys follow `after`. The calls and the memory that this
-    /// takes are proportional to `limit`.
+    /// Reads at most `limit` conversations whose keys follow `after`. The number of calls and the memory are
+    /// proportional to `limit`.
     pub async fn page(
         &self,
         after: Option<&ConversationKey>,
@@ -62,8 +62,9 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Two of the indexes may have a row of the same conversation, and one of these rows may be stale. So
-        // a page ends after both rows or before both.
+        // Two of the indexes may have a row of the same conversation, and one of these rows may be stale. If
+        // the page ended between the two rows, the next page would skip the second row, which may be the
+        // valid one. So the page ends after the second row.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = limit + usize::from(is_same(limit));
@@ -87,15 +88,15 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Page { conversations, next: last.filter(|_| !is_last) })
     }
 
-    /// Reads the rows of an index that follow `after`: more than `limit` of them, or all.
+    /// Reads the rows of an index that follow `after`, until it has more than `limit` rows, or all rows.
     async fn rows_of_index(
         &self,
         index: &Index,
         after: Option<&ConversationKey>,
         limit: usize,
     ) -> Result<Vec<Entity>, StateError> {
-        // `<after> ` follows `after`, and no key lies between the two. `g` follows every key, because keys
-        // are hexadecimal.
+        // The range begins at `<after> `: this text sorts after the key `after` and before every other later
+        // key. The range ends at `g`, which sorts after every key, because keys are hexadecimal.
         let from = after.map(|after| format!("{after} ")).unwrap_or_default();
         let filter = Rule::partition(index.partition()).rows(&from, "g");
         let query = Query { filter, top: top(limit + 1), ..index.query() };
@@ -120,11 +121,13 @@ impl<H: Host> Conversations<'_, H> {
     /// needed.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
-        // The page is read as two ranges, because a filter with `or` makes the service scan the whole table.
+        // The rest of the shard of `after` and the later shards are read with two queries. A single query
+        // would need a filter with `or`, and for such a filter the service scans the whole table.
         let rest = match after {
             None => "c0".to_owned(),
             Some(after) => {
-                // `<after>/` follows every row of `after`, because `/` follows `.`. `g` follows every key.
+                // `<after>/` sorts after every row of `after`, because `/` sorts after `.`. `g` sorts after
+                // every key.
                 let shard = partition_of(after);
                 let rest_of_shard = Rule::partition(&shard).rows(&format!("{after}/"), "g");
                 self.gather(rest_of_shard, &mut gathered).await?;
@@ -176,7 +179,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// The rows of a conversation. Keys must be passed in their order.
+    /// Returns the rows that were gathered for a conversation. The caller passes the keys in ascending order.
     fn rows_of(&mut self, key: ConversationKey) -> &mut Rows {
         if self.found.last().is_none_or(|(last, _)| *last != key) {
             // A `stop` without a record is not a conversation.
@@ -187,8 +190,8 @@ impl Gathered {
         &mut self.found[last].1
     }
 
-    /// Whether the next page's first record was found. Then all rows of this page's conversations have been
-    /// read.
+    /// Whether the first record of the next page was found. If so, all rows of this page's conversations have
+    /// been read.
     fn is_full(&self) -> bool {
         self.found.len() > self.limit && self.found.last().is_some_and(|(_, rows)| rows.has_record)
     }
@@ -216,7 +219,7 @@ mod tests {
     /// The pages that follow a key.
     struct Pages {
         keys: Vec<ConversationKey>,
-        /// The most calls that one page took.
+        /// The most calls that were made for one page.
         most_calls: usize,
         number: usize,
     }
@@ -281,7 +284,7 @@ mod tests {
             (Filter { tag, tenant_id: tenant }, &both, 1),
         ] {
             for limit in [1, 7, 100] {
-                // Reading page by page with a limit of 1 takes long, so only the last 60 pages are read.
+                // Reading all pages with a limit of 1 takes long, so the test reads only the last 60.
                 let skipped = if limit == 1 { expected.len().saturating_sub(60) } else { 0 };
                 let (after, expected) =
                     (skipped.checked_sub(1).map(|last| expected[last].clone()), &expected[skipped..]);
@@ -364,7 +367,7 @@ mod tests {
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "limit {limit}: a newer record takes a place on a page, and a stop takes none"
+                "limit {limit}: a newer record counts for the limit of its page, and a stop does not"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");
@@ -374,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn query_with_an_empty_page_of_the_service_continues() {
+    fn read_after_an_empty_page_of_the_service_continues() {
         let stage = Stage::new();
         let mut keys: Vec<_> = (0..3).map(|number| stage.add(number, "29:u", "t")).collect();
         keys.iter().for_each(|key| stage.tag(key, "x"));

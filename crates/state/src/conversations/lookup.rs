@@ -1,4 +1,4 @@
-//! Finds the conversations of a person, and the conversations to which the rows of an index point.
+//! Finds the conversation of a person, and the conversations to which the rows of an index point.
 
 use std::cmp::Reverse;
 
@@ -12,8 +12,8 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most conversations of a person that are considered, the newest first. A person may have many, because
-/// Web Chat begins a new conversation with every visit.
+/// The most conversations of a person that are read, the newest first. A person may have many conversations,
+/// because Web Chat begins a new one with every visit.
 const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
@@ -26,7 +26,7 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_user(channel_id, user_id)).await
     }
 
-    /// Finds the own conversation of the person with this object id in Entra.
+    /// Finds a person's own conversation by the person's object id in Entra.
     pub async fn of_aad_object(
         &self,
         id: &str,
@@ -34,8 +34,8 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_aad_object(id)).await
     }
 
-    /// Finds the conversation in which the person was active last, because an alert for a person is delivered
-    /// to one conversation only. A paused conversation is returned only if there is no other one.
+    /// Finds the one conversation of a person to which alerts are delivered: the conversation in which the
+    /// person was active last. A paused conversation is returned only if all are paused.
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
         let mut newest: Vec<Entity> = Vec::new();
         let mut continuation = None;
@@ -53,7 +53,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found.into_iter().max_by_key(|(_, conversation)| (!conversation.paused, conversation.seen_at)))
     }
 
-    /// The conversations to which rows of an index point, in the order of their keys. Stale rows are deleted.
+    /// Reads the conversations to which rows of an index point, in the order of their keys. Deletes the stale
+    /// rows.
     pub(super) async fn conversations_of_rows(
         &self,
         index: &Index,
@@ -84,8 +85,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a stale row, unless another writer has written it in the meantime. The row is read before
-    /// the conversation, because `record_activity` writes the conversation before the row. If
+    /// Deletes a stale row, unless another writer has written the row again in the meantime. The row is read
+    /// before the conversation, because `record_activity` writes the conversation before the row. If
     /// `record_activity` writes the row after this read, the row's ETag changes and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
@@ -155,7 +156,11 @@ mod tests {
         for id in ["0", "1"] {
             run(stage.conversations().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
         }
-        assert_eq!(of_user().as_ref(), Some(&keys[2]), "a paused conversation, if all are paused");
+        assert_eq!(
+            of_user().as_ref(),
+            Some(&keys[2]),
+            "all conversations are paused, so the newest one is found"
+        );
         assert_eq!(
             run(stage.conversations().of_aad_object("E5")),
             Ok(None),
@@ -184,7 +189,8 @@ mod tests {
         assert_eq!(found.as_ref(), Some(&newest));
         let made = stage.calls() - calls;
         assert!(made <= 1 + 16, "expected a query of the index and one for each shard, found {made} calls");
-        // The newest 50 are paused. The ten before them are not paused, but are not considered.
+        // The newest 50 conversations are paused. The ten older ones are not paused, but the lookup does not
+        // read them.
         for reference in &references[60 - MAX_OF_A_PERSON..] {
             run(stage.conversations().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
         }
@@ -215,7 +221,7 @@ mod tests {
         ))
         .unwrap();
         assert!(of_user(allowing()));
-        // With the default rule again, the row is stale and is deleted.
+        // By the default rule, the row is stale, so the lookup deletes it.
         assert!(!of_user(stage.conversations()));
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }
@@ -225,8 +231,9 @@ mod tests {
         let stage = Stage::new();
         let (partition, row) = place();
         stage.record_activity(&with(|_| {}), Sign::Message);
-        // Three stale rows and a foreign one: the row of another user, the row of a tag that the conversation
-        // does not have, the row of a conversation that is not stored, and a row that the bot did not write.
+        // These are three stale rows and a foreign row: the row of another user, the row of a tag that the
+        // conversation does not have, the row of a conversation that is not stored, and a row that the bot
+        // did not write.
         write_entity("u.msteams.29:other", &row, |entity| entity);
         write_entity("t.t.x", &row, |entity| entity);
         write_entity("u.msteams.29:u", &"0".repeat(32), |entity| entity);
@@ -253,7 +260,8 @@ mod tests {
 
     #[test]
     fn stale_index_row_that_is_written_again_before_the_delete_is_kept() {
-        // The calls: the query, the conversation, the row, the conversation again, the delete.
+        // The lookup makes five calls. It queries the index, reads the conversation, reads the index row,
+        // reads the conversation again, and deletes the index row.
         for (nth, is_found) in [(2, true), (3, false), (4, false), (5, false)] {
             let stage = Stage::new();
             let (partition, row) = place();

@@ -1,4 +1,4 @@
-//! Reads many conversations. One query reads several of them if they are close together in the table.
+//! Reads many conversations. One query reads several conversations if their keys are close together.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
@@ -11,7 +11,8 @@ use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
 /// The most rows that a query reads for each requested conversation. If a query finds too few requested
-/// conversations, each one is read by itself, because reading the rows of other conversations costs time too.
+/// conversations, each of the others is read with its own query, because the rows of other conversations also
+/// cost time.
 const ROWS_FOR_EACH: usize = 8;
 
 /// Values of conversations, sorted by the conversations' keys.
@@ -24,9 +25,9 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Reads the data of each of these conversations, without duplicates. This takes at most one query for
-    /// each conversation and one for each of the 16 shards. It takes fewer if the table has few other
-    /// conversations between the requested ones.
+    /// Reads the stored facts about each of these conversations. A key that occurs twice is read once. This
+    /// takes at most one query for each conversation and one for each of the 16 shards. It takes fewer
+    /// queries if the table has few other conversations between the requested ones.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -36,7 +37,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(self.rows_of_all(keys.into_iter().collect()).await?.into_iter().map(known).collect())
     }
 
-    /// Reads the rows of each of these conversations. A conversation that is not stored has empty [`Rows`].
+    /// Reads the rows of each of these conversations. If a conversation is not stored, its [`Rows`] are
+    /// empty.
     pub(super) async fn rows_of_all(
         &self,
         mut keys: Vec<ConversationKey>,
@@ -45,8 +47,8 @@ impl<H: Host> Conversations<'_, H> {
         keys.dedup();
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        // The first digit of a key is its shard, and the shards are read in the order of their digits. So the
-        // joined results are sorted.
+        // The first digit of a key is its shard, and the results of the shards are joined in the order of
+        // their digits. So the joined results are sorted by key.
         let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await
@@ -62,8 +64,8 @@ impl<H: Host> Conversations<'_, H> {
                 let before = found.len();
                 self.rows_between(first, last, left, &mut found).await?;
                 let more = found.len() - before;
-                // If a query of a range finds only one conversation, reading each one by itself costs no
-                // more.
+                // If a query of a range finds at most one conversation, a query for each conversation costs
+                // no more.
                 use_ranges = more > 1;
                 left = &left[more..];
             } else {
@@ -74,8 +76,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found)
     }
 
-    /// Reads one page of the rows from `first` to `last`. Adds the conversations whose rows are all on the
-    /// page, in the order of `keys`.
+    /// Reads one page of the rows from `first` to `last`. Adds the conversations whose rows are all on this
+    /// page to `found`, in the order of `keys`.
     async fn rows_between(
         &self,
         first: &ConversationKey,

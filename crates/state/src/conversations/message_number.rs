@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 
 use crate::ledger::KEPT;
 
-/// The most digits of a message's number, so that it fits an Int64.
+/// The most digits of a message's number. Every number of 18 digits fits into an Int64.
 const MAX_DIGITS: usize = 18;
 
-/// The id of a message of Teams, which is a number. Messages of one conversation have rising numbers.
+/// The id of a message of Teams, which is a number. A later message of the same conversation has a greater
+/// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageNumber(pub(super) i64);
 
@@ -21,8 +22,8 @@ impl MessageNumber {
         Some(Self(number))
     }
 
-    /// Whether the ledger may still have the record of the alert that made this message. Teams makes the
-    /// number from the time of the message, in milliseconds.
+    /// Whether the ledger may still have the record of the alert that became this message. The number is the
+    /// time of the message, in milliseconds since 1970.
     pub fn is_recent(self, now: DateTime<Utc>) -> bool {
         self.0 >= (now - KEPT).timestamp_millis()
     }

@@ -60,10 +60,11 @@ pub use tags::{MAX_TAGS, Tagged};
 /// The most calls of one operation that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// How often a conditional write is tried. Another writer causes one conflict, rarely two.
+/// The most attempts of a conditional write. Another writer usually causes at most one conflict, and rarely
+/// two.
 const ATTEMPTS: usize = 3;
 
-/// The conversations that the bot knows. Each call ends by a deadline.
+/// A client for the conversations that the bot knows. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Conversations<'a, H> {
     host: &'a H,
@@ -81,7 +82,7 @@ impl<'a, H: Host> Conversations<'a, H> {
         Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }
     }
 
-    /// Sets the time zone of the person whose activity is recorded. `None` if the activity names none.
+    /// Sets the time zone of the person whose activity is recorded; `None` if the activity names no zone.
     #[must_use]
     pub fn in_zone(mut self, zone: Option<Zone>) -> Self {
         self.zone = zone;
@@ -100,25 +101,27 @@ impl<'a, H: Host> Conversations<'a, H> {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }
 
-    /// Reads a conversation, with one query; `None` if its record is missing, or if a newer version wrote it.
+    /// Reads a conversation, with one query; `None` if its record is missing, or if this version cannot read
+    /// the record.
     pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StateError> {
         Ok(self.rows_of(key).await?.conversation(self.host.now()))
     }
 
-    /// Reads whether a conversation may be sent alerts, with one query. A `stop` is found even if the record
-    /// is missing, or if this version cannot read it.
+    /// Reads whether the bot may send alerts to a conversation, with one query. A `stop` is found even if the
+    /// record is missing, or if this version cannot read the record.
     pub async fn delivery_state(&self, key: &ConversationKey) -> Result<DeliveryState, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
 
-    /// Reads everything about a conversation that decides whether it gets an alert, with one query.
+    /// Reads the facts that decide whether a conversation gets an alert, with one query.
     pub async fn known(&self, key: &ConversationKey) -> Result<Known, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()))
     }
 
     /// Reads every row of a conversation.
     async fn rows_of(&self, key: &ConversationKey) -> Result<Rows, StateError> {
-        // The other rows of a conversation begin with its key and `.`. The character after `.` is `/`.
+        // The row key of the record is the conversation's key. The other row keys begin with the key and `.`.
+        // The range ends before `/`, because `/` is the next character after `.`.
         let filter = Rule::partition(&partition_of(key)).rows(key.as_str(), &format!("{key}/"));
         let query = Query { filter, top: MAX_TOP, select: Vec::new() };
         let mut rows = Rows::default();
@@ -145,7 +148,7 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok((stored, found.map(|found| found.etag)))
     }
 
-    /// Deletes rows, several at the same time. A row that is missing is not an error.
+    /// Deletes rows, several at the same time. A missing row is not an error.
     async fn delete_all(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), StateError> {
         let delete = async |key: Key| self.table.delete(&key, None).await.map(|_| ());
         let delete = &delete;
@@ -153,9 +156,9 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok(())
     }
 
-    /// Deletes the fingerprint in key-value, so that the bot reads the table at the next activity of the
-    /// conversation. A failure is logged, because the bot would not see until the next day that the record
-    /// has changed.
+    /// Deletes a conversation's fingerprint in the key-value store, so that the bot reads the table at the
+    /// next activity of the conversation. If the delete fails, the bot may not see before the next day that
+    /// the record has changed. So a failure is logged.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});

@@ -16,9 +16,9 @@ use crate::StateError;
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the bot reads the record when
-    /// the person's next message arrives, and ends the pause. A record with the address of another Connector
-    /// is not changed. A pause that has not ended is not changed either.
+    /// Pauses a conversation until a time. Deletes the conversation's fingerprint, so that the bot reads the
+    /// record when the person's next message arrives, and ends the pause. Does not change a record with the
+    /// URL of another Connector, or a record with a pause that has not ended.
     pub async fn pause(
         &self,
         reference: &ConversationReference,
@@ -35,7 +35,8 @@ impl<H: Host> Conversations<'_, H> {
                 let entity = entity.with_int64("pausedUntil", until.timestamp_millis());
                 match self.table.merge(&entity, Some(&etag)).await? {
                     Conditional::Done(_) => {}
-                    // The person may have written, or the conversation may have moved to another Connector.
+                    // The person may have written, or the conversation may have another Connector now. So the
+                    // record is read again.
                     Conditional::Changed => continue,
                     Conditional::Gone => return Ok(()),
                 }
@@ -67,7 +68,7 @@ mod tests {
             stage.record_activity(&with(|_| {}), Sign::Message);
             pause(&stage, &with(|_| {}));
             assert!(stage.conversation().paused);
-            // The activity changes the address, so that an activity of any kind writes the record.
+            // The activity changes the address, so that every kind of activity writes the record.
             let heard = stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
             assert_eq!(heard == Recorded::Paused, expected, "{sign:?}: a fingerprint would hide the pause");
             assert_eq!(stage.conversation().paused, expected, "{sign:?}");
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_only_paused_until_and_nothing_for_another_connector() {
+    fn pause_changes_only_paused_until_and_only_for_the_stored_connector() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

@@ -1,4 +1,4 @@
-//! The commands `quiet` and `quiet off`. The quiet hours are an entity of their own, so no other write can
+//! The commands `quiet` and `quiet off`. The quiet hours have their own row, so no write of another row can
 //! change them.
 
 use chrono::{DateTime, Utc};
@@ -12,8 +12,8 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the hours in which the person wants no alerts of other senders. The method works even if the
-    /// conversation has no record.
+    /// Records the hours in which the person wants only their own alerts. This works even if the conversation
+    /// has no record.
     pub async fn set_quiet(
         &self,
         key: &ConversationKey,

@@ -17,8 +17,8 @@ use crate::StateError;
 
 const VERSION: i64 = 1;
 
-/// The most bytes of an address that is stored. The address of a channel has a few hundred bytes. A message
-/// of the queue has to contain the address and the alert's text within 48 KiB.
+/// The most bytes of a stored address. A usual address has a few hundred bytes. The limit leaves room for the
+/// alert's text, because the address and the text share the 48 KiB of an envelope.
 pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 
 /// A conversation that the bot knows.
@@ -28,12 +28,12 @@ pub struct Conversation {
     pub address: ConversationReference,
     /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
-    /// The person has sent `stop`, so alerts of other senders are not delivered.
+    /// The person has sent `stop`, so only the person's own alerts are delivered.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person. The pause
     /// ends with the person's next message, and after a day at the latest.
     pub paused: bool,
-    /// When the conversation was last active, to within a day.
+    /// When the conversation was last active, accurate to a day.
     pub seen_at: DateTime<Utc>,
     /// The person's time zone, if a channel has sent it.
     pub zone: Option<Zone>,
@@ -48,7 +48,7 @@ pub(super) struct Record {
     pub(super) seen_at: DateTime<Utc>,
     pub(super) paused_until: Option<DateTime<Utc>>,
     pub(super) zone: Option<Zone>,
-    /// The question that the person's next text answers. Only the poller writes it.
+    /// The question that the person's next text answers. Only the poller stores it.
     pub(super) asked: Option<OpenQuestion>,
 }
 
@@ -57,7 +57,7 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// The entity to write, without `pausedUntil` and the open question.
+    /// Makes the entity to write. It lacks `pausedUntil` and the open question.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {
@@ -80,7 +80,7 @@ pub(super) enum Stored {
     Record(Box<Record>),
     /// A newer version of the bot wrote the record. This version does not change the record.
     Newer,
-    /// No version can read the record. The conversation's next activity overwrites it.
+    /// No version can read the record. The conversation's next activity overwrites the record.
     Broken,
 }
 
@@ -106,9 +106,9 @@ impl Stored {
             }
             time
         };
-        // A time that cannot be read counts as missing. The next message writes it again.
+        // A time that cannot be read counts as missing. The person's next message writes the time again.
         let seen_at = time("seenAt").unwrap_or_default();
-        // An unknown zone is no fault, because a later version may have written it. So it makes no log line.
+        // An unknown zone is not logged, because a later version may have written it.
         let zone = entity.str("zone").and_then(Zone::parse);
         let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
         Self::Record(Box::new(Record { address, seen_at, paused_until, zone, asked }))
@@ -129,7 +129,7 @@ pub(super) struct Rows {
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) hook: Option<Hook>,
-    /// The last message that the person has read, from properties of the row `<key>`.
+    /// The last message that the person has read, from the row `<key>`.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
 }

@@ -1,4 +1,4 @@
-//! Moves a conversation to another id, because the channel has replaced it.
+//! Moves a conversation to a new id, after the channel has replaced the old chat by a new one.
 
 use bot_framework::ConversationReference;
 use platform::Host;
@@ -11,7 +11,8 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
-    /// forgets `old`. If `old` is not stored, nothing is written. A call that was cut off can be repeated.
+    /// forgets `old`. If `old` is not stored, nothing is written. After an interrupted call, the caller can
+    /// repeat the call.
     pub async fn replace(
         &self,
         old: &ConversationKey,

@@ -14,7 +14,7 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// The separator in the id of a thread. The id of the channel comes before it.
+/// The text in the id of a thread that separates the id of the channel from the id of the message.
 const THREAD: &str = ";messageid=";
 
 /// A team or chat that the bot is in.
@@ -31,8 +31,8 @@ pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
 
-/// The row of the team or chat to which a conversation belongs; `None` if the conversation is of one person,
-/// or if the channel does not vouch for the tenant.
+/// The key of the row for the team or chat to which a conversation belongs; `None` if the conversation
+/// belongs to one person, or if the channel does not vouch for the tenant.
 fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     let tenant = address.vouched_tenant().filter(|_| address.conversation.is_group())?;
     let id = without_thread(&address.conversation.id);
@@ -40,15 +40,15 @@ fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     Some(Key::new(Index::of_rosters(tenant).partition(), key.as_str()))
 }
 
-/// The row to delete when a conversation is forgotten. The row of a channel is kept if only a thread of the
-/// channel is forgotten.
+/// The key of the row to delete when a conversation is forgotten. If only a thread of a channel is forgotten,
+/// the row of the channel is kept.
 pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key> {
     key_of_roster(address).filter(|_| without_thread(&address.conversation.id) == address.conversation.id)
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the team or chat to which a conversation belongs. For the conversation of one person, does
-    /// nothing.
+    /// Records the team or chat to which a conversation belongs. Writes nothing for a conversation of one
+    /// person.
     pub(super) async fn put_roster(
         &self,
         address: &ConversationReference,
@@ -63,8 +63,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Reads the teams and chats of a tenant that were active last, at most `limit`. This takes one query, or
-    /// several if the tenant has more than a thousand teams and chats.
+    /// Reads at most `limit` teams and chats of a tenant, the most recently active first. This takes one
+    /// query, or several if the tenant has more than a thousand teams and chats.
     pub async fn rosters(&self, tenant_id: &str, limit: usize) -> Result<Vec<Roster>, StateError> {
         let index = Index::of_rosters(tenant_id);
         let query = Query { filter: Rule::partition(index.partition()), top: MAX_TOP, select: Vec::new() };
@@ -97,8 +97,8 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
-        // Any conversation of the tenant will do, so the first page of the index is enough. The most recently
-        // active conversations are tried first.
+        // The caller can use any conversation of the tenant, so the first page of the index is enough. The
+        // most recently active conversations on the page are tried first.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn team_is_forgotten_with_its_conversation_but_not_with_a_thread() {
+    fn team_is_forgotten_with_its_channel_but_not_with_a_thread() {
         let stage = Stage::new();
         for id in ["19:a@thread.tacv2", "19:a@thread.tacv2;messageid=1"] {
             stage.record_activity(&group(id, "t"), Sign::Message);

@@ -1,5 +1,5 @@
-//! The commands `stop` and `start`. A `stop` is an entity of its own. Apart from the two commands, only the
-//! move of a conversation inserts this entity, and no other write can undo a `stop`.
+//! The commands `stop` and `start`. A `stop` has its own row. Only the command `stop` and the move of a
+//! conversation insert this row, and only the command `start` deletes it.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -11,8 +11,8 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person wants no alerts of other senders. The method works even if the conversation
-    /// has no record.
+    /// Records that the person wants only their own alerts. This works even if the conversation has no
+    /// record.
     pub async fn stop(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Stop)).with_int64("at", now.timestamp_millis());
         // An earlier `stop` keeps its time, because the insert does not replace it.
@@ -20,7 +20,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Records that the person wants alerts again.
+    /// Records that the person wants all alerts again.
     pub async fn start(&self, key: &ConversationKey) -> Result<(), StateError> {
         self.table.delete(&key_of(key, &Row::Stop), None).await?;
         Ok(())
@@ -50,7 +50,7 @@ mod tests {
         stage.at(24 * 60 * 60);
         stage.record_activity(&with(|_| {}), Sign::Installed);
         assert!(stage.conversation().stopped);
-        // The person asks to be forgotten, or uninstalls the bot, and installs the bot again.
+        // The person asks to be forgotten, and installs the bot again.
         run(conversations.write_tombstone(&key(), stage.host.now())).unwrap();
         run(conversations.forget(&key())).unwrap();
         stage.record_activity(&with(|_| {}), Sign::Installed);

@@ -3,14 +3,14 @@
 use bot_framework::{ChannelAccount, ConversationReference};
 use zones::Zone;
 
-/// The kind of an activity, as far as the conversation's record depends on it.
+/// The kind of an activity. It decides which parts of the conversation's record the activity may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// A person sent a message.
     Message,
     /// The bot was installed or added.
     Installed,
-    /// Any other activity. Its sender may be anyone, so it does not show that the person is present.
+    /// Any other activity. Anyone may have caused it, so it does not show that the person is present.
     Update,
 }
 
@@ -27,25 +27,26 @@ pub(super) fn stored_form(reference: &ConversationReference) -> ConversationRefe
     stored
 }
 
-/// The person in the stored form. A group has none, because its reference names the member who wrote last.
+/// The person in the stored form. A group has no person, because the reference of a group names the member
+/// who wrote last.
 pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
     let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))
 }
 
-/// The locale in the stored form. A group has none, because each member has their own.
+/// The locale in the stored form. A group has no locale, because each member has their own.
 pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
     reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
 }
 
-/// The zone in the stored form. A group has none, because each member has their own.
+/// The time zone in the stored form. A group has no zone, because each member has their own.
 pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>) -> Option<Zone> {
     zone.filter(|_| !reference.conversation.is_group())
 }
 
 /// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
-/// does not replace a name, because an offset does not show when summer time begins and ends. One person may
-/// use clients that send names and clients that send offsets.
+/// does not replace a name, because an offset does not show when summer time begins and ends. A person may
+/// use one client that sends the name and another client that sends the offset.
 pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
     let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)

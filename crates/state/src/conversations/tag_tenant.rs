@@ -3,8 +3,8 @@
 use bot_framework::ConversationReference;
 
 /// The tenant to which a conversation's tags belong; `None` if the conversation is in no tenant. A tenant
-/// counts only if the channel vouches for it and a token proved that the channel made the call. In anonymous
-/// mode no token proves anything, so no conversation is in a tenant.
+/// counts only if the channel vouches for it and a token has proved that the channel made the call. In
+/// anonymous mode there are no tokens, so no conversation is in a tenant.
 pub fn tenant_of(address: &ConversationReference) -> Option<&str> {
     address.vouched_tenant().filter(|_| address.service_url_verified)
 }

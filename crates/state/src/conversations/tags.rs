@@ -11,7 +11,7 @@ use super::record::{Stored, key_of};
 use super::tag_tenant::tenant_of;
 use crate::StateError;
 
-/// The most tags of one conversation. Two calls at the same moment may exceed it by one.
+/// The most tags of one conversation. Two calls at the same moment may exceed this limit by one.
 pub const MAX_TAGS: usize = 32;
 
 /// The result of a subscription.
@@ -24,8 +24,8 @@ pub enum Tagged {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Subscribes a conversation to a tag. The conversation must be stored, because the index row depends on
-    /// its tenant.
+    /// Subscribes a conversation to a tag. The conversation must be stored, because its tenant determines the
+    /// index row.
     pub async fn tag(&self, key: &ConversationKey, tag: &Tag) -> Result<Tagged, StateError> {
         let rows = self.rows_of(key).await?;
         let address = match rows.stored {
@@ -36,8 +36,8 @@ impl<H: Host> Conversations<'_, H> {
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        // The conversation's own row is written first, because an index row without it is stale, and a reader
-        // would delete it.
+        // The conversation's own row is written first. If only the index row existed, a reader would delete
+        // it as stale.
         self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
         self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
@@ -110,7 +110,11 @@ mod tests {
             assert_eq!(run(stage.conversations().tag(&key(), &tag(&number.to_string()))), Ok(Tagged::Yes));
         }
         assert_eq!(run(stage.conversations().tag(&key(), &tag("one-more"))), Ok(Tagged::TooMany));
-        assert_eq!(run(stage.conversations().tag(&key(), &tag("0"))), Ok(Tagged::Yes), "a tag that it has");
+        assert_eq!(
+            run(stage.conversations().tag(&key(), &tag("0"))),
+            Ok(Tagged::Yes),
+            "the conversation already has this tag"
+        );
         assert_eq!(stage.conversation().tags.len(), MAX_TAGS);
     }
 
@@ -175,7 +179,8 @@ mod tests {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
-        // The calls: the record, all rows of the conversation, the new index row, the record's merge.
+        // The method reads the record, reads all rows of the conversation, writes the new index row, and
+        // merges the record. The reader deletes the new index row before the merge, the fourth call.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.record_activity(&with(|_| {}), Sign::Message);
@@ -183,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_of_a_conversation_without_a_readable_record_can_be_ended() {
+    fn subscription_of_a_conversation_without_a_readable_record_can_be_ended() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         stage.tag(&key(), "x");

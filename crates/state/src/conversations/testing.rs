@@ -22,11 +22,11 @@ use crate::Tables;
 type Act = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// The table service of the test's stage. Tests change it directly, as another writer would.
+    /// The table service of the test's stage. Tests change its entities directly, to act as another writer.
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// Actions, each with the number of the call before which it is performed.
+    /// Actions to perform before a call, each with the number of the call.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
@@ -87,12 +87,12 @@ impl Stage {
         WRITES.get()
     }
 
-    /// Performs an action right before the nth call from now, as another writer would.
+    /// Performs an action right before the nth call from now, to act as another writer.
     pub(super) fn before_call(&self, nth: usize, act: impl FnOnce() + 'static) {
         BEFORE_CALLS.with_borrow_mut(|actions| actions.push((CALLS.get() + nth, Box::new(act))));
     }
 
-    /// Lets the next `pages` pages of queries be empty and have a continuation.
+    /// Makes the next `pages` pages of query results empty, each with a continuation.
     pub(super) fn respond_with_empty_pages(&self, pages: usize) {
         SERVICE.with_borrow_mut(|service| service.respond_with_empty_pages(pages));
     }
@@ -139,14 +139,14 @@ impl Stage {
     }
 }
 
-/// Writes or changes an entity, as another writer would.
+/// Writes or changes an entity directly, to act as another writer.
 pub(super) fn write_entity(partition: &str, row: &str, change: impl FnOnce(Entity) -> Entity) {
     let entity = read_entity(partition, row).unwrap_or_else(|| Entity::new(Key::new(partition, row)));
     let properties = change(entity).properties;
     SERVICE.with_borrow_mut(|service| service.store(TABLE, partition, row, properties, DateTime::UNIX_EPOCH));
 }
 
-/// Deletes an entity, as another writer would.
+/// Deletes an entity directly, to act as another writer.
 pub(super) fn delete_entity(partition: &str, row: &str) {
     let key = (partition.to_owned(), row.to_owned());
     SERVICE.with_borrow_mut(|service| service.entities_mut(TABLE).remove(&key)).expect("the row exists");

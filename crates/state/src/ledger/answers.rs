@@ -1,13 +1,15 @@
-//! The limit on the answers of the bot to the messages of one conversation in a minute. Without this limit,
-//! the bot and a program that answer each other would never stop.
+//! The limit on the bot's replies to the messages of one conversation in a minute. Without this limit, the
+//! bot and another program that reply to each other would never stop. In the names of this module and its
+//! rows, `answer` means a reply of the bot.
 //!
-//! Each conversation has a fixed number of rows in each minute, and each answer inserts one of them. The row
-//! is in the same partition and the same transaction as the alert's record. So all replicas share one count,
-//! and counting costs no additional call. If the row exists already, the bot reads which rows are free.
+//! Each conversation has a fixed number of rows in each minute. For each reply, the bot inserts one of these
+//! rows, in the same partition and the same transaction as the alert's record. So all replicas share one
+//! count, and counting costs no additional call. If the row exists already, the bot reads which rows are
+//! free.
 //!
-//! If no row is free, the bot silences the conversation: it answers nothing for the rest of the minute and
-//! nothing in the next minute. The next minute is included because the other program may take a while to send
-//! its reaction to the last answer. That reaction then gets no answer either, and the exchange ends.
+//! If no row is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
+//! none in the next minute. The next minute is included because the other program may need some time to react
+//! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
 
 use std::collections::BTreeMap;
 
@@ -25,24 +27,24 @@ const MAX_ANSWERS: u8 = 100;
 
 const DEFAULT_ANSWERS: u8 = 20;
 
-/// The most attempts to insert a row for an answer. An attempt fails if another answer has inserted the
-/// chosen row.
+/// The most attempts to insert a row for a reply. An attempt fails if the chosen row was inserted for another
+/// reply.
 const ATTEMPTS: usize = 10;
 
-/// How long the row `once.<hash>` is kept. The row shows that the bot has given an answer.
+/// How long the row `once.<hash>` is kept. The row shows that the bot has sent the one reply to an activity.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property that marks the rows of a silent minute. No answer may use such a row.
+/// The property that marks the rows of a silent minute. No reply may use such a row.
 const SILENT: &str = "silent";
 
-/// The most messages of one conversation that are answered in a minute; 0 means no limit.
+/// The most messages of one conversation that get a reply in a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
-/// Whether a message may be answered.
+/// Whether the bot may reply to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed<T> {
-    /// The message may be answered.
+    /// The bot may reply.
     Yes(T),
     /// The conversation has reached the limit, or is silent.
     No {
@@ -52,7 +54,7 @@ pub enum Allowed<T> {
 }
 
 impl Allowance {
-    /// The number of answers a minute; `None` if there is no limit.
+    /// The number of replies a minute; `None` if there is no limit.
     pub fn limit(self) -> Option<u8> {
         Some(self.0).filter(|answers| *answers > 0)
     }
@@ -70,7 +72,7 @@ impl Allowance {
     }
 }
 
-/// The rows of a conversation's answers in one minute.
+/// The rows for a conversation's replies in one minute.
 struct Minute<'m> {
     partition: &'m str,
     conversation: &'m str,
@@ -95,7 +97,7 @@ impl Minute<'_> {
     }
 }
 
-/// The result of counting an answer.
+/// The result of counting a reply.
 enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
@@ -133,7 +135,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// Counts an answer to an activity that makes no alert.
+    /// Counts the reply to an activity that makes no alert.
     pub async fn count_answer(
         &self,
         conversation: &ConversationKey,
@@ -149,9 +151,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Counts the answer to an activity that makes no alert and is answered only once, even if the channel
-    /// sends it again. `what` identifies the activity in its conversation. Returns whether the bot has to
-    /// answer now.
+    /// Counts the reply to an activity that makes no alert and gets only one reply, even if the channel sends
+    /// the activity again. `what` identifies the activity in its conversation. Returns whether the bot has to
+    /// reply now.
     pub async fn count_answer_once(
         &self,
         conversation: &ConversationKey,
@@ -170,8 +172,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         })
     }
 
-    /// Inserts a row of the current minute, in one transaction with the operations `with`. The first of them
-    /// inserts the record.
+    /// Inserts a row of the current minute, in one transaction with the operations `with`. The first
+    /// operation of `with` inserts the record.
     async fn count(
         &self,
         with: &[Operation<'_>],
@@ -217,7 +219,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(TableError::Busy { status: 409, code: "EntityAlreadyExists".into(), retry_after_seconds: None })
     }
 
-    /// The keys of the existing rows of this minute and the next one, and whether each is marked silent.
+    /// Reads the row keys that exist for this minute and the next minute, and whether each row is marked as
+    /// silent.
     async fn rows_of(&self, minute: &Minute<'_>) -> Result<BTreeMap<String, bool>, TableError> {
         let (from, to) = (minute.prefix(), minute.next().next().prefix());
         let filter = Filter::partition(minute.partition).rows(&from, &to);
@@ -236,10 +239,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. Inserts nothing if the next
-    /// minute has silent rows already. Also inserts nothing if all rows of this minute are silent, so that
+    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. If the next minute has silent
+    /// rows already, inserts nothing. If all rows of this minute are silent, also inserts nothing, so that
     /// the silence ends with this minute. Returns whether this message begins the silence. If the call fails,
-    /// the result is `true`, although the next minute may not be silent.
+    /// returns `true`, although the next minute may not be silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {
@@ -254,7 +257,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         !matches!(self.table.batch(&operations).await, Ok(Batch::Refused { .. }))
     }
 
-    /// A random number from 0 to `count` - 1.
+    /// Returns a random number from 0 to `count` - 1.
     fn random_below(&self, count: u8) -> u8 {
         u8::try_from(self.host.up_to(count.saturating_sub(1).into())).unwrap_or_default()
     }

@@ -15,18 +15,18 @@ use super::{Ledger, RecordKey, contended};
 /// The result of claiming an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// The caller may send the alert. Afterwards the caller has to record the result, or to release the
+    /// The caller may send the alert. After the attempt, the caller has to record the result or release the
     /// claim.
     Yes,
-    /// Another call claimed the alert at this time, and has recorded no result since.
+    /// Another call claimed the alert at this time, and has not recorded a result yet.
     Before(DateTime<Utc>),
     /// The alert already has this final status, or its sender has cancelled it.
     Ended(Status),
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Claims an alert, whether it has a record or not. An alert in the poison queue can be claimed, because
-    /// it was not delivered.
+    /// Claims an alert. If the alert has no record, inserts one. An alert in the poison queue can be claimed,
+    /// because it was not delivered.
     pub async fn claim(&self, key: &RecordKey) -> Result<Claim, TableError> {
         let now = self.host.now();
         let mut claim = Entity::new(key.to_key());

@@ -1,9 +1,8 @@
 //! Deletes expired records.
 //!
 //! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
-//! are due up to a year ahead. The service has to read these records too, so the query may have more pages
-//! than one cleaning reads. Each cleaning therefore stores where it stopped, and the next one continues
-//! there.
+//! are due up to a year ahead. The service has to read these records, too, so the query may have more pages
+//! than one cleaning reads. So each cleaning stores where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -11,7 +10,7 @@ use storage_table::{Batch, Continuation, Entity, Filter, Key, Operation, Query, 
 
 use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 
-/// The row of the ledger with the place at which the last cleaning stopped. Its partition sorts after those
+/// The key of the row that stores where the last cleaning stopped. Its partition sorts after the partitions
 /// of all periods.
 const PLACE: (&str, &str) = ("clean", "place");
 
@@ -23,9 +22,9 @@ struct Search {
 }
 
 impl Search {
-    /// Reads the place at which the last cleaning stopped. `None` if the last cleaning came to the end, or if
-    /// its time is in the future. A time in the future comes from a wrong clock, and would select records
-    /// that have not expired.
+    /// Reads where the last cleaning stopped; `None` if the last search has read all pages, or if its time is
+    /// in the future. A time in the future comes from a wrong clock, and would select records that have not
+    /// expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
         let from = Continuation::from_text(place.str("next")?).ok()?;
@@ -51,8 +50,9 @@ impl Search {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Deletes expired records of earlier periods, from the place at which the last cleaning stopped. Reads
-    /// at most `pages` pages, and returns how many records it deleted.
+    /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then
+    /// deletes expired records of keys ([`Ledger::clean_keys`]). Each of the two steps reads at most `pages`
+    /// pages. Returns the number of deleted records.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;
@@ -60,7 +60,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let went_on = stopped.is_some();
         let mut search = stopped.unwrap_or(Search { begun_at: now, from: None });
         let deleted = self.clean_from(&mut search, pages).await;
-        // If the service refuses the continuation, the next cleaning begins the query anew.
+        // If the service refuses the continuation, the next cleaning reads from the first page again.
         if matches!(deleted, Err(TableError::Refused { .. })) {
             search.from = None;
         }
@@ -70,7 +70,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(deleted? + self.clean_keys(pages).await?)
     }
 
-    /// Reads pages of a search and deletes their records. Moves the search on with each page.
+    /// Reads pages of a search, and deletes the records on them. After each page, `search` points to the next
+    /// one.
     async fn clean_from(&self, search: &mut Search, pages: u32) -> Result<usize, TableError> {
         let query = search.query();
         let mut deleted = 0;
@@ -80,8 +81,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
                 for chunk in partition.chunks(MAX_OPERATIONS) {
                     let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // The batch is refused if another run has deleted one of its records. A later search
-                    // deletes the rest.
+                    // The service refuses the batch if another run has deleted one of its records. A later
+                    // search deletes the rest.
                     if self.table.batch(&operations).await? == Batch::Done {
                         deleted += chunk.len();
                     }

@@ -1,4 +1,4 @@
-//! Changes of messages that were sent. The record of the alert that made the message has the last change.
+//! Changes of messages that were sent. The record of the alert stores the last change of its message.
 
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Entity, TableError};
@@ -6,12 +6,12 @@ use storage_table::{Conditional, Entity, TableError};
 use super::record::{Record, shortened};
 use super::{Ledger, RecordKey, contended};
 
-/// A change of a message that was sent, as the record of the message's alert has it.
+/// A change of a message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.
     pub at: i64,
-    /// The id of the change.
+    /// The id of the alert that made the change.
     pub by: String,
     /// The id of the message that has the new content, if it is known.
     pub activity_id: Option<String>,
@@ -34,8 +34,8 @@ impl Edit {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records a change of an alert that was sent. If the record has a later change already, the record keeps
-    /// it.
+    /// Records a change of an alert that was sent. If the record has a later change already, the record stays
+    /// as it is.
     pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
         // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {

@@ -1,9 +1,9 @@
 //! The index of the ledger by time. One row stands for one message of a person, or for all alerts of a page:
 //! a group of at most 100 alerts of one call, which the bot accepts together. The row is in the partition of
-//! the alerts' records, so the transaction that inserts the records also inserts the row.
+//! the alerts' records, so one transaction can insert the records and the row.
 //!
 //! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
-//! partition. The name is the id of the alert, or the part of the ids that the alerts of the call share.
+//! partition. The name is the id of the alert, or the part of the ids that all alerts of the call share.
 
 use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
@@ -18,8 +18,8 @@ pub(super) const FIRST: &str = "at.";
 /// The first row key after all rows of the index.
 pub(super) const END: &str = "at/";
 
-/// The number from which the time is subtracted: the greatest number of 13 digits. In milliseconds since
-/// 1970, it lies in the year 2286.
+/// The number from which the time is subtracted: the greatest number of 13 digits. As a time in milliseconds,
+/// it is in the year 2286.
 const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
@@ -28,13 +28,14 @@ pub(super) const TAGS: &str = "tags";
 /// The value of [`TAGS`] if the alerts may have any tag. No tag contains this character.
 const ANY_TAG: &str = "*";
 
-/// The most alerts of a page.
+/// The most alerts that the bot accepts together.
 const MAX_ALERTS: u32 = 100;
 
-/// The property with the name of the sender's key.
+/// The property with the name of the sender's key (`alertkeys`).
 pub(super) const SENDER: &str = "key";
 
-/// The property with the number of alerts. A row without it stands for one alert, whose id it names.
+/// The property with the number of alerts. A row without this property stands for one alert, and the alert's
+/// id is the row's name.
 pub(super) const ALERTS: &str = "alerts";
 
 /// The time of an index row, as a number that counts down.
@@ -46,9 +47,10 @@ impl Countdown {
         Self((LAST_MILLISECOND - moment.timestamp_millis()).clamp(0, LAST_MILLISECOND))
     }
 
-    /// The countdown of a moment, limited to a period. The period of a partition comes from the time at which
-    /// the channel sent the activity, so the alert may be accepted in another period. The limit keeps the
-    /// rows of all periods in the order of their times.
+    /// The countdown of a moment, moved into a period: a moment outside the period counts as the nearest
+    /// moment of the period. The period of a partition comes from the time at which the channel sent the
+    /// activity, so the bot may accept the alert in another period. The list reads period after period, so
+    /// each row must have a time within its period.
     fn within(period: Period, moment: DateTime<Utc>) -> Self {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
@@ -68,8 +70,8 @@ impl Countdown {
     }
 }
 
-/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the key of the first
-/// alert's record.
+/// Makes the row for alerts that are accepted together; `None` if there is no alert. `key` is the key of the
+/// first alert's record.
 pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
     let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
     let (name, count) = match alerts.len() {
@@ -93,15 +95,15 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     if let Some(sender) = &first.key {
         row = row.with(SENDER, sender.as_str());
     }
-    // A change of a record prolongs its term. The last change comes within `SETTLED_WITHIN`, so the row is
-    // kept for that much longer.
+    // Each change of a record postpones the record's deletion. The last change comes at most `SETTLED_WITHIN`
+    // after the alert is due, so the row is kept for this much longer.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
 }
 
-/// The row for an alert whose record a replay makes anew. Alerts of one call share a row, as they did before.
-/// The alert of a person, or of an unknown sender, has a row of its own.
+/// Makes the row for an alert whose record a replay creates again. Alerts of one call share a row again. The
+/// alert of a person, or of an unknown sender, gets a row of its own.
 pub(super) fn row_for_remade(
     id: &AlertId,
     key: &RecordKey,
@@ -128,14 +130,14 @@ pub(super) fn is_row_of(row: &Entity, record: &Record) -> bool {
     Row::read(row).is_some_and(|row| row.is_of(record))
 }
 
-/// A row of the index that was read.
+/// A row of the index, as it was read from the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) at: Countdown,
-    /// The id of the alert, or the part that the ids of the call share.
+    /// The id of the alert, or the part of the ids that all alerts of the call share.
     pub(super) name: String,
     pub(super) partition: String,
-    /// The number of alerts, if the row is the row of a call.
+    /// The number of alerts; `None` if the row stands for one alert.
     alerts: Option<u8>,
     pub(super) sender: Option<String>,
     tags: String,
@@ -157,7 +159,7 @@ impl Row {
         row.id(0).map(|_| row)
     }
 
-    /// How many alerts the row stands for.
+    /// The number of alerts that the row stands for.
     pub(super) fn len(&self) -> u8 {
         self.alerts.unwrap_or(1)
     }
@@ -181,14 +183,14 @@ impl Row {
 
     /// Whether the row was inserted together with this record. A row of a full page is inserted before its
     /// records. So the records may be missing, or may belong to an earlier call with the same idempotency
-    /// key. If a replay has made the record anew, a new row lists the record.
+    /// key. If a replay has created the record again, another row lists the record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));
         accepted_at == Some(self.at)
     }
 
-    /// The value by which the rows of all partitions are sorted.
+    /// The value by which the list sorts the rows of all partitions.
     pub(super) fn place(&self) -> (Countdown, &str) {
         (self.at, &self.name)
     }

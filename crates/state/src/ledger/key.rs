@@ -9,16 +9,17 @@ use storage_table::{Key, escape};
 
 use crate::ConversationKey;
 
-/// The length of a period. Records are partitioned by period, so that expired records can be deleted without
-/// reading the others.
+/// The length of a period. Records are partitioned by period, so that a cleaning can delete expired records
+/// without reading newer ones.
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 
-/// An id is accepted only if its period is at most this many periods away from the current one. Alerts are
-/// due at most a year ahead.
+/// An id is valid only if its period is at most this many periods away from the current period. 64 periods
+/// are 512 days, and alerts are due at most a year ahead.
 const MAX_PERIODS_AWAY: u32 = 64;
 
 /// The number of partitions of a period. A batch writes into one partition, so fewer partitions mean fewer
-/// calls. The service writes up to 2 000 records a second into each partition.
+/// calls. More partitions mean more writes a second: the service writes up to 2 000 records a second into
+/// each partition.
 const SHARDS: u8 = 4;
 
 /// A period of eight days. Periods are numbered from 1970 on.
@@ -43,7 +44,7 @@ impl Period {
         Self(self.0.saturating_add(1))
     }
 
-    /// The seconds since 1970 at which the period begins.
+    /// The time at which the period begins, in seconds since 1970.
     pub(super) fn begin_seconds(self) -> i64 {
         i64::from(self.0) * PERIOD_SECONDS
     }
@@ -70,7 +71,7 @@ impl Period {
 }
 
 /// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains the period in which the
-/// alert was accepted, so that its record can be found by the id alone.
+/// alert was accepted, so that the id is enough to find the record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
@@ -82,15 +83,16 @@ pub(super) const CALL_DIGITS: usize = 30;
 pub struct CallId(String);
 
 impl AlertId {
-    /// The id for a person's message. It is the same if the channel sends the activity again. `sent_at` is
-    /// the activity's own time, if it has one. The fifth digit is the first digit of the conversation's key,
-    /// so that the records of a conversation are in one partition.
+    /// Makes the id for a person's message. If the channel sends the activity again, the id is the same.
+    /// `sent_at` is the time in the activity, or the bot's own time if the activity has no usable time. The
+    /// fifth digit is the first digit of the conversation's key, so that the records of a conversation are in
+    /// one partition.
     pub fn of_activity(sent_at: DateTime<Utc>, conversation: &ConversationKey, activity_id: &str) -> Self {
         let name = name_of(&[conversation.as_str(), activity_id]);
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
     }
 
-    /// The id with these 28 digits in a period.
+    /// Makes the id with these 28 digits in a period.
     pub(super) fn of_period(period: Period, digits: &str) -> Self {
         Self(format!("{:04x}{digits}", period.0 & 0xFFFF))
     }
@@ -106,7 +108,7 @@ impl AlertId {
         &self.0
     }
 
-    /// The first alert of the call that made this alert.
+    /// The id of the first alert of the call that made this alert.
     #[must_use]
     pub fn first_of_call(&self) -> Self {
         Self(format!("{}00", self.call()))
@@ -117,7 +119,7 @@ impl AlertId {
         &self.0[..CALL_DIGITS]
     }
 
-    /// The period in which the alert was accepted, if it is near the current period.
+    /// The period in which the alert was accepted; `None` if it is too far away from the current period.
     pub(super) fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);
         (period.0.abs_diff(Period::of(now).0) <= MAX_PERIODS_AWAY).then_some(period)
@@ -131,13 +133,13 @@ impl fmt::Display for AlertId {
 }
 
 impl CallId {
-    /// The id of a call without an idempotency key, from 16 random bytes.
+    /// Makes the id of a call without an idempotency key, from 16 random bytes.
     pub fn random(period: Period, bytes: [u8; 16]) -> Self {
         Self::new(period, &u128::from_le_bytes(bytes).to_string())
     }
 
-    /// The id of a call with an idempotency key. It is the same each time the key is used in this period.
-    /// `turn` distinguishes calls that use the key again after its term. `owner` names the sender to whom the
+    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. `turn` distinguishes
+    /// the calls that use the key again after the key's term has ended. `owner` names the sender to whom the
     /// key belongs, if the bot distinguishes senders.
     pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
         let turn = turn.to_string();
@@ -152,8 +154,8 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
-    /// The id of the call that makes the alerts of an escalation's step. Their records are in the same
-    /// partition as the records of this call.
+    /// The id of the call that makes the alerts of one step of this call's escalation. The records of these
+    /// alerts are in the same partition as the records of this call.
     #[must_use]
     pub fn step(&self, step: usize) -> Self {
         let name = name_of(&["step of an escalation", &self.0, &step.to_string()]);
@@ -166,14 +168,15 @@ impl CallId {
     }
 }
 
-/// The partition of a period with the records whose id has `digit` as its fifth digit. For activities, this
-/// is the first digit of the conversation's key.
+/// The partition key for a period and the fifth digit of an alert's id. For a person's message, this digit is
+/// the first digit of the conversation's key.
 pub(super) fn partition(period: Period, digit: char) -> String {
     let shard = digit.to_digit(16).unwrap_or_default() % u32::from(SHARDS);
     format!("{}.{shard}", period.prefix())
 }
 
-/// The key of a record. As JSON it is an object with the short names that the record of the run lock uses.
+/// The key of a record. Its JSON has short member names, because the record of the run lock stores many of
+/// these keys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     #[serde(rename = "p")]
@@ -189,10 +192,10 @@ impl RecordKey {
         Some(Self { partition: partition(id.period(now)?, digit), row: id.0.clone() })
     }
 
-    /// The key for a message of the queue. If another producer made the id, the period is taken from the time
-    /// at which the message was put on the queue. A message without a seal gets a record of its own, because
-    /// its producer may have copied the id of another alert. `sealed` is true if the seal is valid, or if no
-    /// message is sealed, because there is no seal key.
+    /// The key for a message of the queue. If another producer made the id, the period comes from the time at
+    /// which the message was put on the queue. A message without a seal gets a record of its own, because its
+    /// producer may have copied the id of another alert. `sealed` is true if the seal is valid. If the bot
+    /// has no seal key, `sealed` is always true.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {
@@ -205,7 +208,7 @@ impl RecordKey {
         })
     }
 
-    /// The id of the alert, if the bot accepted it.
+    /// The id of the alert; `None` if the bot did not accept the alert.
     pub(super) fn alert_id(&self) -> Option<AlertId> {
         AlertId::parse(&self.row)
     }
@@ -215,7 +218,7 @@ impl RecordKey {
         Key::new(&self.partition, &self.row)
     }
 
-    /// The partition. A batch can only contain records of one partition.
+    /// The partition. All records of a batch must be in the same partition.
     pub(super) fn partition(&self) -> &str {
         &self.partition
     }

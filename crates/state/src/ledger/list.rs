@@ -3,10 +3,12 @@
 //! The records of a *period* (eight days) are in four partitions. Each partition also has an index: rows in
 //! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page, the
 //! ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads the
-//! records to which the rows point. One query reads the alerts of a call, because their row keys follow each
-//! other; one read takes any other alert. If the page is not full, the ledger continues with the period
-//! before. A filter that joins the row keys of several alerts by `or` would take fewer calls, but the service
-//! answers such a filter by reading the whole partition.
+//! records to which the rows point. It reads all alerts of a call with one query, because their row keys
+//! follow each other. It reads any other alert by its key. If the page is not full, the ledger continues with
+//! the previous period.
+//!
+//! A filter that joins the row keys of several alerts by `or` would take fewer calls. But for such a filter,
+//! the service reads the whole partition.
 
 use std::fmt;
 
@@ -20,8 +22,8 @@ use super::index::{ALERTS, Countdown, END, FIRST, Row, SENDER, TAGS};
 use super::key::Period;
 use super::record::Record;
 
-/// The most calls to the table service for one page, not counting retries. So a page may end before it has as
-/// many alerts as the caller wants.
+/// The most calls to the table service for one page, without retries. Because of this limit, a page may have
+/// fewer alerts than the caller wants.
 pub const MAX_CALLS: usize = 30;
 
 /// The most rows that the service returns for one call.
@@ -29,13 +31,13 @@ const MAX_ROWS: u16 = 1000;
 
 /// The most rows that one page needs. The records of a row take at least one call, so a page reads the
 /// records of at most `MAX_CALLS` rows. One more row is read, because the first row may be the last row of
-/// the page before.
+/// the previous page.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
-/// How many records are read at once.
+/// The most calls that run at once.
 const AT_ONCE: usize = 8;
 
-/// The most empty pages of an index that the ledger skips. The next empty page is an error.
+/// The most empty pages of an index that the ledger skips. One more empty page is an error.
 const MAX_EMPTY: usize = 3;
 
 /// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
@@ -43,14 +45,14 @@ const MAX_EMPTY: usize = 3;
 /// an alert that the caller must not see.
 const POSITION_DIGITS: usize = 16;
 
-/// The conditions that the alerts of a page meet.
+/// The conditions that each alert on a page meets, and the size of the page.
 #[derive(Debug, Clone)]
 pub struct Wanted<'q> {
     /// The name of the sender's key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which the call found the conversation.
+    /// The tag by which the call found the conversation; `None` for every alert.
     pub tag: Option<&'q str>,
-    /// The earliest time at which the alerts were accepted.
+    /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
     /// The position at which the page begins; `None` for the newest alerts.
     pub after: Option<Position>,
@@ -67,13 +69,13 @@ pub struct Listed {
     pub next: Option<Position>,
 }
 
-/// A position in the list. It is valid in every list, because it does not depend on the wanted alerts.
+/// A position in the list. It is valid with any [`Wanted`], because it does not depend on the conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     at: Countdown,
     /// The first digits of the row's name; empty at the beginning of a period.
     name: String,
-    /// How many alerts of the row were read.
+    /// The number of alerts of the row that were read.
     taken: u8,
 }
 
@@ -87,7 +89,7 @@ impl Position {
         Self { at: row.at, name, taken }
     }
 
-    /// Reads the text of a position.
+    /// Parses the text of a position.
     pub fn parse(text: &str) -> Option<Self> {
         let (at, rest) = text.split_once('.')?;
         let (name, taken) = rest.split_once('.')?;
@@ -106,7 +108,7 @@ impl Position {
         format!("{FIRST}{}.{}", self.at.digits(), self.name)
     }
 
-    /// How many alerts of a row were read.
+    /// The number of alerts of this row that were read.
     fn taken_of(&self, row: &Row) -> u8 {
         let is_row = self.at == row.at && !self.name.is_empty() && row.name.starts_with(&self.name);
         if is_row { self.taken } else { 0 }
@@ -119,11 +121,11 @@ impl fmt::Display for Position {
     }
 }
 
-/// The rows of a period's partitions from a position on.
+/// The index rows of a period, beginning at a position.
 struct Rows {
-    /// In the order of the list, without a gap.
+    /// The rows in the order of the list, without a gap.
     rows: Vec<Row>,
-    /// The row key up to which the period was read, if it has more rows.
+    /// The row key up to which the period was read; `None` if the period has no more rows.
     read_to: Option<String>,
     calls: usize,
 }
@@ -145,8 +147,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let (mut records, mut calls, mut is_oldest_known) = (Vec::new(), 0, false);
         while at.period() >= oldest {
             let period = at.period();
-            // Periods older than the current and the previous one have only alerts that were due long after
-            // their acceptance.
+            // Periods before the previous one have records only of alerts that were due long after their
+            // acceptance. So the ledger first finds out which of these periods still have rows.
             if period < this.before() && !is_oldest_known {
                 calls += 1;
                 is_oldest_known = true;
@@ -188,15 +190,16 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row with the key `read_to`, the key gives no position. The row may
-            // come after all rows of the index, so the list continues with the period before.
+            // If another program wrote the row with the key `read_to`, the key is not a position. The row may
+            // come after all rows of the index, so the list continues with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
         Ok(Listed { records, next: None })
     }
 
-    /// The oldest period from `oldest` to `newest` with a row in its index; `None` if there is no row.
+    /// Reads which period from `oldest` to `newest` is the first one with an index row; `None` if there is no
+    /// row.
     async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
         let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
         let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;
@@ -206,7 +209,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         })
     }
 
-    /// Reads the index of a period from a position on.
+    /// Reads the index rows of a period, beginning at a position.
     async fn rows_from(&self, at: &Position, wanted: &Wanted<'_>) -> Result<Rows, TableError> {
         let from = at.row();
         let to =
@@ -248,7 +251,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Reads the records of a row's alerts, without the first `taken` alerts. Returns each record with the
-    /// index of its alert in the row. A record that was deleted, or that another row lists, is left out.
+    /// index of its alert in the row. Leaves out a record if it was deleted, or if another row lists it.
     async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
         let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
         if taken >= row.len() {
@@ -275,7 +278,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 }
 
 impl Position {
-    /// The position after a row of which only the key is known.
+    /// Makes the position after a row from the row's key.
     fn after_row(key: &str) -> Option<Self> {
         let (at, name) = key.strip_prefix(FIRST)?.split_once('.')?;
         let name = name.get(..POSITION_DIGITS)?.to_owned();
@@ -284,13 +287,14 @@ impl Position {
 }
 
 impl Wanted<'_> {
-    /// Whether an alert of a row may be wanted.
+    /// Whether the row may stand for a wanted alert.
     fn admits(&self, row: &Row) -> bool {
         self.sender.is_none_or(|sender| row.sender.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| row.has_tag(tag))
     }
 
-    /// Whether an alert is wanted. The record decides, because a row may stand for alerts of several tags.
+    /// Whether the alert of a record is wanted. The row alone cannot tell this, because it may stand for
+    /// alerts of several tags.
     fn admits_record(&self, record: &Record) -> bool {
         self.sender.is_none_or(|sender| record.key.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| record.tag.as_deref() == Some(tag))
@@ -302,8 +306,8 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// How many of the first rows the page reads next: as many as are needed for `room` alerts, but at most
-/// `calls`, because reading the records of a row takes one call.
+/// Returns how many rows the page needs next. These rows stand for at least `room` alerts, if there are
+/// enough rows. The result is at most `calls`, because reading the records of one row takes one call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -1,12 +1,15 @@
-//! Alerts that a killed run had in hand, and whose messages the queue does not seem to hold any more.
+//! Records that the message of an alert is missing: a killed run had the message in hand, and the queue does
+//! not seem to hold it any more.
 //!
-//! A run deletes a message right after the Connector has accepted the alert, and records that in the ledger
-//! up to half a second later. If the run is killed between the two steps, the alert's record says `queued`,
-//! although the alert was delivered. The next run finds the message among those that the killed run had in
-//! hand, and the queue refuses its pop receipt. So the killed run has deleted the message, or has hidden it.
-//! If it has hidden the message, a later run dequeues the message when it becomes visible. The next run
-//! therefore records the time by which a later run should have dequeued the message. If no run has done so by
-//! that time, the alert counts as delivered.
+//! A run deletes a message right after the Connector has accepted the alert, and records the delivery in the
+//! ledger up to half a second later. If the run is killed between the two steps, the alert's record says
+//! `queued`, although the alert was delivered. The next run finds the message in the killed run's list of
+//! messages in hand, but the queue refuses the message's pop receipt. So the killed run has deleted the
+//! message, or has hidden it.
+//!
+//! If the killed run has hidden the message, a later run dequeues the message when it becomes visible. So the
+//! next run records a time by which a later run should have dequeued a hidden message. If no run has dequeued
+//! the message by this time, the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -18,25 +21,25 @@ use super::{Ledger, Record, RecordKey, Status, contended};
 /// A run should dequeue a message within this time after the message has become visible.
 const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
-/// The ledger's knowledge of an alert whose message is missing.
+/// The result of recording that an alert's message is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
-    /// The alert has ended.
+    /// The alert had ended, so nothing was recorded.
     Ended {
         /// The final status.
         status: Status,
-        /// Whether the alert ended with another message, so that the missing one was a copy.
+        /// Whether the alert ended with another message, so that the missing message was a copy.
         is_copy: bool,
     },
-    /// The alert had not ended. The record now says that its message is missing.
+    /// The alert had not ended. The record now says that the alert's message is missing.
     Recorded,
     /// The ledger has no record of the alert.
     Unknown,
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records that a message of an alert is missing. `message` is its id. `visible_at` is the time at which
-    /// the message becomes visible if a run has hidden it, as far as the caller knows.
+    /// Records that a message of an alert is missing. `message` is the id of the message. If the killed run
+    /// has hidden the message, the message becomes visible at `visible_at` at the latest.
     pub async fn record_missing(
         &self,
         key: &RecordKey,

@@ -2,8 +2,8 @@
 //!
 //! The bot inserts the record before it puts the message on the queue. If the record exists already, the bot
 //! knows that a sender has repeated a call, or that a channel has sent an activity again. The poller records
-//! the status of many alerts in one batch. An alert that is delivered at the first attempt costs no read of
-//! its record.
+//! the status of many alerts in one batch. If an alert is delivered at the first attempt, the poller does not
+//! read its record.
 
 mod answers;
 mod claim;
@@ -55,7 +55,7 @@ use crate::skipped::Skipped;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
 
-/// The ledger. Each call ends by a deadline.
+/// A client for the ledger. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Ledger<'a, H> {
     host: &'a H,
@@ -75,19 +75,21 @@ pub enum Accepted {
 /// The result of cancelling an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// The record has the cancellation, by this call or by an earlier one. A run drops the message when it
-    /// dequeues it.
+    /// The cancellation is recorded, by this call or by an earlier one. When a run dequeues the message, the
+    /// run drops the alert.
     Yes,
-    /// The record has had the cancellation for so long that a run would have dropped the message by now. No
-    /// run sends the message any more, but a run may have sent it before, without recording that.
+    /// The alert was cancelled long ago. A run should have dropped it by now, but no run has recorded that.
+    /// No run sends the alert any more. But a run may have sent it before the cancellation, without recording
+    /// the delivery.
     Unseen,
-    /// A run has dropped the message, or the queue never took it.
+    /// A run has dropped the alert, or the queue never took the message.
     Done,
     /// The alert already has this final status.
     TooLate(Status),
-    /// The ledger has no such alert of this sender.
+    /// The ledger has no alert with this id, or the alert belongs to another sender.
     Unknown,
-    /// The alert belongs to the series that begins with this alert. Nothing was recorded.
+    /// The alert belongs to a series, so nothing was recorded. The value is the id of the first alert of the
+    /// series.
     OfSeries(AlertId),
 }
 
@@ -98,7 +100,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Self { host, table, skipped: Skipped::default() }
     }
 
-    /// How many calls the client has repeated so far.
+    /// The number of calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -113,15 +115,16 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
                 Inserted::Exists => self.accepted_before(&key).await,
             };
         };
-        // The record is the first operation, because its refusal shows that the alert was accepted before.
+        // The record is the first operation of the batch. If the service refuses the first operation, the
+        // alert was accepted before.
         match self.table.batch(&[Operation::Insert(&record), Operation::Insert(&row)]).await? {
             Batch::Refused { index: 0, status: 409, .. } => self.accepted_before(&key).await,
             batch => done(batch).map(|()| Accepted::New),
         }
     }
 
-    /// The record of an alert that was accepted before. If the record has been deleted in the meantime, the
-    /// alert had expired long ago and counts as new.
+    /// Reads the record of an alert that was accepted before. If the record has been deleted in the meantime,
+    /// the alert expired long ago, and counts as new.
     async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
         let record = self.read(key).await?;
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
@@ -140,8 +143,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             .map(|alert| Ok(alert.entity(&self.key_of(&alert.id)?, now)))
             .collect::<Result<_, TableError>>()?;
         let row = index::row_for(alerts, &self.key_of(&first.id)?, now);
-        // A transaction has room for 100 operations, so the row of 100 alerts takes a call of its own. That
-        // call comes first, because an alert that is accepted must be in the list.
+        // A transaction has at most 100 operations. So the index row for 100 alerts is inserted with a call
+        // of its own. This call comes first, because every accepted alert must be in the list.
         let first_row = row.clone().filter(|_| entities.len() >= MAX_OPERATIONS);
         match &first_row {
             Some(row) => match self.table.insert(row).await? {
@@ -163,8 +166,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Deletes a row of the index that was inserted for alerts which an earlier call had accepted. The list
-    /// ignores such a row, so a failure only costs the list a read.
+    /// Deletes the index row that this call has inserted, if an earlier call had accepted the alerts with a
+    /// row of its own. The list ignores a superfluous row, so a failed delete only costs the list one read.
     async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -173,7 +176,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Reads the records of a call's alerts, in order.
+    /// Reads the records of a call's alerts, in the order of the call.
     pub async fn of_call(&self, call: &CallId, alerts: u32) -> Result<Vec<Record>, TableError> {
         let first = self.key_of(&call.alert(0))?;
         let last = self.key_of(&call.alert(u8::try_from(alerts).unwrap_or(u8::MAX)))?;
@@ -209,8 +212,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(Some(Record::read(&found.entity)))
     }
 
-    /// The key of the first record read so far that has a property of an unexpected type; `None` if there is
-    /// none.
+    /// The key of the first record that had a property of an unexpected type; `None` if there was no such
+    /// record so far.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
@@ -282,8 +285,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call (at most 100) failed. The queue may hold such an
-    /// alert all the same, so a status that the poller records takes precedence.
+    /// Records that the Put of these alerts of one call (at most 100) failed. The queue may have taken such
+    /// an alert in spite of the failure. So a status that the poller records takes precedence.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
@@ -326,10 +329,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. The
-    /// ledger records a transition with `known_replay` or `unless_ended` with separate calls. If an alert
-    /// occurs several times, its last transition counts. The error holds the transitions that were not
-    /// recorded, and the reason of the last failure.
+    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
+    /// transition with `known_replay` or `unless_ended` takes separate calls. If an alert occurs several
+    /// times, its last transition counts. The error holds the transitions that were not recorded, and the
+    /// reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,
@@ -379,7 +382,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 }
 
-/// The error if, in each attempt, another writer changed the record between the read and the write.
+/// The error for a record that other writers changed during each attempt.
 fn contended() -> TableError {
     TableError::Busy { status: 412, code: "UpdateConditionNotSatisfied".into(), retry_after_seconds: None }
 }

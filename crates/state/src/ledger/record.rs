@@ -10,14 +10,15 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The word with which the reason begins if an alert waits until the bot is installed for the person or in
-/// the team. The wait has no limit but the alert's expiry.
+/// The first word of the reason of an alert that waits until the bot is installed for the person or in the
+/// team. Such an alert waits until it expires.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// The alert is accepted. The poller has not processed it yet, or has only made it visible again.
+    /// The alert is accepted. The poller has not processed its message yet, or has only made the message
+    /// visible again.
     Queued,
     /// The poller has processed the alert, and the alert has to wait.
     Waiting,
@@ -27,27 +28,29 @@ pub enum Status {
     Cancelled,
     /// The alert expired before it could be delivered.
     Expired,
-    /// The person has sent `stop`, so alerts of other senders are not delivered.
+    /// The person has sent `stop`, so only the person's own alerts are delivered.
     Stopped,
-    /// The conversation was paused when the alert was to be accepted.
+    /// The conversation was paused when the sender called, so the bot did not queue the alert.
     Paused,
-    /// The conversation's Connector was not on the list of trusted hosts when the alert was to be accepted.
+    /// The conversation's Connector was not on the list of trusted hosts when the sender called, so the bot
+    /// did not queue the alert.
     Untrusted,
-    /// The alert and the conversation's address together were too large for a message of the queue.
+    /// The alert and the conversation's address together were too large for a queue message.
     TooLarge,
     /// The alert is in the poison queue.
     Dead,
-    /// The first attempt may have delivered the alert, and the sender wanted no second attempt.
+    /// An attempt may have delivered the alert, and the sender wanted no further attempt.
     Dropped,
     /// The queue refused the alert or did not answer, and the sender got an error.
     Failed,
-    /// The queue did not answer whether it took the alert, and the sender got this status.
+    /// The bot got no clear response to the Put, so the queue may have taken the alert. The sender got this
+    /// status.
     Unconfirmed,
     /// A newer alert with the same key, or a later change, took the place of the alert.
     Replaced,
     /// The sender took the alert back: its message was deleted in the conversation.
     Withdrawn,
-    /// A person has answered the alert. No record has this word: it follows from `answeredAt`.
+    /// A person has answered the alert. No record stores this status, because it follows from `answeredAt`.
     Answered,
 }
 
@@ -93,36 +96,36 @@ impl Status {
         }
     }
 
-    /// The status that a word stands for.
+    /// The status with this word; `None` if this version does not know the word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the status is final, so that no message of the alert may be sent any more.
+    /// Whether the status is final. If so, no message of the alert may be sent any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
 }
 
-/// An alert that is to be accepted.
+/// An alert that the bot is about to accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAlert {
     /// The alert's id.
     pub id: AlertId,
     /// The key of the conversation that gets the alert.
     pub conversation: String,
-    /// [`Status::Queued`], or the reason for which the alert is not queued.
+    /// [`Status::Queued`], or the status that tells why the alert is not queued.
     pub status: Status,
     /// When the alert is due; `None` if it is due at once.
     pub due: Option<DateTime<Utc>>,
-    /// When the alert is due or expires, whichever is later. The record is kept for [`KEPT`] after that,
-    /// because the status can change until then.
+    /// When the alert is due or expires, whichever is later. The record is kept for [`KEPT`] after this time,
+    /// because the status can change until this time.
     pub until: Option<DateTime<Utc>>,
-    /// The tag by which the call found the conversation; the first one, if there are several.
+    /// The tag by which the call found the conversation; the first tag, if there are several.
     pub tag: Option<String>,
     /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
-    /// The name of the key with which the sender called; `None` for a person's message.
+    /// The name of the sender's key (`alertkeys`); `None` for a person's message.
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
@@ -143,7 +146,7 @@ pub struct NewAlert {
 pub struct CallNote {
     /// The fingerprint of the body. Equal bodies have equal fingerprints.
     pub fingerprint: String,
-    /// How many alerts the call made.
+    /// The number of alerts that the call made.
     pub alerts: u32,
     /// The place at which the next call has to continue, if this call could not accept all alerts.
     pub next: Option<String>,
@@ -154,7 +157,7 @@ pub struct CallNote {
 pub struct Record {
     /// The alert's id, from the row key.
     pub id: String,
-    /// The status that was recorded last. [`Record::shown_status`] is the status to report.
+    /// The status that was recorded last. The status to report is [`Record::shown_status`].
     pub status: Status,
     /// The word of the recorded status, if this version does not know the word.
     pub newer_status: Option<String>,
@@ -162,7 +165,7 @@ pub struct Record {
     pub conversation: String,
     /// When the bot accepted the alert; `None` if the bot did not accept it.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// When the alert is due. `None` if it is due at once, or if an earlier version of the bot accepted it.
+    /// When the alert is due; `None` if it is due at once, or if an earlier version of the bot accepted it.
     pub due_at: Option<DateTime<Utc>>,
     /// When the poller last changed the status.
     pub changed_at: Option<DateTime<Utc>>,
@@ -172,7 +175,7 @@ pub struct Record {
     pub reason: Option<String>,
     /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
-    /// Whether it is unknown if the alert was delivered.
+    /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
@@ -185,26 +188,26 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that the alert's message was missing: a killed run had had the message in hand, and
-    /// the queue did not seem to hold it any more.
+    /// When a run found that the alert's message was missing: a killed run had the message in hand, and the
+    /// queue refused the message's pop receipt.
     pub missed_at: Option<DateTime<Utc>>,
     /// The time by which a run would have dequeued the alert's message again, if the message were still on
     /// the queue.
     pub missing_from: Option<DateTime<Utc>>,
-    /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
+    /// When a call claimed the alert ([`Claim`](super::Claim)); `None` if the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
     /// When an operator replayed the alert.
     pub replayed_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// If the status is final and a run recorded it: the id of the message with which the alert ended.
-    /// Another message of the alert is a copy.
+    /// The id of the message with which the alert ended, if a run recorded the final status. Another message
+    /// of the alert is a copy.
     pub message: Option<String>,
     /// The id that the last replayed message had on the queue before a run moved it to the poison queue.
     pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
-    /// The name of the key with which the sender called, if the bot accepted the alert from a program.
+    /// The name of the sender's key (`alertkeys`), if the bot accepted the alert from a program.
     pub key: Option<String>,
     /// The id of the first alert of the series, if the alert recurs.
     pub series: Option<String>,
@@ -221,12 +224,12 @@ pub struct Record {
     pub edited: Option<(i64, String)>,
     /// The id of the newer alert that took the place of this alert before this alert was sent.
     pub replaced_by: Option<String>,
-    /// If the alert starts a thread in a channel: the address of the channel (JSON). After the delivery, the
-    /// address of the thread.
+    /// The address (JSON) of the channel in which the alert starts a thread. After the delivery, the address
+    /// of the thread.
     pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
-    /// When a person answered the alert; the last time, if it takes several answers.
+    /// When a person answered the alert. If the alert takes several answers, the time of the last one.
     pub answered_at: Option<DateTime<Utc>>,
     /// The last answer, encrypted.
     pub answer: Option<String>,
@@ -235,15 +238,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// The properties that the bot and the poller write as texts, and those that they write as numbers. A
-    /// value of another type shows that another program wrote it.
+    /// The properties that are always texts. If such a property has another type, another program wrote it.
     pub(super) const TEXTS: [&str; 4] = ["status", "conversation", "reason", "activityId"];
+    /// The properties that are always numbers.
     pub(super) const NUMBERS: [&str; 5] = ["version", "acceptedAt", "endsAt", "changedAt", "cancelledAt"];
 
     /// Reads a record. A property that cannot be read counts as missing. An unknown status is read as
-    /// [`Status::Queued`], so that the alert is not dropped because of it.
+    /// [`Status::Queued`], so that no run drops the alert.
     pub(super) fn read(entity: &Entity) -> Self {
-        // A property cannot be removed by a merge. A zero or an empty text means that it no longer counts.
+        // A merge cannot remove a property. So a zero or an empty text stands for a removed property.
         let time = |name: &str| {
             entity.int(name).and_then(DateTime::from_timestamp_millis).filter(|at| *at > DateTime::UNIX_EPOCH)
         };
@@ -311,7 +314,7 @@ impl Record {
         }
     }
 
-    /// Whether the alert's message may be missing on the queue. The bot may have been cut off after it had
+    /// Whether the alert's message may be missing on the queue. The bot may have been killed after it had
     /// accepted the alert, or the Put may have failed.
     pub fn may_not_be_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
@@ -323,7 +326,7 @@ impl Record {
     }
 }
 
-/// A change of an alert's status.
+/// A change of an alert's status, to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     /// The alert's record.
@@ -335,35 +338,34 @@ pub struct Transition {
     /// The key of the conversation, if the poller created or found it. With `None`, the record keeps its
     /// conversation.
     pub conversation: Option<String>,
-    /// The address of the thread (JSON) that the alert started, or whose message it changed.
+    /// The address (JSON) of the thread that the alert started, or in which the alert changed a message.
     pub thread: Option<String>,
     /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
-    /// Whether it is unknown if the alert was delivered.
+    /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// If the status is final: the id of the message with which the alert ended.
+    /// The id of the message with which the alert ended, if the status is final.
     pub message: Option<String>,
-    /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
-    /// kept as long, because it may show that the alert was cancelled.
+    /// When the alert is due. A run may dequeue a copy of the message until some days after this time. The
+    /// record is kept as long, so that the run finds a cancellation of the alert.
     pub until: Option<DateTime<Utc>>,
-    /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
-    /// longer counts. With `None`, the ledger records the transition in any case.
+    /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
+    /// does not record the transition. With `None`, the ledger does not check this.
     pub known_replay: Option<LastReplay>,
-    /// If true, the transition counts only for a record without a final status. The ledger records such a
-    /// transition with separate calls.
+    /// If true, the ledger records the transition only if the record has no final status. Such a transition
+    /// takes separate calls.
     pub unless_ended: bool,
 }
 
 impl Transition {
-    /// Whether the ledger has to read the record before it records the transition. The ledger records such a
-    /// transition with separate calls.
+    /// Whether the ledger has to read the record before it records the transition.
     pub(super) fn is_conditional(&self) -> bool {
         self.known_replay.is_some() || self.unless_ended
     }
 
-    /// A change to `status`, without further details.
+    /// Makes a change to `status`, without further details.
     pub fn to(key: RecordKey, status: Status) -> Self {
         Self {
             key,
@@ -406,7 +408,7 @@ impl Transition {
 }
 
 impl NewAlert {
-    /// An alert that is due at once, without any of the optional data.
+    /// Makes an alert that is due at once. All optional members are empty.
     pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
         Self {
             id,
@@ -461,7 +463,7 @@ impl NewAlert {
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());
-        // Without `dueAt`, the due time follows from `endsAt`. See `Record::due`.
+        // If `dueAt` is missing, `Record::due` computes the due time from `endsAt`.
         if let Some(due) = self.due.or(self.until.map(|_| now)) {
             entity.int64("dueAt", due.timestamp_millis());
         }
@@ -470,7 +472,7 @@ impl NewAlert {
     }
 }
 
-/// When the record may be deleted, in milliseconds since 1970.
+/// Returns when the record may be deleted, in milliseconds since 1970.
 pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     let last = until.map_or(now, |until| until.max(now));
     last.timestamp_millis().saturating_add(KEPT.num_milliseconds())

@@ -1,5 +1,5 @@
-//! Replays and drops of dead alerts, which are in the poison queue: an operator sends such an alert again, or
-//! drops it.
+//! Replays and drops dead alerts. A dead alert is in the poison queue. An operator can send it again
+//! (*replay* it) or delete its message (*drop* it).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -9,12 +9,13 @@ use super::last_replay::LastReplay;
 use super::record::{VERSION, ends_at};
 use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
 
-/// How often a change is tried if other writers change the record between its read and its write.
+/// The most attempts of a change. An attempt fails if another writer changes the record between the read and
+/// the write.
 const ATTEMPTS: usize = 3;
-/// The beginning of the reason of a dropped alert.
+/// The first words of a dropped alert's reason.
 const DROPPED: &str = "dropped by ";
 
-/// The alert that is to be replayed.
+/// The alert that an operator replays.
 #[derive(Debug, Clone, Copy)]
 pub struct Replay<'a> {
     /// The key of the conversation.
@@ -25,20 +26,21 @@ pub struct Replay<'a> {
     pub until: Option<DateTime<Utc>>,
     /// The name of the operator's key.
     pub by: &'a str,
-    /// The id that the dead letter had as a message on the queue, if it is known.
+    /// The id that the alert's message had on the queue before a run moved it to the poison queue, if the id
+    /// is known.
     pub message: Option<&'a str>,
 }
 
 /// The sender of an alert, and the tag by which the sender's call found the conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The name of the sender's key; `None` for a person's message, or if it is unknown.
+    /// The name of the sender's key; `None` for a person's message, or if the sender is unknown.
     pub sender: Option<String>,
-    /// The tag.
+    /// The tag; `None` if the call named no tag, or if the tag is unknown.
     pub tag: Option<String>,
 }
 
-/// The data of an alert's record before a run moves the message to the poison queue.
+/// The parts of an alert's record that a run reads before it moves the alert's message to the poison queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BeforeDeath {
     /// The sender and the tag.
@@ -51,26 +53,28 @@ pub struct BeforeDeath {
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// The record has the status `queued`, or a status that an earlier replay led to. The caller puts the
-    /// message on the queue, with the mark `once`.
+    /// The alert may be sent again, and its record has the status `queued`. If an earlier replay was cut off,
+    /// the record may have another status that is not final. The caller puts the message on the queue, and
+    /// sets `once` in its envelope.
     Yes,
-    /// The alert has ended in another way, and must not be sent again.
+    /// The alert has this final status, and must not be sent again.
     Ended(Status),
     /// A newer version of this program wrote the record.
     Newer,
-    /// The record has been deleted, because its time has ended. The caller finds out the alert's origin, and
-    /// calls [`Ledger::remake`].
+    /// The record has expired and was deleted. The caller has to find out the alert's origin, and then calls
+    /// [`Ledger::remake`].
     Missing,
 }
 
 impl BeforeDeath {
-    /// The value if the record cannot be read.
+    /// The value if the record could not be read.
     pub fn unknown() -> Self {
         Self { last_replay: LastReplay::UNKNOWN, ..Self::default() }
     }
 }
 
-/// Whether an operator has replayed the alert after the replay `last`. Then the transition no longer counts.
+/// Whether an operator has replayed the alert after the replay `last`. If so, the transition must not be
+/// recorded.
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
@@ -122,8 +126,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Records a transition, unless the record has a final status. Without this check, the transition could
-    /// replace a final status that the same run has just recorded. The record would stay wrong if the run
-    /// were killed right after that.
+    /// replace a final status that the same run has just recorded. If the run were killed right after the
+    /// replacement, the record would stay wrong.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -141,8 +145,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is cut off afterwards, the
-    /// next replay finds the changed record and continues.
+    /// Gives a dead alert the status `queued`, and removes its earlier tries from the record. If the bot is
+    /// killed before it has put the message on the queue, the next replay finds the changed record and
+    /// continues.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
@@ -166,8 +171,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts a row in the index,
-    /// so that the sender finds the alert.
+    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts an index row, so
+    /// that the sender finds the alert in the list.
     pub async fn remake(
         &self,
         key: &RecordKey,
@@ -196,7 +201,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 }
             }
         };
-        // If the record exists, another replay has made it.
+        // If the record exists, another replay has inserted it.
         if is_new { Ok(Reopened::Yes) } else { self.reopen(key, replay).await }
     }
 
@@ -226,8 +231,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             .with("version", VERSION)
             .with("status", Status::Queued.as_str())
             .with("reason", format!("replayed by {}", replay.by));
-        // If these properties stayed, the next run would take the replayed message for the dead one, or would
-        // continue the old tries.
+        // The properties `message` and `tried` belong to the dead message. The replayed message has another
+        // id, and begins without earlier tries.
         for (name, is_set) in [
             ("message", record.is_some_and(|record| record.message.is_some())),
             ("tried", record.is_some_and(|record| record.tried.is_some())),
@@ -237,11 +242,12 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             }
         }
         // A run may have been killed while it moved the message to the poison queue, or may repeat that move.
-        // By this property, a run finds that the alert was replayed, and does not record it as dead again.
+        // From the property `replayedFrom`, a run sees that the alert was replayed, and does not record it as
+        // dead again.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }
-        // The queue had taken the message, so an earlier doubt about the Put has ended.
+        // The queue had taken the message, so a failed or unconfirmed Put no longer matters.
         for (name, is_set) in [
             ("failedAt", record.is_some_and(|record| record.failed_at.is_some())),
             ("unconfirmedAt", record.is_some_and(|record| record.unconfirmed_at.is_some())),

@@ -1,7 +1,8 @@
-//! The answers of people to an alert: one row for each answer, in the partition of the alert's record.
+//! The answers of people to an alert: one row for each answer, in the partition of the alert's record. In the
+//! names of this module and its rows, `reply` means such an answer.
 //!
-//! If an alert takes only one answer, every answer has the same row. If two people answer at once, the
-//! service lets only one of the two inserts succeed, and that answer counts.
+//! If an alert takes only one answer, all its answers have the same row key. If two people answer at once,
+//! only one of the two inserts succeeds, and only this answer counts.
 
 use std::collections::BTreeMap;
 
@@ -19,17 +20,17 @@ const ANSWER: &str = "answer";
 const ANSWERED_AT: &str = "answeredAt";
 const DONE_AT: &str = "doneAt";
 
-/// How many queries run at once.
+/// The most queries that run at once.
 const AT_ONCE: usize = 8;
 
-/// An answer, as its row holds it.
+/// A person's answer, as its row stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the press of a button, or of the text, with which the person answered.
+    /// The id of the button press, or of the text message, with which the person answered.
     pub press: String,
     /// The answer, encrypted.
     pub answer: String,
-    /// Whether the poller has finished its work on the answer.
+    /// Whether the poller has sent the answer to the sender's program and has changed the card.
     pub is_done: bool,
 }
 
@@ -41,13 +42,14 @@ impl Reply {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// The key of the row `row` of an alert's answers.
+    /// The key of one row of an alert's answers. `row` is the last part of the row key.
     fn reply_key(&self, alert: &AlertId, row: &str) -> Result<Key, TableError> {
         let key = self.key_of(alert)?;
         Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
     }
 
-    /// Inserts an answer. If the row exists already, returns the answer in the row.
+    /// Inserts an answer. If the row exists already, returns the answer in the row. The row is kept for
+    /// [`KEPT`] after `until`.
     pub async fn insert_reply(
         &self,
         alert: &AlertId,
@@ -65,7 +67,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Deletes the answer of one press, unless the poller has finished its work on it.
+    /// Deletes the answer of one press, unless the poller has processed the answer already.
     pub async fn delete_reply(&self, alert: &AlertId, row: &str, press: &str) -> Result<(), TableError> {
         let key = self.reply_key(alert, row)?;
         let Some(found) = self.table.get(&key).await? else { return Ok(()) };
@@ -76,21 +78,21 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.delete(&key, Some(&found.etag)).await.map(drop)
     }
 
-    /// Reads the answer in the row `row` of an alert.
+    /// Reads an answer to an alert. `row` is the last part of the row key.
     pub async fn reply(&self, alert: &AlertId, row: &str) -> Result<Option<Reply>, TableError> {
         let found = self.table.get(&self.reply_key(alert, row)?).await?;
         Ok(found.map(|found| Reply::read(&found.entity)))
     }
 
-    /// Records that the poller has finished its work on an answer, so that a copy of its message does
-    /// nothing.
+    /// Records that the poller has processed an answer. If the queue holds a second message for this answer,
+    /// the poller then ignores that message.
     pub async fn finish_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.reply_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Records in the alert's record that it was answered. Returns whether the record exists.
+    /// Records an answer in the alert's record. Returns whether the record exists.
     pub async fn record_answer(
         &self,
         alert: &AlertId,
@@ -102,13 +104,14 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(matches!(self.table.merge(&entity, None).await?, Conditional::Done(_)))
     }
 
-    /// Replaces the question of an alert, after a change of its content.
+    /// Replaces the question of an alert, after the sender has changed the alert's content.
     pub async fn change_question(&self, alert: &AlertId, question: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.key_of(alert)?.to_key()).with("question", question);
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Whether one of these alerts was answered. It costs one query for the alerts of each call.
+    /// Reads whether a person has answered one of these alerts. This takes one query for each call that made
+    /// some of the alerts.
     pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
         let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
         Ok(records.iter().any(|record| {
@@ -116,9 +119,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// The records of all alerts of the calls that made these alerts, without the properties that only the
-    /// sender needs. This costs one query for the alerts of each call, and one read for each alert that a
-    /// change has replaced.
+    /// Reads the records of all alerts from the calls that made these alerts. If a change has replaced an
+    /// alert, also reads the record of the newer alert. The records lack the properties that only the sender
+    /// needs. This takes one query for each call, and one read for each replaced alert.
     pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
         let select = vec![
             "status",

@@ -1,5 +1,5 @@
-//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept while
-//! the series continues.
+//! Series of recurring alerts. The record of the first alert also holds the state of the series, and is kept
+//! while the series continues.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -12,20 +12,20 @@ use super::{Ledger, Record};
 /// The value of `seriesNext` after the last alert of a series.
 const NONE_FOLLOWS: &str = "none";
 
-/// The alert that follows in a series, as the poller recorded it last.
+/// Which alert of a series follows, as the poller recorded it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
     /// No alert of the series has been sent yet, so the first alert is the next one.
     First,
     /// This alert follows, and is on the queue.
     Alert(AlertId),
-    /// The series has ended: no alert follows.
+    /// No alert follows, because the series has ended.
     Nothing,
 }
 
 impl AlertId {
-    /// The id of an alert of a series. `period` is the period in which the alert is accepted. For one alert,
-    /// every call must pass the same period.
+    /// Makes the id of the alert with this index in a series. `period` is the period in which the alert is
+    /// accepted. For the same alert, every call must pass the same period.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])
@@ -33,7 +33,7 @@ impl AlertId {
 }
 
 impl Record {
-    /// The alert that follows in the series, if this is the record of the first alert.
+    /// Which alert of the series follows. Only the record of the first alert stores this.
     pub fn following(&self) -> Following {
         match self.series_next.as_deref() {
             None => Following::First,
@@ -45,8 +45,8 @@ impl Record {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records which alert follows in a series: `next` with its time, or nothing. The record of the first
-    /// alert is kept for as long as the following one.
+    /// Records which alert follows in a series. `next` is the alert's id and due time; `None` after the last
+    /// alert. The record of the first alert is kept as long as the record of the alert that follows.
     pub async fn record_following(
         &self,
         first: &AlertId,
@@ -59,7 +59,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.put_merge(&change).await.map(drop)
     }
 
-    /// Records that the sender ends a series. Returns the record of the first alert as it was before.
+    /// Records that the sender ends a series. Returns the record of the first alert, as it was before this
+    /// call.
     pub async fn end_series(&self, first: &AlertId) -> Result<Option<Record>, TableError> {
         let Some(record) = self.find(first).await? else { return Ok(None) };
         if record.series_ended_at.is_none() {

@@ -1,5 +1,5 @@
-//! The state of an alert as its sender sees it. Each state that is not final has a deadline, at which it ends
-//! even if no run records a result.
+//! The state of an alert as its sender sees it. Each state that is not final has a deadline. From the
+//! deadline on, the state no longer changes, even if no run has recorded a result.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use super::terms::{KEPT, KEY_TERM};
 /// runs is at most an hour long.
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
-/// A run dequeues a message within this time, because the poller hides a message for at most an hour after it
-/// is due. So a run drops a cancelled alert within this time.
+/// A run dequeues a message within this time after the alert is due, because the poller hides a due message
+/// for at most an hour. So a run drops a cancelled alert within this time.
 pub const DEQUEUED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// The state of an alert as its sender sees it.
@@ -24,20 +24,20 @@ pub enum Shown {
     Status(Status),
     /// The sender has cancelled the alert, and no run has dropped it yet.
     Cancelling,
-    /// The sender has cancelled the alert. No run sends it any more, but no run has recorded that it dropped
-    /// the alert. So a run may have sent it before.
+    /// The sender has cancelled the alert, and no run sends it any more. But no run has recorded that it
+    /// dropped the alert, so a run may have sent the alert before the cancellation.
     CancelledUnseen,
-    /// A killed run had the alert in hand, and the queue no longer holds its message. The killed run has
-    /// delivered the alert, and could not record that.
+    /// A killed run had the alert in hand, and the queue no longer holds the message. The killed run has
+    /// delivered the alert, and could not record the delivery.
     DeliveredUnseen,
-    /// No run has recorded a result, although one should have by now.
+    /// No run has recorded a result by the deadline.
     Overdue,
     /// A status that a newer version of the poller recorded.
     Newer(String),
 }
 
 impl Shown {
-    /// Whether a word stands for a state, except [`Shown::Newer`].
+    /// Whether a word stands for a state. The words of [`Shown::Newer`] are unknown, so they do not count.
     pub fn is_word(word: &str) -> bool {
         Status::from_word(word).is_some()
             || [Self::Cancelling, Self::Overdue].iter().any(|it| it.as_str() == word)
@@ -55,7 +55,7 @@ impl Shown {
         }
     }
 
-    /// The reason for people, if the state does not come from a recorded status.
+    /// The reason of the state, as text for people; `None` if the state comes from a recorded status.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::CancelledUnseen => Some(
@@ -67,7 +67,7 @@ impl Shown {
                  another way; look at the conversation",
             ),
             Self::Overdue => Some(
-                "ledger: no run has recorded a result in time; look whether the poller runs, and at its log",
+                "ledger: no run has recorded a result in time; check whether the poller runs, and look at its log",
             ),
             Self::Status(_) | Self::Cancelling | Self::Newer(_) => None,
         }
@@ -99,13 +99,14 @@ impl Record {
         }
     }
 
-    /// The moment until which the state of the alert can last; `None` if the state is final.
+    /// The moment from which the state no longer changes, unless a late run records a result; `None` if the
+    /// state is final.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         let deadline = match self.shown_in_time() {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
-            // Until the end of this term, a repeated call may put the alert on the queue.
+            // Until the term of the idempotency key ends, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
             // An alert that waits for an installation waits until it expires. Runs record its status again
@@ -122,9 +123,9 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether the alert's message is missing for good: a killed run had the message in hand, and no run has
-    /// dequeued the message by the time at which it would have become visible. Then the killed run had
-    /// delivered the alert and deleted the message.
+    /// Whether the alert's message is missing for good. A killed run had the message in hand. If the killed
+    /// run had hidden the message, a run would have dequeued it by now. So the killed run had delivered the
+    /// alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.
@@ -156,8 +157,8 @@ impl Record {
         }
     }
 
-    /// The time at which the alert was due, or at which it was replayed, whichever is later. For the alerts
-    /// of earlier versions, the time follows from the end of the record.
+    /// The time at which the alert was due, or at which it was replayed, whichever is later. An earlier
+    /// version of the bot did not record the due time. For its alerts, the time is computed from `endsAt`.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();
@@ -165,8 +166,7 @@ impl Record {
     }
 }
 
-/// A time of a record plus a term. If the sum is later than the type can hold, the result is the last time of
-/// the type.
+/// Adds a term to a time. If the sum is too late for the type, the result is the last time of the type.
 pub(super) fn later(time: DateTime<Utc>, term: TimeDelta) -> DateTime<Utc> {
     time.checked_add_signed(term).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,9 +1,9 @@
-//! The message that a conversation shows for all alerts with one key. When the next alert with this key is
-//! due, the poller changes this message.
+//! The message that a conversation shows for all alerts with one key. A sender can give its alerts a `key`.
+//! When the next alert with the key is due, the poller changes the message of the previous alert.
 //!
-//! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
-//! notes in the same record which alert with the key is the newest one on the queue. So the poller need not
-//! send the older alerts.
+//! Each key in a conversation has a record. The poller writes the record with its ETag after the Connector
+//! has accepted a message. The bot notes in the same record which alert with the key is the newest one on the
+//! queue. So the poller can leave out the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -13,17 +13,17 @@ use super::record::VERSION;
 use super::{Ledger, MAX_OPERATIONS, contended};
 use crate::ConversationKey;
 
-/// How long a key lasts after its last alert.
+/// How long the record of a key is kept after the last alert with the key.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// The partitions of the records: one for each first digit of a conversation's key.
 const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
 
-/// The place of an alert in the order of the alerts with a key: its time in milliseconds since 1970, then its
+/// The sort key of an alert among the alerts with the same key: its time in milliseconds since 1970, then its
 /// id.
 pub type KeyOrder<'a> = (i64, &'a str);
 
-/// The message that a conversation shows under a key.
+/// The message that a conversation shows for a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The id of the message; `None` if the conversation shows no message, or if its id is unknown.
@@ -32,33 +32,33 @@ pub struct Standing {
     pub at: i64,
     /// The id of the alert that was sent last; empty if none was sent.
     pub alert: String,
-    /// Whether the key is firing. If not, the next alert is sent as a new message.
+    /// Whether the last alert said `firing`. If it said `resolved`, the next alert is sent as a new message.
     pub is_firing: bool,
     /// The digest of the message's content.
     pub digest: String,
     /// The address of the thread (JSON) that has the message, if an alert to the channel started the thread.
     pub thread: Option<String>,
-    /// The newest alert with the key that the bot has put on the queue, as far as the bot could note that.
+    /// The newest alert with the key that the bot has noted after a Put.
     latest: (i64, String),
     etag: Option<ETag>,
 }
 
-/// The result of recording what a conversation shows.
+/// The result of recording the message that a conversation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stood {
-    /// The record says what the poller has sent.
+    /// The record describes the message that the poller has sent.
     Recorded,
-    /// Another run has recorded a newer alert meanwhile. The record stays as it is.
+    /// Another run has recorded a newer alert in the meantime. The record stays as it is.
     Overtaken,
 }
 
 impl Standing {
-    /// The place of the alert that was sent last.
+    /// The sort key of the alert that was sent last.
     pub fn order(&self) -> KeyOrder<'_> {
         (self.at, &self.alert)
     }
 
-    /// The newest alert with the key that the bot has put on the queue.
+    /// The sort key of the newest alert that the bot has put on the queue.
     pub fn latest(&self) -> KeyOrder<'_> {
         (self.latest.0, &self.latest.1)
     }
@@ -95,15 +95,16 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads what a conversation shows under a key. `key` is the hash of the key.
+    /// Reads the message that a conversation shows for a key. `key` is the hash of the sender's name and of
+    /// the `key` in the sender's alerts.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
     }
 
-    /// Records what a conversation shows now, with the ETag of the record that was read. If the bot has noted
-    /// a newer alert meanwhile, the record is read again. If another run has recorded a newer alert, the
-    /// record stays as it is.
+    /// Records the message that a conversation shows now, with the ETag of the record that was read. If the
+    /// bot has noted a newer alert in the meantime, the record is read again. If another run has recorded a
+    /// newer alert, the record stays as it is.
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,
@@ -132,10 +133,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Notes that an alert is the newest one with its key on the queue. The bot calls this after the Put
-    /// succeeded, because an alert that is not on the queue must not replace another one. If two calls run at
-    /// once, the record may name the older alert. In this case, the poller sends an alert that it could have
-    /// left out.
+    /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
+    /// Put has succeeded, because an alert that is not on the queue must not replace another one. If two
+    /// calls run at once, the record may name the older alert. In this case, the poller sends an alert that
+    /// it could leave out.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,
@@ -148,8 +149,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.put_merge(&note).await.map(drop)
     }
 
-    /// Deletes the records of keys that have ended, in one of the sixteen partitions, chosen at random. Reads
-    /// at most `pages` pages, and returns how many records it deleted.
+    /// Deletes the expired records of keys in one of the sixteen partitions, which the method chooses at
+    /// random. Reads at most `pages` pages. Returns the number of deleted records.
     pub async fn clean_keys(&self, pages: u32) -> Result<usize, TableError> {
         let mut random = [0];
         self.host.fill(&mut random);
@@ -163,7 +164,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
             for chunk in keys.chunks(MAX_OPERATIONS) {
                 let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                // The next cleaning deletes what this one could not delete.
+                // The service refuses the batch if another run has deleted one of its records. A later
+                // cleaning deletes the rest.
                 if self.table.batch(&operations).await? == Batch::Done {
                     deleted += chunk.len();
                 }

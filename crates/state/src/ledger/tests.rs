@@ -39,7 +39,7 @@ fn known(accepted: Accepted) -> Record {
 }
 
 #[test]
-fn alert_accepted_again_is_known_with_its_status() {
+fn alert_that_is_accepted_again_is_known_with_its_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
@@ -77,10 +77,10 @@ fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
     }
     assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
     let before = world.records();
-    // One of the two alerts exists already, so the ledger writes none of them.
+    // The second alert exists already, so the ledger writes neither of the two.
     run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
     let both = [alert(call.alert(0)), alert(call.alert(1))];
-    run(world.ledger().accept_call(&both)).expect_err("the first alert is new and the second one exists");
+    run(world.ledger().accept_call(&both)).expect_err("the first alert is new, and the second alert exists");
     assert_eq!(world.records(), before + 1);
 }
 
@@ -99,7 +99,11 @@ fn alert_is_cancelled_unless_it_has_a_final_status() {
     run(world.ledger().record(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::TooLate(Status::Delivered)));
     let too_far = AlertId::parse(&"f".repeat(32)).unwrap();
-    assert_eq!(run(world.ledger().withdraw(&too_far, None)), Ok(Withdrawn::Unknown), "period too far away");
+    assert_eq!(
+        run(world.ledger().withdraw(&too_far, None)),
+        Ok(Withdrawn::Unknown),
+        "the period in the id is too far away"
+    );
 }
 
 #[test]
@@ -144,7 +148,8 @@ fn transitions_of_many_alerts_take_a_call_for_each_partition_and_the_last_one_co
     };
     let mut transitions = all(Status::Waiting);
     transitions.extend(all(Status::Delivered));
-    // The first batch fails because the table is missing. The client creates the table and sends it again.
+    // The first batch fails, because the table is missing. The client creates the table, and sends the batch
+    // again.
     run(world.ledger().record_all(transitions.clone())).unwrap();
     let before = world.host.sent.borrow().len();
     run(world.ledger().record_all(transitions)).unwrap();
@@ -165,7 +170,7 @@ fn expired_records_are_deleted_and_no_others() {
         run(world.ledger().accept(one)).unwrap();
     }
     let clean = || run(world.ledger().clean(8)).unwrap();
-    // The rows of the index are kept for two more days.
+    // Index rows are kept two days longer than records.
     for (passed, deleted) in [(0, 0), (6, 0), (2, 120), (0, 0), (2, 120), (200, 0)] {
         world.host.elapsed.set(world.host.elapsed.get() + days(passed));
         assert_eq!(clean(), deleted, "{:?}", world.host.elapsed.get());
@@ -205,9 +210,9 @@ fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_l
         most_calls = most_calls.max(world.host.sent.borrow().len() - before);
         cleanings += 1;
     }
-    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "the record and its row by time");
+    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "the record and its index row");
     assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
-    // The next search begins at the front.
+    // The next search begins with the first period again.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
     let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
     assert_eq!((all, world.records()), (2 * 640, 1), "only the place of the cleaning is left");
@@ -322,7 +327,7 @@ fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() 
     assert_eq!(
         run(world.ledger().clean(8)),
         Ok(3),
-        "every record is deleted in the end, and the row by time"
+        "the two records and the index row are deleted in the end"
     );
 }
 

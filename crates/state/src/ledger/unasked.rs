@@ -1,17 +1,17 @@
 //! The marks (rows `unasked.<key>`) of conversations in which no question waits for a text as its answer.
 //!
-//! If a replica of the bot has a fingerprint that covers a message, it does not read the conversation's
-//! record. The fingerprint may be older than the last question, because the poller may use another key-value
-//! store than the replica. The mark makes up for this without a further call. A replica with a fingerprint
-//! accepts a message by a transaction that succeeds only if the mark exists. The poller deletes the mark when
-//! it delivers a question that a text can answer. Then the transaction fails, and the replica reads the
-//! record.
+//! If a replica of the bot has a fingerprint that covers a message, the replica does not read the
+//! conversation's record. The fingerprint may be older than the last question, because the poller may use
+//! another key-value store than the replica. The mark solves this problem without a further call: a replica
+//! with a fingerprint accepts a message by a transaction that succeeds only if the mark exists. The poller
+//! deletes the mark when it delivers a question that a text can answer. Then the transaction fails, and the
+//! replica reads the record.
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
 //! together with the message. The poller may deliver a question in the milliseconds between the read and the
-//! write. In this case, the message is no answer, because no person answers so fast. But the mark exists
-//! although a question is open, so the bot finds the question only when it reads the record again, on the
-//! next day.
+//! write. In this case, the message is not an answer, because no person answers so fast. But now the mark
+//! exists although a question is open. So the bot finds the question only when it reads the record again, on
+//! the next day.
 
 use std::collections::BTreeSet;
 
@@ -25,16 +25,15 @@ use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The limit for the difference between the time that a channel gives to an activity and the bot's clock. If
-/// the difference is less, the bot accepts the message in the period of the channel's time. If not, the bot
-/// ignores the channel's time.
+/// The limit for the difference between the time in an activity and the bot's clock. If the difference is
+/// less, the bot accepts the message in the period of the activity's time. If not, the bot uses its own time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
-/// The bot's knowledge about a question that the next text in a conversation answers.
+/// Whether the bot knows that no question waits for the next text in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
-    /// A fingerprint shows no open question, but the fingerprint may be old. The transaction succeeds only if
-    /// the mark exists.
+    /// The fingerprint of the conversation shows no open question, but the fingerprint may be old. The
+    /// transaction succeeds only if the mark exists.
     Perhaps,
     /// The record shows no open question. The transaction writes the mark.
     Surely,
@@ -42,7 +41,7 @@ pub enum Unasked {
     Ignored,
 }
 
-/// The mark of a conversation in a partition.
+/// Makes the mark of a conversation in a partition.
 pub(super) fn mark_of(partition: &str, conversation: &str, now: DateTime<Utc>) -> Entity {
     let entity = Entity::new(Key::new(partition, format!("unasked.{conversation}")));
     entity.with_int64("endsAt", (now + KEPT).timestamp_millis())

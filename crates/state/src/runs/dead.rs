@@ -1,11 +1,12 @@
 //! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
 //!
-//! The service cannot list a queue, so these rows are the list. A run writes the row before it puts the
-//! message on the poison queue. The row's key consists of the insertion time and the id that the message had
-//! on the queue. So if the run is killed between the two writes, the next run writes the same row again.
+//! The service cannot list the messages of a queue, so the bot lists these rows. A run writes the row before
+//! it puts the message on the poison queue. The row's key consists of the insertion time and the id that the
+//! message had on the queue. So if the run is killed between the two writes, the next run writes the same row
+//! again.
 //!
-//! A row never holds the text of an alert. It holds a digest of the message on the poison queue, by which the
-//! bot recognises the message there.
+//! A row never holds the text of an alert. It holds a digest of the message on the poison queue. By the
+//! digest, the bot recognises the message there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,17 +24,18 @@ const VERSION: i64 = 1;
 const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
 /// The number of digits of [`LATEST_MILLISECONDS`].
 const DIGITS: usize = 14;
-/// The longest message id that becomes part of a row key unchanged. The service's ids have 36 characters.
+/// The longest message id that becomes part of a row key unchanged; a longer id is hashed. The service's ids
+/// have 36 characters.
 const MAX_ID_CHARACTERS: usize = 64;
 /// The most characters of a stored reason.
 const MAX_REASON_CHARACTERS: usize = 500;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
-/// The most empty responses of the service for one page.
+/// The most queries for one page. The service may return empty responses, although more rows follow.
 const MAX_EMPTY_PAGES: usize = 8;
 /// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
-/// A character that sorts before all others that a row key may hold.
+/// A character that sorts before every other character of a row key.
 const LOWEST: char = '!';
 /// A text that sorts after every row key.
 const AFTER_ALL: &str = ":";
@@ -43,7 +45,7 @@ const AFTER_ALL: &str = ":";
 pub struct DeadLetterId(String);
 
 impl DeadLetterId {
-    /// The id of a message, by its id and insertion time on the queue.
+    /// Makes the id of a dead letter from the id and the insertion time that the message had on the queue.
     pub fn of(message_id: &str, inserted_at: DateTime<Utc>) -> Self {
         let inverted = LATEST_MILLISECONDS - inserted_at.timestamp_millis().clamp(0, LATEST_MILLISECONDS);
         let name = if is_plain(message_id) { message_id.to_owned() } else { name_of(&[message_id]) };
@@ -63,12 +65,12 @@ impl DeadLetterId {
         &self.0
     }
 
-    /// The id that the message had on the queue.
+    /// The id that the message had on the queue, or the hash of an unusual id.
     pub fn message_id(&self) -> &str {
         self.0.split_once(AFTER_DIGITS).map_or("", |(_, name)| name)
     }
 
-    /// The insertion time that the message had on the queue.
+    /// The time at which the message was put on the queue.
     pub fn inserted_at(&self) -> DateTime<Utc> {
         let inverted = self.0.get(..DIGITS).and_then(|digits| digits.parse::<i64>().ok());
         inverted
@@ -98,12 +100,12 @@ pub fn digest_of(text: &str) -> String {
 pub struct DeadLetter {
     /// The id of the dead letter.
     pub id: DeadLetterId,
-    /// The id of the alert, or the excerpt of an id that another producer chose; empty if the message holds
-    /// no envelope.
+    /// The id of the alert; an excerpt if another producer chose the id; empty if the message holds no
+    /// envelope.
     pub alert: String,
     /// The key of the conversation; empty if the message holds no envelope.
     pub conversation: String,
-    /// The outcome, from the poller's closed list.
+    /// The word for the reason of the move, e.g. `permanent`. The poller has a fixed list of these words.
     pub outcome: String,
     /// The reason, as a text for operators.
     pub reason: String,
@@ -115,13 +117,14 @@ pub struct DeadLetter {
     pub enqueued_at: DateTime<Utc>,
     /// When the alert expires.
     pub expires_at: Option<DateTime<Utc>>,
-    /// How often the queue had handed out the message.
+    /// The number of times that the queue had handed out the message.
     pub attempts: u32,
     /// Whether the message holds an envelope of the bot with a valid seal, so that a replay is possible.
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,
-    /// The sender of the alert, and its tag. They outlast the alert's record.
+    /// The sender and the tag of the alert. They are kept here, because the alert's record may be deleted
+    /// before this row.
     pub origin: Origin,
 }
 
@@ -152,8 +155,8 @@ impl DeadLetter {
         entity
     }
 
-    /// Reads a row. A property that cannot be read counts as missing. Returns `None` for a row of another
-    /// program.
+    /// Reads a row; `None` if another program wrote the row. A property that cannot be read counts as
+    /// missing.
     fn read(entity: &Entity) -> Option<Self> {
         let id = DeadLetterId::parse(&entity.key.row)?;
         let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
@@ -179,16 +182,16 @@ impl DeadLetter {
     }
 }
 
-/// One page of the list, the newest dead letter first.
+/// One page of the list of dead letters, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadPage {
     /// The dead letters.
     pub letters: Vec<DeadLetter>,
-    /// Whether more may follow.
+    /// Whether more dead letters may follow.
     pub has_more: bool,
 }
 
-/// The dead letters of one queue. Each call ends by a deadline.
+/// A client for the dead letters of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct DeadLetters<'a, H> {
     table: TableClient<'a, H>,
@@ -208,7 +211,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Self { table: TableClient::new(host, account, &tables.runs, deadline), partition }
     }
 
-    /// How many calls the client has repeated so far.
+    /// The number of calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -224,14 +227,14 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(found.and_then(|found| DeadLetter::read(&found.entity)))
     }
 
-    /// Deletes one row. A row that is missing is not an error.
+    /// Deletes one row. A missing row is not an error.
     pub async fn remove(&self, id: &DeadLetterId) -> Result<(), TableError> {
         match self.table.delete(&self.key(id), None).await? {
             Deleted::Done | Deleted::Changed | Deleted::Gone => Ok(()),
         }
     }
 
-    /// Deletes these rows, with one call for each hundred. A row that is missing is not an error.
+    /// Deletes these rows, with one call for each hundred rows. A missing row is not an error.
     pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
         for some in ids.chunks(MAX_OPERATIONS) {
             if let [only] = some {
@@ -251,8 +254,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(())
     }
 
-    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. If the
-    /// service returns an empty response although more rows follow, the method requests the next response.
+    /// Reads at most `most` rows that come after `after` in the list. If the service returns an empty
+    /// response although more rows follow, the method continues with the next response.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
@@ -269,8 +272,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(DeadPage { has_more: next.is_some() && !letters.is_empty(), letters })
     }
 
-    /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
-    /// it has read all rows.
+    /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows. Also returns
+    /// whether it has read all rows.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

@@ -1,12 +1,12 @@
-//! The figures of a queue: what its runs have counted since the bot was deployed.
+//! The figures of a queue: the counts of all its runs since the bot was deployed.
 //!
-//! A run counts in memory and stores the sums in the queue's record, with each write that the run lock needs
-//! anyway. So the figures cost no call.
+//! A run counts in memory. It stores the sums in the record of the run lock, with each write that the lock
+//! needs anyway. So the figures cost no call.
 //!
 //! A message is counted once, when it has left the queue: one write stores the count and removes the message
-//! from the list of messages in hand. So no count is lost if a run is killed. The next run finds the message
-//! in hand, and counts it if the queue no longer holds it. If a Delete fails, a later run deletes the message
-//! and counts it.
+//! from the list of messages in hand. If the run is killed before this write, the next run finds the message
+//! in the list, and counts it if the queue no longer holds it. If a Delete fails, a later run deletes the
+//! message and counts it. So no count is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,21 +31,21 @@ pub struct Figures {
     /// When counting began.
     pub since: i64,
     /// Messages that a run has dequeued for the first time. If a run is killed before it can record its Get,
-    /// the messages of that Get are added at the latest when the queue is empty.
+    /// a later run adds the messages of this Get, at the latest when the queue is empty.
     pub accepted: u64,
-    /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy`
-    /// counts copies of a message whose alert had ended before. `unrecorded` counts messages that a killed
-    /// run had finished, with an unknown status.
+    /// Messages that have left the queue, by the word of the alert's final status. Dead letters count in
+    /// `dead` instead. `copy` counts copies of a message whose alert had ended before. `unrecorded` counts
+    /// messages that a killed run had deleted, if the final status of the alert is unknown.
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,
-    /// Attempts that ended without an outcome, by the word in the report of a run: `throttled`, `retried`,
+    /// Attempts that did not end the alert, by the word in the report of a run: `throttled`, `retried`,
     /// `hostOut`, `possiblyDelivered`, `notDue`.
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// How often a run has dequeued a message although the figures had counted that this message left the
-    /// queue.
+    /// The number of messages that were counted in `ended` or `dead`, but that a run has dequeued again since
+    /// then.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
@@ -53,13 +53,14 @@ pub struct Figures {
     pub succeeded_at: i64,
     /// The last run that had the lock.
     pub last_run: LastRun,
-    /// The regions of the Connector that were out when the last run ended.
+    /// The hosts of the Connector (on Teams: regions) that were out when the last run ended.
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
-    /// The ids of messages that count as gone, the newest last. A killed run had them in hand, and the queue
-    /// refused their receipts. Azure may also refuse the receipt of a message that is hidden. If a run
-    /// dequeues a message of this list, the message counts as found again.
+    /// The ids of missing messages, the newest last. A killed run had these messages in hand, and the queue
+    /// refused their pop receipts. So they are counted as messages that have left the queue. But Azure may
+    /// also refuse the receipt of a hidden message. If a run dequeues a message of this list, the message
+    /// counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -69,7 +70,8 @@ pub struct Figures {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Delays {
-    /// The alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`], without those of the buckets before.
+    /// The number of alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`]. A bucket does not include the
+    /// buckets before it.
     pub buckets: [u64; DELAY_BOUNDS_MILLISECONDS.len()],
     /// The number of delivered alerts.
     pub count: u64,
@@ -87,13 +89,13 @@ pub struct LastRun {
     pub entry_point: String,
     /// When the run began.
     pub began_at: i64,
-    /// When the run released the lock; zero while it works, or if it was killed.
+    /// When the run released the lock; zero while the run works, or if the run was killed.
     pub ended_at: i64,
-    /// The messages that the run dequeued.
+    /// The number of messages that the run dequeued.
     pub received: u64,
-    /// The alerts that the run delivered.
+    /// The number of alerts that the run delivered.
     pub delivered: u64,
-    /// The reason for which the run failed or stopped, for people; empty if it did neither.
+    /// The reason for which the run failed or stopped early, as text for people; otherwise empty.
     pub failure: String,
 }
 
@@ -103,7 +105,7 @@ pub struct LastRun {
 pub struct PausedConversation {
     /// The conversation's key.
     pub conversation: String,
-    /// When the pause ends, unless the person writes before.
+    /// When the pause ends, unless the person writes earlier.
     pub until: i64,
 }
 
@@ -121,7 +123,7 @@ impl Delays {
 }
 
 impl Figures {
-    /// Reads the stored figures. Figures that cannot be read begin again at zero.
+    /// Reads the stored figures. If they cannot be read, all counts begin again at zero.
     pub(super) fn read(text: Option<&str>, now: DateTime<Utc>) -> Self {
         let read: Option<Self> = text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let mut figures = read.unwrap_or_default();
@@ -136,14 +138,14 @@ impl Figures {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The messages that have left the queue.
+    /// The number of messages that have left the queue.
     pub fn gone(&self) -> u64 {
         let counted: u64 = self.ended.values().chain(self.dead.values()).sum();
         counted.saturating_sub(self.found_again)
     }
 
-    /// Adds the messages of Gets that no run could record. After this, the runs have accepted at least as
-    /// many messages as have left the queue.
+    /// Raises `accepted` to the number of messages that have left the queue, if `accepted` is less.
+    /// `accepted` lacks the messages of a Get if the run was killed before it could record the Get.
     pub fn settle(&mut self) {
         self.accepted = self.accepted.max(self.gone());
     }
@@ -153,7 +155,7 @@ impl Figures {
         self.paused.retain(|paused| paused.conversation != conversation);
     }
 
-    /// Adds a message that is missing.
+    /// Adds a message to the missing messages. If there are too many, removes the oldest one.
     pub fn add_missing(&mut self, message: &str) {
         if self.missing.len() >= MAX_MISSING {
             self.missing.remove(0);
@@ -161,15 +163,15 @@ impl Figures {
         self.missing.push(message.to_owned());
     }
 
-    /// Removes a message that a run has dequeued again from the missing ones. Returns whether it was one of
-    /// them.
+    /// Removes a message from the missing messages, because a run has dequeued it again. Returns whether the
+    /// message was one of them.
     pub fn remove_missing(&mut self, message: &str) -> bool {
         let before = self.missing.len();
         self.missing.retain(|missing| missing != message);
         self.missing.len() != before
     }
 
-    /// Adds a paused conversation, and removes the pauses that have ended.
+    /// Adds a paused conversation, and removes the conversations whose pauses have ended.
     pub fn add_paused(&mut self, conversation: &str, until: DateTime<Utc>, now: DateTime<Utc>) {
         let ends_later = |paused: &PausedConversation| paused.until > now.timestamp_millis();
         self.paused.retain(|paused| paused.conversation != conversation && ends_later(paused));
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_another_version_keep_what_is_known() {
+    fn figures_of_another_version_keep_the_members_that_this_version_knows() {
         let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
         let read = Figures::read(Some(r#"{"accepted": 7, "unknown": [], "lastRun": {"id": "r"}}"#), now);
         assert_eq!((read.accepted, read.last_run.id.as_str()), (7, "r"));

@@ -1,5 +1,6 @@
-//! The messages that a run has in hand, and the alerts that it has finished. The run's record stores each of
-//! the two lists as JSON text, which is split over several properties.
+//! The messages that a run has in hand, and the alerts that it has finished. The record of the run lock
+//! stores each of the two lists as JSON text. The text is split over several properties, because the service
+//! limits the length of a property.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
@@ -10,9 +11,9 @@ use crate::ledger::{LastReplay, RecordKey, Status, Transition};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
-/// The most properties of the messages in hand. This is more than a run needs.
+/// The most properties for the messages in hand. A run needs fewer.
 const MAX_IN_HAND: usize = 20;
-/// The most properties of the finished alerts.
+/// The most properties for the finished alerts.
 const MAX_ENDED: usize = 8;
 /// The prefixes of the properties' names.
 const IN_HAND: &str = "hand";
@@ -31,8 +32,8 @@ pub struct InHand {
     /// The lane of the message's conversation.
     #[serde(rename = "l")]
     pub lane: String,
-    /// When the message was put on the queue, since 1970: by the queue's clock in seconds, and by its
-    /// producer's clock in milliseconds.
+    /// The time at which the message was put on the queue, since 1970. The first number is in seconds, by the
+    /// queue's clock. The second number is in milliseconds, by the producer's clock.
     #[serde(rename = "a")]
     pub age: (i64, i64),
     /// The alert's record in the ledger.
@@ -58,19 +59,20 @@ pub struct EndedAlert {
     /// The id of the activity that the Connector returned.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     activity_id: Option<String>,
-    /// Whether it is unknown if the alert was delivered.
+    /// True if it is unknown whether the alert was delivered.
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     uncertain: bool,
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The last replay that the run knew, if a later replay makes the status void.
+    /// The last replay that the run knew. If there was a later replay, the ledger does not record the status.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }
 
 impl EndedAlert {
-    /// The alert of a transition to a final status. The reason is left out, because it may be long.
+    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason may be
+    /// long.
     pub fn of(transition: &Transition) -> Self {
         Self {
             record: transition.key.clone(),
@@ -89,7 +91,7 @@ impl EndedAlert {
         Status::from_word(&self.status)
     }
 
-    /// The transition; `None` if only a newer version knows the status.
+    /// The transition to the final status; `None` if only a newer version knows the status.
     pub fn transition(&self) -> Option<Transition> {
         Some(Transition {
             conversation: self.conversation.clone(),
@@ -103,12 +105,12 @@ impl EndedAlert {
     }
 }
 
-/// Writes the messages in hand into a run's record.
+/// Writes the messages in hand into the record of the run lock.
 pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
     write_list(entity, IN_HAND, MAX_IN_HAND, in_hand);
 }
 
-/// Writes the finished alerts into a run's record.
+/// Writes the finished alerts into the record of the run lock.
 pub(super) fn write_ended(entity: &mut Entity, ended: &[EndedAlert]) {
     write_list(entity, ENDED, MAX_ENDED, ended);
 }
@@ -131,13 +133,13 @@ fn write_list(entity: &mut Entity, prefix: &str, most: usize, all: &[impl Serial
     }
 }
 
-/// Reads the messages that a run had in hand. A property that cannot be read is skipped, because its messages
+/// Reads the messages that a run had in hand. Skips a property that cannot be read, because its messages
 /// become visible when their leases end.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
     read_list(entity, IN_HAND, MAX_IN_HAND)
 }
 
-/// Reads the alerts that a run had finished. A property that cannot be read is skipped.
+/// Reads the alerts that a run had finished. Skips a property that cannot be read.
 pub(super) fn read_ended(entity: &Entity) -> Vec<EndedAlert> {
     read_list(entity, ENDED, MAX_ENDED)
 }

@@ -1,5 +1,5 @@
-//! The waiting lines of conversations. Only the run that holds the lock reads and writes them, so they are
-//! written without a condition. The text of a line is opaque here: the poller writes and reads it.
+//! The waiting lines of conversations. Only the run that holds the lock reads and writes them, so the run
+//! writes them without an ETag. Only the poller interprets the text of a line.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -10,8 +10,8 @@ use super::Runs;
 const PREFIX: &str = "line.";
 /// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "line/";
-/// The most pages of a thousand lines that a run reads. The run reads any further line by itself, when it
-/// needs the line.
+/// The most pages of a thousand lines that a run reads. If there are more lines, the run reads each of the
+/// others with [`Runs::line`], when it needs the line.
 const MAX_PAGES: u32 = 8;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
@@ -23,7 +23,7 @@ pub struct StoredLine {
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When the wait for the last message of the line ends.
+    /// When the line expires: after this time, no run waits for a message of the line.
     pub ends_at: DateTime<Utc>,
 }
 
@@ -38,7 +38,7 @@ impl StoredLine {
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Reads the lines of the queue, and returns whether these are all of them.
+    /// Reads the lines of the queue. Also returns whether these are all lines.
     pub async fn lines(&self) -> Result<(Vec<StoredLine>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(PREFIX, AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
@@ -73,15 +73,15 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         self.table.put(&entity).await.map(drop)
     }
 
-    /// Deletes the line of a lane. A line that is missing is not an error.
+    /// Deletes the line of a lane. A missing line is not an error.
     pub async fn end_line(&self, lane: &str) -> Result<(), TableError> {
         match self.table.delete(&self.line_key(lane), None).await? {
             Deleted::Done | Deleted::Changed | Deleted::Gone => Ok(()),
         }
     }
 
-    /// Deletes expired lines and old withdrawals, at most one page of each. Returns how many entities it
-    /// deleted.
+    /// Deletes expired lines and old withdrawals, at most one page of each. Returns the number of deleted
+    /// entities.
     pub async fn clean(&self) -> Result<usize, TableError> {
         let now = self.host.now();
         let lines = Filter::partition(&self.queue)

@@ -2,11 +2,11 @@
 //! that the current run has in hand ([`InHand`]), the waiting lines of conversations, the recent withdrawals,
 //! the dead letters, and the figures.
 //!
-//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the
-//! record's ETag. This write fails if another run has changed the record since. The run renews the lock while
-//! it works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
-//! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
-//! the response's `Date` minus the record's `Timestamp`.
+//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the ETag
+//! that it has read. The write fails if another run has changed the record since. The run renews the lock
+//! while it works. A killed run does not renew its lock. Nine seconds after the last renewal, another run can
+//! take the lock, and recovers the messages of the killed run. Only the service's clock determines the age of
+//! a lock: the age is the response's `Date` minus the record's `Timestamp`.
 
 mod dead;
 mod figures;
@@ -32,7 +32,7 @@ pub use withdrawals::{RECENTLY, Withdrawal, Withdrawals};
 use crate::Tables;
 use crate::skipped::Skipped;
 
-/// A run that has not renewed its lock for this long starts nothing more.
+/// If a run could not renew its lock for this long, the run starts no more work.
 const TERM: Duration = Duration::from_secs(7);
 /// The run renews its lock this long after the last confirmed write.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
@@ -42,12 +42,13 @@ const SLACK: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 const VERSION: i64 = 1;
 
-/// The reason for which no run of the queue may work for a while.
+/// The reason of a pause, in which no run of the queue may work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseReason {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// There is no token for now: the login host gave none, or Direct Line opened no conversation.
+    /// There is no token for now, because the login host did not give one, or because Direct Line did not
+    /// open a conversation.
     NoToken,
 }
 
@@ -75,7 +76,7 @@ pub enum LockState {
     /// A newer version of this program wrote the record. This version cannot know whether a run holds the
     /// lock, so the lock counts as held.
     Newer,
-    /// No run may work, until the pause ends.
+    /// No run may work until the pause ends.
     Paused(PauseReason),
 }
 
@@ -114,8 +115,8 @@ pub struct RunLock {
     figures: String,
 }
 
-/// The content of the queue's record, to be written. [`RunLock::renewal`], [`RunLock::release`] and
-/// [`RunLock::release_and_pause`] make it, and [`Runs::write`] writes it.
+/// A write of the queue's record that is still to be made. [`RunLock::renewal`], [`RunLock::release`] and
+/// [`RunLock::release_and_pause`] prepare the write, and [`Runs::write`] makes it.
 #[derive(Debug)]
 pub struct LockWrite {
     entity: Entity,
@@ -124,7 +125,7 @@ pub struct LockWrite {
     owner: (String, i64),
 }
 
-/// A [`LockWrite`] that was written.
+/// The result of a successful [`LockWrite`], for [`RunLock::confirm`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     etag: ETag,
@@ -132,12 +133,13 @@ pub struct Written {
 }
 
 impl RunLock {
-    /// Whether this run certainly still holds the lock. If not, the run must not start anything.
+    /// Whether this run certainly still holds the lock. If not, the run must not start any work.
     pub fn is_valid(&self, clock: &impl Clock) -> bool {
         clock.monotonic() < self.valid_until()
     }
 
-    /// When the lock ends unless it is renewed, on the monotonic clock. Until then no other run can take it.
+    /// When the lock ends unless the run renews it, on the monotonic clock. No other run can take the lock
+    /// before this time.
     pub fn valid_until(&self) -> Duration {
         self.confirmed_at + TERM
     }
@@ -147,13 +149,13 @@ impl RunLock {
         self.confirmed_at + RENEW_AFTER
     }
 
-    /// The number of this run: each run that takes the lock has a greater one than the run before.
+    /// The number of this run: each run that takes the lock has a greater number than the previous run.
     pub fn number(&self) -> i64 {
         self.fence
     }
 
-    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32
-    /// KiB.
+    /// Sets the text that tells the next run which Connector hosts fail, at most 32 KiB. Every later write
+    /// stores the text.
     pub fn set_hosts(&mut self, hosts: String) {
         self.hosts = hosts;
     }
@@ -169,24 +171,24 @@ impl RunLock {
         self.figures = figures.stored();
     }
 
-    /// Records the messages that this run has in hand, and renews the lock. Each write needs the ETag of the
-    /// previous one, so only one write may be under way at a time.
+    /// Prepares a write that renews the lock and stores the messages that this run has in hand. Each write
+    /// needs the ETag of the previous write, so only one write may be under way at a time.
     pub fn renewal(&self, in_hand: &[InHand]) -> LockWrite {
         self.record(&self.run, in_hand, None)
     }
 
-    /// Releases the lock. `left` are the messages that this run could not make visible again. The next run
-    /// recovers them.
+    /// Prepares a write that releases the lock. `left` are the messages that this run could not make visible
+    /// again. The next run recovers them.
     pub fn release(&self, left: &[InHand]) -> LockWrite {
         self.record("", left, None)
     }
 
-    /// Releases the lock, and lets no run begin before `until`.
+    /// Prepares a write that releases the lock, and lets no run begin before `until`.
     pub fn release_and_pause(&self, left: &[InHand], reason: PauseReason, until: DateTime<Utc>) -> LockWrite {
         self.record("", left, Some((reason, until)))
     }
 
-    /// Takes over the new ETag, and counts the lock's term from this write.
+    /// Keeps the ETag of a successful write for the next write. The lock's term now begins at this write.
     pub fn confirm(&mut self, written: Written) {
         (self.etag, self.confirmed_at) = (written.etag, written.begun_at);
     }
@@ -227,7 +229,7 @@ fn fill(
     }
 }
 
-/// The run lock and the shared data of one queue. Each call ends by a deadline.
+/// A client for the run lock and the shared data of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Runs<'a, H> {
     host: &'a H,
@@ -249,7 +251,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The key of the first entity read so far that no run can have written; `None` if there is none.
+    /// The key of the first entity that no run can have written; `None` if there was no such entity so far.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
@@ -260,7 +262,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { table: self.table.with_attempts(attempts), ..self }
     }
 
-    /// How many calls the client has repeated so far.
+    /// The number of calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -293,7 +295,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Ok(LockState::Free(Box::new(free)))
     }
 
-    /// Takes the lock; `None` if another run has taken it since [`Runs::read_lock`]. The messages in
+    /// Takes the lock; `None` if another run has taken the lock since [`Runs::read_lock`]. The messages in
     /// `free.left` stay in the record, because this run has them in hand now.
     pub async fn take_lock(&self, run: &str, free: &FreeLock) -> Result<Option<RunLock>, TableError> {
         let begun_at = self.host.monotonic();
@@ -314,14 +316,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, ended, hosts, figures }))
     }
 
-    /// Writes the record of the run that holds the lock; `None` if another run has taken the lock.
+    /// Makes a write of the run that holds the lock; `None` if another run has taken the lock.
     pub async fn write(&self, write: LockWrite) -> Result<Option<Written>, TableError> {
         let begun_at = self.host.monotonic();
         let LockWrite { entity, etag, owner: (run, fence) } = write;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
-        // The service may have done an earlier write of this run although every response was lost. In this
-        // case, the ETag is outdated, but the record is still this run's own.
+        // The service may have done an earlier write of this run, although every response was lost. Then the
+        // ETag is outdated, but the record still names this run as the holder of the lock.
         if written == Conditional::Changed
             && let Some(found) = self.table.get(&entity.key).await?
             && found.entity.str("run") == Some(&run)
@@ -341,7 +343,7 @@ fn age(found: &Found) -> Duration {
     (found.answered_at - found.written_at).to_std().unwrap_or_default()
 }
 
-/// The reason of the pause, unless it has ended.
+/// The reason of the pause; `None` if no pause is active.
 fn active_pause(found: &Found) -> Option<PauseReason> {
     let reason = PauseReason::from_word(found.entity.str("why")?)?;
     let until = DateTime::from_timestamp_millis(found.entity.int("pausedUntil")?)?;

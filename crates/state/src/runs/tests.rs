@@ -69,7 +69,7 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
 }
 
 #[test]
-fn pause_lets_no_run_begin_until_it_ends() {
+fn no_run_begins_until_the_pause_ends() {
     let world = World::new();
     let lock = world.take("a");
     let until = world.host.now() + Duration::from_secs(30);
@@ -140,7 +140,7 @@ fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
 }
 
 #[test]
-fn withdrawals_until_they_expire_are_read_in_order() {
+fn withdrawals_are_read_in_order_until_they_expire() {
     let world = World::new();
     let deadline = Deadline::after(&*world.host, Duration::from_secs(1_000_000));
     let withdrawals = Withdrawals::new(&*world.host, &world.account, &world.names, "q", deadline);

@@ -1,9 +1,8 @@
 //! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop`, `start` or `quiet`, and
 //! conversations whose person asked to be forgotten.
 //!
-//! A run reads all recent withdrawals with one query, instead of looking up each message that it receives.
-//! For a message that was accepted longer ago than [`RECENTLY`], the run reads the alert's record and the
-//! conversation.
+//! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
+//! conversation for each message. If an alert was accepted longer ago than [`RECENTLY`], the run reads both.
 
 use std::time::Duration;
 
@@ -24,11 +23,11 @@ const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
 /// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "since/";
-/// The most pages that a run reads: enough for a mass cancellation. If there are more, the run looks up each
-/// message by itself.
+/// The most pages that a run reads. They are enough for a mass cancellation. If there are more pages, the run
+/// looks up each message.
 const MAX_PAGES: u32 = 8;
 
-/// A withdrawal, or the end of one.
+/// A withdrawal, the end of a withdrawal, or a note that the queue may hold an alert twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
     /// The sender cancelled the alert with this id.
@@ -39,16 +38,16 @@ pub enum Withdrawal {
     Started(String),
     /// The person in the conversation with this key set or ended their quiet hours.
     Quieted(String),
-    /// The person of this conversation asked to be forgotten. Alerts that were accepted until `at` are not
-    /// delivered.
+    /// The person of this conversation asked to be forgotten. Alerts that the bot accepted at `at` or earlier
+    /// are not delivered.
     Forgotten {
         /// The conversation's key.
         conversation: String,
         /// The time of the conversation's tombstone.
         at: DateTime<Utc>,
     },
-    /// Nothing was withdrawn. The queue may hold the alert with this id twice, and the messages themselves do
-    /// not show that.
+    /// The queue may hold the alert with this id twice, although a message of the alert does not have the
+    /// mark `once`. This is a note for the runs, and withdraws nothing.
     Doubled(String),
 }
 
@@ -81,7 +80,7 @@ impl Withdrawal {
     }
 }
 
-/// The recent withdrawals of one queue. Each call ends by a deadline.
+/// A client for the recent withdrawals of one queue. Each call ends by a deadline.
 #[derive(Debug)]
 pub struct Withdrawals<'a, H> {
     host: &'a H,
@@ -103,7 +102,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The key of the first entity that is no withdrawal.
+    /// The key of the first entity that is not a withdrawal; `None` if there was no such entity so far.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
@@ -125,8 +124,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         }
     }
 
-    /// Reads the withdrawals since a moment, the oldest first, and returns whether these are all of them. The
-    /// query begins two minutes earlier, because the clock of the bot may be behind.
+    /// Reads the withdrawals since a moment, the oldest first. Also returns whether these are all
+    /// withdrawals. The query begins two minutes earlier, because the clock of the bot may be behind.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
@@ -148,7 +147,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 }
 
-/// The row key without its random part. Rows sort by their time.
+/// Makes a row key without its random part. Row keys sort by time.
 fn row_of(time: DateTime<Utc>) -> String {
     format!("{PREFIX}{:014}", time.timestamp_millis().max(0))
 }

@@ -48,7 +48,7 @@ fn activity_that_the_fingerprint_covers_makes_no_call() {
         assert_eq!(heard, Ok(Recorded::Known), "{sign:?}");
     }
     assert_eq!(stage.calls(), calls);
-    // Another locale changes the record, and its fingerprint replaces the first one.
+    // An activity with another locale changes the record. The new fingerprint replaces the first one.
     let french = with(|json| json["locale"] = "fr".into());
     let known = expect_fingerprint(
         run(stage.conversations().record_activity(&french, Sign::Message, Some(&known))).unwrap(),
@@ -70,12 +70,12 @@ fn activity_without_a_fingerprint_costs_reads_and_no_write() {
     for sign in [Sign::Message, Sign::Installed, Sign::Update] {
         assert_eq!(expect_fingerprint(stage.record_activity(&with(|_| {}), sign)), known, "{sign:?}");
     }
-    assert_eq!(stage.calls() - calls, 12, "a record and three indexes for each activity");
+    assert_eq!(stage.calls() - calls, 12, "each activity reads the record and three index rows");
     assert_eq!(stage.writes() - writes, 0);
 }
 
 #[test]
-fn index_row_that_is_missing_is_written_again_without_a_fingerprint_or_on_the_next_day() {
+fn missing_index_row_is_written_again_without_a_fingerprint_or_on_the_next_day() {
     let (_, row) = place();
     for partition in ["e.e5", "n.t", "u.msteams.29:u"] {
         let stage = Stage::new();
@@ -162,7 +162,7 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     assert_eq!(
         stage.rows().len(),
         3,
-        "a record, and a row of the tenant and of its teams: {:?}",
+        "the record, a row in the index of the tenant, and a row in the index of its teams: {:?}",
         stage.rows()
     );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));

@@ -149,7 +149,7 @@ fn receipt_of_another_channel_or_of_a_group_shows_nothing() {
 }
 
 #[test]
-fn feedback_in_a_conversation_that_is_not_known_writes_nothing() {
+fn feedback_in_an_unknown_conversation_writes_nothing() {
     let stage = Stage::new();
     let act = |stage: &Stage| {
         stage.read("1000");
@@ -207,11 +207,11 @@ fn reactions_and_replies_are_counted_for_their_message() {
     let writes = stage.writes();
     stage.respond(response("8", -1, 0, Some("e")));
     assert_eq!((stage.writes(), stage.reception("8")), (writes, Reception::default()));
-    assert_eq!(stage.conversation().tags, [], "the rows are no tags");
+    assert_eq!(stage.conversation().tags, [], "the rows of responses are not read as tags");
 }
 
 #[test]
-fn responses_end_with_the_record_of_the_alert_and_the_next_counted_response_deletes_them() {
+fn responses_expire_after_a_week_and_the_next_counted_response_deletes_them() {
     let stage = known();
     stage.respond(response("7", 1, 0, None));
     stage.at(60);
@@ -223,7 +223,7 @@ fn responses_end_with_the_record_of_the_alert_and_the_next_counted_response_dele
     let rows = stage.rows();
     let rows: Vec<_> = rows.iter().filter_map(|row| row.split_once(".r.")).map(|(_, id)| id).collect();
     assert_eq!(rows, ["8", "9"]);
-    // If the row of a message has ended, its counts begin at zero again.
+    // If the row of a message has expired, its counts begin at zero again.
     stage.at(2 * week);
     stage.respond(response("8", 1, 0, None));
     assert_eq!(stage.counts("8"), (1, 0));
@@ -245,7 +245,7 @@ fn conversation_has_a_bounded_number_of_rows_for_its_newest_responses() {
 }
 
 #[test]
-fn feedback_in_a_conversation_that_is_forgotten_is_deleted() {
+fn feedback_of_a_forgotten_conversation_is_deleted() {
     let stage = known();
     stage.read("1000");
     stage.respond(response("7", 1, 0, None));

@@ -5,7 +5,7 @@ use storage_table::Entity;
 pub(in crate::conversations) const GENERATION: &str = "generation";
 pub(in crate::conversations) const OFF: &str = "off";
 
-/// The row `<key>.h`: which webhook address of the conversation works.
+/// The content of the row `<key>.h`. It determines which webhook address of the conversation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct Hook {
     pub(in crate::conversations) generation: u16,
@@ -13,15 +13,15 @@ pub(in crate::conversations) struct Hook {
 }
 
 impl Hook {
-    /// Reads the row. An entity that cannot be read counts as ended, because it is unknown which address
-    /// works.
+    /// Reads the row. If the generation cannot be read, the address counts as ended, because the working
+    /// generation is unknown.
     pub(in crate::conversations) fn read(entity: &Entity) -> Self {
         let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());
         let is_off = generation.is_none() || entity.bool(OFF).unwrap_or_default();
         Self { generation: generation.unwrap_or_default(), is_off }
     }
 
-    /// The generation whose address works.
+    /// The generation whose address works; `None` if no address works.
     pub(in crate::conversations) fn working(self) -> Option<u16> {
         (!self.is_off).then_some(self.generation)
     }

@@ -9,19 +9,19 @@ pub(in crate::conversations) const ASKED_UNTIL: &str = "askedUntil";
 /// A question that waits for a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct OpenQuestion {
-    /// The id of the alert.
+    /// The id of the alert that asks the question.
     pub(in crate::conversations) alert: String,
     pub(in crate::conversations) until: DateTime<Utc>,
 }
 
 impl OpenQuestion {
-    /// Reads the properties of a row. Values that cannot be read count as missing.
+    /// Reads the question from a row. Values that cannot be read count as missing.
     pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
         let alert = entity.str(ASKED).filter(|alert| !alert.is_empty())?.to_owned();
         Some(Self { alert, until: DateTime::from_timestamp_millis(entity.int(ASKED_UNTIL)?)? })
     }
 
-    /// The alert, unless the question has ended.
+    /// The id of the alert; `None` if the question has ended.
     pub(in crate::conversations) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
         (now < self.until).then_some(self.alert.as_str())
     }

@@ -7,9 +7,9 @@ use zones::{ClockSpan, Zone};
 /// The quiet hours of a person, by the person's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quiet {
-    /// The hours in which the person wants no alerts.
+    /// The hours in which the person wants only their own alerts.
     pub hours: ClockSpan,
-    /// The person's time zone; UTC if the bot knows none.
+    /// The person's time zone; UTC if the bot does not know the zone.
     pub zone: Zone,
 }
 
@@ -20,7 +20,7 @@ impl Quiet {
     }
 }
 
-/// The hours in the row `<key>.w`. Hours that cannot be read count as none.
+/// Reads the hours from the row `<key>.w`; `None` if they cannot be read.
 pub(in crate::conversations) fn hours_of(entity: &Entity) -> Option<ClockSpan> {
     let minutes = |name: &str| entity.int(name).and_then(|minutes| u16::try_from(minutes).ok());
     ClockSpan::new(minutes("from")?, minutes("to")?)

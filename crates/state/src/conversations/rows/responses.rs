@@ -12,7 +12,7 @@ pub(in crate::conversations) const REPLIES: &str = "replies";
 pub(in crate::conversations) const CAUSE: &str = "cause";
 pub(in crate::conversations) const ENDS_AT: &str = "endsAt";
 
-/// The last message that the person has read, and when the bot learned that.
+/// The last message that the person has read, and when the bot received the read receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct LastRead {
     pub(in crate::conversations) message: MessageNumber,
@@ -20,7 +20,7 @@ pub(in crate::conversations) struct LastRead {
 }
 
 impl LastRead {
-    /// Reads the properties of a record. Values that cannot be read count as missing.
+    /// Reads the receipt from a record. Values that cannot be read count as missing.
     pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
         let message = entity.int(READ_ID).filter(|number| *number > 0).map(MessageNumber)?;
         Some(Self { message, at: DateTime::from_timestamp_millis(entity.int(READ_AT)?)? })

@@ -8,7 +8,7 @@ use crate::world::World;
 
 const TEN: Allowance = Allowance(10);
 
-/// Two conversations of one shard.
+/// Two conversations in the same shard.
 fn conversations() -> [ConversationKey; 2] {
     ["a", "e"].map(|digit| ConversationKey::parse(&digit.repeat(32)).unwrap())
 }
@@ -59,7 +59,7 @@ fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
     assert_eq!(
         rows.len(),
         10 + 10 + 10 + 10,
-        "ten records with their rows by time, and the rows of two minutes: {rows:?}"
+        "ten records, ten index rows, and ten rows for each of two minutes: {rows:?}"
     );
     for number in 11..50 {
         assert_eq!(
@@ -79,13 +79,14 @@ fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
         assert_eq!(world.accept_message(&one, &number.to_string(), TEN), silent(false));
     }
     let rows = world.rows();
-    assert_eq!(rows.len(), 40 + 3, "a message that is not answered writes nothing: {rows:?}");
+    assert_eq!(rows.len(), 40 + 3, "a message without a reply writes nothing: {rows:?}");
     world.pass(60);
     assert_eq!(world.accept_message(&one, "100", TEN), NEW);
     assert_eq!(world.command(&one), Allowed::Yes(()));
 }
 
-/// The other program reacts to each answered message with two messages: one to `Queued:`, one to `Alert:`.
+/// For each message within the limit, the bot sends two texts: `Queued:` and `Alert:`. The other program
+/// reacts to each text with a message.
 #[test]
 fn exchange_with_a_program_that_reacts_a_minute_later_ends() {
     let world = World::new();
@@ -147,7 +148,7 @@ fn activity_that_is_sent_again_is_not_counted_and_is_known_even_if_the_conversat
     for _ in 0..30 {
         assert!(known());
     }
-    assert_eq!(world.rows().len(), 3, "the record, its row by time, and the row of the answer");
+    assert_eq!(world.rows().len(), 3, "the record, its index row, and the row of the reply");
     for number in 2..30 {
         world.accept_message(&one, &number.to_string(), TEN);
     }
@@ -156,18 +157,18 @@ fn activity_that_is_sent_again_is_not_counted_and_is_known_even_if_the_conversat
 }
 
 #[test]
-fn messages_without_a_limit_are_all_answered() {
+fn messages_without_a_limit_all_get_a_reply() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..300 {
         assert_eq!(world.accept_message(&one, &number.to_string(), Allowance(0)), NEW);
     }
-    assert_eq!(world.rows().len(), 300 + 300, "records, and their rows by time");
+    assert_eq!(world.rows().len(), 300 + 300, "the records and their index rows");
 }
 
-/// Another replica's clock may be ahead.
+/// The clock of the other replica is a minute ahead.
 #[test]
-fn answer_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_silence() {
+fn reply_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_silence() {
     let world = World::new();
     let [one, _] = conversations();
     world.pass(60);
@@ -182,7 +183,7 @@ fn answer_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_s
 }
 
 #[test]
-fn rows_of_answers_are_not_read_as_alerts_and_are_deleted_with_their_period() {
+fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_with_their_period() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..20 {
@@ -196,7 +197,11 @@ fn rows_of_answers_are_not_read_as_alerts_and_are_deleted_with_their_period() {
     assert_eq!(found.len(), 2);
     assert_eq!(run(world.ledger().clean(8)), Ok(0));
     world.pass(16 * 24 * 60 * 60);
-    assert_eq!(run(world.ledger().clean(8)), Ok(32 + 11), "with the rows by time");
+    assert_eq!(
+        run(world.ledger().clean(8)),
+        Ok(32 + 11),
+        "the records, their index rows, and the rows of replies"
+    );
     assert!(world.rows().is_empty());
 }
 
@@ -219,7 +224,7 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn answer_given_once_is_counted_for_each_conversation_and_activity() {
+fn reply_sent_only_once_is_counted_for_each_conversation_and_activity() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();

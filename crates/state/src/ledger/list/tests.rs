@@ -33,7 +33,7 @@ impl World {
         page
     }
 
-    /// The ids of all pages, and the number of pages.
+    /// Returns the ids on all pages, and the number of pages.
     fn all(&self, wanted: &Wanted<'_>) -> (Vec<String>, usize) {
         let (mut wanted, mut ids) = (wanted.clone(), Vec::new());
         for pages in 1..500 {
@@ -45,7 +45,7 @@ impl World {
         panic!("the list does not end");
     }
 
-    /// A call of a program to this many conversations. Returns the ids.
+    /// Accepts a call of a program with this many alerts. Returns the ids of the alerts.
     fn sends(&self, sender: &str, number: u8, alerts: u8, tag: Option<&str>) -> Vec<String> {
         let call = CallId::random(Period::of(self.host.now()), [number; 16]);
         let alerts = (0..alerts).map(|index| NewAlert {
@@ -58,7 +58,7 @@ impl World {
         alerts.into_iter().map(|alert| alert.id.to_string()).collect()
     }
 
-    /// A message of a person. Returns the id.
+    /// Accepts a message of a person. Returns the id of the alert.
     fn hears(&self, conversation: char, activity: &str) -> String {
         let key = ConversationKey::parse(&conversation.to_string().repeat(32)).unwrap();
         let id = AlertId::of_activity(self.host.now(), &key, activity);
@@ -117,7 +117,7 @@ fn list_of_a_sender_and_a_tag_contains_only_their_alerts() {
     world.sends("shop", 2, 3, Some("orders"));
     world.hears('a', "1");
     let other = world.sends("ci", 3, 1, Some("orders-42"));
-    // One call to two tags.
+    // This is one call to two tags.
     let call = CallId::random(Period::of(world.host.now()), [4; 16]);
     let both: Vec<NewAlert> = [(0, "news"), (1, "orders")]
         .map(|(index, tag)| NewAlert {
@@ -171,20 +171,20 @@ fn alert_that_is_accepted_again_is_listed_once() {
     }
     assert_eq!(world.rows_by_time(), 5);
     assert_eq!(world.all(&everything(100)).0.len(), 1 + 1 + 2 + 100 + 1);
-    // A page without alerts has a record, but is no alert.
+    // A call without alerts has a record, but makes no alert. So it has no index row.
     let empty = CallNote { fingerprint: "f".into(), alerts: 0, next: None };
     let empty = NewAlert { call: Some(empty), status: Status::Expired, ..alert(call.alert(0)) };
     run(world.ledger().accept_call(&[empty])).unwrap();
     assert_eq!(world.rows_by_time(), 5);
 }
 
-/// The row of a page of 100 alerts is inserted by a call of its own.
+/// The bot inserts the index row for 100 alerts with a call of its own.
 #[test]
-fn page_of_100_alerts_that_is_cut_off_at_any_call_is_listed_if_it_was_accepted() {
+fn call_with_100_alerts_that_is_cut_off_at_any_request_is_listed_if_it_was_accepted() {
     let mut is_accepted = false;
     for calls in 0..6 {
         let world = World::new();
-        // The table exists, so that each call is one request.
+        // The first message creates the table, so that each later call is one request.
         world.hears('b', "0");
         world.pass(1);
         let call = CallId::of_key(Period::of(world.host.now()), None, "k", 0);
@@ -197,7 +197,7 @@ fn page_of_100_alerts_that_is_cut_off_at_any_call_is_listed_if_it_was_accepted()
         let listed = world.all(&everything(100)).0.len();
         assert_eq!(listed, if first.is_some() { 101 } else { 1 }, "killed after {calls} calls");
         assert_eq!(is_accepted, first.is_some(), "killed after {calls} calls");
-        // The call is repeated.
+        // The sender repeats the call.
         world.pass(1);
         run(world.ledger().accept_call(&all)).unwrap();
         let ids: Vec<String> = all.iter().map(|alert| alert.id.to_string()).collect();
@@ -208,11 +208,11 @@ fn page_of_100_alerts_that_is_cut_off_at_any_call_is_listed_if_it_was_accepted()
             break;
         }
     }
-    assert!(is_accepted, "expected a page that is accepted with 5 calls");
+    assert!(is_accepted, "expected that 5 requests are enough to accept the call");
 }
 
 #[test]
-fn record_that_a_replay_makes_anew_is_listed_once_for_its_sender() {
+fn record_that_a_replay_creates_again_is_listed_once_for_its_sender() {
     for (alerts, passed) in [(1, 0), (3, 0), (3, 40 * DAY)] {
         let world = World::new();
         let ids = world.sends("ci", 1, alerts, Some("orders"));
@@ -264,7 +264,7 @@ fn alert_that_was_accepted_long_ago_is_listed_until_its_record_is_deleted() {
     world.pass(20 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
     let (ids, pages) = world.all(&everything(20));
-    assert_eq!((ids.len(), pages), (0, 1), "no call for the periods without alerts");
+    assert_eq!((ids.len(), pages), (0, 1), "the old periods are empty, so one page is enough");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn text_that_is_no_position_is_refused() {
     ] {
         assert_eq!(Position::parse(text), None, "{text}");
     }
-    // Any other position is harmless.
+    // A text that has the form of a position is harmless, even if no row has this position.
     let world = World::new();
     world.hears('a', "1");
     for text in ["0000000000000..0", "9999999999999..255", "8204567890123.0a27e4d0d1a4d1c0.255"] {

@@ -7,11 +7,11 @@ fn now() -> DateTime<Utc> {
     "2026-11-29T12:00:00Z".parse().unwrap()
 }
 
-/// The times that the bot may have recorded beside the status.
+/// The times that the bot may have recorded besides the status.
 const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
 
-/// Records with every status and every combination of [`MARKS`]. Some have no data of the bot: only the
-/// poller has written them.
+/// Makes records with every status and every combination of [`MARKS`]. Some records have no properties of the
+/// bot, because only the poller has written them.
 fn every_record() -> Vec<Record> {
     let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
     let key = RecordKey::of(&id, now()).unwrap();
@@ -50,7 +50,7 @@ fn state_of_every_record_ends_by_its_deadline_and_the_record_is_deleted_later() 
     let records = every_record();
     assert_eq!(records.len(), Status::ALL.len() * 4 * 32);
     for record in records {
-        let ends_at = record.ends_at.expect("every record is deleted in the end");
+        let ends_at = record.ends_at.expect("every record has a time of deletion");
         let Some(deadline) = record.deadline() else {
             let shown = record.shown(now());
             let is_final = matches!(shown, Shown::Status(status) if status.is_final());
@@ -104,7 +104,7 @@ fn status_of_a_newer_version_is_shown_as_it_is_written() {
 }
 
 #[test]
-fn record_with_the_least_or_greatest_possible_times_has_a_deadline() {
+fn record_with_the_earliest_or_latest_possible_times_has_a_deadline() {
     let record = every_record().swap_remove(0);
     for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let (times, at) = (Some(time), now());

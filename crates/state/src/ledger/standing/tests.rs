@@ -15,7 +15,7 @@ fn sent(standing: &Standing, at: i64, alert: &str) -> Standing {
 }
 
 #[test]
-fn record_of_a_key_keeps_what_was_sent_and_what_the_bot_noted() {
+fn record_of_a_key_keeps_the_sent_alert_and_the_noted_alert() {
     let world = World::new();
     let ledger = world.ledger();
     let before = run(ledger.standing(&conversation(), HASH)).unwrap();
@@ -109,7 +109,7 @@ fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_change() {
     }
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert_eq!((record.edited, record.activity_id.as_deref()), (Some((3, "a".into())), Some("m1")));
-    // The new alert replaces an alert that was not sent.
+    // A newer alert replaces the alert. The test uses the same id for the newer alert.
     run(ledger.withdraw_for(&id, &id)).unwrap();
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert!(record.cancelled_at.is_some() && record.replaced_by.as_deref() == Some(id.as_str()));

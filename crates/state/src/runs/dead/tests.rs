@@ -39,7 +39,7 @@ fn dead_letter_id_of_any_message_is_parsed_back_and_sorts_the_newest_first() {
     assert_eq!(
         id.as_str(),
         "98204528799999.799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11",
-        "stored ids have this form"
+        "the form must not change, because the table has ids of this form"
     );
     assert_eq!((id.message_id(), id.inserted_at()), (guid, at(0)));
     assert!(DeadLetterId::of(guid, at(1)) < id);
@@ -58,7 +58,7 @@ fn dead_letter_id_of_any_message_is_parsed_back_and_sorts_the_newest_first() {
 }
 
 #[test]
-fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
+fn dead_letter_that_is_written_twice_is_listed_once_and_the_newest_comes_first() {
     let world = World::new();
     let dead = open(&world);
     assert_eq!(run(dead.page(None, 20)).unwrap(), DeadPage { letters: Vec::new(), has_more: false });
@@ -91,7 +91,7 @@ fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
 }
 
 #[test]
-fn row_of_another_version_is_read_as_far_as_possible() {
+fn row_of_another_version_is_read_without_its_unreadable_properties() {
     let world = World::new();
     let id = DeadLetterId::of("m", at(0));
     let properties =
@@ -113,7 +113,7 @@ fn row_of_another_version_is_read_as_far_as_possible() {
 }
 
 #[test]
-fn reason_of_any_length_is_shortened() {
+fn long_reason_is_shortened_to_500_characters() {
     let world = World::new();
     let letter = DeadLetter { reason: "ü".repeat(40_000), ..letter(0, "m") };
     run(open(&world).record(&letter)).unwrap();

@@ -20,7 +20,7 @@ impl Answered {
         Self { response, kick }
     }
 
-    /// Replaces the response by a response with the bot's replies. The kick is kept.
+    /// Replaces the response by a response with the bot's replies, and keeps the kick.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

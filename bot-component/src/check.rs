@@ -58,8 +58,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // The calls above may lack a variable that a request reads. So if they find no error, the code of a
-    // request reads all variables, too.
+    // The calls above may miss a variable that a request reads. So if they find no error, the function also
+    // reads the variables with the code that a request uses.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));

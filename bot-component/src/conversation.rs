@@ -34,7 +34,7 @@ impl Addressed {
     }
 }
 
-/// Whether an alert's question in a conversation waits for an answer as text.
+/// Whether a question waits for a text in a conversation. The person's next text may then be the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// A question waits. The alert with this id asked the question.

@@ -93,8 +93,8 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// Returns the key of the channel, if the message is the first one of a thread. The bot begins a thread with
-/// an alert that it sends to the channel, but people's responses have the address of the thread.
+/// Returns the key of the channel, if the message is the first message of a thread. The bot begins a thread
+/// with an alert that it sends to the channel, but people's responses have the address of the thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {

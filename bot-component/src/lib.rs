@@ -1,10 +1,10 @@
 //! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
 //! puts envelopes on the queue, and sends the HTTP responses.
 //!
-//! The poller (`trigger-component`) gets the messages from the queue, and delivers them. This component never
-//! reads the queue. It reads the poison queue for calls that delete a conversation, and for calls that list,
-//! replay or drop dead letters. To people, this component sends only replies to their activities, and the
-//! alerts of trigger activities.
+//! The poller (`trigger-component`) gets the messages from the queue, and delivers them. This component gets
+//! no messages from the queue. It gets messages from the poison queue only for calls that delete a
+//! conversation, or that list, replay or drop dead letters. To people, this component sends only replies to
+//! their activities, and the alerts of trigger activities.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other

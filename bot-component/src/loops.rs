@@ -1,8 +1,8 @@
 //! Decides which messages the bot ignores. The bot neither queues nor replies to such a message.
 //!
 //! The bot ignores messages of programs, because two programs that reply to each other never stop. For the
-//! same reason, it ignores messages that begin as its own texts do, for example with `Queued:`. In a group,
-//! it also ignores messages that do not mention the bot.
+//! same reason, it ignores messages that begin like the bot's own texts, for example with `Queued:`. In a
+//! group, it also ignores messages that do not mention the bot.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;

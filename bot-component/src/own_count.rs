@@ -1,4 +1,4 @@
-//! Counts the bot's replies of a minute in a conversation, while the ledger cannot count them. The count is
+//! Counts how many replies a conversation gets in a minute, while the ledger cannot count them. The count is
 //! stored in key-value. So each host has its own count, and messages that arrive at the same time may be
 //! counted as one message. The count is still good enough to stop two programs that reply to each other,
 //! because they send one message at a time.

@@ -22,7 +22,7 @@ pub(crate) enum TagScope {
     },
     /// One tenant, by its id in lower case.
     Tenant(String),
-    /// The conversations in no tenant, for example those on channels other than Teams.
+    /// The conversations in no tenant, for example conversations on channels other than Teams.
     NoTenant,
 }
 

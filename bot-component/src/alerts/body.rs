@@ -44,8 +44,8 @@ pub(super) struct AlertCall {
 /// The data that identify a repeated call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the caller's key in `alertkeys`. Callers with different names do not share their
-    /// idempotency keys.
+    /// The name of the caller's key ([`super::caller::Caller`]). Callers with different names do not share
+    /// their idempotency keys.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
     /// A hash of the body. The order of members and the white space do not change the hash.

@@ -308,9 +308,9 @@ impl Alert {
         Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }
     }
 
-    /// Sets the status for the case that this call does not put the alert's message on the queue. If an
-    /// earlier call may have put the message there, the status is `unconfirmed`. Otherwise the queue
-    /// certainly has no message, and the status is `failed`.
+    /// Sets the status that applies if this call does not put the alert's message on the queue. If an earlier
+    /// call may have put the message there, the status is `unconfirmed`. Otherwise the queue certainly has no
+    /// message, and the status is `failed`.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;
@@ -324,7 +324,7 @@ impl Alert {
         self
     }
 
-    /// The JSON for the response of an alert of an escalation, with the alert's due time.
+    /// The JSON of an alert of an escalation, for the response. The JSON also has the alert's due time.
     pub(super) fn shown_as_step(&self) -> Value {
         let mut shown = self.shown();
         if let Some(due) = self.alert.due {

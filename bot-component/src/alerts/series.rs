@@ -19,7 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone of the call's member `zone`; `None` if the call has no such member.
+    /// The time zone that the call names, if it names one.
     zone: Option<Zone>,
 }
 

@@ -216,7 +216,7 @@ fn cancel_of_an_unknown_alert_is_answered_404_and_of_a_delivered_alert_409() {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
     }
-    // In the next period the record is still found by the id.
+    // In the next period, the bot still finds the record by the id.
     bot.deliver(&id);
     for time in [Duration::ZERO, 24 * 8 * HOUR] {
         bot.pass(time);

@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// OpenMetrics text, to which one metric family after the other is added.
+/// OpenMetrics text. The caller adds one metric family after another.
 #[derive(Debug, Default)]
 pub(super) struct Exposition(String);
 
@@ -80,7 +80,7 @@ impl Family<'_> {
         self.created(labels, since);
     }
 
-    /// Adds a histogram. An element of `buckets` is an upper bound, and the number of values between the
+    /// Adds a histogram. Each element of `buckets` is an upper bound, and the number of values between the
     /// previous bound and this bound. `count` is the number of all values.
     pub(super) fn histogram(
         &mut self,

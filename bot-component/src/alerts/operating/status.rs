@@ -1,4 +1,4 @@
-//! `GET /api/status`: the state of the bot, for a person or a probe.
+//! `GET /api/status`: the status of the bot, for a person or a probe.
 
 use bot_framework::json::put;
 use chrono::{DateTime, SecondsFormat, Utc};

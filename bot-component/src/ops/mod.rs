@@ -45,9 +45,9 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// The content security policy. It permits only this style, this script, and calls to this bot. It also
-/// prevents that the script turns a text into markup (`require-trusted-types-for`). A test compares the
-/// hashes with the files.
+/// The content security policy. It permits only this style, this script, and calls to this bot. It also stops
+/// the script from turning a text into markup (`require-trusted-types-for`). A test compares the hashes with
+/// the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-93dmXrGdZVDPiT44dewt5+z6nWSwmfmJbxJaDnUFO+o='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \

@@ -1,4 +1,4 @@
-//! The result of a route: an answer, and the kick that follows it.
+//! The result of a route: an HTTP response, and the kick (a call of the poller) to send after the response.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kick::Kick;
 
-/// An answer, and the kick to send after it, if there is one.
+/// An HTTP response, and the kick to send after the response.
 #[derive(Debug)]
 pub(crate) struct Answered {
     response: Response<Bytes>,
@@ -15,12 +15,12 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// An answer with a kick. The caller passes a kick if the request has put a due message on the queue.
+    /// A response with a kick. The caller passes a kick if the request has put a due message on the queue.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
     }
 
-    /// Replaces the response by a response with the bot's replies. The kick is kept.
+    /// Replaces the response by a response with the bot's replies, and keeps the kick.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

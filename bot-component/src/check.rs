@@ -1,4 +1,4 @@
-//! Reads every variable of the bot, to find out before a deployment which ones are wrong.
+//! Reads every variable of the bot, so that wrong variables are found before a deployment.
 
 use bot_framework::outbound::seal_keys;
 use bot_framework::{
@@ -58,8 +58,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // A request may read a variable that is not listed above. So the function also reads the variables as a
-    // request reads them.
+    // The calls above may miss a variable that a request reads. So if they find no error, the function also
+    // reads the variables with the code that a request uses.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));
@@ -67,7 +67,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults.0
 }
 
-/// The errors so far, each once.
+/// The errors that were found, without duplicates.
 struct Faults(Vec<SettingsError>);
 
 impl Faults {

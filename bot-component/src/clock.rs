@@ -1,13 +1,13 @@
-//! The clock of the person who sent an activity.
+//! Reads the time zone of the person who sent an activity.
 
 use bot_framework::Activity;
 use chrono::DateTime;
 use serde_json::Value;
 use zones::Zone;
 
-/// The person's time zone, as the client of the channel reports it. Teams reports its name in the entity
-/// `clientInfo`, and other channels in `localTimezone`. If the bot knows no zone with the reported name, the
-/// zone is the offset of `localTimestamp`.
+/// Returns the time zone of the person. Teams names the zone in the entity `clientInfo`, and other channels
+/// name the zone in `localTimezone`. If the bot knows neither name, the zone is the offset of
+/// `localTimestamp`.
 pub(crate) fn zone_of(activity: &Activity) -> Option<Zone> {
     let text = |name: &str| activity.rest.get(name).and_then(Value::as_str);
     let entities = activity.rest.get("entities").and_then(Value::as_array).into_iter().flatten();
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zone_of_a_person_is_the_first_one_that_is_known() {
+    fn zone_of_a_person_is_the_first_known_zone_in_the_activity() {
         let client = |zone: &str| json!([{"type": "mention"}, {"type": "clientInfo", "timezone": zone}]);
         let time = "2026-11-29T22:51:05.9908157+05:30";
         for (change, expected) in [

@@ -1,4 +1,4 @@
-//! The commands of a person. Every other message is queued.
+//! Executes the commands of a person, such as `stop` and `subscribe`.
 
 use std::time::Duration;
 
@@ -16,14 +16,15 @@ use crate::settings::BotSettings;
 use crate::subscribing::subscribe;
 use crate::webhook::{self, HookReply, PrivateReply, Wanted};
 
-/// The longest time for storing a command, so that the bot can still reply within the 15 s that a channel
-/// waits.
+/// The longest time for storing the effect of a command. A channel waits 15 s for the response, and the bot
+/// has to send its reply in the rest of that time.
 const DONE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The bot has to queue the text. The message is due at once, or after this time.
+    /// The bot has to queue the text. The message is due after the time `after`, or at once if `after` is
+    /// `None`.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
@@ -104,15 +105,16 @@ pub(crate) async fn execute<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value has a fingerprint, but the table has no record. After the fingerprint is deleted, the bot
-        // stores the record at the person's next message. If the bot cannot delete the fingerprint, it stores
-        // the record at the first message of the next day.
+        // Key-value has a fingerprint of the conversation's record, but the table has no record. If the bot
+        // deletes the fingerprint, it stores the record at the person's next message. If the bot cannot
+        // delete the fingerprint, it stores the record at the first message of the next day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the effect of a command in the conversation, and then records the command for the runs.
+/// Stores the effect of a command in the conversation, and then records the command for the runs. Returns
+/// `done`, the reply to the person.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -125,7 +127,7 @@ async fn store_command<H: Host>(
     Ok(done.into())
 }
 
-/// Stores the person's quiet hours, and says in which time zone they are.
+/// Stores the person's quiet hours. Returns the reply, which names the time zone of the hours.
 async fn set_quiet<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -140,8 +142,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records a withdrawal for the runs, or its end. Here, a withdrawal is a `stop` or quiet hours. A run reads
-/// all recent withdrawals with one query, instead of looking up each conversation.
+/// Records for the runs that a `stop` or quiet hours begin or end. A run reads all recent records of this
+/// kind with one query, instead of looking up each conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn webhook_shows_the_same_address_until_it_is_replaced_or_ended() {
+    fn webhook_command_shows_the_same_address_until_the_address_is_replaced_or_ended() {
         let stage = known();
         let working = || run(stage.conversations().known(&ConversationKey::of(&address()))).unwrap().hook;
         let shown = |text: &str| match say(&stage, text) {
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_beyond_the_greatest_number_of_tags_are_refused() {
+    fn subscription_to_more_tags_than_the_limit_is_refused() {
         let stage = known();
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn message_that_is_no_command_is_queued_without_a_call() {
+    fn plain_text_and_remind_command_need_no_call_of_storage() {
         let stage = Stage::new();
         let queue = |text: &str, after| Intent::Queue { text: text.into(), after };
         assert_eq!(say(&stage, "stop it"), queue("stop it", None));

@@ -1,4 +1,4 @@
-//! Keeps the stored conversations up to date from activities: records, pauses and deletes them.
+//! Records, pauses and deletes the stored conversations, as the activities of a channel require.
 
 use std::time::Duration;
 
@@ -16,40 +16,39 @@ use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
 /// The longest time for recording a conversation. After this time the bot queues the person's message without
-/// the record. The bot calls the table service only if there is something new to record.
+/// the record.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
-/// The conversation of an activity: its address, and the key that is made of the address.
+/// The address of an activity's conversation, and the key that identifies the conversation in the tables.
 pub(crate) struct Addressed {
     pub(crate) address: ConversationReference,
     pub(crate) key: ConversationKey,
 }
 
 impl Addressed {
-    /// Reads the conversation of an activity. `service_url_verified`: whether the caller's token vouches for
-    /// the serviceUrl.
+    /// Reads the conversation of an activity. `service_url_verified` is true if the caller's token names the
+    /// `serviceUrl`.
     pub(crate) fn of(activity: &Activity, service_url_verified: bool) -> Result<Self, FieldError> {
         let address = ConversationReference::of(activity)?.with_service_url_verified(service_url_verified);
         Ok(Self { key: ConversationKey::of(&address), address })
     }
 }
 
-/// Whether a question waits for a text in a conversation.
+/// Whether a question waits for a text in a conversation. The person's next text may then be the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// A question waits, and the alert with this id asked it.
+    /// A question waits. The alert with this id asked the question.
     By(String),
-    /// The record of the conversation shows whether a question waits, but the bot has not read the record.
+    /// The bot has not read the conversation's record, which shows whether a question waits.
     Unknown,
     /// No question waits.
     No,
 }
 
-/// Records what an activity shows about its conversation.
+/// Records the effect of an activity on its conversation, and returns whether a question waits for a text.
 ///
-/// A failure is only logged, because the person's message matters more. The exception is `deleteUserData`:
-/// its failure is an error, so that the channel sends the activity again. Returns whether a question waits
-/// for a text in this conversation.
+/// The bot only logs a failure, because the person's message matters more. But a failed `deleteUserData` is
+/// an error, so that the channel sends the activity again.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -78,8 +77,8 @@ pub(crate) async fn note<H: Host>(
 }
 
 /// Records that the conversation was active, and returns whether a question waits for a text. Key-value holds
-/// a fingerprint of the conversation's record, so an activity without news costs one read of key-value, and
-/// no call of the table service. If key-value fails, the bot calls the table service.
+/// a fingerprint of the conversation's record, so an activity that changes nothing costs one read of
+/// key-value, and no call of the table service. If this read fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -91,13 +90,14 @@ async fn record_activity<H: Host>(
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.record_activity(address, sign, known.as_ref()).await? {
         Recorded::Stored(fingerprint) => {
-            // If key-value does not store the fingerprint, the next activity only reads the table again.
+            // A failure of this write is ignored: without the fingerprint, the next activity reads the table
+            // again.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
             // While the bot wrote the record, the poller may have delivered a question.
             return Ok(Asked::Unknown);
         }
-        // The poller has paused the conversation, but could not delete the fingerprint in the store of the
-        // bot.
+        // The poller has paused the conversation. The poller may have its own key-value store, so it could
+        // not delete the bot's fingerprint.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Asked { alert } => return Ok(Asked::By(alert)),
         Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_without_news_costs_one_read_of_key_value() {
+    fn activity_that_changes_nothing_costs_one_read_of_key_value() {
         let stage = Stage::new();
         receive(&stage, &json!({}));
         assert_eq!(stage.host.store.borrow().keys().cloned().collect::<Vec<_>>(), [fingerprint_key(&key())]);
@@ -256,8 +256,9 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // The poller has its own store, so its pause leaves the bot's fingerprint. The next activity
-                // with news finds the pause, and deletes the fingerprint.
+                // The poller may have its own key-value store, so a pause by the poller leaves the bot's
+                // fingerprint. When a later activity has a new address, the bot reads the pause in the table,
+                // and deletes the fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_of_activity_has_its_effect() {
+    fn each_activity_type_has_its_effect_on_the_conversation() {
         for (change, expected) in [
             (json!({"type": "message"}), Effect::Active(Sign::Message)),
             (json!({"type": "conversationUpdate"}), Effect::Active(Sign::Update)),

@@ -1,5 +1,6 @@
-//! Tests of calls of Put Message whose result is unknown: the reply to the person, the answer to the caller,
-//! and the mark of each message that the queue may hold twice.
+//! Tests of calls of Put Message with an unknown result, for example a lost response. They check the reply to
+//! the person, the response to a calling program, and the mark `once` in messages that the queue may hold
+//! twice.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,26 +18,27 @@ use storage_table::testing::FakeTables;
 
 const KEY: &str = "an-alert-key-for-tests";
 
-type Answer = Result<Response<Bytes>, TransportError>;
+type PutResult = Result<Response<Bytes>, TransportError>;
 
-fn lost() -> Answer {
+fn lost() -> PutResult {
     Err(TransportError::ResponseLost("cut".into()))
 }
 
-fn not_sent() -> Answer {
+fn not_sent() -> PutResult {
     Err(TransportError::NotSent("refused".into()))
 }
 
-fn status(status: u16) -> Answer {
+fn status(status: u16) -> PutResult {
     Ok(response(status, ""))
 }
 
-/// A bot with a queue whose answers the test sets, and a table service that can be made to refuse every call.
+/// A bot with a fake queue service and a fake table service. A test sets the responses of the queue service,
+/// and can make the table service refuse every call.
 struct Bot {
     host: FakeHost,
     tables: Rc<RefCell<FakeTables>>,
-    /// The answers to the next Puts. Later Puts succeed.
-    puts: Rc<RefCell<Vec<Answer>>>,
+    /// The results of the next Puts. All later Puts succeed.
+    puts: Rc<RefCell<Vec<PutResult>>>,
     has_tables: Rc<Cell<bool>>,
     /// The number of messages that the queue reports.
     waiting: Rc<Cell<usize>>,
@@ -143,9 +145,10 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
     const NOT: &str = "Not accepted: ";
     const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
-    // The answers to the Puts of one message, the beginning of the reply to the person, which Puts have the
-    // mark `once`, and whether the bot records for the runs that the queue may hold the message twice.
-    type Row = (Vec<Answer>, &'static str, Vec<bool>, bool);
+    // A row holds: the results of the Puts of one message; the first words of the reply to the person; for
+    // each Put, whether the message has the mark `once`; and whether the bot records for the runs that the
+    // queue may hold the message twice.
+    type Row = (Vec<PutResult>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
         (vec![lost()], QUEUED, vec![false, true], true),
@@ -167,7 +170,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         if words == QUEUED {
             continue;
         }
-        // The channel sends the activity again, and the queue certainly refuses the message.
+        // The channel sends the activity again. The queue answers 403, so this Put certainly stores nothing.
         *bot.puts.borrow_mut() = vec![status(403)];
         assert_eq!(bot.say("hello"), 503, "{shown}");
         let (said, marked) = bot.said();
@@ -203,7 +206,7 @@ fn repeated_message_without_tables_gets_no_more_replies_than_answersperminute() 
 }
 
 #[test]
-fn answer_to_the_caller_names_alerts_that_may_be_on_the_queue() {
+fn response_to_the_caller_shows_alerts_that_may_be_on_the_queue_as_unconfirmed() {
     for (answers, expected) in [
         (vec![lost(), lost(), lost()], "unconfirmed"),
         (vec![status(500), status(503), status(503)], "unconfirmed"),
@@ -236,14 +239,14 @@ fn answer_to_the_caller_names_alerts_that_may_be_on_the_queue() {
 }
 
 #[test]
-fn cancel_of_an_alert_that_the_queue_certainly_does_not_hold_answers_cancelled_or_409() {
+fn cancel_answers_cancelled_or_409_if_the_alert_is_certainly_not_on_the_queue() {
     let bot = Bot::new();
     let cancel = |id: &str| {
         let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);
         let said = body["status"].as_str().or(body["error"]["message"].as_str()).unwrap().to_owned();
         (status, said)
     };
-    let alert = |answers: Vec<Answer>| {
+    let alert = |answers: Vec<PutResult>| {
         *bot.puts.borrow_mut() = answers;
         let body = bot.alert(&json!({"expires": "2027-11-23T22:00:00Z"})).1;
         body["alerts"][0]["id"].as_str().unwrap().to_owned()

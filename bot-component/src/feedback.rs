@@ -1,13 +1,12 @@
 //! Records the feedback of people to the bot's messages on Teams: read receipts, reactions and replies.
 //!
 //! If the app has the permission `ChatMessageReadReceipt.Read.Chat`, Teams sends a read receipt as an event
-//! in personal chats. Teams reports a reaction only if the bot sent the message.
+//! in personal chats. Teams reports a reaction only to the bot that sent the message.
 //!
-//! If a person presses a button of the bot's card, or writes in a thread of a channel, the activity names in
-//! `replyToId` the message that it replies to. The bot counts the replies to a message in one row of the
-//! table. If a person, and not the bot, wrote the message that is replied to (for example the first message
-//! of a thread), the row belongs to no alert. Every row is kept for seven days after the last reply or
-//! reaction.
+//! A person replies by a press of a button on the bot's card, or by a message in a thread of a channel. The
+//! activity's `replyToId` names the message that gets the reply. The bot counts the replies to each message
+//! in one row of the table. If a person wrote the message that gets the reply, the row belongs to no alert.
+//! Every row is kept for seven days after the last reply or reaction.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -24,8 +23,8 @@ use crate::settings::BotSettings;
 
 const READ_RECEIPT: &str = "application/vnd.microsoft.readReceipt";
 
-/// The text between the id of a channel and the id of a thread's first message, in the id of the thread's
-/// conversation.
+/// The separator in the conversation id of a thread: `<id of the channel>;messageid=<id of the first
+/// message>`.
 const OF_THREAD: &str = ";messageid=";
 
 /// The longest time for recording feedback.
@@ -34,15 +33,15 @@ const RECORD_WITHIN: Duration = Duration::from_secs(3);
 /// The feedback in one activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Feedback<'a> {
-    /// The person has read this message, and all before it.
+    /// The person has read this message, and all earlier messages.
     Read(MessageNumber),
-    /// People responded to a message, which was sent to the conversation with this key.
+    /// People responded to a message in the conversation with this key.
     Response(ConversationKey, Response<'a>),
 }
 
-/// Records the feedback in an activity, if it has any. A failure is only logged, because the person's message
-/// matters more. An activity without feedback costs no call. If the activity replies to an open question,
-/// returns the id of the alert with this question.
+/// Records the feedback in an activity. If the activity replies to an open question, returns the id of the
+/// alert with this question. The bot only logs a failure, because the person's message matters more. An
+/// activity without feedback costs no call.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -62,7 +61,8 @@ pub(crate) async fn note<H: Host>(
     })
 }
 
-/// The feedback in an activity; `None` if there is none, or if the channel does not vouch for its senders.
+/// Reads the feedback in an activity. Returns `None` if the activity has none, or if the channel does not
+/// verify who its senders are.
 fn of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,
@@ -93,8 +93,8 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// The key of the channel, if the message is the first one of a thread. To begin a thread, the bot sends an
-/// alert to the channel. People's responses to this alert have the address of the thread.
+/// Returns the key of the channel, if the message is the first message of a thread. The bot begins a thread
+/// with an alert that it sends to the channel, but people's responses have the address of the thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {
@@ -105,7 +105,7 @@ fn key_of_first_message(address: &ConversationReference, message: MessageNumber)
     Some(ConversationKey::of(&address))
 }
 
-/// The id of a message, as a text or as a number.
+/// Reads the id of a message from a JSON string or a JSON number.
 fn number(id: &Value) -> Option<MessageNumber> {
     match id {
         Value::String(id) => MessageNumber::parse(id),
@@ -209,7 +209,7 @@ mod tests {
             (with(reaction.clone(), "reactionsAdded", json!("like")), None),
             (with(reaction.clone(), "replyToId", json!(null)), None),
             (with(reaction.clone(), "replyToId", json!("1:abc")), None),
-            // The ledger no longer has the record of an alert that is so old.
+            // This message is more than seven days old, so the ledger no longer has a record of its alert.
             (with(reaction.clone(), "replyToId", json!("1794866399999")), None),
             (with(reaction.clone(), "channelId", json!("webchat")), None),
             (with(reaction.clone(), "from", json!({"id": "28:x", "role": "bot"})), None),

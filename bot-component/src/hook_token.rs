@@ -1,10 +1,11 @@
-//! The tokens of webhook addresses. A token names a conversation and a generation, i.e. the number of the
-//! conversation's address: each new address gets the next number. The token proves that the bot made it. So
-//! the bot refuses a forgery without a call of the table service, and stores no token.
+//! The tokens in webhook addresses. A token names a conversation and a generation. The generation is the
+//! number of the conversation's webhook address: each new address gets the next number. The HMAC in the token
+//! proves that the bot made the token. So the bot refuses a forged token without a call of the table service,
+//! and stores no tokens.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
-//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over them. The key of the HMAC is bound to
-//! the bot.
+//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over them. Each bot has its own keys for
+//! the HMAC ([`hook_keys`]).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +27,8 @@ const TOKEN_CHARACTERS: usize = 47;
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
-/// The number of a token's characters in a log line: enough to find the hook, and too few to use it.
+/// The number of a token's characters in a log line. They are enough to find the webhook address, and too few
+/// to call it.
 const SHOWN_CHARACTERS: usize = 6;
 
 /// A text in the form of a token: 47 characters that decode to bytes of this version. The HMAC is not checked
@@ -34,7 +36,7 @@ const SHOWN_CHARACTERS: usize = 6;
 #[derive(Clone, Copy)]
 pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 
-/// A token that the bot made.
+/// The content of a token with a valid HMAC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hook {
     pub(crate) conversation: ConversationKey,
@@ -52,13 +54,13 @@ pub(crate) struct Issued {
 
 /// Makes and checks tokens.
 pub(crate) struct HookKeys {
-    /// All keys check tokens. The first key makes tokens.
+    /// The first key makes new tokens. A token is valid if any of the keys made it.
     keys: Vec<[u8; 32]>,
 }
 
 impl TokenForm {
-    /// Reads the text of a token. `None` if no token has this form. This check needs no key, so the route
-    /// refuses a text of another form before it reads a variable.
+    /// Reads the text of a token. Returns `None` if the text has another form. This check needs no key, so
+    /// the route refuses such a text before it reads a variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
@@ -80,7 +82,8 @@ impl HookKeys {
         Ok(Self { keys: hook_keys(settings, bot)? })
     }
 
-    /// Makes the token for a generation of a conversation's hook. `None` if there is no key.
+    /// Makes the token for a generation of a conversation's webhook address. Returns `None` if there is no
+    /// key.
     pub(crate) fn issue(&self, conversation: &ConversationKey, generation: u16) -> Option<Issued> {
         let key = self.keys.first()?;
         let mut token = [0; TOKEN_BYTES];
@@ -94,8 +97,8 @@ impl HookKeys {
         Some(Issued { token: URL_SAFE_NO_PAD.encode(token), secret: secret_of(key, &token) })
     }
 
-    /// Checks a token. The time of the check shows neither which byte of the token is wrong, nor which key
-    /// fits.
+    /// Checks a token. The check takes the same time for every wrong byte and every key, so an attacker
+    /// learns nothing from the time.
     pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
         let (named, claimed) = token.split_at(NAMED_BYTES);
         let fitting = self.keys.iter().fold(None, |fitting, key| {

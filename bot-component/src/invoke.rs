@@ -1,4 +1,4 @@
-//! Activities of type `invoke`, whose answer is the HTTP response itself, and buttons of cards.
+//! Responds to activities of type `invoke`, and recognizes messages that are a press of a button.
 
 use bot_framework::Activity;
 use bytes::Bytes;
@@ -10,8 +10,8 @@ pub(crate) const CODE: &str = "NotSupported";
 pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
 /// Answers an `invoke` with an error. `messages.rs` has already handled the only `invoke` that the bot
-/// supports: a press of its own button. The status is 200 and the error is in the body, as the protocol
-/// requires: for any other status the client shows that the bot is broken. Cards of version 1.4 or later
+/// supports: a press of its own button. The status is 200, and the error is in the body, because for any
+/// other status the client shows that the bot is broken. Cards of version 1.4 or later
 /// (`adaptiveCard/action`) have their own form of error.
 pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -26,9 +26,8 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     response::json(StatusCode::OK, &body)
 }
 
-/// Whether a message without text means that the person pressed a button: the message has a `value`, or it
-/// replies to a message and has no attachments. Teams sends the second form if `data` of an `Action.Submit`
-/// is a string.
+/// Whether a message without text is a press of a button. Such a message has a `value`, or it has a
+/// `replyToId` and no attachments. Teams sends the second form if `data` of an `Action.Submit` is a string.
 pub(crate) fn is_press(activity: &Activity) -> bool {
     let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,

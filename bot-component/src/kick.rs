@@ -1,9 +1,9 @@
 //! The kick: after the bot has put an alert on the queue, it calls the poller, so that the person does not
-//! wait for the next run of the scheduler.
+//! have to wait for the next cron tick.
 //!
-//! The bot sends the kick after its answer. Delivery does not depend on the kick: if the kick is lost, the
-//! next run of the scheduler takes the message. The bot sends no kick while a run works, because that run
-//! also takes new messages.
+//! The bot sends the kick after its response to the caller. Delivery does not depend on the kick: if the kick
+//! is lost, the run of the next cron tick gets the message. The bot sends no kick while a run works, because
+//! that run also gets new messages.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use platform::{Host, Level, Secret, Settings, SettingsError, Timeouts};
 use serde_json::json;
 use storage_queue::QueueName;
 
-/// The URL of the poller, which is another component of the application, by Spin's local service chaining
-/// (<https://spinframework.dev/http-outbound#local-service-chaining>).
+/// The URL of the poller, which is another component of the application. Spin calls the component without the
+/// network (<https://spinframework.dev/http-outbound#local-service-chaining>).
 const POLLER: &str = "http://poller.spin.internal/internal/poll";
 
 /// The time-outs of the call. They are short, because the poller answers as soon as its run has begun.
@@ -52,7 +52,7 @@ impl Kick {
         Ok(Some(Self { key: kick_key(settings, bot, &queue)?, queue }))
     }
 
-    /// Asks the poller to begin a run, unless a run works already. A failure is one line in the log.
+    /// Asks the poller to begin a run, unless a run works already. A failure is only logged.
     pub(crate) async fn send<H: Host>(self, host: &H) {
         if is_run_at_work(host, &self.queue).await {
             return;

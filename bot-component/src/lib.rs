@@ -1,9 +1,10 @@
 //! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
-//! puts envelopes on the queue, and answers.
+//! puts envelopes on the queue, and sends the HTTP responses.
 //!
-//! The component gets no messages from the queue: the poller (`trigger-component`) gets and delivers them.
-//! Only calls that delete a conversation, or list, replay or drop dead letters, read the poison queue. The
-//! component sends only replies to the person who has just written, and the alerts of trigger activities.
+//! The poller (`trigger-component`) gets the messages from the queue, and delivers them. This component gets
+//! no messages from the queue. It gets messages from the poison queue only for calls that delete a
+//! conversation, or that list, replay or drop dead letters. To people, this component sends only replies to
+//! their activities, and the alerts of trigger activities.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
@@ -16,15 +17,16 @@
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
 //! | the effect of an activity, by its type | `messages.rs` |
 //! | the effect of a person's message, and the bot's replies | `turn.rs` |
-//! | which messages the bot does not answer | `loops.rs`; how many it answers: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
+//! | which messages the bot ignores | `loops.rs`; the text of a message: `crates/bot-framework`, `message_text/` |
+//! | how many replies a conversation gets in a minute | `crates/state`; while the table service fails: `own_count.rs` |
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
-//! | the webhook address of a conversation | `webhook.rs`, `alerts/hook_of.rs`; its form: `hook_token.rs`, `public_url.rs`; which one works: `crates/state` |
+//! | the webhook address of a conversation | `webhook.rs`, `alerts/hook_of.rs`; its form: `hook_token.rs`, `public_url.rs`; whether an address is valid: `crates/state` |
 //! | what is posted to a webhook address | `alerts/hooks/`; the shapes of payloads: `crates/alert-shapes` |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | answers to questions: buttons and texts | `pressing/` |
-//! | the answer to another invoke | `invoke.rs` |
+//! | the response to an invoke that is no answer to a question | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
@@ -34,9 +36,9 @@
 //! | the effect of an idempotency key | `alerts/identity.rs` |
 //! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; states and their deadlines: `crates/state`, `ledger/shown.rs` |
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
-//! | the state and the figures for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
+//! | the status and the metrics for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
 //! | how dead letters are listed, replayed and dropped | `alerts/operating/dead/`; the search in the poison queue: `alerts/poison_walk.rs` |
-//! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
+//! | the order in which a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
 //! | the operator's page | `ops/` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the bot calls the poller | `kick.rs` |

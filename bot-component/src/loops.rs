@@ -1,6 +1,8 @@
-//! Decides which messages the bot ignores, i.e. neither queues nor answers. The bot ignores messages of
-//! programs, because two programs that answer each other never stop. It also ignores messages of a group that
-//! do not mention the bot, and messages that begin with the bot's own words.
+//! Decides which messages the bot ignores. The bot neither queues nor replies to such a message.
+//!
+//! The bot ignores messages of programs, because two programs that reply to each other never stop. For the
+//! same reason, it ignores messages that begin like the bot's own texts, for example with `Queued:`. In a
+//! group, it also ignores messages that do not mention the bot.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;
@@ -8,9 +10,10 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
 
-/// Whether the bot ignores a message. The log names the reason. The bot does not record the conversation of
-/// an ignored message. Each thread of a channel is a conversation, and alerts go only to threads in which a
-/// person has addressed the bot. `text` is [`Activity::text_to_the_bot`].
+/// Whether the bot ignores a message. Logs the reason. `text` is [`Activity::text_to_the_bot`].
+///
+/// The bot does not record the conversation of an ignored message. In a channel, each thread is a
+/// conversation. So alerts go only to threads in which a person has addressed the bot.
 pub(crate) fn is_ignored(host: &impl Host, activity: &Activity, text: &str) -> bool {
     let Some(reason) = reason_to_ignore(activity, text) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));

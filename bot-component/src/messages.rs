@@ -23,8 +23,8 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::Turn;
 
-/// The longest time for fetching the issuers' keys, which the bot does once a day at most. A channel waits
-/// 15 s for the whole answer.
+/// The longest time for fetching the public keys of the token issuers. The bot fetches them once a day at
+/// most. A channel waits 15 s for the whole response.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(
@@ -35,8 +35,8 @@ pub(crate) async fn post<H: Host>(
     expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // The bot checks the token before it parses the body, so that an unknown caller reaches no parser, and
-    // costs one read of variables.
+    // The bot checks the token before it parses the body. So an unknown caller reaches no parser, and costs
+    // only one read of variables.
     let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {
@@ -61,7 +61,7 @@ pub(crate) async fn post<H: Host>(
     answered
 }
 
-/// Answers an accepted caller.
+/// Answers a request after the check of its token.
 async fn answer_caller<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -77,7 +77,7 @@ async fn answer_caller<H: Host>(
     settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    // In anonymous mode no token vouches for the serviceUrl.
+    // In anonymous mode there is no token that names the `serviceUrl`.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     let text = activity.text_to_the_bot();
     if loops::is_ignored(host, &activity, &text) {
@@ -85,7 +85,7 @@ async fn answer_caller<H: Host>(
         return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
     let conversation = Addressed::of(&activity, service_url_verified);
-    // Without an address the bot can neither answer nor alert the conversation.
+    // Without an address, the bot can send nothing to the conversation, so it records nothing.
     let mut asked = Asked::No;
     if let Ok(conversation) = &conversation {
         asked = conversation::note(host, settings, &activity, conversation).await?;
@@ -98,7 +98,7 @@ async fn answer_caller<H: Host>(
     let headers = &head.headers;
     let turn = Turn { host, settings, tokens, service_url, begin, trace, replies, headers };
     let answered = answer_activity(&turn, &activity, text, conversation, asked).await?;
-    // The answer to an invoke already holds the reply.
+    // The response to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
             Ok(answered.with_replies(&replies.into_inner()))
@@ -107,8 +107,8 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked`: whether a question
-/// waits for a text.
+/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` says whether a question
+/// waits for an answer as text.
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,

@@ -17,7 +17,7 @@ use crate::settings::BotSettings;
 /// The longest time for which the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The most Puts of one call that run at once.
+/// The most Puts of one call that run in parallel.
 const PUTS_AT_ONCE: usize = 8;
 
 /// The longest time for recording that the queue may hold an alert twice.
@@ -33,9 +33,9 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The text of the message with the mark `once`. The mark says that the queue may hold the message twice.
-    /// So a run first reads in the ledger whether the message was sent. Every envelope that could be encoded
-    /// has room for the mark.
+    /// Encodes the envelope with the mark `once`. The mark says that the queue may hold the message twice. So
+    /// a run first reads in the ledger whether the message was sent. Every encoded envelope has room for the
+    /// mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -63,8 +63,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         self.has_due.get()
     }
 
-    /// Puts one message on the queue. After a failed attempt, the next attempts put the message with the mark
-    /// `once`, because the queue may then hold the message twice.
+    /// Puts one message on the queue. After a failed attempt, all further attempts put the message with the
+    /// mark `once`, because the failed attempt may have stored the message.
     pub(crate) async fn put(&self, message: &Message) -> Put {
         let Message { envelope, text, options } = message;
         let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
@@ -78,7 +78,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         put
     }
 
-    /// Deletes a message that this call has put on the queue. A run may have it in hand already.
+    /// Deletes a message that this call has put on the queue. If a run has already dequeued the message, the
+    /// delete fails, and the run delivers the message.
     pub(crate) async fn take_back(&self, put: &Put) {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()
@@ -87,8 +88,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Records for the runs that the queue may hold an alert twice. The message of the first attempt has no
-    /// mark, and a slow queue may store it after the messages of the later attempts.
+    /// Records for the runs that the queue may hold an alert twice. The mark `once` is not enough: the
+    /// message of the first attempt has no mark, and a slow queue service may store this message last.
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);
@@ -99,8 +100,9 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Calls `put` for each item, several at once, in any order. `put` returns whether it succeeded. After a
-    /// failure no further call begins, because each further call would probably fail, too, and take as long.
+    /// Calls `put` for each item. Several calls run in parallel, in any order. `put` returns whether it
+    /// succeeded. After a failure, no further call begins, because each further call would probably also
+    /// fail, and take as long.
     pub(crate) async fn put_all<T>(
         &self,
         items: impl Iterator<Item = T>,
@@ -118,7 +120,8 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 }
 
-/// Logs a Put that did not succeed. `is_doubtful`: the queue may hold the message nevertheless.
+/// Logs a failed Put. If `is_doubtful` is true, the queue may still hold the message, for example because
+/// only the response was lost.
 pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &QueueError, is_doubtful: bool) {
     let fields = json!({
         "envelope": envelope.id.as_str(), "reason": error.to_string(), "perhapsQueued": is_doubtful,
@@ -127,13 +130,13 @@ pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &Queu
     host.event(Level::Error, "queue.put.failed", fields);
 }
 
-/// The options of a Put. The queue hides the message until it is due, or for the longest possible time, after
-/// which the poller hides it again. The message never expires, because the default of seven days is too short
-/// for alerts.
+/// Returns the options of a Put. The queue hides the message until the alert is due, but at most for seven
+/// days. If the alert is due later, the poller hides the message again. The message never expires, because
+/// the default of seven days is too short for alerts.
 pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions {
     let wait =
         envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default().min(MAX_HIDE);
-    // Rounded up, so that the queue hands out no message before it is due.
+    // The seconds are rounded up, so that the queue hands out no message before the alert is due.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     PutOptions {
         visibility_timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn puts_of_one_call_run_at_once_and_none_begins_after_a_failure() {
+    fn puts_of_one_call_run_in_parallel_and_none_begins_after_a_failure() {
         let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
         {

@@ -1,15 +1,16 @@
-//! Counts the answers of a conversation in a minute while the ledger cannot count them. The count is stored
-//! in key-value, so each host has its own count, and messages that arrive at once may be counted as one. Two
-//! programs that answer each other send one message at a time, so this count also stops them.
+//! Counts how many replies a conversation gets in a minute, while the ledger cannot count them. The count is
+//! stored in key-value. So each host has its own count, and messages that arrive at the same time may be
+//! counted as one message. The count is still good enough to stop two programs that reply to each other,
+//! because they send one message at a time.
 
 use platform::{Host, value_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
 
-/// Counts an answer. After the last allowed answer of a minute, the bot does not answer for the rest of that
-/// minute and in the next minute. If key-value fails, too, the bot answers every message, because a person
-/// without an answer would not know why.
+/// Counts a reply. After the last allowed reply of a minute, the bot sends no reply in the rest of that
+/// minute and in the next minute. If key-value also fails, the bot replies to every message, because a person
+/// who gets no reply would not know the reason.
 pub(crate) async fn count<H: Host>(
     host: &H,
     conversation: &ConversationKey,
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversation_that_used_up_its_answers_gets_none_in_this_and_the_next_minute() {
+    fn conversation_with_used_up_replies_gets_no_reply_in_this_and_the_next_minute() {
         let host = FakeHost::with_settings([("answersperminute", "3")]);
         let allowance = Allowance::read(&host).unwrap();
         let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();

@@ -1,35 +1,36 @@
-//! The address of the bot on the web, under which other programs reach its routes.
+//! The public URL of the bot, with which other programs call its routes.
 
 use bot_framework::{AuthMode, endpoint_override};
 use http::HeaderMap;
 use http::header::HOST;
 use platform::{Settings, SettingsError};
 
-/// The longest name of a host, with its port.
+/// The longest name of a host and its port, in characters.
 const MAX_HOST_CHARACTERS: usize = 261;
 
-/// The address of the bot, without a slash at the end.
+/// The public URL of the bot, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
-    /// Reads the variable `publicurl`. `None` if it is empty.
+    /// Reads the variable `publicurl`. Returns `None` if the variable is empty.
     pub(crate) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         Ok(endpoint_override(settings, "publicurl")?.map(Self))
     }
 
-    /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
-    /// verified: a channel calls the bot at the address that the bot's owner registered.
+    /// Returns the variable `publicurl`. If the variable is empty, returns a URL with the host in the header
+    /// `Host` of the request. The bot can use `Host`, because it has verified the caller: a channel calls the
+    /// bot at the address that the bot's owner registered.
     ///
     /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them if no proxy replaces
-    /// them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
+    /// them. If a reverse proxy changes `Host`, the operator has to set `publicurl`.
     pub(crate) fn of(settings: &impl Settings, headers: &HeaderMap) -> Result<Option<Self>, SettingsError> {
         if let Some(set) = Self::read(settings)? {
             return Ok(Some(set));
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Channels call the bot by https only. A host on this machine serves http.
+            // Channels call the bot only by https. On this machine, the bot serves http.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))
@@ -42,7 +43,7 @@ impl PublicUrl {
 }
 
 /// Whether the text has only characters of a host's name, an IP address and a port. The reply to `webhook`
-/// shows the text in a command line, so other characters would be dangerous.
+/// shows the text in a shell command (`curl`), so other characters would be dangerous.
 fn is_host(text: &str) -> bool {
     (1..=MAX_HOST_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn address_is_the_variable_or_the_host_that_was_called() {
+    fn url_has_the_host_of_publicurl_or_of_the_host_header() {
         for (variable, host, expected) in [
             ("", "bot.example.com", Some("https://bot.example.com/api/hooks/TOKEN")),
             ("", "bot.example.com:8443", Some("https://bot.example.com:8443/api/hooks/TOKEN")),
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_headers_of_a_caller_do_not_change_the_address() {
+    fn forwarded_headers_of_a_caller_do_not_change_the_url() {
         let headers = [
             ("host", "bot.example.com"),
             ("x-forwarded-host", "evil.example"),

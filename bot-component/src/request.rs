@@ -1,4 +1,4 @@
-//! Checks of the headers that several routes make.
+//! Checks of request headers, which several routes share.
 
 use bot_framework::AuthMode;
 use http::HeaderMap;
@@ -7,12 +7,12 @@ use platform::Settings;
 
 use crate::rejection::Rejection;
 
-/// Checks `Host`: in anonymous mode the header must name this machine.
+/// Checks the header `Host`: in anonymous mode, it must name this machine.
 pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(AuthMode::read(settings)?.check_host(headers)?)
 }
 
-/// Checks `Content-Type`: the body must be JSON.
+/// Checks the header `Content-Type`: the body must be JSON.
 pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Rejection> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = value.split(';').next().unwrap_or_default().trim();

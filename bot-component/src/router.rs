@@ -8,12 +8,13 @@ use crate::messages;
 use crate::ops;
 use crate::rejection::Rejection;
 
-/// Answers one request. Never fails: each error becomes an answer and a line in the log.
+/// Answers one request. Never fails: each error becomes a response and a line in the log.
 pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Reply<'_> {
     let answered = match request.uri().path() {
         "/api/messages" => match *request.method() {
             Method::POST => messages::post(host, request).await,
-            // Probes: the Playground sends HEAD before its first activity.
+            // Clients probe the route with these methods. For example, the Agents Playground sends HEAD
+            // before its first activity.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(response::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
         },

@@ -19,7 +19,7 @@ use storage_queue::QueueSettings;
 use crate::kick::Kick;
 use crate::rejection::Rejection;
 
-/// The longest time to get the token for the storage account. The bot gets a token once an hour.
+/// The longest time for getting the token for the storage account. The bot gets a token once an hour.
 const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// The groups of variables. The bot reads each group with one call of the host. For an activity without a
@@ -104,7 +104,7 @@ pub(crate) struct BotSettings {
     pub(crate) trust: TrustPolicy,
     /// The tenants that the bot serves and alerts.
     pub(crate) tenants: Tenants,
-    /// Whether an alert may find a person by an id that the client chose.
+    /// Whether an alert may find a person by a user id that the person's chat client chose.
     pub(crate) unbound_users: UnboundUsers,
     /// The bot's identity and credential. `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
@@ -116,18 +116,19 @@ pub(crate) struct BotSettings {
     pub(crate) subscriptions: Subscriptions,
     /// The data for the call of the poller. `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
-    /// How many messages of a conversation the bot answers in a minute.
+    /// How many replies the bot sends to a conversation in a minute.
     pub(crate) allowance: Allowance,
-    /// The destination of a person's text that is neither a command nor an answer.
+    /// Where the bot sends a person's text that is neither a command nor an answer to a question.
     pub(crate) replies: Replies,
 }
 
-/// The variable `replies`: the destination of a person's text that is neither a command nor an answer.
+/// The variable `replies`: where the bot sends a person's text that is neither a command nor an answer to a
+/// question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
-    /// The poller sends the text back to the person, as the template of 2017 did.
+    /// The poller sends the text back to the person, as Microsoft's template of 2017 did.
     Echo,
-    /// The poller puts the text on the queue of replies, for a program.
+    /// The poller puts the text on the queue of replies, where a program reads it.
     Queue,
 }
 

@@ -1,4 +1,4 @@
-//! The command `subscribe`: a person wants the alerts of a tag.
+//! Executes the command `subscribe`, with which a person asks for the alerts of a tag.
 
 use bot_framework::ConversationReference;
 use envelope::words::Words;
@@ -10,8 +10,8 @@ use crate::settings::{BotSettings, Subscriptions};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Subscribes the conversation at `address`, if the person is allowed to. Returns the bot's reply to the
-/// person.
+/// Subscribes the conversation at `address` to the tag, if subscriptions are open or the code is valid.
+/// Returns the bot's reply to the person.
 pub(crate) async fn subscribe<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -24,7 +24,7 @@ pub(crate) async fn subscribe<H: Host>(
     let Some(tag) = Tag::parse(tag) else { return Ok(words.no_tag.into()) };
     if settings.subscriptions == Subscriptions::Closed {
         let Some(code) = code else { return Ok(words.subscriptions_closed(tag.as_str())) };
-        if !is_good(host, settings, address, &tag, code) {
+        if !is_valid(host, settings, address, &tag, code) {
             return Ok(words.code_refused(tag.as_str()));
         }
     }
@@ -34,7 +34,7 @@ pub(crate) async fn subscribe<H: Host>(
     })
 }
 
-fn is_good(
+fn is_valid(
     host: &impl Host,
     settings: &BotSettings,
     address: &ConversationReference,

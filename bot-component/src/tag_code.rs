@@ -1,9 +1,10 @@
-//! Codes with which people subscribe to a tag if `subscriptions=closed`. The API makes a code for a tag and
-//! an end, and stores nothing. Every person who has the code may subscribe until its end.
+//! Codes with which people subscribe to a tag if `subscriptions=closed`. A call of the API makes a code for a
+//! tag, with an expiry time. The bot does not store the code. Until the code expires, every person who has
+//! the code may subscribe.
 //!
-//! A code is 15 bytes in base 32: its end in seconds since 1970 (4 bytes), and the first 11 bytes of an
-//! HMAC-SHA256 over the bot, the scope, the tag and the end. So a code reveals only its end, and an attacker
-//! needs about 2^88 guesses to find a valid code.
+//! A code is 15 bytes in base 32: its expiry time in seconds since 1970 (4 bytes), and the first 11 bytes of
+//! an HMAC-SHA256 over the bot's app id, the scope (which tenants), the tag and the expiry time. So a code
+//! reveals only its expiry time, and an attacker needs about 2^88 guesses to find a valid code.
 
 use bot_framework::outbound::tag_code_keys;
 use chrono::{DateTime, Utc};
@@ -19,7 +20,8 @@ const END_BYTES: usize = 4;
 const MAC_BYTES: usize = 11;
 const CODE_BYTES: usize = END_BYTES + MAC_BYTES;
 
-/// Crockford's alphabet (<https://www.crockford.com/base32.html>): no letter that looks like a digit.
+/// Crockford's alphabet (<https://www.crockford.com/base32.html>), which has no letter that looks like a
+/// digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The number of a code's characters between two dashes.
@@ -29,7 +31,7 @@ const GROUP: usize = 6;
 #[derive(Debug)]
 pub(crate) struct TagCodes {
     app_id: String,
-    /// All keys check codes. The first key makes codes.
+    /// The first key makes new codes. A code is valid if any of the keys made it.
     keys: Vec<Key>,
 }
 
@@ -48,8 +50,8 @@ impl TagCodes {
         Ok(Self { app_id, keys })
     }
 
-    /// Makes the code for a tag. Returns `None` if 32 bits cannot hold `until`, that is before
-    /// 1970 and from 2106 on.
+    /// Makes the code for a tag. Returns `None` if there is no key, or if 32 bits cannot hold `until` (a time
+    /// before 1970 or after February 2106).
     pub(crate) fn issue(&self, scope: &TagScope, tag: &Tag, until: DateTime<Utc>) -> Option<String> {
         let end = u32::try_from(until.timestamp()).ok()?.to_be_bytes();
         let mac = self.mac(self.keys.first()?, scope, tag, end).finalize().into_bytes();
@@ -59,8 +61,8 @@ impl TagCodes {
         Some(to_text(&code))
     }
 
-    /// Whether a code is valid now, for a tag in one of the scopes. The comparison takes the same time
-    /// wherever two codes differ.
+    /// Whether a code is valid now, for a tag in one of the scopes. The comparison takes the same time for
+    /// every wrong code, so an attacker learns nothing from the time.
     pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
         let Some(code) = read(code) else { return false };
         let (end, mac) = code.split_at(END_BYTES);
@@ -79,7 +81,7 @@ impl TagCodes {
         for part in
             [self.app_id.as_bytes(), kind.as_bytes(), tenant.as_bytes(), tag.as_str().as_bytes(), &end]
         {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            // Because of the length, ("ab", "c") and ("a", "bc") give different HMACs.
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
@@ -103,8 +105,8 @@ fn to_text(code: &[u8; CODE_BYTES]) -> String {
     text
 }
 
-/// Reads a code as a person types it: the case and dashes do not matter. `o` is read as 0, and `i` and `l` as
-/// 1.
+/// Reads a code that a person typed. Case and dashes do not matter. `o` is read as 0, and `i` and `l` are
+/// read as 1.
 fn read(text: &str) -> Option<[u8; CODE_BYTES]> {
     let mut code = [0; CODE_BYTES];
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! The tenants that a tag refers to.
+//! The scope of a tag: the tenants whose conversations get the alerts to the tag.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::FieldError;
@@ -6,13 +6,13 @@ use state::{Subscribers, Tag, tenant_of};
 
 use crate::settings::BotSettings;
 
-/// The word for the conversations in no tenant. No tenant has this word as its id.
+/// The value of `tenant` that means the conversations in no tenant. No tenant has this word as its id.
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
     "the id of a tenant, because the bot has no tenant of its own, or `none` for conversations in no tenant";
 
-/// The tenants that a tag refers to.
+/// The scope of a tag: the tenants whose conversations get the alerts to the tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagScope {
     /// The bot's own tenant, if it has one, and the conversations in no tenant.
@@ -22,12 +22,12 @@ pub(crate) enum TagScope {
     },
     /// One tenant, by its id in lower case.
     Tenant(String),
-    /// The conversations in no tenant, for example those on channels other than Teams.
+    /// The conversations in no tenant, for example conversations on channels other than Teams.
     NoTenant,
 }
 
 impl TagScope {
-    /// The scope of a call. `tenant` is the value of the field at `path`.
+    /// Returns the scope that a call names. `tenant` is the value of the field at `path`.
     pub(crate) fn named(
         tenant: Option<&str>,
         path: &str,
@@ -42,8 +42,8 @@ impl TagScope {
         }
     }
 
-    /// The scope of a call that names no tenant. A bot for many tenants has none, because its alerts would go
-    /// to all tenants, or to an arbitrary part of them.
+    /// Returns the scope of a call without a tenant. A bot for many tenants has no such scope, because the
+    /// bot cannot know which of the tenants the call means.
     fn home(settings: &BotSettings) -> Option<Self> {
         match &settings.bot {
             None => Some(Self::Home { own: None }),
@@ -54,7 +54,7 @@ impl TagScope {
         }
     }
 
-    /// Every scope that contains a conversation.
+    /// Returns every scope that contains the conversation at `address`.
     pub(crate) fn all_of(address: &ConversationReference, settings: &BotSettings) -> Vec<Self> {
         let own = match tenant_of(address) {
             Some(tenant) => Self::Tenant(tenant.to_lowercase()),
@@ -77,7 +77,8 @@ impl TagScope {
         Subscribers { tag, tenants }
     }
 
-    /// The name of the scope in a code's HMAC. No two scopes have the same name.
+    /// Returns the name of the scope for the HMAC of a code. Different scopes of one bot have different
+    /// names.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_belongs_to_the_scope_of_its_tenant_and_to_the_home_scope_that_contains_it() {
+    fn conversation_is_in_the_scope_of_its_tenant_and_in_a_home_scope_with_its_tenant() {
         let teams = |tenant: &str| address("msteams", &tenant.into());
         let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
         let tenant = |id: &str| TagScope::Tenant(id.to_owned());
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_that_differ_have_different_names() {
+    fn different_scopes_have_different_names() {
         let scopes = ["home", "none", "tenant", ""].map(|id| TagScope::Tenant(id.to_owned()));
         let all: Vec<_> =
             scopes.into_iter().chain([TagScope::Home { own: None }, TagScope::NoTenant]).collect();

@@ -1,4 +1,5 @@
-//! A fake host with settings and a fake table service, for the native tests of this component.
+//! A fake host with settings, a fake queue service and a fake table service, for the native tests of this
+//! component.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::{Cell, RefCell};
@@ -12,7 +13,7 @@ use storage_table::testing::FakeTables;
 
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The answer to Put Message, as far as the bot reads it.
+/// The response to Put Message. It holds only the elements that the bot reads.
 const STORED: &str = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>r</PopReceipt>\
                       </QueueMessage></QueueMessagesList>";
 
@@ -21,7 +22,7 @@ pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) settings: BotSettings,
     is_refusing: Rc<Cell<bool>>,
-    /// Whether the queue service refuses every Put.
+    /// Whether the queue service refuses every call.
     pub(crate) is_queue_full: Rc<Cell<bool>>,
 }
 

@@ -1,12 +1,14 @@
-//! A trigger: an activity of a program whose `value` is an envelope. The bot sends the envelope's text to the
-//! conversation in its address, as the bot of the 2017 template did.
+//! Delivers the alert of a trigger, which is an activity that a program sends, with an envelope as its
+//! `value`. The bot sends the envelope's text to the conversation in the envelope's address, as a bot of
+//! Microsoft's 2017 template did.
 //!
 //! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
-//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. The host in
-//! the address is checked in any case.
+//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. In both cases,
+//! the bot checks the host in the address.
 //!
-//! A seal proves who wrote the envelope, but not who sends it. So the bot sends the alert of an envelope
-//! once, only for a limited time, and not after the sender has cancelled it or the person has said `stop`.
+//! A seal proves who wrote the envelope, but not who sends the trigger: an attacker could send a copied
+//! envelope again. So the bot sends the alert of an envelope only once, and only for a limited time. It does
+//! not send the alert after the sender has cancelled the alert, or the person has sent `stop`.
 
 use std::time::Duration;
 
@@ -28,11 +30,11 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// A call that claimed an envelope longer ago than this was cut off, because a call to the Connector ends
-/// within 12 s.
+/// The longest time from the claim of an envelope to the end of the call that claimed it. If a claim is older
+/// than this, its call was killed, because a call to the Connector ends within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Answers a trigger: 200 if the alert was delivered, now or earlier, or has expired.
+/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -53,7 +55,7 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = response::json(StatusCode::OK, &json!({}));
-    // An envelope with an `answer` is a job that only the poller does.
+    // An envelope with the member `answer` is a job of the poller, not an alert.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -69,8 +71,8 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(TriggerRefusal::OldSeal.into());
     }
-    // If the tables do not answer, the bot sends nothing, because the alert may have been delivered, or the
-    // person may have said `stop`.
+    // If the table service fails, the bot sends nothing, because the alert may already be delivered, or the
+    // person may have sent `stop`.
     let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
@@ -80,8 +82,8 @@ pub(crate) async fn answer<H: Host>(
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
-    // Another program may have set `stoppable` in an envelope without the bot's seal. So `stop` applies to
-    // every envelope without the seal.
+    // In an envelope without the bot's seal, another program may have set `stoppable` to false. So `stop`
+    // applies to every envelope without the seal.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
     }
@@ -97,7 +99,7 @@ pub(crate) async fn answer<H: Host>(
     }
     expect_taken(taken, host.now())?;
     // Without the bot's seal, another program may have written the question. The bot makes no buttons for
-    // this question, because they could answer the question of another program's alert.
+    // such a question, because they could answer a question of another alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -147,7 +149,8 @@ fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
 fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Claim::Yes => Ok(()),
-        // The earlier call may still be sending the alert, so the sender of the trigger has to try again.
+        // The earlier call may still be sending the alert, so the sender of the trigger has to try again
+        // later.
         Claim::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }
@@ -242,7 +245,7 @@ mod tests {
         sent.iter().filter(|request| request.uri().port_u16() == Some(9200)).cloned().collect()
     }
 
-    /// Answers a trigger with this value, and returns the status.
+    /// Sends the bot a trigger with this value, and returns the status of the response.
     fn post(host: &FakeHost, key: Option<&SealKey>, value: &Value) -> u16 {
         let activity = json!({
             "type": "event", "name": "trigger", "id": "1", "channelId": "directline", "conversation": {"id": "dl"},
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_delivered() {
+    fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_delivered() {
         for (connector, answer, repeated, sent) in [
             (201, 200, 200, 1),
             (429, 503, 503, 2),
@@ -321,7 +324,8 @@ mod tests {
             let host = host("allow", connector);
             assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
             assert_eq!(post(&host, None, &envelope()), repeated, "{connector}, repeated");
-            // After a 404 the bot also calls the table service.
+            // The test counts only calls of the Connector, because after a 404 the bot also calls the table
+            // service.
             let to_connector =
                 |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
             assert_eq!(host.sent.borrow().iter().filter(to_connector).count(), sent, "{connector}");
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_before_its_time_is_answered_503_and_after_its_end_is_not_sent() {
+    fn trigger_of_an_early_alert_is_answered_503_and_an_expired_alert_is_not_sent() {
         for (field, time, answer, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),

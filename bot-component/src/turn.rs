@@ -1,4 +1,4 @@
-//! The work on one activity: the bot queues a person's message, and replies.
+//! Handles one activity: queues the person's message, and replies to the person.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -27,20 +27,21 @@ use crate::rejection::Rejection;
 use crate::settings::{BotSettings, Replies};
 use crate::webhook::PrivateReply;
 
-/// The longest time for storing a message: half of the 15 s that a channel waits, so that the bot can still
-/// reply to the person. After 15 s without an answer, Teams sends the activity again.
+/// The longest time for storing a message. It is half of the 15 s that a channel waits for the response, so
+/// that the bot can still reply to the person. After 15 s without a response, Teams sends the activity again.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The longest time from the arrival of a request until the last call to the Connector ends.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest time for counting an answer in the ledger, if the activity makes no alert.
+/// The longest time for counting a reply in the ledger, if the activity makes no alert.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// An answer after this time may be too late for the channel, which then sends the activity again.
+/// After this time, the bot expects that the channel may send the activity again. A channel waits up to 15 s
+/// for the response, and the reply to the person may take several seconds of this time.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
-/// The time at which the channel sent an activity. A timestamp that differs from now by two days or more is
-/// ignored.
+/// Returns the time at which the channel sent an activity. If the timestamp is missing, or differs from now
+/// by two days or more, returns `now`.
 fn sent_at(activity: &Activity, now: DateTime<Utc>) -> DateTime<Utc> {
     let sent = activity.rest.get("timestamp").and_then(Value::as_str);
     let sent = sent.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map(|time| time.to_utc());
@@ -72,8 +73,8 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Queues a person's message, unless it is a command or an answer. `asked`: the question that waits for a
-    /// text, if there is one and the bot knows it.
+    /// Queues a person's message, unless the message is a command or answers a question. `asked` says whether
+    /// a question waits for an answer as text.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
@@ -100,8 +101,8 @@ impl<H: Host> Turn<'_, H> {
         let executed = commands::execute(self.host, self.settings, text, &addressed.address, self.headers);
         let (text, after) = match executed.await {
             Intent::Queue { text, after } => (text, after),
-            // The bot has executed the command already. If the conversation has had all its answers of this
-            // minute, only the reply is left out. So the limit never prevents a `stop`.
+            // The bot has executed the command already. If the conversation has used up its replies of this
+            // minute, the bot leaves out only the reply. So the limit never prevents a `stop`.
             Intent::Reply(reply) => {
                 self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
                 return Ok(accepted.into());
@@ -128,7 +129,8 @@ impl<H: Host> Turn<'_, H> {
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The person can shorten the text, but the channel cannot. So the channel's call succeeds.
+            // The channel's call succeeds, because the same activity would fail again. The person has to
+            // shorten the text.
             self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
         };
@@ -140,8 +142,8 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        // A reminder is never an answer. In a group, only a reply in the thread of a question can answer it.
-        // For a reply in this thread, `asked` already names the alert.
+        // A reminder never answers a question. In a group, a person can answer a question only with a reply
+        // in its thread. For such a reply, `asked` already names the alert.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -165,8 +167,9 @@ impl<H: Host> Turn<'_, H> {
             asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
-                    // The channel sends the activity again. If the bot queued the text now, and the text is
-                    // an answer, the question would not get this answer.
+                    // The channel sends the activity again after this error. The bot does not queue the text
+                    // now, because the text may be an answer to a question, and the question would not get
+                    // it.
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
@@ -207,11 +210,11 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message keeps the time of the first attempt. So a `deleteUserData` that came after that
-            // attempt also applies to this message.
+            // The message keeps the time of the first attempt. So a `deleteUserData` after that attempt also
+            // applies to this message.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // The queue may hold the message already. The mark `once` makes the poller read in the ledger
-            // whether the message was sent.
+            // The queue may hold the message already. If a message has the mark `once`, the poller first
+            // reads in the ledger whether the message was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }
@@ -240,9 +243,9 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // Two acknowledgements look like two alerts. If the Put is recorded, the bot does not acknowledge a
-        // repeated activity. So if the channel may send the activity again, the bot records the Put before it
-        // replies.
+        // To a person, two acknowledgements look like two alerts. If the Put is recorded, the bot does not
+        // acknowledge a repeated activity. So if the channel may send the activity again, the bot records the
+        // Put before it replies.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -260,7 +263,8 @@ impl<H: Host> Turn<'_, H> {
         Ok(Answered::with_kick(accepted, self.kick(outbox.has_due())))
     }
 
-    /// Stores a text as the answer to a question, and replies; `None` if the text is no answer to it.
+    /// Stores a text as the answer to a question, and replies. Returns `None` if the text does not answer the
+    /// question.
     async fn answer_question(
         &self,
         activity: &Activity,
@@ -280,18 +284,18 @@ impl<H: Host> Turn<'_, H> {
         Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
-    /// The kick, if the queue has a new message that is due.
+    /// Returns the kick, if the queue has a new message that is due.
     pub(crate) fn kick(&self, has_due: bool) -> Option<Kick> {
         self.settings.kick.clone().filter(|_| has_due)
     }
 
-    /// Whether the channel may have stopped waiting for the answer, so that it sends the activity again.
+    /// Whether the channel may have stopped waiting for the response. It then sends the activity again.
     fn is_late(&self) -> bool {
         self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
     }
 
-    /// Records that the message is on the queue. If the record cannot be written and the activity arrives
-    /// again, the bot puts the message on the queue again, and the poller sends it once.
+    /// Records that the message is on the queue. Without this record, the bot puts the message on the queue
+    /// again if the activity arrives again. The poller still sends the message only once.
     async fn record_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
         if let Err(error) = ledger.record_put(std::iter::once(id)).await {
             let fields = json!({"envelope": id.as_str(), "reason": error.to_string()});
@@ -309,7 +313,8 @@ impl<H: Host> Turn<'_, H> {
         self.host.event(level, event, Traceparent::add_to(self.trace.as_ref(), fields));
     }
 
-    /// The id of the alert. The same activity always gets the same id, even if the channel sends it again.
+    /// Returns the id of the activity's alert. If the channel sends the same activity again, the id is the
+    /// same.
     fn alert_id(&self, activity: &Activity, conversation: &ConversationKey) -> AlertId {
         let now = self.host.now();
         match &activity.id {
@@ -340,8 +345,8 @@ impl<H: Host> Turn<'_, H> {
         Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
     }
 
-    /// Sends a reply to a message that the bot does not queue, unless the conversation has had all its
-    /// answers of this minute. If the ledger cannot count the answers, this host counts them.
+    /// Sends a reply to a message that the bot does not queue. Sends nothing if the conversation has used up
+    /// its replies of this minute. If the ledger cannot count the replies, this host counts them.
     pub(crate) async fn say_if_allowed(
         &self,
         address: &ConversationReference,
@@ -356,7 +361,7 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Sends a reply to the person's own chat, and a note to the group in which the person wrote. If the
-    /// Connector does not accept the reply, the person gets it in the group.
+    /// Connector does not accept the reply, the bot sends the reply to the group, without the note.
     async fn say_in_private_if_allowed(&self, address: &ConversationReference, reply: &PrivateReply) {
         let PrivateReply { to, text, note } = reply;
         let conversation = ConversationKey::of(address);
@@ -377,7 +382,8 @@ impl<H: Host> Turn<'_, H> {
         self.say(address, here, format, Answers::TheActivity).await;
     }
 
-    /// Sends one greeting each time that the bot is added, even if the channel sends the activity twice.
+    /// Greets the conversation to which the bot was added. If the channel sends the activity twice, the bot
+    /// greets only once.
     pub(crate) async fn greet(
         &self,
         activity: &Activity,
@@ -418,7 +424,7 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Whether the conversation has answers left in this minute, by the count of this host.
+    /// Whether the conversation has replies left in this minute, according to the count of this host.
     async fn may_say_without_ledger(&self, conversation: &ConversationKey) -> bool {
         match own_count::count(self.host, conversation, self.settings.allowance).await {
             Allowed::Yes(()) => true,
@@ -429,8 +435,8 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Writes a log line when a silence begins. In a silence, the bot does not answer, because the
-    /// conversation has used up its answers. Further messages in the silence add no line.
+    /// Writes a log line when a silence begins. In a silence, the bot does not reply, because the
+    /// conversation has used up its replies. Further messages in the silence add no line.
     fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
         if begins {
             let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});

@@ -1,4 +1,5 @@
-//! The commands `webhook`, `webhook new` and `webhook off`: the webhook address of a conversation.
+//! The webhook address of a conversation, and the commands `webhook` and `webhook new`, which show the
+//! address.
 
 use bot_framework::{ConversationReference, channels, vouches_for_identity};
 use envelope::words::Words;
@@ -15,9 +16,9 @@ use crate::settings::BotSettings;
 /// The address that a person or a program asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The address that works, or a new one if none works.
+    /// The address that is valid now, or a new address if none is valid.
     Any,
-    /// A new address. The earlier addresses stop working.
+    /// A new address. The earlier addresses become invalid.
     New,
 }
 
@@ -29,7 +30,7 @@ pub(crate) struct HookAddress {
     pub(crate) shown: String,
 }
 
-/// Why the bot cannot make an address.
+/// The reason why the bot cannot make an address.
 #[derive(Debug, Error)]
 pub(crate) enum NoAddress {
     #[error("publicurl: must be set, because the request does not name the bot's host")]
@@ -40,15 +41,15 @@ pub(crate) enum NoAddress {
     State(#[from] StateError),
 }
 
-/// The reply to `webhook`. The address is a secret, so the bot sends it to the person's own chat, if the bot
-/// knows that chat.
+/// A reply with the webhook address, for a person who asks in a group. The address is a secret, so the bot
+/// sends it to the person's own chat.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PrivateReply {
     /// The person's own conversation.
     pub(crate) to: ConversationReference,
     /// The reply with the address, in Markdown.
     pub(crate) text: String,
-    /// The reply in the group.
+    /// The reply to the group, without the address.
     pub(crate) note: String,
 }
 
@@ -60,7 +61,7 @@ pub(crate) enum HookReply {
     InPrivate(Box<PrivateReply>),
 }
 
-/// Makes the address of a conversation's hook.
+/// Makes the webhook address of a conversation.
 pub(crate) async fn address<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -81,11 +82,12 @@ pub(crate) async fn address<H: Host>(
     Ok(HookAddress { url: public.hook(&token), secret, shown: shown(&token).to_owned() })
 }
 
-/// Separates the id of a channel of Teams from the message that begins a thread.
+/// The separator in the conversation id of a thread of Teams: `<id of the channel>;messageid=<id of the first
+/// message>`.
 const OF_THREAD: &str = ";messageid=";
 
-/// The conversation that owns the address: in a channel of Teams, the channel and not the thread in which a
-/// person asks. So each alert begins a thread of its own.
+/// Returns the conversation that owns the webhook address. In a channel of Teams, the owner is the channel,
+/// not the thread in which a person asks. So each alert begins a thread of its own.
 pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference {
     let mut owner = address.clone();
     if let Some((channel, _)) = address.conversation.id.split_once(OF_THREAD)
@@ -96,8 +98,8 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
     owner
 }
 
-/// Answers `webhook` and `webhook new`. In a group, the reply with the group's address goes to the person's
-/// own chat, if [`own_chat`] finds one. On a channel without Markdown, the reply goes to the group itself.
+/// Makes the reply to `webhook` and `webhook new`. In a group, the reply goes to the person's own chat, if
+/// [`own_chat`] finds one. On a channel without Markdown, the reply goes to the group itself.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -109,7 +111,7 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // If all messages to the bot are in threads, the bot does not know the channel itself yet.
+        // The bot may know only threads of this channel, but not the channel itself.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);
@@ -136,15 +138,15 @@ pub(crate) async fn show<H: Host>(
     })
 }
 
-/// The own conversation of the person who wrote, if the channel vouches for the person. If the channel does
-/// not vouch, another person could get the address.
+/// Returns the own chat of the person who wrote, if the channel verifies who the person is. On any other
+/// channel, a chat with the same user id may belong to another person.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,
     address: &ConversationReference,
 ) -> Option<ConversationReference> {
     let user = address.user.as_ref().filter(|_| vouches_for_identity(&address.channel_id))?;
-    // If the bot cannot look up the own chat, it answers in the group.
+    // If the bot cannot look up the own chat, it replies in the group.
     let found = conversations.of_user(&address.channel_id, &user.id).await.ok().flatten();
     let (_, own) = found.filter(|(_, own)| !own.paused)?;
     let is_served =
@@ -210,7 +212,7 @@ mod tests {
         let token = token_in(&reply.text).to_owned();
         assert!(reply.text.contains(&format!("curl -X POST https://bot.example.com/api/hooks/{token} ")));
         assert!(!reply.note.contains("/api/hooks/"));
-        // The bot does not know Lee's own chat, so it answers Lee in the group.
+        // The bot does not know Lee's own chat, so it replies to Lee in the group.
         let mut other = group();
         other.user = personal("29:lee").user;
         assert_eq!(token_in(&here(say(&stage, &other, Wanted::Any))), token, "the same address");
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_has_the_signs_of_markdown_only_where_the_channel_knows_markdown() {
+    fn reply_has_markdown_only_if_the_channel_shows_markdown() {
         let stage = Stage::new();
         for (channel, is_markdown) in
             [("msteams", true), ("webchat", true), ("sms", false), ("custom", false)]
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn address_that_cannot_be_made_is_reported() {
+    fn failure_to_make_an_address_is_reported() {
         let stage = Stage::new();
         let conversations = stage.conversations();
         let show = |headers: &HeaderMap| {

@@ -89,7 +89,7 @@ impl Purpose {
         );
         if let Some(until) = &self.until {
             let is_time = until.get(..10).is_some_and(is_day) && !until.contains([',', ' ']);
-            ensure!(is_time, "--until: expected a day such as 2027-01-31, or a time as of RFC 3339");
+            ensure!(is_time, "--until: expected a day such as 2027-01-31, or a time in the form of RFC 3339");
         }
         let mut fields = self.scopes.clone();
         for (name, value) in [("tenant", &self.tenant), ("tag", &self.tag)] {

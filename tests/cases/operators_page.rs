@@ -376,7 +376,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             "GET /api/dead",
             502,
             json!("<html>Bad Gateway</html>"),
-            "This answer did not come from the bot. Perhaps a proxy sent it.",
+            "This response did not come from the bot. Perhaps a proxy sent it.",
         ),
         (
             "GET /api/targets",
@@ -384,7 +384,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             error("ScopeMissing", "scope: the key `ci` lacks `list`; use another key"),
             "lacks `list`; use another key",
         ),
-        ("GET /api/dead", 200, json!("not an object"), "This answer did not come from the bot"),
+        ("GET /api/dead", 200, json!("not an object"), "This response did not come from the bot"),
     ] {
         samples::fill(&bot, 2);
         bot.hold().scripted.push_back((call, status, body));

@@ -1,4 +1,4 @@
-//! The member `activity` of a call: what an alert may hold in addition to its text.
+//! Reads the member `activity` of a call, which holds the parts of an alert other than its text.
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};

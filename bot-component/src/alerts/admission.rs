@@ -1,4 +1,5 @@
-//! Checks the `Authorization` of a call: a key of `alertkey` or `alertkeys`, or a token of Entra.
+//! Checks the header `Authorization` of a call, which holds a key of `alertkey` or `alertkeys`, or a token of
+//! Entra.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use super::request_id::RequestId;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::CallerSettings;
 
-/// The longest time for fetching the keys of Entra, which the bot does once a day at most.
+/// The longest time for fetching the public keys of Entra. The bot fetches them once a day at most.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
-/// Accepts a caller, or returns the reason for the refusal.
+/// Accepts the caller, or returns the reason for the refusal.
 pub(super) async fn admit<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -39,7 +40,8 @@ pub(super) async fn admit<H: Host>(
     Ok(Caller { key, grant, request_id: request_id.clone() })
 }
 
-/// The credential in `Authorization: Bearer <text>`. `None` unless the request has exactly one such header.
+/// Returns the credential in `Authorization: Bearer <credential>`. Returns `None` if the request has no such
+/// header, or more than one.
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -51,8 +53,8 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot checks the claims
-/// before it reads key-value or sends a request, so a token with wrong claims causes neither.
+/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot first checks the
+/// claims. So for a token with wrong claims, it neither reads key-value nor sends a request.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -98,7 +100,7 @@ mod tests {
         format!("ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c{until}")
     }
 
-    /// The name of the key, or the status and code of the refusal.
+    /// Returns the name of the key, or the status and code of the refusal.
     fn admitted(host: &FakeHost, authorization: &[&str]) -> Result<String, String> {
         let values = authorization.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
         let mut headers = HeaderMap::new();

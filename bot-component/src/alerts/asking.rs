@@ -13,7 +13,7 @@ use super::to::{self, To};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
-/// The most buttons of a question. Teams shows six.
+/// The most buttons of a question. Teams shows at most six.
 const MAX_ACTIONS: usize = 6;
 
 /// The most characters of a button's title, and of the text that asks for an input.
@@ -28,13 +28,14 @@ const MAX_URL: usize = 2000;
 /// The most steps of an escalation.
 const MAX_STEPS: usize = 5;
 
-/// A checked question, and the data that belong to it.
+/// A checked question, with its callback and its escalation.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
-    /// The address of the sender's back end. [`super::asks`] checks whether the poller may call it.
+    /// The URL of the sender's back end, to which the poller reports each answer. [`super::asks`] checks
+    /// whether the poller may call this URL.
     pub(super) callback: Option<String>,
-    /// The alert's key, if it has one. The poller repeats the key when it reports an answer to the sender.
+    /// The alert's key, if the alert has one. Each report of an answer contains this key.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }
@@ -48,9 +49,9 @@ pub(super) struct Step {
 }
 
 impl Asking {
-    /// The question of the alert `id`. If the question takes one answer, the alerts of a call share the row
-    /// of this answer. The row belongs to the alert `lead`. If `lead` is `None`, it belongs to the first
-    /// alert of the call.
+    /// Returns the question of the alert `id`. If the question takes only one answer, all alerts of a call
+    /// share one row for the answer. The row belongs to the alert `lead`. If `lead` is `None`, the row
+    /// belongs to the first alert of the call.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
@@ -74,13 +75,13 @@ impl Asking {
 }
 
 impl Step {
-    /// When the step begins, if the alert is due at `due`.
+    /// Returns the time at which the step begins. `due` is the due time of the alert.
     pub(super) fn due(&self, due: DateTime<Utc>) -> DateTime<Utc> {
         TimeDelta::from_std(self.after).ok().and_then(|after| due.checked_add_signed(after)).unwrap_or(due)
     }
 }
 
-/// Reads the members that ask a question; `None` if the call asks nothing.
+/// Reads the members that ask a question. Returns `None` if the call asks no question.
 pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection> {
     let body = fields.as_object();
     let key = body.get("key").and_then(serde_json::Value::as_str).map(str::to_owned);
@@ -214,12 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn call_without_these_members_asks_nothing() {
+    fn call_without_the_members_of_a_question_asks_no_question() {
         assert!(ask(&json!({"text": "hello", "reply": false, "actions": null})).unwrap().is_none());
     }
 
     #[test]
-    fn question_has_its_actions_and_its_mode() {
+    fn question_has_the_actions_and_the_mode_of_the_call() {
         let asking = ask(&json!({
             "actions": [{"id": "yes", "title": "Yes"}, {"url": "https://x.example/", "title": "Open"}],
             "acknowledge": true, "answers": "each", "reply": true, "callback": "https://ci.example.com/", "key": "k",

@@ -1,4 +1,4 @@
-//! The keys and the conversations that a call with a question needs.
+//! Finds the keys that encrypt the question of a call, and the conversations of the question's escalation.
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
@@ -26,9 +26,9 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    /// Reads the keys, and finds the conversations of the escalation; `None` if the call asks nothing.
-    /// Refuses a callback that the poller may not call. `is_only_page`: the call has only one page of
-    /// conversations. A call with more pages may have no escalation.
+    /// Reads the keys, and finds the conversations of the escalation. Returns `None` if the call asks no
+    /// question. Refuses a callback that the poller may not call. `is_only_page` is true if the call has only
+    /// one page of conversations. A call with more pages may have no escalation.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,
@@ -56,8 +56,8 @@ impl Asks {
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// The encrypted question of the alert `id`, which is an alert of `call` or of a step of its escalation.
-    /// In both cases, `of_call` is the id of `call`.
+    /// Encrypts the question for the alert `id`. The alert belongs to `call`, or to a step of the call's
+    /// escalation. `of_call` is the id of `call`. `has_others` is true if the call has several alerts.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,
@@ -86,7 +86,7 @@ impl Asks {
     }
 }
 
-/// The ids of the alerts to these conversations. Conversations that get no message are left out.
+/// Returns the ids of the alerts to `targets`. Targets that get no message are left out.
 pub(super) fn ids_of(call: &CallId, targets: &[Target]) -> Vec<String> {
     let alerts = (0..).zip(targets).filter(|(_, target)| target.held.is_none());
     alerts.map(|(index, _)| call.alert(index).as_str().to_owned()).collect()

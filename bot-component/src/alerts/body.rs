@@ -21,7 +21,7 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A checked call. Routes whose body differs from that of `POST /api/alerts` make the call with
+/// A checked call that sends alerts. Routes with another body than `POST /api/alerts` make the call with
 /// [`AlertCall::new`], and then set further fields.
 #[derive(Debug)]
 pub(super) struct AlertCall {
@@ -35,7 +35,7 @@ pub(super) struct AlertCall {
     pub(super) asking: Option<Asking>,
     /// When the alert is due. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
-    /// How the alert recurs. `None`: it is sent once.
+    /// How the alert recurs. `None` if the alert is sent once.
     pub(super) series: Option<Recurrence>,
     pub(super) expires: Option<DateTime<Utc>>,
     pub(super) on_uncertain: OnUncertain,
@@ -44,17 +44,18 @@ pub(super) struct AlertCall {
 /// The data that identify a repeated call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the caller's key. The same idempotency key under another name identifies another call.
+    /// The name of the caller's key ([`super::caller::Caller`]). Callers with different names do not share
+    /// their idempotency keys.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
-    /// A hash of the body. The order of members and the white space do not change it.
+    /// A hash of the body. The order of members and the white space do not change the hash.
     pub(super) fingerprint: String,
 }
 
 impl Identity {
-    /// The identity of a call, or `None` if the call has no valid idempotency key. The function checks
-    /// nothing else. A call that is repeated after an hour may hold times that have passed, and still counts
-    /// as repeated.
+    /// Returns the identity of a call, or `None` if the call has no valid idempotency key. The function
+    /// checks no other member, because a call that is repeated after an hour may contain times that have
+    /// passed.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -93,7 +94,7 @@ impl AlertCall {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }
 
-    /// A call with this text, to be sent at once.
+    /// Makes a call that sends this text at once.
     pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
         Self {
             to,
@@ -145,8 +146,8 @@ impl AlertCall {
     }
 }
 
-/// Reads the due time from `at` or `delay`. The result for a time that has passed is `None`, because the
-/// alert is due at once.
+/// Reads the due time from `at` or `delay`. Returns `None` for a time that has passed, because the alert is
+/// then due at once.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
     const WITHIN_A_YEAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;

@@ -30,15 +30,15 @@ use crate::settings::{BotSettings, CallerSettings};
 /// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The longest time from the request to the answer. It shortens [`STORE_WITHIN`] if the bot begins late to
-/// store the alerts.
+/// The longest time from the request to the response. If the bot begins late to store the alerts, less than
+/// [`STORE_WITHIN`] is left for the calls to the storage account.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 
 /// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for reading the conversations that were on this page in an earlier call, and are not on
-/// it now.
+/// The longest time for looking up conversations that have left this page since an earlier call with the same
+/// idempotency key.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -95,7 +95,7 @@ pub(super) async fn send<H: Host>(
                 sent.push(page);
             }
             Err(rejection) if sent.is_empty() => return Err(rejection),
-            // The earlier pages are on the queue, so the answer lists their alerts, and `next`.
+            // The earlier pages are on the queue, so the response lists their alerts, and `next`.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 break;
@@ -110,7 +110,7 @@ pub(super) async fn send<H: Host>(
     Ok(sender.finish(sent, at.as_ref()).await)
 }
 
-/// The work on one call.
+/// Sends the alerts of one call.
 struct Sender<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -119,8 +119,8 @@ struct Sender<'a, H> {
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
     /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
-    /// earlier call with the same idempotency key. The reason is that the times in a repeated call may have
-    /// passed meanwhile.
+    /// earlier call with the same idempotency key, because the times in a repeated call may have passed
+    /// meanwhile.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -183,8 +183,8 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The escalation comes first, so that the ledger never has the alerts of the call without their
-            // escalation. If the bot is killed in between, the call has no alert that a person could answer.
+            // The ledger accepts the escalation first, so that it never has the alerts of the call without
+            // their escalation. If the bot is killed in between, the queue has no message of the call.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));
@@ -210,8 +210,8 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// Accepts the alerts of an escalation in the ledger. The ledger may know them already, from an earlier
-    /// call that was cut off.
+    /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
+    /// earlier call that was cut off.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -237,9 +237,9 @@ impl<H: Host> Sender<'_, H> {
         Ok(all)
     }
 
-    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its Puts. So
-    /// an alert that may be missing on the queue gets a message again. The poller sends each alert once, even
-    /// if the queue then holds two messages of it.
+    /// Returns the alerts that an earlier call accepted. The earlier call may have been cut off before its
+    /// Puts. So if an alert may be missing on the queue, it gets a message again. The poller sends each alert
+    /// once, even if the queue then holds two messages of the alert.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
@@ -269,8 +269,8 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    // Quiet hours may have moved the alert, so the due time of the record counts. If it is
-                    // not later than `accepted_at`, the alert was due at once.
+                    // Quiet hours may have moved the alert, so the due time of the record counts. If this
+                    // time is not later than `accepted_at`, the alert was due at once.
                     let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
                     let recipient = Recipient { due, ..to };
                     Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
@@ -285,16 +285,16 @@ impl<H: Host> Sender<'_, H> {
         Ok(Accepted { alerts, escalations, next: next.clone() })
     }
 
-    /// The alerts of an earlier call with the same idempotency key, for a repeated call that the bot would
-    /// refuse now.
+    /// Returns the alerts of an earlier call with the same idempotency key. The bot looks for this call if it
+    /// would refuse the repeated call now.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
         let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
-        // The call itself is valid, but the bot would refuse it now, for example because it no longer knows a
-        // conversation in `to`. The alerts to the other conversations get a message again, if they may be
-        // missing on the queue.
+        // The body of the call is valid, but the bot would refuse the call now, for example because a
+        // conversation in `to` was deleted. The alerts to the other conversations get a message again, if
+        // they may be missing on the queue.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
@@ -307,7 +307,7 @@ impl<H: Host> Sender<'_, H> {
         Ok(Some(Accepted { alerts: known.collect(), escalations: Vec::new(), next }))
     }
 
-    /// Puts the messages of the alerts on the queue, several at once.
+    /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
         // The deadline may pass before some Puts begin. Their alerts need a status, too.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
@@ -331,9 +331,9 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Records that an alert with a key is the newest one with this key on the queue. The alert then takes
-    /// the place of earlier alerts that still wait. The bot records nothing for an alert that its sender
-    /// delays, or that replaces no other alert. If the write fails, the poller also sends the earlier alerts.
+    /// Records that an alert is the newest alert with its key on the queue. The alert then replaces earlier
+    /// alerts with this key that still wait. The bot records nothing for an alert that its sender delays, or
+    /// that replaces no other alert. If the write fails, the poller also sends the earlier alerts.
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
@@ -347,7 +347,7 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// Logs and records the result: the status of each alert, and `next` if there are more pages.
+    /// Logs and records the status of each alert. Returns the content of the response.
     async fn finish(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Sending {
         let of_call = || sent.iter().flat_map(|page| &page.alerts);
         let of_steps = || sent.iter().flat_map(|page| &page.escalations);

@@ -1,4 +1,4 @@
-//! The caller of the alert routes, and the checks of what its key allows.
+//! A caller of the alert routes, and the checks of what the caller's key allows.
 
 use platform::{Host, Level};
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub(super) struct Caller {
 /// The alerts that a caller may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight<'a> {
-    /// The alerts of every sender, and the alerts of people.
+    /// The alerts of every key, and the alerts that the bot makes of people's messages.
     All,
     /// The alerts that a key of this name sent.
     Of(&'a str),
@@ -31,8 +31,8 @@ pub(super) enum Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Whether the caller sees an alert. `sender` is the name of the key that sent the alert, or `None` for
-    /// the alert of a person.
+    /// Whether the caller may see an alert. `sender` is the name of the key that sent the alert. It is `None`
+    /// if the bot made the alert of a person's message.
     pub(super) fn includes(self, sender: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -43,8 +43,8 @@ impl Sight<'_> {
 }
 
 impl Caller {
-    /// A program that posts to the webhook address of a conversation. The program has no scope, so it may do
-    /// nothing else.
+    /// Makes the caller for a post to the webhook address of a conversation. The caller has no scope, so it
+    /// may do nothing else.
     pub(super) fn of_hook(conversation: &ConversationKey, request_id: &RequestId) -> Self {
         let key = format!("hook:{conversation}");
         Self { key, grant: Grant::default(), request_id: request_id.clone() }
@@ -65,8 +65,8 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because a
-    /// restricted key sees only the alerts of its own name.
+    /// Returns which alerts the caller may see. A restriction of the key to a tenant or a tag changes
+    /// nothing, because a restricted key sees only the alerts that it sent.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;
@@ -87,7 +87,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a tenant other than the tenant of the key.
+    /// If the key is restricted to a tenant, refuses every other tenant.
     pub(super) fn require_tenant(&self, path: &str, tenant: &str) -> Result<(), AlertRejection> {
         match self.grant.tenant() {
             Some(own) if !own.eq_ignore_ascii_case(tenant) => {

@@ -22,11 +22,11 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// A run records a delivery within this time, unless the run is killed or the tables fail.
+/// The longest time from a delivery until the run records the delivery, if nothing fails.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// The longest time from the dequeue of a cancelled alert until it is dropped. A run drops the alert itself.
-/// If an Azure Function has dequeued the alert, the function sends a trigger, and the bot refuses the
+/// The longest time from the dequeue of a cancelled alert until the alert is dropped. A run drops the alert
+/// itself. If an Azure Function has dequeued the alert, the function sends a trigger, and the bot refuses the
 /// trigger.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
@@ -80,7 +80,7 @@ pub(super) async fn delete<H: Host>(
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // For a series, an empty queue shows nothing, because a run may be about to put the next alert of the
+    // For a series, an empty queue proves nothing, because a run may be about to put the next alert of the
     // series on the queue.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
@@ -97,7 +97,7 @@ pub(super) async fn delete<H: Host>(
     Ok(response::json(StatusCode::ACCEPTED, &body).into())
 }
 
-/// Reads the query: `sent`.
+/// Reads the parameter `sent` of the query.
 fn read_sent(query: &str) -> Result<bool, FieldError> {
     let mut sent = false;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -141,9 +141,10 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// The final status of a cancelled alert, if it has one. The caller of this function has found the queue
-/// empty, so no run can still dequeue the alert and drop it. The function first waits, so that a run can
-/// record its result. If no run records a result, the alert still has a final status in two cases:
+/// Returns the final status of a cancelled alert, if the alert has one. The caller of this function has found
+/// the queue empty, so no run can still dequeue the alert and drop it. The function first waits, so that a
+/// run has time to record its result. If no run records a result, the alert still has a final status in two
+/// cases:
 ///
 /// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
 ///   The alert counts as cancelled.

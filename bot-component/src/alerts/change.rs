@@ -35,8 +35,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller names, and its record. If the caller names a change, the subject is the alert that
-/// this change is about.
+/// An alert that a caller changes or takes back, and its record. If the caller's id is the id of a change,
+/// the subject is the alert that was changed.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -44,8 +44,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds an alert by the id of the alert or of its change. With `sender`, the alerts of other senders
-    /// count as unknown.
+    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` is set, the alerts of
+    /// other senders count as unknown.
     pub(super) async fn find<H: Host>(
         ledger: &Ledger<'_, H>,
         id: AlertId,
@@ -64,15 +64,15 @@ impl Subject {
         }
     }
 
-    /// Whether a run has sent the alert, as far as the ledger knows.
+    /// Whether a run has sent the alert, according to the ledger.
     pub(super) fn was_sent(&self, now: DateTime<Utc>) -> bool {
         let shown = self.record.shown(now);
         matches!(shown, Shown::Status(Status::Delivered | Status::Answered) | Shown::DeliveredUnseen)
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether the alert still waits, so that a change takes its place. The result is an error if the alert
-    /// has ended, or was cancelled, before a run sent it.
+    /// Whether the alert still waits. If so, a change takes the alert's place. Returns an error if the alert
+    /// has ended or was cancelled before a run sent it.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -88,8 +88,8 @@ impl Subject {
         }
     }
 
-    /// The field `keyed` of a job about the alert: the alert's key, and the alert's place in the order of the
-    /// alerts with this key.
+    /// Makes the field `keyed` of a job about the alert: the alert's key, and the alert's place in the order
+    /// of the alerts with this key.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -122,14 +122,14 @@ pub(super) async fn patch<H: Host>(
     looks::resolve(host, &settings, caller, &text, &mut look).await?;
     let mut call = AlertCall::new(Vec::new(), text);
     (call.activity, call.look) = (activity, look);
-    // If the alert is not due yet, the change is due at the same time.
+    // If the alert is not due yet, the change is due at the same time as the alert.
     call.due = subject.record.due_at.filter(|due| *due > jobs.now);
     let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
     let asked = jobs.asked(&subject, &call).await?;
     jobs.queue(&subject, &call, keyed, waits, asked).await
 }
 
-/// Puts a job on the queue that takes back an alert.
+/// Takes back an alert: puts a job for the poller on the queue.
 pub(super) async fn take_back<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -141,7 +141,7 @@ pub(super) async fn take_back<H: Host>(
     jobs.queue(subject, &AlertCall::new(Vec::new(), ""), keyed, false, None).await
 }
 
-/// The work on a change, or on a job that takes an alert back.
+/// Makes a job that changes an alert or takes it back.
 struct Jobs<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -151,7 +151,7 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of an alert that is changed. The change shows the same question, with new content.
+/// The question of a changed alert. The change shows the same question, with new content.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
@@ -166,9 +166,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Self { host, settings, caller, ledger, deadline, now: host.now() }
     }
 
-    /// Accepts a job in the ledger, and puts it on the queue. With `replaces`, the job takes the place of the
-    /// alert, and the alert is cancelled. The cancellation comes last, because a job that is not on the queue
-    /// must not replace an alert.
+    /// Accepts a job in the ledger, and puts it on the queue. If `replaces` is true, the job takes the place
+    /// of the alert, and the bot cancels the alert. It cancels the alert after the Put, because a job that is
+    /// not on the queue must not replace an alert.
     async fn queue(
         &self,
         subject: &Subject,
@@ -270,8 +270,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(Answered::with_kick(response::json(StatusCode::ACCEPTED, &shown), kick))
     }
 
-    /// The question of an alert, with the new content of `call`. `None` if people cannot answer the alert. If
-    /// an earlier change took the alert's place, the record of the earlier change has the question.
+    /// Returns the question of an alert, with the new content of `call`. Returns `None` if people cannot
+    /// answer the alert. If an earlier change took the alert's place, the record of the earlier change has
+    /// the question.
     async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
         let mut holder = subject.id.clone();
         let mut sealed = subject.record.question.clone();
@@ -287,15 +288,15 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// Cancels the alert `id`, because the change `other` takes its place. The poller delays the change until
-    /// the alert has a result, but for no longer than about a minute. If the result is that a run had already
-    /// sent the alert, the change edits the message in the conversation.
+    /// the alert has a result, but at most for about a minute. If a run had already sent the alert, the
+    /// change edits the message in the conversation.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
         Ok(self.settings.withdrawals(self.host, self.deadline).record(&withdrawal).await?)
     }
 
-    /// The conversation of an alert. For an alert that starts a thread, it is the channel.
+    /// Returns the conversation of an alert. If the alert starts a thread, this is the channel.
     async fn target(&self, subject: &Subject, waits: bool) -> Result<Target, AlertRejection> {
         let Subject { record, .. } = subject;
         let channel = record.thread.as_deref().and_then(channel_of);
@@ -326,7 +327,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 }
 
-/// The address of the channel in which a thread is. `thread` is the address of the thread, as JSON.
+/// Returns the address of the channel of a thread. `thread` is the address of the thread, as JSON.
 fn channel_of(thread: &str) -> Option<ConversationReference> {
     let mut address = ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()?;
     address.conversation.id = without_thread(&address.conversation.id).to_owned();

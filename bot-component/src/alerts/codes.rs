@@ -45,7 +45,7 @@ pub(super) async fn post<H: Host>(
     ))
 }
 
-/// A call for a code, checked.
+/// A checked call for a code.
 #[derive(Debug, PartialEq)]
 struct CodeCall {
     tenant: Option<String>,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn code_has_an_end_within_366_days() {
+    fn code_expires_within_366_days() {
         for (body, expected) in [
             (json!({"for": "P7D"}), "2026-11-30T22:00:00Z"),
             (json!({"for": "PT1S"}), "2026-11-23T22:00:01Z"),

@@ -1,5 +1,6 @@
-//! Targets whose conversations the poller has to create or find: people who never wrote to the bot, channels,
-//! and the members of a team or chat. A caller names a person by the object id or the e-mail address.
+//! Makes the targets whose conversations the poller has to create or find: people who never wrote to the bot,
+//! channels, and the members of a team or chat. A caller names a person by the object id or the e-mail
+//! address.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -18,11 +19,11 @@ use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// How many members the bot looks up at once.
+/// How many members the bot looks up in parallel.
 const MEMBERS_AT_ONCE: usize = 8;
 
-/// The most pages that the bot reads of a roster, i.e. of the list of members. A page has up to 100 members,
-/// and a call alerts at most 100, so an allowed roster ends sooner.
+/// The most pages that the bot reads of a roster (the list of members). A page has up to 100 members, and a
+/// call may alert at most 100 members, so an allowed roster has fewer pages.
 const MAX_PAGES: usize = 5;
 
 /// The longest e-mail address (RFC 5321).
@@ -46,7 +47,7 @@ pub(super) fn is_channel(text: &str) -> bool {
         && text.strip_prefix("19:").is_some_and(|rest| rest.contains("@thread."))
 }
 
-/// Finds the targets of a call whose conversations have to be created or found first.
+/// Makes the targets of a call whose conversations the poller has to create or find.
 pub(super) struct Creating<'a, H> {
     pub(super) host: &'a H,
     pub(super) book: &'a Conversations<'a, H>,
@@ -57,9 +58,9 @@ pub(super) struct Creating<'a, H> {
 }
 
 impl<H: Host> Creating<'_, H> {
-    /// The target for a person whom the bot does not know, by the object id in Entra. The tenant is that of
-    /// the call, of the key, or of the bot. If none of them has a tenant, the error is `UnknownTarget`. If
-    /// the call has no tenant, the id must be a GUID.
+    /// Makes the target for a person whom the bot does not know. `object_id` is the person's object id in
+    /// Entra. The tenant is the tenant of the call, else of the key, else of the bot. If none of them has a
+    /// tenant, returns the error `UnknownTarget`. If the call has no tenant, the id must be a GUID.
     pub(super) async fn person(
         &self,
         path: &str,
@@ -67,8 +68,8 @@ impl<H: Host> Creating<'_, H> {
         tenant_id: Option<&str>,
     ) -> Result<Target, AlertRejection> {
         let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
-        // If the caller names a tenant, the id is certainly that of a person in Entra. Without a tenant, only
-        // the form of the id shows that.
+        // If the caller names a tenant, the id can only be the object id of a person in Entra. Without a
+        // tenant, only the form of the id shows this.
         let is_person = tenant_id.is_some() || is_guid(object_id);
         if !is_person || object_id.len() > MAX_ID {
             return Err(unknown());
@@ -79,7 +80,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, object_id, tenant_id, None).await
     }
 
-    /// The target for the person with this e-mail address. Only the poller can find out who the person is.
+    /// Makes the target for the person with this e-mail address. The poller later finds out who the person
+    /// is.
     pub(super) async fn email(
         &self,
         path: &str,
@@ -94,7 +96,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, of))
     }
 
-    /// The target for a new thread in a channel. `known`: the channel, if the bot has a record of it.
+    /// Makes the target for a new thread in a channel. `known` is the bot's record of the channel, if it has
+    /// one.
     pub(super) async fn channel(
         &self,
         path: &str,
@@ -110,7 +113,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::thread_in(address, known))
     }
 
-    /// A target for each member of a team or chat: the member's own chat with the bot.
+    /// Makes a target for each member of a team or chat: the member's own chat with the bot.
     pub(super) async fn members(
         &self,
         path: &str,
@@ -161,7 +164,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(members)
     }
 
-    /// The target for a member of a team or chat: the member's chat that the bot knows, or a chat to create.
+    /// Makes the target for a member of a team or chat: the member's chat that the bot knows, or a chat to
+    /// create.
     async fn member(
         &self,
         path: &str,
@@ -183,8 +187,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, person, tenant_id, Some(group.clone())).await
     }
 
-    /// The target for a person whom the bot does not know. `person` names the person in the provisional id of
-    /// the conversation.
+    /// Makes the target for a person whom the bot does not know. `person` names the person in the provisional
+    /// id of the conversation.
     async fn new_person(
         &self,
         path: &str,
@@ -200,8 +204,8 @@ impl<H: Host> Creating<'_, H> {
     }
 
     /// Makes the address of a conversation that does not exist yet. The Connector and the bot's account come
-    /// from a neighbour, i.e. from a conversation of the same tenant. Without a neighbour whose Connector is
-    /// trusted, the function uses the Connector of the cloud, and makes the bot's account from the app id.
+    /// from a neighbour, i.e. from a conversation of the same tenant. If there is no neighbour with a trusted
+    /// Connector, the function uses the Connector of the cloud, and makes the bot's account from the app id.
     async fn address(
         &self,
         path: &str,
@@ -219,7 +223,7 @@ impl<H: Host> Creating<'_, H> {
         let bot = neighbour.as_ref().and_then(|neighbour| neighbour.bot.clone());
         let bot = bot.unwrap_or_else(|| {
             let app_id = settings.bot.as_ref().map(|bot| &bot.identity.app_id);
-            // In anonymous mode the programs on loopback accept every id.
+            // In anonymous mode, the programs on loopback accept every id of the bot.
             ChannelAccount::with_id(app_id.map_or_else(|| "bot".to_owned(), |id| format!("28:{id}")))
         });
         let service_url = neighbour.map(|neighbour| neighbour.service_url);
@@ -235,8 +239,8 @@ impl<H: Host> Creating<'_, H> {
         }
     }
 
-    /// The tenant for an element of `to`, after the check that the caller may use it. `named` is the tenant
-    /// that the element names.
+    /// Returns the tenant for an element of `to`, and checks that the caller may use this tenant. `named` is
+    /// the tenant that the element names.
     fn tenant<'t>(&'t self, path: &str, named: Option<&'t str>) -> Result<&'t str, AlertRejection> {
         let tenant_id = named.or(self.default_tenant()).ok_or_else(|| FieldError {
             path: format!("{path}.tenant"),
@@ -246,7 +250,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(tenant_id)
     }
 
-    /// The tenant of the key, or else the bot's own.
+    /// The tenant of the key, or else the bot's own tenant.
     fn default_tenant(&self) -> Option<&str> {
         self.caller.grant.tenant().or(self.own_tenant())
     }
@@ -256,10 +260,10 @@ impl<H: Host> Creating<'_, H> {
         bot.identity.tenant_id.as_deref().filter(|id| is_guid(id))
     }
 
-    /// Refuses a tenant in which the key may not create conversations. A key with `tenant=` may create them
-    /// only in this tenant. Every other key may create them in the bot's own tenant. In another tenant, it
-    /// needs the scope `address`, because the bot does not know the conversations there. In anonymous mode
-    /// every tenant is allowed, because this mode is for tests.
+    /// Refuses a tenant in which the key may not create conversations. A key with `tenant=` may create
+    /// conversations only in this tenant. Every other key may create conversations in the bot's own tenant.
+    /// In another tenant, the key needs the scope `address`, because the bot does not know the conversations
+    /// there. In anonymous mode every tenant is allowed, because this mode is for tests.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));
@@ -270,12 +274,12 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// Whether a conversation is in a tenant, and the channel vouches for that.
+/// Whether a conversation is in a tenant, and the channel has verified the tenant.
 pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }
 
-/// The refusal of a call, if the Connector did not return the members.
+/// Returns the refusal of a call for which the Connector did not return the members.
 fn not_read(path: &str, verdict: &Verdict) -> AlertRejection {
     let path = path.to_owned();
     match verdict.class {

@@ -1,4 +1,5 @@
-//! The alerts of one page of a call before the ledger accepts them: each with its record and its message.
+//! Makes the alerts of one page of a call: for each alert, the record for the ledger and the message for the
+//! queue.
 
 use bot_framework::ConversationReference;
 use bot_framework::channels::{self, NotShown};
@@ -18,7 +19,7 @@ use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The word in the answer for a queued alert whose conversation the poller has to create or find first.
+/// The status in the response for a queued alert, if the poller has to create or find the conversation first.
 const CREATING: &str = "creating";
 
 /// A valid call, and the conversations of one page.
@@ -37,8 +38,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Makes every alert of the page. So the bot finds an alert that is too large before the ledger accepts
-    /// any alert.
+    /// Makes all alerts of the page before the ledger accepts any of them. So if an alert is too large, the
+    /// bot can still refuse the call.
     pub(super) fn alerts(
         &self,
         host: &impl Randomness,
@@ -66,8 +67,8 @@ impl Draft<'_> {
             let due = self.due(target);
             let message = match held {
                 Some(_) => None,
-                // A call with an idempotency key may be repeated while its Put runs, so its messages have the
-                // mark `once`.
+                // The caller may repeat a call with an idempotency key while its Put runs, so its messages
+                // have the mark `once`.
                 None => match self.message(
                     settings,
                     &id,
@@ -121,7 +122,7 @@ impl Draft<'_> {
     /// page, and who already have the alert.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
-            // A final status, because the page has no alert that could be cancelled.
+            // The status is final, because the page has no alert that a caller could cancel.
             status: Status::Expired,
             call: Some(identity.note(0, self.next.as_ref())),
             ..self.record(id.alert(0), "")
@@ -142,8 +143,8 @@ impl Draft<'_> {
         self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
-    /// The parts of the alert that the target's channel does not show. The result is an error if the channel
-    /// would refuse the whole alert.
+    /// Returns the parts of the alert that the target's channel does not show. Returns an error if the
+    /// channel would refuse the whole alert.
     pub(super) fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
@@ -156,9 +157,10 @@ impl Draft<'_> {
         Ok(not_shown.iter().map(NotShown::to_string).collect())
     }
 
-    /// When the alert is due. If the person's quiet hours include that time, the alert is due when they end.
-    /// If the alert is due later than [`RECENTLY`] from now, the poller applies the quiet hours when the
-    /// alert is due, because the person may change them until then.
+    /// Returns the time at which the alert is due. If this time is in the person's quiet hours, the alert is
+    /// due when the quiet hours end. If the alert is due later than [`RECENTLY`] from now, the function
+    /// ignores the quiet hours, because the person may still change them. The poller then applies them when
+    /// the alert is due.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -167,8 +169,8 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// The encrypted question of an alert, for the ledger. The alert belongs to `call`, or to a step of its
-    /// escalation.
+    /// Encrypts the question of an alert, for the ledger. The alert belongs to `call`, or to a step of the
+    /// call's escalation.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
@@ -182,8 +184,8 @@ impl Draft<'_> {
     }
 
     /// Makes the message of one alert. The message holds the time at which the alert was accepted. If the
-    /// person says `stop` or asks to be forgotten after that time, the poller does not send the alert.
-    /// `once`: the queue may hold a message of the alert already.
+    /// person sends `stop` or asks to be forgotten after that time, the poller does not send the alert.
+    /// `once` is true if the queue may already hold a message of the alert.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -263,7 +265,7 @@ pub(super) struct Alert {
     pub(super) alert: NewAlert,
     /// The message to put on the queue. `None` if the queue gets no message.
     pub(super) message: Option<Message>,
-    /// The status for the answer.
+    /// The status for the response.
     pub(super) status: Status,
     /// Whether the poller has to create or find the conversation first.
     pub(super) is_creating: bool,
@@ -306,9 +308,9 @@ impl Alert {
         Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }
     }
 
-    /// Sets the status of an alert whose message this call does not put on the queue. If an earlier call may
-    /// have put the message there, the status is `unconfirmed`. In every other case the queue certainly has
-    /// no message, and the status is `failed`.
+    /// Sets the status that applies if this call does not put the alert's message on the queue. If an earlier
+    /// call may have put the message there, the status is `unconfirmed`. Otherwise the queue certainly has no
+    /// message, and the status is `failed`.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;
@@ -316,13 +318,13 @@ impl Alert {
         }
     }
 
-    /// The alert after the ledger has accepted it.
+    /// Sets the status of an alert that the ledger has accepted.
     pub(super) fn accepted(mut self) -> Self {
         self.status = self.alert.status;
         self
     }
 
-    /// The JSON of the alert of an escalation, with its due time.
+    /// The JSON of an alert of an escalation, for the response. The JSON also has the alert's due time.
     pub(super) fn shown_as_step(&self) -> Value {
         let mut shown = self.shown();
         if let Some(due) = self.alert.due {
@@ -331,8 +333,8 @@ impl Alert {
         shown
     }
 
-    /// The JSON for the answer. An alert that was delivered meanwhile is shown as `queued`, as in the first
-    /// answer.
+    /// The JSON for the response. An alert that was delivered meanwhile is shown as `queued`, as in the first
+    /// response.
     pub(super) fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {

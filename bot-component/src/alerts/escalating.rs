@@ -1,5 +1,5 @@
-//! The alerts of an escalation: ordinary delayed alerts of the same call, which the poller sends unless a
-//! person has answered.
+//! Makes the alerts of an escalation. They are delayed alerts of the same call. The poller sends them unless
+//! a person has answered.
 
 use platform::Randomness;
 use state::ledger::{CallId, NewAlert, Status};
@@ -11,7 +11,8 @@ use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
 impl Draft<'_> {
-    /// Makes the alerts of each step of the escalation. `alerts` are those of the call itself.
+    /// Makes the alerts of each step of the escalation. `alerts` are the alerts of the call itself. If `once`
+    /// is true, the messages get the mark `once`.
     pub(super) fn escalations(
         &self,
         host: &impl Randomness,
@@ -65,7 +66,7 @@ impl Draft<'_> {
     }
 }
 
-/// Whether the queue gets no message of an alert with this status.
+/// Whether an alert with this status gets no message on the queue.
 fn is_held(status: Status) -> bool {
     matches!(status, Status::Stopped | Status::Paused | Status::Untrusted | Status::TooLarge)
 }

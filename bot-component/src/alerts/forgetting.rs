@@ -22,7 +22,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// The time from the beginning of the deletion after which the search begins no further Get.
+/// After this time from the beginning of the deletion, the search sends no further Get Messages.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
 /// Messages of an older poller do not name their row in the list of dead letters. To find these rows, the
 /// search reads at most this many pages of a thousand rows.
@@ -33,18 +33,20 @@ const MAX_DIGEST_PAGES: u32 = 4;
 struct Search {
     /// How many messages to the conversation were found and deleted.
     removed: u32,
-    /// How many messages hold no envelope, so that their conversation is unknown. They stay.
+    /// How many messages hold no envelope, so that their conversation is unknown. They stay in the poison
+    /// queue.
     unreadable: u32,
     /// Whether the search read every message.
     is_complete: bool,
     /// The rows of the removed messages in the list of dead letters.
     rows: Vec<DeadLetterId>,
-    /// The digests of the removed messages that name no row.
+    /// The digests of the removed messages that do not name their row.
     digests: BTreeSet<String>,
 }
 
 /// Deletes the conversation as `deleteUserData` does, and deletes its messages in the poison queue. The bot
-/// searches the poison queue even if it does not know the conversation, because messages to it may be there.
+/// searches the poison queue even if it has no record of the conversation, because messages to the
+/// conversation may be there.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -100,9 +102,10 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // The search does not find messages that a replay or another search has hidden. It is then not complete.
+    // The search does not find messages that a replay or another search has hidden. The search is then not
+    // complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // Makes the messages that stay visible again, because the next search would not find hidden messages.
+    // The remaining messages become visible again, because the next search would not find hidden messages.
     walk.end().await;
     Ok(search)
 }

@@ -6,7 +6,7 @@ use state::Tag;
 /// The longest tenant id that an entry may name.
 const MAX_TENANT_CHARACTERS: usize = 64;
 
-/// One thing that a caller may be allowed to do.
+/// A right that a caller may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Alert conversations that the bot knows.
@@ -19,14 +19,14 @@ pub(super) enum Scope {
     List,
     /// Operate the bot, and cancel alerts of every key.
     Operate,
-    /// Read the state and the figures of the bot. `Operate` includes it.
+    /// Read the status and the metrics of the bot. `Operate` includes this scope.
     Watch,
 }
 
 impl Scope {
     const ALL: [Self; 6] = [Self::Send, Self::Address, Self::Cancel, Self::List, Self::Operate, Self::Watch];
 
-    /// The word in `alertkeys`, in a token's `roles`, and in answers.
+    /// The word in `alertkeys`, in a token's `roles`, and in responses.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Send => "send",
@@ -72,12 +72,12 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// Every scope, without restriction.
+    /// A grant with every scope, without restriction.
     pub(super) fn all() -> Self {
         Self { scopes: Scopes::of(Scope::ALL.into_iter()), ..Self::default() }
     }
 
-    /// The scopes among a token's roles. Other roles are ignored, because they are for other programs.
+    /// Reads the scopes among a token's roles. Other roles are ignored, because they are for other programs.
     pub(super) fn of_roles(roles: &[String]) -> Self {
         let scopes = Scopes::of(roles.iter().filter_map(|role| Scope::from_word(role)));
         Self { scopes, ..Self::default() }
@@ -148,8 +148,8 @@ impl Grant {
         self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
     }
 
-    /// Whether the caller reaches a conversation. With a restriction to a tenant, the channel must vouch for
-    /// the tenant of the conversation.
+    /// Whether the caller may send to a conversation. If the caller is restricted to a tenant, the channel
+    /// must have verified the tenant of the conversation.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))

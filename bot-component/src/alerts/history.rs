@@ -25,8 +25,8 @@ const DEFAULT_LIMIT: usize = 20;
 /// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// The number of digits of the check value in a page token. By the check value, the bot recognises a token
-/// that was changed, or that belongs to another list. The check value protects no secret, because a position
+/// The number of digits of the check value in a page token. With the check value, the bot recognises a token
+/// that was changed, or that belongs to another list. A short value is enough, because even a forged token
 /// shows no alert that the caller's key may not see.
 const CHECK_DIGITS: usize = 8;
 

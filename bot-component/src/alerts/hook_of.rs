@@ -1,5 +1,5 @@
-//! `POST` and `DELETE /api/targets/{conversation}/hook`: a back end gets the webhook address of a
-//! conversation to which it may send, or ends the address.
+//! `POST` and `DELETE /api/targets/{conversation}/hook`: a program gets or ends the webhook address of a
+//! conversation.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::webhook::{self, HookAddress, NoAddress, Wanted};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Answers with the webhook address that works, or with a new one if none works. With the body
-/// `{"new": true}`, the address is always new.
+/// Returns the webhook address of the conversation. If no address is valid, or the body is `{"new": true}`,
+/// the bot makes a new address.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -63,15 +63,15 @@ pub(super) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Checks the caller's rights, and parses the key of the conversation. A caller that may name only tags may
-/// name no conversation.
+/// Checks the caller's rights, and parses the key of the conversation. If the caller's key is restricted to
+/// tags, the caller may not name a conversation.
 fn allowed(conversation: &str, caller: &Caller) -> Result<ConversationKey, AlertRejection> {
     caller.require(Scope::Send)?;
     caller.require_tag("conversation", None)?;
     ConversationKey::parse(conversation).ok_or_else(unknown)
 }
 
-/// Checks that the caller may send to the conversation, and that the bot serves its tenant.
+/// Checks that the caller may send to the conversation, and that the bot serves the conversation's tenant.
 async fn expect_reached<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
@@ -87,7 +87,7 @@ async fn expect_reached<H: Host>(
     }
 }
 
-/// Reads the body, which may be empty.
+/// Reads from the body which address the caller wants. The body may be empty.
 fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Rejection> {
     if body.is_empty() {
         return Ok(Wanted::Any);

@@ -1,4 +1,5 @@
-//! Repeated calls: until its term of 24 hours ends, an idempotency key returns the alerts of its first call.
+//! Recognises repeated calls. For 24 hours (the term), an idempotency key identifies one call, and each
+//! repetition of the call gets the alerts of the first call.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -9,8 +10,8 @@ use super::named_key::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// The most uses of an idempotency key within a period of eight days. `turn` counts these uses from zero. A
-/// key can identify a new call only after its term of a day, so no key reaches this limit.
+/// The most calls that one idempotency key identifies within a period of eight days. `turn` counts these
+/// calls from zero. A key can identify a new call only after its term of a day, so no key reaches this limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
@@ -26,16 +27,17 @@ pub(super) enum Met {
 #[derive(Debug)]
 pub(super) struct Earlier {
     pub(super) id: CallId,
-    /// The records of the alerts of this call.
+    /// The records of the alerts of the earlier call.
     pub(super) records: Vec<Record>,
-    /// The `next` of the answer to this call.
+    /// The `next` of the response to the earlier call.
     pub(super) next: Option<Cursor>,
 }
 
 impl Identity {
-    /// The id of the call in a period. `turn` says which use of the idempotency key the call is.
+    /// Returns the id of the call. `turn` is the number of calls that the idempotency key identified earlier
+    /// in the period.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // Calls with the keys of `alertkey` keep the ids that they had before named keys existed.
+        // Calls with a key of `alertkey` get the same ids as before named keys existed.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
@@ -68,8 +70,8 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // The ids are random. So if the ledger knows a record, the first attempt of this write inserted it, and
-    // the service's answer was lost.
+    // The ids are random. So if the ledger knows a record, the first attempt of this write inserted the
+    // record, and only the response was lost.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }
@@ -91,7 +93,7 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
         match ledger.accept_call(&make(&id)?).await? {
             Accepted::New => return Ok(Met::ForTheFirstTime),
             Accepted::Known(record) => {
-                if let Some(earlier) = answers(ledger, identity, id, &record, now).await? {
+                if let Some(earlier) = earlier_call(ledger, identity, id, &record, now).await? {
                     return Ok(Met::Again(earlier));
                 }
             }
@@ -112,8 +114,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Finds an earlier call in the period before. This is possible only on the first day of a period, because
-/// the term of a key is a day.
+/// Finds an earlier call in the previous period. Such a call is possible only on the first day of a period,
+/// because the term of a key is a day.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -135,16 +137,16 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     for turn in 0..MOST_TURNS {
         let id = identity.call_id(period, turn);
         let Some(record) = ledger.find(&id.alert(0)).await? else { return Ok(None) };
-        if let Some(earlier) = answers(ledger, identity, id, &record, now).await? {
+        if let Some(earlier) = earlier_call(ledger, identity, id, &record, now).await? {
             return Ok(Some(earlier));
         }
     }
     Ok(None)
 }
 
-/// The earlier call whose first record is `first`. `None` if the term of its idempotency key has ended. The
-/// result is an error if the earlier call had another body.
-async fn answers<H: HttpClient + Clock + Randomness>(
+/// Returns the earlier call whose first record is `first`. Returns `None` if the term of its idempotency key
+/// has ended. Returns an error if the earlier call had another body.
+async fn earlier_call<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
     id: CallId,

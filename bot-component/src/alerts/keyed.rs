@@ -11,15 +11,15 @@ const MAX_KEY_CHARACTERS: usize = 200;
 
 const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
 
-/// The key of a call, and what the alert does with it.
+/// The key of a call, and the effect of the alert on the previous message with this key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyedCall {
-    /// The sender's own name for what the alert reports.
+    /// The sender's name for the subject of the alert, such as `disk/db-7`.
     pub(super) key: String,
-    /// Whether the key is firing, or the alert resolves it.
+    /// Whether the alert says that the subject has a problem (firing), or that the problem is resolved.
     pub(super) state: KeyState,
-    /// The rule for this alert if its key is firing already: change the message, reply, send a new one, or
-    /// skip.
+    /// The rule for this alert if its key is firing already: change the message, reply, send a new message,
+    /// or skip.
     pub(super) again: Again,
     /// Whether a reply in the thread tells people about a change.
     pub(super) notify: bool,
@@ -33,7 +33,7 @@ impl KeyedCall {
         Self { key: key.to_owned(), state, again, notify }
     }
 
-    /// Takes the members out of a body. `None` if the call has no key.
+    /// Takes the members out of a body. Returns `None` if the call has no key.
     pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
         let key = fields.string("key")?;
         if key.is_none() {
@@ -47,9 +47,9 @@ impl KeyedCall {
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 
-    /// The field `keyed` of the envelope. The stored key is made of the alert's own key and of `sender`, the
-    /// name of the caller's alert key. So programs with different alert keys cannot change each other's
-    /// messages.
+    /// Makes the field `keyed` of the envelope. The stored key is a hash of the alert's own key and of
+    /// `sender`, the name of the caller's alert key. So programs with different alert keys cannot change each
+    /// other's messages.
     pub(super) fn keyed(
         &self,
         sender: &str,
@@ -67,8 +67,8 @@ impl KeyedCall {
     }
 }
 
-/// The place of an alert in the order of the alerts with its key. It is the time at which the alert was
-/// accepted, or its due time, if that is later.
+/// The place of an alert in the order of the alerts with its key. This is the time at which the alert was
+/// accepted, or the due time if the due time is later.
 pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
     due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
 }

@@ -1,4 +1,4 @@
-//! The variables `alertkey` and `alertkeys`: the keys of the alert routes.
+//! Reads the variables `alertkey` and `alertkeys`, which hold the keys of the alert routes.
 
 use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
@@ -28,7 +28,7 @@ pub(super) struct AlertKeys {
 /// The result of looking up a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Holder<'a> {
-    /// The key is one of `alertkey`.
+    /// The key is in `alertkey`.
     Simple,
     /// The key is in this entry of `alertkeys`.
     Named(&'a NamedKey),
@@ -80,7 +80,7 @@ impl AlertKeys {
 }
 
 impl<'a> Holder<'a> {
-    /// The name and the grant of the key. `None` if the key is refused.
+    /// Returns the name and the grant of the key, or `None` if the key is refused.
     pub(super) fn admitted(self) -> Option<(String, Grant)> {
         match self {
             Self::Simple => Some((SIMPLE_NAME.to_owned(), Grant::all())),
@@ -89,7 +89,8 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// The name of a refused key, and the reason. `None` for a key that is accepted or not configured.
+    /// Returns the name of a refused key, and the reason. Returns `None` if the key is accepted, or is not
+    /// configured.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
             "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";

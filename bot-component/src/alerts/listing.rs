@@ -97,10 +97,12 @@ impl ListQuery {
         Ok(self)
     }
 
-    /// The filter for the list. The list of a tag has the subscribers that an alert to this tag and `tenant`
-    /// would reach. If the call names the id of a `tenant`, the list also has the tag's subscribers that
-    /// count as in no tenant, if their address names this tenant and their channel vouches for it. Without
-    /// these, the list would be empty in anonymous mode, where every conversation counts as in no tenant.
+    /// Makes the filter for the list. If the call names a tag, the list has the subscribers that an alert to
+    /// this tag and `tenant` would reach.
+    ///
+    /// If the call also names the id of a tenant, the list has further subscribers of the tag: their address
+    /// names this tenant, but no token has verified the address. An alert to the tenant would not reach them.
+    /// In anonymous mode, no address is verified, so without these subscribers the list would be empty.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

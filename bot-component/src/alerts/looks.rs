@@ -130,8 +130,8 @@ fn is_object_id(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12]) && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Replaces the object ids of people whom `text` mentions by their ids on Teams, if the bot knows the people.
-/// Teams accepts object ids only in cards.
+/// Replaces the object ids of mentioned people by their ids on Teams, if the bot knows the people. The
+/// function changes only mentions in `text`, because Teams accepts object ids in cards.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -232,7 +232,7 @@ mod tests {
         }
         let valid =
             json!({"text": "x", "activity": card("<at>Own</at> <at>Lee</at>", &own), "mentions": lee});
-        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card brings the other mention");
+        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card itself has the other mention");
     }
 
     #[test]

@@ -74,20 +74,20 @@ enum Route<'a> {
     /// To cancel the alert: scope `cancel` or `operate`. To change it: `send`. To read its status: one of the
     /// scopes `send`, `cancel`, `list` and `operate`.
     Alert(&'a str),
-    /// A foreign payload, i.e. one in the format of another program, for the targets in the query. Scope
+    /// To send an alert with a payload in the format of another program. The query names the targets. Scope
     /// `send`.
     From(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,
-    /// The replay of dead letters. Scope `operate`.
+    /// To replay dead letters. Scope `operate`.
     Replay,
-    /// The drop of dead letters. Scope `operate`.
+    /// To drop dead letters. Scope `operate`.
     Drop,
     /// A dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
-    /// The state of the bot, for a person or a probe. Scope `watch`.
+    /// The status of the bot, for a person or a probe. Scope `watch`.
     Status,
-    /// The figures, for Prometheus. Scope `watch`.
+    /// The metrics, for Prometheus. Scope `watch`.
     Metrics,
     /// The list of conversations. Scope `list`.
     Targets,
@@ -101,18 +101,19 @@ enum Route<'a> {
     Codes { tag: Cow<'a, str> },
 }
 
-/// Whether `alertkey` or `alertkeys` has an entry. If neither has one, these routes answer 404.
+/// Whether `alertkey` or `alertkeys` has an entry. If both are empty, these routes answer 404.
 pub(crate) fn are_open(settings: &impl Settings) -> Result<bool, SettingsError> {
     Ok(AlertKeys::read(settings)?.is_some())
 }
 
-/// Returns an error for each of the variables `alertkey` and `alertkeys` that the bot cannot use.
+/// Checks the variables `alertkey` and `alertkeys`. Returns an error for each variable that the bot cannot
+/// use.
 pub(crate) fn check_keys(settings: &impl Settings) -> Vec<SettingsError> {
     AlertKeys::check(settings)
 }
 
 impl<'a> Route<'a> {
-    /// The route of a path. `None` if no route has this path.
+    /// Returns the route of a path, or `None` if no route has this path.
     fn of(path: &'a str) -> Option<Self> {
         match path {
             "/api/alerts" => Some(Self::Alerts),
@@ -162,7 +163,8 @@ fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
 
-/// Answers a request for one of these routes. Each answer has the request's id in the header `x-request-id`.
+/// Answers a request for one of these routes. Each response has the request's id in the header
+/// `x-request-id`.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

@@ -19,7 +19,8 @@ const MAX_NAME_CHARACTERS: usize = 32;
 /// The name of the keys of `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// Reserved names: the keys of `alertkey`, and the entry `entra:roles`.
+/// Names that no entry may have. `alertkey` is the name of the keys of that variable, and `entra` begins the
+/// entry `entra:roles`.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
 /// A key with a name. The bot knows only the hash of the key.
@@ -32,8 +33,8 @@ pub(super) struct NamedKey {
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// Why an entry is wrong. `name` is set only if it is certainly a name, because an operator may have put a
-/// key in its place.
+/// The problem of a wrong entry. `name` is set only if the text is certainly a name, because an operator may
+/// have put a key in place of the name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryProblem {
     pub(super) name: Option<String>,
@@ -41,7 +42,7 @@ pub(super) struct EntryProblem {
 }
 
 impl NamedKey {
-    /// Reads one entry. `until` may hold colons, because it comes last.
+    /// Reads one entry. `until` is the last part, so it may contain colons.
     pub(super) fn read(entry: &str) -> Result<Self, EntryProblem> {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -51,8 +52,8 @@ impl NamedKey {
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
-            // The text may be a key that an operator has put here by mistake, so the error does not repeat
-            // it.
+            // The text may be a key that an operator has put here by mistake, so the error does not contain
+            // the text.
             let problem = "expected name:scopes:sha256[:until], found fewer parts";
             return Err(EntryProblem { name: None, problem });
         };

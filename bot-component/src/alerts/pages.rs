@@ -29,7 +29,7 @@ const OF_FOREIGN: (&str, &str) = (
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
 );
 
-/// A bot with subscribers, and services that can be made to refuse calls.
+/// A bot with subscribers. A test can make the queue and the table service refuse calls.
 struct Bot {
     host: FakeHost,
     settings: BotSettings,
@@ -252,8 +252,8 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
     assert_eq!(rest.get("next"), None);
     let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
     assert_eq!(conversations(&all), crowd);
-    // The table service fails after some calls. The call is refused as a whole, or reports its alerts and
-    // `next`.
+    // The table service fails after some calls. The bot then refuses the call to the route as a whole, or its
+    // response lists the alerts and `next`.
     let mut interrupted = 0;
     for calls in (0..60).step_by(3) {
         bot.patience.set(calls);
@@ -339,7 +339,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
-        // On Web Chat the client chose the tenant, and the channel does not confirm it.
+        // On Web Chat, the client chooses the tenant, and the channel does not verify the tenant.
         let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
         let alert = |to: Value| {
             let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
@@ -363,7 +363,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
-        // For a key with `tenant=`, the tag means its subscribers in that tenant.
+        // For a key with `tenant=`, the tag means the tag's subscribers in that tenant.
         let of_foreign = |to: Value| {
             let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
             (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))

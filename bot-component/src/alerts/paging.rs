@@ -18,14 +18,14 @@ use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
 /// The longest time for finding the conversations of a page. It is short, because a call has 30 s, and needs
-/// most of them for the Puts.
+/// most of this time for the Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
-/// The most tags that are looked up at once.
+/// The most tags that the bot looks up in parallel.
 const TAGS_AT_ONCE: usize = 8;
 
-/// The place where a call continues: a tag, and the last conversation of that tag that was read. A forged
-/// cursor does no harm, because it only skips conversations that its sender could leave out anyway.
+/// Where a call continues: a tag, and the last conversation of this tag that the previous call read. A forged
+/// cursor does no harm: it only skips conversations, and the caller could leave them out anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
@@ -61,7 +61,7 @@ impl fmt::Display for Cursor {
 }
 
 fn wrong_next() -> FieldError {
-    FieldError { path: "next".into(), expected: "the `next` of an answer to the same call" }
+    FieldError { path: "next".into(), expected: "the `next` of a response to the same call" }
 }
 
 /// The conversations of one page of a call.
@@ -73,13 +73,13 @@ pub(super) struct Page {
     pub(super) next: Option<Cursor>,
 }
 
-/// The conversations that `to` names one by one, and not by a tag. The call looks them up once, and every
-/// page of the call needs them.
+/// The keys of the conversations that `to` names without a tag. The bot looks them up once for all pages of a
+/// call.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
-/// Reads the page of a call that begins at a cursor. The first page also has the conversations that `to`
-/// names one by one, and checks that every element of `to` names a conversation. Each page has at most 100
-/// subscribers.
+/// Reads the page of a call that begins at the cursor `at`. A page has at most 100 conversations. The first
+/// page also has the conversations that `to` names without a tag. For the first page, the function also
+/// checks that every element of `to` names a conversation.
 pub(super) async fn read<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -109,7 +109,7 @@ pub(super) async fn read<H: Host>(
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    // The first tag may fill the page. If it does not, the bot looks up more tags at once in each round.
+    // The first tag may fill the page. If it does not, the bot looks up more tags in parallel in each round.
     let mut at_once = 1;
     while room > 0 && !is_within && index < tags.len() {
         let (limit, begin) = (room, after.take());
@@ -118,7 +118,7 @@ pub(super) async fn read<H: Host>(
             tagged.page(book, after.as_ref(), limit).await
         };
         let mut pages = stream::iter(ahead).map(look_up).buffered(TAGS_AT_ONCE);
-        // The pages are used in the order of `to`, not in the order of the answers.
+        // The pages are used in the order of `to`, not in the order of the responses.
         while room > 0
             && !is_within
             && let Some(page) = pages.next().await
@@ -126,7 +126,7 @@ pub(super) async fn read<H: Host>(
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
                 // The rows that were read give no conversation, for example because the conversations were
-                // forgotten. Later rows may give one.
+                // forgotten. Later rows may still give a conversation.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -169,8 +169,8 @@ struct Tagged<'a> {
 }
 
 impl Tagged<'_> {
-    /// Reads at most `limit` subscribers whose keys follow `after`. A repeated tag gives none, because the
-    /// earlier element gives them.
+    /// Reads at most `limit` subscribers whose keys follow `after`. For a repeated tag, returns no
+    /// subscribers, because the earlier element of `to` has them already.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -194,7 +194,7 @@ impl Tagged<'_> {
         }
     }
 
-    /// Checks that the tag has a subscriber after `next`. Up to `next`, none was found.
+    /// Checks that the tag has a subscriber after `next`. The caller has found none up to `next`.
     async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -202,7 +202,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // The rows of a page may give no conversation although rows of a later page do.
+            // A page may give no conversation, although a later page does.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());
@@ -223,7 +223,7 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // For a key with `tenant=`, a tag means its subscribers in this tenant.
+        // For a key with `tenant=`, a tag means the tag's subscribers in this tenant.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

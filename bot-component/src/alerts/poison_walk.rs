@@ -1,5 +1,6 @@
-//! A walk through the poison queue. The service cannot list a queue, so the walk leases one batch after
-//! another. It deletes messages, or makes them visible again at its end.
+//! A walk through the poison queue. The service cannot list a queue, so the walk leases one batch of messages
+//! after another. The caller may delete a message. The other messages become visible again when the walk
+//! ends.
 
 use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host, Level};
@@ -8,12 +9,13 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 
 use crate::settings::BotSettings;
 
-/// How long the walk hides each message. If the bot is killed, the messages become visible after this time. A
-/// walk that did not reach the end of the queue also leaves its messages hidden until then.
+/// How long the walk hides each message. If the bot is killed, the messages become visible after this time.
+/// If a call stops before the end of the queue, it also leaves messages hidden until then, so that the next
+/// call gets the messages behind them.
 const LEASE_SECONDS: u32 = 30;
-/// How many messages the walk makes visible at once.
+/// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
-/// The most messages that a Get returns.
+/// The most messages that one Get Messages returns.
 pub(super) const BATCH: u8 = 32;
 
 /// A walk through the poison queue.
@@ -30,7 +32,8 @@ pub(super) struct PoisonWalk<'a, H> {
 }
 
 impl<'a, H: Host> PoisonWalk<'a, H> {
-    /// A walk through the queue `poison`. It begins no Get after `until`, and no other call after `deadline`.
+    /// Makes a walk through the queue `poison`. The walk sends no Get Messages after `until`, and no other
+    /// call after `deadline`.
     pub(super) fn new(
         host: &'a H,
         settings: &'a BotSettings,
@@ -42,7 +45,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         Self { host, queue, deadline, until, seen: 0, is_at_end: false, others: Vec::new() }
     }
 
-    /// Leases the next messages. `None` at the end of the queue, and after `until`.
+    /// Leases the next messages. Returns `None` at the end of the queue, and after `until`.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<QueueMessage>>, QueueError> {
         if self.is_at_end || self.until.has_passed(self.host) {
             return Ok(None);
@@ -80,7 +83,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.queue.delete(&message.id, &message.pop_receipt).await
     }
 
-    /// Leaves a message on the queue. [`PoisonWalk::end`] makes it visible.
+    /// Leaves a message on the queue. [`PoisonWalk::end`] makes the message visible.
     pub(super) fn leave(&mut self, message: &QueueMessage) {
         self.others.push((message.id.clone(), message.pop_receipt.clone()));
     }

@@ -1,12 +1,12 @@
-//! The id of a request, in each of its log lines and in its answer. The log lines also have the id of the
-//! request's trace.
+//! The id of a request. It is in each log line about the request, and in the response. The log lines also
+//! have the id of the request's trace.
 
 use bot_framework::json::put;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::{Randomness, Traceparent, hex};
 use serde_json::{Map, Value};
 
-/// The header with the id, in the request and in the answer.
+/// The header with the id, in the request and in the response.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARACTERS: usize = 64;
@@ -19,8 +19,8 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// The id that the caller sent, if it is valid, and a new id if it is not. With the caller's id, the logs
-    /// of the caller and of the bot have the same id.
+    /// Returns the id that the caller sent, so that the logs of the caller and of the bot have the same id.
+    /// If the caller sent no valid id, makes a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         let id = sent.map_or_else(
@@ -34,7 +34,7 @@ impl RequestId {
         Self { id, trace: Traceparent::of(headers) }
     }
 
-    /// The trace of the request, which its alerts keep.
+    /// The trace of the request. The alerts of the request have the same trace.
     pub(super) fn trace(&self) -> Option<&Traceparent> {
         self.trace.as_ref()
     }
@@ -43,14 +43,14 @@ impl RequestId {
         &self.id
     }
 
-    /// The id as a field for the log: `request`, and `trace` if the caller sent a trace.
+    /// Returns the fields for the log: the id as `request`, and `trace` if the caller sent a trace.
     pub(super) fn about(&self) -> Map<String, Value> {
         let mut about = Map::from_iter([("request".to_owned(), self.as_str().into())]);
         put(&mut about, "trace", self.trace.as_ref().map(Traceparent::trace_id));
         about
     }
 
-    /// Adds the id to the headers of the answer.
+    /// Adds the id to the headers of the response.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(&self.id) {
             headers.insert(HEADER, value);

@@ -1,4 +1,5 @@
-//! The result of sending: the status of each alert for the answer, and the kick that follows the answer.
+//! The result of sending alerts: the status of each alert for the response, and the kick to send after the
+//! response.
 
 use http::StatusCode;
 use platform::response;
@@ -10,7 +11,7 @@ use crate::kick::Kick;
 /// The result of sending the alerts of one call, or of several calls one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
-    /// The JSON of each alert for the answer.
+    /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
     /// The JSON of each alert of an escalation.
     pub(super) escalations: Vec<Value>,
@@ -20,7 +21,7 @@ pub(super) struct Sending {
     pub(super) unconfirmed: usize,
     /// Whether the caller can repeat the call without sending an alert twice.
     pub(super) is_repeatable: bool,
-    /// Where the next call continues.
+    /// Where the next call continues, if there are more pages.
     pub(super) next: Option<String>,
     /// The kick, if the queue has a new message that is due.
     pub(super) kick: Option<Kick>,
@@ -39,7 +40,8 @@ impl Sending {
         self.kick = self.kick.take().or(other.kick);
     }
 
-    /// Makes the answer, with further members. 503 if the queue did not confirm every alert.
+    /// Makes the response. `more` holds further members of the body. The status is 503 if the queue did not
+    /// confirm every alert.
     pub(super) fn into_answered(self, more: Map<String, Value>) -> Answered {
         let Self { shown, escalations, queued, failed, unconfirmed, is_repeatable, next, kick } = self;
         let mut body = more;
@@ -60,9 +62,9 @@ impl Sending {
     }
 }
 
-/// The message about alerts that the queue did not confirm. It says what the caller can do without sending an
-/// alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold `unconfirmed`
-/// of these alerts, and certainly does not hold the others.
+/// The message about alerts that the queue did not confirm. The message says what the caller can do without
+/// sending an alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold
+/// `unconfirmed` of these alerts, and certainly does not hold the others.
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {

@@ -19,20 +19,21 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone of the call's member `zone`; `None` if the call has no such member.
+    /// The time zone that the call names, if it names one.
     zone: Option<Zone>,
 }
 
 impl Recurrence {
-    /// The data of the series for its first alert. `zone` is the person's time zone. It is used only if the
-    /// caller names no zone.
+    /// Makes the series for its first alert. `zone` is the person's time zone. It counts only if the caller
+    /// names no zone.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
     }
 }
 
-/// Reads the members. `due` is when the first alert is due; `expires` is whether the call has an `expires`.
+/// Reads the members. `due` is the due time of the first alert. `expires` is true if the call has the member
+/// `expires`.
 pub(super) fn read(
     fields: &mut Fields,
     due: DateTime<Utc>,

@@ -57,7 +57,7 @@ pub(super) async fn get<H: Host>(
         match find(&ledger, &id, caller).await {
             Ok(Some(found)) => record = found,
             Ok(None) => return Err(AlertRejection::NoSuchAlert.into()),
-            // The caller gets the status that was read last, because it tells more than an error.
+            // The caller gets the status that was read last, because a status tells more than an error.
             Err(_) => break,
         }
     }
@@ -71,8 +71,8 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether a wait goes on. For an alert with a question, the wait goes on after the delivery, until a person
-/// has answered.
+/// Whether the request still waits. If the alert has a question, the request also waits after the delivery,
+/// until a person has answered.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -83,7 +83,7 @@ fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     }
 }
 
-/// Adds the feedback of people to a delivered alert. If the table does not answer, the alert is shown without
+/// Adds the feedback of people to a delivered alert. If the table service fails, the alert is shown without
 /// the feedback, because the status matters more.
 async fn add_feedback<H: Host>(
     host: &H,
@@ -124,7 +124,7 @@ pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
 
-/// Reads the query: `wait`, in seconds.
+/// Reads the parameter `wait` of the query, in seconds.
 fn read_wait(query: &str) -> Result<Duration, FieldError> {
     let mut wait = Duration::ZERO;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Tests of the term of an idempotency key, with a clock that the test moves.
+//! Tests of the term of an idempotency key (24 hours), with a clock that the test moves.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -122,10 +122,10 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// Times for a first call: in the middle of a period, and at its end, so that the term ends in the next
-/// period. The second element is whether the term crosses the end of a period.
+/// The times of a first call: one in the middle of a period of the ledger, and two near its end. The second
+/// element says whether the term ends in the next period.
 fn moments() -> [(Duration, bool); 3] {
-    // The calendar begins on the fifth day of a period, at 22:00.
+    // The host's calendar begins on the fifth day of a period, at 22:00.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
 }
 
@@ -216,7 +216,7 @@ fn cancel_of_an_unknown_alert_is_answered_404_and_of_a_delivered_alert_409() {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
     }
-    // In the next period the record is still found by the id.
+    // In the next period, the bot still finds the record by the id.
     bot.deliver(&id);
     for time in [Duration::ZERO, 24 * 8 * HOUR] {
         bot.pass(time);

@@ -1,4 +1,4 @@
-//! A member of a call that is a time.
+//! Reads a member of a call whose value is a time.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! The member `to` of a call: finds the conversations that it names.
+//! Reads the member `to` of a call, and finds the conversations that `to` names.
 
 mod target;
 
@@ -17,8 +17,8 @@ use crate::rejection::{AlertRejection, Rejection};
 use target::held_by_person;
 pub(super) use target::{Held, TEAMS, Target, held_by_settings};
 
-/// How many elements of `to` are looked up at once. The number is small, because the lookup of one person
-/// makes several calls at once.
+/// How many elements of `to` the bot looks up in parallel. The number is small, because the lookup of one
+/// person makes several calls in parallel.
 const FOUND_AT_ONCE: usize = 8;
 
 /// The expected form of a tag, for errors.
@@ -32,7 +32,8 @@ pub(super) struct To {
 }
 
 impl To {
-    /// A conversation that the bot has already looked up, and that the caller may reach.
+    /// Makes an element for a conversation that the bot has already looked up. The caller may send to this
+    /// conversation.
     pub(super) fn known(target: Target) -> Self {
         Self { path: "to".into(), form: Form::Known(Box::new(target)) }
     }
@@ -45,8 +46,8 @@ impl To {
         }
     }
 
-    /// Puts `path` before the path of the element. A step of an escalation has a `to` of its own, below
-    /// `path`.
+    /// Puts `path` before the path of the element. A step of an escalation uses this function, because its
+    /// `to` is below `path`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
@@ -69,7 +70,7 @@ impl To {
         }
     }
 
-    /// The key of the conversation, if the element names the conversation itself.
+    /// Returns the key of the conversation, if the element names the conversation itself.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
@@ -187,7 +188,7 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
         }
         "address" => {
             let address = ConversationReference::from_fields(fields.required_object("address")?)?;
-            // The bot seals this address, so the caller must not be able to claim that its serviceUrl was
+            // The bot seals this address. So the caller must not be able to claim that the `serviceUrl` was
             // verified.
             Ok(Form::Address(Box::new(address.with_service_url_verified(false))))
         }

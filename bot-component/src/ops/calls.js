@@ -17,11 +17,11 @@ function refusal(response, answer) {
   const where = `(${status}${id ? `, request ${plain(id, 64)} in the log` : ""})`;
   if (status === 401) return "The bot does not accept this key: the key is unknown, or it has ended. Type another key.";
   if (typeof message === "string" && message) return `${plain(message, 600)} ${where}`;
-  return `This answer did not come from the bot. Perhaps a proxy sent it. Check the address of this page and the proxy ${where}.`;
+  return `This response did not come from the bot. Perhaps a proxy sent it. Check the address of this page and the proxy ${where}.`;
 }
 
 async function call(method, path, body) {
-  // A job that was at work when the key was forgotten must not go on without a key.
+  // If the user forgets the key while a job runs, the next call of the job fails here.
   if (!key) throw new Problem("The key is forgotten.", -1);
   const headers = { authorization: `Bearer ${key}` };
   if (body) headers["content-type"] = "application/json";
@@ -39,7 +39,7 @@ async function call(method, path, body) {
     if (error.name === "TimeoutError") throw new Problem("The bot did not answer within 40 s. Refresh, and look at the result before you repeat the action.");
     throw new Problem("The bot cannot be reached. Check the network, and that the bot runs. Then try again.");
   }
-  // The answer to an earlier key must not be shown after the key is forgotten.
+  // After the key is forgotten, the page must not show a response to a call with this key.
   if (left.aborted) throw new Problem("The key is forgotten.", -1);
   let answer = null;
   try {
@@ -81,7 +81,8 @@ function ask(title, text, action, isDanger) {
   });
 }
 
-// A list that grows page by page. `read(after)` returns `{ items, next }`. The first `keep` children stay.
+// A list that grows page by page. `read(after)` returns `{ items, next }`. A refresh removes all children but the
+// first `keep`.
 function paged({ list, more, said, one, many, read, row, keep = 0 }) {
   let next, turn = 0;
   async function load(isFirst) {

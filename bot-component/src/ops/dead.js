@@ -53,7 +53,8 @@ function loadDead() {
   return deads.load(true).then(explain);
 }
 
-// Explains what the list does not show. Without texts, it has only the messages that the poller moved here.
+// Explains which messages the list lacks. Unless the user asks for texts, the list has only the messages that the
+// poller has moved to the poison queue.
 function explain() {
   const hasAll = !outcome() && !$("dead-text").checked && $("dead-more").hidden;
   if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages only. If other programs put some of these 32 on the poison queue, the list shows them, too.";
@@ -82,7 +83,7 @@ $("dead-filter").addEventListener("submit", (event) => {
   loadDead();
 });
 
-// The job that is at work: it shows its progress, and ends when it is done, stopped or has failed.
+// The replay or drop that runs now. It shows its progress, and ends when it is done, is stopped, or fails.
 let job = null;
 $("job-stop").addEventListener("click", () => {
   job.stopped = true;

@@ -26,7 +26,7 @@ macro_rules! style {
     };
 }
 
-/// The script's files in their order: each may use the names of the files before it.
+/// The files of the script, in their order. Each file may use the names of the files before it.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
@@ -45,10 +45,11 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
-/// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
+/// The content security policy. It permits only this style, this script, and calls to this bot. It also stops
+/// the script from turning a text into markup (`require-trusted-types-for`). A test compares the hashes with
+/// the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-93dmXrGdZVDPiT44dewt5+z6nWSwmfmJbxJaDnUFO+o='; \
+    script-src 'sha256-OJ3WYWCNEQ02KbEgcUwsSM1qhKtsqe9SOQFHMkG4l9k='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
@@ -93,14 +94,14 @@ mod tests {
 
     const KEY: (&str, &str) = ("alertkey", "an-alert-key-for-tests");
 
-    /// The answer of the router.
-    fn answer_to(host: &FakeHost, method: &str, authority: &str) -> Response<Bytes> {
+    /// Returns the router's response to a request for the page.
+    fn response_to(host: &FakeHost, method: &str, authority: &str) -> Response<Bytes> {
         let request = Request::builder().method(method).uri("/ops").header("host", authority);
         run(crate::handle(host, request.body(Bytes::new()).unwrap())).response
     }
 
     #[test]
-    fn policy_permits_the_style_and_the_script_of_the_page_only() {
+    fn policy_permits_only_the_style_and_the_script_of_the_page() {
         let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         for (directive, text) in [("script-src", script!()), ("style-src", style!())] {
             let expected = format!("{directive} {}; ", hash(text));
@@ -143,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn page_is_answered_to_get_and_its_headers_to_head() {
+    fn get_returns_the_page_and_head_returns_only_its_headers() {
         let host = FakeHost::with_settings([KEY, ("authmode", "required")]);
         for (method, length) in [("GET", PAGE.len()), ("HEAD", 0)] {
-            let answer = answer_to(&host, method, "bot.example");
+            let answer = response_to(&host, method, "bot.example");
             assert_eq!((answer.status(), answer.body().len()), (StatusCode::OK, length), "{method}");
             for (name, value) in HEADERS {
                 assert_eq!(answer.headers()[&name], value, "{method}");
@@ -167,7 +168,7 @@ mod tests {
             (("alertkey", "short"), "GET", "localhost", StatusCode::INTERNAL_SERVER_ERROR),
         ] {
             let host = FakeHost::with_settings([setting, ("authmode", "anonymous")]);
-            let answer = answer_to(&host, method, authority);
+            let answer = response_to(&host, method, authority);
             assert_eq!(answer.status(), expected, "{setting:?} {method} {authority}");
         }
     }

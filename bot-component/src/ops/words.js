@@ -83,7 +83,7 @@ const OUTCOMES = {
   permanent: "The Connector refused the alert for good. Read the reason; a replay helps only after its cause is removed.",
   notInstalled: "The person or the team had not installed the bot in time. Replay when the bot is installed there.",
   unknownPerson: "The tenant has no such person, or no team or chat of the bot has a member with this e-mail address. A replay helps only after that has changed.",
-  possiblyDelivered: "The Connector's answer was lost twice, so the person may have seen the alert. A replay may show the alert once more.",
+  possiblyDelivered: "The Connector's response was lost twice, so the person may have seen the alert. A replay may show the alert once more.",
   retriesExhausted: "The Connector failed for too long. Replay these alerts when the Connector works again.",
   abandoned: "Runs ended too often while they worked on the alert. Look for killed runs in the log, then replay.",
   outOfTime: "The queue would have deleted the message before the next try. Replay it.",

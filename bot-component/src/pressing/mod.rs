@@ -1,12 +1,12 @@
-//! Answers to questions: a person presses a button, or writes a text.
+//! Stores people's answers to questions: a person presses a button, or writes a text.
 //!
-//! To store an answer, the bot makes three calls at once: it reads the alert's record, inserts the row that
-//! decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer to
-//! the alert's sender, and changes the card for the other people.
+//! To store an answer, the bot makes three calls in parallel: it reads the alert's record, inserts the row
+//! that decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer
+//! to the alert's sender, and changes the card for the other people.
 //!
 //! | to change | look in |
 //! |---|---|
-//! | what counts as an answer | here |
+//! | what counts as an answer | this file |
 //! | what the person sees | `shown.rs` |
 
 mod shown;
@@ -43,16 +43,17 @@ const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The name of the invoke that a button of an Adaptive Card makes.
 const CARD_ACTION: &str = "adaptiveCard/action";
 
-/// The text between the id of a channel and that of a thread's first message.
+/// The separator in the conversation id of a thread of Teams: `<id of the channel>;messageid=<id of the first
+/// message>`.
 const OF_THREAD: &str = ";messageid=";
 
-/// Reads the keys of questions: they sign the buttons, and encrypt questions and answers.
+/// Reads the keys that sign the buttons of questions, and encrypt questions and answers.
 pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<QuestionKeys, SettingsError> {
     Ok(QuestionKeys::new(&question_keys(settings, bot.bot.as_ref(), bot.queue.name.as_str())?))
 }
 
-/// The data of the bot's button that a person has pressed; `None` if the activity is no press of a button of
-/// the bot. The data may be forged, because this function does not check their HMAC.
+/// Returns the data of the button that a person has pressed. Returns `None` if the activity is no press of a
+/// button of the bot. The data may be forged, because this function does not check the HMAC of the data.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -82,7 +83,7 @@ pub(crate) enum Recorded {
     Doubtful,
 }
 
-/// An answer that counts, with its question if the bot can read it.
+/// An answer that counts, with its question if the bot can read the question.
 #[derive(Debug)]
 pub(crate) struct Stored {
     alert: AlertId,
@@ -91,7 +92,7 @@ pub(crate) struct Stored {
     answer: Answer,
 }
 
-/// Stores one answer of a person, and makes the bot's reply to it.
+/// Stores one answer of a person, and makes the bot's reply to the answer.
 pub(crate) struct Answering<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -135,7 +136,7 @@ impl<'a, H: Host> Answering<'a, H> {
         })
     }
 
-    /// Whether the queue has a new job, so that the bot has to send the kick.
+    /// Whether the queue has a new job. The bot then has to send the kick.
     pub(crate) fn has_due(&self) -> bool {
         self.outbox.has_due()
     }
@@ -195,8 +196,8 @@ impl<'a, H: Host> Answering<'a, H> {
         Ok(Some(self.store(&candidate, async { Ok(Some(record)) }).await))
     }
 
-    /// Makes a candidate of a text. `None` if the text does not answer the alert's question, or if the
-    /// question has ended.
+    /// Makes a candidate of a text. Returns `None` if the text does not answer the alert's question, or if
+    /// the question has ended.
     fn text_candidate(
         &self,
         activity: &Activity,
@@ -233,9 +234,8 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the record, inserts the row, and puts the job on the queue, all at once. If the record is
-    /// missing, or shows that the alert was cancelled or taken back, the bot deletes the row and the job
-    /// again.
+    /// Reads the record, inserts the row, and puts the job on the queue, all in parallel. If the record is
+    /// missing, or the alert was cancelled or taken back, the bot then deletes the row and the job again.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -294,8 +294,8 @@ impl<'a, H: Host> Answering<'a, H> {
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
                 let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
-                // The person's first press may have stored the row without its job. So the bot puts the job
-                // on the queue again.
+                // The person's first press may have stored the row, but not put its job on the queue. So the
+                // bot puts the job on the queue again.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)
@@ -318,8 +318,9 @@ impl<'a, H: Host> Answering<'a, H> {
         }
     }
 
-    /// The name of the row of an answer. If the alert takes one answer, all people share one row. If it takes
-    /// one answer of each person, each person has a row. If it takes many answers, each activity has a row.
+    /// The name of the row of an answer. If the alert takes one answer, all people share one row. If the
+    /// alert takes one answer of each person, each person has a row. If the alert takes many answers, each
+    /// activity has a row.
     fn row_of(&self, Candidate { answers, answer, activity, .. }: &Candidate) -> String {
         let person = answer.by.id.as_deref().unwrap_or_default();
         match answers {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Answering, Recorded, Stored};
 
-/// The codes and messages of the refusals that a client gets as the answer to a button.
+/// The codes and messages of the refusals that a client gets in the response to a press of a button.
 pub(crate) const UNKNOWN: (&str, &str) = (
     "ButtonUnknown",
     "value: this button belongs to another conversation or message; press the button of the message itself",
@@ -19,14 +19,14 @@ pub(crate) const OVER: (&str, &str) =
 pub(crate) const NOT_RECORDED: (&str, &str) =
     ("AnswerNotRecorded", "value: the answer could not be saved; press the button again in a minute");
 
-/// The media types of answers to `adaptiveCard/action`:
+/// The media types of responses to `adaptiveCard/action`:
 /// <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards#response-format>.
 const CARD: &str = "application/vnd.microsoft.card.adaptive";
 const MESSAGE: &str = "application/vnd.microsoft.activity.message";
 const ERROR: &str = "application/vnd.microsoft.error";
 
 impl Stored {
-    /// The answer as text: the title of the action, what the person wrote, and who it was.
+    /// The answer as text: the title of the action, the person's text, and the person's name.
     fn line(&self, words: &'static Words) -> String {
         line(self.asked.as_ref().map(|asked| &asked.question), &self.answer, words)
     }
@@ -37,8 +37,8 @@ impl<H: Host> Answering<'_, H> {
         Words::of(self.address())
     }
 
-    /// The answer to the invoke of a button. The status is 200 in any case, because a client shows any other
-    /// status as a fault of the bot.
+    /// Makes the response to the invoke of a button. The status is always 200, because a client shows any
+    /// other status as a fault of the bot.
     pub(crate) fn invoke_response(&self, recorded: &Recorded) -> Response<Bytes> {
         let body = match recorded {
             Recorded::Counted(stored) | Recorded::Before(Some(stored)) => match self.card(stored) {
@@ -55,7 +55,8 @@ impl<H: Host> Answering<'_, H> {
         response::json(StatusCode::OK, &body)
     }
 
-    /// The text to send after a press that arrived as a message; `None` if the changed card shows the answer.
+    /// Returns the text to send after a press that arrived as a message. Returns `None` if the changed card
+    /// shows the answer.
     pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
         let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
             && can_change(&self.address().channel_id);
@@ -76,7 +77,7 @@ impl<H: Host> Answering<'_, H> {
         }
     }
 
-    /// The answered card. A question that takes many answers keeps its buttons.
+    /// Makes the card that shows the answer. A question that takes many answers keeps its buttons.
     fn card(&self, stored: &Stored) -> Option<Value> {
         let Stored { alert, until, asked, .. } = stored;
         let asked = asked.as_ref()?;

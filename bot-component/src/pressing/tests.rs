@@ -153,7 +153,7 @@ fn repeated_press_after_a_failed_put_counts() {
         let data = button(&stage, &id, "a:1", answers);
         stage.is_queue_full.set(true);
         assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Doubtful));
-        // Another person sees the answer, but does not put the job of the first person on the queue.
+        // Another person's press shows the answer, but does not put the first person's job on the queue.
         if answers == Answers::One {
             assert!(matches!(press(&stage, &by("lee"), &data).0, Recorded::Before(_)));
         }

@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// Why the bot refused a call of another program. The call queued nothing, unless the queue itself failed.
+/// The reason why the bot refused a call of another program. The call queued nothing, unless the queue itself
+/// failed.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -55,7 +56,7 @@ pub(crate) enum AlertRejection {
     TooManyIds { ids: usize },
     #[error("poison queue: cannot be reached; nothing is lost, so send the call again")]
     PoisonNotReached,
-    #[error("id: no alert with this id is known to the key; use an id from an answer of POST /api/alerts")]
+    #[error("id: no alert with this id is known to the key; use an id from a response of POST /api/alerts")]
     NoSuchAlert,
     #[error("id: the alert is already {}; only an alert that waits can be cancelled", .0.as_str())]
     AlertIsOver(Status),
@@ -101,8 +102,7 @@ impl From<TableError> for AlertRejection {
 }
 
 impl AlertRejection {
-    /// The refusal of a member that is below the member at `path`. The path of the error then begins with
-    /// `path`.
+    /// Puts `path` before the path of a refused member, if the member is below the member at `path`.
     pub(crate) fn below(self, path: &str) -> Self {
         let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
         match self {

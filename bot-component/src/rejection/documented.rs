@@ -42,7 +42,7 @@ const CLOSED: &str = "Check the path. The alert routes are closed while `alertke
                       empty, and `/internal/poll` while `pollkey` is empty.";
 const LOOPBACK_ONLY: &str =
     "Call the bot by `localhost` or a loopback address. To serve other hosts, set `authmode=required`.";
-const ALLOWED: &str = "Use a method that the header `Allow` of the answer names.";
+const ALLOWED: &str = "Use a method that the header `Allow` of the response names.";
 
 /// An error with the advice for the caller or the operator.
 type Advised<T> = (T, &'static str);
@@ -270,7 +270,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
         Refusal::NoSuchDeadLetter => [(
             Refusal::NoSuchDeadLetter,
-            "If an earlier call replayed or dropped it, do nothing. If not, compare the id with the answer to \
+            "If an earlier call replayed or dropped it, do nothing. If not, compare the id with the response to \
              `GET /api/dead`."
         )],
         Refusal::TooManyIds { .. } => [(
@@ -283,7 +283,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::NoSuchAlert => [(
             Refusal::NoSuchAlert,
-            "Compare the id with the answer to `POST /api/alerts`, and use the key that sent the alert."
+            "Compare the id with the response to `POST /api/alerts`, and use the key that sent the alert."
         )],
         Refusal::AlertIsOver(_) => [(
             Refusal::AlertIsOver(Status::Delivered),
@@ -336,7 +336,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
 
 fn hook_rejections() -> Vec<Advised<HookRejection>> {
     use HookRejection as Refusal;
-    const ENTER: &str = "Write `webhook` to the bot. The answer has the secret.";
+    const ENTER: &str = "Write `webhook` to the bot. The bot's reply has the secret.";
     let header = "<header>";
     every_variant!(HookRejection {
         Refusal::Unknown => [(
@@ -478,7 +478,7 @@ impl Row {
 
     fn to_markdown(&self) -> String {
         let Self { status, code, message, advice } = self;
-        // Two backticks, because a message may hold one.
+        // The message is in double backticks, because a message may contain a backtick.
         format!("| {status} | `{code}` | `` {message} `` | {advice} |\n")
     }
 }
@@ -507,7 +507,7 @@ fn rows() -> Vec<Row> {
         Row::new(
             (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             not_confirmed(queued, 2 - queued, unconfirmed, has_key),
-            "Do what the message says. The member `alerts` of the answer has the status of each alert.",
+            "Do what the message says. The member `alerts` of the response has the status of each alert.",
         )
     });
     let mut rows: Vec<_> =

@@ -25,7 +25,7 @@ pub(crate) use triggers::{TriggerRefusal, Undelivered};
 
 use crate::limits::MAX_BODY_BYTES;
 
-/// Why the bot refused a request. [`Rejection::message`] decides which text the caller gets.
+/// The reason why the bot refused a request. [`Rejection::message`] decides which text the caller gets.
 #[derive(Debug, Error)]
 pub(crate) enum Rejection {
     #[error("path: there is no such route; check the URL")]
@@ -132,7 +132,7 @@ impl Rejection {
         }
     }
 
-    /// Writes the line in the log, and returns the answer to the caller.
+    /// Writes the line in the log, and returns the response to the caller.
     pub(crate) fn log_and_respond(self, host: &impl Host) -> Response<Bytes> {
         self.log_about(host, Map::new())
     }

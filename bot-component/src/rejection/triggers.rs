@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why the bot does not send the alert of a trigger. The status is 403.
+/// The reason why the bot does not send the alert of a trigger. The status is 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum TriggerRefusal {
     #[error(
@@ -26,7 +26,7 @@ pub(crate) enum TriggerRefusal {
     Ended,
 }
 
-/// Why the alert of a trigger was not delivered.
+/// The reason why the alert of a trigger was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Undelivered {
     /// A later attempt may succeed.
@@ -35,7 +35,7 @@ pub(crate) enum Undelivered {
     /// A later attempt fails, too.
     #[error("alert: not delivered, and the same trigger would fail again; the bot's log has the reason")]
     ForGood,
-    /// The Connector's answer was lost, or an earlier attempt was cut off. The bot does not send the alert
+    /// The Connector's response was lost, or an earlier attempt was cut off. The bot does not send the alert
     /// again.
     #[error("alert: possibly delivered, so the bot does not send it again; look at the conversation")]
     Unsure,

@@ -139,7 +139,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         look: Look::take(&mut fields)?,
         series: Series::take(&mut fields)?,
         enqueued_at: time::take(&mut fields, "enqueuedAt")?
-            .ok_or_else(|| fields.error("enqueuedAt", "a time as of RFC 3339"))?,
+            .ok_or_else(|| fields.error("enqueuedAt", "a time in the form of RFC 3339"))?,
         not_before: time::take(&mut fields, "notBefore")?,
         expires: time::take(&mut fields, "expires")?,
         cancellable: fields.boolean("cancellable")?,

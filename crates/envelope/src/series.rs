@@ -62,7 +62,7 @@ impl Series {
             number.ok_or_else(|| fields.error(name, "a whole number from 0 to 4294967295"))
         };
         let required = |fields: &mut Fields, name: &str| {
-            time::take(fields, name)?.ok_or_else(|| fields.error(name, "a time as of RFC 3339"))
+            time::take(fields, name)?.ok_or_else(|| fields.error(name, "a time in the form of RFC 3339"))
         };
         let every_seconds = match number(&mut fields, "every")? {
             0 => return Err(fields.error("every", "at least 1")),

@@ -11,6 +11,6 @@ pub(crate) fn take(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Ut
     let Some(text) = fields.string(name)? else { return Ok(None) };
     match DateTime::parse_from_rfc3339(&text) {
         Ok(time) => Ok(Some(time.with_timezone(&Utc))),
-        Err(_) => Err(fields.error(name, "a time as of RFC 3339")),
+        Err(_) => Err(fields.error(name, "a time in the form of RFC 3339")),
     }
 }

@@ -11,11 +11,11 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint of every alert to which its sender gave an id. Two posts with the same id report the same
-/// alert, even if their bodies differ. So a constant takes the place of the hash of the body.
+/// The fingerprint of every alert that has an id of its sender. Two posts with the same id report the same
+/// alert, even if their bodies differ. So the fingerprint is a constant, and not a hash of the body.
 const SAME_BY_ID: &str = "by id";
 
-/// The call that sends an alert to these targets.
+/// Makes the call that sends an alert to the targets `to`.
 pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     let mut activity = Map::new();
     if let Value::Object(card) = &alert.card {
@@ -37,8 +37,9 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// The identity of an alert, if its sender gave it an id. If the sender posts the alert again, the bot does
-/// not send it again. `sender` is the name of the caller's key, and `targets` names the targets of the post.
+/// Returns the identity of an alert that has an id of its sender. If the sender posts the alert again, the
+/// bot does not send the alert again. `sender` is the name of the caller's key, and `targets` names the
+/// targets of the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {

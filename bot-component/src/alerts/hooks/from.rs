@@ -20,7 +20,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The source for which the bot recognises the shape by the payload.
+/// With this source, the bot recognises the shape (format) of the payload itself.
 const AUTO: &str = "auto";
 
 pub(in super::super) async fn post<H: Host>(
@@ -48,7 +48,7 @@ pub(in super::super) async fn post<H: Host>(
     send::send(host, &settings, origin, reading, || to().into_iter().collect(), begin).await
 }
 
-/// The shape that a source names. `None` for `auto`.
+/// Returns the shape that a source names, or `None` for `auto`.
 fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
     const SOURCES: &str = "auto, plain, messagecard, adaptivecard, alertmanager, grafana, azuremonitor, \
                            slack, github, cloudevents or eventgrid";
@@ -66,7 +66,7 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
 struct Named {
     /// The target as an element of `to`. The parameters have the names and values of its members.
     element: Map<String, Value>,
-    /// The `next` of an earlier answer: the post continues there.
+    /// The `next` of an earlier response. The post continues at this cursor.
     at: Option<Cursor>,
 }
 

@@ -17,19 +17,19 @@ use crate::answered::Answered;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
-/// Where a post comes from, and where it goes.
+/// The caller and the targets of a post.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// A text that names the targets. A post with the same id for other targets is another alert.
+    /// A text that names the targets. An alert with the same id for other targets is another alert.
     pub(super) targets: &'a str,
-    /// The `next` of an earlier answer, if the earlier post reached only some of a tag's subscribers. This
-    /// post repeats the earlier one for the remaining subscribers.
+    /// The `next` of an earlier response, if the earlier post reached only some of a tag's subscribers. This
+    /// post repeats the earlier post for the remaining subscribers.
     pub(super) at: Option<&'a Cursor>,
 }
 
-/// Sends the alerts of a post, one after the other, so that their order is kept. `begin` is the time of the
-/// post on the monotonic clock.
+/// Sends the alerts of a post one after the other, to keep their order. `begin` is the time of the post on
+/// the monotonic clock.
 ///
 /// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
 /// sender may then post again. If the sender gave an alert an id, the bot does not send the alert twice.
@@ -55,7 +55,8 @@ pub(super) async fn send<H: Host>(
         match call::send(host, settings, caller, call, identity, at, begin).await {
             Ok(sent) => all.add(sent),
             Err(rejection) if all.shown.is_empty() => return Err(rejection),
-            // The earlier alerts are on the queue, so the answer lists them, and says that one is missing.
+            // The earlier alerts are on the queue, so the response lists them, and says that one alert is
+            // missing.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 all.failed += 1;

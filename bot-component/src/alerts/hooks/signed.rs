@@ -1,5 +1,5 @@
-//! Checks the signature of a post. The address itself is the proof that the sender may post. The signature
-//! also proves that nothing between the sender and the bot changed the body.
+//! Checks the signature of a post. The webhook address itself proves that the sender may post. The signature
+//! also proves that nothing between the sender and the bot has changed the body.
 
 use alert_shapes::{Incoming, github, grafana};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,8 +15,8 @@ const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 /// The largest difference between a signed time and now.
 const MOST_APART: TimeDelta = TimeDelta::minutes(5);
 
-/// Checks the signature. GitHub has to sign, because its documentation says that an address is no secret.
-/// Grafana may sign. The bot checks no signature of other senders.
+/// Checks the signature. GitHub has to sign, because according to its documentation a webhook address is no
+/// secret. Grafana may sign. The bot checks no signature of other senders.
 pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -> Result<(), HookRejection> {
     let secret = secret.as_bytes();
     if let Some(signature) = (incoming.header)(github::HEADER) {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn github_post_without_a_signature_and_any_post_with_a_wrong_one_are_refused() {
+    fn github_post_without_a_signature_and_any_post_with_a_wrong_signature_are_refused() {
         let event = || ("x-github-event", "push".to_owned());
         let github = |mac: String| ("x-hub-signature-256", format!("sha256={mac}"));
         let grafana = |mac: String| ("x-grafana-alerting-signature", mac);

@@ -33,7 +33,8 @@ fn key() -> ConversationKey {
     ConversationKey::of(&address())
 }
 
-/// A stage that knows a conversation with a hook, and the token of the hook.
+/// Makes a [`Stage`] with one conversation that has a webhook address. Returns the stage, and the token of
+/// the address.
 fn stage() -> (Stage, String) {
     let stage = Stage::new();
     run(stage.conversations().record_activity(&address(), Sign::Message, None)).unwrap();
@@ -42,7 +43,8 @@ fn stage() -> (Stage, String) {
     (stage, token)
 }
 
-/// The status of the answer to a request, and the code of its error. Without an error, the code is empty.
+/// Sends a request. Returns the status of the response, and the code of its error. Without an error, the code
+/// is empty.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");
@@ -76,7 +78,7 @@ fn forged_token_is_refused_without_a_call() {
     }
     assert_eq!(call(&stage.host, Method::GET, &token, &[]), error(405, "MethodNotAllowed"));
     assert_eq!(stage.calls(), calls);
-    assert!(stage.host.reads.borrow().is_empty(), "no read of key-value either");
+    assert!(stage.host.reads.borrow().is_empty(), "the bot does not read key-value");
 }
 
 #[test]
@@ -96,7 +98,7 @@ fn post_to_a_stopped_paused_unknown_or_ended_hook_is_refused_with_the_reason() {
     run(conversations.end_hook(&key())).unwrap();
     assert_eq!(post(), error(410, "HookEnded"));
     run(conversations.open_hook(&key())).unwrap();
-    assert_eq!(post(), error(410, "HookEnded"), "a new address does not revive the old one");
+    assert_eq!(post(), error(410, "HookEnded"), "a new address does not make the old address valid again");
     stage.refuse_tables();
     assert_eq!(post(), error(503, "StateUnavailable"));
 }

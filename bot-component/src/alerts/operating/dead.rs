@@ -45,7 +45,8 @@ const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 enum Named {
     /// By its row.
     Row(DeadLetterId),
-    /// A message without a row, by its id on the poison queue. An old poller or another program put it there.
+    /// By the id of the message on the poison queue, if the message has no row. An old poller or another
+    /// program put such a message there.
     Message(String),
 }
 

@@ -1,7 +1,8 @@
-//! `GET /metrics`: the figures, in OpenMetrics text.
+//! `GET /metrics`: the metrics of the bot, as OpenMetrics text.
 //!
-//! Names, units and types follow <https://prometheus.io/docs/practices/naming/>. A part that could not be read
-//! has no samples, and `proactivebot_storage_up` shows which part.
+//! Names, units and types follow <https://prometheus.io/docs/practices/naming/>. If the bot could not read
+//! the queues or the tables, the metrics from this service have no samples, and `proactivebot_storage_up` is
+//! 0 for the service.
 
 use std::collections::BTreeMap;
 
@@ -132,8 +133,8 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
 }
 
-/// The number of alerts that ended, by the word of the final status. The sum of all is the number of alerts
-/// that ended.
+/// The number of alerts that ended with each final status. Each alert counts once, so the sum is the number
+/// of all alerts that ended.
 fn ended(figures: &Figures) -> BTreeMap<&str, u64> {
     let mut ended = BTreeMap::from(ENDED.map(|status| (status.as_str(), 0)));
     ended.extend(figures.ended.iter().map(|(status, count)| (status.as_str(), *count)));

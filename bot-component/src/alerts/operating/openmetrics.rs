@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// A text that grows by one metric family after the other.
+/// OpenMetrics text. The caller adds one metric family after another.
 #[derive(Debug, Default)]
 pub(super) struct Exposition(String);
 
@@ -45,7 +45,7 @@ pub(super) struct Family<'e> {
 type Labels<'l> = &'l [(&'l str, &'l str)];
 
 impl Exposition {
-    /// Begins a metric family. The unit is the end of the name, or empty.
+    /// Begins a metric family. `unit` is the last word of the name, or empty if the metric has no unit.
     pub(super) fn family(
         &mut self,
         name: &'static str,
@@ -80,8 +80,8 @@ impl Family<'_> {
         self.created(labels, since);
     }
 
-    /// Adds a histogram. Each bucket has its upper bound and the number of values in it, without the values
-    /// of the buckets before. `count` is the number of all values.
+    /// Adds a histogram. Each element of `buckets` is an upper bound, and the number of values between the
+    /// previous bound and this bound. `count` is the number of all values.
     pub(super) fn histogram(
         &mut self,
         buckets: impl Iterator<Item = (Decimal, u64)>,
@@ -142,7 +142,8 @@ impl Decimal {
         Self(time.timestamp_millis())
     }
 
-    /// The form in the label of a bucket. Every producer has to write a bound in the same form: `0.5`, `1.0`.
+    /// The canonical form of a bucket's bound, such as `0.5` or `1.0`. OpenMetrics requires this form in the
+    /// label of the bucket.
     fn canonical(self) -> String {
         let text = self.to_string();
         let short = text.trim_end_matches('0');
@@ -182,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn buckets_of_a_histogram_are_cumulated_up_to_its_count() {
+    fn buckets_of_a_histogram_are_cumulative_and_end_with_the_count() {
         let bounds = [100, 500, 1_000, 30_000].map(Decimal::seconds_of_milliseconds);
-        // With a count that is too low, the bucket `+Inf` still holds all others.
+        // If the count is too low, the bucket `+Inf` has the sum of all buckets.
         for (count, all) in [(9, 9), (2, 6)] {
             let mut exposition = Exposition::default();
             let mut family = exposition.family("x_seconds", Kind::Histogram, "seconds", "A test.");

@@ -1,15 +1,17 @@
-//! The problems that an operator has to know of, as sentences. Programs read the other members of the status.
+//! The problems that an operator has to know of, as sentences for people. Programs read the other members of
+//! `GET /api/status` instead.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use state::runs::{MAX_PAUSED, Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
-/// The longest time between two signs of life of a poller that works. A scheduler starts a run at least every
-/// five minutes, and the bot starts one after each alert.
+/// The longest time between two runs of a poller that works. The scheduler starts a run at least every five
+/// minutes, and the bot starts a run after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
-/// The largest difference between the clocks that is no problem. The operator has to learn of a wrong clock
-/// before it does harm: at a difference of 15 minutes, Azure refuses every signed request.
+/// The largest clock difference between the host and the storage account that is not reported. At a
+/// difference of 15 minutes, Azure refuses every signed request, so the operator has to know of a wrong clock
+/// earlier.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form
@@ -54,8 +56,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // If a run has found nothing to do since then, it could reach the queue and the tables, so the failure is
-    // past.
+    // If a later run has found nothing to do, this run could reach the queue and the tables. So the failure
+    // is past.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
@@ -88,7 +90,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     }
 }
 
-/// The problem of a poller that does not run although messages wait.
+/// Returns a problem if the poller does not run although messages wait.
 fn silence(snapshot: &Snapshot, overview: &Overview) -> Option<String> {
     let messages = snapshot.queue.as_ref().map_or(0, |queue| queue.messages);
     if messages == 0 || overview.is_running {
@@ -164,7 +166,8 @@ mod tests {
             (|s| s.runs = Err("x".into()), &["tables: cannot be read"]),
             (|s| s.dead_messages = Ok(1), &["poison queue: holds 1 message,"]),
             (|s| s.dead_messages = Ok(100_000), &["poison queue: holds 100000 messages,"]),
-            // The last run ended a minute ago, six minutes ago, or never; or a run works now.
+            // The next cases: messages wait, and the last run ended a minute ago, six minutes ago, or never,
+            // or a run works now.
             (|s| backlog(s, 7), &[]),
             (
                 |s| {
@@ -199,7 +202,7 @@ mod tests {
                 },
                 &[],
             ),
-            // A pause explains why no run works.
+            // A pause is reported alone, because it explains why no run works.
             (
                 |s| {
                     backlog(s, 7);

@@ -1,9 +1,9 @@
-//! The state of the bot at one moment: the queues, and what the poller's runs have stored.
+//! Reads the state of the bot at one moment: the queues, and the figures that the poller's runs have stored.
 //!
 //! The number of calls does not depend on the backlog. The bot makes five calls to the storage account, and
 //! sends each of them at most twice. If the bot opens the account with its own token, and key-value has no
-//! token, the bot first sends a request to the login host. If this request fails in a way that a repetition
-//! may cure, the bot sends it once more.
+//! token, the bot first sends a request to the login host. If this request fails for a temporary reason, the
+//! bot sends the request once more.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// The longest time for all calls. Prometheus waits 10 s by default.
 const WITHIN: Duration = Duration::from_secs(8);
-/// Each call is sent at most this many times. More attempts are not needed, because a program that watches
-/// the bot soon calls again.
+/// The most attempts of each call. More attempts are not needed, because a program that watches the bot soon
+/// calls again.
 const ATTEMPTS: u32 = 2;
 
-/// The state of the bot at one moment. A part is an `Err` with the reason if it could not be read.
+/// The state of the bot at one moment. If a part could not be read, it is an `Err` with the reason.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// When the bot had read everything, by the clock of its host.
+    /// The time after the bot had read all parts, by the clock of its host.
     pub(super) now: DateTime<Utc>,
     /// The name of the queue.
     pub(super) queue_name: String,
@@ -35,7 +35,8 @@ pub(super) struct Snapshot {
     /// The number of messages in the poison queue.
     pub(super) dead_messages: Result<u64, String>,
     pub(super) runs: Result<Overview, String>,
-    /// Until when the bot's key-value store keeps the token for the Connector, if it has one.
+    /// The time until which the bot's key-value store keeps the token for the Connector, if the store has a
+    /// token.
     pub(super) token_kept_until: Option<DateTime<Utc>>,
 }
 
@@ -49,8 +50,8 @@ pub(super) struct Backlog {
 }
 
 impl Snapshot {
-    /// Reads the state. A part that cannot be read does not hide the others. The call fails only if no part
-    /// can be read.
+    /// Reads the state. If some parts cannot be read, the function still returns the others. It fails only if
+    /// no part can be read.
     pub(super) async fn read<H: Host>(host: &H) -> Result<Self, Rejection> {
         let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
         let (account, name) = (&settings.queue.account, &settings.queue.name);
@@ -84,21 +85,21 @@ impl Snapshot {
         Ok(Self { now: host.now(), queue_name, queue, dead_messages, runs, token_kept_until })
     }
 
-    /// When a run last ended without a failure, or found nothing to do.
+    /// The last time at which a run ended without a failure, or found nothing to do.
     pub(super) fn last_success_at(&self) -> Option<DateTime<Utc>> {
         let overview = self.runs.as_ref().ok()?;
         time(overview.figures.succeeded_at).max(overview.idle_at)
     }
 
-    /// When a run last gave a sign of life.
+    /// The last time at which a run began, ended, or found nothing to do.
     pub(super) fn last_activity_at(&self) -> Option<DateTime<Utc>> {
         let overview = self.runs.as_ref().ok()?;
         let last_run = &overview.figures.last_run;
         time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
     }
 
-    /// How long the oldest visible message has been on the queue, by the clock of the storage account. If the
-    /// difference between the clocks is unknown, the result is by the clock of the bot's host.
+    /// The time that the oldest visible message has been on the queue, by the clock of the storage account.
+    /// If the difference between the clocks is unknown, the function uses the clock of the bot's host.
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
         let ahead = self.runs.as_ref().map(|overview| overview.clock_skew).unwrap_or_default();
@@ -111,8 +112,8 @@ pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
     (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }
 
-/// The result of reading a queue. A queue that does not exist counts as empty. The text of an error holds no
-/// secret.
+/// Converts the result of reading a queue. A queue that does not exist counts as empty. The text of an error
+/// holds no secret.
 fn missing_as_empty<T: Default>(result: Result<T, QueueError>) -> Result<T, String> {
     match result {
         Err(QueueError::QueueMissing) => Ok(T::default()),

@@ -1,4 +1,4 @@
-//! `GET /api/status`: the state of the bot, for a person or a probe.
+//! `GET /api/status`: the status of the bot, for a person or a probe.
 
 use bot_framework::json::put;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -16,7 +16,7 @@ use crate::answered::Answered;
 use crate::rejection::Rejection;
 
 /// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them
-/// are in the answer, even if their count is zero.
+/// are in the response, even if their count is zero.
 pub(super) const ENDED: [Status; 7] = [
     Status::Delivered,
     Status::Cancelled,
@@ -33,7 +33,7 @@ pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<
     Ok(response::json(StatusCode::OK, &shown(&snapshot)).into())
 }
 
-/// The JSON of the state. A part that could not be read is null, and `problems` has the reason.
+/// The JSON for the response. A part that could not be read is null, and `problems` has the reason.
 fn shown(snapshot: &Snapshot) -> Value {
     let mut status = Map::new();
     put(&mut status, "now", Some(rfc_3339(snapshot.now)));
@@ -104,8 +104,8 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may count further words. They come before the members below, so that a word of a newer
-    // poller cannot replace one of these members.
+    // A newer poller may count further statuses. They are added before the members below, so that a status of
+    // a newer poller cannot replace one of these members.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));

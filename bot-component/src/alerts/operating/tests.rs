@@ -22,10 +22,10 @@ const SENDER: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
 );
-/// The sample of every metric, for people and for the tests of `deploy/monitoring`.
+/// The file with a sample of every metric, for people and for the tests of `deploy/monitoring`.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.prom");
 
-/// How the fakes answer from now on.
+/// The fake services. A test sets what they answer.
 #[derive(Clone, Default)]
 struct Services {
     tables: Rc<RefCell<FakeTables>>,
@@ -37,7 +37,8 @@ struct Services {
     are_queues_out: Rc<Cell<bool>>,
     /// Whether the first attempt of each call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the calls whose first attempt was answered 503, and whose second attempt has not come yet.
+    /// The URLs of the calls whose first attempt was answered 503. The second attempt of a call removes its
+    /// URL.
     odd: Rc<RefCell<Vec<String>>>,
 }
 
@@ -339,7 +340,7 @@ fn number_of_calls_does_not_depend_on_the_backlog() {
 }
 
 #[test]
-fn access_to_the_account_with_the_bots_token_costs_one_more_call_at_most() {
+fn access_to_the_account_with_the_bots_token_costs_at_most_one_more_call() {
     let bot = Bot::with(&[
         ("authmode", "required"),
         ("microsoftappid", "app"),
@@ -377,13 +378,13 @@ fn token_in_the_store_is_shown_with_its_end() {
     assert_eq!(
         status["token"],
         json!({"until": "2026-11-23T22:55:00.000Z"}),
-        "five minutes before the end of the token"
+        "the store keeps the token until five minutes before the token expires"
     );
     assert!(!status.to_string().contains("t.o.k"));
 }
 
 #[test]
-fn key_with_the_scope_watch_reads_the_figures_and_nothing_else() {
+fn key_with_the_scope_watch_reads_only_the_status_and_the_metrics() {
     let watcher = SENDER.1.replace("send", "watch");
     let bot = Bot::with(&[("alertkeys", &watcher)]);
     for path in ["/api/status", "/metrics"] {
@@ -408,7 +409,7 @@ fn caller_without_the_scope_watch_is_refused_before_any_call() {
 }
 
 #[test]
-fn metrics_are_those_of_the_stored_sample() {
+fn metrics_are_equal_to_the_stored_sample() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     bot.services.messages.set(Some(15));

@@ -99,8 +99,8 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // One conversation, which page 1 has alerted, now subscribes only to `b`. The repeated page 2 finds it,
-    // and must not alert it again.
+    // Page 1 has alerted one conversation, which now subscribes only to `b`. The repeated page 2 finds this
+    // conversation, and must not alert it again.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
     assert_eq!(bot.accepted(&body), first, "expected the same alerts, by their ids");

@@ -17,16 +17,16 @@ pub(in crate::alerts) const TEAMS: &str = "msteams";
 pub(in crate::alerts) struct Target {
     pub(in crate::alerts) key: ConversationKey,
     pub(in crate::alerts) address: ConversationReference,
-    /// The reason why the conversation gets no alert now, or `None` if it gets one.
+    /// The reason why the conversation gets no alert now. `None` if it gets the alert.
     pub(in crate::alerts) held: Option<Held>,
-    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
-    /// the subscribers of a tag. So an alert that is too large for one subscriber is still sent to the
-    /// others.
+    /// The first tag by which the call found the conversation. `None` if `to` names the conversation without
+    /// a tag. The caller does not know the subscribers of a tag. So an alert that is too large for one
+    /// subscriber is still sent to the others.
     pub(in crate::alerts) tag: Option<Tag>,
-    /// How the poller creates or finds the conversation. `address` and `key` are then provisional. `None` if
-    /// the bot knows the conversation.
+    /// How the poller creates or finds the conversation. `None` if the bot knows the conversation. If this
+    /// field is set, `address` and `key` are provisional.
     pub(in crate::alerts) creation: Option<Creation>,
-    /// The path in the body of the element that names the conversation. `None` if a tag named it.
+    /// The path of the element of `to` that names the conversation. `None` if a tag names the conversation.
     pub(in crate::alerts) path: Option<String>,
     /// The person's time zone, if the bot knows it.
     pub(in crate::alerts) zone: Option<Zone>,
@@ -35,7 +35,7 @@ pub(in crate::alerts) struct Target {
 }
 
 impl Target {
-    /// A conversation that the bot knows.
+    /// Makes a target of a conversation that the bot knows.
     pub(in crate::alerts) fn known(
         key: ConversationKey,
         conversation: Conversation,
@@ -46,21 +46,22 @@ impl Target {
         Self { key, address, held, tag: None, creation: None, path: None, zone, quiet }
     }
 
-    /// A conversation that has to be created or found.
+    /// Makes a target of a conversation that the poller has to create or find.
     pub(in crate::alerts) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
         let (key, creation) = (ConversationKey::of(&address), Some(Creation::new(of)));
         Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
     }
 
-    /// A channel in which the alert starts a thread, or has started one. `known`: the channel, if the bot has
-    /// a record of it.
+    /// Makes a target of a channel in which the alert starts a thread, or has started a thread. `known` is
+    /// the bot's record of the channel, if it has one.
     pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
         let standing = known.map(|known| known.standing).unwrap_or_default();
         let held = held_by_person(standing.stopped, standing.paused);
         Self { held, ..Self::to_create(address, CreationOf::Thread) }
     }
 
-    /// The address of the channel (JSON) for the record of the alert, if the alert starts a thread.
+    /// Returns the address of the channel as JSON, for the record of the alert. Returns `None` if the alert
+    /// starts no thread.
     pub(in crate::alerts) fn thread(&self) -> Option<String> {
         let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
         creation.map(|_| self.address.to_json().to_string())
@@ -73,7 +74,7 @@ impl Target {
         self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
     }
 
-    /// A conversation that a tag named.
+    /// Makes a target of a conversation that subscribes to a tag in `to`.
     pub(in crate::alerts) fn subscriber(
         key: ConversationKey,
         conversation: Conversation,
@@ -84,10 +85,10 @@ impl Target {
     }
 }
 
-/// Why a conversation gets no alert.
+/// The reason why a conversation gets no alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::alerts) enum Held {
-    /// The person said `stop`.
+    /// The person sent `stop`.
     Stopped,
     /// The channel reported that the person cannot be reached.
     Paused,

@@ -1,4 +1,4 @@
-//! Tests of `to`: which conversations it names.
+//! Tests of the member `to`, and of the conversations that it names.
 
 use envelope::{Creation, CreationOf};
 use platform::Clock;
@@ -157,7 +157,7 @@ fn conversations_are_found_once_and_in_the_order_of_the_call() {
 }
 
 #[test]
-fn stopped_or_untrusted_conversation_is_held_in_every_form_of_the_target() {
+fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
     let stage = Stage::new();
     add(&stage, "a", HERE);
     add(&stage, "b", ELSEWHERE);
@@ -170,7 +170,7 @@ fn stopped_or_untrusted_conversation_is_held_in_every_form_of_the_target() {
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // `stop` in a conversation without a record.
+    // A person may also send `stop` in a conversation without a record.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
@@ -267,9 +267,13 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
         "user": {"id": PERSON, "aadObjectId": PERSON},
         "conversation": {"id": format!("new:{OWN}/{PERSON}"), "conversationType": "personal", "tenantId": OWN},
     });
-    assert_eq!(address, expected, "the cloud's own Connector, because the bot knows no conversation there");
+    assert_eq!(
+        address, expected,
+        "the Connector of the cloud, because the bot knows no conversation of this tenant"
+    );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
-    // The same person, named in another way, has the same key, so that the alerts keep their order.
+    // If a caller names the same person in another way, the key is the same, so that the alerts keep their
+    // order.
     let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
     assert_eq!(to_create(&stage, &settings, "send", &again).unwrap().key, target.key);
     // If the bot knows a conversation of the tenant, the address has that conversation's Connector and bot

@@ -57,7 +57,7 @@ impl Asked {
         Ok(Self {
             question: Question::of(fields.required_object("question")?)?,
             until: time::take(&mut fields, "until")?
-                .ok_or_else(|| fields.error("until", "a time as of RFC 3339"))?,
+                .ok_or_else(|| fields.error("until", "a time in the form of RFC 3339"))?,
             text: fields.string("text")?.unwrap_or_default(),
             activity: fields.object("activity")?.map(Fields::rest).unwrap_or_default(),
             callback: fields.string("callback")?,

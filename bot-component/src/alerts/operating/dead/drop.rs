@@ -1,6 +1,6 @@
 //! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters. Their alerts stay `dead` in the
-//! ledger. A drop finds all its messages by one walk through the poison queue. A walk for each message would
-//! make the number of calls grow with the square of the number of dead letters.
+//! ledger. A drop finds all its messages with one walk through the poison queue. With one walk for each
+//! message, the number of calls would grow with the square of the number of dead letters.
 
 mod act;
 
@@ -91,8 +91,8 @@ impl Begun {
     }
 }
 
-/// The messages that a walk has read, by their digests and by the rows that they name. After a walk that has
-/// read all messages, a row that [`Seen::has`] does not find has no message.
+/// The digests of the messages that a walk has read, and the rows that these messages name. If the walk has
+/// read all messages, and [`Seen::has`] is false for a row, the row has no message.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -158,8 +158,8 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // A message that was changed on the poison queue has another digest, and only names the row. The
-            // walk goes on, because the message with the digest of the row may follow.
+            // If a message was changed on the poison queue, it still names its row, but has another digest.
+            // The walk goes on, because the message with the digest of the row may follow.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -176,8 +176,8 @@ impl<'a, H: Host> Dropper<'a, H> {
         self.drop_missing(walk, pending, results).await
     }
 
-    /// Drops the dead letters whose message the walk has not found, if the poison queue certainly no longer
-    /// holds this message.
+    /// Drops dead letters whose message the walk has not found. A dead letter is dropped only if the poison
+    /// queue certainly no longer holds its message.
     async fn drop_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -225,14 +225,15 @@ impl<'a, H: Host> Dropper<'a, H> {
             return Ok(results);
         }
         if !self.has_seen_all(walk, &results).await? {
-            // Another call has hidden some messages. They become visible within the lease of its walk.
+            // Another call has hidden some messages. They become visible when the lease of the other call
+            // ends.
             return Ok(Results { has_more: true, ..results });
         }
         self.drop_rows_without_message(condition, &seen.into_inner(), results).await
     }
 
-    /// Whether a message fits. For a message that does not name its outcome, the row decides, if there is
-    /// one.
+    /// Whether a message meets the condition. The walk has checked the messages that name their outcome. For
+    /// every other message, the row decides, if the message has a row.
     async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
         if job.letter.failure.outcome.is_some() {
             return Ok(true);
@@ -264,13 +265,14 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether the run that wrote the row has had the time to put the message on the poison queue. If there
-    /// is no message after that time, the row is left over.
+    /// Whether the row may be left over without a message. A newer row may still get its message, because a
+    /// run writes the row before the message.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 
-    /// Whether the walk has seen every message of the poison queue, the hidden ones included.
+    /// Whether the walk has seen every message of the poison queue, including messages that other calls have
+    /// hidden.
     async fn has_seen_all(
         &self,
         walk: &PoisonWalk<'_, H>,

@@ -21,7 +21,8 @@ pub(in crate::alerts) struct Letter {
     message_id: String,
     inserted_at: DateTime<Utc>,
     content: Result<(Envelope, SealState), DecodeError>,
-    /// The `failure` of the envelope. If the seal is not valid, another program may have written it.
+    /// The `failure` of the envelope. If the seal is not valid, another program may have written the
+    /// `failure`.
     pub(super) failure: FailureNote,
     pub(in crate::alerts) digest: String,
     is_sealing: bool,
@@ -48,24 +49,25 @@ impl Letter {
         }
     }
 
-    /// The row of the message, as the poller wrote it into the message. `None` if another program may have
-    /// written it.
+    /// Returns the id of the message's row, which the poller wrote into the message. Returns `None` if
+    /// another program may have written this id.
     pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
         let is_genuine = !self.is_sealing || matches!(self.content, Ok((_, SealState::Valid)));
         self.named_row().filter(|_| is_genuine)
     }
 
-    /// The row that the message names. If its seal is not valid, another program may have written the name.
+    /// The row that the message names. If the message's seal is not valid, another program may have written
+    /// the name.
     pub(super) fn named_row(&self) -> Option<DeadLetterId> {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 
-    /// The name of the message as a dead letter without a row.
+    /// The name of the message for a caller, if the message has no row.
     pub(super) fn without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
-    /// The name by which a caller names the message. `row` is its row, if it has one.
+    /// The name of the message for a caller. `row` is the message's row, if it has one.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
         row.cloned().map_or_else(|| self.without_row(), Named::Row)
     }
@@ -78,7 +80,8 @@ impl Letter {
         self.content.as_ref().ok().map(|(envelope, _)| envelope)
     }
 
-    /// The outcome for which the message was moved to the poison queue, as far as the message shows it.
+    /// The outcome for which the message was moved to the poison queue. If the message does not name the
+    /// outcome, the result is `unreadable`, `sealBroken` or `unknown`.
     pub(super) fn outcome(&self) -> &str {
         match (&self.failure.outcome, &self.content) {
             (Some(outcome), _) => outcome,
@@ -104,8 +107,8 @@ impl Letter {
         key.unwrap_or_default()
     }
 
-    /// The envelope to put on the queue again. It has the mark `once` and no used-up tries. It has no
-    /// `failure`, and no data of a series. The error is the reason why the message may not be sent.
+    /// Makes the envelope to put on the queue again. It has the mark `once` and no used-up tries. It has no
+    /// `failure`, and no data of a series. Returns the reason if the message may not be sent.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -129,8 +132,9 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// The key of the alert's record in the ledger. The poller used the same key for the message on the
-    /// queue. `row` holds the id of that message. `None` if the message holds no envelope and has no row.
+    /// Returns the key of the alert's record in the ledger. The poller used the same key for the message on
+    /// the queue. `row` holds the id of that message. Returns `None` if the message holds no envelope and has
+    /// no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {

@@ -1,6 +1,6 @@
 //! `GET /api/dead`: lists the dead letters. The list comes from a table. For a list with texts, the bot also
-//! peeks at the 32 oldest messages of the poison queue. It does not dequeue messages, because a list must not
-//! hide messages from other calls.
+//! peeks at the 32 oldest messages of the poison queue. The bot does not dequeue messages, because a list
+//! must not hide messages from other calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub(in crate::alerts) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &body).into())
 }
 
-/// The rows of one page, and the last row that was read if more may follow.
+/// Reads the rows of one page. If more rows may follow, also returns the id of the last row that was read.
 async fn page<H: Host>(
     dead: &DeadLetters<'_, H>,
     query: &ListQuery,
@@ -103,7 +103,7 @@ async fn page<H: Host>(
     Ok((letters, last))
 }
 
-/// The oldest messages of the poison queue, by their digests, with their texts.
+/// Peeks at the oldest messages of the poison queue. Returns the messages and their texts, by their digests.
 async fn peek<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -126,7 +126,7 @@ async fn peek<H: Host>(
     Ok(messages.into_iter().map(open).collect())
 }
 
-/// The messages for which there is no row. If the table has more rows than this call may read, the result is
+/// Returns the messages that have no row. If the table has more rows than this call may read, the result is
 /// empty, because each message may have an unread row.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,

@@ -1,8 +1,8 @@
 //! `POST /api/dead/replay`: puts dead letters on the queue again. The person sees each alert once, even if
-//! the replay is killed at any moment, or two replays run at once:
+//! the replay is killed at any moment, or two replays run at the same time:
 //!
-//! 1. The bot finds the messages by a walk through the poison queue.
-//! 2. It gives the alert's record the status `queued`, on the condition that the record is unchanged.
+//! 1. The bot finds the messages with a walk through the poison queue.
+//! 2. It gives the alert's record the status `queued`, if no other call has changed the record meanwhile.
 //! 3. It puts the message on the queue with the mark `once`. A run reads the record before it sends a marked
 //!    message.
 //! 4. It deletes the message from the poison queue, and then the row.
@@ -70,7 +70,7 @@ pub(in crate::alerts) async fn post<H: Host>(
     Ok(replayer.answer(results?))
 }
 
-/// The dead letters that a replay wants.
+/// The dead letters that a call wants to replay by their ids.
 struct Wanted {
     pending: Pending,
     /// The rows that a message names, if the message has another digest than the row. The poison queue then
@@ -85,8 +85,9 @@ impl Wanted {
         Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
-    /// Chooses a wanted message, and returns its row. If the message names a row but has another digest, the
-    /// walk goes on, because the message with the digest of the row may follow.
+    /// Returns `Some` if the call wants the message, with the message's row if it has one. If the message
+    /// names a row but has another digest, the row stays pending, because the message with the digest of the
+    /// row may follow.
     fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
         if let Some(row) = self.pending.take_exact(letter) {
             return Some(Some(row));
@@ -146,8 +147,8 @@ impl<H: Host> Replayer<'_, H> {
         self.act(walk, found.jobs, results).await
     }
 
-    /// Refuses the dead letters that the walk has not found. The function removes a row if the poison queue
-    /// certainly no longer holds its message.
+    /// Refuses the dead letters that the walk has not found. If the poison queue certainly no longer holds a
+    /// message, the function removes its row.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,

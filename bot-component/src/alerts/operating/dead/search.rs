@@ -1,4 +1,4 @@
-//! The search of the poison queue for the messages that a call names.
+//! Searches the poison queue for the messages that a call replays or drops.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The time from the beginning of a call after which the walk begins no further Get.
+/// After this time from the beginning of a call, the walk sends no further Get Messages.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// The time from the beginning of a call after which the bot begins no work on a further message.
+/// After this time from the beginning of a call, the bot begins no work on a further message.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;
-/// How many rows are read at once.
+/// How many rows are read in parallel.
 const READS_AT_ONCE: usize = 8;
 /// The most pages that a call reads to find the rows of messages that name no row. A page has a thousand
 /// rows.
@@ -44,13 +44,13 @@ impl Job {
 /// The messages that a search has found.
 pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
-    /// Whether the search stopped early, so that wanted messages may be left.
+    /// Whether the search stopped early. Further wanted messages may then be on the poison queue.
     pub(super) has_more: bool,
 }
 
-/// Finds messages, until `is_done` returns true. `take` returns `Some` if the call wants the message, with
-/// its row if the message has one. Other messages stay hidden until the walk ends, so that the walk does not
-/// get them again.
+/// Finds messages, until `is_done` returns true. `take` returns `Some` if the call wants a message, with the
+/// message's row if it has one. Other messages stay hidden until the walk ends, so that the walk does not get
+/// them again.
 pub(super) async fn find<H: Host>(
     (host, settings): (&H, &BotSettings),
     walk: &mut PoisonWalk<'_, H>,
@@ -66,7 +66,7 @@ pub(super) async fn find<H: Host>(
             Ok(Some(messages)) => messages,
             Ok(None) => return Ok(Found { jobs, has_more: !walk.is_at_end() }),
             Err(error) if jobs.is_empty() => return Err(not_reached(host, &error)),
-            // The call works on the messages that were found.
+            // The call still works on the messages that were found before the error.
             Err(error) => {
                 not_reached(host, &error);
                 return Ok(Found { jobs, has_more: true });
@@ -128,14 +128,14 @@ impl Pending {
         self.rows.is_empty() && self.messages.is_empty()
     }
 
-    /// The row of this message, if the row has the message's digest. The row is then no longer pending.
+    /// Returns the row that has the digest of this message. The row is then no longer pending.
     pub(super) fn take_exact(&mut self, letter: &Letter) -> Option<DeadLetterId> {
         let row = self.digests.get(&letter.digest).filter(|row| self.rows.contains_key(*row)).cloned()?;
         self.rows.remove(&row);
         Some(row)
     }
 
-    /// The id of this message, if the call names it. The id is then no longer pending.
+    /// Returns the id of this message, if the call names the id. The id is then no longer pending.
     pub(super) fn take_message(&mut self, letter: &Letter) -> Option<Named> {
         let id = self.messages.iter().find(|id| letter.is_message(id)).cloned()?;
         self.messages.remove(&id);

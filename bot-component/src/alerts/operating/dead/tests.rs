@@ -34,7 +34,7 @@ const KEY: &str = "an-alert-key-for-tests";
 const QUEUE: &str = "bot-queue";
 const POISON: &str = "bot-queue-poison";
 
-/// A bot that seals, with fakes of the services.
+/// A bot that seals its messages, with fakes of the queue service and the table service.
 struct Bot {
     host: Rc<FakeHost>,
     settings: BotSettings,
@@ -194,7 +194,10 @@ impl Bot {
             assert_eq!(envelope.rest["replayed"], "permanent");
             let key = RecordKey::of_message(envelope.id.as_str(), true, message.inserted_at);
             let record = run(self.ledger().read(&key)).unwrap().unwrap();
-            assert_eq!(record.message, None, "a run would treat the message as the dead one");
+            assert_eq!(
+                record.message, None,
+                "otherwise a run would treat the replayed message as the dead message"
+            );
             if !record.status.is_final() {
                 self.shown.borrow_mut().push(envelope.text);
                 run(self.ledger().record(&Transition::to(key, Status::Delivered))).unwrap();
@@ -250,7 +253,7 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     assert!(line["request"].is_string(), "{line}");
 }
 
-/// Kills the bot after 0, 1, 2 or more calls of a replay, and then replays again. In some rows, a run
+/// Kills the bot after 0, 1, 2 or more calls of a replay, and then replays again. In some cases, a run
 /// delivers the messages on the queue between the two replays.
 #[test]
 fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() {
@@ -430,7 +433,7 @@ fn row_without_a_message_is_removed_after_a_minute() {
     let row = bot.list("")["dead"].clone();
     bot.queues.borrow_mut().queues.remove(POISON);
     let body = json!({"ids": [died.letter]});
-    // A run that has written the row may put the message on the poison queue at any moment.
+    // The run that has written the row may still put the message on the poison queue.
     assert_eq!(whys(&bot.replay(&body).1), ["hidden"]);
     assert_eq!(bot.list("")["dead"], row);
     bot.pass(61);

@@ -2,10 +2,10 @@
 
 use state::ledger::Status;
 
-/// Why the bot did not replay or drop a dead letter. A drop uses only `Unknown` and `Hidden`.
+/// The reason why the bot did not replay or drop a dead letter. A drop uses only `Unknown` and `Hidden`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// No dead letter has this id. An earlier replay may have put it on the queue.
+    /// No dead letter has this id. An earlier replay may have put the message on the queue.
     Unknown,
     /// The poison queue no longer holds the message.
     Missing,
@@ -15,7 +15,7 @@ pub(super) enum Why {
     Unreadable,
     /// The message has an older format without an id, so the bot could not prevent a second delivery.
     OlderFormat,
-    /// The bot seals its messages, and this one has no seal.
+    /// The bot seals its messages, and this message has no seal.
     Unsealed,
     /// The seal is broken.
     Tampered,
@@ -30,7 +30,7 @@ pub(super) enum Why {
 }
 
 impl Why {
-    /// The word in answers.
+    /// The word in responses.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

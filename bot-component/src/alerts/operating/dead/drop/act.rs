@@ -16,7 +16,7 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// How many dead letters the bot works on at once.
+/// How many dead letters the bot works on in parallel.
 const AT_ONCE: usize = 8;
 /// How many rows the bot deletes with one call to the table. If the bot is killed before this call, at most
 /// this many rows have no message. The next drop deletes them.
@@ -44,8 +44,8 @@ pub(super) struct Dropper<'a, H> {
 
 impl<H: Host> Dropper<'_, H> {
     /// Drops these messages. For each message, the bot records the drop in the ledger, then deletes the
-    /// message, and then its row. If the bot is killed in between, the next call continues. The first failure
-    /// ends the work. The result is this failure if the bot has dropped nothing before.
+    /// message, and then its row. If the bot is killed in between, the next call continues. After the first
+    /// failure, the bot begins no further message. Returns the failure only if the bot has dropped nothing.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -88,7 +88,7 @@ impl<H: Host> Dropper<'_, H> {
         if jobs.peek().is_some() || failure.borrow().is_some() {
             results.has_more = true;
         }
-        // These messages become visible, so that the next call finds them.
+        // The remaining messages become visible, so that the next call finds them.
         let release = async |job: Job| walk.release(&job.message.id, &job.message.pop_receipt).await;
         let release = &release;
         stream::iter(jobs).for_each_concurrent(AT_ONCE, release).await;
@@ -130,8 +130,8 @@ impl<H: Host> Dropper<'_, H> {
     }
 }
 
-/// The key of the alert's record, for a row without a message. `None` if the row may not belong to an alert
-/// of the bot.
+/// Returns the key of the alert's record, for a row without a message. Returns `None` if another program may
+/// have made the alert.
 fn record_of(row: &DeadLetter) -> Option<RecordKey> {
     let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
     is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))

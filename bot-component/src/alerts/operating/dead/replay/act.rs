@@ -20,7 +20,7 @@ use crate::outbox::{Message, Outbox, log_failed_put, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// How many conversations the bot works on at once.
+/// How many conversations the bot works on in parallel.
 const CONVERSATIONS_AT_ONCE: usize = 8;
 
 /// The results of a replay.
@@ -45,10 +45,10 @@ enum Done {
     Refused(Why),
 }
 
-/// The shared state of the work on several conversations.
+/// The results so far, which the work on several conversations shares.
 struct Progress {
     results: RefCell<Results>,
-    /// The first failure. After it, the bot begins no further message.
+    /// The first failure. After a failure, the bot begins no further message.
     failure: RefCell<Option<AlertRejection>>,
     is_stopped: Cell<bool>,
     /// The rows whose message is on the queue again.
@@ -66,9 +66,9 @@ pub(super) struct Replayer<'a, H> {
 }
 
 impl<H: Host> Replayer<'_, H> {
-    /// Replays these messages. The bot works on several conversations at once, and keeps the order of the
-    /// messages of one conversation. The first failure ends the work. The result is this failure if the bot
-    /// has replayed and refused nothing before.
+    /// Replays these messages. The bot works on several conversations in parallel, and keeps the order of the
+    /// messages of one conversation. After the first failure, the bot begins no further message. Returns the
+    /// failure only if the bot has replayed and refused nothing.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -100,9 +100,10 @@ impl<H: Host> Replayer<'_, H> {
         }
     }
 
-    /// Replays one message, and records the result. A message that stays in the poison queue becomes visible.
+    /// Replays one message, and notes the result in `progress`. A message that stays in the poison queue
+    /// becomes visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
-        // The poison queue held the message twice, and the other copy is on the queue now.
+        // The poison queue held two copies of the message, and the bot has already replayed the other copy.
         if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
             return self.delete(walk, job).await;
         }
@@ -166,8 +167,8 @@ impl<H: Host> Replayer<'_, H> {
         Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })
     }
 
-    /// Gives the alert's record the status `queued`. If the record has been deleted, the row of the dead
-    /// letter still names the sender and the tag.
+    /// Gives the alert's record the status `queued`. If the record was deleted, makes a new record. The row
+    /// of the dead letter names the sender and the tag for the new record.
     async fn reopen(
         &self,
         job: &Job,
@@ -196,8 +197,8 @@ impl<H: Host> Replayer<'_, H> {
         Ok((Message { envelope, text, options }, record))
     }
 
-    /// Deletes a message that must not be replayed again, and then its row. If that fails, the next replay
-    /// finds the message, and the ledger shows that it must not be sent.
+    /// Deletes a message that must not be replayed again, and then its row. If the bot cannot delete the
+    /// message, the next replay finds it, and the ledger shows that the alert must not be sent.
     async fn delete(&self, walk: &PoisonWalk<'_, H>, job: &Job) {
         if let Err(error) = walk.delete(&job.message).await {
             let fields = json!({"dead": job.named().to_text(), "reason": error.to_string()});

@@ -14,8 +14,8 @@ impl Bot {
     }
 }
 
-/// A bot with one dead letter that has an envelope, and with `letters` dead letters that have none. A message
-/// without an envelope names neither its row nor its outcome.
+/// Makes a bot with one dead letter that has an envelope, and with `letters` dead letters that have no
+/// envelope. A message without an envelope names neither its row nor its outcome.
 fn bot_with_unreadable(letters: i64) -> Bot {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
@@ -75,8 +75,8 @@ fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
     }
     assert_eq!((dropped, bot.poison().len()), (LETTERS, 0));
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
-    // Each dead letter costs a read of the record and the deletion of the message. The Gets and the deletions
-    // of rows serve many dead letters at once.
+    // Each dead letter costs a read of the record and the deletion of the message. One Get Messages, or one
+    // deletion of rows, serves many dead letters.
     let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
     assert!(per_letter < 2.1, "{per_letter} calls to the services for each dead letter");
     assert_eq!(calls, LETTERS.div_ceil(512), "calls to the bot");
@@ -116,7 +116,7 @@ fn drop_of_many_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_
 }
 
 #[test]
-fn drop_by_outcome_finds_a_message_that_names_no_outcome_by_its_row() {
+fn drop_by_outcome_uses_the_row_of_a_message_that_names_no_outcome() {
     let bot = bot_with_unreadable(3);
     let (_, answer) = bot.drop(&json!({"outcome": "permanent"}));
     assert_eq!((answer["dropped"].as_array().unwrap().len(), bot.poison().len()), (1, 3), "{answer}");
@@ -134,7 +134,7 @@ fn drop_by_outcome_finds_a_message_that_names_no_outcome_by_its_row() {
 }
 
 #[test]
-fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages() {
+fn drop_deletes_the_row_of_a_missing_message_and_keeps_the_rows_of_hidden_messages() {
     let bot = Bot::new();
     let died = [bot.die("missing", |_| ()), bot.die("hidden", |_| ())];
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().remove(0);
@@ -142,7 +142,7 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages(
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = until;
     bot.pass(100);
     let ids = json!({"ids": [died[0].letter, died[1].letter]});
-    // While a message is hidden, the bot cannot know to which of the two dead letters it belongs.
+    // While a message is hidden, the bot cannot know to which of the two dead letters the message belongs.
     for body in [&ids, &json!({"all": true})] {
         let (_, answer) = bot.drop(body);
         assert_eq!(answer["dropped"], json!([]), "{answer}");
@@ -165,7 +165,7 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages(
 }
 
 #[test]
-fn replay_of_one_letter_behind_hundreds_of_refused_ones_takes_one_call() {
+fn replay_of_one_letter_behind_hundreds_of_refused_letters_takes_one_call() {
     let bot = Bot::new();
     let now = bot.host.now();
     for number in 0..600 {

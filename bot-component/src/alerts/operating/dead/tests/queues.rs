@@ -1,4 +1,5 @@
-//! A fake queue service: receipts, leases, and messages dequeued in the order in which they became visible.
+//! A fake queue service with receipts and leases. It dequeues messages in the order in which they became
+//! visible.
 
 use std::collections::BTreeMap;
 

@@ -8,14 +8,14 @@ use state::ledger::{Status, Wanted};
 use super::{Bot, address, whys};
 
 #[test]
-fn deleted_record_is_made_anew_by_a_replay() {
+fn replay_makes_a_new_record_if_the_record_was_deleted() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     assert_eq!(bot.list("")["dead"][0]["sender"], "ci");
     bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
     bot.pass(9 * 24 * 60 * 60);
-    // A replay by a condition finds the message without its row. Then it reads the row to find the sender and
-    // the tag for the new record.
+    // A replay by a condition finds the message without its row. The bot then reads the row, which names the
+    // sender and the tag for the new record.
     assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([died.letter]));
     let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
     assert_eq!(

@@ -36,15 +36,17 @@ pub(crate) enum AlertRejection {
     #[error("{path}: the bot does not serve the tenant of this address; add the tenant to `tenants`")]
     TenantNotAllowed { path: String },
     #[error(
-        "{path}: has more than {MAX_TARGETS} members, and a call alerts at most that many; alert a tag, or smaller teams"
+        "{path}: has more than {MAX_TARGETS} members, and a call alerts at most {MAX_TARGETS}; alert a tag, or smaller teams"
     )]
     TooManyMembers { path: String },
     #[error(
-        "{path}: the Connector refused to name the members ({reason}); look whether the bot is still in this team \
+        "{path}: the Connector refused to name the members ({reason}); check whether the bot is still in this team \
          or chat"
     )]
     MembersRefused { path: String, reason: String },
-    #[error("{path}: the Connector named no members ({reason}); nothing was queued, so send the call again")]
+    #[error(
+        "{path}: the Connector did not return the members ({reason}); nothing was queued, so send the call again"
+    )]
     MembersUnavailable { path: String, reason: String },
     #[error("conversation: has {MAX_TAGS} tags already, and no more are allowed; remove a tag")]
     TooManyTags,
@@ -60,7 +62,7 @@ pub(crate) enum AlertRejection {
     NoSuchAlert,
     #[error("id: the alert is already {}; only an alert that waits can be cancelled", .0.as_str())]
     AlertIsOver(Status),
-    #[error("id: the alert is {}; only an alert that waits or was delivered can be changed", .0.as_str())]
+    #[error("id: the alert has the status `{}`; only an alert that waits or was delivered can be changed", .0.as_str())]
     AlertNotChangeable(Status),
     #[error(
         "id: the alert waits for a conversation that the bot does not know yet; cancel it with DELETE, and send another alert"

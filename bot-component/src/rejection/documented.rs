@@ -355,7 +355,7 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
         Refusal::Stopped => [(Refusal::Stopped, "Post nothing until the person writes `start`.")],
         Refusal::Paused => [(
             Refusal::Paused,
-            "Write a message to the bot in this conversation. Without it, the pause ends after a day."
+            "Write a message to the bot in this conversation, or wait: the pause ends after a day."
         )],
         Refusal::SignatureMissing { .. } => [(Refusal::SignatureMissing { header }, ENTER)],
         Refusal::SignatureWrong { .. } => [(Refusal::SignatureWrong { header }, ENTER)],

@@ -86,7 +86,8 @@ impl Answer {
             action: fields.required_string("action")?,
             input: fields.string("input")?,
             data: fields.object("data")?.map(Fields::rest).unwrap_or_default(),
-            at: time::take(&mut fields, "at")?.ok_or_else(|| fields.error("at", "a time in the form of RFC 3339"))?,
+            at: time::take(&mut fields, "at")?
+                .ok_or_else(|| fields.error("at", "a time in the form of RFC 3339"))?,
             by: By::read(fields.required_object("by")?)?,
         })
     }

@@ -83,7 +83,10 @@ fn text_that_is_no_envelope_gives_the_reason() {
         (with(|json| json["text"] = json!(7)), "text: expected a string"),
         (with(|json| json["activity"] = json!([])), "activity: expected an object"),
         (with(|json| json["cancellable"] = json!("yes")), "cancellable: expected true or false"),
-        (with(|json| json["enqueuedAt"] = json!("yesterday")), "enqueuedAt: expected a time in the form of RFC 3339"),
+        (
+            with(|json| json["enqueuedAt"] = json!("yesterday")),
+            "enqueuedAt: expected a time in the form of RFC 3339",
+        ),
         (with(|json| json["address"] = json!("x")), "address: expected an object"),
         (
             with(|json| json["address"]["conversation"] = json!({})),

@@ -69,7 +69,8 @@ pub fn chosen_host() -> HostKind {
 
 /// Runs the groups of cases and ends the process with libtest's exit code.
 pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert_with(default_threads);
     failure::install_hook();
     if let Err(error) = dev::process_group::end_with_us() {
         eprintln!("{error:#}");
@@ -87,6 +88,11 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
     // Statics are never dropped, and `exit` drops nothing, so Azurite must be stopped here.
     drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
+}
+
+/// Two cases for each core, because most cases wait for runs and time-outs for much of their time.
+fn default_threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {

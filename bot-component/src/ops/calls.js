@@ -81,8 +81,8 @@ function ask(title, text, action, isDanger) {
   });
 }
 
-// A list that grows page by page. `read(after)` returns `{ items, next }`. A refresh removes all children but the
-// first `keep`.
+// A list that grows page by page. `read(after)` returns `{ items, next }`. A refresh keeps the first `keep`
+// children of the list, and removes the others.
 function paged({ list, more, said, one, many, read, row, keep = 0 }) {
   let next, turn = 0;
   async function load(isFirst) {

@@ -53,8 +53,8 @@ function loadDead() {
   return deads.load(true).then(explain);
 }
 
-// Explains which messages the list lacks. Unless the user asks for texts, the list has only the messages that the
-// poller has moved to the poison queue.
+// Explains which messages the list lacks. Unless the user asks for texts, the list has only the messages that
+// the poller has moved to the poison queue.
 function explain() {
   const hasAll = !outcome() && !$("dead-text").checked && $("dead-more").hidden;
   if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages only. If other programs put some of these 32 on the poison queue, the list shows them, too.";

@@ -144,7 +144,7 @@ fn start(service: &str, port: u16, StorageKey(key): &StorageKey) -> anyhow::Resu
 }
 
 fn wait_for(service: &mut Running, port: u16) -> anyhow::Result<()> {
-    service.wait_until(STARTS_WITHIN, |_| ports::responses_http(port).then_some(()))
+    service.wait_until(STARTS_WITHIN, |_| ports::answers_http(port).then_some(()))
 }
 
 #[cfg(test)]

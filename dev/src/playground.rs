@@ -62,7 +62,7 @@ impl Playground {
         let mut child = Running::start("the Playground", command, &Output::default())?;
         let port = options.port;
         child
-            .wait_until(Duration::from_secs(60), |_| ports::responses_http(port).then_some(()))
+            .wait_until(Duration::from_secs(60), |_| ports::answers_http(port).then_some(()))
             .context("the Playground's page does not answer")?;
         Ok(Self { child, port })
     }

@@ -40,7 +40,7 @@ pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
 }
 
 /// Whether an HTTP server answers on the port, with any status.
-pub fn responses_http(port: u16) -> bool {
+pub fn answers_http(port: u16) -> bool {
     let exchange = || -> std::io::Result<bool> {
         let address = (Ipv4Addr::LOCALHOST, port).into();
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(500))?;
@@ -70,6 +70,6 @@ mod tests {
         );
         drop(taken);
         expect_free(port, "Azurite", "--azurite-port").unwrap();
-        assert!(!responses_http(port));
+        assert!(!answers_http(port));
     }
 }

@@ -364,8 +364,12 @@ async fn drain<H: Host>(
         queues.main.retries(),
         queues.poison.retries(),
         queues.dead.retries(),
+        context.attempts.answers.replies.retries(),
         runs.retries(),
         ledger.retries(),
+        context.attempts.conversations.retries(),
+        context.withdrawals.retries(),
+        context.attempts.answers.withdrawals.retries(),
     ]
     .iter()
     .sum();

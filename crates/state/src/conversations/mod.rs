@@ -82,6 +82,11 @@ impl<'a, H: Host> Conversations<'a, H> {
         Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }
     }
 
+    /// The number of calls that the client has repeated so far.
+    pub fn retries(&self) -> u32 {
+        self.table.retries()
+    }
+
     /// Sets the time zone of the person whose activity is recorded; `None` if the activity names no zone.
     #[must_use]
     pub fn in_zone(mut self, zone: Option<Zone>) -> Self {

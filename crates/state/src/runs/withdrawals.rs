@@ -102,6 +102,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
+    /// The number of calls that the client has repeated so far.
+    pub fn retries(&self) -> u32 {
+        self.table.retries()
+    }
+
     /// The key of the first entity that is not a withdrawal; `None` if there was no such entity so far.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()

@@ -13,7 +13,7 @@ use crate::closed_port::free_port;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// The names of the program: Debian's, and Prometheus' own.
+/// The name of the program in Debian's package, and its name in Prometheus' own releases.
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 const TOOL: &str = "amtool";
 
@@ -65,13 +65,13 @@ impl Alertmanager {
             .env("NO_PROXY", "127.0.0.1");
         let mut running = Running::start("Alertmanager", command, &Output::default())
             .unwrap_or_else(|error| panic!("{error:#}"));
-        let answers = running.wait_until(STARTS_WITHIN, |_| ports::responses_http(port).then_some(()));
-        answers.unwrap_or_else(|error| panic!("{error:#}"));
+        let started = running.wait_until(STARTS_WITHIN, |_| ports::responses_http(port).then_some(()));
+        started.unwrap_or_else(|error| panic!("{error:#}"));
         let url = format!("http://127.0.0.1:{port}");
         Self { _running: running, url, amtool: programs.amtool, _folder: folder }
     }
 
-    /// Raises an alert, or ends it, with `amtool alert add`.
+    /// Raises an alert with `amtool alert add`, or ends the alert if `has_ended`.
     #[track_caller]
     pub fn alert(&self, name: &str, summary: &str, has_ended: bool) {
         let mut command = Command::new(&self.amtool);

@@ -25,7 +25,7 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_other_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts see the same serviceUrl of the channel, so no message changes the conversation's record.
+    // Both hosts get the same serviceUrl, so no message changes the record of the conversation.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();

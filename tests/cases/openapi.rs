@@ -1,5 +1,5 @@
-//! Compares `docs/openapi.yaml` with the running components. schemathesis makes proper and improper calls
-//! from the description, and fails on every answer that the description does not allow.
+//! Compares `docs/openapi.yaml` with the running components. The tool schemathesis makes proper and improper
+//! calls from the description, and fails on every response that the description does not allow.
 
 use std::ffi::OsString;
 use std::process::Command;

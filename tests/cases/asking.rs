@@ -89,7 +89,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
     let data = data(&card, "approve");
-    let answers: Vec<Value> = std::thread::scope(|scope| {
+    let responses: Vec<Value> = std::thread::scope(|scope| {
         let press = |number: usize| {
             let (stage, data) = (&stage, data.clone());
             move || invoke(stage, &press("a:1", &format!("person-{number}"), &format!("p{number}"), data))
@@ -98,7 +98,7 @@ fn first_of_fifty_presses_wins(world: &World) {
         presses.into_iter().map(|press| press.join().unwrap()).collect()
     });
     let lines: std::collections::BTreeSet<_> =
-        answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
+        responses.iter().map(|response| response["value"]["body"][1]["text"].to_string()).collect();
     assert_eq!(lines.len(), 1, "expected the same line on all cards, found {lines:?}");
     eventually("an empty queue", || {
         stage.poll();
@@ -153,8 +153,8 @@ fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world
     body["answers"] = "each".into();
     let (id, card) = ask(&stage, &body);
     let answer = |person: &str, action: &str, activity: &str| {
-        let answer = invoke(&stage, &press("a:1", person, activity, data(&card, action)));
-        answer["value"]["body"][1]["text"].as_str().unwrap_or_default().to_owned()
+        let response = invoke(&stage, &press("a:1", person, activity, data(&card, action)));
+        response["value"]["body"][1]["text"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(answer("Kim", "approve", "1"), "Approve (Kim)");
     assert_eq!(answer("Lee", "reject", "2"), "Reject (Lee)");

@@ -178,7 +178,7 @@ fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
         "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
     });
     let asked = ask_all(&stage, &body, &people);
-    let answers: Vec<Value> = std::thread::scope(|scope| {
+    let responses: Vec<Value> = std::thread::scope(|scope| {
         let presses: Vec<_> = (0..20)
             .map(|number| {
                 let (index, stage) = (number % people.len(), &stage);
@@ -190,10 +190,10 @@ fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
             .collect();
         presses.into_iter().map(|press| press.join().unwrap()).collect()
     });
-    let line = &answers[0]["value"]["body"][1]["text"];
+    let line = &responses[0]["value"]["body"][1]["text"];
     assert!(
-        line.is_string() && answers.iter().all(|answer| answer["value"]["body"][1]["text"] == *line),
-        "{answers:?}"
+        line.is_string() && responses.iter().all(|response| response["value"]["body"][1]["text"] == *line),
+        "{responses:?}"
     );
     eventually("an empty queue", || {
         stage.poll();

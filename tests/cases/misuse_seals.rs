@@ -1,5 +1,5 @@
-//! Misuse of seals: messages with the seal of another queue or of another bot. Also sealed messages that
-//! somebody posts as triggers after the alert was sent, cancelled or stopped, and a bot without a seal key.
+//! Misuse of seals: messages with the seal of another queue or of another bot. Also sealed messages that a
+//! caller posts as triggers after the alert was sent, cancelled or stopped, and a bot without a seal key.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The table client against the real Azurite. The unit tests script the service's answers; these cases check
-//! that Azurite really gives them.
+//! The table client against the real Azurite. The unit tests script the responses of the service. These cases
+//! check that Azurite really sends such responses.
 
 use chrono::TimeDelta;
 use end_to_end::suite::World;
@@ -204,7 +204,7 @@ fn transactions_do_all_or_nothing(world: &World) {
         assert_eq!(after[..3], ["000=x", "001=third", "004=first"]);
         assert_eq!(after[98..], ["new=x", "newer=x"]);
         let merged = client.get(&key("000")).await.unwrap().unwrap();
-        assert_eq!(merged.entity.int("at"), Some(0), "a merge keeps what it does not name");
+        assert_eq!(merged.entity.int("at"), Some(0), "a merge keeps the properties that it does not name");
         assert_eq!(client.get(&key("001")).await.unwrap().unwrap().entity, changed);
     });
 }

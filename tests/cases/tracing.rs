@@ -76,7 +76,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     let received = stage.connector.wait_for(1).remove(0);
     assert_eq!(received.text(), "Alert: tea");
     expect_trace(&received);
-    assert_eq!(received.body.get("traceparent"), None, "the trace is a header only");
+    assert_eq!(received.body.get("traceparent"), None, "expected the trace only in the header");
     expect_logged(&stage, "alerts.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
     // A refused call is logged with its trace, too.

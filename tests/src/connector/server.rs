@@ -95,7 +95,7 @@ impl Shared {
         let ruled = catch_unwind(AssertUnwindSafe(|| rules.iter().find_map(|rule| rule(&received))));
         drop(rules);
         let mut teams = self.teams.lock().unwrap();
-        let answered = teams.answer(&received);
+        let answered = teams.response(&received);
         let objection = match &answered {
             Some(Err(why)) => Some(*why),
             other => received.objection(other.is_none(), self.tokens.lock().unwrap().as_ref()),

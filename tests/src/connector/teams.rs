@@ -52,7 +52,7 @@ pub struct Teams {
 }
 
 /// The response to a request that is no activity, or the complaint about the request.
-type Answered = Result<Reply, &'static str>;
+type Response = Result<Reply, &'static str>;
 
 impl Teams {
     /// Adds a person. The bot is not installed for this person yet.
@@ -108,7 +108,7 @@ impl Teams {
     }
 
     /// Answers a request that creates a conversation or reads its members; `None` for any other request.
-    pub(super) fn answer(&mut self, received: &Received) -> Option<Answered> {
+    pub(super) fn response(&mut self, received: &Received) -> Option<Response> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let segments: Vec<String> = path
@@ -125,7 +125,7 @@ impl Teams {
         }
     }
 
-    fn create(&mut self, body: &Value) -> Answered {
+    fn create(&mut self, body: &Value) -> Response {
         let tenant = body["tenantId"].as_str().ok_or("a conversation is created in a tenant")?;
         if body["channelData"]["tenant"]["id"] != tenant {
             return Err("channelData names the tenant too");
@@ -137,7 +137,7 @@ impl Teams {
         }
     }
 
-    fn create_chat(&mut self, body: &Value) -> Answered {
+    fn create_chat(&mut self, body: &Value) -> Response {
         if body.get("activity").is_some() {
             return Err(
                 "a chat is created without an activity, because Teams would send it again with each call",
@@ -160,7 +160,7 @@ impl Teams {
         Ok(Reply::created(&person.chat()))
     }
 
-    fn create_thread(&mut self, body: &Value) -> Answered {
+    fn create_thread(&mut self, body: &Value) -> Response {
         let channel = body["channelData"]["channel"]["id"].as_str().ok_or("a thread is in a channel")?;
         if !body["activity"]["type"].is_string() {
             return Err("a thread begins with an activity");
@@ -188,7 +188,7 @@ impl Teams {
         }
     }
 
-    fn members(&self, conversation: &str, query: &str) -> Answered {
+    fn members(&self, conversation: &str, query: &str) -> Response {
         let parameters: BTreeMap<_, _> = query.split('&').filter_map(|one| one.split_once('=')).collect();
         let size: usize = parameters.get("pageSize").and_then(|size| size.parse().ok()).unwrap_or(200);
         if !(50..=500).contains(&size) {

@@ -104,7 +104,7 @@ fn copy_of_a_cancelled_alert_is_not_delivered(world: &World) {
     let again = alert(&stage, &body).expect_status(202).json();
     assert_eq!(
         again["alerts"][0]["status"], "cancelled",
-        "the response to a repeated call reports the cancellation"
+        "expected that the response to a repeated call reports the cancellation"
     );
     assert_eq!(stage.queue.count(), 0);
     stage.connector.expect_silence();

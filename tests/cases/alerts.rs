@@ -99,7 +99,7 @@ fn every_form_of_target_is_alerted_once(world: &World) {
     assert_eq!(
         conversations.collect::<Vec<_>>(),
         expected.map(Value::from),
-        "the response keeps the order of the call"
+        "expected that the response keeps the order of the call"
     );
     assert_eq!(stage.poll()["delivered"], 2);
 }
@@ -223,7 +223,7 @@ fn either_of_two_alert_keys_is_accepted_and_another_key_is_refused(world: &World
             let response = call_with(&stage, method, path, key, &Value::Null);
             assert_ne!(
                 response.status, 401,
-                "{method} {path} {key}: both keys are valid during a change of keys"
+                "{method} {path} {key}: expected that both keys are valid during a change of keys"
             );
         }
         let response = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
@@ -329,7 +329,7 @@ fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
     assert_eq!(
         alert(&stage, &body).expect_status(202).json(),
         first,
-        "the response to a repeated call stays the same after the alert has expired"
+        "expected that the response to a repeated call stays the same after the alert has expired"
     );
     body["text"] = "twice".into();
     alert(&stage, &body).expect_error(422, "IdempotencyKeyReused");
@@ -404,7 +404,7 @@ fn queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest(world: &
     let mut on_the_queue: Vec<_> = puts.iter().map(|put| put.envelope["id"].clone()).collect();
     reported.sort_by_key(Value::to_string);
     on_the_queue.sort_by_key(Value::to_string);
-    assert_eq!(reported, on_the_queue, "the response reports exactly the alerts on the queue");
+    assert_eq!(reported, on_the_queue, "expected that the response reports exactly the alerts on the queue");
 
     queue.refuse(&[]);
     let again = alert(&stage, &body).expect_status(202).json();

@@ -143,7 +143,7 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
     // case removes these messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
-    assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
+    assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");
 }
 
 fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world: &World) {
@@ -158,7 +158,11 @@ fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world
     };
     assert_eq!(answer("Kim", "approve", "1"), "Approve (Kim)");
     assert_eq!(answer("Lee", "reject", "2"), "Reject (Lee)");
-    assert_eq!(answer("Kim", "reject", "3"), "Approve (Kim)", "the first answer of each person counts");
+    assert_eq!(
+        answer("Kim", "reject", "3"),
+        "Approve (Kim)",
+        "expected that the first answer of each person counts"
+    );
     stage.poll();
     let mut said: Vec<_> = replies(&stage).iter().map(|reply| reply["by"]["name"].clone()).collect();
     said.sort_by_key(ToString::to_string);
@@ -177,7 +181,10 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     stage.connector.forget();
     let to = end_to_end::alerts::key_of("webchat", "web");
     let (_, card) = ask(&stage, &question(&to));
-    assert_eq!(card["actions"][0]["type"], "Action.Submit", "Web Chat ignores Action.Execute");
+    assert_eq!(
+        card["actions"][0]["type"], "Action.Submit",
+        "expected Action.Submit, because Web Chat ignores Action.Execute"
+    );
     let mut submit = hello.clone();
     (submit["id"], submit["text"]) = ("2".into(), Value::Null);
     submit["value"] = data(&card, "approve");
@@ -189,7 +196,7 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     assert_eq!((replies.len(), &replies[0]["action"]), (1, &"approve".into()));
     assert!(
         replies[0]["by"].get("aadObjectId").is_none(),
-        "Web Chat does not verify who the person is: {replies:?}"
+        "expected no object id, because Web Chat does not verify who the person is: {replies:?}"
     );
     // In a channel without cards, a button sends its title as a text.
     let mut hello = message("tg", "1", "hello");
@@ -213,12 +220,16 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     assert_eq!(
         say("2", "what is that?"),
         "Queued: what is that?",
-        "a text that names no action is no answer"
+        "expected that a text that names no action is no answer"
     );
     assert!(say("3", "reject: no time").starts_with("Your answer is recorded: Reject: no time"));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["input"], "no time");
-    assert_eq!(say("4", "approve"), "Queued: approve", "after the answer, a text is an ordinary message");
+    assert_eq!(
+        say("4", "approve"),
+        "Queued: approve",
+        "expected that a text is an ordinary message after the answer"
+    );
 }
 
 fn text_in_a_personal_chat_answers_a_question_that_takes_replies(world: &World) {
@@ -234,7 +245,10 @@ fn text_in_a_personal_chat_answers_a_question_that_takes_replies(world: &World) 
         stage.say(&message("a:1", id, text));
         stage.connector.received().pop().map(|said| said.text().to_owned()).unwrap_or_default()
     };
-    assert!(say("2", "help").starts_with("I am a bot"), "a command stays a command");
+    assert!(
+        say("2", "help").starts_with("I am a bot"),
+        "expected that `help` stays a command while a question waits"
+    );
     assert!(say("3", "only after lunch").starts_with("Your answer is recorded: only after lunch"));
     stage.poll();
     let answer = status(&stage, &id)["answer"].clone();
@@ -256,7 +270,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     assert_eq!(
         status(&stage, &id)["status"],
         "answered",
-        "the ledger has the answer before the program accepts the callback"
+        "expected that the ledger has the answer before the program accepts the callback"
     );
     // Other alerts to the conversation do not wait for the program.
     queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
@@ -268,8 +282,15 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     });
     let callbacks = program.received();
     let ids: Vec<_> = callbacks.iter().map(|callback| callback.header("webhook-id")).collect();
-    assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "each attempt has the same id: {ids:?}");
-    assert_eq!(replies(&stage).len(), 1, "a retry puts no second reply on the queue of replies");
+    assert!(
+        ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]),
+        "expected that each attempt has the same id: {ids:?}"
+    );
+    assert_eq!(
+        replies(&stage).len(),
+        1,
+        "expected that a retry puts no second reply on the queue of replies"
+    );
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes, 1);
 }
@@ -296,7 +317,11 @@ fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &Wo
     });
     let callbacks = program.received();
     assert_eq!(callbacks[0].header("webhook-id"), callbacks[1].header("webhook-id"));
-    assert_eq!(replies(&stage).len(), 1, "a replay puts no second reply on the queue of replies");
+    assert_eq!(
+        replies(&stage).len(),
+        1,
+        "expected that a replay puts no second reply on the queue of replies"
+    );
 }
 
 fn answer_cancels_the_steps_of_an_escalation(world: &World) {
@@ -323,7 +348,7 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
         (of_step(0) == "cancelled").then_some(())
     });
     let alerts = stage.connector.received().iter().filter(|sent| sent.method == http::Method::POST).count();
-    assert_eq!(alerts, 1, "no other person gets an alert");
+    assert_eq!(alerts, 1, "expected that no other person gets an alert");
 }
 
 fn escalation_without_an_answer_alerts_the_other_people(world: &World) {

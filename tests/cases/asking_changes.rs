@@ -40,7 +40,7 @@ fn changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered
     stage.poll();
     let changed = last_card(&stage, "PUT");
     assert_eq!(changed["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    assert_eq!(changed["actions"], first["actions"], "the buttons answer the same alert");
+    assert_eq!(changed["actions"], first["actions"], "expected that the buttons answer the same alert");
     // The button still answers the question.
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&changed, "approve")));
     assert_eq!(answered["value"]["body"][0]["text"], "Alert: Deploy 1.4.3?", "{answered}");
@@ -68,7 +68,7 @@ fn change_of_an_answered_question_shows_the_answer(world: &World) {
         "{card}"
     );
     let titles: Vec<_> = card["actions"].as_array().unwrap().iter().map(|action| &action["title"]).collect();
-    assert_eq!(titles, ["Open"], "only the button that opens a page is left");
+    assert_eq!(titles, ["Open"], "expected that only the button that opens a page is left");
     assert_eq!(status(&stage, &id)["status"], "answered");
 }
 
@@ -99,7 +99,7 @@ fn question_changed_before_it_is_sent_keeps_its_buttons(world: &World) {
     assert_eq!(
         last_card(&stage, "PUT")["body"][1]["text"],
         "Approve (Kim)",
-        "the changed card shows the answer"
+        "expected that the changed card shows the answer"
     );
     let old = status(&stage, &id);
     assert_eq!((&old["status"], &old["replacedBy"]), (&"cancelled".into(), &change.into()), "{old}");
@@ -115,7 +115,7 @@ fn button_of_a_withdrawn_question_is_refused_and_stores_nothing(world: &World) {
     for activity in ["p1", "p2"] {
         let response = invoke(&stage, &press("a:1", "Kim", activity, data(&card, "approve")));
         assert_eq!(response["value"]["code"], "QuestionOver", "{response}");
-        assert_eq!(stage.queue.count(), 0, "a refused press puts no message on the queue");
+        assert_eq!(stage.queue.count(), 0, "expected that a refused press puts no message on the queue");
     }
     let shown = status(&stage, &id);
     assert!(shown.get("answer").is_none(), "{shown}");
@@ -138,7 +138,7 @@ fn late_answer_does_not_change_a_message_that_a_newer_alert_has_changed(world: &
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["action"], "approve");
-    assert_eq!(changes(), 1, "the message keeps the content of the newer alert");
+    assert_eq!(changes(), 1, "expected that the message keeps the content of the newer alert");
     stage.say(&message("a:1", "2", "thanks"));
     assert_eq!(stage.connector.received().pop().unwrap().text(), "Queued: thanks");
 }

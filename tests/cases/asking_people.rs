@@ -25,7 +25,7 @@ const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
 /// The channel of `fixtures/teams-channel.json`.
 const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage. The bot is installed for two people, and knows no conversation with them.
+/// Starts a stage whose bot is installed for two people, and knows no conversation with these people.
 fn stage(world: &World) -> Stage {
     let stage = questions::stage(world);
     stage.connector.teams(|teams| {
@@ -110,7 +110,11 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
     stage.poll();
     assert_eq!(status(&stage, &id_of(&steps[0]))["status"], "answered");
     assert_eq!(status(&stage, &id_of(&steps[1]))["status"], "cancelling");
-    assert_eq!(stage.connector.other_calls().len(), 1, "the poller creates no chat for the second step");
+    assert_eq!(
+        stage.connector.other_calls().len(),
+        1,
+        "expected that the poller creates no chat for the second step"
+    );
 }
 
 fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {

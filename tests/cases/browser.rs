@@ -88,7 +88,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     assert_eq!(
         callback.verified_with(&secret),
         callback.body(),
-        "the reference library accepts the signature"
+        "expected that the reference library accepts the signature"
     );
 }
 
@@ -136,7 +136,8 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
     );
 }
 
-/// A new user writes `webhook` in the chat page, copies the command, and runs it.
+/// A new user writes `webhook` in the chat page, copies the command from the bot's reply, and runs the
+/// command.
 fn webhook_address_is_readable_and_its_command_works_when_it_is_copied(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");

@@ -89,6 +89,6 @@ fn exports_are_the_entry_points_only(_: &World) {
 fn component_files_are_at_most_three_mebibytes(_: &World) {
     for component in ["bot_component", "trigger_component"] {
         let bytes = std::fs::metadata(path_of(component)).unwrap().len();
-        assert!(bytes <= 3 * 1024 * 1024, "{component}.wasm has {bytes} bytes");
+        assert!(bytes <= 3 * 1024 * 1024, "expected at most 3 MiB, but {component}.wasm has {bytes} bytes");
     }
 }

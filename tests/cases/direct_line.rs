@@ -114,7 +114,7 @@ fn trigger_in_every_form_is_delivered(world: &World) {
         assert_eq!(alert.path, "/amer/v3/conversations/a%3A1/activities");
         assert_eq!(alert.body["recipient"]["id"], "29:u");
     }
-    assert!(!stage.queue.exists(), "the bot does not put the alert of a trigger on a queue");
+    assert!(!stage.queue.exists(), "expected that the bot does not put the alert of a trigger on a queue");
     let broken = trigger(&stage, "x", "trigger", "", &json!({"address": node["address"]}));
     stage.post(&broken).expect_error(400, "BadSyntax");
 }
@@ -238,11 +238,11 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
         direct_line.fail_next(status);
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
+        assert_eq!(stage.queue.count(), 1, "{status}: expected that the message stays on the queue");
         assert_eq!(
             stage.queue.poison().count(),
             0,
-            "{status}: a 404 of Direct Line does not mean that the person's conversation is missing"
+            "{status}: expected no dead letter, because no status of Direct Line means that the person's conversation is missing"
         );
         stage.connector.expect_silence();
     }
@@ -258,7 +258,7 @@ fn wrong_direct_line_secret_stops_the_run(world: &World) {
     let texts = end_to_end::waiting::eventually("a visible message", || {
         Some(stage.queue.texts()).filter(|texts| !texts.is_empty())
     });
-    assert_eq!(decode(&texts[0]), message, "the message on the queue is unchanged");
+    assert_eq!(decode(&texts[0]), message, "expected that the message on the queue is unchanged");
     assert_eq!(direct_line.conversations(), 0);
     assert!(!stage.host_log().contains("another-secret"), "the secret is in the log");
 }

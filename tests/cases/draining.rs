@@ -83,8 +83,8 @@ fn refused_alert_stays_on_the_queue(world: &World) {
         stage.connector.on(move |_| Some(Reply::error(status, "Scripted").header("retry-after", "60")));
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
-        assert!(stage.queue.texts().is_empty(), "{status}: the message is hidden");
+        assert_eq!(stage.queue.count(), 1, "{status}: expected that the message stays on the queue");
+        assert!(stage.queue.texts().is_empty(), "{status}: expected that the message is hidden");
         assert_eq!(stage.queue.poison().count(), 0);
         // The next run starts at once. It does not send the message again, because the message is hidden.
         let sent = stage.connector.received().len();
@@ -154,7 +154,7 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
     poisoned.sort();
     let mut expected = garbage.map(str::to_owned);
     expected.sort();
-    assert_eq!(poisoned, expected, "the poison queue has the texts byte for byte");
+    assert_eq!(poisoned, expected, "expected that the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
@@ -184,7 +184,7 @@ fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World)
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
     pills.sort();
-    assert!(poisoned == pills, "the poison queue has the texts byte for byte");
+    assert!(poisoned == pills, "expected that the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
@@ -274,7 +274,7 @@ fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     assert_eq!(
         decode(&stage.queue.poison().texts()[0]),
         newer,
-        "the message is unchanged, so that a newer poller can read it"
+        "expected that the message is unchanged, so that a newer poller can read it"
     );
     assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("expected 1, found 2"));
 }

@@ -109,7 +109,10 @@ fn random_faults_happen_and_are_noted(world: &World) {
             Some(other) => panic!("status {other}"),
         }
     }
-    assert!((2..30).contains(&refused) && (2..30).contains(&lost), "{refused} refused, {lost} lost");
+    assert!(
+        (2..30).contains(&refused) && (2..30).contains(&lost),
+        "expected 2 to 29 refused and 2 to 29 lost calls, found {refused} and {lost}"
+    );
     assert_eq!(rows(world, PARTITION), stored);
     assert_eq!(tables.calls_and_faults(), (200, refused + lost));
     let notes = tables.notes();

@@ -47,7 +47,7 @@ fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world:
         assert_eq!(
             stage.queue.count(),
             1,
-            "{status}: only the alert without `onUncertain` stays on the queue"
+            "{status}: expected only the alert without `onUncertain` on the queue"
         );
     }
 }

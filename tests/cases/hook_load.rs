@@ -10,7 +10,7 @@ use serde_json::json;
 
 end_to_end::cases!(thousand_posts_at_once_are_delivered_once_and_in_order,);
 
-/// When a post began, and when it was answered.
+/// The time at which a post began, and the time of the response.
 #[derive(Debug)]
 struct Posted {
     begun: Instant,
@@ -52,7 +52,7 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     let said: Vec<usize> = stage.connector.received().iter().map(index_of).collect();
     let mut sorted = said.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is delivered once");
+    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "expected that each alert is delivered once");
     // If post A was answered before post B began, the alert of A has to be delivered before the alert of B.
     let mut last_begun = posted[said[0]].begun;
     for (place, index) in said.iter().enumerate() {

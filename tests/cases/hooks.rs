@@ -186,7 +186,7 @@ fn back_end_gets_and_ends_an_address_with_the_scope_send(world: &World) {
         Hook { url: text("url"), secret: text("secret") }
     };
     let first = made(&Value::Null);
-    assert_eq!(ask(&stage, "a:1", "webhook"), first, "a person sees the same address");
+    assert_eq!(ask(&stage, "a:1", "webhook"), first, "expected that a person sees the same address");
     stage.connector.forget();
     expect_said(&stage, &first, "hello");
     let second = made(&json!({"new": true}));

@@ -113,7 +113,7 @@ fn host_replaces_the_trace_of_an_alert_that_another_run_delivers(world: &World) 
     });
     assert_eq!(
         poller.span_id, delivery.parent_id,
-        "the span of the run is the parent of the span of the delivery"
+        "expected that the span of the run is the parent of the span of the delivery"
     );
 }
 

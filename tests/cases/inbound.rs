@@ -432,7 +432,7 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
     scene.stage.post_as(&own, &scene.activity).expect_status(202);
     assert!(
         !scene.stage.queue.envelopes().iter().any(is_marked_verified),
-        "no token verified the serviceUrl, so no envelope is marked"
+        "expected no mark in an envelope, because no token verified the serviceUrl"
     );
     scene.stage.post_as(&scene.token(), &scene.activity_with("id", "2".into())).expect_status(202);
 }
@@ -446,7 +446,7 @@ fn token_of_another_bot_is_refused(world: &World) {
         assert_eq!(
             response.header("www-authenticate"),
             challenge,
-            "403 has no challenge, because another token of the caller would not help"
+            "expected a challenge only with 401: after 403, another token of the caller would not help"
         );
         scene.expect_nothing_happened();
     }

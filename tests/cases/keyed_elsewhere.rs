@@ -43,7 +43,7 @@ fn thread(number: u32) -> String {
     format!("{CHANNEL};messageid=17{number:011}")
 }
 
-/// Sends an alert to one conversation, and returns its id.
+/// Sends an alert to one conversation, and returns the alert's id.
 #[track_caller]
 fn sent(stage: &Stage, body: &Value) -> String {
     let response = alert(stage, body).expect_status(202).json();

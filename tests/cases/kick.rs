@@ -82,7 +82,7 @@ fn kick_follows_an_alert_of_a_back_end(world: &World) {
     call(&stage, "POST", "/api/alerts", &json!({"to": to, "text": "now"})).expect_status(202);
     wait_until_delivered(&stage, "Alert: now");
     stage.wait_for_events("drain", before + 1);
-    assert_eq!(stage.queue.count(), 1, "the alert that is due later stays on the queue");
+    assert_eq!(stage.queue.count(), 1, "expected that the alert that is due later stays on the queue");
 }
 
 /// The messages come over many connections at once.
@@ -117,7 +117,7 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
     });
-    assert_eq!(delivered(), MESSAGES, "each message is delivered once");
+    assert_eq!(delivered(), MESSAGES, "expected that each message is delivered once");
     println!("kick: {MESSAGES} messages over {CONNECTIONS} connections began {runs} runs");
     assert!((1..=20).contains(&runs), "expected 1 to 20 runs, found {runs}: {:#?}", runs_begun(&stage));
 }
@@ -153,7 +153,11 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                 }
                 assert_eq!((stage.queue.count(), stage.connector.wait_for(2).len()), (2, 2), "{what}");
                 if what == "not allowed" {
-                    assert_eq!(stage.poll()["delivered"], 2, "a run of the scheduler delivers the messages");
+                    assert_eq!(
+                        stage.poll()["delivered"],
+                        2,
+                        "expected that a run of the scheduler delivers the messages"
+                    );
                 }
                 // If the component is missing, a host may end the bot's instance. The log line then comes
                 // from the host instead of the bot.
@@ -205,5 +209,5 @@ fn failing_key_value_store_does_not_affect_delivery(world: &World) {
     }
     eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
     let alerts = stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    assert_eq!(alerts, 3, "each alert is delivered once");
+    assert_eq!(alerts, 3, "expected that each alert is delivered once");
 }

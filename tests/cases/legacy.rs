@@ -84,7 +84,7 @@ fn message_in_any_older_format_is_delivered(world: &World) {
         assert_eq!(
             of_shape.count(),
             count,
-            "the log names the shape of each message, so that a migration can be watched: {shape}"
+            "expected that the log names the shape of each message, so that a migration can be watched: {shape}"
         );
     }
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
@@ -124,7 +124,7 @@ fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_uncha
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
     unreadable.sort();
-    assert_eq!(poisoned, unreadable, "the poison queue has the texts byte for byte");
+    assert_eq!(poisoned, unreadable, "expected that the poison queue has the texts byte for byte");
 }
 
 fn two_equal_messages_are_two_alerts(world: &World) {
@@ -159,7 +159,7 @@ fn message_without_an_address_is_moved_to_the_poison_queue_unchanged(world: &Wor
     let (mut expected, mut found) = (texts.clone().map(|(text, _)| text), poison.texts());
     expected.sort();
     found.sort();
-    assert_eq!(found, expected, "the poison queue has the texts byte for byte");
+    assert_eq!(found, expected, "expected that the poison queue has the texts byte for byte");
     let reasons: Vec<_> = stage.wait_for_events("alert.poisoned", 3);
     for (_, reason) in texts {
         let names_it = |event: &Value| event["reason"].as_str().is_some_and(|text| text.contains(reason));
@@ -182,7 +182,7 @@ fn throttled_message_is_hidden_unchanged(world: &World) {
     assert_eq!(
         envelope_of(&text),
         Some(relates_to),
-        "the hidden message is unchanged, so that the tools of the older bot can read it"
+        "expected that the hidden message is unchanged, so that the tools of the older bot can read it"
     );
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.wait_for(2);

@@ -165,7 +165,7 @@ fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
         (stage.connector.received().len() == 1).then_some(())
     });
     assert!(Utc::now() - begin >= TimeDelta::seconds(1));
-    assert_eq!(stage.queue.count(), 1, "the next alert of the series is hidden on the queue");
+    assert_eq!(stage.queue.count(), 1, "expected that the next alert of the series is hidden on the queue");
     let shown =
         |id: &str| call(&stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json();
     assert_eq!((&shown(&first)["status"], &shown(&first)["series"]), (&json!("delivered"), &json!(first)));
@@ -182,7 +182,10 @@ fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
     assert_eq!(shown(&next)["status"], "cancelling");
     let response =
         call(&stage, "DELETE", &format!("/api/alerts/{next}"), &Value::Null).expect_status(202).json();
-    assert_eq!(response["status"], "cancelling", "the call can be repeated with any id of the series");
+    assert_eq!(
+        response["status"], "cancelling",
+        "expected that the call can be repeated with any id of the series"
+    );
     let mut body = to_conversation(&key, "x");
     (body["every"], body["expires"]) = ("P1D".into(), (begin + TimeDelta::days(1)).to_rfc3339().into());
     alert(&stage, &body).expect_error(400, "BadArgument");

@@ -126,7 +126,7 @@ fn alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered(world: &W
         let said = response["error"]["message"].as_str().unwrap();
         assert!(
             said.contains("cancel"),
-            "a caller without an idempotency key cannot repeat the call: {said}"
+            "expected advice to cancel, because a caller without an idempotency key cannot repeat the call: {said}"
         );
         ids.push(shown["id"].as_str().unwrap().to_owned());
         if text == "sent" {

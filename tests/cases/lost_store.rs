@@ -48,7 +48,7 @@ fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }
-    assert!(!stage.stored().is_empty(), "the bot fills key-value again");
+    assert!(!stage.stored().is_empty(), "expected that the bot fills key-value again");
     assert_eq!(targets(&stage), before);
 }
 

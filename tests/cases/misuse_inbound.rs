@@ -95,7 +95,11 @@ fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0, "a refused request must not queue a message");
     stage.post(&activity(32)).expect_status(202);
     alerts::queued(&stage, &alert(32));
-    assert_eq!(stage.poll()["delivered"], 2, "the poller can read every message that the bot accepted");
+    assert_eq!(
+        stage.poll()["delivered"],
+        2,
+        "expected that the poller can read every message that the bot accepted"
+    );
     assert!(!stage.queue.poison().exists(), "expected no poison queue");
 }
 

@@ -254,9 +254,16 @@ fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World)
     body["delay"] = "PT1H".into();
     let send = |key: &NamedKey, body: &Value| alert(&stage, key.key(), body).expect_status(202).json();
     let first = send(&ci, &body);
-    assert_eq!(send(&new_ci, &body), first, "both keys have the same name");
+    assert_eq!(
+        send(&new_ci, &body),
+        first,
+        "expected the same response, because both keys have the same name"
+    );
     let second = send(&shop, &body);
-    assert_ne!(second, first, "the same idempotency key under another key name counts separately");
+    assert_ne!(
+        second, first,
+        "expected that the same idempotency key under another key name counts separately"
+    );
     assert_eq!(send(&shop, &body), second);
     let mut other = body.clone();
     other["text"] = "another".into();

@@ -216,7 +216,11 @@ fn replicas_share_the_reply_limit_of_a_conversation(world: &World) {
         first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
         (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
     });
-    assert_eq!((queued, sent), (ANSWERS + 1, ANSWERS + 1), "queued messages, and acknowledgements");
+    assert_eq!(
+        (queued, sent),
+        (ANSWERS + 1, ANSWERS + 1),
+        "expected the limit of queued messages and of acknowledgements, and one more of each"
+    );
     expect_one_silenced_line(&both, &format!("a:crowd-{number}"));
 }
 
@@ -241,7 +245,10 @@ fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
     assert_eq!((before, after), (ANSWERS, ANSWERS), "expected no reply to the last command, and no greeting");
     let key = key_of("msteams", &format!("a:commands-{number}"));
     let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(response["alerts"][0]["status"], "stopped", "the bot obeys the command: {response}");
+    assert_eq!(
+        response["alerts"][0]["status"], "stopped",
+        "expected that the bot obeys the command: {response}"
+    );
 }
 
 fn reply_limit_of_zero_is_no_limit(world: &World) {
@@ -276,8 +283,8 @@ fn reply_with_a_lost_table_response_counts_once(world: &World) {
         (waiting(&stage), stage.connector.received())
     });
     assert!(tables.notes().iter().filter(|note| note.lost).count() >= ANSWERS, "{:?}", tables.notes());
-    assert_eq!(queued, ANSWERS, "each message is queued once");
-    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "each message has one reply");
+    assert_eq!(queued, ANSWERS, "expected that each message is queued once");
+    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "expected that each message has one reply");
 }
 
 /// Makes a message in a channel. If `mentions`, the message mentions the bot. Otherwise it mentions a person.

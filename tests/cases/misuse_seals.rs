@@ -83,7 +83,7 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     }
     first.connector.expect_silence();
     first.queue.put(&message);
-    assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
+    assert_eq!(first.poll()["delivered"], 1, "expected that the bot that sealed the message delivers it");
 }
 
 fn seal_is_checked_in_every_wrapping_of_the_message(world: &World) {
@@ -133,7 +133,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
         before = written(&stage, id);
         stages.push(stage);
     }
-    // When the old key is removed, the poller refuses messages that were sealed with it.
+    // When the old key is removed, the poller refuses messages with a seal of the old key.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
     let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);

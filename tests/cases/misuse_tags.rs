@@ -286,5 +286,5 @@ fn alert_to_a_tag_with_250_subscribers_reaches_each_once(world: &World) {
     let mut conversations_alerted = delivered();
     conversations_alerted.sort();
     conversations_alerted.dedup();
-    assert_eq!(conversations_alerted.len(), SIZE, "each subscriber gets one alert");
+    assert_eq!(conversations_alerted.len(), SIZE, "expected that each subscriber gets one alert");
 }

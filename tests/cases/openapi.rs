@@ -15,7 +15,7 @@ end_to_end::cases!(openapi_description_matches_the_running_components);
 /// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
-/// The path of schemathesis, from the environment.
+/// The path of schemathesis: the value of `SCHEMATHESIS`.
 pub(crate) fn schemathesis() -> Option<OsString> {
     std::env::var_os("SCHEMATHESIS").filter(|path| !path.is_empty())
 }

@@ -19,7 +19,7 @@ end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of
 /// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
-/// The path of the Python that has the parser. The environment variable names it.
+/// The path of the Python that has the parser: the value of `OPENMETRICS_PYTHON`.
 pub(crate) fn python() -> Option<OsString> {
     std::env::var_os("OPENMETRICS_PYTHON").filter(|path| !path.is_empty())
 }

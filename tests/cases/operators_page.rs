@@ -85,7 +85,7 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
     };
     for (name, width, is_dark) in [("light", 1280, false), ("dark", 1280, true), ("phone", 320, false)] {
         let seen = look(name, width, is_dark);
-        assert_eq!(seen["width"], width, "{name}: nothing is wider than the window");
+        assert_eq!(seen["width"], width, "{name}: expected no content wider than the window");
         let problems = texts(&seen, "problems");
         assert!(problems.len() == 1 && problems[0].contains("holds 10000 dead letters"), "{problems:?}");
         let tiles = texts(&seen, "tiles");
@@ -93,7 +93,11 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
         let list = texts(&seen, "list");
         assert_eq!(list.len(), 100);
         assert!(list[0].contains("permanent") && list[0].contains("HTTP 400"), "{}", list[0]);
-        assert!(!list[0].contains("the text of"), "texts are shown on demand only: {}", list[0]);
+        assert!(
+            !list[0].contains("the text of"),
+            "expected no text, because texts are shown on demand only: {}",
+            list[0]
+        );
         assert_eq!(texts(&seen, "alerts").len(), 50);
     }
     assert!(bot.calls("POST").is_empty(), "expected no POST, because the person only looks at the page");
@@ -260,7 +264,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     assert_eq!(seen["paged"], 300);
     let left = bot.hold().dead.len();
     assert!((1..10_000).contains(&left), "expected a job that has begun and was stopped, found {left} left");
-    // The person replays all dead letters of one reason. The bot refuses those with a broken seal.
+    // The person replays all dead letters of one reason. The bot refuses dead letters with a broken seal.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
@@ -316,12 +320,19 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
         walk.evaluate("afterForget", is_open).evaluate("text", "document.getElementById('open').textContent");
     let seen = take(&walk, "key");
     assert_eq!(seen["kept"], json!([false, false, false, false]));
-    assert_eq!((&seen["stored"], &seen["databases"]), (&json!(0), &json!(0)), "the page stores nothing");
+    assert_eq!(
+        (&seen["stored"], &seen["databases"]),
+        (&json!(0), &json!(0)),
+        "expected that the page stores nothing"
+    );
     let states =
         ["before", "inAnotherTab", "afterReload", "afterForget"].map(|name| seen[name].as_bool().unwrap());
     assert_eq!(states, [true, false, false, false]);
     let text = seen["text"].as_str().unwrap();
-    assert!(!text.contains(&samples::id(1)) && !text.contains("Ada"), "the page keeps no data: {text}");
+    assert!(
+        !text.contains(&samples::id(1)) && !text.contains("Ada"),
+        "expected that the page keeps no data: {text}"
+    );
 }
 
 /// The person forgets the key while a replay of all dead letters is at work.
@@ -350,7 +361,10 @@ fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
     // After the person has forgotten the key, the job must not call the bot. Otherwise the bot's response
     // would tell the next person that the key is wrong.
     assert_eq!(texts(&seen, "said"), [""]);
-    assert!(bot.hold().dead.len() > 1, "the job was not stopped");
+    assert!(
+        bot.hold().dead.len() > 1,
+        "expected that the job has stopped before it has replayed all dead letters"
+    );
 }
 
 fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {

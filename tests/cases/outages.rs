@@ -50,7 +50,7 @@ fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world:
         "expected the second run to end before the first probe is due; this machine is too slow"
     );
     let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
-    assert_eq!(asked, 3, "one attempt for each of the first three alerts");
+    assert_eq!(asked, 3, "expected one attempt for each of the first three alerts");
     // The host works again. The first alert after the pause probes the host.
     is_out.store(false, Ordering::SeqCst);
     let mut number = 5;

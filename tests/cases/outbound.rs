@@ -82,7 +82,7 @@ fn token_is_used_by_two_runs_and_stored_encrypted(world: &World) {
         put(&stage, &[id]);
         assert_eq!(stage.poll()["delivered"], 1);
     }
-    assert_eq!(login.requests(), 1, "the second run uses the token of the first run");
+    assert_eq!(login.requests(), 1, "expected that the second run uses the token of the first run");
     let at_rest = stage.state_at_rest();
     let holds = |text: &str| at_rest.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("token:"), "expected the encrypted token in key-value");
@@ -131,7 +131,7 @@ fn bot_that_the_connector_refuses_stops_the_run_and_loses_no_message(world: &Wor
     after.sort();
     let mut expected = before;
     expected.sort();
-    assert_eq!(after, expected, "every message is visible again, and unchanged");
+    assert_eq!(after, expected, "expected that every message is visible again, and unchanged");
     assert_eq!(stage.queue.poison().count(), 0);
     let refused = stage.wait_for_events("credentials.refused", 1);
     assert_eq!(refused.len(), 1, "{refused:?}");
@@ -158,7 +158,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
         let before = stage.queue.texts();
         let counts = stage.poll();
         assert!(counts["credentials"].as_u64() >= Some(1), "{counts}");
-        assert_eq!(login.requests(), 1, "a refused request for a token is not repeated");
+        assert_eq!(login.requests(), 1, "expected that a refused request for a token is not repeated");
         stage.connector.expect_silence();
         let refused = stage.wait_for_events("credentials.refused", 1);
         assert_eq!(refused.len(), 1, "{refused:?}");
@@ -185,7 +185,10 @@ fn failing_login_host_uses_up_no_attempt_of_a_message(world: &World) {
     stage.connector.expect_silence();
     let mut after = stage.queue.texts();
     after.sort();
-    assert_eq!(after, before, "every message is visible again, and has no record of a failed attempt");
+    assert_eq!(
+        after, before,
+        "expected that every message is visible again, and has no record of a failed attempt"
+    );
     assert_eq!(stage.wait_for_events("token.unavailable", 1).len(), 1);
     assert_eq!(stage.poll()["skipped"], "noToken");
 }

@@ -104,5 +104,5 @@ fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
         "{counts}"
     );
     stage.connector.expect_silence();
-    assert_eq!(stage.queue.texts().len(), 1, "the message is visible for the next run");
+    assert_eq!(stage.queue.texts().len(), 1, "expected that the message is visible for the next run");
 }

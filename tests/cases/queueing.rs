@@ -63,7 +63,11 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
-    assert!(asked.elapsed() < CHANNEL_WAITS, "the response took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < CHANNEL_WAITS,
+        "expected the response before the channel's time-out, but it took {:?}",
+        asked.elapsed()
+    );
     // The bot cannot know whether the queue has taken the message.
     let told = stage.connector.wait_for(1).remove(0);
     assert!(told.text().starts_with("Perhaps accepted: "), "{told:?}");
@@ -79,7 +83,7 @@ fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
         let reply = stage.connector.wait_for(seen + 1).remove(seen);
         assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
         assert_eq!(reply.reply_to().as_deref(), Some("1"));
-        assert_eq!(stage.queue.count(), 0, "the message is not queued");
+        assert_eq!(stage.queue.count(), 0, "expected that the message is not queued");
     }
 }
 
@@ -201,7 +205,11 @@ fn slow_connector_does_not_delay_the_response_to_the_channel(world: &World) {
     stage.connector.on(|_| Some(Reply::created("late").after(Duration::from_secs(30))));
     let asked = Instant::now();
     stage.say(&hello());
-    assert!(asked.elapsed() < CHANNEL_WAITS, "the response took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < CHANNEL_WAITS,
+        "expected the response before the channel's time-out, but it took {:?}",
+        asked.elapsed()
+    );
     assert_eq!(stage.queue.count(), 1);
 }
 
@@ -210,5 +218,5 @@ fn expect_not_queued_reply(stage: &Stage) {
     let reply = stage.connector.wait_for(1).remove(0);
     assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
     assert_eq!(reply.reply_to().as_deref(), Some("1"));
-    assert_eq!(stage.queue.count(), 0, "the message is not queued");
+    assert_eq!(stage.queue.count(), 0, "expected that the message is not queued");
 }

@@ -121,7 +121,10 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
         Some(stage.poll()).filter(|counts| counts.get("skipped").is_none())
     });
     assert_eq!(counts.get("handedBack"), None, "{counts}");
-    assert!(queue.calls_and_faults().1 >= MESSAGES, "the run tries to make each message visible");
+    assert!(
+        queue.calls_and_faults().1 >= MESSAGES,
+        "expected that the run tries to make each message visible"
+    );
     expect_one(&stage, "recovery.failed");
 }
 
@@ -144,7 +147,7 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     stage.queue.put_json(&envelope(&stage, "first", "a:first", "first"));
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 1, "{counts}");
-    assert_eq!(stage.queue.texts().len(), 1, "the late message is visible for the next run");
+    assert_eq!(stage.queue.texts().len(), 1, "expected that the late message is visible for the next run");
     expect_one(&stage, "run.not-repeated");
     tables.fail_nothing();
     assert_eq!(stage.poll()["delivered"], 1);

@@ -73,7 +73,7 @@ fn changed_sealed_message_is_moved_to_the_poison_queue(world: &World) {
                 [changed]
             );
         }
-        assert_eq!(stage.connector.received().len(), seen, "no changed message is delivered");
+        assert_eq!(stage.connector.received().len(), seen, "expected that no changed message is delivered");
         let poisoned = stage.wait_for_events("alert.poisoned", changes.len());
         assert!(poisoned[0]["reason"].as_str().unwrap().contains("seal: broken"), "{poisoned:?}");
     }

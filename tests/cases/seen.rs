@@ -122,7 +122,7 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     assert_eq!(
         stage.connector.wait_for(1)[0].text(),
         "Queued: thank you",
-        "the bot also queues the reply, like any message"
+        "expected that the bot also queues the reply, like any message"
     );
     reaction["id"] = "f:case-20-removed".into();
     reaction["reactionsRemoved"] = reaction["reactionsAdded"].take();
@@ -167,7 +167,11 @@ fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     }
     assert_eq!(status(&one)["activityId"], first.to_string());
     post(&stage, &receipt(CONVERSATION, &(first - 1).to_string()));
-    assert_eq!(feedback(&one), (false, None, None), "a receipt for an earlier message does not count");
+    assert_eq!(
+        feedback(&one),
+        (false, None, None),
+        "expected that a receipt for an earlier message does not count"
+    );
     post(&stage, &receipt(CONVERSATION, &first.to_string()));
     assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (false, None, None)));
     let mut reaction = field("20-message-reaction");
@@ -178,7 +182,11 @@ fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     stage.say(&press);
     post(&stage, &receipt(CONVERSATION, &(first + 50).to_string()));
     assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (true, Some(1), Some(1))));
-    assert_eq!(feedback(&others), (false, None, None), "a receipt of another conversation does not count");
+    assert_eq!(
+        feedback(&others),
+        (false, None, None),
+        "expected that a receipt of another conversation does not count"
+    );
 }
 
 fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {

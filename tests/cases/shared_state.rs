@@ -83,7 +83,7 @@ fn repeated_call_to_the_other_host_is_the_same_alert(world: &World) {
     assert_eq!(counts["delivered"], 1, "{counts}");
     for stage in [&second, &first] {
         assert_eq!(alert(stage, &body).expect_status(202).json(), response);
-        assert_eq!(stage.queue.count(), 0, "a delivered alert is not queued again");
+        assert_eq!(stage.queue.count(), 0, "expected that a delivered alert is not queued again");
     }
     body["text"] = "another".into();
     alert(&second, &body).expect_error(422, "IdempotencyKeyReused");
@@ -156,12 +156,12 @@ fn run_at_the_other_host_is_skipped_during_a_run(world: &World) {
         let counts = run.join().unwrap();
         assert_eq!(
             counts["delivered"], 2,
-            "the run also delivers the alert that was queued during the run: {counts}"
+            "expected that the run also delivers the alert that was queued during the run: {counts}"
         );
     });
     let texts: Vec<_> = first.connector.wait_for(2).iter().map(|seen| seen.text().to_owned()).collect();
     assert_eq!(texts, ["Alert: slow", "Alert: behind"]);
-    assert_eq!(second.poll().get("skipped"), None, "the first run has released the run lock");
+    assert_eq!(second.poll().get("skipped"), None, "expected that the first run has released the run lock");
 }
 
 fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {

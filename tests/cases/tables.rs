@@ -48,7 +48,7 @@ fn expect_unavailable(stage: &Stage, id: &str) {
         call(stage, method, path, &Value::Null).expect_error(503, "StateUnavailable");
     }
     stage.try_poll().expect_error(503, "StateUnavailable");
-    assert_eq!(stage.connector.received().len(), before + 1, "the poller delivers no alert");
+    assert_eq!(stage.connector.received().len(), before + 1, "expected that the poller delivers no alert");
 }
 
 fn calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable(world: &World) {
@@ -57,7 +57,7 @@ fn calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable(w
     let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
     stage.queue.put_json(&envelope);
     expect_unavailable(&stage, "1");
-    assert_eq!(stage.queue.envelopes(), [envelope], "the message is unchanged and visible");
+    assert_eq!(stage.queue.envelopes(), [envelope], "expected that the message is unchanged and visible");
     assert_eq!(stage.queue.poison().count(), 0);
     let drain = stage.wait_for_events("drain", 1).remove(0);
     assert_eq!(drain["level"], "error", "{drain}");
@@ -315,7 +315,7 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     assert_eq!(
         (record.int("version"), record.str("status"), record.str("form")),
         (Some(99), Some("delivered"), Some("new")),
-        "the record has the new status, and keeps its version and the properties of that version"
+        "expected that the record has the new status, and keeps its version and the properties of that version"
     );
     assert_eq!(stage.queue.count(), 0);
 }

@@ -156,7 +156,7 @@ fn blocked_conversation_is_paused_until_the_person_writes(world: &World) {
     assert_eq!(
         targets(&stage)[0]["paused"],
         true,
-        "an update does not come from the person, so the pause stays"
+        "expected that the pause stays, because an update does not come from the person"
     );
     for comes_back in
         [json!({"type": "installationUpdate", "action": "add"}), json!({"type": "message", "text": "hello"})]
@@ -285,8 +285,8 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// One conversation is the only subscriber of both tags. So the first page alerts it, and the second page has
-/// no conversation. Then the conversation leaves the first tag.
+/// One conversation is the only subscriber of both tags. So the first page alerts this conversation, and the
+/// second page is empty. Then the conversation leaves the first tag, and the caller repeats the second page.
 fn page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -102,7 +102,11 @@ fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
     let received = stage.connector.wait_for(2);
     let texts: Vec<&str> = received.iter().map(Received::text).collect();
     assert_eq!(texts, ["Queued: tea", "Alert: tea"]);
-    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each call has its own parent id");
+    assert_ne!(
+        expect_trace(&received[0]),
+        expect_trace(&received[1]),
+        "expected that each call has its own parent id"
+    );
     expect_logged(&stage, "message.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
 }
@@ -121,7 +125,11 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
         (stage.connector.received().len() >= 2).then_some(())
     });
     let received = stage.connector.wait_for(2);
-    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each attempt has its own parent id");
+    assert_ne!(
+        expect_trace(&received[0]),
+        expect_trace(&received[1]),
+        "expected that each attempt has its own parent id"
+    );
     expect_logged(&stage, "alert.retried", 1);
     expect_logged(&stage, "alert.delivered", 1);
     stage.connector.on(|_| Some(Reply::error(400, "BadSyntax")));

@@ -230,14 +230,14 @@ fn list_of_hundreds_of_alerts_is_read_page_by_page_with_few_calls(world: &World)
             let before = tables.notes().len();
             let page = get(&stage, &path);
             let calls = tables.notes().len() - before;
-            assert!(calls <= 30, "{calls} calls for {path}");
+            assert!(calls <= 30, "{path}: expected at most 30 calls, found {calls}");
             let alerts = page["alerts"].as_array().unwrap();
             assert!(alerts.len() <= limit, "{page}");
             listed.extend(alerts.iter().map(|alert| (time(&alert["acceptedAt"]), alert["id"].clone())));
             let Some(next) = page.get("next") else { break };
             path = format!("/api/alerts?limit={limit}&after={}", next.as_str().unwrap());
         }
-        assert!(listed.is_sorted_by(|(a, _), (b, _)| a >= b), "the newest alerts come first");
+        assert!(listed.is_sorted_by(|(a, _), (b, _)| a >= b), "expected that the newest alerts come first");
         orders.push(listed.into_iter().map(|(_, id)| id.as_str().unwrap().to_owned()).collect::<Vec<_>>());
     }
     assert_eq!(orders[0], orders[1]);

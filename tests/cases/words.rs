@@ -39,7 +39,7 @@ fn subscribe_and_unsubscribe_change_the_tags(world: &World) {
     assert!(reply_to(&stage, "subscribe news").contains("news"));
     assert!(
         reply_to(&stage, "subscribe news").starts_with("Subscribed: "),
-        "a repeated subscription is confirmed"
+        "expected that a repeated subscription is confirmed"
     );
     assert_eq!(targets(&stage)[0]["tags"], json!(["news", "orders-42"]));
     queued(&stage, &json!({"to": {"tag": "orders-42"}, "text": "packed"}));
@@ -70,7 +70,7 @@ fn stop_ends_alerts_until_start(world: &World) {
     let response = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
     assert_eq!(
         response["alerts"][0]["status"], "stopped",
-        "`stop` also applies to a target that is named by its address: {response}"
+        "expected that `stop` also applies to a target that is named by its address: {response}"
     );
 
     let counts = stage.poll();
@@ -178,7 +178,7 @@ fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     stage.poll();
     let alert = stage.connector.wait_for(2).remove(1);
     assert_eq!(alert.conversation().as_deref(), activity["conversation"]["id"].as_str());
-    assert_eq!(alert.body.get("recipient"), None, "an alert in a channel has no recipient");
+    assert_eq!(alert.body.get("recipient"), None, "expected that an alert in a channel has no recipient");
 }
 
 fn reminder_is_delivered_when_it_is_due(world: &World) {
@@ -227,7 +227,7 @@ fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     assert_eq!(
         (put.hidden_seconds, put.time_to_live.as_str()),
         (604_800, "-1"),
-        "seconds hidden, time to live"
+        "expected seven days in seconds, and no expiry"
     );
     let due: DateTime<Utc> = put.envelope["notBefore"].as_str().unwrap().parse().unwrap();
     assert!(due - Utc::now() > chrono::TimeDelta::days(29), "{}", put.envelope);

@@ -112,7 +112,8 @@ impl ChatPage {
         self.back_end().callback_secret().expect("a secret for callbacks").to_owned()
     }
 
-    /// Sends an alert with a card and a summary to the only stored conversation, and returns its attachments.
+    /// Sends an alert with a card and a summary to the only stored conversation. Returns the alert's
+    /// attachments.
     #[track_caller]
     pub fn alert_with_card(&self, card: &Value) -> Value {
         let back_end = self.back_end();

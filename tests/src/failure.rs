@@ -26,7 +26,7 @@ pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // A thread that runs no case has no report, so its panic is printed.
+        // A thread without a case has no report, so the hook prints its panic.
         if std::thread::current().name() != Some(CASE_THREAD) {
             return original(info);
         }

@@ -98,7 +98,7 @@ impl FaultyQueue {
         self.service.authorities()
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }

@@ -121,7 +121,7 @@ impl FaultyService {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
         (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
     }

@@ -24,7 +24,7 @@ pub struct Call<'a> {
     pub path: String,
     /// The query, percent-decoded.
     pub query: String,
-    /// The body. In a `$batch` it contains the operations as they were sent.
+    /// The body. The body of a `$batch` contains the operations as the client sent them.
     pub body: Cow<'a, str>,
 }
 
@@ -173,12 +173,12 @@ impl FaultyTables {
         self.service.authorities()
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }
 
-    /// Every finished call, in the order in which they finished.
+    /// All finished calls, the earliest first.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }

@@ -1,8 +1,8 @@
 //! A fake of the two issuers of callers' tokens (the channel and Entra): it serves their OpenID metadata and
 //! their keys.
 //!
-//! The fake counts the fetched documents. If the bot sends a request that it must never send, the fake
-//! answers 500 and keeps a complaint. When the fake is dropped with a complaint, it fails the test.
+//! The fake counts the fetched documents. It answers 500 to a request that the bot must never send, and keeps
+//! a complaint. A fake with a complaint fails the test when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,7 +90,7 @@ impl OpenId {
         format!("{}{CHANNEL_METADATA}", self.origin())
     }
 
-    /// The documents, for a server that also serves them.
+    /// The documents, for another server that also serves them.
     pub fn documents(&self) -> Documents {
         self.documents.clone()
     }

@@ -51,7 +51,7 @@ impl Callback {
 /// Takes every message from a queue with Microsoft's own client, as a user's program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    // Without the protocol, the client would take the connection string for one with a SAS.
+    // Without the protocol, the client would expect a SAS in the connection string.
     let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
     let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {

@@ -127,7 +127,7 @@ impl Queue {
     }
 }
 
-/// Reads the envelope from a message's text, as the poller reads it; `None` if it is not JSON.
+/// Reads the envelope from a message's text, as the poller reads it; `None` if the text contains no JSON.
 pub fn envelope_of(text: &str) -> Option<Value> {
     serde_json::from_str(&envelope::json_of(text).ok()?).ok()
 }

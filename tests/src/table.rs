@@ -36,7 +36,7 @@ impl Table {
         runtime().block_on(calls(client))
     }
 
-    /// Stores an entity, or replaces the stored one.
+    /// Stores an entity, or replaces the stored entity.
     #[track_caller]
     pub fn put(&self, entity: &Entity) {
         self.with(async |client| client.put(entity).await).unwrap();

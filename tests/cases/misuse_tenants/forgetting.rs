@@ -124,7 +124,7 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(response, expected);
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: the other conversation's, and the unreadable one");
-    assert_eq!(stage.poll()["stopped"], 1, "the waiting message is dropped");
+    assert_eq!(stage.poll()["stopped"], 1, "expected that the waiting message is dropped");
     // The first call made the messages of other conversations visible again, so the second call finds them.
     let response = forget(&keys[1]).expect_status(200).json();
     let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});

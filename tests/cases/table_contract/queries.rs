@@ -160,7 +160,7 @@ pub(super) fn value_is_read_as_it_was_stored(world: &World) {
             assert_eq!(found.int("n"), Some(number));
             let query = Query { filter: Filter::int64("n", number), ..everything() };
             let page = client.query(&query, None).await.unwrap();
-            assert_eq!(page.entities.len(), 1, "{number} is found as a number");
+            assert_eq!(page.entities.len(), 1, "expected that {number} is found as a number");
         }
         for (index, text) in texts.into_iter().enumerate() {
             let entity = Entity::new(Key::new("texts", index.to_string())).with("text", text);

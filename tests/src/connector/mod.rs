@@ -1,8 +1,8 @@
 //! A fake Bot Connector, scripted by the test.
 //!
 //! The fake records every request. It answers like the real Connector, unless a rule of the test decides
-//! otherwise. If the bot sends a request that it must never send, the fake complains: it answers 500 with the
-//! request's text, and keeps this text. When the fake is dropped with a complaint, it fails the test.
+//! otherwise. The fake complains about a request that the bot must never send: it answers 500 with the
+//! request's text, and keeps this text. A fake with a complaint fails the test when it is dropped.
 
 mod chats;
 mod drip;

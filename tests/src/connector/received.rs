@@ -19,7 +19,7 @@ pub struct Received {
     pub path: String,
     pub headers: http::HeaderMap,
     pub raw: Bytes,
-    /// The body as JSON; `null` if it is not JSON.
+    /// The body as JSON; `null` if the body is not JSON.
     pub body: Value,
     pub(super) answered: Arc<OnceLock<Instant>>,
 }

@@ -3,9 +3,9 @@
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
-/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it counts every
-/// hand-out. After some hand-outs, no attempt fails: the Connector throttles the alert, or the run has no
-/// time left.
+/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because the queue counts
+/// every hand-out of the message. Some hand-outs lead to no failed attempt: the Connector throttles the
+/// alert, or the run has no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.

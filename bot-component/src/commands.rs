@@ -26,7 +26,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 /// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The message was no command, or a reminder. The bot has to queue the text. The alert is due after the
+    /// The message is a reminder, or is no command. The bot has to queue the text. The alert is due after the
     /// time `after`, or at once if `after` is `None`.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.

@@ -100,7 +100,7 @@ async fn record_activity<H: Host>(
             // A failure of this write is ignored: without the fingerprint, the bot reads the table again at
             // the next activity.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // While the bot wrote the record, the poller may have delivered a question.
+            // While the bot wrote the record, the poller has perhaps delivered a question.
             return Ok(Asked::Unknown);
         }
         // The poller has paused the conversation. If the poller has a key-value store of its own, the poller

@@ -265,7 +265,7 @@ fn cancel_answers_cancelled_or_409_if_the_alert_is_certainly_not_on_the_queue() 
     bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
     let delivered = "id: the alert is already delivered; only an alert that waits can be cancelled";
     assert_eq!(cancel(&sent), (409, delivered.into()));
-    // The queue has a message again, which may be this alert.
+    // The queue has a message again. This message is perhaps the alert `sent`.
     bot.waiting.set(1);
     assert_eq!(cancel(&sent), (202, "cancelling".into()));
 }

@@ -33,7 +33,7 @@ const RECORD_WITHIN: Duration = Duration::from_secs(3);
 /// The feedback in one activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Feedback<'a> {
-    /// The person has read this chat message, and all earlier ones.
+    /// The person has read this chat message, and all earlier chat messages.
     Read(MessageNumber),
     /// People reacted or replied to a chat message in the conversation with this key.
     Response(ConversationKey, Response<'a>),

@@ -1,8 +1,8 @@
-//! The tokens in webhook addresses. A *webhook address* is a URL of the bot: if a program posts to it, one
-//! conversation gets the post as an alert. The token in the URL names the conversation and a *generation*.
-//! The generation is the number of the conversation's webhook address: each new address gets the next number.
-//! The HMAC in the token proves that the bot made the token. So the bot refuses a forged token without a call
-//! of the table service, and stores no tokens.
+//! The tokens in webhook addresses. A *webhook address* is a URL of the bot: if a program posts to this URL,
+//! one conversation gets the post as an alert. The token in the URL names the conversation and a
+//! *generation*. The generation is the number of the conversation's webhook address: each new address gets
+//! the next number. The HMAC in the token proves that the bot made the token. So the bot refuses a forged
+//! token without a call of the table service, and stores no tokens.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
 //! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over these three values. Each bot has its

@@ -12,7 +12,7 @@
 //! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
 //!
 //! `messages` serves `POST /api/messages`, `ops` serves `/ops`, and `alerts` serves the routes for other
-//! programs. The table names the place of each feature. Some of the places are in other crates.
+//! programs. The table names the files for each change. Some of these files are in other crates.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -32,7 +32,7 @@
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who is allowed to call the alert routes, and the scopes (permissions) of an API key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how the alert recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation (alerts to further conversations, if nobody answers a question) | `alerts/escalating.rs`; their conversations, and the keys that encrypt the question: `alerts/asks.rs` |
+//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; their conversations, and the keys that encrypt the question: `alerts/asks.rs` |
 //! | the conversations that the member `to` of an API call names | `alerts/to.rs`; how the bot processes more than 100 conversations, page by page: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |

@@ -78,7 +78,7 @@ async fn answer_caller<H: Host>(
     settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    // In anonymous mode there is no token that names the `serviceUrl`.
+    // With `authmode=anonymous`, there is no token that names the `serviceUrl`.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     let text = activity.text_to_the_bot();
     if loops::is_ignored(host, &activity, &text) {

@@ -18,7 +18,7 @@ use crate::settings::BotSettings;
 /// The longest time for which the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The most Puts that one API call runs in parallel.
+/// The most Puts that run in parallel for one API call.
 const PUTS_AT_ONCE: usize = 8;
 
 /// The longest time for recording that the queue may hold an alert twice.
@@ -59,8 +59,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether this outbox has put a message on the queue that is due now, or has perhaps put one. The bot
-    /// then sends the kick.
+    /// Whether this outbox has put a message on the queue that is due now. The result is also true if a
+    /// failed Put has perhaps stored such a message. If the result is true, the bot sends the kick.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }

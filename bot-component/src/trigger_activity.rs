@@ -35,8 +35,8 @@ const NOTE_WITHIN: Duration = Duration::from_secs(3);
 /// request was killed, because a call to the Connector ends within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. An envelope of
-/// an older shape has no id, and gets `id`.
+/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. An envelope in
+/// the format of an older bot has no id, and gets `id`.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -74,8 +74,8 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(TriggerRefusal::OldSeal.into());
     }
-    // If the table service fails, the bot sends nothing, because the alert may already be delivered, or the
-    // person may have sent `stop`.
+    // If the table service fails, the bot sends nothing, because the alert is perhaps already delivered, or
+    // the person has sent `stop`.
     let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
@@ -85,7 +85,7 @@ pub(crate) async fn answer<H: Host>(
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
-    // In an envelope without the bot's seal, another program may have set `stoppable` to false. So `stop`
+    // In an envelope without the bot's seal, another program has perhaps set `stoppable` to false. So `stop`
     // applies to every envelope without the seal.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
@@ -101,7 +101,7 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // Without the bot's seal, another program may have written the question. The bot makes no buttons for
+    // Without the bot's seal, another program has perhaps written the question. The bot makes no buttons for
     // such a question, because these buttons could answer the question of another alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),

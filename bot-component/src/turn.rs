@@ -1,5 +1,5 @@
 //! Handles one activity: queues the person's message, and replies to the person. A *turn* is the handling of
-//! one activity.
+//! one activity. The person's message becomes one queue message. A *Put* is a call of Put Message.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -38,8 +38,8 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 /// The longest time for counting a reply in the ledger, if the activity makes no alert.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// After this time, the bot expects that the channel may send the activity again. A channel waits up to 15 s
-/// for the response, and the reply to the person can take several seconds of this time.
+/// After this time, the bot assumes that the channel will perhaps send the activity again. A channel waits up
+/// to 15 s for the response, and the reply to the person can take several seconds of this time.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
 /// Returns the time at which the channel sent an activity. If the timestamp is missing, or differs from now
@@ -203,7 +203,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // The channel has sent this activity before, and the queue has its message already.
+        // The channel has sent this activity before, and the bot has put the message on the queue then.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -287,7 +287,7 @@ impl<H: Host> Turn<'_, H> {
         Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
-    /// Returns the kick, if the queue has a new message that is due.
+    /// Returns the kick, if the queue has a new message that is due; otherwise `None`.
     pub(crate) fn kick(&self, has_due: bool) -> Option<Kick> {
         self.settings.kick.clone().filter(|_| has_due)
     }

@@ -1,6 +1,6 @@
 //! The webhook address of a conversation, and the commands `webhook` and `webhook new`, which show the
-//! address. A *webhook address* is a URL of the bot: if a program posts to it, the conversation gets the post
-//! as an alert.
+//! address. A *webhook address* is a URL of the bot: if a program posts to this URL, the conversation gets
+//! the post as an alert.
 
 use bot_framework::{ConversationReference, channels, vouches_for_identity};
 use envelope::words::Words;

@@ -27,7 +27,7 @@ macro_rules! style {
     };
 }
 
-/// The files of the script, in their order. Each file may use the names of the files before it.
+/// The files of the script, in their order. Each file can use the names of the earlier files.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")

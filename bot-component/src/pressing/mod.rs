@@ -118,7 +118,7 @@ struct Candidate {
     answers: Answers,
     until: DateTime<Utc>,
     answer: Answer,
-    /// The id of the message with the button.
+    /// The id of the chat message with the button.
     card: Option<String>,
     /// The id of the activity that brought the answer.
     activity: Option<String>,
@@ -263,8 +263,8 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                // If the alert was answered before it was taken back, the row stays, because other alerts may
-                // share the row.
+                // If the record already shows an answer, the row stays, because other alerts may share the
+                // row.
                 let was_answered = found.is_some_and(|record| record.answered_at.is_some());
                 let delete = async {
                     match was_answered {

@@ -99,7 +99,11 @@ fn press_costs_three_storage_calls_and_refused_press_costs_no_call() {
     assert_eq!(calls, 3, "the record, the row and the job, all in parallel");
     let (recorded, calls) = press(&stage, &by("lee"), &data);
     let Recorded::Before(Some(stored)) = recorded else { panic!("{recorded:?}") };
-    assert_eq!((stored.answer.by.name.as_deref(), calls), (Some("Kim"), 4), "the person whose answer counts, and the calls");
+    assert_eq!(
+        (stored.answer.by.name.as_deref(), calls),
+        (Some("Kim"), 4),
+        "the person whose answer counts, and the calls"
+    );
     stage.host.elapsed.set(Duration::from_secs(3600));
     let (recorded, calls) = press(&stage, &json!({}), &data);
     assert!(matches!(recorded, Recorded::Over) && calls == 0, "{recorded:?} {calls}");

@@ -1,6 +1,6 @@
-//! Jobs. A *job* is a queue message that holds no alert, but tells the poller to pass something on. One kind
-//! of job brings a person's answer to the sender's back end, and shows the answer on the card. The other kind
-//! brings a person's chat message to the back end.
+//! The job in an envelope. A *job* is a queue message that holds no alert. With one kind of job, the poller
+//! brings a person's answer to the sender's back end, and shows the answer on the card. With the other kind,
+//! the poller brings a person's chat message to the back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -118,7 +118,7 @@ fn place(alert: &str, row: &str) -> String {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
     /// The ledger has the answer, and the later alerts of an escalation (alerts to further conversations, if
-    /// nobody answers) are cancelled.
+    /// no person answers) are cancelled.
     pub recorded: bool,
     /// The queue of replies has the answer.
     pub queued: bool,
@@ -135,8 +135,8 @@ pub enum AnswerJob {
     Answer {
         /// The id of the alert whose question is answered.
         alert: String,
-        /// The alert whose id is in the key of the answer's row, if several alerts share the answer. `None`
-        /// if the key has the id `alert`.
+        /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the
+        /// first alert of the API call. `None` if the row key has the id `alert`.
         lead: Option<String>,
         /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
         /// records the answer for `alert` and shows the answer on the card of `alert`. The job then does not

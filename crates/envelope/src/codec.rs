@@ -17,7 +17,7 @@ use crate::{
     Question, SealKey, SealState, Series, VERSION, question, time,
 };
 
-/// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
+/// The longest JSON, in bytes. The base64 of this JSON has 64 KiB, the longest message that Azure accepts
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 

@@ -68,8 +68,8 @@ pub use series::Series;
 pub use shape::Shape;
 pub use wrapping::json_of;
 
-/// The version of the format that this code writes, and the only version that it reads. Older messages have
-/// no version.
+/// The version of the format that this code writes, and the only version that it reads. Messages of older
+/// bots have no version.
 pub const VERSION: u64 = 1;
 
 /// One alert with the address of its conversation.
@@ -86,7 +86,7 @@ pub struct Envelope {
     pub activity: Map<String, Value>,
     /// `format`, `mentions`: how the alert looks.
     pub look: Look,
-    /// `series`: the series to which the alert belongs, if it recurs.
+    /// `series`: the series to which the alert belongs, if the alert recurs.
     pub series: Option<Series>,
     /// `enqueuedAt`: the time at which the alert was put on the queue.
     pub enqueued_at: DateTime<Utc>,

@@ -45,7 +45,7 @@ impl Series {
     }
 
     /// The index of the last alert that is due at `now` or earlier. The result is 0 before the start. The
-    /// function ignores the end of the series, so the index may be too high for [`Series::due`].
+    /// function ignores the end of the series, so [`Series::due`] can return `None` for this index.
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);

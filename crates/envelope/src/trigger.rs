@@ -28,8 +28,8 @@ impl Envelope {
     }
 
     /// Reads the envelope in a `value`. The envelope can have any shape, and can be an object or a text. The
-    /// envelope is the `value` itself, or its member `Message`, because the C# template wrote `{Source,
-    /// Message}`.
+    /// envelope is the `value` itself, or its member `Message`, because the C# template wrote an object with
+    /// `Source` and `Message`.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

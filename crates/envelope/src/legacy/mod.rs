@@ -57,7 +57,7 @@ const KEYS: [&str; 30] = [
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);
-    // The check for an activity (`type`) comes first, because an activity may also have a `relatesTo`.
+    // The check for an activity (`type`) comes first, because an activity can also have a `relatesTo`.
     let (shape, content) = if has("type") {
         (Shape::ContinueConversation, continue_conversation::read(&mut fields)?)
     } else if has("address") {

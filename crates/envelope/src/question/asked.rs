@@ -28,7 +28,8 @@ pub struct Asked {
     pub callback: Option<String>,
     /// The alert key (the member `key` of the API call), as the alert's sender wrote it.
     pub key: Option<String>,
-    /// The ids of the escalation's alerts: alerts to further conversations, which the first answer cancels.
+    /// The ids of the escalation's alerts. These alerts go to further conversations if no person answers, so
+    /// an answer cancels them.
     pub escalations: Vec<String>,
     /// Whether other alerts share the answer: the other alerts of the same API call, and the escalation's
     /// alerts.
@@ -68,8 +69,8 @@ impl Asked {
         })
     }
 
-    /// The alert whose id is in the key of the answer's row. Alerts that share an answer share this row.
-    /// `alert` is the id of this question's alert.
+    /// The alert id in the key of the answer's row. Alerts that share an answer share this row. `alert` is
+    /// the id of this question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }

@@ -46,7 +46,7 @@ impl Looks {
     }
 }
 
-/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot.
+/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot change cards.
 pub fn can_change(channel_id: &str) -> bool {
     Looks::of(channel_id) != Looks::Text && can_change_messages(channel_id)
 }

@@ -35,7 +35,7 @@ pub const REPLY: &str = "reply";
 /// How many answers a question takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Answers {
-    /// One answer: the first one counts.
+    /// One answer: the first answer counts.
     #[default]
     One,
     /// One answer from each person.
@@ -170,8 +170,8 @@ pub struct Question {
     /// Whether a text is also an answer. The text is the person's next message in a personal chat, or a reply
     /// in the thread of the question.
     pub reply: bool,
-    /// The alert whose id is in the key of the answer's row, if several alerts share one answer. `None` if
-    /// the key has the id of this question's alert.
+    /// The alert id in the key of the answer's row, if several alerts share one answer: the id of the first
+    /// alert of the API call. `None` if the row key has the id of this question's alert.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
     /// answers the earlier alert.

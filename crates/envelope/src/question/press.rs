@@ -30,8 +30,8 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert whose id is in the key of the answer's row, if several alerts share the answer. `None` if
-    /// the key has the id `alert`.
+    /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the first
+    /// alert of the API call. `None` if the row key has the id `alert`.
     pub lead: Option<String>,
 }
 

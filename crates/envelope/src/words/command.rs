@@ -66,8 +66,8 @@ const COMMANDS: [(&str, Pattern); 11] = [
 
 impl Command {
     /// Reads a person's message as a command. `None` if any part of the message does not belong to the
-    /// command, so `stop it` is not a command. Case and invisible characters do not matter. The message may
-    /// begin with `/`, because commands begin with `/` on some channels.
+    /// command, so `stop it` is not a command. Case and invisible characters do not matter. A `/` before the
+    /// command is allowed, because commands begin with `/` on some channels.
     pub fn parse(message: &str) -> Option<Self> {
         let message = trim(message);
         let message = message.strip_prefix('/').unwrap_or(message);

@@ -72,9 +72,9 @@ pub struct Words {
     /// Replies to a person's message that the bot could not put on the queue. The queue certainly has no copy
     /// of the message.
     pub queue_unavailable: &'static str,
-    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed.
-    /// Perhaps the message is on the queue nevertheless: if the channel sent the same message before, the bot
-    /// perhaps put the message on the queue then.
+    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. The
+    /// message can be on the queue from an earlier attempt, because the channel can send the same message
+    /// twice.
     pub ledger_unavailable: &'static str,
     /// Replies to a person's message if the bot does not know whether the message is on the queue.
     pub perhaps_queued: &'static str,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kick::Kick;
 
-/// An HTTP response, and the kick to send after the response.
+/// An HTTP response, and perhaps a kick to send after the response.
 #[derive(Debug)]
 pub(crate) struct Answered {
     response: Response<Bytes>,
@@ -15,12 +15,14 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// A response with a kick. The caller passes a kick if the request has put a due message on the queue.
+    /// Makes a response with a kick. The caller passes a kick if the request has put a message on the queue
+    /// that is due now.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
     }
 
-    /// Replaces the response by a response with the bot's replies, and keeps the kick.
+    /// Replaces the response by a response whose body holds the bot's replies, and keeps the kick. This is
+    /// for an activity whose sender expects the replies in the response.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

@@ -1,4 +1,4 @@
-//! Reads every variable of the bot, so that wrong variables are found before a deployment.
+//! Reads every variable of the bot, so that `cargo dev doctor` finds wrong variables before a deployment.
 
 use bot_framework::outbound::seal_keys;
 use bot_framework::{
@@ -58,8 +58,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // The calls above may miss a variable that a request reads. So if they find no error, the function also
-    // reads the variables with the code that a request uses.
+    // A variable that a request reads can be missing in the list above. So if the list gives no error, the
+    // function also reads the variables with the code that a request uses.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));

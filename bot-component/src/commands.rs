@@ -1,4 +1,7 @@
 //! Executes the commands of a person, such as `stop` and `subscribe`.
+//!
+//! After `stop`, `start` and `quiet`, the bot also records a *withdrawal*: a row that tells the runs of the
+//! poller that a conversation gets no alerts now, or gets alerts again.
 
 use std::time::Duration;
 
@@ -23,8 +26,8 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 /// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The bot has to queue the text. The message is due after the time `after`, or at once if `after` is
-    /// `None`.
+    /// The message is a reminder, or is no command. The bot has to queue the text. The alert is due after the
+    /// time `after`, or at once if `after` is `None`.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
@@ -34,9 +37,9 @@ pub(crate) enum Intent {
     ReplyInPrivate(Box<PrivateReply>),
 }
 
-/// Executes the command in a message. Returns the reply, or the text to queue if the message is no command.
-/// `headers` are the headers of the request. They show which address the channel called, and a webhook
-/// address begins like that address.
+/// Executes the command in a person's message. Returns the reply, or the text to queue if the message is no
+/// command. `headers` are the headers of the channel's request. The command `webhook` needs the header
+/// `Host`, because a webhook address has the host at which the channel called the bot.
 pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -54,7 +57,7 @@ pub(crate) async fn execute<H: Host>(
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words.too_far.into()),
         Command::Remind(after, text) => return Intent::Queue { text, after: Some(after) },
         Command::Help => Ok(words.help.into()),
-        // An activity does not show whether its sender may decide for the group.
+        // An activity does not show whether its sender is allowed to decide for the group.
         Command::Stop if address.conversation.is_group() => Ok(words.not_stopped.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
@@ -105,16 +108,17 @@ pub(crate) async fn execute<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value has a fingerprint of the conversation's record, but the table has no record. If the bot
-        // deletes the fingerprint, it stores the record at the person's next message. If the bot cannot
-        // delete the fingerprint, it stores the record at the first message of the next day.
+        // The table has no record of the conversation, but the key-value store has a fingerprint (hashes of a
+        // record). While this fingerprint exists, the bot assumes that the record is stored. So the bot
+        // deletes the fingerprint, and stores the record at the person's next message. If the delete fails,
+        // the bot stores the record at the first message of the next day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the effect of a command in the conversation, and then records the command for the runs. Returns
-/// `done`, the reply to the person.
+/// Stores the effect of a command in the conversation, and then the withdrawal for the runs. `change` makes
+/// the table calls for the effect. Returns `done`, the reply to the person.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -142,8 +146,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records for the runs that a `stop` or quiet hours begin or end. A run reads all recent records of this
-/// kind with one query, instead of looking up each conversation.
+/// Records a withdrawal, because a `stop` or quiet hours begin or end. A run reads all recent withdrawals
+/// with one query, instead of looking up each conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_and_remind_command_need_no_call_of_storage() {
+    fn plain_text_and_remind_command_make_no_storage_call() {
         let stage = Stage::new();
         let queue = |text: &str, after| Intent::Queue { text: text.into(), after };
         assert_eq!(say(&stage, "stop it"), queue("stop it", None));
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn command_that_cannot_be_stored_is_reported_to_the_person() {
+    fn failure_to_store_a_command_is_reported_to_the_person() {
         let stage = known();
         stage.refuse_tables();
         for text in [
@@ -325,7 +329,7 @@ mod tests {
         assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));
         assert!(
             stage.host.store.borrow().is_empty(),
-            "the fingerprint is deleted, so the next message stores the record"
+            "the fingerprint is deleted, so that the person's next message stores the record"
         );
         stage.host.store_fails.set(true);
         assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));

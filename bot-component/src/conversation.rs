@@ -1,4 +1,11 @@
 //! Records, pauses and deletes the stored conversations, as the activities of a channel require.
+//!
+//! The table of conversations has one record for each conversation. In the key-value store, the bot keeps a
+//! *fingerprint* of the record: hashes of its content. If an activity matches the fingerprint, the activity
+//! changes nothing, and the bot does not call the table service.
+//!
+//! A *paused* conversation gets no alerts, because the channel reported that it cannot reach the person. The
+//! pause ends when the person writes, or after a day.
 
 use std::time::Duration;
 
@@ -34,7 +41,7 @@ impl Addressed {
     }
 }
 
-/// Whether a question waits for a text in a conversation. The person's next text may then be the answer.
+/// Whether a question waits for a text in a conversation. If so, the person's next text can be the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// A question waits. The alert with this id asked the question.
@@ -47,8 +54,8 @@ pub(crate) enum Asked {
 
 /// Records the effect of an activity on its conversation, and returns whether a question waits for a text.
 ///
-/// The bot only logs a failure, because the person's message matters more. But a failed `deleteUserData` is
-/// an error, so that the channel sends the activity again.
+/// The bot only logs a failure, because handling the person's message matters more than the record. But a
+/// failed `deleteUserData` is an error, so that the channel sends the activity again.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -76,9 +83,9 @@ pub(crate) async fn note<H: Host>(
     }
 }
 
-/// Records that the conversation was active, and returns whether a question waits for a text. Key-value holds
-/// a fingerprint of the conversation's record, so an activity that changes nothing costs one read of
-/// key-value, and no call of the table service. If this read fails, the bot calls the table service.
+/// Records that the conversation was active, and returns whether a question waits for a text. An activity
+/// that changes nothing costs one read of key-value (the fingerprint), and no call of the table service. If
+/// this read fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -90,14 +97,14 @@ async fn record_activity<H: Host>(
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.record_activity(address, sign, known.as_ref()).await? {
         Recorded::Stored(fingerprint) => {
-            // A failure of this write is ignored: without the fingerprint, the next activity reads the table
-            // again.
+            // A failure of this write is ignored: without the fingerprint, the bot reads the table again at
+            // the next activity.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // While the bot wrote the record, the poller may have delivered a question.
+            // While the bot wrote the record, the poller has perhaps delivered a question.
             return Ok(Asked::Unknown);
         }
-        // The poller has paused the conversation. The poller may have its own key-value store, so it could
-        // not delete the bot's fingerprint.
+        // The poller has paused the conversation. If the poller has a key-value store of its own, the poller
+        // could not delete the bot's fingerprint. So the bot deletes the fingerprint now.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Asked { alert } => return Ok(Asked::By(alert)),
         Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
@@ -119,10 +126,11 @@ async fn forget_person<H: Host>(
     Ok(())
 }
 
-/// Deletes a conversation, and withdraws the alerts that wait for it.
+/// Deletes a conversation, and withdraws the alerts to this conversation that wait on the queue.
 ///
-/// The bot stores two records first: the tombstone (the time of the request), and the withdrawal for the
-/// runs. If the bot is killed after that, runs still deliver no alert to a person who asked to be forgotten.
+/// First the bot stores two rows. The *tombstone* is a row with the time of the request. The *withdrawal* is
+/// a row that tells the runs about the request. If the bot is killed after that, runs still deliver no alert
+/// to a person who asked to be forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -133,12 +141,13 @@ pub(crate) async fn forget_for_good<H: Host>(
     let conversations = settings.conversations(host, deadline);
     conversations.write_tombstone(key, at).await?;
     settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
-    // If the webhook address were not ended, it would work again as soon as the person writes again.
+    // The bot also ends the webhook address. Otherwise the same address would work again after the person's
+    // next message.
     conversations.end_hook(key).await?;
     conversations.forget(key).await
 }
 
-/// Pauses a conversation, because the channel reports that the person cannot be reached there.
+/// Pauses a conversation, because the channel reports that it cannot reach the person.
 pub(crate) async fn pause<H: Host>(host: &H, settings: &BotSettings, reference: &ConversationReference) {
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     log(host, conversations.pause(reference, host.now() + PAUSED_FOR).await);
@@ -171,7 +180,8 @@ fn effect_of(activity: &Activity) -> Effect {
         ActivityKind::ConversationUpdate if activity.removes_the_bot() => Effect::Ended,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => Effect::Active(Sign::Installed),
         ActivityKind::ConversationUpdate => Effect::Active(Sign::Update),
-        // For an upgrade, Teams sends `remove-upgrade` and then `add-upgrade`. The conversation does not end.
+        // For an upgrade of the app, Teams sends `remove-upgrade` and then `add-upgrade`. The conversation
+        // does not end.
         ActivityKind::InstallationUpdate => match activity.action.as_deref() {
             Some("add" | "add-upgrade") => Effect::Active(Sign::Installed),
             Some("remove") => Effect::Ended,
@@ -234,10 +244,10 @@ mod tests {
         assert_eq!(
             (stage.calls(), stage.host.writes.get()),
             (calls, writes),
-            "calls, and writes of key-value"
+            "HTTP calls, and writes of key-value"
         );
-        // A host may empty key-value at any time. The bot then reads the table, stores the fingerprint, and
-        // does not write the table.
+        // A Spin host can empty key-value at any time. The bot then reads the table, stores the fingerprint,
+        // and does not write the table.
         stage.host.store.borrow_mut().clear();
         receive(&stage, &json!({}));
         let is_read = |request: &http::Request<_>| request.method() == http::Method::GET;
@@ -256,9 +266,9 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // The poller may have its own key-value store, so a pause by the poller leaves the bot's
-                // fingerprint. When a later activity has a new address, the bot reads the pause in the table,
-                // and deletes the fingerprint.
+                // This is a pause by a poller that has a key-value store of its own: the bot's fingerprint
+                // remains. When a later activity has a new address, the bot reads the pause in the table, and
+                // deletes the fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_that_ended_is_deleted_with_its_fingerprint() {
+    fn ended_conversation_is_deleted_with_the_fingerprint() {
         for change in [
             json!({"type": "endOfConversation"}),
             json!({"type": "deleteUserData"}),
@@ -302,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn each_activity_type_has_its_effect_on_the_conversation() {
+    fn activity_type_decides_the_effect_on_the_conversation() {
         for (change, expected) in [
             (json!({"type": "message"}), Effect::Active(Sign::Message)),
             (json!({"type": "conversationUpdate"}), Effect::Active(Sign::Update)),

@@ -1,6 +1,6 @@
-//! Tests of calls of Put Message with an unknown result, for example a lost response. They check the reply to
-//! the person, the response to a calling program, and the mark `once` in messages that the queue may hold
-//! twice.
+//! Tests of a *Put* (a call of Put Message) with an unknown result, for example a lost response. The tests
+//! check the reply to the person, the response to a calling program, and the mark `once` in a queue message.
+//! The mark says that the queue may hold the message twice.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -130,7 +130,8 @@ impl Bot {
         said
     }
 
-    /// Whether the bot has recorded for the runs that the queue may hold a message twice. Deletes the record.
+    /// Whether the bot has stored a row that tells the runs: the queue may hold this message twice. Deletes
+    /// the row.
     fn has_noted_copy(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
@@ -146,8 +147,8 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
     const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
     // A row holds: the results of the Puts of one message; the first words of the reply to the person; for
-    // each Put, whether the message has the mark `once`; and whether the bot records for the runs that the
-    // queue may hold the message twice.
+    // each Put, whether the message has the mark `once`; and whether the bot stores the row that
+    // `has_noted_copy` looks for.
     type Row = (Vec<PutResult>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
@@ -206,7 +207,7 @@ fn repeated_message_without_tables_gets_no_more_replies_than_answersperminute() 
 }
 
 #[test]
-fn response_to_the_caller_shows_alerts_that_may_be_on_the_queue_as_unconfirmed() {
+fn alert_that_may_be_on_the_queue_is_unconfirmed_in_the_response() {
     for (answers, expected) in [
         (vec![lost(), lost(), lost()], "unconfirmed"),
         (vec![status(500), status(503), status(503)], "unconfirmed"),
@@ -224,10 +225,10 @@ fn response_to_the_caller_shows_alerts_that_may_be_on_the_queue_as_unconfirmed()
             assert_eq!(
                 marked[0],
                 !key.is_null(),
-                "{shown}: expected the mark on the first Put if the call has a key"
+                "{shown}: expected the mark on the first Put if the call has an idempotency key"
             );
             assert!(marked[1..].iter().all(|mark| *mark), "{shown}: {marked:?}");
-            // If the queue refuses the Put of a repeated call, the status of the alert does not change.
+            // If the queue refuses the Put of a repeated API call, the alert's status does not change.
             if expected != "queued" && !key.is_null() {
                 *bot.puts.borrow_mut() = vec![self::status(403)];
                 let (_, body) = bot.alert(&json!({"idempotencyKey": key}));
@@ -264,7 +265,7 @@ fn cancel_answers_cancelled_or_409_if_the_alert_is_certainly_not_on_the_queue() 
     bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
     let delivered = "id: the alert is already delivered; only an alert that waits can be cancelled";
     assert_eq!(cancel(&sent), (409, delivered.into()));
-    // The queue has a message again, which may be this alert.
+    // The queue has a message again. This message is perhaps the alert `sent`.
     bot.waiting.set(1);
     assert_eq!(cancel(&sent), (202, "cancelling".into()));
 }

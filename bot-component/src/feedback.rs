@@ -3,10 +3,10 @@
 //! If the app has the permission `ChatMessageReadReceipt.Read.Chat`, Teams sends a read receipt as an event
 //! in personal chats. Teams reports a reaction only to the bot that sent the message.
 //!
-//! A person replies by a press of a button on the bot's card, or by a message in a thread of a channel. The
-//! activity's `replyToId` names the message that gets the reply. The bot counts the replies to each message
-//! in one row of the table. If a person wrote the message that gets the reply, the row belongs to no alert.
-//! Every row is kept for seven days after the last reply or reaction.
+//! A person replies by a press of a button on the bot's card, or by a message in a thread of a Teams channel.
+//! The activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row
+//! in the table of conversations counts the replies. If a person wrote the chat message, its row belongs to
+//! no alert. Every row is kept for seven days after the last reply or reaction.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -33,15 +33,15 @@ const RECORD_WITHIN: Duration = Duration::from_secs(3);
 /// The feedback in one activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Feedback<'a> {
-    /// The person has read this message, and all earlier messages.
+    /// The person has read this chat message, and all earlier chat messages.
     Read(MessageNumber),
-    /// People responded to a message in the conversation with this key.
+    /// People reacted or replied to a chat message in the conversation with this key.
     Response(ConversationKey, Response<'a>),
 }
 
 /// Records the feedback in an activity. If the activity replies to an open question, returns the id of the
-/// alert with this question. The bot only logs a failure, because the person's message matters more. An
-/// activity without feedback costs no call.
+/// alert with this question; otherwise `None`. The bot only logs a failure, because handling the person's
+/// message matters more than the feedback. An activity without feedback costs no storage call.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -93,8 +93,10 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// Returns the key of the channel, if the message is the first message of a thread. The bot begins a thread
-/// with an alert that it sends to the channel, but people's responses have the address of the thread.
+/// Returns the conversation key of the Teams channel, if `message` is the first message of a thread;
+/// otherwise `None`. The first message can be an alert that the bot sent to the channel. The row of this
+/// alert has the conversation key of the channel, but people's reactions and replies have the address of the
+/// thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {
@@ -105,7 +107,7 @@ fn key_of_first_message(address: &ConversationReference, message: MessageNumber)
     Some(ConversationKey::of(&address))
 }
 
-/// Reads the id of a message from a JSON string or a JSON number.
+/// Reads the id of a chat message from a JSON string or a JSON number.
 fn number(id: &Value) -> Option<MessageNumber> {
     match id {
         Value::String(id) => MessageNumber::parse(id),
@@ -129,7 +131,7 @@ mod tests {
     use crate::testing::Stage;
 
     const CHANNEL: &str = "19:c@thread.tacv2";
-    /// The time of the fake host's clock, in milliseconds.
+    /// The time of the fake host's clock, in milliseconds since 1970.
     const NOW: &str = "1795471200000";
 
     fn activity(change: &Value) -> Activity {
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn reactions_and_replies_count_for_the_message_that_they_name() {
+    fn reactions_and_replies_count_for_the_message_in_reply_to_id() {
         let reaction =
             json!({"type": "messageReaction", "replyToId": NOW, "reactionsAdded": [{"type": "like"}]});
         let thread =
@@ -240,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn read_receipt_costs_one_write_at_most_and_message_without_feedback_costs_no_call() {
+    fn read_receipt_costs_one_write_at_most_and_message_without_feedback_costs_no_storage_call() {
         let stage = Stage::new();
         receive(&stage, &json!({}));
         let calls = stage.calls();
         receive(&stage, &json!({"id": "2"}));
         receive(&stage, &json!({"type": "event", "name": "other"}));
-        assert_eq!(stage.calls(), calls, "calls for activities without feedback");
+        assert_eq!(stage.calls(), calls, "storage calls for activities without feedback");
         receive(&stage, &receipt(&json!("1000")));
         let methods = |from: usize| -> Vec<String> {
             stage.host.sent.borrow()[from..].iter().map(|request| request.method().to_string()).collect()

@@ -1,11 +1,12 @@
-//! The tokens in webhook addresses. A token names a conversation and a generation. The generation is the
-//! number of the conversation's webhook address: each new address gets the next number. The HMAC in the token
-//! proves that the bot made the token. So the bot refuses a forged token without a call of the table service,
-//! and stores no tokens.
+//! The tokens in webhook addresses. A *webhook address* is a URL of the bot: if a program posts to this URL,
+//! one conversation gets the post as an alert. The token in the URL names the conversation and a
+//! *generation*. The generation is the number of the conversation's webhook address: each new address gets
+//! the next number. The HMAC in the token proves that the bot made the token. So the bot refuses a forged
+//! token without a call of the table service, and stores no tokens.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
-//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over them. Each bot has its own keys for
-//! the HMAC ([`hook_keys`]).
+//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over these three values. Each bot has its
+//! own keys for the HMAC ([`hook_keys`]).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,12 +24,12 @@ const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
 /// The label in the HMAC of a token. [`OF_SECRET`] is the label in the HMAC of a secret. The labels differ,
-/// because both HMACs have the same key.
+/// because both HMACs use the same HMAC key.
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
-/// The number of a token's characters in a log line. They are enough to find the webhook address, and too few
-/// to call it.
+/// The number of a token's characters in a log line. With so many characters, a reader of the log can tell
+/// webhook addresses apart, but cannot call them.
 const SHOWN_CHARACTERS: usize = 6;
 
 /// A text in the form of a token: 47 characters that decode to bytes of this version. The HMAC is not checked
@@ -41,14 +42,14 @@ pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 pub(crate) struct Hook {
     pub(crate) conversation: ConversationKey,
     pub(crate) generation: u16,
-    /// The secret with which senders such as GitHub sign.
+    /// The secret with which senders such as GitHub sign their posts.
     pub(crate) secret: String,
 }
 
 /// A new token, and its secret.
 pub(crate) struct Issued {
     pub(crate) token: String,
-    /// The secret with which senders such as GitHub sign.
+    /// The secret with which senders such as GitHub sign their posts.
     pub(crate) secret: String,
 }
 
@@ -59,8 +60,8 @@ pub(crate) struct HookKeys {
 }
 
 impl TokenForm {
-    /// Reads the text of a token. Returns `None` if the text has another form. This check needs no key, so
-    /// the route refuses such a text before it reads a variable.
+    /// Reads the text of a token. Returns `None` if the text has another form. This check needs no HMAC key,
+    /// so the route refuses such a text before the route reads a variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
@@ -74,7 +75,7 @@ pub(crate) fn shown(token: &str) -> &str {
 }
 
 impl HookKeys {
-    /// Reads the keys (see [`hook_keys`]).
+    /// Reads the HMAC keys (see [`hook_keys`]).
     pub(crate) fn read(
         settings: &impl Settings,
         bot: Option<&BotCredentials>,
@@ -83,7 +84,7 @@ impl HookKeys {
     }
 
     /// Makes the token for a generation of a conversation's webhook address. Returns `None` if there is no
-    /// key.
+    /// HMAC key.
     pub(crate) fn issue(&self, conversation: &ConversationKey, generation: u16) -> Option<Issued> {
         let key = self.keys.first()?;
         let mut token = [0; TOKEN_BYTES];
@@ -97,8 +98,8 @@ impl HookKeys {
         Some(Issued { token: URL_SAFE_NO_PAD.encode(token), secret: secret_of(key, &token) })
     }
 
-    /// Checks a token. The check takes the same time for every wrong byte and every key, so an attacker
-    /// learns nothing from the time.
+    /// Checks a token. Returns `None` if none of the HMAC keys made the token. The check takes the same time
+    /// for every wrong byte and every key, so an attacker learns nothing from the time.
     pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
         let (named, claimed) = token.split_at(NAMED_BYTES);
         let fitting = self.keys.iter().fold(None, |fitting, key| {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn token_names_its_conversation_and_generation_while_its_key_is_set() {
+    fn token_names_conversation_and_generation_while_the_hmac_key_is_set() {
         for (text, generation) in [("0123456789abcdef", 1), ("f0", 0), ("9", 65_535)] {
             let conversation = conversation(text);
             let Issued { token, secret } = keys(&[1]).issue(&conversation, generation).unwrap();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_another_form_is_no_token() {
+    fn text_without_the_form_of_a_token_is_refused() {
         let token = keys(&[1]).issue(&conversation("0"), 1).unwrap().token;
         let long = format!("{token}A");
         let standard = token.replace(['-', '_'], "/");

@@ -1,4 +1,5 @@
-//! Responds to activities of type `invoke`, and recognizes messages that are a press of a button.
+//! Responds to activities of type `invoke`, and recognizes messages that are a press of a button. An *invoke*
+//! is an activity whose HTTP response the client shows to the person.
 
 use bot_framework::Activity;
 use bytes::Bytes;
@@ -10,9 +11,9 @@ pub(crate) const CODE: &str = "NotSupported";
 pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
 /// Answers an `invoke` with an error. `messages.rs` has already handled the only `invoke` that the bot
-/// supports: a press of its own button. The status is 200, and the error is in the body, because for any
-/// other status the client shows that the bot is broken. Cards of version 1.4 or later
-/// (`adaptiveCard/action`) have their own form of error.
+/// supports: a press of a button that the bot made. The HTTP status is 200, and the error is in the body,
+/// because for any other HTTP status the client shows that the bot is broken. Adaptive Cards of version 1.4
+/// or later send an invoke with the name `adaptiveCard/action`, which needs another form of error.
 pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
     host.event(Level::Info, "invoke.not-supported", json!({"name": excerpt(name)}));
@@ -26,8 +27,9 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     response::json(StatusCode::OK, &body)
 }
 
-/// Whether a message without text is a press of a button. Such a message has a `value`, or it has a
-/// `replyToId` and no attachments. Teams sends the second form if `data` of an `Action.Submit` is a string.
+/// Whether a person's message without text is a press of a button. The message of a press has a `value`, or
+/// has a `replyToId` and no attachments. Teams sends the second form if `data` of an `Action.Submit` is a
+/// string.
 pub(crate) fn is_press(activity: &Activity) -> bool {
     let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,
@@ -50,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn invoke_is_answered_200_with_the_error_in_the_form_of_its_protocol() {
+    fn invoke_is_answered_200_with_an_error_in_the_form_for_the_name_of_the_invoke() {
         for (name, pointer) in [
             (json!("adaptiveCard/action"), "/value/code"),
             (json!("task/fetch"), "/error/code"),

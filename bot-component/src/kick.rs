@@ -1,5 +1,5 @@
-//! The kick: after the bot has put an alert on the queue, it calls the poller, so that the person does not
-//! have to wait for the next cron tick.
+//! The kick: the bot's call to the poller after the bot has put an alert on the queue. Without the kick, the
+//! person would have to wait for the next cron tick.
 //!
 //! The bot sends the kick after its response to the caller. Delivery does not depend on the kick: if the kick
 //! is lost, the run of the next cron tick gets the message. The bot sends no kick while a run works, because
@@ -21,7 +21,7 @@ use storage_queue::QueueName;
 /// network (<https://spinframework.dev/http-outbound#local-service-chaining>).
 const POLLER: &str = "http://poller.spin.internal/internal/poll";
 
-/// The time-outs of the call. They are short, because the poller answers as soon as its run has begun.
+/// The time-outs of the kick. They are short, because the poller answers as soon as its run has begun.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(2),
@@ -30,7 +30,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 4 * 1024,
 };
 
-/// The data for the call of the poller.
+/// A kick that can be sent: the key that the poller expects, and the name of the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Kick {
     key: Secret,
@@ -38,8 +38,8 @@ pub(crate) struct Kick {
 }
 
 impl Kick {
-    /// Reads the variable `kick`. Returns `None` if the value is `off`, which is for platforms without
-    /// service chaining.
+    /// Reads the variable `kick`. Returns `None` if the value is `off`. This value is for platforms without
+    /// service chaining, on which components cannot call each other.
     pub(crate) fn read(
         settings: &impl Settings,
         bot: Option<&BotCredentials>,

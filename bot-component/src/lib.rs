@@ -1,49 +1,51 @@
-//! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
+//! The HTTP entry point of the bot: receives activities of the Bot Framework and API calls of other programs,
 //! puts envelopes on the queue, and sends the HTTP responses.
 //!
-//! The poller (`trigger-component`) gets the messages from the queue, and delivers them. This component gets
-//! no messages from the queue. It gets messages from the poison queue only for calls that delete a
-//! conversation, or that list, replay or drop dead letters. To people, this component sends only replies to
-//! their activities, and the alerts of trigger activities.
+//! The poller (`trigger-component`) gets the queue messages, and delivers their alerts. This component gets
+//! no messages from the queue. It gets messages from the poison queue only for two kinds of API calls: calls
+//! that delete a conversation, and calls that list, replay or drop dead letters. To people, this component
+//! sends only replies to their activities, and the alerts that arrive as trigger activities. A *trigger
+//! activity* is an activity in which a program sends an envelope to the bot.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
 //! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
 //!
-//! There is one module per route. Code that does not belong to a route is in the crates that the table names.
+//! `messages` serves `POST /api/messages`, `ops` serves `/ops`, and `alerts` serves the routes for other
+//! programs. The table names the files for each change. Some of these files are in other crates.
 //!
 //! | to change | look in |
 //! |---|---|
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
 //! | the effect of an activity, by its type | `messages.rs` |
 //! | the effect of a person's message, and the bot's replies | `turn.rs` |
-//! | which messages the bot ignores | `loops.rs`; the text of a message: `crates/bot-framework`, `message_text/` |
+//! | which messages of people and programs the bot ignores | `loops.rs`; how the bot reads the text of such a message: `crates/bot-framework`, `message_text/` |
 //! | how many replies a conversation gets in a minute | `crates/state`; while the table service fails: `own_count.rs` |
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
 //! | the webhook address of a conversation | `webhook.rs`, `alerts/hook_of.rs`; its form: `hook_token.rs`, `public_url.rs`; whether an address is valid: `crates/state` |
 //! | what is posted to a webhook address | `alerts/hooks/`; the shapes of payloads: `crates/alert-shapes` |
-//! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
+//! | who is allowed to subscribe to a tag (a name to which conversations subscribe) | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | answers to questions: buttons and texts | `pressing/` |
 //! | the response to an invoke that is no answer to a question | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
-//! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
-//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation | `alerts/escalating.rs`; the keys and conversations for a question: `alerts/asks.rs` |
-//! | the conversations that `to` names | `alerts/to.rs`; pages: `alerts/paging.rs` |
+//! | who is allowed to call the alert routes, and the scopes (permissions) of an API key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
+//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how the alert recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
+//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; their conversations, and the keys that encrypt the question: `alerts/asks.rs` |
+//! | the conversations that the member `to` of an API call names | `alerts/to.rs`; how the bot processes more than 100 conversations, page by page: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
-//! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; states and their deadlines: `crates/state`, `ledger/shown.rs` |
-//! | how a call deletes a conversation | `alerts/forgetting.rs` |
-//! | the status and the metrics for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
+//! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; the statuses of alerts: `crates/state`, `ledger/shown.rs` |
+//! | how an API call deletes a conversation | `alerts/forgetting.rs` |
+//! | the bot's status and metrics for operators | `alerts/operating/`: `snapshot.rs` reads both; the problems in the status: `problems.rs` |
 //! | how dead letters are listed, replayed and dropped | `alerts/operating/dead/`; the search in the poison queue: `alerts/poison_walk.rs` |
-//! | the order in which a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
+//! | the order in which the bot records and queues the alerts of an API call, and answers the call | `alerts/call.rs`; the content of the alerts: `alerts/draft.rs` |
 //! | the operator's page | `ops/` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the bot calls the poller | `kick.rs` |
-//! | a status, a code or a message of a refusal | `rejection/`, then `docs/errors.md` |
-//! | a limit of a request or a call | `limits.rs` |
+//! | the HTTP status, the code or the message of a refusal | `rejection/`, then `docs/errors.md` |
+//! | a limit of a request | `limits.rs` |
 
 mod alerts;
 mod answered;

@@ -1,4 +1,5 @@
-//! Decides which messages the bot ignores. The bot neither queues nor replies to such a message.
+//! Decides which incoming messages the bot ignores. The bot puts no alert on the queue for an ignored
+//! message, and sends no reply.
 //!
 //! The bot ignores messages of programs, because two programs that reply to each other never stop. For the
 //! same reason, it ignores messages that begin like the bot's own texts, for example with `Queued:`. In a
@@ -12,8 +13,8 @@ use state::ConversationKey;
 
 /// Whether the bot ignores a message. Logs the reason. `text` is [`Activity::text_to_the_bot`].
 ///
-/// The bot does not record the conversation of an ignored message. In a channel, each thread is a
-/// conversation. So alerts go only to threads in which a person has addressed the bot.
+/// The bot does not record the conversation of an ignored message. In a Teams channel, each thread is a
+/// conversation. So the bot records only the threads in which a person has addressed the bot.
 pub(crate) fn is_ignored(host: &impl Host, activity: &Activity, text: &str) -> bool {
     let Some(reason) = reason_to_ignore(activity, text) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));

@@ -1,5 +1,5 @@
-//! `POST /api/messages`: checks an activity, and acts on it. A message becomes an envelope on the queue, and
-//! the person gets a reply.
+//! `POST /api/messages`: checks an activity, and acts on the activity. A person's message becomes an envelope
+//! on the queue, and the person gets a reply.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::Turn;
 
-/// The longest time for fetching the public keys of the token issuers. The bot fetches them once a day at
-/// most. A channel waits 15 s for the whole response.
+/// The longest time for fetching the public keys of the token issuers. The bot fetches these keys at most
+/// once a day. A channel waits 15 s for the whole response.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(
@@ -49,7 +49,8 @@ pub(crate) async fn post<H: Host>(
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
     let request = Request::from_parts(head, body);
     let answered = answer_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
-    // The bot stores nothing for a tenant that it does not serve, not even that it has checked the token.
+    // For a tenant that the bot does not serve, the bot stores nothing. It does not even store the result of
+    // the token check.
     let is_refused_tenant = matches!(answered, Err(Rejection::TenantRefused(_)));
     if let Some(token) = token.as_ref().filter(|_| !is_refused_tenant) {
         let sealed = match &tokens {
@@ -77,7 +78,7 @@ async fn answer_caller<H: Host>(
     settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    // In anonymous mode there is no token that names the `serviceUrl`.
+    // With `authmode=anonymous`, there is no token that names the `serviceUrl`.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     let text = activity.text_to_the_bot();
     if loops::is_ignored(host, &activity, &text) {

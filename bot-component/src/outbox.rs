@@ -1,4 +1,5 @@
-//! Puts envelopes on the queue.
+//! Puts envelopes on the queue. In this file, a *message* is a queue message, and a *Put* is a call of Put
+//! Message.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::settings::BotSettings;
 /// The longest time for which the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The most Puts of one call that run in parallel.
+/// The most Puts that run in parallel for one API call.
 const PUTS_AT_ONCE: usize = 8;
 
 /// The longest time for recording that the queue may hold an alert twice.
@@ -34,14 +35,14 @@ pub(crate) struct Message {
 
 impl Message {
     /// Encodes the envelope with the mark `once`. The mark says that the queue may hold the message twice. So
-    /// a run first reads in the ledger whether the message was sent. Every encoded envelope has room for the
-    /// mark.
+    /// a run first reads in the ledger whether the alert was sent. The result is `None` only if the envelope
+    /// is too long. This does not happen after [`Envelope::encode`], which leaves room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
 }
 
-/// The queue, as this component uses it.
+/// Puts messages on the queue, and remembers whether the bot has to send a kick.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a, H> {
     host: &'a H,
@@ -58,7 +59,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether the queue has, or may have, a new message that is due already.
+    /// Whether this outbox has put a message on the queue that is due now. The result is also true if a
+    /// failed Put has perhaps stored such a message. If the result is true, the bot sends the kick.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }
@@ -78,8 +80,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         put
     }
 
-    /// Deletes a message that this call has put on the queue. If a run has already dequeued the message, the
-    /// delete fails, and the run delivers the message.
+    /// Deletes a message that this outbox has put on the queue. If a run has already dequeued the message,
+    /// the delete fails, and the run delivers the message.
     pub(crate) async fn take_back(&self, put: &Put) {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()
@@ -88,8 +90,9 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Records for the runs that the queue may hold an alert twice. The mark `once` is not enough: the
-    /// message of the first attempt has no mark, and a slow queue service may store this message last.
+    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough,
+    /// because the message of the first attempt has no mark, and a slow queue service can store this message
+    /// last.
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);
@@ -101,8 +104,8 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 
     /// Calls `put` for each item. Several calls run in parallel, in any order. `put` returns whether it
-    /// succeeded. After a failure, no further call begins, because each further call would probably also
-    /// fail, and take as long.
+    /// succeeded. After a failure, no further call begins, because each further call would probably fail too,
+    /// and would take as long as the failed call.
     pub(crate) async fn put_all<T>(
         &self,
         items: impl Iterator<Item = T>,
@@ -157,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_is_hidden_until_it_is_due_or_for_seven_days() {
+    fn message_is_hidden_until_the_due_time_but_at_most_for_seven_days() {
         let address = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}}"#;
         let address = ConversationReference::from_fields(Fields::parse(address).unwrap()).unwrap();
         let now = "2026-11-23T22:00:00Z".parse().unwrap();
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn puts_of_one_call_run_in_parallel_and_none_begins_after_a_failure() {
+    fn puts_of_one_api_call_run_in_parallel_and_no_put_begins_after_a_failure() {
         let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
         {

@@ -1,16 +1,17 @@
-//! Counts how many replies a conversation gets in a minute, while the ledger cannot count them. The count is
-//! stored in key-value. So each host has its own count, and messages that arrive at the same time may be
-//! counted as one message. The count is still good enough to stop two programs that reply to each other,
-//! because they send one message at a time.
+//! Counts how many replies a conversation gets in a minute, while the table service fails and the ledger
+//! cannot count the replies. The count is stored in the key-value store. So each Spin host has its own count,
+//! and messages that arrive at the same time can be counted as one message. The count is still good enough to
+//! stop two programs that reply to each other, because these programs send one message at a time.
 
 use platform::{Host, value_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
 
-/// Counts a reply. After the last allowed reply of a minute, the bot sends no reply in the rest of that
-/// minute and in the next minute. If key-value also fails, the bot replies to every message, because a person
-/// who gets no reply would not know the reason.
+/// Counts a reply, and returns whether the bot is allowed to send the reply. `begins` is true for the first
+/// reply that is not allowed. After the last allowed reply of a minute, the bot sends no reply in the rest of
+/// that minute and in the next minute. If the key-value store also fails, the bot replies to every message,
+/// because a person who gets no reply would not know the reason.
 pub(crate) async fn count<H: Host>(
     host: &H,
     conversation: &ConversationKey,

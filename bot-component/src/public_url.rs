@@ -1,11 +1,11 @@
-//! The public URL of the bot, with which other programs call its routes.
+//! The public URL of the bot, at which other programs call the bot's routes.
 
 use bot_framework::{AuthMode, endpoint_override};
 use http::HeaderMap;
 use http::header::HOST;
 use platform::{Settings, SettingsError};
 
-/// The longest name of a host and its port, in characters.
+/// The longest `Host` header that the bot uses (a host name and a port), in characters.
 const MAX_HOST_CHARACTERS: usize = 261;
 
 /// The public URL of the bot, without a slash at the end.
@@ -19,8 +19,9 @@ impl PublicUrl {
     }
 
     /// Returns the variable `publicurl`. If the variable is empty, returns a URL with the host in the header
-    /// `Host` of the request. The bot can use `Host`, because it has verified the caller: a channel calls the
-    /// bot at the address that the bot's owner registered.
+    /// `Host` of the request. If `Host` is missing or has other characters than a host name, returns `None`.
+    /// The bot can use `Host`, because the bot has verified the caller: a channel calls the bot at the URL
+    /// that the bot's owner registered.
     ///
     /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them if no proxy replaces
     /// them. If a reverse proxy changes `Host`, the operator has to set `publicurl`.
@@ -30,7 +31,7 @@ impl PublicUrl {
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Channels call the bot only by https. On this machine, the bot serves http.
+            // Channels call the bot only by https. If `Host` names this machine, the bot serves http.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))

@@ -7,7 +7,7 @@ use platform::Settings;
 
 use crate::rejection::Rejection;
 
-/// Checks the header `Host`: in anonymous mode, it must name this machine.
+/// Checks the header `Host`: with `authmode=anonymous`, the header must name this machine.
 pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(AuthMode::read(settings)?.check_host(headers)?)
 }

@@ -22,9 +22,9 @@ use crate::rejection::Rejection;
 /// The longest time for getting the token for the storage account. The bot gets a token once an hour.
 const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
-/// The groups of variables. The bot reads each group with one call of the host. For an activity without a
-/// valid token the bot reads only `inbound`. For a caller of the alert routes without a valid key it reads
-/// `alerts`, and `inbound` only if the caller sends a token.
+/// The groups of variables. The bot reads each group with one call to the Spin host. For an activity without
+/// a valid token, the bot reads only the group `inbound`. For a caller of the alert routes without a valid
+/// API key, the bot reads the group `alerts`. If this caller sends a token, the bot also reads `inbound`.
 pub const JOINED: [Joined; 3] = [
     Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
@@ -104,7 +104,7 @@ pub(crate) struct BotSettings {
     pub(crate) trust: TrustPolicy,
     /// The tenants that the bot serves and alerts.
     pub(crate) tenants: Tenants,
-    /// Whether an alert may find a person by a user id that the person's chat client chose.
+    /// Whether an alert is allowed to find a person by a user id that the person's chat client chose.
     pub(crate) unbound_users: UnboundUsers,
     /// The bot's identity and credential. `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
@@ -112,9 +112,10 @@ pub(crate) struct BotSettings {
     pub(crate) queue: QueueSettings,
     /// The tables, in the storage account of the queue.
     pub(crate) tables: Tables,
-    /// Whether a person may subscribe to a tag by the command alone.
+    /// Whether a person is allowed to subscribe to a tag by the command `subscribe` without a code. A *tag*
+    /// is a name to which conversations subscribe.
     pub(crate) subscriptions: Subscriptions,
-    /// The data for the call of the poller. `None` with `kick=off`.
+    /// The kick (the call to the poller after a Put). `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
     /// How many replies the bot sends to a conversation in a minute.
     pub(crate) allowance: Allowance,
@@ -138,10 +139,11 @@ impl Replies {
     }
 }
 
-/// The variable `subscriptions`: whether a person may subscribe to a tag by the command alone.
+/// The variable `subscriptions`: whether a person is allowed to subscribe to a tag by the command `subscribe`
+/// without a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscriptions {
-    /// Every person who knows the tag may subscribe.
+    /// Every person who knows the tag is allowed to subscribe.
     Open,
     /// A back end subscribes conversations by the API, or a person sends a code with the command.
     Closed,
@@ -180,14 +182,14 @@ impl BotSettings {
         })
     }
 
-    /// Reads the settings. If the connection string has neither a key nor a SAS, the bot also gets its own
-    /// token for the storage account.
+    /// Reads the settings. If the connection string has neither an account key nor a SAS, the bot also gets
+    /// its own token for the storage account.
     pub(crate) async fn open<H: Host>(host: &H, caller: CallerSettings) -> Result<Self, Rejection> {
         Self::read(host, caller)?.with_storage_token(host).await
     }
 
-    /// Gets the bot's own token for the storage account, if the connection string has neither a key nor a
-    /// SAS.
+    /// Gets the bot's own token for the storage account, if the connection string has neither an account key
+    /// nor a SAS.
     pub(crate) async fn with_storage_token<H: Host>(mut self, host: &H) -> Result<Self, Rejection> {
         if !self.queue.account.needs_token() {
             return Ok(self);
@@ -207,7 +209,7 @@ impl BotSettings {
         Ok(self)
     }
 
-    /// The stored conversations. Calls end at `deadline` at the latest.
+    /// The stored conversations. Table calls end at `deadline` at the latest.
     pub(crate) fn conversations<'a, H: Host>(
         &'a self,
         host: &'a H,
@@ -217,7 +219,8 @@ impl BotSettings {
             .with_unbound_users(self.unbound_users)
     }
 
-    /// The recent withdrawals of alerts, which runs read. Calls end at `deadline` at the latest.
+    /// The recent withdrawals, for example cancelled alerts and `stop` commands. The runs of the poller read
+    /// them. Table calls end at `deadline` at the latest.
     pub(crate) fn withdrawals<'a, H: Host>(&'a self, host: &'a H, deadline: Deadline) -> Withdrawals<'a, H> {
         Withdrawals::new(host, &self.queue.account, &self.tables, self.queue.name.as_str(), deadline)
     }
@@ -229,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// The variables of a bot whose connection string has neither a key nor a SAS.
+    /// The variables of a bot whose connection string has neither an account key nor a SAS.
     const WITHOUT_KEY: [(&str, &str); 6] = [
         ("authmode", "required"),
         ("microsoftappid", "app"),
@@ -257,7 +260,7 @@ mod tests {
         assert_eq!(
             (host.sent.borrow().len(), settings_again.queue.account),
             (1, settings.queue.account.clone()),
-            "calls, and the account with its token"
+            "HTTP calls, and the account with the token"
         );
         host.then(Ok(response(403, "")));
         let key = state::ConversationKey::parse("0123456789abcdef0123456789abcdef").unwrap();

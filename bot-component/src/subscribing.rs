@@ -1,4 +1,6 @@
-//! Executes the command `subscribe`, with which a person asks for the alerts of a tag.
+//! Executes the command `subscribe`, with which a person asks for the alerts to a tag. A *tag* is a name to
+//! which conversations subscribe. With `subscriptions=closed`, the person needs a *code* for the tag from the
+//! people who send the alerts.
 
 use bot_framework::ConversationReference;
 use envelope::words::Words;

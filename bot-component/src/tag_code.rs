@@ -1,6 +1,6 @@
-//! Codes with which people subscribe to a tag if `subscriptions=closed`. A call of the API makes a code for a
-//! tag, with an expiry time. The bot does not store the code. Until the code expires, every person who has
-//! the code may subscribe.
+//! Codes with which people subscribe to a tag if `subscriptions=closed`. A *tag* is a name to which
+//! conversations subscribe. An API call makes a code for a tag, with an expiry time. The bot does not store
+//! the code. Until the code expires, every person who has the code is allowed to subscribe.
 //!
 //! A code is 15 bytes in base 32: its expiry time in seconds since 1970 (4 bytes), and the first 11 bytes of
 //! an HMAC-SHA256 over the bot's app id, the scope (which tenants), the tag and the expiry time. So a code
@@ -50,8 +50,8 @@ impl TagCodes {
         Ok(Self { app_id, keys })
     }
 
-    /// Makes the code for a tag. Returns `None` if there is no key, or if 32 bits cannot hold `until` (a time
-    /// before 1970 or after February 2106).
+    /// Makes the code for a tag. Returns `None` if there is no HMAC key, or if 32 bits cannot hold `until` (a
+    /// time before 1970 or after February 2106).
     pub(crate) fn issue(&self, scope: &TagScope, tag: &Tag, until: DateTime<Utc>) -> Option<String> {
         let end = u32::try_from(until.timestamp()).ok()?.to_be_bytes();
         let mac = self.mac(self.keys.first()?, scope, tag, end).finalize().into_bytes();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_valid_only_for_its_bot_tag_scope_and_time() {
+    fn code_is_valid_only_for_one_bot_tag_and_scope_until_the_expiry() {
         let host = FakeHost::default();
         let until = host.now() + TimeDelta::seconds(60);
         let ours = codes("app", &[1]);

@@ -1,4 +1,5 @@
-//! The scope of a tag: the tenants whose conversations get the alerts to the tag.
+//! The scope of a tag: the tenants whose conversations get the alerts to the tag. A *tag* is a name to which
+//! conversations subscribe.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::FieldError;
@@ -6,7 +7,8 @@ use state::{Subscribers, Tag, tenant_of};
 
 use crate::settings::BotSettings;
 
-/// The value of `tenant` that means the conversations in no tenant. No tenant has this word as its id.
+/// The value of the member `tenant` that means the conversations in no tenant. No tenant has this word as its
+/// id.
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
@@ -27,7 +29,7 @@ pub(crate) enum TagScope {
 }
 
 impl TagScope {
-    /// Returns the scope that a call names. `tenant` is the value of the field at `path`.
+    /// Returns the scope that an API call names. `tenant` is the value of the field at `path`.
     pub(crate) fn named(
         tenant: Option<&str>,
         path: &str,
@@ -42,8 +44,8 @@ impl TagScope {
         }
     }
 
-    /// Returns the scope of a call without a tenant. A bot for many tenants has no such scope, because the
-    /// bot cannot know which of the tenants the call means.
+    /// Returns the scope of an API call without a tenant. For a bot for many tenants, returns `None`, because
+    /// the bot cannot know which tenant the call means.
     fn home(settings: &BotSettings) -> Option<Self> {
         match &settings.bot {
             None => Some(Self::Home { own: None }),
@@ -77,8 +79,8 @@ impl TagScope {
         Subscribers { tag, tenants }
     }
 
-    /// Returns the name of the scope for the HMAC of a code. Different scopes of one bot have different
-    /// names.
+    /// Returns the name of the scope for the HMAC of a code (a code allows a person to subscribe to the tag).
+    /// Different scopes of one bot have different names.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_is_in_the_scope_of_its_tenant_and_in_a_home_scope_with_its_tenant() {
+    fn all_of_returns_the_scope_of_the_tenant_and_a_home_scope_that_contains_the_tenant() {
         let teams = |tenant: &str| address("msteams", &tenant.into());
         let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
         let tenant = |id: &str| TagScope::Tenant(id.to_owned());

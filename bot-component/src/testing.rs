@@ -1,5 +1,5 @@
-//! A fake host with settings, a fake queue service and a fake table service, for the native tests of this
-//! component.
+//! A fake Spin host with settings, a fake queue service and a fake table service, for the native tests of
+//! this component.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +17,7 @@ use crate::settings::{BotSettings, CallerSettings};
 const STORED: &str = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>r</PopReceipt>\
                       </QueueMessage></QueueMessagesList>";
 
-/// A fake host, and the settings of a bot in anonymous mode.
+/// A fake Spin host, and the settings of a bot with `authmode=anonymous`.
 pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) settings: BotSettings,

@@ -1,14 +1,14 @@
-//! Delivers the alert of a trigger, which is an activity that a program sends, with an envelope as its
-//! `value`. The bot sends the envelope's text to the conversation in the envelope's address, as a bot of
-//! Microsoft's 2017 template did.
+//! Delivers the alert in a trigger. A *trigger* is an activity that a program sends to the bot, with an
+//! envelope as its `value`. The bot sends the envelope's text to the conversation in the envelope's address,
+//! as a bot of Microsoft's 2017 template did.
 //!
 //! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
-//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. In both cases,
-//! the bot checks the host in the address.
+//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. With and
+//! without a seal, the bot checks the Connector host in the address.
 //!
 //! A seal proves who wrote the envelope, but not who sends the trigger: an attacker could send a copied
-//! envelope again. So the bot sends the alert of an envelope only once, and only for a limited time. It does
-//! not send the alert after the sender has cancelled the alert, or the person has sent `stop`.
+//! envelope again. So the bot sends the alert of an envelope only once, and only for a limited time. After
+//! the sender has cancelled the alert, or the person has sent `stop`, the bot does not send the alert.
 
 use std::time::Duration;
 
@@ -30,11 +30,13 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// The longest time from the claim of an envelope to the end of the call that claimed it. If a claim is older
-/// than this, its call was killed, because a call to the Connector ends within 12 s.
+/// The longest time from a claim to the end of the request that made the claim. A *claim* is a mark in the
+/// ledger: only the request that made the claim sends the alert. If a claim is older than this time, its
+/// request was killed, because a call to the Connector ends within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier.
+/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. An envelope in
+/// the format of an older bot has no id, and gets `id`.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -55,7 +57,8 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = response::json(StatusCode::OK, &json!({}));
-    // An envelope with the member `answer` is a job of the poller, not an alert.
+    // An envelope with the member `answer` holds no alert. It is a job: the poller passes a person's answer
+    // or message on to a program.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -63,7 +66,7 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
     }
-    // The sender of an early trigger gets 503, and sends the trigger again later.
+    // The sender of an early trigger gets 503, and has to send the trigger again later.
     if envelope.not_before.is_some_and(|due| due > host.now()) {
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
@@ -71,8 +74,8 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(TriggerRefusal::OldSeal.into());
     }
-    // If the table service fails, the bot sends nothing, because the alert may already be delivered, or the
-    // person may have sent `stop`.
+    // If the table service fails, the bot sends nothing, because the alert is perhaps already delivered, or
+    // the person has sent `stop`.
     let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
@@ -82,7 +85,7 @@ pub(crate) async fn answer<H: Host>(
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
-    // In an envelope without the bot's seal, another program may have set `stoppable` to false. So `stop`
+    // In an envelope without the bot's seal, another program has perhaps set `stoppable` to false. So `stop`
     // applies to every envelope without the seal.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
@@ -98,8 +101,8 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // Without the bot's seal, another program may have written the question. The bot makes no buttons for
-    // such a question, because they could answer a question of another alert.
+    // Without the bot's seal, another program has perhaps written the question. The bot makes no buttons for
+    // such a question, because these buttons could answer the question of another alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -119,7 +122,7 @@ pub(crate) async fn answer<H: Host>(
         }
         Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.release_claim(&record).await,
     };
-    // If the ledger cannot record the outcome, the envelope stays claimed, so no call sends the alert again.
+    // If the ledger cannot record the outcome, the claim stays, so no later trigger sends the alert again.
     if let Err(error) = noted {
         log(Level::Warn, "ledger.not-noted", &error.to_string());
     }
@@ -138,19 +141,19 @@ pub(crate) async fn answer<H: Host>(
     }
 }
 
-/// Whether the ledger may have deleted the record of the envelope. Without the record, the bot does not know
-/// whether the alert was sent.
+/// Whether the envelope is so old that the ledger has perhaps deleted the alert's record. Without the record,
+/// the bot does not know whether the alert was sent.
 fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
     let begin = envelope.not_before.unwrap_or_default().max(envelope.enqueued_at);
     now - begin >= KEPT
 }
 
-/// Checks that this call has claimed the envelope, and so may send the alert.
+/// Checks that this request has made the claim. Without the claim, the request must not send the alert.
 fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Claim::Yes => Ok(()),
-        // The earlier call may still be sending the alert, so the sender of the trigger has to try again
-        // later.
+        // An earlier request has the claim, and is perhaps still sending the alert. So the sender of this
+        // trigger has to try again later.
         Claim::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }
@@ -245,7 +248,7 @@ mod tests {
         sent.iter().filter(|request| request.uri().port_u16() == Some(9200)).cloned().collect()
     }
 
-    /// Sends the bot a trigger with this value, and returns the status of the response.
+    /// Sends the bot a trigger with this value, and returns the HTTP status of the response.
     fn post(host: &FakeHost, key: Option<&SealKey>, value: &Value) -> u16 {
         let activity = json!({
             "type": "event", "name": "trigger", "id": "1", "channelId": "directline", "conversation": {"id": "dl"},
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_delivered() {
+    fn alert_of_a_repeated_trigger_is_sent_again_only_if_certainly_not_delivered() {
         for (connector, answer, repeated, sent) in [
             (201, 200, 200, 1),
             (429, 503, 503, 2),
@@ -324,7 +327,7 @@ mod tests {
             let host = host("allow", connector);
             assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
             assert_eq!(post(&host, None, &envelope()), repeated, "{connector}, repeated");
-            // The test counts only calls of the Connector, because after a 404 the bot also calls the table
+            // The test counts only calls to the Connector, because after a 404 the bot also calls the table
             // service.
             let to_connector =
                 |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_of_an_early_alert_is_answered_503_and_an_expired_alert_is_not_sent() {
+    fn trigger_with_an_early_alert_is_answered_503_and_expired_alert_is_not_sent() {
         for (field, time, answer, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),

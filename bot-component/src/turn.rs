@@ -1,4 +1,5 @@
-//! Handles one activity: queues the person's message, and replies to the person.
+//! Handles one activity: queues the person's message, and replies to the person. A *turn* is the handling of
+//! one activity. The person's message becomes one queue message. A *Put* is a call of Put Message.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -27,8 +28,9 @@ use crate::rejection::Rejection;
 use crate::settings::{BotSettings, Replies};
 use crate::webhook::PrivateReply;
 
-/// The longest time for storing a message. It is half of the 15 s that a channel waits for the response, so
-/// that the bot can still reply to the person. After 15 s without a response, Teams sends the activity again.
+/// The longest time for recording a person's message and putting it on the queue. This time is about half of
+/// the 15 s that a channel waits for the response, so that the bot can still reply to the person. After 15 s
+/// without a response, Teams sends the activity again.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The longest time from the arrival of a request until the last call to the Connector ends.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
@@ -36,8 +38,8 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 /// The longest time for counting a reply in the ledger, if the activity makes no alert.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// After this time, the bot expects that the channel may send the activity again. A channel waits up to 15 s
-/// for the response, and the reply to the person may take several seconds of this time.
+/// After this time, the bot assumes that the channel will perhaps send the activity again. A channel waits up
+/// to 15 s for the response, and the reply to the person can take several seconds of this time.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
 /// Returns the time at which the channel sent an activity. If the timestamp is missing, or differs from now
@@ -48,7 +50,7 @@ fn sent_at(activity: &Activity, now: DateTime<Utc>) -> DateTime<Utc> {
     sent.filter(|sent| (*sent - now).abs() < TimeDelta::days(2)).unwrap_or(now)
 }
 
-/// Acts on one activity of a channel: queues its message, and replies.
+/// Acts on one activity of a channel: queues the person's message, and replies.
 pub(crate) struct Turn<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) settings: &'a BotSettings,
@@ -56,7 +58,8 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) service_url: ServiceUrl,
     /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
-    /// The trace of the request. Every call and log line about the message has the id of this trace.
+    /// The trace of the request. Every HTTP call and every log line about the person's message has the id of
+    /// this trace.
     pub(crate) trace: Option<Traceparent>,
     /// The replies so far, if the caller expects them in the response. `None` if the bot sends replies to the
     /// Connector.
@@ -129,7 +132,7 @@ impl<H: Host> Turn<'_, H> {
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The channel's call succeeds, because the same activity would fail again. The person has to
+            // The bot answers the channel 202, because the same activity would fail again. The person has to
             // shorten the text.
             self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
@@ -143,7 +146,7 @@ impl<H: Host> Turn<'_, H> {
             ..NewAlert::queued(id, conversation.as_str())
         };
         // A reminder never answers a question. In a group, a person can answer a question only with a reply
-        // in its thread. For such a reply, `asked` already names the alert.
+        // in the thread of the question. For such a reply, `asked` already names the alert.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -168,8 +171,8 @@ impl<H: Host> Turn<'_, H> {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
                     // The channel sends the activity again after this error. The bot does not queue the text
-                    // now, because the text may be an answer to a question, and the question would not get
-                    // it.
+                    // now, because the text is perhaps an answer to a question. A queued text would not reach
+                    // the question.
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
@@ -200,7 +203,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // The channel has sent this activity before, and the queue has its message already.
+        // The channel has sent this activity before, and the bot has put the message on the queue then.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -213,8 +216,8 @@ impl<H: Host> Turn<'_, H> {
             // The message keeps the time of the first attempt. So a `deleteUserData` after that attempt also
             // applies to this message.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // The queue may hold the message already. If a message has the mark `once`, the poller first
-            // reads in the ledger whether the message was sent.
+            // The queue may hold the message already, so the message gets the mark `once`. For a message with
+            // this mark, the poller first reads in the ledger whether the alert was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }
@@ -222,7 +225,7 @@ impl<H: Host> Turn<'_, H> {
         let put = outbox.put(&message).await;
         let envelope = &message.envelope;
         if let Err(error) = put.result {
-            // An earlier call with this activity may have put the message on the queue.
+            // An earlier request with this activity has perhaps put the message on the queue.
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
             log_failed_put(self.host, envelope, &error, is_doubtful);
             let id = std::iter::once(&alert.id);
@@ -243,9 +246,9 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // To a person, two acknowledgements look like two alerts. If the Put is recorded, the bot does not
-        // acknowledge a repeated activity. So if the channel may send the activity again, the bot records the
-        // Put before it replies.
+        // To a person, two replies `Queued: …` look like two alerts. If the ledger has recorded the Put, the
+        // bot does not send this reply for a repeated activity. So if the channel will perhaps send the
+        // activity again, the bot records the Put before the bot replies.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -263,8 +266,8 @@ impl<H: Host> Turn<'_, H> {
         Ok(Answered::with_kick(accepted, self.kick(outbox.has_due())))
     }
 
-    /// Stores a text as the answer to a question, and replies. Returns `None` if the text does not answer the
-    /// question.
+    /// Stores a text as the answer to the question of `alert` (an alert id), and replies. Returns `None` if
+    /// the text does not answer the question.
     async fn answer_question(
         &self,
         activity: &Activity,
@@ -284,12 +287,13 @@ impl<H: Host> Turn<'_, H> {
         Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
-    /// Returns the kick, if the queue has a new message that is due.
+    /// Returns the kick, if the queue has a new message that is due; otherwise `None`.
     pub(crate) fn kick(&self, has_due: bool) -> Option<Kick> {
         self.settings.kick.clone().filter(|_| has_due)
     }
 
-    /// Whether the channel may have stopped waiting for the response. It then sends the activity again.
+    /// Whether the channel has perhaps stopped waiting for the response. The channel then sends the activity
+    /// again.
     fn is_late(&self) -> bool {
         self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
     }
@@ -327,6 +331,7 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
+    /// Returns the id for the envelope in a trigger activity, if the envelope has no id of its own.
     pub(crate) fn id_for(&self, address: &ConversationReference) -> EnvelopeId {
         match &address.activity_id {
             Some(activity) => {
@@ -346,7 +351,7 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Sends a reply to a message that the bot does not queue. Sends nothing if the conversation has used up
-    /// its replies of this minute. If the ledger cannot count the replies, this host counts them.
+    /// its replies of this minute. If the ledger cannot count the replies, this Spin host counts them.
     pub(crate) async fn say_if_allowed(
         &self,
         address: &ConversationReference,
@@ -404,6 +409,9 @@ impl<H: Host> Turn<'_, H> {
         Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline)
     }
 
+    /// Whether the bot is allowed to send a reply now. `counted` is the ledger's count. If the ledger cannot
+    /// count, the count of this Spin host decides. `is_new` reads the value that the ledger returned with the
+    /// count. If `is_new` returns false, the bot has sent this reply before.
     async fn may_say<T>(
         &self,
         conversation: &ConversationKey,
@@ -424,7 +432,8 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Whether the conversation has replies left in this minute, according to the count of this host.
+    /// Whether the conversation has replies left in this minute, according to the count of this Spin host.
+    /// The bot uses this count if the ledger cannot count.
     async fn may_say_without_ledger(&self, conversation: &ConversationKey) -> bool {
         match own_count::count(self.host, conversation, self.settings.allowance).await {
             Allowed::Yes(()) => true,
@@ -444,8 +453,9 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Sends a message to the person, and returns whether the Connector accepted it. A failure is only
-    /// logged, because the message on the queue matters more.
+    /// Sends a chat message to the person, and returns whether the Connector accepted this message. If the
+    /// caller expects the replies in the response, adds the message to the replies, and returns true. A
+    /// failure is only logged, because the queue message matters more.
     pub(crate) async fn say(
         &self,
         address: &ConversationReference,

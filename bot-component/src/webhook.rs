@@ -1,5 +1,6 @@
 //! The webhook address of a conversation, and the commands `webhook` and `webhook new`, which show the
-//! address.
+//! address. A *webhook address* is a URL of the bot: if a program posts to this URL, the conversation gets
+//! the post as an alert.
 
 use bot_framework::{ConversationReference, channels, vouches_for_identity};
 use envelope::words::Words;
@@ -13,7 +14,7 @@ use crate::hook_token::{HookKeys, Issued, shown};
 use crate::public_url::PublicUrl;
 use crate::settings::BotSettings;
 
-/// The address that a person or a program asks for.
+/// The webhook address that a person or a program asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The address that is valid now, or a new address if none is valid.
@@ -22,15 +23,15 @@ pub(crate) enum Wanted {
     New,
 }
 
-/// A webhook address, and the secret with which senders such as GitHub sign.
+/// A webhook address, and the secret with which senders such as GitHub sign their posts.
 pub(crate) struct HookAddress {
     pub(crate) url: String,
     pub(crate) secret: String,
-    /// The beginning of the token, for the log.
+    /// The beginning of the token in the URL, for the log.
     pub(crate) shown: String,
 }
 
-/// The reason why the bot cannot make an address.
+/// The reason why the bot cannot make a webhook address.
 #[derive(Debug, Error)]
 pub(crate) enum NoAddress {
     #[error("publicurl: must be set, because the request does not name the bot's host")]
@@ -99,7 +100,7 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
 }
 
 /// Makes the reply to `webhook` and `webhook new`. In a group, the reply goes to the person's own chat, if
-/// [`own_chat`] finds one. On a channel without Markdown, the reply goes to the group itself.
+/// [`own_chat`] finds this chat. If the channel shows no Markdown, the reply goes to the group itself.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -111,7 +112,7 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // The bot may know only threads of this channel, but not the channel itself.
+        // Perhaps the bot knows only threads of this Teams channel, but not the channel itself.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);
@@ -139,7 +140,8 @@ pub(crate) async fn show<H: Host>(
 }
 
 /// Returns the own chat of the person who wrote, if the channel verifies who the person is. On any other
-/// channel, a chat with the same user id may belong to another person.
+/// channel, a chat with the same user id can belong to another person. Returns `None` if the chat is unknown
+/// or paused, or if the bot does not serve its address.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,

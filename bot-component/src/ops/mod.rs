@@ -1,8 +1,9 @@
-//! `GET /ops`: the operator's page. It is one document without a framework, made of the files in this folder.
+//! `GET /ops`: the operator's page. The page is one HTML document without a framework, made of the files in
+//! this folder.
 //!
-//! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the key that a
-//! person types. So the bot serves the page without a key. If the operator has set no key for the routes, the
-//! page and the routes are answered with 404.
+//! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the API key that a
+//! person types. So the bot serves the page to callers without an API key. If the operator has configured no
+//! API key, the bot answers 404 for the page and the routes.
 
 use bytes::Bytes;
 use http::header::{
@@ -26,7 +27,7 @@ macro_rules! style {
     };
 }
 
-/// The files of the script, in their order. Each file may use the names of the files before it.
+/// The files of the script, in their order. Each file can use the names of the earlier files.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
@@ -45,9 +46,9 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// The content security policy. It permits only this style, this script, and calls to this bot. It also stops
-/// the script from turning a text into markup (`require-trusted-types-for`). A test compares the hashes with
-/// the files.
+/// The content security policy. It permits only this style, this script, and calls to this bot. The policy
+/// also stops the script from turning a text into markup (`require-trusted-types-for`). A test compares the
+/// hashes with the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-hcZ2EqDZ7aviKKv5/Z4Ga4iZPSn49oUe0wawHtWy0sQ='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
@@ -105,9 +106,10 @@ mod tests {
         let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         for (directive, text) in [("script-src", script!()), ("style-src", style!())] {
             let expected = format!("{directive} {}; ", hash(text));
-            assert!(POLICY.contains(&expected), "POLICY: expected `{expected}`; write it there");
+            assert!(POLICY.contains(&expected), "POLICY must contain `{expected}`; correct the hash");
         }
-        // The browser hashes the text between the tags, so the parts must not end a tag early.
+        // The browser hashes the text between the tags, so the files must not contain an end tag or an HTML
+        // comment.
         for (tag, text) in [("script", script!()), ("style", style!())] {
             let element = format!("<{tag}>{text}</{tag}>");
             assert_eq!(PAGE.matches(&element).count(), 1, "{tag}");
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn page_has_no_handler_in_markup_no_foreign_address_and_no_way_to_keep_the_key() {
+    fn page_has_no_inline_handler_no_url_of_another_site_and_no_way_to_store_the_api_key() {
         for refused in [
             "innerHTML",
             "outerHTML",
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn get_returns_the_page_and_head_returns_only_its_headers() {
+    fn get_returns_the_page_and_head_returns_only_the_headers() {
         let host = FakeHost::with_settings([KEY, ("authmode", "required")]);
         for (method, length) in [("GET", PAGE.len()), ("HEAD", 0)] {
             let answer = response_to(&host, method, "bot.example");
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn page_is_refused_if_no_key_is_configured_or_the_method_or_the_host_is_wrong() {
+    fn page_is_refused_without_a_configured_api_key_or_with_a_wrong_method_or_host_header() {
         for (setting, method, authority, expected) in [
             (("alertkey", ""), "GET", "localhost", StatusCode::NOT_FOUND),
             (("alertkey", ""), "POST", "localhost", StatusCode::NOT_FOUND),

@@ -1,8 +1,14 @@
-//! Stores people's answers to questions: a person presses a button, or writes a text.
+//! Stores people's answers to questions: a person presses a button, or writes a text. A *question* is an
+//! alert that people can answer.
 //!
-//! To store an answer, the bot makes three calls in parallel: it reads the alert's record, inserts the row
-//! that decides whose answer counts, and puts a job for the poller on the queue. The poller passes the answer
-//! to the alert's sender, and changes the card for the other people.
+//! To store an answer, the bot makes three storage calls in parallel: it reads the alert's record in the
+//! ledger, inserts a row with the answer, and puts a job on the queue. The key of the row decides which
+//! answers count, because the table service refuses a second row with the same key. A *job* is a queue
+//! message that holds no alert, but this answer. The poller passes the answer to the alert's sender, and
+//! changes the card for the other people.
+//!
+//! With `answers: one`, the alerts of an API call and of its escalation share one answer, and so one row. The
+//! *lead* is the alert whose id is in the key of this row: the first alert of the call.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -40,7 +46,7 @@ pub(crate) use shown::{NOT_RECORDED, OVER, UNKNOWN};
 /// The longest time for storing an answer. A channel waits 10 s for the bot's response to a button.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 
-/// The name of the invoke that a button of an Adaptive Card makes.
+/// The name of the invoke activity that a press of an Adaptive Card's button sends.
 const CARD_ACTION: &str = "adaptiveCard/action";
 
 /// The separator in the conversation id of a thread of Teams: `<id of the channel>;messageid=<id of the first
@@ -53,7 +59,7 @@ pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<Questi
 }
 
 /// Returns the data of the button that a person has pressed. Returns `None` if the activity is no press of a
-/// button of the bot. The data may be forged, because this function does not check the HMAC of the data.
+/// button of the bot. The data can be forged, because this function does not check the HMAC of the data.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -73,13 +79,14 @@ pub(crate) enum Recorded {
     Counted(Stored),
     /// An earlier answer counts, of another person or of the same person.
     Before(Option<Stored>),
-    /// The question has ended, or the alert was cancelled or taken back.
+    /// The question has ended, or the alert was cancelled or taken back. An alert is *taken back* if its
+    /// sender deletes the alert after the delivery.
     Over,
     /// The bot did not make the button, or made it for another conversation.
     Unknown,
     /// The answer is too long.
     TooLong,
-    /// The answer may be lost. The person has to answer again.
+    /// The answer is perhaps lost. The person has to answer again.
     Doubtful,
 }
 
@@ -106,12 +113,12 @@ pub(crate) struct Answering<'a, H> {
 /// An answer, before it is stored.
 struct Candidate {
     alert: AlertId,
-    /// The alert that the answer's row belongs to. Alerts that share an answer share this row.
+    /// The lead: the alert whose id is in the key of the answer's row.
     lead: AlertId,
     answers: Answers,
     until: DateTime<Utc>,
     answer: Answer,
-    /// The id of the message with the button.
+    /// The id of the chat message with the button.
     card: Option<String>,
     /// The id of the activity that brought the answer.
     activity: Option<String>,
@@ -145,8 +152,8 @@ impl<'a, H: Host> Answering<'a, H> {
         &self.conversation.address
     }
 
-    /// Stores the answer that a press of a button gives. The press costs no call if the bot did not make the
-    /// button, or if the question has ended.
+    /// Stores the answer that a press of a button gives. The bot makes no storage call if the bot did not
+    /// make the button, or if the question has ended.
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));
@@ -178,8 +185,8 @@ impl<'a, H: Host> Answering<'a, H> {
         self.store(&candidate, record).await
     }
 
-    /// Stores a person's text as the answer to an open question. Returns `None` if the text does not answer
-    /// the question, and an error if the bot cannot read the question.
+    /// Stores a person's text as the answer to the open question of `alert` (an alert id). Returns `None` if
+    /// the text does not answer the question, and an error if the bot cannot read the question.
     pub(crate) async fn text(
         &self,
         activity: &Activity,
@@ -196,8 +203,8 @@ impl<'a, H: Host> Answering<'a, H> {
         Ok(Some(self.store(&candidate, async { Ok(Some(record)) }).await))
     }
 
-    /// Makes a candidate of a text. Returns `None` if the text does not answer the alert's question, or if
-    /// the question has ended.
+    /// Makes a candidate from a person's text. Returns `None` if the text does not answer the alert's
+    /// question, or if the question has ended.
     fn text_candidate(
         &self,
         activity: &Activity,
@@ -221,8 +228,9 @@ impl<'a, H: Host> Answering<'a, H> {
         Some(Candidate { alert, lead, answers, until, answer, card: None, activity })
     }
 
-    /// Whether a button belongs to this conversation. An alert to a channel begins a thread, and a press of
-    /// its button comes from the conversation of the thread.
+    /// Whether a button belongs to this conversation. `conversation` is the conversation key in the button's
+    /// data. An alert to a Teams channel begins a thread: the button has the conversation key of the channel,
+    /// but the press comes from the conversation of the thread.
     fn is_here(&self, conversation: &str) -> bool {
         let Addressed { address, key } = self.conversation;
         let of_channel = || {
@@ -234,8 +242,9 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the record, inserts the row, and puts the job on the queue, all in parallel. If the record is
-    /// missing, or the alert was cancelled or taken back, the bot then deletes the row and the job again.
+    /// Reads the alert's record, inserts the answer's row, and puts the job on the queue, all in parallel. If
+    /// the record is missing, or the alert was cancelled or taken back, the bot then deletes the row and the
+    /// job.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -254,7 +263,8 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                // An answer that counts keeps its row, because other alerts may share the row.
+                // If the record already shows an answer, the row stays, because other alerts may share the
+                // row.
                 let was_answered = found.is_some_and(|record| record.answered_at.is_some());
                 let delete = async {
                     match was_answered {
@@ -294,8 +304,8 @@ impl<'a, H: Host> Answering<'a, H> {
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
                 let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
-                // The person's first press may have stored the row, but not put its job on the queue. So the
-                // bot puts the job on the queue again.
+                // Perhaps the person's first press stored the row, but failed to put the job on the queue. So
+                // the bot puts the job of the first press on the queue now.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)
@@ -318,9 +328,9 @@ impl<'a, H: Host> Answering<'a, H> {
         }
     }
 
-    /// The name of the row of an answer. If the alert takes one answer, all people share one row. If the
-    /// alert takes one answer of each person, each person has a row. If the alert takes many answers, each
-    /// activity has a row.
+    /// The name of an answer's row: the last part of the row key. If the alert takes one answer, all people
+    /// share one row. If the alert takes one answer of each person, each person has a row. If the alert takes
+    /// many answers, each activity has a row.
     fn row_of(&self, Candidate { answers, answer, activity, .. }: &Candidate) -> String {
         let person = answer.by.id.as_deref().unwrap_or_default();
         match answers {
@@ -382,7 +392,7 @@ fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
     name_of(&["press", alert.as_str(), row, person, &answer.action, input, &data])
 }
 
-/// Whether the alert was cancelled or taken back. Its buttons may still be on a screen.
+/// Whether the alert was cancelled or taken back. The alert's buttons can still be on a screen.
 fn is_ended(record: &Record) -> bool {
     matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn)
 }

@@ -37,8 +37,8 @@ impl<H: Host> Answering<'_, H> {
         Words::of(self.address())
     }
 
-    /// Makes the response to the invoke of a button. The status is always 200, because a client shows any
-    /// other status as a fault of the bot.
+    /// Makes the response to the invoke activity of a button. The HTTP status is always 200, because a client
+    /// shows any other HTTP status as a fault of the bot. The `statusCode` in the body can be an error.
     pub(crate) fn invoke_response(&self, recorded: &Recorded) -> Response<Bytes> {
         let body = match recorded {
             Recorded::Counted(stored) | Recorded::Before(Some(stored)) => match self.card(stored) {
@@ -55,8 +55,8 @@ impl<H: Host> Answering<'_, H> {
         response::json(StatusCode::OK, &body)
     }
 
-    /// Returns the text to send after a press that arrived as a message. Returns `None` if the changed card
-    /// shows the answer.
+    /// Returns the text to send after a press that arrived as a message activity. Returns `None` if the
+    /// person sees the answer on the changed card.
     pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
         let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
             && can_change(&self.address().channel_id);
@@ -77,7 +77,8 @@ impl<H: Host> Answering<'_, H> {
         }
     }
 
-    /// Makes the card that shows the answer. A question that takes many answers keeps its buttons.
+    /// Makes the card that shows the answer. If the question takes many answers, the card keeps its buttons.
+    /// Returns `None` if the bot cannot read the question, or if the channel shows no cards.
     fn card(&self, stored: &Stored) -> Option<Value> {
         let Stored { alert, until, asked, .. } = stored;
         let asked = asked.as_ref()?;

@@ -55,7 +55,7 @@ fn ledger(stage: &Stage) -> Ledger<'_, FakeHost> {
     Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline)
 }
 
-/// The data of the button, for a conversation.
+/// The data of the question's button, as the bot makes them for a conversation.
 fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) -> Value {
     let press = Press {
         alert: alert.as_str().to_owned(),
@@ -68,7 +68,7 @@ fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) 
     Value::Object(press.data(&keys(&stage.host, &stage.settings).unwrap()))
 }
 
-/// Presses a button. Returns the result, and the number of calls that the bot makes.
+/// Presses a button. Returns the result, and the number of storage calls that the bot makes.
 fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
     let activity = activity(change);
     let addressed = Addressed::of(&activity, true).unwrap();
@@ -80,7 +80,7 @@ fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
 }
 
 #[test]
-fn press_costs_three_calls_and_refused_press_costs_none() {
+fn press_costs_three_storage_calls_and_refused_press_costs_no_call() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -96,17 +96,21 @@ fn press_costs_three_calls_and_refused_press_costs_none() {
     }
     let (recorded, calls) = press(&stage, &json!({}), &data);
     assert!(matches!(recorded, Recorded::Counted(_)), "{recorded:?}");
-    assert_eq!(calls, 3, "the record, the row and the job, all at once");
+    assert_eq!(calls, 3, "the record, the row and the job, all in parallel");
     let (recorded, calls) = press(&stage, &by("lee"), &data);
     let Recorded::Before(Some(stored)) = recorded else { panic!("{recorded:?}") };
-    assert_eq!((stored.answer.by.name.as_deref(), calls), (Some("Kim"), 4), "first person, calls");
+    assert_eq!(
+        (stored.answer.by.name.as_deref(), calls),
+        (Some("Kim"), 4),
+        "the person whose answer counts, and the calls"
+    );
     stage.host.elapsed.set(Duration::from_secs(3600));
     let (recorded, calls) = press(&stage, &json!({}), &data);
     assert!(matches!(recorded, Recorded::Over) && calls == 0, "{recorded:?} {calls}");
 }
 
 #[test]
-fn press_on_a_cancelled_alert_is_refused_and_leaves_nothing() {
+fn press_on_a_cancelled_alert_is_refused_and_leaves_no_row_and_no_job() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -166,7 +170,7 @@ fn repeated_press_after_a_failed_put_counts() {
 }
 
 #[test]
-fn counted_answers_follow_the_mode_of_the_question() {
+fn mode_of_the_question_decides_which_answers_count() {
     for (answers, again, other) in
         [(Answers::One, false, false), (Answers::Each, false, true), (Answers::Many, true, true)]
     {

@@ -1,5 +1,6 @@
-//! Jobs of the poller that send no alert. One job brings a person's answer to the sender's back end, and
-//! shows the answer on the card. The other job brings a person's message to the back end.
+//! The job in an envelope. A *job* is a queue message that holds no alert. With one kind of job, the poller
+//! brings a person's answer to the sender's back end, and shows the answer on the card. With the other kind,
+//! the poller brings a person's chat message to the back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -9,7 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::{QuestionKeys, time};
 
-/// The person who answered a question or wrote a message, with the ids and the name that the channel gives.
+/// The person who answered a question or wrote a chat message, with the ids and the name that the channel
+/// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
     /// The person's object id in Entra. `None` on channels that do not vouch for the id.
@@ -94,8 +96,8 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one row of the ledger. `row` is the name of the answer's row. If `row` is
-    /// empty, the row of the alert stores the answer.
+    /// Encrypts the answer for one row of the ledger. `alert` and `row` are in the row key of an answer. If
+    /// `row` is empty, the answer is for the record of `alert`.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
     }
@@ -115,7 +117,8 @@ fn place(alert: &str, row: &str) -> String {
 /// The steps of an [`AnswerJob::Answer`] that the poller has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// The ledger has the answer, and later steps of an escalation are cancelled.
+    /// The ledger has the answer, and the later alerts of an escalation (alerts to further conversations, if
+    /// no person answers) are cancelled.
     pub recorded: bool,
     /// The queue of replies has the answer.
     pub queued: bool,
@@ -125,18 +128,19 @@ pub struct Steps {
     pub tries: u8,
 }
 
-/// A job of the poller that sends no alert.
+/// A queue message that holds no alert, but a person's answer or chat message for a back end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
     /// Brings a person's answer to the sender's back end, and shows the answer on the card.
     Answer {
         /// The id of the alert whose question is answered.
         alert: String,
-        /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
+        /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the
+        /// first alert of the API call. `None` if the row key has the id `alert`.
         lead: Option<String>,
         /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
-        /// records the answer for `alert` and shows the answer on the card of `alert`. It does not send the
-        /// answer to a back end, because the job of the other alert does so.
+        /// records the answer for `alert` and shows the answer on the card of `alert`. The job then does not
+        /// send the answer to a back end, because the job of the other alert does so.
         shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,
@@ -144,14 +148,15 @@ pub enum AnswerJob {
         press: String,
         /// The answer.
         answer: Box<Answer>,
-        /// The id of the message with the card, if the channel told the bot this id.
+        /// The id of the chat message with the card, if the channel told the bot this id.
         card: Option<String>,
         /// The steps that are done.
         done: Steps,
     },
-    /// Brings a person's message to the back end. The envelope holds the text of the message and its address.
+    /// Brings a person's chat message to the back end. The envelope's `text` is the text of the chat message,
+    /// and `address` is the person's conversation.
     Message {
-        /// The person who wrote the message.
+        /// The person who wrote the chat message.
         by: By,
     },
 }

@@ -1,4 +1,4 @@
-//! Encodes an [`Envelope`] as the text of a queue message, and decodes it.
+//! Encodes an [`Envelope`] as the text of a queue message, and decodes such a text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,12 +17,12 @@ use crate::{
     Question, SealKey, SealState, Series, VERSION, question, time,
 };
 
-/// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
+/// The longest JSON, in bytes. The base64 of this JSON has 64 KiB, the longest message that Azure accepts
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// The JSON of the mark `once`. Each envelope leaves room for the mark. If the response to a Put is lost, the
-/// bot puts the envelope again with the mark.
+/// The JSON of the mark `once`. Each envelope leaves room for the mark. If the response to a call of Put
+/// Message is lost, the bot puts the envelope on the queue again, with the mark.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
@@ -34,9 +34,9 @@ pub struct TooLarge {
 }
 
 impl Envelope {
-    /// Returns the text of the queue message, sealed if there is a key. The text always has room for the mark
-    /// `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out, because a
-    /// header must not make an alert fail.
+    /// Returns the text of the queue message, with a seal if `key` is set. The text always has room for the
+    /// mark `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out,
+    /// because a header must not make an alert fail.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -51,7 +51,7 @@ impl Envelope {
         put(&mut object, "failure", failure.map(Failure::to_json));
         let json = match key {
             Some(key) => key.sealed_json(&object),
-            // Writing JSON of text keys into memory does not fail.
+            // Writing JSON with text keys into memory does not fail.
             None => serde_json::to_vec(&object).unwrap_or_default(),
         };
         let is_marked = self.once || failure.is_some();

@@ -8,15 +8,16 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// The conversation that the poller has to create or find. The envelope's `address` names the Connector, the
-/// tenant and the bot. The address's conversation is the channel, or a [placeholder](Creation::placeholder)
-/// that keeps the alerts to one person in order.
+/// The conversation that the poller has to create or find before it sends the alert. The envelope's `address`
+/// names the Connector, the tenant and the bot. The address's conversation is the Teams channel, or a
+/// [placeholder](Creation::placeholder). All alerts to one person have the same placeholder, so that the
+/// poller keeps their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
     /// `askedAt`: the last time at which the Connector refused to create the conversation, because the bot is
-    /// not installed there.
+    /// not installed for the person.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
@@ -25,8 +26,8 @@ pub struct Creation {
 pub enum CreationOf {
     /// `person`: the personal chat with the person in `address.user`.
     Person,
-    /// `member`: the personal chat with the person who has this e-mail address in a team or chat of the
-    /// tenant.
+    /// `member`: the personal chat with a person. The person is a member of a team or chat of the tenant, and
+    /// has this e-mail address.
     Member {
         /// The e-mail address or the user principal name.
         email: String,
@@ -56,19 +57,20 @@ impl CreationOf {
 }
 
 impl Creation {
-    /// A conversation for which the poller has not asked the Connector yet.
+    /// Makes the member for a conversation that the poller has not yet tried to create.
     pub fn new(of: CreationOf) -> Self {
         Self { of, asked_at: None }
     }
 
     /// The conversation id for a person whose conversation the bot does not know yet. The id is the same for
-    /// every alert to the person, and no real conversation has this id. `person` is an object id, an id of
-    /// the channel, or an e-mail address.
+    /// every alert to the person, and no real conversation has this id. `person` is an object id, a user id
+    /// on the channel, or an e-mail address.
     pub fn placeholder(tenant_id: &str, person: &str) -> String {
         format!("new:{}/{}", tenant_id.to_lowercase(), person.to_lowercase())
     }
 
-    /// The id of the person in an address: the object id if it is known, otherwise the id on the channel.
+    /// The id of the person in an address: the object id if the address has one, otherwise the user id on the
+    /// channel.
     pub fn person_of(address: &ConversationReference) -> Option<&str> {
         let object_id = address.vouched_aad_object_id();
         object_id.or(address.user.as_ref().map(|user: &ChannelAccount| user.id.as_str()))

@@ -1,4 +1,4 @@
-//! Why a message of the queue cannot be read.
+//! The reason why the text of a queue message cannot be read.
 
 use bot_framework::json::FieldError;
 use thiserror::Error;

@@ -3,9 +3,9 @@
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
-/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it counts every
-/// hand-out. After some hand-outs, no attempt fails: the Connector throttles the alert, or the run has no
-/// time left.
+/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because the queue counts
+/// every hand-out of the message. Some hand-outs lead to no failed attempt, for example because the Connector
+/// throttles the alert, or because the run has no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
@@ -89,10 +89,10 @@ impl Delivery {
 /// The rule for the next attempt after an attempt with no clear result, which may have delivered the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
-    /// The default: try once more. The person may see the alert twice.
+    /// The default: try once more. The person perhaps sees the alert twice.
     #[default]
     Retry,
-    /// Do not try again. The person may not see the alert at all.
+    /// Do not try again. The person perhaps never sees the alert.
     Drop,
 }
 

@@ -1,5 +1,5 @@
-//! The field `failure`: the reason for which the poller moved a message to the poison queue. The poller adds
-//! the field to the envelope, and the bot reads it.
+//! The field `failure`: the reason why the poller moved a message to the poison queue. The poller adds the
+//! field to the envelope, and the bot reads the field.
 
 use bot_framework::json::put;
 use chrono::{DateTime, Utc};

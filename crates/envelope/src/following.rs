@@ -1,4 +1,5 @@
-//! Makes the envelope of a later alert of a series from the envelope of an earlier one.
+//! Makes the envelope of a later alert of a series from the envelope of an earlier alert. A *series* is all
+//! alerts of one recurring alert.
 
 use chrono::{DateTime, Utc};
 
@@ -16,10 +17,10 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // `at` orders the alerts with the same key, so the later alert has a later `at`.
+        // `at` orders the alerts with the same alert key, so the later alert has a later `at`.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
-        // `once`: the queue may hold the later alert twice. A run puts the alert on the queue again, if an
-        // earlier run may not have done so.
+        // `once`: the queue may hold the later alert twice. If a run does not know whether an earlier run has
+        // put the later alert on the queue, it puts this alert on the queue again.
         Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 

@@ -16,7 +16,7 @@ impl EnvelopeId {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
-    /// The id of a message that contains no id. It is the same each time the queue hands out the message,
+    /// The id of a message that contains no id. The id is the same each time the queue hands out the message,
     /// because the MessageId of a message never changes. The id does not depend on the text: if two people
     /// write "ping", the bot sends two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
@@ -38,8 +38,8 @@ impl EnvelopeId {
         &self.0
     }
 
-    /// The part of the id that a log line shows. A long id is cut, because other producers choose the ids of
-    /// their messages.
+    /// The part of the id that a log line shows. A long id is cut. Other producers choose the ids of their
+    /// messages, so an id can have any length.
     pub fn excerpt(&self) -> Cow<'_, str> {
         excerpt(&self.0)
     }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn random_id_is_its_bytes_in_hexadecimal() {
+    fn random_id_is_16_bytes_in_hexadecimal() {
         assert_eq!(EnvelopeId::random([0xA5; 16]).as_str(), "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5");
     }
 }

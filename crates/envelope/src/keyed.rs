@@ -1,5 +1,6 @@
-//! The field `keyed` of an envelope: the relation of the alert to a message that the conversation already
-//! shows.
+//! The field `keyed` of an envelope: the relation of the alert to a chat message that the conversation
+//! already shows. An *alert key* is the member `key` of an API call: alerts with the same alert key report
+//! the same problem, and share one chat message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
@@ -7,52 +8,53 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// The relation of an envelope to a message that the conversation already shows. The envelope is an alert
-/// with a key, or a change of an earlier alert, or a job that takes an earlier alert back (deletes its
-/// message).
+/// The relation of an envelope to a chat message that the conversation already shows. The envelope is one of
+/// these: an alert with an alert key; a change of an earlier alert; or an order to take an earlier alert
+/// back, which deletes the chat message of the earlier alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
-    /// `key`: a hash of the sender's name and the sender's key. The change of an alert has the same key as
-    /// the alert. `None` for the change of an alert without a key.
+    /// `key`: a hash of the sender's name and the alert key. The change of an alert has the same hash as the
+    /// alert. `None` for the change of an alert without an alert key.
     pub key: Option<String>,
-    /// `at`: the time that orders the alerts with the same key, in milliseconds since 1970. It is the time at
-    /// which the alert was accepted. If the alert is due later, it is the time at which the alert is due. The
-    /// change of an alert has the same `at` as the alert.
+    /// `at`: the time that orders the alerts with the same alert key, in milliseconds since 1970. It is the
+    /// time at which the bot accepted the alert, or the due time of an alert that is due later. The change of
+    /// an alert has the same `at` as the alert.
     pub at: i64,
     /// `state`: whether the problem that the alert reports still lasts.
     pub state: KeyState,
-    /// `again`: the rule for an alert whose key a message of the conversation already has.
+    /// `again`: the rule for this alert, if the conversation already shows an alert with the same alert key.
     pub again: Again,
-    /// `notify`: whether a short reply tells the people of the conversation about a change.
+    /// `notify`: whether the bot tells the people of the conversation about a change by a short reply.
     pub notify: bool,
-    /// `edits`: the id of the alert whose message this alert changes.
+    /// `edits`: the id of the alert whose chat message this envelope changes.
     pub edits: Option<String>,
-    /// `takesBack`: the id of the alert whose message has to be deleted. An envelope with `takesBack` has no
-    /// text.
+    /// `takesBack`: the id of the alert whose chat message the poller has to delete. An envelope with
+    /// `takesBack` has no text.
     pub takes_back: Option<String>,
 }
 
 /// Whether the problem that an alert reports still lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
-    /// The default: the problem lasts. The next alert with the key changes the message.
+    /// The default: the problem lasts. The next alert with the same alert key changes the chat message.
     #[default]
     Firing,
-    /// The problem has ended. The next alert with the key is a new message.
+    /// The problem has ended. The next alert with the same alert key is a new chat message.
     Resolved,
 }
 
-/// The rule for a new alert, if the conversation shows an alert with the same key in the state `firing`.
+/// The rule for a new alert, if the conversation shows an alert with the same alert key in the state
+/// `firing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Again {
-    /// The default: change the message.
+    /// The default: change the chat message.
     #[default]
     Update,
-    /// Reply in the thread of the message.
+    /// Reply in the thread of the chat message.
     Reply,
-    /// Send a new message.
+    /// Send a new chat message.
     New,
-    /// Send nothing until the key is resolved.
+    /// Send nothing until an alert with the state `resolved` arrives.
     Skip,
 }
 
@@ -99,8 +101,8 @@ impl Again {
         }
     }
 
-    /// Whether a new alert with this rule replaces an alert with the same key that is still waiting. If not,
-    /// each of the two alerts becomes a separate message.
+    /// Whether a new alert with this rule replaces an alert that is still waiting, and has the same alert
+    /// key. If not, each of the two alerts becomes a separate chat message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }
@@ -113,8 +115,8 @@ impl Keyed {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }
 
-    /// The text that the ledger stores with an alert, so that a later change of the alert has the same key
-    /// and rules.
+    /// The text that the ledger stores with an alert, so that a later change of the alert has the same `key`
+    /// and the same rules.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()
@@ -161,7 +163,7 @@ impl Keyed {
 }
 
 /// Whether a text has the form of an id or of a hash. Other texts are refused, because ids and hashes become
-/// parts of the keys in tables.
+/// parts of row keys in tables.
 fn is_name(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -200,11 +202,11 @@ mod tests {
         }
         let mut object = Map::new();
         Keyed::put(None, &mut object);
-        assert!(object.is_empty(), "an alert without a key has no field `keyed`: {object:?}");
+        assert!(object.is_empty(), "an alert without an alert key has no field `keyed`: {object:?}");
     }
 
     #[test]
-    fn keyed_with_a_wrong_member_is_refused_with_its_path() {
+    fn wrong_member_of_keyed_is_refused_with_the_path_of_the_member() {
         for (json, path) in [
             (json!([]), "keyed"),
             (json!({"key": 7}), "keyed.key"),

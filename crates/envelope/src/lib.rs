@@ -1,5 +1,6 @@
-//! The format of a queue message: an alert with the address of its conversation. The module [`words`] has the
-//! texts that people read in chats.
+//! The format of a queue message: an alert with the address of its conversation. In this crate, a *message*
+//! is a queue message, and a *producer* is a program that writes messages to the queue. A message that people
+//! see is called a chat message. The module [`words`] has the texts that people read in chats.
 //!
 //! Use this crate to write a message for the queue ([`Envelope::encode`]), to read a message
 //! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal a message ([`SealKey`]). The crate never
@@ -67,14 +68,14 @@ pub use series::Series;
 pub use shape::Shape;
 pub use wrapping::json_of;
 
-/// The version of the format that this code writes, and the only version that it reads. Older messages have
-/// no version.
+/// The version of the format that this code writes, and the only version that it reads. Messages of older
+/// bots have no version.
 pub const VERSION: u64 = 1;
 
 /// One alert with the address of its conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
-    /// `id`: the id of this alert. It never changes. Two messages with the same id are duplicates.
+    /// `id`: the id of this alert. It never changes. Two queue messages with the same id are duplicates.
     pub id: EnvelopeId,
     /// `address`: the conversation to send the alert to.
     pub address: ConversationReference,
@@ -85,7 +86,7 @@ pub struct Envelope {
     pub activity: Map<String, Value>,
     /// `format`, `mentions`: how the alert looks.
     pub look: Look,
-    /// `series`: the series to which a recurring alert belongs.
+    /// `series`: the series to which the alert belongs, if the alert recurs.
     pub series: Option<Series>,
     /// `enqueuedAt`: the time at which the alert was put on the queue.
     pub enqueued_at: DateTime<Utc>,
@@ -99,21 +100,23 @@ pub struct Envelope {
     /// `stoppable`: the person's `stop` also stops this alert, because a program sent the alert, and not the
     /// person.
     pub stoppable: bool,
-    /// `once`: the queue may hold several messages with this id, of which only one may be delivered.
+    /// `once`: the queue may hold several messages with this id. The poller must not deliver more than one of
+    /// them.
     pub once: bool,
     /// `onUncertain`: whether the poller tries again after an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
-    /// `keyed`: the relation of the alert to a message that the conversation shows already.
+    /// `keyed`: the relation of the alert to a chat message that the conversation shows already.
     pub keyed: Option<Keyed>,
-    /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
-    /// have the same trace id.
+    /// `traceparent`: the W3C header of the request that made the alert. HTTP calls and log lines about the
+    /// alert have the same trace id.
     pub traceparent: Option<Traceparent>,
-    /// `question`: the buttons of the alert, and the rules for its answers.
+    /// `question`: the buttons of the alert, and the rules for people's answers.
     pub question: Option<Question>,
     /// The answer to the question, if the run knows that a person has answered. The queue message does not
     /// contain this field.
     pub answered: Option<Box<Answer>>,
-    /// `answer`: the message is no alert, but a job of the poller.
+    /// `answer`: if set, the envelope is a job, and no alert. A *job* tells the poller to pass a person's
+    /// answer or chat message on to a program.
     pub answer: Option<AnswerJob>,
     /// `unlessAnswered`: the ids of alerts. If a person has answered one of them, the poller does not send
     /// this alert.
@@ -134,8 +137,8 @@ pub struct Envelope {
 /// record for the same time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
-/// Returns when a question ends: at `expires`. Without `expires`, it ends [`ANSWERED_WITHIN`] after the alert
-/// was accepted or is due, whichever is later.
+/// Returns when a question ends: at `expires`. Without `expires`, the question ends [`ANSWERED_WITHIN`] after
+/// the alert was accepted, or after the alert is due, if the due time is later.
 pub fn end_of_question(
     accepted_at: DateTime<Utc>,
     due: Option<DateTime<Utc>>,
@@ -146,8 +149,8 @@ pub fn end_of_question(
 }
 
 impl Envelope {
-    /// The text of the alert and the further members of its activity, as the channel gets them. Only a
-    /// question needs `keys`, for the MACs in its buttons. Without `keys`, the question has no buttons.
+    /// The text of the alert and the further members of its activity, as the channel gets both. Only a
+    /// question needs `keys`, for the MACs in the buttons. Without `keys`, the question has no buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);
@@ -186,7 +189,8 @@ impl Envelope {
         time::to_text(self.enqueued_at)
     }
 
-    /// The id of the alert to which an answer to this question belongs.
+    /// The id of the alert to which an answer to this question belongs. If this envelope changes an earlier
+    /// alert, this is the id of the earlier alert.
     pub fn question_alert(&self) -> &str {
         let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
         of_question.unwrap_or(self.id.as_str())

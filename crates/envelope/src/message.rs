@@ -1,12 +1,13 @@
-//! The message that the Connector gets.
+//! The chat message that the Connector gets.
 
 use bot_framework::OutgoingMessage;
 
 use crate::{Envelope, QuestionKeys};
 
 impl Envelope {
-    /// The message for the Connector: the text with `Alert:` in front, the further members of the activity,
-    /// the format, the mentions and the trace. Only a question needs `keys`, for the MACs in its buttons.
+    /// The chat message for the Connector: the text with `Alert:` in front, the further members of the
+    /// activity, the format, the mentions and the trace. Only a question needs `keys`, for the MACs in the
+    /// buttons.
     pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
         let (text, activity) = self.shown(keys);
         let message = OutgoingMessage::new(&self.address, &text).with(&activity);

@@ -1,16 +1,16 @@
-//! The poller's hint to the bot that a run is at work. The bot then does not call the poller, because the
-//! call would be useless.
+//! The poller's hint to the bot that a run is at work. While the hint lasts, the bot sends no kick (its call
+//! to the poller), because the kick would be useless.
 //!
-//! The hint is a record in the key-value store. If it is missing or wrong, no harm is done, because only the
-//! run lock decides which run works.
+//! The hint is a record in the key-value store. A missing or wrong record does no harm, because only the run
+//! lock decides which run works.
 
 use std::time::Duration;
 
 use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
-/// The longest time that a hint may last. If a hint lasts longer, the clock of its writer was ahead, so the
-/// bot ignores the hint.
+/// The longest time from now to the end of a hint. If a hint would last longer, the clock of the poller's
+/// host was ahead, so the bot ignores the hint.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
 
 /// The key of a queue's record in the key-value store.
@@ -28,8 +28,8 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
 }
 
 /// Whether the bot does not need to call the poller, because a run is at work on the queue. The result is
-/// also `true` while no run may work, because the bot's credentials were refused or the bot got no token. The
-/// result is `false` if the store does not answer. The function reads the store once.
+/// also `true` while all runs pause, because the bot's credential was refused or the bot got no token. If the
+/// key-value store fails, the result is `false`. The function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn run_is_at_work_until_the_time_of_its_record() {
+    fn run_is_at_work_until_the_time_in_the_record() {
         let host = FakeHost::default();
         let now = host.now().timestamp_millis();
         for (record, expected) in [

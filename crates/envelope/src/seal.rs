@@ -1,7 +1,8 @@
-//! The seal of an envelope: an HMAC-SHA256 over the canonical bytes of all its other fields.
+//! The seal of an envelope: an HMAC-SHA256 over the canonical bytes of all other fields of the envelope. The
+//! *canonical bytes* are JSON without white space, with sorted JSON keys.
 //!
-//! Other programs may be able to write to the queue. Without a seal, such a program could make the bot send
-//! any text to any conversation.
+//! Perhaps other programs can write to the queue. If envelopes had no seal, such a program could make the bot
+//! send any text to any conversation.
 
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub struct SealKey {
 }
 
 impl SealKey {
-    /// Makes a key from these bytes. The caller derives them from a secret.
+    /// Makes a key from these bytes. The caller derives the bytes from a secret.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self { current: keyed(bytes), previous: None }
     }
@@ -34,7 +35,7 @@ impl SealKey {
         Some(Self { current, previous: keys.get(1).copied().map(keyed) })
     }
 
-    /// The JSON of an object, with its seal as the last member. The object must not be empty, because a comma
+    /// The JSON of an object, with the seal as the last member. The object must not be empty, because a comma
     /// precedes the seal.
     pub(crate) fn sealed_json(&self, object: &Map<String, Value>) -> Vec<u8> {
         // The canonical bytes are valid JSON, so the function adds the seal to them, and does not write the
@@ -89,27 +90,27 @@ impl fmt::Debug for SealKey {
 /// The result of checking an envelope's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealState {
-    /// A program with the key wrote the envelope, and no other program has changed the envelope since.
+    /// A program with the seal key wrote the envelope, and no other program has changed the envelope since.
     Valid,
     /// The envelope has no seal, because another producer wrote it.
     Missing,
-    /// The envelope was changed, or sealed with another key.
+    /// The envelope was changed, or was sealed with another seal key.
     Broken,
-    /// The envelope has a seal, but there is no key that can check it.
+    /// The envelope has a seal, but the reader has no seal key to check the seal.
     Unchecked,
 }
 
 /// The rule for an envelope without a seal, which another producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
-    /// The bot and the poller deliver the envelope, but only to trusted hosts.
+    /// The bot and the poller deliver the envelope, but only to a trusted Connector host.
     Allow,
     /// The bot and the poller refuse the envelope.
     Refuse,
 }
 
-/// Writes JSON without white space, with the keys sorted by their bytes at each level. The function sorts the
-/// keys itself, because the order of keys in a map depends on the features of serde_json.
+/// Writes JSON without white space. At each level, the JSON keys are sorted by their bytes. The function
+/// sorts the keys itself, because the order of keys in a map depends on the features of serde_json.
 fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(object) => write_object(object, out),
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn second_key_checks_seals_but_does_not_make_them() {
+    fn second_seal_key_checks_seals_but_makes_no_seal() {
         let (old, new) = ([7; 32], [8; 32]);
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
         let both = SealKey::of(&[new, old]).unwrap();

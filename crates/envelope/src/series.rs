@@ -1,4 +1,5 @@
-//! The series of a recurring alert. Each queue message is one alert of the series.
+//! The series of a recurring alert: all its alerts, one after the other. Each queue message is one alert of
+//! the series.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,7 +24,7 @@ pub struct Series {
     pub zone: Option<Zone>,
     /// `until`: no alert of the series is due later.
     pub until: DateTime<Utc>,
-    /// `index`: the number of this alert in the series, from 0.
+    /// `index`: the number of this alert in the series. The first alert has the number 0.
     pub index: u32,
 }
 
@@ -44,7 +45,7 @@ impl Series {
     }
 
     /// The index of the last alert that is due at `now` or earlier. The result is 0 before the start. The
-    /// function ignores the end of the series, so the index may be too high for [`Series::due`].
+    /// function ignores the end of the series, so [`Series::due`] can return `None` for this index.
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn series_of_whole_days_keeps_its_local_time_when_the_offset_of_the_zone_changes() {
+    fn series_of_whole_days_keeps_the_local_time_when_the_offset_of_the_zone_changes() {
         let daily = series("2027-03-26T08:00:00Z", 86_400, Some("Europe/Berlin"));
         let due = |index| daily.due(index).unwrap();
         assert_eq!(due(1), at("2027-03-27T08:00:00Z"));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn series_has_no_alert_after_its_end() {
+    fn series_has_no_alert_after_the_end() {
         let daily =
             Series { until: at("2027-03-28T08:00:00Z"), ..series("2027-03-26T08:00:00Z", 86_400, None) };
         assert_eq!((daily.due(2), daily.due(3)), (Some(at("2027-03-28T08:00:00Z")), None));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn last_due_alert_is_the_newest_one_that_is_not_in_the_future() {
+    fn last_due_alert_is_the_newest_alert_that_is_not_in_the_future() {
         let daily = series("2027-03-26T08:00:00Z", 86_400, Some("Europe/Berlin"));
         for (now, expected) in [
             ("2027-03-01T00:00:00Z", 0),

@@ -1,9 +1,10 @@
-//! For tests: the encodings that producers put around the JSON of a message.
+//! For tests: the encodings that producers (programs that write to the queue) put around the JSON of a
+//! message.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-/// The name of an encoding, and the function that puts it around a JSON text.
+/// The name of an encoding, and the function that puts the encoding around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
 /// Every encoding that the readers of the 2017 templates accepted, and some encodings that producers write by

@@ -10,11 +10,11 @@ impl Envelope {
     /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
     /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text`, and
-    /// the C# bot reads `Message`. The member `id` supplies the id if the message contains none.
+    /// the C# bot reads `Message`. If the queue message contains no id, the member `id` supplies the id.
     ///
     /// `Message` is the JSON of the queue message as a string. If `Message` were an object, a program on the
-    /// way could parse it and write it differently, and so break the seal. For example, .NET parses a string
-    /// that looks like a time, and drops the zeros at the end of the time.
+    /// way could parse the object and write its values in another form, and so break the seal. For example,
+    /// .NET parses a string that looks like a time, and drops the zeros at the end of the time.
     pub fn trigger_value(&self, text: &str) -> Value {
         // This call does not fail, because the caller has already decoded the text into this envelope.
         let message = json_of(text).unwrap_or_default();
@@ -27,8 +27,9 @@ impl Envelope {
         })
     }
 
-    /// Reads the envelope in a `value`. The envelope may have any shape, and may be an object or a text. It
-    /// may also be in the member `Message` of the `value`, because the C# template wrote `{Source, Message}`.
+    /// Reads the envelope in a `value`. The envelope can have any shape, and can be an object or a text. The
+    /// envelope is the `value` itself, or its member `Message`, because the C# template wrote an object with
+    /// `Source` and `Message`.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

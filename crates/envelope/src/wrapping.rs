@@ -1,4 +1,5 @@
-//! Finds the JSON in the text of a queue message, inside the encodings that producers put around it.
+//! Finds the JSON in the text of a queue message, inside the encodings that producers (programs that write to
+//! the queue) put around the JSON.
 //!
 //! The readers of the 2017 templates accepted more than base64 in one line. The queue trigger of Azure
 //! Functions calls .NET's `Convert.FromBase64String`, which skips blanks and line ends
@@ -35,9 +36,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Returns the JSON object in the text of a queue message, unparsed.
 ///
-/// The text may be plain JSON, base64 of JSON, or base64 of that base64. The base64 may have blanks and line
-/// ends, the alphabet of base64url, or no padding. The JSON may be UTF-8 or UTF-16, with or without a byte
-/// order mark. The JSON or the base64 may be quoted: as a JSON string (`"..."`), or as Python prints bytes
+/// The text can be plain JSON, base64 of JSON, or base64 of that base64. The base64 can have blanks and line
+/// ends, the alphabet of base64url, or no padding. The JSON can be UTF-8 or UTF-16, with or without a byte
+/// order mark. The JSON or the base64 can be quoted: as a JSON string (`"..."`), or as Python prints bytes
 /// (`b'...'`).
 ///
 /// Every reader of messages calls this function, so that all readers decode a message in the same way.

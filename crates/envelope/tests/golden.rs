@@ -23,8 +23,8 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// The id and the time of the carrier. They must not appear in any result, because an envelope of version 1
-/// has its own id and time.
+/// The id and the time of the carrier (the queue or a trigger activity). Neither must appear in any result,
+/// because an envelope of version 1 has its own id and time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -192,7 +192,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
                 object.insert("planted".into(), true.into());
                 changed[field] = object.into();
             }
-            other => panic!("{field} is {other}: add a change of it to this test"),
+            other => panic!("{field} is {other}: add a change of this field to the test"),
         }
         assert_eq!(
             Envelope::decode(&changed.to_string(), Some(ours), arrival()).unwrap().1,
@@ -241,7 +241,7 @@ fn delivery_and_failure_survive_a_round_trip() {
 }
 
 #[test]
-fn float_in_a_sealed_envelope_keeps_its_seal_valid() {
+fn seal_of_an_envelope_with_a_float_stays_valid() {
     let key = SealKey::new([1; 32]);
     let mut envelope = read(GOLDEN[0].1).unwrap();
     // An inexact JSON parser reads a number such as 2.2250738585072011e-308 with one wrong bit.

@@ -1,5 +1,5 @@
-//! Tests that read messages of older bots. The folder `golden/legacy/` holds each message, and the envelope
-//! of version 1 that the reader makes from it (`.v1.json`).
+//! Tests that read messages of older bots. For each message, the folder `golden/legacy/` holds the message
+//! (`.json`), and the envelope of version 1 that the reader makes from the message (`.v1.json`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -44,7 +44,7 @@ fn written(envelope: &Envelope) -> Value {
     serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap()
 }
 
-/// Changes the case of each key.
+/// Changes the case of each JSON key.
 fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
     match value {
         Value::Object(object) => object
@@ -57,7 +57,7 @@ fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
 }
 
 #[test]
-fn golden_file_becomes_its_envelope_of_version_1() {
+fn message_of_an_older_bot_becomes_the_expected_envelope_of_version_1() {
     for (name, shape, json, version_1) in GOLDEN {
         for text in [
             json.to_owned(),
@@ -73,12 +73,12 @@ fn golden_file_becomes_its_envelope_of_version_1() {
 }
 
 #[test]
-fn case_of_a_key_does_not_matter() {
+fn case_of_a_json_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The accounts (`user`, `bot`) in the files have only known keys, because an account keeps an unknown
-        // key unchanged, including its case. `dialog` is an unknown key, but the envelope does not contain
-        // it.
+        // The accounts (`user`, `bot`) in the files have only known JSON keys, because an account keeps an
+        // unknown key unchanged, including the case. `dialog` is an unknown key, but the envelope does not
+        // contain this key.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
@@ -90,7 +90,7 @@ fn case_of_a_key_does_not_matter() {
 }
 
 #[test]
-fn service_url_of_teams_without_a_path_gets_its_path_and_every_other_url_stays() {
+fn service_url_of_teams_without_a_path_gets_the_path_of_teams_and_every_other_url_stays() {
     for (channel, service_url, expected) in [
         ("msteams", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
         ("msteams", "https://smba.trafficmanager.net/", "https://smba.trafficmanager.net/teams/"),
@@ -113,7 +113,7 @@ fn service_url_of_teams_without_a_path_gets_its_path_and_every_other_url_stays()
 }
 
 #[test]
-fn text_of_a_composer_event_is_its_value_or_its_text() {
+fn text_of_a_composer_event_is_the_value_or_the_member_text() {
     for (value, text, expected) in [
         (json!("a"), json!("b"), Some("a")),
         (json!({"text": "a"}), json!("b"), Some("a")),

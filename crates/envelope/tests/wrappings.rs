@@ -41,7 +41,7 @@ fn message_is_read_in_every_wrapping() {
         let expected = read(json);
         assert!(expected.is_ok(), "{json}");
         for (name, wrap) in WRAPPINGS {
-            // The blanks change the length of the JSON, and so the padding of its base64.
+            // The blanks change the length of the JSON, and so the padding of the base64.
             for blanks in ["", " ", "\n\n"] {
                 let text = wrap(&format!("{json}{blanks}"));
                 assert_eq!(read(&text), expected, "{name}: {text}");
@@ -87,7 +87,7 @@ fn seal_is_checked_in_every_wrapping() {
 }
 
 #[test]
-fn text_without_a_message_is_refused_with_its_reason() {
+fn text_without_an_envelope_is_refused_with_the_reason() {
     let json = GOLDEN[2];
     let (once, twice) = (STANDARD.encode(json), STANDARD.encode(STANDARD.encode(json)));
     let cases = [

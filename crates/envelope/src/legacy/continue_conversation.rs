@@ -22,7 +22,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let text = text(fields)?;
     let address = match fields.object("relatesTo")? {
         Some(reference) => relates_to::reference(reference)?,
-        // The activity is one that the bot receives, so `from` is the person, and `recipient` is the bot.
+        // The message has the form of an activity that a bot receives, so `from` is the person, and
+        // `recipient` is the bot.
         None => {
             let mut object = Map::new();
             for (name, role) in [

@@ -1,10 +1,10 @@
 //! Reads the messages of older bots, which have no `version`: the 2017 template in Node.js, its two versions
-//! in C#, and the `ContinueConversation` events of Composer. The case of the keys does not matter, because C#
-//! messages mix Pascal case and camel case.
+//! in C#, and the `ContinueConversation` events of Composer. The case of the JSON keys does not matter,
+//! because C# messages mix Pascal case and camel case.
 //!
 //! These messages have only an address and a text. The carrier of the message supplies the id and the time
-//! ([`Arrival`]). A message may claim with `IsTrustedServiceUrl` that its address is trusted. The readers
-//! drop this claim, and the code that sends the alert decides.
+//! ([`Arrival`]). A message can claim with `IsTrustedServiceUrl` that its address is trusted. The readers
+//! drop this claim. The code that sends the alert decides whether the address is trusted.
 
 mod content;
 mod continue_conversation;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::shape::Shape;
 use crate::{Arrival, DecodeError, Envelope};
 
-/// The keys of all shapes, in the spelling that the readers expect.
+/// The JSON keys of all shapes, in the spelling that the readers expect.
 const KEYS: [&str; 30] = [
     "aadObjectId",
     "activityId",
@@ -52,12 +52,12 @@ const KEYS: [&str; 30] = [
     "value",
 ];
 
-/// Reads a message that has no `version`. The function drops unknown fields, because they may mean something
-/// else in version 1.
+/// Reads a message that has no `version`. The function drops unknown fields, because a field with the same
+/// name can have another meaning in version 1.
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);
-    // The check for an activity (`type`) comes first, because an activity may also have a `relatesTo`.
+    // The check for an activity (`type`) comes first, because an activity can also have a `relatesTo`.
     let (shape, content) = if has("type") {
         (Shape::ContinueConversation, continue_conversation::read(&mut fields)?)
     } else if has("address") {
@@ -72,8 +72,8 @@ pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envel
     Ok(Envelope { shape, ..Envelope::new(arrival.id, content.address, content.text, arrival.at) })
 }
 
-/// Changes the keys at each level to the spelling in [`KEYS`]. If an object has a key in several spellings,
-/// the function keeps the value whose key is spelt as in [`KEYS`].
+/// Changes the JSON keys at each level to the spelling in [`KEYS`]. If an object has a key in several
+/// spellings, the function prefers the value whose key is spelt as in [`KEYS`].
 fn with_known_spelling(object: Map<String, Value>) -> Map<String, Value> {
     let mut spelt = Map::new();
     let mut others = Vec::new();

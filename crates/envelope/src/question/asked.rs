@@ -1,5 +1,5 @@
-//! The part of a question that the ledger stores, encrypted. After an answer, the bot and the poller need it
-//! to make the answered card and the message to the sender's back end.
+//! The part of a question that the ledger stores, encrypted. After an answer, the bot and the poller read
+//! this part to make the card that shows the answer, and the message to the sender's back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -24,13 +24,15 @@ pub struct Asked {
     pub text: String,
     /// Further members of the activity.
     pub activity: Map<String, Value>,
-    /// The address of the sender's back end.
+    /// The URL of the sender's back end, to which the poller posts the answer.
     pub callback: Option<String>,
-    /// The key of a keyed alert, as its sender wrote it.
+    /// The alert key (the member `key` of the API call), as the alert's sender wrote it.
     pub key: Option<String>,
-    /// The ids of the alerts that an answer cancels.
+    /// The ids of the escalation's alerts. These alerts go to further conversations if no person answers, so
+    /// an answer cancels them.
     pub escalations: Vec<String>,
-    /// Whether other alerts share the answer: the alerts of the same call, and the escalations.
+    /// Whether other alerts share the answer: the other alerts of the same API call, and the escalation's
+    /// alerts.
     pub shared: bool,
 }
 
@@ -67,7 +69,8 @@ impl Asked {
         })
     }
 
-    /// The id of the alert that the answer's row belongs to. `alert` is the id of this question's alert.
+    /// The alert id in the key of the answer's row. Alerts that share an answer share this row. `alert` is
+    /// the id of this question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
@@ -80,8 +83,8 @@ impl Asked {
         if bytes > MAX_ASKED_BYTES {
             return Err(bytes);
         }
-        // Without a key, the text is empty. The bot then needs no stored question, because without a key it
-        // accepts no press of a button.
+        // If there are no question keys, the text is empty. The bot then needs no stored question, because
+        // without the keys the bot accepts no press of a button.
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }
 

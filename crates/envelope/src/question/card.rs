@@ -1,5 +1,5 @@
-//! Makes the buttons of a question for each kind of channel, and the card of a question that has been
-//! answered.
+//! Makes the buttons of a question for each kind of channel, and the card that shows the answer to a
+//! question.
 //!
 //! Sources: <https://adaptivecards.io/explorer/Action.Execute.html>, and for Teams
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
@@ -46,7 +46,7 @@ impl Looks {
     }
 }
 
-/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot.
+/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot change cards.
 pub fn can_change(channel_id: &str) -> bool {
     Looks::of(channel_id) != Looks::Text && can_change_messages(channel_id)
 }
@@ -140,8 +140,8 @@ impl Question {
     }
 
     /// The text and the members of the activity after an answer. The card shows `line` in place of the answer
-    /// buttons. If `keeps_buttons` is set, the answer buttons remain, because the person may answer again,
-    /// and `keeps_buttons` makes their data.
+    /// buttons. If `keeps_buttons` is set, the answer buttons remain, because the person is allowed to answer
+    /// again. `keeps_buttons` then makes the data of the buttons.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -156,7 +156,7 @@ impl Question {
         });
         let buttons = match keeps_buttons {
             Some(data) => self.buttons(looks, words, data),
-            // The buttons that open a page remain, because the page is still useful after the answer.
+            // The buttons that open a web page remain, because the web page is still useful after the answer.
             None => self.ended().buttons(looks, words, |_| Map::new()),
         };
         with_card(text, activity, vec![line], buttons)
@@ -189,7 +189,7 @@ fn is_card(attachment: &Value) -> bool {
 }
 
 /// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
-/// attachments, the new card also holds the text. Otherwise Teams would split text and card into two
+/// attachments, the new card also holds the text. Otherwise Teams would split text and card into two chat
 /// messages, and the bot could change only one of the two later.
 fn with_card(
     text: &str,
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_card_has_the_line_and_only_the_buttons_that_open_pages() {
+    fn answered_card_has_the_line_and_only_the_buttons_that_open_web_pages() {
         let empty = Map::new();
         let answered = |keeps: Option<ButtonData<'_>>| {
             let (_, activity) = question().show_answered(
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn data_of_a_press_has_the_input_apart_from_the_other_fields_of_the_card() {
+    fn filled_in_separates_the_input_of_the_action_from_the_other_fields_of_the_card() {
         let data = json!({
             "proactivebot": {"i": "no"}, "proactivebotinput1": " too late ", "size": "L", "proactivebotinput2": "other",
         });

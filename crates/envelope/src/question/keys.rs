@@ -45,15 +45,15 @@ impl QuestionKeys {
     }
 
     /// Whether one of the keys made this MAC. The time of the comparison does not depend on the bytes, so an
-    /// attacker learns nothing from it.
+    /// attacker learns nothing from the time.
     pub(super) fn is_made(&self, bytes: &[u8], mac: &[u8]) -> bool {
         self.0
             .iter()
             .fold(false, |is_made, pair| over(&pair.mac, bytes).verify_truncated_left(mac).is_ok() | is_made)
     }
 
-    /// Encrypts JSON for a place in the ledger, such as one row. [`QuestionKeys::open`] decrypts the text
-    /// only for the same place. `None` without a key.
+    /// Encrypts JSON for one place in the ledger. `place` names the place, for example a row.
+    /// [`QuestionKeys::open`] decrypts the text only with the same `place`. `None` if there are no keys.
     pub fn seal(&self, host: &impl Randomness, place: &str, json: &Value) -> Option<String> {
         let mut nonce = [0; NONCE_BYTES];
         host.fill(&mut nonce);

@@ -1,4 +1,4 @@
-//! The line that shows an answer.
+//! The line of text with which a card or a reply shows an answer.
 
 use super::Question;
 use crate::Answer;

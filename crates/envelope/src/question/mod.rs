@@ -3,8 +3,8 @@
 //! | to change | look in |
 //! |---|---|
 //! | the member `question` of an envelope | here |
-//! | how a channel shows the buttons, and the answered card | `card.rs` |
-//! | the data behind a button, which no client can make | `press.rs` |
+//! | how a channel shows the buttons, and the card that shows the answer | `card.rs` |
+//! | the data behind a button, and the MAC against forged data | `press.rs` |
 //! | what the ledger keeps of a question | `asked.rs` |
 
 mod asked;
@@ -26,7 +26,7 @@ pub use press::Press;
 use crate::time;
 use crate::words::Words;
 
-/// The id of the action that `acknowledge` makes.
+/// The id of the ready-made button that the member `acknowledge` of an API call adds.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
 /// The id of an answer that is only a text, and names no action.
@@ -35,7 +35,7 @@ pub const REPLY: &str = "reply";
 /// How many answers a question takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Answers {
-    /// One answer: the first one counts.
+    /// One answer: the first answer counts.
     #[default]
     One,
     /// One answer from each person.
@@ -60,7 +60,7 @@ impl Answers {
     }
 }
 
-/// The look of a button. The words are those of Adaptive Cards.
+/// The look of a button. Adaptive Cards use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// The answer that the sender hopes for.
@@ -89,10 +89,10 @@ impl Style {
 pub enum Action {
     /// A press of the button is an answer.
     Answer {
-        /// The id that the sender gets.
+        /// The id that the alert's sender gets with the answer.
         id: String,
-        /// The text of the button. It is `None` for the action that `acknowledge` makes, because the bot
-        /// writes this text in the person's language.
+        /// The text of the button. It is `None` for the ready-made button of [`Action::acknowledge`], because
+        /// the bot writes the text of this button in the person's language.
         title: Option<String>,
         /// The label of the field in which the person writes a text with the answer. `None` if there is no
         /// field.
@@ -100,9 +100,9 @@ pub enum Action {
         /// The look of the button. `None` for the channel's default.
         style: Option<Style>,
     },
-    /// A press of the button opens a page. The bot gets no activity for the press.
+    /// A press of the button opens a web page. The bot gets no activity for the press.
     Open {
-        /// The address of the page.
+        /// The URL of the web page.
         url: String,
         /// The text of the button.
         title: String,
@@ -110,12 +110,12 @@ pub enum Action {
 }
 
 impl Action {
-    /// The action that `acknowledge` makes.
+    /// The ready-made button that the member `acknowledge` of an API call adds.
     pub fn acknowledge() -> Self {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
 
-    /// The id of the action. `None` if a press of its button only opens a page.
+    /// The id of the action. `None` if a press of the button only opens a web page.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Answer { id, .. } => Some(id),
@@ -167,11 +167,11 @@ pub struct Question {
     pub actions: Vec<Action>,
     /// How many answers the question takes.
     pub answers: Answers,
-    /// Whether a text is also an answer. The text is the next message in a personal chat, or a reply in the
-    /// thread.
+    /// Whether a text is also an answer. The text is the person's next message in a personal chat, or a reply
+    /// in the thread of the question.
     pub reply: bool,
-    /// The id of the alert that the answer's row belongs to, if several alerts share one answer. `None` if
-    /// the row belongs to the alert of this question.
+    /// The alert id in the key of the answer's row, if several alerts share one answer: the id of the first
+    /// alert of the API call. `None` if the row key has the id of this question's alert.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
     /// answers the earlier alert.
@@ -191,8 +191,8 @@ impl Question {
     /// is no answer.
     ///
     /// A text that is the title of an action chooses this action. If the action asks for an input, the text
-    /// after the title is the input. Any other text is an answer with the id [`REPLY`], but only if the
-    /// question has `reply` and `is_listed` is false.
+    /// after the title is the input. Any other text is an answer with the id [`REPLY`], if the question has
+    /// `reply`. If `is_listed` is true, only titles count: any other text is no answer, even with `reply`.
     pub fn answer_of(
         &self,
         text: &str,
@@ -216,7 +216,7 @@ impl Question {
         (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
     }
 
-    /// The question after its end: it keeps only the buttons that open pages, and takes no reply.
+    /// The question after its end: it keeps only the buttons that open web pages, and accepts no text.
     #[must_use]
     pub fn ended(&self) -> Self {
         let pages = self.actions.iter().filter(|action| action.id().is_none()).cloned().collect();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_names_an_action_is_its_answer() {
+    fn text_that_names_an_action_chooses_this_action() {
         let words = Words::english();
         let with = |reply| Question { reply, ..question() };
         let answer = |id: &str, input: Option<&str>| Some((id.to_owned(), input.map(str::to_owned)));

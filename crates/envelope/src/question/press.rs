@@ -1,7 +1,7 @@
-//! The data behind a button.
+//! The data behind a button of a question.
 //!
 //! A client sends this data to the bot when a person presses the button. The data has a MAC, because a client
-//! could change the data, copy it from another card, or invent it.
+//! could change the data, copy the data from another card, or invent the data.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,7 +22,7 @@ const MAC_BYTES: usize = 16;
 pub struct Press {
     /// The id of the alert.
     pub alert: String,
-    /// The key of the conversation to which the alert was sent.
+    /// The conversation key of the conversation to which the alert was sent.
     pub conversation: String,
     /// The id of the action.
     pub action: String,
@@ -30,7 +30,8 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The id of the alert that the answer's row belongs to. `None` if the row belongs to `alert`.
+    /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the first
+    /// alert of the API call. `None` if the row key has the id `alert`.
     pub lead: Option<String>,
 }
 

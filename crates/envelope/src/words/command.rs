@@ -8,14 +8,15 @@ use zones::ClockSpan;
 use super::first_word::next_word;
 use super::time;
 
-/// A message that the bot carries out as a command. The bot puts every other message on the queue.
+/// A person's message that the bot carries out as a command. The bot puts every other message on the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Subscribes the conversation to a tag.
+    /// Subscribes the conversation to a tag. A *tag* is a name: an alert to the tag goes to all its
+    /// subscribers.
     Subscribe {
         /// The tag.
         tag: String,
-        /// The code that allows the person to subscribe to the tag.
+        /// The code that allows the person to subscribe to the tag, if the person wrote a code.
         code: Option<String>,
     },
     /// Ends the subscription to this tag.
@@ -64,9 +65,9 @@ const COMMANDS: [(&str, Pattern); 11] = [
 ];
 
 impl Command {
-    /// Reads a message as a command. `None` if any part of the message does not belong to the command, so
-    /// `stop it` is not a command. Case and invisible characters do not matter. The message may begin with
-    /// `/`, because commands begin with `/` on some channels.
+    /// Reads a person's message as a command. `None` if any part of the message does not belong to the
+    /// command, so `stop it` is not a command. Case and invisible characters do not matter. A `/` before the
+    /// command is allowed, because commands begin with `/` on some channels.
     pub fn parse(message: &str) -> Option<Self> {
         let message = trim(message);
         let message = message.strip_prefix('/').unwrap_or(message);

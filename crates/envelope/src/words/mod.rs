@@ -3,8 +3,8 @@
 //! | to change | look in |
 //! |---|---|
 //! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
-//! | the languages: copy and translate one of the files above, and add it to `TABLES` | here |
-//! | a key or a placeholder | `table.rs`, and each table |
+//! | the languages: translate a copy of one of the files above, and add the new table to `TABLES` | here |
+//! | the name of a text, or a placeholder | `table.rs`, and each table |
 //! | a command (commands are English in all languages) | `command.rs` |
 //! | a time in a command | `time.rs` |
 //! | how the bot recognises its own texts when another program sends them back | `own.rs` |
@@ -36,8 +36,8 @@ impl Words {
     }
 
     /// The texts in the language of a `locale`, a tag of BCP 47. Only the first part of the tag counts, and
-    /// its case does not matter. The parts may also be separated by `_`. If no table has the language, or if
-    /// the locale is missing, the texts are English.
+    /// its case does not matter. The separator between the parts is `-` or `_`. If no table has the language,
+    /// or if the locale is missing, the texts are English.
     fn in_locale(locale: Option<&str>) -> &'static Self {
         let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         TABLES
@@ -46,12 +46,12 @@ impl Words {
             .unwrap_or(&english::WORDS)
     }
 
-    /// Replies to a message that is on the queue now.
+    /// Replies to a person's message that is on the queue now.
     pub fn queued(&self, text: &str) -> String {
         fill(self.queued, &[("text", text)])
     }
 
-    /// Replies to a reminder that is on the queue now.
+    /// Replies to a person's reminder that is on the queue now.
     pub fn reminder_queued(&self, text: &str, after: Duration) -> String {
         fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
     }
@@ -67,8 +67,8 @@ impl Words {
         fill(self.changed, &[("text", text)])
     }
 
-    /// Tells the people in the thread of an alert that its problem has ended. `text` is the text of the
-    /// alert.
+    /// Tells the people in the thread of an alert that the reported problem has ended. `text` is the text of
+    /// the alert.
     pub fn resolved(&self, text: &str) -> String {
         fill(self.resolved, &[("text", text)])
     }
@@ -135,7 +135,7 @@ impl Words {
 
     /// Every text of the table, in the same order for each language.
     fn texts(&self) -> [&'static str; 38] {
-        // If a new key is missing in this pattern, the code does not compile.
+        // If a new field is missing in this pattern, the code does not compile.
         let Self {
             language: _,
             queued,
@@ -224,7 +224,7 @@ impl Words {
 }
 
 /// Replaces each name in braces by its value. The function does not search the values for placeholders, so a
-/// value may contain braces.
+/// value can contain braces.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;
@@ -242,7 +242,7 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
-    /// The placeholders of a text, in the order of the alphabet.
+    /// The placeholders of a text, in alphabetical order.
     fn placeholders(text: &str) -> Vec<&str> {
         let mut names: Vec<_> = text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
         names.sort_unstable();
@@ -272,7 +272,7 @@ mod tests {
             }
             for other in &TABLES[..index] {
                 assert_ne!(words.language, other.language);
-                // Two languages may have a few equal texts, such as `Alert: {text}`.
+                // Two languages can have a few equal texts, such as `Alert: {text}`.
                 let same = texts.iter().zip(other.texts()).filter(|(text, other)| **text == *other).count();
                 assert!(same <= 3, "{} and {}: {same} equal texts", words.language, other.language);
             }

@@ -1,11 +1,11 @@
-//! The keys of the tables of texts.
+//! The texts of one language, as a struct with one field for each text.
 
 /// The texts of one language.
 ///
-/// Each key is a field, so a table with a missing text does not compile. In a text, a name in braces is a
-/// placeholder. For a key with placeholders, `Words` has a method with the key's name, which replaces the
-/// placeholders by values. The comment on this method says when the bot uses the text, so the comment on the
-/// key lists only the placeholders. A test checks that a key has the same placeholders in each language.
+/// Each text is a field, so a table with a missing text does not compile. In a text, a name in braces is a
+/// placeholder. For a text with placeholders, `Words` has a method with the field's name. The method replaces
+/// the placeholders by values, and its comment says when the bot uses the text. So the comment on such a
+/// field lists only the placeholders. A test checks that a text has the same placeholders in each language.
 ///
 /// Two words are English in each language, because programs recognise the bot's messages by these words. An
 /// acknowledgement begins with `Queued:`, and an alert begins with `Alert:`. The person's own text follows.
@@ -69,25 +69,25 @@ pub struct Words {
     pub too_far: &'static str,
     /// Replies to a command whose effect the bot could not store.
     pub not_remembered: &'static str,
-    /// Replies to a message if the bot could not put it on the queue, and the queue certainly has no copy of
-    /// it.
+    /// Replies to a person's message that the bot could not put on the queue. The queue certainly has no copy
+    /// of the message.
     pub queue_unavailable: &'static str,
-    /// Replies to a message that the bot did not put on the queue, because the ledger did not answer. The
-    /// message may still be on the queue: the channel may have sent the same message before, and the earlier
-    /// call may have put it there.
+    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. The
+    /// message can be on the queue from an earlier attempt, because the channel can send the same message
+    /// twice.
     pub ledger_unavailable: &'static str,
-    /// Replies to a message if the bot does not know whether the message is on the queue.
+    /// Replies to a person's message if the bot does not know whether the message is on the queue.
     pub perhaps_queued: &'static str,
     /// Replies to a reminder if the bot does not know whether the reminder is on the queue.
     pub reminder_perhaps_queued: &'static str,
-    /// Replies to a message that is too long for the queue.
+    /// Replies to a person's message that is too long for the queue.
     pub too_long: &'static str,
-    /// Replies to a message without text.
+    /// Replies to a person's message without text.
     pub nothing_to_queue: &'static str,
     /// Replies to a press of a card's button that neither answers a question nor sends a text.
     pub nothing_behind_button: &'static str,
-    /// The title of the button that `acknowledge` adds. The method `texts` leaves it out, because it is not
-    /// the text of a message.
+    /// The title of the ready-made button that the member `acknowledge` of an API call adds. The method
+    /// `texts` leaves this title out, because the title is not the text of a chat message.
     pub acknowledge: &'static str,
     /// `{text}`
     pub(super) answer_recorded: &'static str,

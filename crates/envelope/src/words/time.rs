@@ -19,11 +19,11 @@ const UNITS: [(u64, &[&str]); 5] = [
 /// The words that count as the number one.
 const ONE: [&str; 3] = ["a", "an", "one"];
 
-/// The word that may be between two parts.
+/// The word that can be between two parts of a time.
 const AND: &str = "and";
 
-/// Takes a time from the beginning of `text`. The time is one or more pairs of a number and a unit. Also
-/// returns the text after the time.
+/// Takes a length of time from the beginning of `text`: one or more pairs of a number and a unit. Returns the
+/// length of time, and the text after it.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {
@@ -61,7 +61,7 @@ fn seconds_of(unit: &str) -> Option<u64> {
     })
 }
 
-/// Writes a time in the language of `words`, such as `1 hour 30 minutes`.
+/// Writes a length of time in the language of `words`, such as `1 hour 30 minutes`.
 pub(super) fn spoken(duration: Duration, words: &Words) -> String {
     let mut rest = duration.as_secs();
     let mut parts = Vec::new();

@@ -1,6 +1,6 @@
 //! The route `/internal/poll`, which starts the same run as the cron trigger. The bot calls this route after
-//! it has put a message on the queue (the *kick*). The schedulers of hosts without a cron trigger also call
-//! this route. GET works like POST, because Akamai's scheduler sends only GET
+//! it has put a message on the queue (the *kick*). The schedulers of platforms without a cron trigger also
+//! call this route. GET works like POST, because Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -21,10 +21,10 @@ use crate::settings::{bot_key, poll_key};
 /// run has begun.
 ///
 /// Refusals: 401 (the key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
-/// machine), 404 (another path, or no key is set), 405 (neither GET nor POST), 500 (a setting is wrong), 503
-/// (the storage account cannot be used).
+/// machine), 404 (another path, or `pollkey` is empty and the caller is not the bot), 405 (neither GET nor
+/// POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because the host can take seconds to read each variable.
+    // The run's time counts from here, because the Spin host can take seconds to read each variable.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
@@ -46,7 +46,7 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
     }
 }
 
-/// Checks that the caller may begin a run. The error is the refusal.
+/// Checks that the caller is allowed to begin a run. The error is the refusal.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
     let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
@@ -121,7 +121,7 @@ mod tests {
     const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
     const KEY: &str = "a-key-of-16-or-so";
 
-    /// A host with an empty queue and with tables.
+    /// Makes a fake Spin host with an empty queue and with tables. `key` is the value of `pollkey`.
     fn host(key: &str) -> FakeHost {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -183,12 +183,12 @@ mod tests {
             let status =
                 run(handle(&host, request(method, target, authorization))).response.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
-            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused request causes no call");
+            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused request causes no storage call");
         }
     }
 
     #[test]
-    fn elapsed_time_with_a_slow_variable_provider_includes_its_delay() {
+    fn elapsed_time_of_a_run_includes_the_delay_of_a_slow_variable_provider() {
         for takes_seconds in [0, 4, 21] {
             let host = host(KEY);
             host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_with_respond_async_gets_its_response_before_the_run_works() {
+    fn poll_with_respond_async_gets_a_response_before_the_run_works() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
             (KEY, "bot", Some("wait=5, Respond-Async"), 202),

@@ -1,5 +1,5 @@
 //! The intake of messages: the run dequeues and decodes messages, and lists them in the record of the run
-//! lock as its messages in hand. After this write, it puts them into their lanes.
+//! lock as its messages in hand. After this write, the run puts the messages into their lanes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ use crate::schedule::{LaneKey, Leased, Line};
 /// How long a working run waits for its next Get Messages call, if the last call returned no message.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
 /// A run that a kick has begun waits for more messages when it finds the queue empty. It waits only if it has
-/// dequeued at least this many messages since its last wait. Without this wait, each further message would
-/// begin a new run.
+/// dequeued at least this many messages since its last wait. Without this wait, the kick for each further
+/// message would begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -42,7 +42,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             return;
         }
         // The run fetches only as many messages as it has time for. If it put a message back, the younger
-        // messages of the conversation would have to wait. New messages may take twice as long as the
+        // messages of the conversation would have to wait. New messages can take twice as long as the
         // messages before, so the run plans with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.naming + most_of_one(&self.opened);
@@ -101,8 +101,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
             if message.dequeue_count > 1 {
-                // The list of messages in hand may have the message with an old receipt, which is no longer
-                // valid.
+                // The list of messages in hand perhaps has the message with an old pop receipt, which is no
+                // longer valid.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -118,7 +118,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
                         // The ledger says that the message is missing. This write corrects the record,
-                        // because the run may only hide the message and write no other status.
+                        // because perhaps the run only hides the message, and writes no other status.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -149,7 +149,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     Ok(known) => known,
                     Err(error) => {
                         // Without the record, the run cannot know whether the poison queue has a copy
-                        // already. So the queue may get a second copy.
+                        // already. So the poison queue perhaps gets a second copy.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -209,8 +209,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Handles the end of a write of the run lock. After a successful write, puts the messages that it has
-    /// listed into their lanes.
+    /// Handles the end of a write of the run lock. After a successful write, puts the messages that the write
+    /// has listed into their lanes.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
@@ -267,7 +267,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Reads the waiting lines of these conversations. If a line cannot be read, the messages of its
-    /// conversation do not wait, so they may be sent in another order.
+    /// conversation do not wait, so the run perhaps sends them in another order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

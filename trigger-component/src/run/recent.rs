@@ -1,5 +1,5 @@
-//! The last alerts that a run has delivered. If the run dequeues a copy of a message, it finds the alert
-//! here.
+//! The last alerts that a run has delivered. If the run dequeues a copy of a queue message, the run finds the
+//! alert here.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -33,7 +33,7 @@ impl<H: Host> Run<'_, '_, H> {
     }
 
     /// Sets the timer to the next moment at which the loop has to act. `due` is the moment at which the next
-    /// message may start.
+    /// message can start.
     pub(super) fn set_timer(&mut self, due: Option<Duration>) {
         let host = self.context.host;
         let now = host.monotonic();

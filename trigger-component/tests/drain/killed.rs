@@ -1,5 +1,5 @@
-//! Runs that are killed. Their messages in hand keep their places in the conversation, and become visible
-//! soon.
+//! Runs that are killed. Their messages in hand keep their places in the conversation. The next run makes
+//! these messages visible soon (the *recovery*).
 
 use std::time::Duration;
 

@@ -18,8 +18,8 @@ use trigger_component::Limits;
 
 const EVERY: u64 = 60;
 
-/// Inserts the record of a series into the ledger, and puts its first alert on the queue, as the bot does.
-/// The alerts are a minute apart.
+/// Inserts the record of a series into the ledger, and puts the first alert of the series on the queue, as
+/// the bot does. The alerts are a minute apart.
 fn accept_series(sim: &Sim, conversation: &str, alerts: u32) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "series");
@@ -59,7 +59,7 @@ fn sent(sim: &Sim, start: Duration) -> BTreeMap<u64, usize> {
 }
 
 #[test]
-fn recurring_alert_is_sent_at_each_time_until_its_end() {
+fn series_sends_one_alert_at_each_time_until_the_end() {
     let sim = Sim::new(1);
     let start = sim.now();
     let first = accept_series(&sim, "a", 4);

@@ -11,7 +11,7 @@ use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// After the refusal, the run fetches a fresh token, which takes 3 s. The run must not deadlock during this
-/// time. So a job with a lock has to go on while other jobs wait for the lock.
+/// time. So a future that holds a lock has to go on while other futures wait for the lock.
 #[test]
 fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {

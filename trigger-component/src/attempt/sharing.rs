@@ -23,9 +23,8 @@ use crate::schedule::Leased;
 const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
-    /// Cancels the other alerts that nobody needs after the answer, and puts a job on the queue for each
-    /// alert that has to show the answer. If a storage call fails, the error is the outcome of the job in
-    /// hand.
+    /// Cancels the other alerts that the answer makes unnecessary, and puts a job on the queue for each alert
+    /// that has to show the answer. If a storage call fails, the error is the outcome of the job in hand.
     pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
         let InWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();

@@ -132,9 +132,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns a person's answer to the question of an alert; `None` if nobody has answered yet. A change of
-    /// the question has to show this answer. The question names an alert, and the record of this alert in the
-    /// ledger has the answer. `record` is the record of the alert that `leased` changes. If the question
+    /// Returns a person's answer to the question of an alert; `None` if no person has answered yet. A change
+    /// of the question has to show this answer. The question names an alert, and the record of this alert in
+    /// the ledger has the answer. `record` is the record of the alert that `leased` changes. If the question
     /// names the same alert, this function uses `record`. Otherwise it reads the record of the named alert.
     async fn answer_of(
         &self,

@@ -183,7 +183,11 @@ mod tests {
             let status =
                 run(handle(&host, request(method, target, authorization))).response.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
-            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused request causes no storage call");
+            assert_eq!(
+                host.sent.borrow().is_empty(),
+                expected != 200,
+                "a refused request causes no storage call"
+            );
         }
     }
 

@@ -16,7 +16,7 @@ pub enum PollRefusal {
     /// The method is neither GET nor POST.
     #[error("method: not allowed on this route; use GET or POST")]
     MethodNotAllowed,
-    /// The caller has no valid key.
+    /// The request has no valid poll key.
     #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
     /// The poller is in anonymous mode, and the header `Host` names another machine.

@@ -48,7 +48,7 @@ const UNREADABLE: &str = "question: the poller cannot open it, because sealkey o
 enum NotOpened {
     /// A call to the tables failed.
     Unknown(TableError),
-    /// The poller has no key that opens the question.
+    /// The poller has no key that decrypts the question.
     Unreadable,
 }
 

@@ -352,8 +352,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the tenant that an address in Teams names. The error is the outcome of an alert whose address
-/// names no tenant.
+/// Returns the tenant in the address of a conversation in Teams. If the address names no tenant, the error is
+/// the outcome of the alert.
 fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     let tenant_id = address.vouched_tenant().map(str::to_owned);
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))

@@ -219,8 +219,8 @@ pub(crate) fn wait_for_host(
         return Action::Poison(PoisonReason::RetriesExhausted);
     }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // The pause has a random part, so that the messages for this host do not all become visible in the same
-    // second.
+    // The pause has a random part, so that the messages for this Connector host do not all become visible in
+    // the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
@@ -250,9 +250,9 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
 }
 
 /// If the verdict shows that the run can send no alert at all, returns the reason to stop the run. A stopped
-/// run makes its messages visible again, unchanged. It counts no failed tries, because otherwise an outage of
-/// the login host would move the whole queue to the poison queue. It also records a pause, so that the next
-/// runs do not dequeue the messages in vain.
+/// run makes its messages visible again, unchanged. A stopped run counts no failed tries, because otherwise
+/// an outage of the login host would move the whole queue to the poison queue. The run also records a pause,
+/// so that the next runs do not dequeue the messages in vain.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // A refusal without an HTTP status comes from the login host, so it concerns all conversations.
     let concerns_all = !refused_alone || verdict.status.is_none();

@@ -28,8 +28,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the name under which the breaker records the host of an alert. On Teams, the name contains the
-    /// region, because one region can fail while other regions work.
+    /// Returns the name under which the breaker records the Connector host of an alert. On Teams, the name
+    /// contains the region, because one region can fail while other regions work.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),

@@ -205,8 +205,8 @@ impl Hosts {
         None
     }
 
-    /// Records the result of an attempt. Returns the state of the host. If the host is out because of this
-    /// result, or is no longer out, also returns this change.
+    /// Records the result of an attempt. Returns the state of the host. If this result changes whether the
+    /// host is out, also returns this change.
     pub(super) fn record(
         &self,
         host: &str,

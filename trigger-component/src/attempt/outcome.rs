@@ -9,7 +9,7 @@ use state::ledger::Status;
 
 use super::decide::{Action, Hidden, PoisonReason, Stop};
 
-/// The outcome of an attempt. `run/apply.rs` changes the queue and the ledger according to it.
+/// The outcome of an attempt. `run/apply.rs` changes the queue and the ledger according to the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The Connector accepted the alert.

@@ -42,7 +42,7 @@ impl<H: Host> Attempts<'_, H> {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
                     // A run that has the alert in hand perhaps does not read the alert's record again. But
-                    // the run reads the recent withdrawals, so the cancellation is recorded there, too.
+                    // the run reads the recent withdrawals, so this job records the cancellation there, too.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)

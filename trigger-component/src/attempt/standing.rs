@@ -1,6 +1,6 @@
 //! Plans the call to the Connector for an alert with a `key`, for a change of an alert, and for a job that
-//! takes an alert back (deletes its chat message). The call sends, changes or deletes a chat message.
-//! Sometimes no call is needed.
+//! takes an alert back. (A *job* is a queue message that sends no alert. This job deletes the chat message of
+//! an alert.) The call sends, changes or deletes a chat message. Sometimes no call is needed.
 //!
 //! A *key* is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
 //! newer alert can change the chat message of an older alert. The key is *firing* while the problem lasts,
@@ -9,7 +9,7 @@
 //! An older alert never replaces a newer alert. The age of an alert counts from the time at which the bot
 //! accepted the alert. For a delayed alert, the age counts from the time at which the alert is due. The
 //! record of a key (`Standing`) names the chat message that the conversation shows under the key. This module
-//! reads the record before each call. The record is up to date, because only the run with the lock sends
+//! reads the record before each call. The record is up to date, because only the run with the run lock sends
 //! alerts, and this run sends the alerts of one key one after the other (`turns.rs`).
 //!
 //! If an alert goes to a Teams channel, its key belongs to the channel, and its chat message is in a thread.

@@ -32,12 +32,12 @@ const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
-    /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
+    /// For each conversation: `true` if the person's last command was `stop`, and `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The alerts that the queue can hold twice, although their queue messages do not have the mark `once`,
-    /// which says this.
+    /// The alerts that the queue can hold twice. The bot has recorded them separately, because their first
+    /// queue message does not have the mark `once`.
     doubled: BTreeSet<String>,
-    /// By conversation: the last time at which its person asked to be forgotten.
+    /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// The conversations whose person has changed their quiet hours.
     quieted: BTreeSet<String>,

@@ -20,7 +20,7 @@ use crate::settings::{bot_key, poll_key};
 /// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
 /// run has begun.
 ///
-/// Refusals: 401 (the key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
+/// Refusals: 401 (the poll key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
 /// machine), 404 (another path, or `pollkey` is empty and the caller is not the bot), 405 (neither GET nor
 /// POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
@@ -96,8 +96,9 @@ fn failed(error: &RunError) -> Response<Bytes> {
     refusal.answer()
 }
 
-/// Checks the key in `Authorization: Bearer <key>`. If the request has no such header, checks `?key=<key>`,
-/// because some schedulers cannot set a header (Akamai's cron).
+/// Whether the request has this `key` in the header `Authorization: Bearer <key>`. If the request has no such
+/// header, the key can be in the URL as `?key=<key>`, because some schedulers cannot set a header (Akamai's
+/// cron).
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
@@ -265,8 +266,8 @@ mod tests {
             assert_eq!(reply.response.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // The run makes one Get Messages call. After it has released the lock, it makes one Peek Messages
-            // call.
+            // The run makes one Get Messages call. After the run has released the run lock, it makes one Peek
+            // Messages call.
             assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");
         }
@@ -280,7 +281,7 @@ mod tests {
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // The first run takes the lock and keeps it, because the test does not execute the run's work
+        // The first run takes the run lock and keeps it, because the test does not execute the run's work
         // (`first.then`).
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());

@@ -80,14 +80,14 @@ pub async fn run_within<H: Host>(
 /// The result of [`begin`].
 #[derive(Debug)]
 pub enum Beginning {
-    /// The run has taken the lock, and can work.
+    /// The run has taken the run lock, and can work.
     Begun(Box<Begun>),
-    /// The run does no work, because the queue is empty, another run holds the lock, or a pause of all runs
-    /// has not ended. The report has the reason.
+    /// The run does no work, because the queue is empty, another run holds the run lock, or a pause of all
+    /// runs has not ended. The report has the reason.
     Skipped(Box<Report>),
 }
 
-/// A run that holds the lock.
+/// A run that holds the run lock.
 #[derive(Debug)]
 pub struct Begun {
     settings: DrainSettings,
@@ -335,8 +335,9 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // If a kick came between the last Get Messages and the release of the lock, its run was skipped. The
-        // message of this kick would have to wait for the scheduler, so this run looks at the queue again.
+        // If a kick came between the last Get Messages and the release of the run lock, the run of the kick
+        // was skipped. The message of this kick would have to wait for the scheduler, so this run looks at
+        // the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -377,8 +378,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the lock again if the queue has messages and no other run has taken the lock. Returns `None` after a
-/// failure, because the next run can deliver the messages.
+/// Takes the run lock again if the queue has messages and no other run has taken the lock. Returns `None`
+/// after a failure, because the next run can deliver the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;

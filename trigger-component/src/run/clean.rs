@@ -15,13 +15,13 @@ const ONE_IN: u8 = 60;
 /// The most pages of query results that one run reads from the ledger to find expired rows.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Decides at random whether a run that finds no message has to clean the tables. This run has no number,
-/// because it takes no lock.
+/// Decides at random whether a run that finds no message has to delete expired rows. This run has no number,
+/// because it does not take the run lock.
 pub(super) fn is_due_without_messages<H: Host>(host: &H) -> bool {
     host.up_to(u64::from(ONE_IN) - 1) == 0
 }
 
-/// Whether the run with this number has to clean the tables at its end.
+/// Whether the run with this number has to delete expired rows at its end.
 pub(super) fn is_due_after(number: i64) -> bool {
     number % i64::from(ONE_IN) == 0
 }

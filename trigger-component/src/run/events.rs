@@ -45,7 +45,7 @@ pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
 /// The results of a write of the record of the run lock, and of the reads that ran at the same time.
 pub(crate) struct LockWriteDone {
-    /// `Ok(None)` means that another run has taken the lock.
+    /// `Ok(None)` means that another run has taken the run lock.
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The decoded messages that this write listed in the record for the first time.
     pub(crate) opened: Vec<Leased>,
@@ -90,7 +90,7 @@ pub(crate) struct PutBackDone {
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
     /// The id and the end of each message that was moved to the poison queue, because the queue would delete
-    /// it while it waits.
+    /// the message while the message waits.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,

@@ -176,8 +176,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
     }
 
     /// Writes the record of the run lock if a write is due. A write is due when the run has dequeued
-    /// messages, and when it has to renew the lock. At the same time, the job reads the withdrawals and the
-    /// lines that the run needs.
+    /// messages, and when it has to renew the run lock. At the same time, the job reads the withdrawals and
+    /// the lines that the run needs.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -237,8 +237,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the lock, so this run puts the envelopes back on the queue. It leaves the
-                // messages that are no envelopes: the other run recovers them, or their leases end.
+                // Another run holds the run lock, so this run puts the envelopes back on the queue. This run
+                // leaves the messages that are no envelopes: the other run recovers them, or their leases
+                // end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {

@@ -20,7 +20,7 @@ pub(super) struct LedgerWrites {
     /// The moment at which the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
-    /// The keys of the records in the write that is under way.
+    /// The table keys of the records in the write that is under way.
     under_way: Vec<RecordKey>,
     /// Whether the last write failed. If so, the next write waits until `due`, even if the batch is full.
     has_failed: bool,

@@ -1,6 +1,6 @@
 //! One run. The run dequeues messages until the queue is empty or its budget of time is used up. It works on
-//! many conversations at once, and sends the messages of each conversation in order. At its end, it puts the
-//! remaining messages back on the queue.
+//! many conversations at once, and sends the messages of each conversation in order. At its end, the run puts
+//! the remaining messages back on the queue.
 //!
 //! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
 //! `Event`, and only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes
@@ -64,7 +64,7 @@ enum RunEnd {
     /// The last Get Messages call returned no message.
     QueueEmpty,
     /// The queue perhaps has more messages, because the budget was used up, no alert could be sent, or
-    /// another run has taken the lock.
+    /// another run has taken the run lock.
     Early,
 }
 
@@ -164,7 +164,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Does the work of the whole run, and then releases the lock.
+    /// Does the work of the whole run, and then releases the run lock.
     async fn drive(mut self) -> Result<RunEnd, RunError> {
         self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
@@ -366,7 +366,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Writes the remaining transitions to the ledger, and releases the lock.
+    /// Writes the remaining transitions (new statuses of alerts) to the ledger, and releases the run lock.
     async fn end(mut self) -> Result<RunEnd, RunError> {
         let context = self.context;
         let left = self.flush_ledger().await;
@@ -393,7 +393,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 lock.release_and_pause(&left, why, until)
             }
         };
-        // If the release fails, the lock ends by itself, because no run renews it.
+        // If the release fails, the run lock ends by itself, because no run renews it.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
             context.host.event(Level::Warn, "run.lock-not-released", fields);

@@ -26,7 +26,7 @@ impl<H: Host> Run<'_, '_, H> {
         let context = self.context;
         // These messages stay in hand, and the next run recovers them.
         self.unreadable.clear();
-        // Only the run that holds the lock changes a line.
+        // Only the run that holds the run lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
         for leased in std::mem::take(&mut self.opened) {
             if holds_lock && (self.knows_all_lines || self.lanes.knows(&leased.lane)) {

@@ -12,7 +12,7 @@ use crate::attempt::PoisonReason;
 /// The reason why a run does no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SkipReason {
-    /// Another run holds the lock.
+    /// Another run holds the run lock.
     AnotherRun,
     /// All runs pause, because the bot's credentials were refused.
     CredentialsRefused,

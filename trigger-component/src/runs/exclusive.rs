@@ -125,7 +125,7 @@ impl ExclusiveRun {
     }
 
     /// Sets the breaker's results (`hosts`) and the figures (counts over all runs) for the next run. The
-    /// release of the lock writes them into the record.
+    /// release of the lock writes both into the record.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
         self.lock.set_ended(&self.ended);

@@ -42,8 +42,8 @@ pub(crate) struct Recovered {
 }
 
 /// Puts the messages of the last run (`left`) back on the queue, the oldest of each conversation first.
-/// `ended` are the alerts that the last run had finished. After `until`, another run can hold the lock, so
-/// this run puts back no more messages. The remaining messages stay in hand.
+/// `ended` are the alerts that the last run had finished. After `until`, another run can hold the run lock,
+/// so this run puts back no more messages. The remaining messages stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -127,7 +127,7 @@ async fn put_back<H: Host>(
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
-        // Another run can hold the lock now. That run recovers the other messages.
+        // Another run can hold the run lock now. That run recovers the other messages.
         if now >= until {
             break;
         }

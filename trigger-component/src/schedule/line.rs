@@ -2,8 +2,9 @@
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 //! To keep the order of a conversation, the run records the hidden messages in a line. A message has to wait
-//! while an older message of the line is missing, i.e. is still hidden, or is not dequeued by this run. Only
-//! the run that holds the lock changes a line. The run stores the line before it hides a message.
+//! while an older message of the line is missing, i.e. the message is still hidden, or this run has not
+//! dequeued it. Only the run that holds the run lock changes a line. The run stores the line before it hides
+//! a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

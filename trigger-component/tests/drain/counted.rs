@@ -69,7 +69,7 @@ fn calm(sim: &Sim) {
 /// description of the error.
 fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
     let last = sim.now() + seconds(900);
-    // After ten seconds, the lock of a killed run has ended, so the next run can take it.
+    // After ten seconds, the run lock of a killed run has ended, so the next run can take the lock.
     sim.pass(seconds(10));
     loop {
         sim.run();
@@ -80,7 +80,7 @@ fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
         // count a message before it has left the queue.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
-        // A killed run may have dequeued messages without a record, so `accepted` can be smaller than
+        // A killed run can dequeue messages without a record of them, so `accepted` can be smaller than
         // `messages`.
         let is_accepted = (counted..=messages).contains(&figures.accepted);
         // Two messages hold the same alert, so at most one message counts as a copy. More can count only if a

@@ -21,9 +21,9 @@ fn killed_after(sim: &Sim, after: u64) {
 fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the lock, reads the
-    // lines, dequeues the message, and writes the lock again. The attempt takes 14 ms. So the Delete is under
-    // way at 35 ms.
+    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the run lock, reads the
+    // waiting lines, dequeues the message, and writes the run lock again. The attempt takes 14 ms. So the
+    // Delete is under way at 35 ms.
     killed_after(&sim, 35);
     assert_eq!(sim.shown("a").len(), 1, "the run is killed after the Connector's response");
     sim.pass(seconds(61));

@@ -228,7 +228,7 @@ fn run_that_begins_while_another_run_works_is_skipped() {
         run(seconds(3)),
     ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    // Several runs begin together, and any of them may take the lock.
+    // Several runs begin together, and each of them can be the run that takes the run lock.
     let (working, others): (Vec<_>, Vec<_>) =
         reports.iter().partition(|report| report.get("skipped").is_none());
     assert_eq!(working.len(), 1, "only one run takes the lock");

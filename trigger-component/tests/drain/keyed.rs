@@ -28,8 +28,8 @@ pub(crate) fn id_of(sim: &Sim, number: u32) -> AlertId {
     AlertId::of_activity(wall(sim), &conversation(), &number.to_string())
 }
 
-/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` orders the alerts with the
-/// key. It is in milliseconds after the start of the simulation.
+/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` is the time that orders the
+/// alerts with the key, in milliseconds after the start of the simulation.
 pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} text"));
     message["id"] = id_of(sim, number).as_str().into();

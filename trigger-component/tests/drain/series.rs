@@ -97,7 +97,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // If the run is killed between the attempt and the Delete, the alert may be sent twice.
+            // If the run is killed between the attempt and the Delete, the alert can be sent twice.
             let near = sim
                 .attempts
                 .borrow()

@@ -161,7 +161,7 @@ fn delivered_alert_whose_status_no_run_recorded_cannot_be_cancelled() {
     poll_for(&sim, seconds(12));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run may still dequeue the message");
+    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run can still dequeue the message");
     poll_for(&sim, seconds(125));
     assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
 }

@@ -413,8 +413,8 @@ impl Sim {
     }
 }
 
-/// A run to simulate. `start` is the moment at which it begins, and `kill` is the moment at which it is
-/// killed.
+/// A run to simulate. `start` is the moment at which the run begins, and `kill` is the moment at which the
+/// test kills it.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) start: Duration,

@@ -61,7 +61,8 @@ fn login_host_that_refuses_during_a_run_stops_the_run() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// While the run waits for the token, it renews the lock, and its record lists the messages in hand.
+/// While the run waits for the token, it renews the run lock. The record of the run lock lists the messages
+/// in hand.
 #[test]
 fn run_that_waits_for_the_token_keeps_the_lock() {
     let sim = Sim::with_login(4);

@@ -27,7 +27,7 @@ pub(in crate::attempt) struct Plan {
     /// The conversation to which the key belongs.
     pub(super) conversation: ConversationKey,
     /// The thread with the message that the call changes or deletes, or replies to. `None` if the
-    /// conversation is not a channel, or if the thread is unknown.
+    /// conversation is not a Teams channel, or if the thread is unknown.
     pub(super) thread: Option<ConversationReference>,
     /// The record of the key, as it was read before the call.
     pub(super) standing: Option<Standing>,

@@ -89,8 +89,8 @@ pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit 
     Edit { at, by, activity_id, thread: None }
 }
 
-/// Returns the thread to which an alert to a channel was sent, in the form for the ledger; `None` for all
-/// other alerts.
+/// Returns the thread to which an alert to a Teams channel was sent, in the form for the ledger; `None` for
+/// all other alerts.
 pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
     let creation = leased.envelope.creation.as_ref();
     let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);

@@ -83,7 +83,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Makes the call of a plan. If the plan replies to, changes or deletes a message in a thread, the call
-    /// goes to this thread. If the plan sends a new message to a channel, the call starts a new thread.
+    /// goes to this thread. If the plan sends a new message to a Teams channel, the call starts a new thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,

@@ -1,5 +1,6 @@
 //! The circuit breaker: it finds out which Connector hosts fail, so that an outage of a host does not use up
-//! the tries of the alerts to this host. The hosts of programs that get callbacks count here, too.
+//! the tries of the alerts to this host. The hosts of programs that get callbacks (calls with a person's
+//! answer) count here, too.
 //!
 //! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
 //! and for which conversations it failed. The next run reads these results from the record of the run lock. A

@@ -1,5 +1,7 @@
 //! The intake of messages: the run dequeues and decodes messages, and lists them in the record of the run
-//! lock as its messages in hand. After this write, the run puts the messages into their lanes.
+//! lock as its messages in hand. After this write, the run puts the messages into their lanes. A *withdrawal*
+//! is a cancelled alert, a person's `stop`, or a similar record. A *line* is the waiting line of a
+//! conversation.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -117,8 +119,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
-                        // The ledger says that the message is missing. This write corrects the record,
-                        // because perhaps the run only hides the message, and writes no other status.
+                        // The ledger says that the message is missing: a killed run had the message in hand,
+                        // and the next run could not find it. This write corrects the record, because perhaps
+                        // the run only hides the message, and writes no other status.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();

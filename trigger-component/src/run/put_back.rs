@@ -1,5 +1,6 @@
 //! Hides messages of a conversation for a while, or makes them visible again at the end of the run. Both
-//! operations keep the order of the conversation.
+//! operations keep the order of the conversation. The *front message* of a waiting line (*line*) is the
+//! message for which the others wait. It is *overdue* if no run has dequeued it although its pause has ended.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -109,9 +110,9 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again, because the run has no time for them. The queue hands them out after the
-    /// younger messages that came meanwhile. To keep the order, this function first gives them places in the
-    /// line, and the younger messages wait for them.
+    /// Makes messages visible again, because the run has no time for them. The queue hands out these messages
+    /// after the younger messages that came meanwhile. To keep the order, this function first gives the
+    /// released messages places in the line. So the younger messages wait for them.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {

@@ -1,4 +1,5 @@
-//! The limits of a run: sizes, times and counts.
+//! The limits of a run: sizes, times and counts. A *message* here is a message of the queue, unless the text
+//! says *chat message*.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ pub struct Limits {
     /// The most messages that one Get Messages call asks for. 32 is the service's own limit.
     pub batch: u8,
     /// How long a dequeued message is hidden from other runs. The lease is longer than a run, so that no
-    /// lease ends while the run works. It is not much longer, because the messages of a killed run stay
-    /// hidden until their leases end.
+    /// lease ends while the run works. The lease is not much longer than a run, because the messages of a
+    /// killed run stay hidden until their leases end.
     pub lease: Duration,
     /// A run starts no more work when it has lasted for this time.
     pub budget: Duration,
@@ -18,7 +19,8 @@ pub struct Limits {
     pub hard_end: Duration,
     /// The most conversations that a run works on at once.
     pub conversations_at_once: usize,
-    /// A run calls Get Messages again only while fewer than this many of its messages are not started yet.
+    /// A run calls Get Messages again only if fewer than this many of its dequeued messages wait for their
+    /// attempt.
     pub fetch_below: usize,
     /// After this many failed attempts, the poller moves an alert to the poison queue. A failed attempt
     /// counts here if the Connector's host has reached another conversation since the alert's previous
@@ -34,15 +36,16 @@ pub struct Limits {
     /// The upper limit of the random pause after the first failure. The limit doubles with each further
     /// failure.
     pub backoff: Duration,
-    /// The upper limit of the random pause after the first throttling without `Retry-After`. The limit
-    /// doubles with each further throttling.
+    /// The upper limit of the random pause after the first response 429 without `Retry-After`. The limit
+    /// doubles with each further response of this kind.
     pub throttled_backoff: Duration,
-    /// The pause before another try of an alert that may have been delivered.
+    /// The pause before another try of an alert that was perhaps delivered.
     pub uncertain_pause: Duration,
-    /// The minimum time between two messages into one conversation, because Teams accepts 7 messages a
+    /// The minimum time between two chat messages into one conversation, because Teams accepts 7 messages a
     /// second.
     pub conversation_gap: Duration,
-    /// The minimum time between two messages into one channel and tenant; zero means no limit.
+    /// The minimum time between two chat messages to one tenant on one channel (e.g. Teams); zero means no
+    /// limit.
     pub tenant_gap: Duration,
 }
 
@@ -72,12 +75,12 @@ pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// The longest time that an alert waits for a host that is out, counted from the time at which the alert is
-/// due. After this time, the poller moves the alert to the poison queue.
+/// The longest time that an alert waits for a Connector host that is down, counted from the time at which the
+/// alert is due. After this time, the poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The shorter pause between two checks whether the bot is installed for a person. The poller uses this pause
-/// until the alert has been due for [`INSTALLED_SOON`], because the person may be about to install the bot.
+/// until the alert has been due for [`INSTALLED_SOON`], because the person perhaps installs the bot soon.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
 /// The longer pause between two checks whether the bot is installed for a person. The poller uses this pause
 /// after the alert has been due for [`INSTALLED_SOON`].
@@ -120,7 +123,8 @@ impl Limits {
         u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Sets [`Limits::tenant_gap`] for `per_second` messages into one channel and tenant; 0 means no limit.
+    /// Sets [`Limits::tenant_gap`] for `per_second` chat messages to one tenant on one channel; 0 means no
+    /// limit.
     pub(crate) fn with_pace(mut self, per_second: u32) -> Self {
         self.tenant_gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
         self

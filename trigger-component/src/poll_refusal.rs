@@ -10,33 +10,32 @@ use thiserror::Error;
 /// The reason why `/internal/poll` did not begin a run, or why the run failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
-    /// The path is not `/internal/poll`, or no key is configured.
+    /// The path is not `/internal/poll`. Or `pollkey` is empty, and the caller is not the bot.
     #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
     /// The method is neither GET nor POST.
     #[error("method: not allowed on this route; use GET or POST")]
     MethodNotAllowed,
-    /// The caller has no valid key.
+    /// The request has no valid poll key.
     #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
     /// The poller is in anonymous mode, and the header `Host` names another machine.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
-    /// A variable is wrong. Only the log names the variable, because the caller may be someone other than the
-    /// operator.
+    /// A variable is wrong. Only the log names the variable, because the caller is perhaps not the operator.
     #[error("poller: a setting is wrong; see its log for the variable and the reason")]
     Misconfigured,
-    /// The queue did not answer, or refused the call.
+    /// The queue service did not answer, or refused the storage call.
     #[error("queue: cannot be read, and nothing is lost; call again later")]
     QueueUnavailable,
-    /// The tables did not answer, or there is no token for the storage account.
+    /// The table service did not answer, or the login host issued no token for the storage account.
     #[error("storage tables: cannot be used, so the run stopped, and nothing is lost; call again later")]
     StateUnavailable,
 }
 
 impl PollRefusal {
-    /// Returns the status of the response, and the error code. The codes never change, because programs read
-    /// them.
+    /// Returns the HTTP status of the response, and the error code. The codes never change, because programs
+    /// read them.
     pub fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),

@@ -11,9 +11,9 @@ use storage_queue::QueueSettings;
 
 use crate::run::RunError;
 
-/// The variables that a run needs. One call to the host reads all of them. The list does not contain
-/// `pollkey`, because the poller reads it first, in a separate call. So an HTTP request without a key causes
-/// no other call.
+/// The variables that a run needs. One call to the Spin host reads all of them. The list does not contain
+/// `pollkey`, because the poller reads `pollkey` first, in a separate call. So an HTTP request without this
+/// key causes no other call to the host.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -47,7 +47,7 @@ pub const JOINED: [Joined; 1] = [Joined {
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
-    /// The tenants whose people the poller may alert.
+    /// The tenants whose people the poller is allowed to alert.
     pub(crate) tenants: Tenants,
     /// The settings of Direct Line; `None` unless `delivery` is `directline`.
     pub(crate) direct_line: Option<DirectLineSettings>,
@@ -57,17 +57,18 @@ pub(crate) struct DrainSettings {
     pub(crate) tables: Tables,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// How many messages a second the poller sends into one channel and tenant; 0 means no limit.
+    /// How many chat messages a second the poller sends to one tenant on one channel (e.g. Teams); 0 means no
+    /// limit.
     pub(crate) pace: u32,
-    /// The hosts that the poller may call back with a person's answer.
+    /// The hosts of programs to which the poller is allowed to send a person's answer (by a *callback*).
     pub(crate) callback_hosts: CallbackHosts,
     /// The secrets that sign the callbacks; `None` if `callbacksecret` is empty.
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
 impl DrainSettings {
-    /// If the connection string has neither a key nor a SAS, fetches a token of the bot for the storage
-    /// account.
+    /// If the connection string has neither an account key nor a SAS, fetches a token for the storage account
+    /// with the bot's credentials.
     pub(crate) async fn open_storage<H: Host>(
         &mut self,
         host: &H,
@@ -117,7 +118,7 @@ impl DrainSettings {
     }
 }
 
-/// Reads `pace`: how many messages a second the poller sends into one channel and tenant.
+/// Reads `pace`: how many chat messages a second the poller sends to one tenant on one channel.
 fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     match settings.setting("pace")?.trim() {
         "" => Ok(30),

@@ -1,9 +1,10 @@
-//! Turns: locks inside one run. Each turn belongs to one conversation and one key. An attempt takes the turn
-//! before it sends an alert with the key. So the run sends these alerts one after the other.
+//! Turns: locks inside one run. Each turn belongs to one conversation and one alert key (the `key` of an
+//! alert, which names a problem). An attempt takes the turn before it sends an alert with the key. So the run
+//! sends the alerts with one key one after the other.
 //!
-//! The lanes alone do not ensure this, because two of these alerts can be in different lanes. For example,
-//! the bot accepts the first alert to a person before it knows the conversation with the person, and the
-//! second alert after that.
+//! The lanes alone do not keep this order, because two alerts with the same key can be in different lanes.
+//! For example, the bot accepts the first alert to a person before it knows the conversation with the person,
+//! and the second alert after that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -68,7 +69,7 @@ mod tests {
         let (mut first, mut second, mut other) = (take("a"), take("a"), take("b"));
         let Poll::Ready(turn) = first.as_mut().poll(context) else { panic!("the turn is free") };
         assert!(second.as_mut().poll(context).is_pending(), "the first attempt has the turn");
-        assert!(other.as_mut().poll(context).is_ready(), "another name is another turn");
+        assert!(other.as_mut().poll(context).is_ready(), "a turn with another name is free");
         drop(turn);
         assert!(second.as_mut().poll(context).is_ready());
     }

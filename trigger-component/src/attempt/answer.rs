@@ -1,12 +1,12 @@
-//! Jobs: messages of the queue that send no alert. A job of an answer brings a person's answer to the
-//! sender's program, and shows it on the card (the message with the question). A job of a message brings a
-//! person's message to a program.
+//! Jobs: queue messages that send no alert. A job of an answer brings a person's answer to the sender's
+//! program, and shows the answer on the card (the chat message with the question). A job of a message brings
+//! a person's message to a program.
 //!
 //! The job of an answer takes four steps: it records the answer in the ledger, puts the answer on the queue
-//! of replies (`<queuename>-replies`), changes the card, and calls the sender's program back. The message
-//! stores which of the first three steps are done, so a retry does not repeat them. A retry can repeat the
-//! callback, but with the same id. After the last step, the job marks the answer's row in the ledger as done.
-//! So a copy of the message does nothing.
+//! of replies (`<queuename>-replies`), changes the card, and calls the sender's program (the *callback*). The
+//! queue message stores which of the first three steps are done, so a retry does not repeat them. A retry can
+//! repeat the callback, but with the same id. After the last step, the job marks the answer's row in the
+//! ledger as done. So a copy of the queue message does nothing.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ const UNREADABLE: &str = "question: the poller cannot open it, because sealkey o
 enum NotOpened {
     /// A call to the tables failed.
     Unknown(TableError),
-    /// The poller has no key that opens the question.
+    /// The poller has no key that decrypts the question.
     Unreadable,
 }
 
@@ -61,16 +61,19 @@ impl From<TableError> for NotOpened {
 /// The answer of a job, with the records that the steps of the job need.
 pub(super) struct InWork {
     pub(super) alert: AlertId,
+    /// The name of the answer's row in the ledger.
     pub(super) row: String,
+    /// The id of the press of the button. It is also the id of the callback.
     pub(super) press: String,
     pub(super) answer: Answer,
+    /// The id of the chat message with the card, if the channel told the bot this id.
     pub(super) card: Option<String>,
     pub(super) record: Record,
     pub(super) asked: Asked,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// The keys that seal and open questions; `None` if they cannot be derived.
+    /// The keys that encrypt and decrypt questions; `None` if they cannot be derived.
     pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
         let tools = &self.answers;
         let derive =
@@ -129,8 +132,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record and the answer's row from the ledger. Returns `None` if the job has nothing
-    /// to do: the alert was cancelled or taken back, another answer came first, or the row is marked as done.
+    /// Reads the alert's record and the answer's row from the ledger. Several alerts can share one answer;
+    /// `lead` is the alert to which the answer's row belongs. Returns `None` if the job has nothing to do:
+    /// the alert was cancelled or taken back, another answer came first, or the row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -239,7 +243,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Changes the card, so that all people of the conversation see the answer. If the call failed and a
-    /// later try may succeed, returns the verdict of the call.
+    /// later try can succeed, returns the verdict of the call. Otherwise returns `None`.
     pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
         let InWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
@@ -249,7 +253,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
-        // While this job has the turn of the key (`turns.rs`), no attempt of this run changes the message.
+        // The turn is the lock of the alert's key (`turns.rs`). While this job has the turn, no attempt of
+        // this run changes the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -289,7 +294,7 @@ impl<H: Host> Attempts<'_, H> {
         .then_some(verdict)
     }
 
-    /// Whether the card's message now shows a newer alert with the same key.
+    /// Whether the chat message of the card now shows a newer alert with the same alert key.
     async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
         let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;
@@ -297,8 +302,8 @@ impl<H: Host> Attempts<'_, H> {
             .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
     }
 
-    /// Calls the sender's program back. Returns `None` if the program has accepted the answer. Otherwise
-    /// returns the outcome of the job.
+    /// Makes the callback: sends the answer to the sender's program. Returns `None` if the program has
+    /// accepted the answer. Otherwise returns the outcome of the job.
     async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
         let tools = &self.answers;
         let url = match tools.hosts.check(url) {
@@ -347,8 +352,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the outcome of a job that has failed. The message is hidden for another try. If the job has
-    /// been due for more than a day, the message is moved to the poison queue instead.
+    /// Returns the outcome of a job that has failed. The queue message is hidden for another try. If the job
+    /// has been due for more than a day, the queue message is moved to the poison queue instead.
     pub(super) fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
         if self.due_for(leased) > LONGEST_OUTAGE {
             return Outcome::poison(PoisonReason::RetriesExhausted, reason);
@@ -379,7 +384,8 @@ pub(super) fn keep(leased: &mut Leased, steps: Steps) {
     }
 }
 
-/// The body of an answer, on the queue of replies and in a callback.
+/// Makes the JSON that brings an answer to a program: the body on the queue of replies, and the body of the
+/// callback.
 fn answer_body(work: &InWork) -> Value {
     let mut body = json!({
         "type": "alert.answered", "id": work.press, "alert": work.alert.as_str(), "key": work.asked.key,
@@ -391,7 +397,7 @@ fn answer_body(work: &InWork) -> Value {
     body
 }
 
-/// The body of a person's message, on the queue of replies.
+/// Makes the JSON that brings a person's message to a program, as the body on the queue of replies.
 fn message_body(envelope: &Envelope, by: &Value) -> Value {
     let address = &envelope.address;
     json!({

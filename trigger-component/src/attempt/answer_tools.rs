@@ -1,5 +1,5 @@
-//! The clients and keys that only jobs need. A job is a message of the queue that sends no alert
-//! (`answer.rs`).
+//! The clients and keys that only jobs need. A job is a queue message that sends no alert, but passes a
+//! person's answer or message on to a program (`answer.rs`).
 
 use std::cell::OnceCell;
 
@@ -20,8 +20,9 @@ pub(crate) struct AnswerTools<'a, H> {
     /// The queue on which programs find people's answers and messages.
     pub(crate) replies: QueueClient<'a, H>,
     pub(crate) withdrawals: Withdrawals<'a, H>,
-    /// The keys that seal and open questions. A run derives them when it needs them first.
+    /// The keys that encrypt and decrypt questions. The run derives these keys when it needs them for the
+    /// first time.
     pub(crate) keys: OnceCell<Option<QuestionKeys>>,
-    /// The deadline of every callback.
+    /// The deadline of every callback (the call that brings an answer to the sender's program).
     pub(crate) deadline: Deadline,
 }

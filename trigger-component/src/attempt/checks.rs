@@ -1,6 +1,6 @@
 //! The checks before an alert is sent. They find messages that an earlier run has finished, and messages with
-//! a broken seal. They also find alerts that have expired, were withdrawn, are not due yet, or were tried too
-//! often.
+//! a broken seal. They also find alerts that have expired, that the sender or the person has withdrawn, that
+//! are not due yet, or that were tried too often.
 
 use std::time::Duration;
 
@@ -20,14 +20,15 @@ use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
 /// How long a message is hidden if a table cannot be read. Without the table, the run does not know whether
-/// it may send the alert.
+/// it has to send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a conversation gets no alerts after the channel could not reach it. An activity of the
 /// conversation ends this pause earlier.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
-    /// Returns the outcome of a message whose alert must not be sent now; `None` if the alert may be sent.
+    /// Returns the outcome of a message whose alert must not be sent now; `None` if the run has to send the
+    /// alert.
     pub(super) async fn decide_without_sending(
         &self,
         leased: &mut Leased,
@@ -42,8 +43,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // If an operator has replayed the alert, the queue may still hold the first message, too. When the
-        // first message was moved to the poison queue, its Delete may have failed.
+        // A replayed alert was in the poison queue, and an operator has put it on the main queue again. The
+        // main queue perhaps also holds the alert's first message, because the Delete of this message failed.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -129,10 +130,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record in three cases: the message was dequeued before, the queue may hold the
-    /// message twice, or the sender may have cancelled the alert and the run may not have read the
-    /// cancellation. In all other cases, this function returns `None` without a read, because the record
-    /// could not change the outcome.
+    /// Reads the alert's record in three cases: the message was dequeued before, the queue can hold the
+    /// message twice, or a cancellation is possible that the run has not read. In all other cases, this
+    /// function returns `None` without a read, because the record could not change the outcome. `is_covered`
+    /// is the result of [`Self::is_covered`].
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -142,13 +143,13 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal comes
-    /// from another program. The other program may have used the id of an alert of the bot.
+    /// from another program. The other program can use the id of an alert of the bot.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
     /// Returns the time at which the alert was accepted. For a message of another program, the time is at
-    /// most the time at which the queue received the message, because the program may have written a wrong
+    /// most the time at which the queue received the message, because the program can write a wrong
     /// `enqueuedAt`.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
@@ -157,19 +158,21 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the withdrawals that the run has read are enough to decide about the alert. They are enough if
-    /// they go back to the time at which the alert was accepted. They lack an earlier `stop`, but the bot
-    /// checks for `stop` before it accepts an alert. Another program does not check. So the withdrawals are
-    /// not enough for an alert of another program that a `stop` would stop.
+    /// Whether the run can decide about the alert with the withdrawals that it has read. A *withdrawal* is a
+    /// cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten. The run has
+    /// read the withdrawals of the last minutes, so they are enough for an alert that was accepted in these
+    /// minutes. They do not contain an earlier `stop`. The bot checks for an earlier `stop` before it accepts
+    /// an alert, but another program does not. So the withdrawals are not enough if another program wrote the
+    /// alert, and a `stop` concerns the alert.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the alert is still wanted. The sender may have cancelled the alert. The person may
-    /// have sent `stop`, have quiet hours, or have asked to be forgotten. For a recent alert, the run has
-    /// already read the withdrawals. For an older alert, this function reads the address book. If the bot
-    /// seals its messages, an alert without a valid seal cannot be cancelled.
+    /// Returns whether the sender and the person still want the alert. The sender can cancel the alert. The
+    /// person can send `stop`, set quiet hours, or ask to be forgotten. For a recent alert, the run has
+    /// already read the withdrawals. For an older alert, this function reads the address book (the table of
+    /// conversations). If the bot seals its messages, an alert without a valid seal cannot be cancelled.
     async fn is_wanted(
         &self,
         leased: &Leased,
@@ -250,13 +253,14 @@ impl<H: Host> Attempts<'_, H> {
 
 /// Whether an alert waits for the end of the person's quiet hours.
 fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
-    // Channels notify no person when a message changes, so the change need not wait.
+    // Channels notify no person when a chat message changes, so a change need not wait.
     let is_change =
         envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
     envelope.stoppable && !envelope.is_important() && !is_change
 }
 
-/// Returns the outcome for an alert whose record in the ledger has a final status.
+/// Returns the outcome for an alert that has already ended, as its record in the ledger says; `None` if the
+/// alert has not ended.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     let is_copy = record.message.as_deref().is_some_and(|message| message != leased.id());
     match record.status {
@@ -264,8 +268,8 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         _ if record.answered_at.is_some() => {
             Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
-        // If the record names another message, an operator has replayed the alert from the poison queue. In
-        // this case, the run sends the alert again.
+        // If the record names another queue message, an operator has replayed the alert from the poison
+        // queue. In this case, the run sends the alert again.
         Status::Dead => {
             let reason = record.reason.as_deref().unwrap_or_default();
             let is_this = record.message.is_some() && !is_copy;

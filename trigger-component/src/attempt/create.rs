@@ -1,6 +1,6 @@
 //! Finds or creates the conversation of an alert before the alert is sent. The conversation is a personal
-//! chat with a person who never wrote to the bot, a thread in a channel, or a new chat if Teams has purged
-//! the old chat.
+//! chat with a person who never wrote to the bot, a thread in a Teams channel, or a new chat if Teams has
+//! purged the old chat. The *address book* is the table of the conversations that the bot knows.
 
 use std::mem;
 
@@ -24,9 +24,9 @@ use crate::schedule::Leased;
 /// teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
-/// The minimum time between two calls that try to create the chat with a person for whom the bot is not
-/// installed. Between these calls, the poller only reads the address book. It finds the person there after an
-/// installation, because the channel then sends an activity, and the bot records the person.
+/// The minimum time between two calls to the Connector that try to create the chat with a person for whom the
+/// bot is not installed. Between these calls, the poller only reads the address book. After an installation,
+/// the poller finds the person there, because the channel sends an activity, and the bot records the person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 /// Returns the outcome of an alert that cannot be sent, because its address or a variable is wrong.
@@ -79,8 +79,10 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Sends an alert to `address` instead of the address in its envelope. The envelope gets its own address
     /// back after the call, so that the lane of the message stays the same. The run records the outcome for
-    /// the conversation of `address`. If the alert has a key, this function plans it (`standing.rs`), because
-    /// only now the run knows in which conversation the alert may change a message.
+    /// the conversation of `address`. If the alert has a `key`, this function first makes a plan
+    /// (`standing.rs`): the plan says which chat message the alert changes. Earlier, the run did not know in
+    /// which conversation to look for this message. `is_new`: whether the run has just created the
+    /// conversation.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -99,14 +101,16 @@ impl<H: Host> Attempts<'_, H> {
         sent
     }
 
-    /// Makes the call of a plan. Without a plan, sends the alert as a new message.
+    /// Makes the call to the Connector that the plan describes. Without a plan, sends the alert as a new chat
+    /// message.
     async fn send_once(
         &self,
         leased: &mut Leased,
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        // The reads of the tables before this line can take seconds, so another run may hold the lock now.
+        // The reads of the tables before this line can take seconds. If the run lock has ended, another run
+        // can hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Err(Outcome::TooLate.into());
         }
@@ -116,7 +120,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert as a new message, or as the first message of a thread.
+    /// Sends an alert as a new chat message, or as the first message of a new thread.
     pub(super) async fn send_new(
         &self,
         leased: &mut Leased,
@@ -146,7 +150,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Creates a new chat with the person, and sends the alert there. `missing` is the verdict of the send to
-    /// the old chat. Returns the verdict of the second send. If the creation failed and may succeed later,
+    /// the old chat. Returns the verdict of the second send. If the creation failed and can succeed later,
     /// returns the verdict of the creation. If the Connector gave no new chat, returns `missing`.
     async fn send_anew(
         &self,
@@ -182,7 +186,7 @@ impl<H: Host> Attempts<'_, H> {
         self.send_to(leased, address, &service_url, true, Self::send_once).await
     }
 
-    /// Starts a thread with the alert as its first message.
+    /// Starts a thread whose first message is the alert.
     async fn send_thread(
         &self,
         leased: &mut Leased,
@@ -217,8 +221,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Finds the person with an e-mail address among the members of the tenant's teams and chats. The inner
-    /// error is the verdict of a call that failed.
+    /// Finds the person with an e-mail address among the members of the tenant's teams and chats.
+    /// `Ok(Err(..))` holds the verdict of a call to the Connector that failed. `Err` holds the outcome of the
+    /// alert, e.g. because no team and no chat has such a member.
     async fn member(
         &self,
         connector: &Connector<'_, H>,
@@ -271,8 +276,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates the chat with the person, and stores it in the address book, so that the next alert to the
-    /// person finds it there. The inner error is the verdict of a call that failed.
+    /// Creates the chat with the person, and stores it in the address book, so that the poller finds the chat
+    /// there for the next alert to the person. `Ok(Err(..))` holds the verdict of a creation that failed.
+    /// `Err` holds the outcome of the alert, e.g. because the tenant has no such person.
     async fn create_chat(
         &self,
         connector: &Connector<'_, H>,
@@ -308,8 +314,8 @@ impl<H: Host> Attempts<'_, H> {
             Created::Failed(verdict) => return Ok(Err(verdict)),
         }
         self.log_created(leased, &address, "conversation.created");
-        // If this write fails, the next alert asks the Connector to create the chat again, and gets the same
-        // chat.
+        // If this write fails, the poller asks the Connector for the chat again when the next alert comes,
+        // and gets the same chat.
         if let Err(error) = self.conversations.record_activity(&address, Sign::Update, None).await {
             self.log_not_stored(leased, &error);
         }
@@ -317,7 +323,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Checks that the person wants the alert in the conversation that was found or created. The earlier
-    /// checks did not know this conversation.
+    /// checks did not know this conversation. If the person does not want the alert, the error is the
+    /// outcome.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
         match self.wanted_in(leased, &ConversationKey::of(address)).await {
             Ok(Wanted::Yes) => Ok(()),
@@ -345,25 +352,25 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the tenant that an address in Teams names. The error is the outcome of an alert whose address
-/// names no tenant.
+/// Returns the tenant in the address of a conversation in Teams. If the address names no tenant, the error is
+/// the outcome of the alert.
 fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     let tenant_id = address.vouched_tenant().map(str::to_owned);
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// Returns the account of a member, in the form of the sender in the person's activities.
+/// Returns the account of a member, in the form that the channel uses for the sender of an activity (`from`).
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }
 
-/// Whether a call of this class, which could not create a chat, may succeed later.
+/// Whether a failed creation of a chat can succeed later. `class` is the class of the failed call.
 fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
-/// Makes the result for an alert that waits until the bot is installed. The run has made no call for it, so
-/// the verdict has no status.
+/// Makes the result for an alert that waits until the bot is installed. The run has made no call to the
+/// Connector, so the verdict has no HTTP status.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

@@ -1,4 +1,4 @@
-//! Decides what happens to a message after the Connector's response. The decision is one pure function
+//! Decides what happens to a queue message after the Connector's response. The decision is one pure function
 //! ([`decide`]), which follows the table in `docs/delivery.md`.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::limits::{
 pub(crate) enum Action {
     /// The alert was delivered: delete the message.
     Delete,
-    /// The alert may have been delivered, and its sender wants no second try: delete the message.
+    /// The alert was perhaps delivered, and its sender wants no second try: delete the message.
     Drop,
     /// Hide the message for `after`, and store `delivery` in it.
     Hide { after: Duration, delivery: Delivery, why: Hidden },
@@ -43,17 +43,17 @@ pub(crate) enum Stop {
 pub(crate) enum Hidden {
     Throttled,
     Unavailable,
-    /// The Connector's host is out, so the message was not sent.
+    /// The Connector's host is down, so the alert was not sent.
     HostOut,
     PossiblyDelivered,
     /// The bot is not installed for the person or in the team.
     NotInstalled,
-    /// The tables could not be read, so the poller does not know whether the message may be sent.
+    /// The tables could not be read, so the poller does not know whether it has to send the alert.
     StateUnknown,
 }
 
-/// The word in the figures (the counts of the queue's messages) for a message that a killed run had finished,
-/// if no record shows how its alert ended.
+/// A word in the figures (the counts of the queue's messages over all runs). It counts the messages whose
+/// alert ended in an unknown way: a killed run had finished the message, and had recorded nothing.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
 /// The reason why a message is moved to the poison queue. The envelope stores it as `outcome` in `failure`.
@@ -64,9 +64,9 @@ pub(crate) enum PoisonReason {
     PossiblyDelivered,
     RetriesExhausted,
     /// The message was dequeued too often without a result. Probably runs were killed while they worked on
-    /// it.
+    /// the message.
     Abandoned,
-    /// The queue would delete the message before it can be tried again.
+    /// The queue would delete the message before the next try.
     OutOfTime,
     Unreadable,
     SealBroken,
@@ -76,8 +76,8 @@ pub(crate) enum PoisonReason {
     TenantNotAllowed,
     /// The bot was not installed for the person or in the team in time.
     NotInstalled,
-    /// The tenant does not have the person, or no team or chat that the poller asked has a member with the
-    /// e-mail address.
+    /// The tenant has no such person. Or the poller looked for an e-mail address, and found no member with
+    /// this address in the teams and chats of the bot.
     UnknownPerson,
 }
 
@@ -98,8 +98,8 @@ impl PoisonReason {
         Self::UnknownPerson,
     ];
 
-    /// Returns the first word of the reason in an alert's record, if it names a [`PoisonReason`]; otherwise
-    /// [`UNRECORDED`].
+    /// Returns the first word of the reason in an alert's record, if this word names a [`PoisonReason`];
+    /// otherwise [`UNRECORDED`].
     pub(crate) fn word_in(reason: &str) -> &'static str {
         let word = reason.split(':').next().unwrap_or_default();
         Self::ALL.into_iter().map(Self::as_str).find(|known| *known == word).unwrap_or(UNRECORDED)
@@ -131,7 +131,7 @@ pub(crate) struct Situation<'a> {
     pub(crate) on_uncertain: OnUncertain,
     /// The queue's DequeueCount, which includes the current dequeue.
     pub(crate) dequeue_count: u32,
-    /// Whether a refusal of the token concerns this conversation alone; see [`super::TokenUse`].
+    /// Whether a refusal of the bot's token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
     /// Whether the Connector's host works, as the failed attempt and earlier attempts show.
     pub(crate) host: HostState,
@@ -208,7 +208,8 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides what happens to a message whose alert is not sent, because the Connector's host is out.
+/// Decides what happens to a message whose alert is not sent, because the Connector's host is down. `wait` is
+/// the shortest pause that the breaker asks for.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
@@ -218,15 +219,16 @@ pub(crate) fn wait_for_host(
         return Action::Poison(PoisonReason::RetriesExhausted);
     }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // The pause has a random part, so that the messages for this host do not all become visible in the same
-    // second.
+    // The pause has a random part, so that the messages for this Connector host do not all become visible in
+    // the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
 
 /// Decides what happens to a message for a person or a team that has not installed the bot. The message is
 /// hidden again and again until the alert expires, or for a day if the alert does not expire. Each attempt
-/// reads the address book, because the bot adds a person there after an installation.
+/// looks for the person in the address book (the table of conversations), because the bot adds the person
+/// there after an installation.
 pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
     if situation.until_expired.is_none() && situation.due_for > LONGEST_OUTAGE {
         return Action::Poison(PoisonReason::NotInstalled);
@@ -248,11 +250,11 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
 }
 
 /// If the verdict shows that the run can send no alert at all, returns the reason to stop the run. A stopped
-/// run makes its messages visible again, unchanged. It counts no failed tries, because otherwise an outage of
-/// the login host would move the whole queue to the poison queue. It also records a pause, so that the next
-/// runs do not dequeue the messages in vain.
+/// run makes its messages visible again, unchanged. A stopped run counts no failed tries, because otherwise
+/// an outage of the login host would move the whole queue to the poison queue. The run also records a pause,
+/// so that the next runs do not dequeue the messages in vain.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
-    // A refusal without a status comes from the login host, so it concerns all conversations.
+    // A refusal without an HTTP status comes from the login host, so it concerns all conversations.
     let concerns_all = !refused_alone || verdict.status.is_none();
     match verdict.class {
         Class::Unauthorized if concerns_all => Some(Stop::CredentialsRefused),
@@ -275,8 +277,9 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Returns the pause before a job (`answer.rs`) is tried again. The pause is at least as long as
-/// `retry_after`, but `retry_after` counts only up to [`LONGEST_RETRY_AFTER`].
+/// Returns the pause before the next try of a job. A job is a queue message that passes a person's answer on
+/// to a program (`answer.rs`). The pause is at least as long as `retry_after`, but `retry_after` counts only
+/// up to [`LONGEST_RETRY_AFTER`].
 pub(crate) fn answer_pause(
     limits: &Limits,
     attempt: u32,
@@ -287,8 +290,9 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure whose cause may be the host. For the first two attempts, the pause comes
-/// from [`backoff`]. Later pauses take 30 to 60 seconds, so that the alert is delivered soon after an outage.
+/// Returns the pause after a failure whose cause is perhaps the host. For the first two attempts, the pause
+/// comes from [`backoff`]. Later pauses take 30 to 60 seconds, so that the alert is delivered soon after an
+/// outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);

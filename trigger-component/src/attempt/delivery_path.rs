@@ -1,6 +1,7 @@
-//! The two ways to deliver an alert. If `delivery` is `connector`, the poller posts the alert to the
-//! Connector. If `delivery` is `directline`, the poller posts a trigger to the bot over Direct Line, and the
-//! bot sends the alert. The Azure Function in Microsoft's 2017 template works in this second way.
+//! The two ways to deliver an alert. If the variable `delivery` is `connector`, the poller posts the alert to
+//! the Connector. If `delivery` is `directline`, the poller posts a *trigger* (an event activity with the
+//! alert) to the bot over Direct Line, and the bot sends the alert. The Azure Function in Microsoft's 2017
+//! template works in this second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -27,8 +28,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the name under which the breaker records the host of an alert. On Teams, the name contains the
-    /// region, because a region can fail while the others work.
+    /// Returns the name under which the breaker records the Connector host of an alert. On Teams, the name
+    /// contains the region, because one region can fail while other regions work.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),
@@ -60,8 +61,8 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the message that the Connector gets for an alert. `keys` make the MACs in the buttons of a question;
-/// other alerts do not need them.
+/// Makes the chat message that the Connector gets for an alert. `keys` make the MACs in the buttons of a
+/// question; other alerts do not need them.
 pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
     envelope.message(keys)
 }

@@ -1,10 +1,11 @@
 //! The circuit breaker: it finds out which Connector hosts fail, so that an outage of a host does not use up
-//! the tries of its alerts.
+//! the tries of the alerts to this host. The hosts of programs that get callbacks (calls with a person's
+//! answer) count here, too.
 //!
 //! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
 //! and for which conversations it failed. The next run reads these results from the record of the run lock. A
-//! killed run does not store its results, so they are only a hint. The breaker decides when an alert is tried
-//! and whether a try counts, but never whether an alert is delivered.
+//! killed run does not store its results, so the stored results are only a hint. The breaker decides when an
+//! alert is tried and whether a try counts, but never whether an alert is delivered.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,18 +17,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::LaneKey;
 
-/// A host is out after this many conversations have failed in a row.
+/// A host is *out* (counts as down) after this many conversations have failed in a row.
 const CONVERSATIONS: usize = 3;
 /// For each host, the run keeps the last results of at most this many conversations.
 const MAX_RESULTS: usize = 8;
 /// Results older than this are ignored.
 const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
-/// The pause before the first probe of a host that is out. The pause doubles with each probe that fails.
+/// The pause before the first probe of a host that is out. A *probe* is one alert that the run sends to find
+/// out whether the host works again. The pause doubles with each probe that fails.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// If an alert may have been delivered, it has only one try left, so another alert should probe the host. The
-/// alert itself becomes the probe only if the host has not been probed for this long.
+/// An alert that was perhaps delivered has only one try left, so another alert should probe the host. The
+/// alert itself becomes the probe only if no other alert has probed the host for this long after the probe
+/// was due.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// At most this many hosts are stored for the next run.
 const STORED_HOSTS: usize = 16;
@@ -36,7 +39,7 @@ const STORED_HOSTS: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
     /// The conversation has failed before, and the host has reached another conversation since then. So the
-    /// cause of the new failure is the alert, and not the host.
+    /// cause of the new failure is probably the alert, and not the host.
     Works,
     /// There are too few results to know whether the host or the alert is at fault.
     Unclear,
@@ -57,8 +60,8 @@ impl Sign {
         match class {
             Class::Accepted | Class::DestinationGone | Class::MessageGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
-            // These responses show nothing about the host, because a gateway or the login host may have sent
-            // them.
+            // These responses show nothing about the host, because perhaps a gateway or the login host has
+            // sent them.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
@@ -178,8 +181,8 @@ impl Hosts {
     }
 
     /// Returns how long an alert has to wait before this function is called for it again; `None` if the run
-    /// may send the alert now. While the host is out, one alert at a time gets `None` and probes the host.
-    /// `is_uncertain`: whether the alert may have been delivered.
+    /// has to send the alert now. While the host is out, one alert at a time gets `None` and probes the host.
+    /// `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -193,8 +196,8 @@ impl Hosts {
             wait = wait.saturating_add(milliseconds(UNCERTAIN_PROBES_AFTER));
         }
         if let Some(wait) = u64::try_from(wait).ok().filter(|wait| *wait > 0) {
-            // An uncertain alert is not hidden for the whole time, because the probe of another alert may end
-            // the outage earlier.
+            // An uncertain alert is not hidden for the whole time, because another alert can probe the host
+            // and end the outage earlier.
             return Some(Duration::from_millis(wait).min(LONGEST_PROBE_PAUSE));
         }
         let pause = Duration::from_millis(results.pause).clamp(FIRST_PROBE_AFTER, LONGEST_PROBE_PAUSE);
@@ -203,7 +206,8 @@ impl Hosts {
         None
     }
 
-    /// Records the result of an attempt. Returns the host's state, and the change if this result changed it.
+    /// Records the result of an attempt. Returns the state of the host. If this result changes whether the
+    /// host is out, also returns this change.
     pub(super) fn record(
         &self,
         host: &str,
@@ -211,8 +215,8 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // The other classes show nothing about the host. `Works` is right for a refused token, because this
-        // failure has to count as a try of the alert.
+        // This class shows nothing about the host. The state has to be `Works`, because the refusal of the
+        // token by one conversation has to count as a try of the alert.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -239,7 +243,7 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Makes the verdict for an alert that was not sent, because its host is out.
+/// Makes the verdict for an alert that was not sent, because its Connector host is out.
 pub(super) fn host_out(region: &str) -> Verdict {
     let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
@@ -258,7 +262,7 @@ mod tests {
     }
 
     /// Records results, one second apart. Each pair names a conversation, and says whether the host reached
-    /// it.
+    /// this conversation.
     fn record_all(hosts: &Hosts, host: &FakeHost, results: &[(u64, bool)]) -> Vec<HostState> {
         let record = |&(conversation, reached): &(u64, bool)| {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_may_have_been_delivered_probes_two_minutes_later_than_others() {
+    fn alert_that_was_perhaps_delivered_probes_two_minutes_later_than_other_alerts() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let mut waits = Vec::new();
@@ -347,7 +351,7 @@ mod tests {
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());
         host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER + Duration::from_millis(1));
-        // The figures show the host until a run removes the old results.
+        // `out` names the host until a run removes the old results.
         assert_eq!(next.out(), [HOST]);
         next.remove_old(&host);
         assert_eq!((next.out(), next.stored()), (Vec::new(), String::new()));

@@ -1,5 +1,6 @@
-//! The attempt to deliver an alert: the checks, the call, and the outcome. This module does not change the
-//! alert's message on the queue.
+//! The attempt to deliver an alert: the checks, the call to the Connector, and the outcome. This module does
+//! not change the alert's message on the queue. A queue message can also be a *job*: it sends no alert, but
+//! passes a person's answer or message on to a program (`answer.rs`).
 
 mod answer;
 mod answer_tools;
@@ -50,8 +51,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The queue, on which attempts put the next alert of a series, and the jobs that show an answer in other
-    /// conversations.
+    /// The queue. Attempts put the next alert of a series (a recurring alert) on the queue. They also put
+    /// jobs on the queue that show a person's answer in other conversations.
     pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) delivery_path: DeliveryPath<'a, H>,
@@ -61,14 +62,15 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) unsealed: Unsealed,
     /// Records which conversations accepted or refused the bot's token.
     pub(crate) token_use: TokenUse,
-    /// The breaker for the hosts of Connectors and of callbacks.
+    /// The breaker for the hosts of Connectors, and for the hosts of programs that get callbacks.
     pub(crate) hosts: Hosts,
     /// The settings and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
-    /// The locks of alerts with a key.
+    /// The locks for alerts with a `key` (the name of a problem). So the run sends the alerts with one key
+    /// one after the other.
     pub(crate) turns: Turns,
     /// The end of the run lock, on the monotonic clock. After this moment, the run sends nothing, because
-    /// another run may hold the lock.
+    /// another run can hold the lock then.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
@@ -76,8 +78,8 @@ impl<H: Host> Attempts<'_, H> {
     /// Checks an alert, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // After a delivery, the attempt keeps the turn of its key until the run has written the record of the
-        // key.
+        // A turn is the lock of an alert key (`turns.rs`). After a delivery, the message keeps the turn until
+        // the run has written the record of the key.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -91,8 +93,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // The bot has checked the URL. The poller checks it again, because other programs can write to the
-        // queue.
+        // The bot has checked this URL. The poller checks the URL again, because other programs can write to
+        // the queue.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
@@ -109,8 +111,8 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // If the run has to find or create a person's chat, it plans the alert (`standing.rs`) when it knows
-        // the chat.
+        // A plan says which chat message the alert changes (`standing.rs`). If the run has to find or create
+        // a person's chat, it makes the plan later, when it knows the chat.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -119,7 +121,7 @@ impl<H: Host> Attempts<'_, H> {
                 Err(outcome) => return outcome,
             },
         };
-        // The reads above can take seconds, so the run lock may have ended.
+        // The reads above can take seconds, so the run lock has perhaps ended.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
@@ -160,8 +162,8 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    /// Returns the keys for the buttons of a question; `None` if the alert is no question, or if another
-    /// program wrote it.
+    /// Returns the keys that make the MACs in the buttons of a question. Returns `None` if the alert is no
+    /// question, or if another program wrote the queue message.
     pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
         let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
         question.and_then(|_| self.question_keys())
@@ -189,7 +191,8 @@ impl<H: Host> Attempts<'_, H> {
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            // The address book keeps the questions of a thread in the rows of the thread's channel.
+            // The address book (the table of conversations) keeps the questions of a thread in the rows of
+            // the thread's channel.
             let channel = ConversationKey::of(&leased.envelope.address);
             self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {
@@ -201,7 +204,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Collects the facts about a message on which its outcome depends. The caller sets `host` and
+    /// Collects the facts on which the outcome of a message depends. The caller sets `host` and
     /// `refused_alone` later, because the run learns them only from the Connector's response.
     fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
         let envelope = &leased.envelope;
@@ -234,7 +237,7 @@ impl<H: Host> Attempts<'_, H> {
         self.host.event(Level::Warn, "alert.retried", leased.traced(fields));
     }
 
-    /// Logs that a host is out, or that it works again.
+    /// Logs that a host is down, or that the host works again.
     fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
         let (level, event) = match change {
             Change::Failed => (Level::Error, "host.failed"),

@@ -1,4 +1,5 @@
-//! The outcome of an attempt.
+//! The outcome of an attempt. A *message* is a queue message: an alert, or a *job* that passes a person's
+//! answer or message on to a program.
 
 use std::time::Duration;
 
@@ -8,31 +9,32 @@ use state::ledger::Status;
 
 use super::decide::{Action, Hidden, PoisonReason, Stop};
 
-/// The outcome of an attempt. `run/apply.rs` changes the queue and the ledger according to it.
+/// The outcome of an attempt. `run/apply.rs` changes the queue and the ledger according to the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The Connector accepted the alert.
     Delivered(Verdict),
-    /// The alert may have been delivered, and its sender wants no second try.
+    /// The alert was perhaps delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// The alert has ended before, or the message is a job that has nothing to do. The status is the alert's
-    /// final status. It is `None` for a job, and if the alert ended with a copy of this message.
+    /// The alert had ended before this attempt, or the message is a job that has nothing to do. The field is
+    /// the alert's final status. It is `None` for a job, and if the alert ended with a copy of this message.
     AlreadySent(Option<Status>),
-    /// The ledger shows that this message is in the poison queue. The word names the reason (see
-    /// [`PoisonReason::word_in`]).
+    /// The ledger shows that a copy of this message is in the poison queue. The field is the word for the
+    /// reason (see [`PoisonReason::word_in`]).
     AlreadyPoisoned(&'static str),
     /// The alert has expired.
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
-    /// The alert is a step of an escalation, and a person has answered an alert of an earlier step.
+    /// The alert belongs to an escalation (alerts that the poller sends only if no person answers), and a
+    /// person has answered an earlier alert.
     AnsweredBefore,
     /// The message was a job, and the job is done.
     Answered,
-    /// A newer alert with the same key, or a later change of the alert, takes the place of the alert. The
-    /// text is the reason for the ledger.
+    /// A newer alert with the same `key`, or a later change of the alert, takes the place of the alert. The
+    /// field is the reason for the ledger.
     Replaced(String),
-    /// The person has sent `stop`.
+    /// The person has sent the command `stop`, and wants no more alerts.
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
@@ -40,13 +42,13 @@ pub(crate) enum Outcome {
     NotDue(Duration),
     /// The person's quiet hours end after this time.
     Quiet(Duration),
-    /// A newer alert of the series is due already, so this alert is not sent.
+    /// A newer alert of the same series (a recurring alert) is due already, so this alert is not sent.
     Missed,
     /// The message has to be hidden for `after`. The younger messages of its conversation wait for it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// The message has to be moved to the poison queue.
     Poison { why: PoisonReason, reason: String, status: Option<u16> },
-    /// The alert was not sent, because another run may hold the lock.
+    /// The alert was not sent, because the run lock has ended. Another run can hold the lock now.
     TooLate,
     /// The run has to stop, because it can send no alert at all.
     StopRun(Stop, String),

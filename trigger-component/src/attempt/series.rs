@@ -1,6 +1,6 @@
-//! Puts the next alert of a series on the queue, before the run sends the alert in hand. So the series loses
-//! no alert if the run is killed: the next run repeats this step, and the ledger shows which parts of the
-//! step are done.
+//! Puts the next alert of a series on the queue, before the run sends the alert in hand. A *series* is a
+//! recurring alert: one alert after the other, at regular times. If the run is killed, the series loses no
+//! alert: the next run repeats this step, and the ledger shows which parts of the step are done.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -26,7 +26,8 @@ pub(super) enum Continued {
     Missed,
 }
 
-/// The reason why the next alert could not be put on the queue. In this case, the alert in hand has to wait.
+/// The reason why the next alert of the series could not be put on the queue. In this case, the alert in hand
+/// has to wait.
 #[derive(Debug, Error)]
 pub(super) enum SeriesError {
     #[error("{0}")]
@@ -43,12 +44,13 @@ impl From<TableError> for SeriesError {
 
 impl<H: Host> Attempts<'_, H> {
     /// Puts the next alert of the series on the queue, unless an earlier run has done so. Does nothing if the
-    /// alert is not part of a series, or if another program wrote it.
+    /// alert is not part of a series, or if another program wrote the queue message.
     pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
         let Some((series, first)) = first else { return Ok(Continued::Send) };
-        // If the record is missing, the table was deleted. The series goes on without the record.
+        // If the ledger has no record of the first alert, the table was deleted. The series goes on without
+        // this record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
             return Ok(Continued::Ended);
@@ -61,7 +63,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Puts the alert with this index on the queue, and records it as the next alert of the series. If the
-    /// series ends before this index, records that no alert follows.
+    /// series ends before this index, records that no alert follows. `first` is the id of the first alert of
+    /// the series, and `record` is its record in the ledger.
     async fn follow(
         &self,
         leased: &Leased,
@@ -111,7 +114,7 @@ impl<H: Host> Attempts<'_, H> {
         let id = EnvelopeId::from_text(id.as_str());
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
         let next = leased.envelope.following(id, index, due, now);
-        // The bot accepts a series only if each of its alerts fits into a message.
+        // The bot accepts a series only if each of its alerts fits into a queue message.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
         // The wait is rounded up, so that the queue does not hand out the message before the alert is due.

@@ -1,8 +1,9 @@
-//! Shared answers: a person's answer to one alert can also concern other alerts, namely the alerts of the
-//! same call and of its escalation (later alerts that are sent if no person answers). The job of the answer
-//! cancels the other alerts that were not sent yet. If an alert of the same call was or may have been sent,
-//! the job puts a second job on the queue for it. The second job records the answer for that alert and
-//! changes its card.
+//! Shared answers. A person's answer to one alert can also concern other alerts: the alerts of the same API
+//! call (one for each recipient), and the alerts of its escalation (later alerts, which the poller sends only
+//! if no person answers). A *job* is a queue message that passes an answer on (`answer.rs`). The job of the
+//! answer cancels the other alerts that were not sent yet. If an alert of the same API call was sent, or was
+//! perhaps sent, the job puts a second job on the queue for this alert. The second job records the answer for
+//! the alert, and changes its card (the chat message with the question).
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -18,12 +19,12 @@ use super::answer::{InWork, MAX_CARD_TRIES, keep};
 use super::{Attempts, Outcome};
 use crate::schedule::Leased;
 
-/// The most Put calls for jobs that are under way at the same time.
+/// The most Put Message calls that a job makes at the same time.
 const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
-    /// Cancels the other alerts that the answer makes superfluous, and puts a job on the queue for each alert
-    /// that has to show the answer. If a call fails, the error is the outcome of the job in hand.
+    /// Cancels the other alerts that the answer makes unnecessary, and puts a job on the queue for each alert
+    /// that has to show the answer. If a storage call fails, the error is the outcome of the job in hand.
     pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
         let InWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
@@ -40,8 +41,8 @@ impl<H: Host> Attempts<'_, H> {
             let may_be_sent = match record.shown(now) {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
-                    // If a run has the alert in hand already, it may not read the alert's record again, but
-                    // it reads the recent withdrawals.
+                    // A run that has the alert in hand perhaps does not read the alert's record again. But
+                    // the run reads the recent withdrawals, so this job records the cancellation there, too.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)
@@ -89,15 +90,15 @@ impl<H: Host> Attempts<'_, H> {
             done: Steps::default(),
         });
         job.traceparent.clone_from(&leased.envelope.traceparent);
-        // This job is only a little longer than the job in hand, which fits into a message. If it does not
-        // fit, the card stays as it is.
+        // The second job is only a little longer than the job in hand, which fits into a queue message. If
+        // the second job does not fit, the card stays as it is.
         let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.queue.put_marking_copies(&text, options, || None).await.result
     }
 
     /// Carries out the second job: records for `alert` the answer that a person gave to another alert of the
-    /// call, and changes the card of `alert`.
+    /// same API call, and changes the card of `alert`.
     pub(super) async fn show_answer(
         &self,
         leased: &mut Leased,
@@ -143,7 +144,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the alert was sent or may have been sent.
+/// Whether the alert was sent, or was perhaps sent.
 fn was_sent(record: &Record, now: DateTime<Utc>) -> bool {
     let shown = record.shown(now);
     matches!(shown, Shown::DeliveredUnseen)

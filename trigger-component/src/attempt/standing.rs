@@ -1,17 +1,19 @@
-//! Plans the call for an alert with a key, for a change of an alert, and for a job that takes an alert back.
-//! The call sends, changes or deletes a message of the conversation. Sometimes no call is needed.
+//! Plans the call to the Connector for an alert with a `key`, for a change of an alert, and for a job that
+//! takes an alert back. (A *job* is a queue message that sends no alert. This job deletes the chat message of
+//! an alert.) The call sends, changes or deletes a chat message. Sometimes no call is needed.
 //!
-//! A key is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
-//! newer alert can change the message of an older one.
+//! A *key* is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
+//! newer alert can change the chat message of an older alert. The key is *firing* while the problem lasts,
+//! i.e. until an alert with the state `resolved`.
 //!
-//! An older alert never replaces a newer one. The age of an alert counts from the time at which it was
-//! accepted, or from the time at which it is due, if that is later. The record of a key (`Standing`) names
-//! the message that the conversation shows under the key. This module reads the record before each call. The
-//! record is up to date, because only the run with the lock sends alerts, and because it sends the alerts of
-//! one key one after the other (`turns.rs`).
+//! An older alert never replaces a newer alert. The age of an alert counts from the time at which the bot
+//! accepted the alert. For a delayed alert, the age counts from the time at which the alert is due. The
+//! record of a key (`Standing`) names the chat message that the conversation shows under the key. This module
+//! reads the record before each call. The record is up to date, because only the run with the run lock sends
+//! alerts, and this run sends the alerts of one key one after the other (`turns.rs`).
 //!
-//! If an alert goes to a channel, its key belongs to the channel, and its message is in a thread. The record
-//! of the key names the thread.
+//! If an alert goes to a Teams channel, its key belongs to the channel, and its chat message is in a thread.
+//! The record of the key names the thread.
 
 mod plan;
 mod records;
@@ -36,13 +38,14 @@ use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// If an alert is changed before it was sent, the bot cancels it. This constant is the longest time that the
-/// change waits for the result of the cancelled alert. A run records a result within a second after the send,
-/// unless the run is killed.
+/// The longest time that the change of an unsent alert waits. When a sender changes an alert that was not
+/// sent yet, the bot cancels this alert, and the change becomes a new alert. The change first waits for the
+/// result of the cancelled alert, because a run has perhaps sent it already. A run records a result within a
+/// second after the send, unless the run is killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
-/// The first pause of a change that waits for the result of the alert that it changes.
+/// The first pause of a change that waits for such a result.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause of a change that waits for the result of the alert that it changes.
+/// The longest pause of a change that waits for such a result.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this key";
@@ -52,21 +55,22 @@ const SAME_CONTENT: &str = "key: the message that the conversation shows has the
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
 
-/// The decision about an alert. It depends on the message that the conversation shows.
+/// The decision about an alert. The decision depends on the chat message that the conversation shows.
 enum Decision {
     Send(Way),
     /// No call is needed, because the conversation shows the content already. The fields are the id of the
-    /// message, and the reason for the ledger.
+    /// chat message, and the reason for the ledger.
     IsShown(Option<String>, Option<&'static str>),
     /// Nothing is sent, and the attempt ends with this outcome.
     Not(Outcome),
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Plans the call for an alert with a key, a change of an alert, or a job that takes an alert back.
-    /// Returns `None` for every other alert, without a call. If no call is needed, the error is the outcome.
-    /// `is_new`: whether the run has just created the conversation, so that the conversation shows no message
-    /// of the bot.
+    /// Plans the call for an alert with a `key`, a change of an alert, or a job that takes an alert back.
+    /// Returns `Ok(None)` for every other alert, without a read of the tables. `Err` means that the run makes
+    /// no call to the Connector, and holds the outcome. This is not always a failure: if the conversation
+    /// shows the content already, the outcome is `Delivered`. `is_new`: whether the run has just created the
+    /// conversation, so that the conversation shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
@@ -83,8 +87,9 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // An earlier plan of this attempt may have taken a turn for another conversation. The attempt
-            // sends nothing more to that conversation, so the turn ends here.
+            // A turn is the lock of a key in one conversation. An earlier plan of this attempt has perhaps
+            // taken the turn for another conversation. The attempt sends nothing more to that conversation,
+            // so that turn ends here.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -93,7 +98,7 @@ impl<H: Host> Attempts<'_, H> {
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
-            // The old message is in another conversation, so it cannot be changed here.
+            // The record names a chat message of the old conversation, so the call must not use this id.
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
@@ -127,9 +132,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the answer to the question of an alert, if a person has answered the question already. A
-    /// change of the question has to show this answer. The answer is in the record of the alert that the
-    /// question names. `record` is the record of the alert that `leased` changes. It can be the same record.
+    /// Returns a person's answer to the question of an alert; `None` if no person has answered yet. A change
+    /// of the question has to show this answer. The question names an alert, and the record of this alert in
+    /// the ledger has the answer. `record` is the record of the alert that `leased` changes. If the question
+    /// names the same alert, this function uses `record`. Otherwise it reads the record of the named alert.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -150,7 +156,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(sealed.and_then(|sealed| Answer::open(keys, alert.as_str(), "", sealed)).map(Box::new))
     }
 
-    /// Reads the record of the alert that this alert changes or takes back, and the record of the key.
+    /// Reads two records from the ledger: the record of the alert that this alert changes or takes back, and
+    /// the record of the key.
     async fn known(
         &self,
         keyed: &Keyed,
@@ -198,7 +205,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let Some(record) = record.filter(|_| keyed.edits.is_some()) else {
             return Ok(match shown {
-                // A run was killed after it had sent the alert, and before the Delete.
+                // An earlier run was killed after it had sent this alert, and before it deleted the queue
+                // message.
                 Some(_) => Decision::IsShown(shown_id, None),
                 None => fresh(keyed, standing, digest),
             });
@@ -225,9 +233,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Checks that no newer alert with the same key waits for the same chat, before the run finds or creates
-    /// the chat. If there is a newer alert, the error is the outcome of this alert. So only the newest alert
-    /// makes calls.
+    /// Checks that no newer alert with the same key waits for the same person. The run calls this function
+    /// before it finds or creates the person's chat. If a newer alert waits, the error is the outcome of this
+    /// alert. So the run makes calls to the Connector for the newest alert only.
     pub(super) async fn expect_newest(&self, leased: &Leased) -> Result<(), Outcome> {
         let Some(keyed) = leased.envelope.keyed.as_ref().filter(|_| self.is_ours(leased)) else {
             return Ok(());
@@ -237,8 +245,9 @@ impl<H: Host> Attempts<'_, H> {
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-            // The record of the key says whether the key is firing, i.e. whether its problem lasts. The run
-            // cannot read this record before it knows the chat, so it assumes that the key is firing.
+            // The run does not know the chat yet, so `conversation` is a placeholder. The record `noted` of
+            // the placeholder names the newest alert, but does not say whether the key is firing. So this
+            // check assumes that the key is firing.
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -251,7 +260,7 @@ impl<H: Host> Attempts<'_, H> {
     /// Whether a newer alert with the key takes the place of this alert, because a run has sent the newer
     /// alert or sends it soon. A newer alert does not count if it was cancelled or has ended without being
     /// sent. It also does not count if it is not due yet, or if it has `again: skip` while the key is firing.
-    /// `mine` is the place of this alert in the order of the alerts.
+    /// `mine` is the place of this alert in the order of the alerts with the key.
     async fn is_newer_coming(
         &self,
         standing: &Standing,
@@ -276,9 +285,9 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// Returns how long a change waits for the result of `record`, the alert that it changes; `None` if it
-    /// does not wait. The bot has cancelled that alert, but a run may have sent it a moment ago and not
-    /// recorded the result yet.
+    /// Returns how long the change `leased` has to wait for the result of the alert that it changes; `None`
+    /// if the change need not wait. `record` is the record of that alert. The bot has cancelled that alert,
+    /// but perhaps a run has sent it a moment ago, and has not recorded the result yet.
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
@@ -287,15 +296,16 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the record of the key names the message of `record`, the alert that is changed or taken back. The
-/// record of the key names another message if that alert was a reply, or if a newer message has taken its
-/// place.
+/// Whether the record of the key (`standing`) names the chat message of an alert that is changed or taken
+/// back. `record` is the record of this alert. The record of the key names another chat message if the alert
+/// was sent as a reply, or if a later alert with the key was sent as a new chat message.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
 
-/// Returns the thread with the message that an alert to a channel changes; `None` if there is no such thread.
+/// Returns the thread with the chat message that an alert to a channel changes; `None` if there is no such
+/// thread.
 fn thread_of(
     leased: &Leased,
     record: Option<&Record>,
@@ -308,7 +318,7 @@ fn thread_of(
 }
 
 /// Decides about a job that takes an alert back. `record` is the record of that alert, and `activity_id` is
-/// the id of the message to delete.
+/// the id of the chat message to delete.
 fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
     if record.is_some_and(|record| record.status == Status::Withdrawn) {
         return Decision::IsShown(None, None);
@@ -322,7 +332,8 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
     }
 }
 
-/// Decides about an alert that the conversation does not show yet, by its rule `again`.
+/// Decides about an alert that the conversation does not show yet. The decision follows the alert's rule
+/// `again`.
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
@@ -344,8 +355,8 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     }
 }
 
-/// Returns the digest of an alert's content and state. The digest contains the state, because an alert with
-/// the same text and another state is new for the person and has to be sent.
+/// Returns the digest (a hash) of an alert's content and state. The digest contains the state, because an
+/// alert with the same text and another state is new for the person and has to be sent.
 fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
     let message = message_of(envelope, keys).content();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])

@@ -27,11 +27,12 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Returns whether a refusal of the token concerns this conversation alone. It does if another
-    /// conversation has accepted the token, or if no other conversation has refused it. If no conversation
-    /// has accepted the token yet, this function first waits up to [`WAIT_FOR_OTHERS`].
+    /// Returns whether a refusal of the token concerns this conversation alone. This is true if another
+    /// conversation has accepted the token, or if no other conversation has refused the token. If no
+    /// conversation has accepted the token yet, this function first waits up to [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // A refusal without a status comes from the login host, so it shows nothing about this conversation.
+        // A refusal without an HTTP status comes from the login host, so it shows nothing about this
+        // conversation.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

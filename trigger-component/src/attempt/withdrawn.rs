@@ -23,7 +23,7 @@ pub(crate) enum Wanted {
 }
 
 /// The minimum time between two reads of the withdrawals while the run dequeues only alerts that cannot be
-/// cancelled or stopped, e.g. the echo of a person's message. These reads can be rarer, because only a
+/// cancelled or stopped, e.g. the bot's echo of a person's message. These reads can be rarer, because only a
 /// person's wish to be forgotten withdraws these alerts.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
@@ -32,11 +32,12 @@ const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
-    /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
+    /// For each conversation: `true` if the person's last command was `stop`, and `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The alerts that the queue may hold twice, although their messages do not say so (`once`).
+    /// The alerts that the queue can hold twice. The bot has recorded them separately, because their first
+    /// queue message does not have the mark `once`.
     doubled: BTreeSet<String>,
-    /// By conversation: the last time at which its person asked to be forgotten.
+    /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// The conversations whose person has changed their quiet hours.
     quieted: BTreeSet<String>,
@@ -46,13 +47,13 @@ pub(crate) struct Withdrawn {
 }
 
 impl Withdrawn {
-    /// Decides whether the run has to read withdrawals for these messages. If so, returns the time from which
-    /// it has to read them. Otherwise returns `None`.
+    /// Returns the time from which the run has to read the withdrawals for these queue messages; `None` if
+    /// the run need not read them.
     pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first read goes back the whole time `RECENTLY`, because the run may later dequeue an alert that
+        // The first read goes back the whole time `RECENTLY`, because the run can later dequeue an alert that
         // was accepted before these messages.
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
@@ -73,7 +74,7 @@ impl Withdrawn {
     }
 
     /// Marks the withdrawals as incomplete after a failed read. As long as they are incomplete, the run reads
-    /// the tables for each message.
+    /// the tables for each queue message.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
@@ -83,7 +84,7 @@ impl Withdrawn {
         self.read_at.is_some()
     }
 
-    /// Whether the bot has recorded that the queue may hold an alert twice.
+    /// Whether the bot has recorded that the queue can hold this alert twice.
     pub(crate) fn is_doubled(&self, id: &str) -> bool {
         self.doubled.contains(id)
     }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_of_an_alert_returns_the_last_withdrawal_that_concerns_it() {
+    fn look_up_of_an_alert_returns_the_last_withdrawal_that_concerns_the_alert() {
         let mut withdrawn = Withdrawn::default();
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![

@@ -1,6 +1,6 @@
 //! The route `/internal/poll`, which starts the same run as the cron trigger. The bot calls this route after
-//! it has put a message on the queue (the *kick*). The schedulers of hosts without a cron trigger also call
-//! this route. GET works like POST, because Akamai's scheduler sends only GET
+//! it has put a message on the queue (the *kick*). The schedulers of platforms without a cron trigger also
+//! call this route. GET works like POST, because Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -20,11 +20,11 @@ use crate::settings::{bot_key, poll_key};
 /// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
 /// run has begun.
 ///
-/// Refusals: 401 (the key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
-/// machine), 404 (another path, or no key is set), 405 (neither GET nor POST), 500 (a setting is wrong), 503
-/// (the storage account cannot be used).
+/// Refusals: 401 (the poll key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
+/// machine), 404 (another path, or `pollkey` is empty and the caller is not the bot), 405 (neither GET nor
+/// POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because the host can take seconds to read each variable.
+    // The run's time counts from here, because the Spin host can take seconds to read each variable.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
@@ -46,7 +46,7 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
     }
 }
 
-/// Checks that the caller may begin a run. The error is the refusal.
+/// Checks that the caller is allowed to begin a run. The error is the refusal.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
     let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
@@ -96,8 +96,9 @@ fn failed(error: &RunError) -> Response<Bytes> {
     refusal.answer()
 }
 
-/// Checks the key in `Authorization: Bearer <key>`. If the request has no such header, checks `?key=<key>`,
-/// because some schedulers cannot set a header (Akamai's cron).
+/// Whether the request has this `key` in the header `Authorization: Bearer <key>`. If the request has no such
+/// header, the key can be in the URL as `?key=<key>`, because some schedulers cannot set a header (Akamai's
+/// cron).
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
@@ -121,7 +122,7 @@ mod tests {
     const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
     const KEY: &str = "a-key-of-16-or-so";
 
-    /// A host with an empty queue and with tables.
+    /// Makes a fake Spin host with an empty queue and with tables. `key` is the value of `pollkey`.
     fn host(key: &str) -> FakeHost {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -183,12 +184,16 @@ mod tests {
             let status =
                 run(handle(&host, request(method, target, authorization))).response.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
-            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused request causes no call");
+            assert_eq!(
+                host.sent.borrow().is_empty(),
+                expected != 200,
+                "a refused request causes no storage call"
+            );
         }
     }
 
     #[test]
-    fn elapsed_time_with_a_slow_variable_provider_includes_its_delay() {
+    fn elapsed_time_of_a_run_includes_the_delay_of_a_slow_variable_provider() {
         for takes_seconds in [0, 4, 21] {
             let host = host(KEY);
             host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));
@@ -236,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_with_respond_async_gets_its_response_before_the_run_works() {
+    fn poll_with_respond_async_gets_a_response_before_the_run_works() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
             (KEY, "bot", Some("wait=5, Respond-Async"), 202),
@@ -261,8 +266,8 @@ mod tests {
             assert_eq!(reply.response.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // The run makes one Get Messages call. After it has released the lock, it makes one Peek Messages
-            // call.
+            // The run makes one Get Messages call. After the run has released the run lock, it makes one Peek
+            // Messages call.
             assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");
         }
@@ -276,7 +281,7 @@ mod tests {
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // The first run takes the lock and keeps it, because the test does not execute the run's work
+        // The first run takes the run lock and keeps it, because the test does not execute the run's work
         // (`first.then`).
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());

@@ -14,10 +14,11 @@ impl<H: Host> Queues<'_, H> {
     ///
     /// Usually this function only deletes the message, and the run records `end` in the ledger later. In two
     /// cases, this function also records `end` itself:
-    /// 1. If the first Delete call fails, it records `end` before it repeats the call. If the message is
-    ///    dequeued again, the run finds the record, and does not send the alert again.
-    /// 2. If the queue may hold the message twice (`once`), it records `end` before the Delete. If the copy
-    ///    is dequeued, the run finds the record, and does not send the alert again.
+    /// 1. If the first Delete call fails, this function records `end` before it repeats the call. If a run
+    ///    dequeues the message again, this run finds the record, and does not send the alert again.
+    /// 2. If the envelope says that the queue can hold the message twice (`once`), this function records
+    ///    `end` before the Delete. If a run dequeues the copy, this run finds the record, and does not send
+    ///    the alert again.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
@@ -28,7 +29,7 @@ impl<H: Host> Queues<'_, H> {
         self.remove(leased, note).await
     }
 
-    /// Deletes a message whose alert has ended before. Records nothing.
+    /// Deletes a message whose alert had already ended, and records nothing.
     pub(crate) async fn delete(&self, leased: &Leased) -> Left {
         self.remove(leased, async || {}).await
     }
@@ -42,8 +43,9 @@ impl<H: Host> Queues<'_, H> {
         Left::of(&deleted)
     }
 
-    /// Writes a transition to the ledger at once, and returns whether the write succeeded. A failure is only
-    /// logged. If the Delete of the message fails, too, the alert may be delivered twice.
+    /// Writes a transition (a new status of an alert) to the ledger at once, and returns whether the write
+    /// succeeded. A failure is only logged. If the Delete of the message fails, too, the alert can be
+    /// delivered twice.
     pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.record(transition).await else { return true };
         let fields = json!({

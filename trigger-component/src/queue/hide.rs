@@ -11,10 +11,11 @@ use super::Queues;
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Hides a message for `after`, and stores `delivery` (the counts of failed attempts) in its text. If the
-    /// text cannot be changed, this function stores `delivery` in the ledger. If `delivery` is `None`, the
-    /// text changes only if the number of dequeues has to be recorded. Returns the longest time that the
-    /// message may be hidden.
+    /// Hides a message for `after`, and stores `delivery` (the counts of failed attempts) in the message's
+    /// text. If the text cannot be changed, this function stores `delivery` in the ledger. If `delivery` is
+    /// `None`, the text changes only if the message's DequeueCount has to be recorded. Returns an upper limit
+    /// of the time for which the message stays hidden. The limit can be longer than `after` if the call to
+    /// the queue failed.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -24,8 +25,9 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // An unaccounted dequeue is a dequeue whose result no run has recorded. Two of them are far below
-            // the limit (`max_unaccounted`), so the run then leaves the text as it is.
+            // An unaccounted dequeue is a dequeue whose result no run has recorded. If a message has one or
+            // two unaccounted dequeues, it is far below the limit (`max_unaccounted`), so its text stays as
+            // it is.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -36,7 +38,7 @@ impl<H: Host> Queues<'_, H> {
         if let Some(delivery) = delivery.filter(|_| text.is_none() || hidden.is_err()) {
             // If this write fails, too, the queue's DequeueCount still limits how often the alert is tried.
             let tried = Some(delivery.to_json().to_string());
-            // The ledger must not delete the record before the alert is due.
+            // With `until`, the ledger keeps the record until the alert is due.
             let until = leased.kept_until();
             let waiting =
                 Transition { tried, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
@@ -68,13 +70,13 @@ impl<H: Host> Queues<'_, H> {
         let key = match seal {
             SealState::Valid => self.seal_key,
             SealState::Missing => None,
-            // Without a valid seal, the text may come from another program, so the poller must not seal it.
+            // Without a valid seal, the text perhaps comes from another program, so the poller must not seal
+            // the text.
             SealState::Broken | SealState::Unchecked => return None,
         };
         let mut envelope = envelope.clone();
         envelope.delivery = delivery.clone();
-        // With `delivery` in it, the text can be too long for a message. In this case, the text stays as it
-        // is.
+        // The text with `delivery` can be too long for a message. In this case, the text stays as it is.
         envelope.encode(key).ok()
     }
 }

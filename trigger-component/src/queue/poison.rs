@@ -20,7 +20,8 @@ pub(crate) struct PoisonCopy<'m> {
     pub(crate) record: RecordKey,
     /// The envelope, if the message holds one.
     pub(crate) envelope: Option<&'m Envelope>,
-    /// Whether the bot wrote the envelope. An operator can replay only a message of the bot.
+    /// Whether the bot wrote the envelope. An operator can replay (put back on the main queue) only a message
+    /// of the bot.
     pub(crate) is_genuine: bool,
     pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
@@ -70,12 +71,12 @@ pub(crate) enum Poisoned {
         /// Whether the message has left the main queue.
         left: Left,
     },
-    /// The Put failed. The message stays on the queue, and is dequeued again.
+    /// The Put to the poison queue failed. The message stays on the main queue, and a run dequeues it again.
     No,
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Moves a message to the poison queue, with the reason in its text.
+    /// Moves a message to the poison queue, and writes the reason into the text of the copy there.
     pub(crate) async fn move_to_poison_queue(
         &self,
         leased: &Leased,
@@ -102,11 +103,10 @@ impl<H: Host> Queues<'_, H> {
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),
         };
-        // With the reason in it, the text can be too long for a message. In this case, the old text is
-        // copied.
+        // The text with the reason can be too long for a message. In this case, the run copies the old text.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        // A message of an older format has no id, so the bot could not recognise a second copy of the
-        // message. Therefore an operator cannot replay it.
+        // A message of an older format has no alert id, so the bot could not recognise a second copy of the
+        // message. Therefore an operator cannot replay a message of an older format.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
@@ -125,7 +125,7 @@ impl<H: Host> Queues<'_, H> {
     ///    queue.
     /// 2. Puts a copy into the poison queue.
     /// 3. Records the status `dead` in the ledger. If the Delete fails, a later run finds this status, and
-    ///    puts no second copy.
+    ///    puts no second copy into the poison queue.
     /// 4. Deletes the message. The Delete comes last, so that a failure never loses the message.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
         let before = self.before_death(&copy).await;
@@ -178,8 +178,8 @@ impl<H: Host> Queues<'_, H> {
 
     /// Reads the sender and the last replay from the alert's record; `None` if an operator cannot replay the
     /// message. As soon as the message is in the poison queue, an operator can replay the alert. The caller
-    /// passes the last replay to the ledger. So the ledger notices a newer replay, and does not overwrite the
-    /// newer status with `dead`.
+    /// later passes this last replay to the ledger. So the ledger notices a newer replay, and keeps the newer
+    /// status instead of `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

@@ -1,5 +1,5 @@
 //! Warnings about failed calls to the queue or the tables. The run goes on after such a failure, but alerts
-//! may be delivered twice, later, or in another order.
+//! are perhaps delivered twice, later, or in another order.
 
 use std::cell::RefCell;
 use std::error::Error;

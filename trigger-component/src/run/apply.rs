@@ -1,5 +1,5 @@
-//! Carries out the outcome of an attempt: changes the message on the queue, the conversation's line, and the
-//! alert's record in the ledger.
+//! Carries out the outcome of an attempt: changes the message on the queue, the waiting line (*line*) of the
+//! conversation, and the alert's record in the ledger.
 
 use std::time::Duration;
 
@@ -27,15 +27,16 @@ const SENT_TWICE: &str =
 /// The result of [`RunContext::apply`]. It says what the loop of the run does with the conversation.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The message is finished, so the next message of its conversation may start.
+    /// The message is finished, so the next message of its conversation can start.
     Ended(Ended),
-    /// The message is hidden or back on the queue, and the next message of its conversation may start.
+    /// The message stays on the queue, and is hidden or still leased. The next message of its conversation
+    /// can start.
     Done { count: Count, transition: Option<Transition> },
     /// The message is still leased. The caller has to hide it for `after`, and to hide the younger messages
     /// of its conversation behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The alert was not sent, because the run could not renew the lock. The message stays the next message
-    /// of its conversation.
+    /// The alert was not sent, because the run lock has ended. The message stays the next message of its
+    /// conversation.
     NotSent,
     /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
@@ -62,15 +63,15 @@ impl Ended {
         Some(Self { count: Count::Poisoned(why), figure, left, end: Some(*end), is_recorded })
     }
 
-    /// Returns the result for a message whose alert had ended before.
+    /// Returns the result for a message whose alert had ended before this run dequeued the message.
     fn again(count: Count, figure: Figure, left: Left) -> Applied {
         Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Carries out an outcome. If the message is in the conversation's line, `line_after` is the line without
-    /// the message.
+    /// Carries out an outcome. If the message is in the line of its conversation, `line_after` is the line
+    /// without the message.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
@@ -96,8 +97,8 @@ impl<H: Host> RunContext<'_, H> {
                 let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
-                // The Delete does not wait for the records. If this run were killed before the Delete, the
-                // next run would send the alert again.
+                // The Delete does not wait for the other two writes. If this run were killed before the
+                // Delete, the next run would send the alert again.
                 let (applied, (), ()) = join3(
                     self.complete(leased, end, count),
                     self.attempts.record_change(leased),
@@ -176,7 +177,8 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
                     _ => reason,
                 };
-                // A job is no alert, so the ledger has no record of it.
+                // A job is a queue message that passes a person's answer on to a program. A job is no alert,
+                // so the ledger has no record for it.
                 let is_alert = leased.envelope.answer.is_none();
                 let transition = is_alert.then(|| Transition { reason: Some(reason), ..to(Status::Waiting) });
                 Applied::Wait { count, after, delivery, transition }
@@ -200,13 +202,15 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// Returns the result for a message that could not be moved to the poison queue. It has to be hidden, and
-    /// a later run may deliver its alert. So the younger messages of its conversation have to wait.
+    /// Returns the result for a message that could not be moved to the poison queue. The message has to be
+    /// hidden, and perhaps a later run delivers its alert. So the younger messages of the conversation have
+    /// to wait.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
-            // The alert may have been delivered. It must not be sent again only because this Put failed.
+            // The alert was perhaps delivered. The count of uncertain attempts now forbids another attempt,
+            // although the message stays on the queue after the failed Put.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
@@ -237,7 +241,7 @@ impl<H: Host> RunContext<'_, H> {
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         let left = self.queues.complete(leased, &end).await;
         // `is_recorded` is `false`, even if `queues.complete` has recorded `end`. So the run records `end`
-        // once more. The reason: a write of an older status of the alert may still be under way, and the last
+        // once more. The reason: a write of an older status of the alert can still be under way, and the last
         // write counts.
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })

@@ -53,9 +53,9 @@ impl EntryPoint {
 const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version wrote it, so this version sends \
      nothing; deploy the newer version again, or delete the record";
 
-/// Runs once, and logs one line, even if the run fails. `called_at` is the moment at which the host called
-/// the component, on the monotonic clock. The limits count from this moment, because reading the variables
-/// can take seconds.
+/// Runs once, and logs one line, even if the run fails. `called_at` is the moment at which the Spin host
+/// called the component, on the monotonic clock. The limits count from this moment, because reading the
+/// variables can take seconds.
 pub async fn run<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -80,14 +80,14 @@ pub async fn run_within<H: Host>(
 /// The result of [`begin`].
 #[derive(Debug)]
 pub enum Beginning {
-    /// The run may work.
+    /// The run has taken the run lock, and can work.
     Begun(Box<Begun>),
-    /// The run does no work, because the queue is empty, another run holds the lock, or a pause of all runs
-    /// has not ended. The report has the reason.
+    /// The run does no work, because the queue is empty, another run holds the run lock, or a pause of all
+    /// runs has not ended. The report has the reason.
     Skipped(Box<Report>),
 }
 
-/// A run that holds the lock.
+/// A run that holds the run lock.
 #[derive(Debug)]
 pub struct Begun {
     settings: DrainSettings,
@@ -103,7 +103,8 @@ struct RunLog {
     report: Report,
     entry_point: EntryPoint,
     start: Duration,
-    /// The key of the record of the run lock, if another program wrote this record.
+    /// The table key of the record of the run lock, if the run cannot read this record because another
+    /// program wrote it.
     skipped: Option<Key>,
 }
 
@@ -336,8 +337,9 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // If a kick came between the last Get Messages and the release of the lock, its run was skipped. The
-        // message of this kick would have to wait for the scheduler, so this run looks at the queue again.
+        // If a kick came between the last Get Messages and the release of the run lock, the run of the kick
+        // was skipped. The message of this kick would have to wait for the scheduler, so this run looks at
+        // the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -353,8 +355,8 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // Runs with messages have to clean the tables, too, because some bots have no run without messages. For
-    // example, their queue is never empty, or only kicks start their runs.
+    // Runs with messages have to delete expired rows from the tables, too, because some bots have no run
+    // without messages. For example, their queue is never empty, or only kicks start their runs.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }
@@ -378,8 +380,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the lock again if the queue has messages and no other run has taken the lock. Returns `None` after a
-/// failure, because the next run can deliver the messages.
+/// Takes the run lock again if the queue has messages and no other run has taken the lock. Returns `None`
+/// after a failure, because the next run can deliver the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;

@@ -8,19 +8,20 @@ use state::runs::Runs;
 
 use crate::settings::DrainSettings;
 
-/// One of this many runs deletes expired rows. A run that finds no message decides at random. A run that
-/// finds messages cleans at its end, if its number is a multiple of this constant.
+/// One in this many runs deletes expired rows. A run that finds no message decides at random. A run that
+/// finds messages has a number, because the record of the run lock counts these runs. If the number is a
+/// multiple of this constant, the run deletes expired rows at its end.
 const ONE_IN: u8 = 60;
-/// The most pages of the ledger that one run reads for the cleaning.
+/// The most pages of query results that one run reads from the ledger to find expired rows.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Decides at random whether a run that finds no message has to clean the tables. This run has no number,
-/// because it takes no lock.
+/// Decides at random whether a run that finds no message has to delete expired rows. This run has no number,
+/// because it does not take the run lock.
 pub(super) fn is_due_without_messages<H: Host>(host: &H) -> bool {
     host.up_to(u64::from(ONE_IN) - 1) == 0
 }
 
-/// Whether the run with this number has to clean the tables at its end.
+/// Whether the run with this number has to delete expired rows at its end.
 pub(super) fn is_due_after(number: i64) -> bool {
     number % i64::from(ONE_IN) == 0
 }

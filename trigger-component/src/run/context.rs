@@ -7,7 +7,8 @@ use crate::attempt::Attempts;
 use crate::limits::Limits;
 use crate::queue::Queues;
 
-/// The settings and clients that all jobs of a run share.
+/// The settings and clients that all jobs of a run share. A *job* is a future of the run that makes calls to
+/// services.
 #[derive(Debug)]
 pub(crate) struct RunContext<'a, H> {
     pub(crate) host: &'a H,

@@ -1,5 +1,5 @@
-//! Handles the end of an attempt and the end of a message: counts it, and records it for the next run and in
-//! the ledger.
+//! Handles the end of an attempt and the end of a message: counts the message, and records its end for the
+//! next run and in the ledger.
 
 use platform::Host;
 
@@ -49,9 +49,9 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a message. The figures count the message if it has left the queue. If the result of
-    /// its Delete is unknown, the message stays in hand, so that the next run finds out whether it is still
-    /// on the queue.
+    /// Handles the end of a message. The figures (the counts of messages over all runs) count the message if
+    /// it has left the queue. If the result of its Delete is unknown, the message stays in hand, so that the
+    /// next run finds out whether the message is still on the queue.
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);

@@ -6,8 +6,8 @@ use storage_queue::QueueError;
 use storage_table::TableError;
 use thiserror::Error;
 
-/// The reason why a run failed. A failed run loses no message, because the queue makes its messages visible
-/// again.
+/// The reason why a run failed. A failed run loses no message, because the queue makes the messages of the
+/// run visible again when their leases end.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.

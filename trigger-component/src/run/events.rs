@@ -1,4 +1,6 @@
-//! The events that the jobs of a [run](crate::run::Run) return to the loop of the run.
+//! The events that the jobs of a [run](crate::run::Run) return to the loop of the run. A *job* here is a
+//! future of the run that makes calls to services. In `attempt/answer.rs`, the word *job* has another
+//! meaning: a queue message that sends no alert.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -26,8 +28,8 @@ pub(crate) enum Event {
     Worked { leased: Box<Leased>, applied: Applied },
     /// The run has hidden messages of a conversation, or has made them visible again.
     PutBack(Box<PutBackDone>),
-    /// A message that is no envelope was moved to the poison queue. `message` is its id. `ended` is `None` if
-    /// the move failed.
+    /// The run has tried to move a message that is no envelope to the poison queue. `message` is the id of
+    /// the message. `ended` is `None` if the move failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
@@ -38,14 +40,14 @@ pub(crate) enum Event {
 }
 
 /// The result of a read of the recent withdrawals ([`Withdrawal`]: a cancelled alert, a person's `stop`, …).
-/// The flag says whether the read returned all of them.
+/// The flag says whether the read returned all recent withdrawals.
 pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
 /// The results of a write of the record of the run lock, and of the reads that ran at the same time.
 pub(crate) struct LockWriteDone {
-    /// `Ok(None)` means that another run has taken the lock.
+    /// `Ok(None)` means that another run has taken the run lock.
     pub(crate) result: Result<Option<Written>, TableError>,
-    /// The envelopes that this write listed in the record for the first time.
+    /// The decoded messages that this write listed in the record for the first time.
     pub(crate) opened: Vec<Leased>,
     /// The messages that are no envelopes, and that this write listed in the record for the first time.
     pub(crate) unreadable: Vec<Unreadable>,
@@ -66,14 +68,13 @@ pub(crate) enum Readiness {
     Ready,
 }
 
-/// A future of the run that makes calls to other services. In `attempt/answer.rs`, the word *job* has another
-/// meaning: a message that sends no alert.
+/// A future of the run that makes calls to other services, and returns an event.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
 /// The result of a write of the ledger.
 #[derive(Debug)]
 pub(crate) struct LedgerWritten {
-    /// The transitions that the ledger has not recorded.
+    /// The transitions (new statuses of alerts) that the ledger has not recorded.
     pub(super) left: Vec<Transition>,
     /// The records of the alerts whose final status the ledger has recorded.
     pub(super) records: Vec<RecordKey>,
@@ -89,7 +90,7 @@ pub(crate) struct PutBackDone {
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
     /// The id and the end of each message that was moved to the poison queue, because the queue would delete
-    /// it while it waits.
+    /// the message while the message waits.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,

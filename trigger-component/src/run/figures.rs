@@ -137,7 +137,8 @@ impl Counting {
     }
 }
 
-/// Returns the time at which the alert was due, or the time at which it was accepted, if that is later.
+/// Returns the later of two times: the time at which the bot accepted the alert, and the time at which the
+/// alert was due.
 fn due_at(envelope: &Envelope) -> DateTime<Utc> {
     envelope.not_before.map_or(envelope.enqueued_at, |due| due.max(envelope.enqueued_at))
 }

@@ -1,5 +1,7 @@
 //! The intake of messages: the run dequeues and decodes messages, and lists them in the record of the run
-//! lock as its messages in hand. After this write, it puts them into their lanes.
+//! lock as its messages in hand. After this write, the run puts the messages into their lanes. A *withdrawal*
+//! is a cancelled alert, a person's `stop`, or a similar record. A *line* is the waiting line of a
+//! conversation.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,8 +27,8 @@ use crate::schedule::{LaneKey, Leased, Line};
 /// How long a working run waits for its next Get Messages call, if the last call returned no message.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
 /// A run that a kick has begun waits for more messages when it finds the queue empty. It waits only if it has
-/// dequeued at least this many messages since its last wait. Without this wait, each further message would
-/// begin a new run.
+/// dequeued at least this many messages since its last wait. Without this wait, the kick for each further
+/// message would begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -42,7 +44,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             return;
         }
         // The run fetches only as many messages as it has time for. If it put a message back, the younger
-        // messages of the conversation would have to wait. New messages may take twice as long as the
+        // messages of the conversation would have to wait. New messages can take twice as long as the
         // messages before, so the run plans with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.naming + most_of_one(&self.opened);
@@ -101,8 +103,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
             if message.dequeue_count > 1 {
-                // The list of messages in hand may have the message with an old receipt, which is no longer
-                // valid.
+                // The list of messages in hand perhaps has the message with an old pop receipt, which is no
+                // longer valid.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -117,8 +119,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
-                        // The ledger says that the message is missing. This write corrects the record,
-                        // because the run may only hide the message and write no other status.
+                        // The ledger says that the message is missing: a killed run had the message in hand,
+                        // and the next run could not find it. This write corrects the record, because perhaps
+                        // the run only hides the message, and writes no other status.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -149,7 +152,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     Ok(known) => known,
                     Err(error) => {
                         // Without the record, the run cannot know whether the poison queue has a copy
-                        // already. So the queue may get a second copy.
+                        // already. So the poison queue perhaps gets a second copy.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -176,8 +179,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
     }
 
     /// Writes the record of the run lock if a write is due. A write is due when the run has dequeued
-    /// messages, and when it has to renew the lock. At the same time, the job reads the withdrawals and the
-    /// lines that the run needs.
+    /// messages, and when it has to renew the run lock. At the same time, the job reads the withdrawals and
+    /// the lines that the run needs.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -209,8 +212,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Handles the end of a write of the run lock. After a successful write, puts the messages that it has
-    /// listed into their lanes.
+    /// Handles the end of a write of the run lock. After a successful write, puts the messages that the write
+    /// has listed into their lanes.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
@@ -237,8 +240,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the lock, so this run puts the envelopes back on the queue. It leaves the
-                // messages that are no envelopes: the other run recovers them, or their leases end.
+                // Another run holds the run lock, so this run puts the envelopes back on the queue. This run
+                // leaves the messages that are no envelopes: the other run recovers them, or their leases
+                // end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {
@@ -267,7 +271,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Reads the waiting lines of these conversations. If a line cannot be read, the messages of its
-    /// conversation do not wait, so they may be sent in another order.
+    /// conversation do not wait, so the run perhaps sends them in another order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

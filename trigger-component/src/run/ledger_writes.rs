@@ -20,7 +20,7 @@ pub(super) struct LedgerWrites {
     /// The moment at which the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
-    /// The keys of the records in the write that is under way.
+    /// The table keys of the records in the write that is under way.
     under_way: Vec<RecordKey>,
     /// Whether the last write failed. If so, the next write waits until `due`, even if the batch is full.
     has_failed: bool,
@@ -35,9 +35,9 @@ impl LedgerWrites {
     }
 
     /// Handles the final status of an alert (`end`) that the ledger has recorded already. Drops the waiting
-    /// transitions of the alert, because they are older. If a write with an older transition is under way, it
-    /// may reach the ledger last and overwrite `end`. In this case, `end` has to be written again, and this
-    /// function returns it.
+    /// transitions of the alert, because they are older. If a write with an older transition is under way,
+    /// this write can reach the ledger last and overwrite `end`. In this case, `end` has to be written again,
+    /// and this function returns it.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {

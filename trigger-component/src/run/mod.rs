@@ -1,11 +1,11 @@
 //! One run. The run dequeues messages until the queue is empty or its budget of time is used up. It works on
-//! many conversations at once, and sends the messages of each conversation in order. At its end, it puts the
-//! remaining messages back on the queue.
+//! many conversations at once, and sends the messages of each conversation in order. At its end, the run puts
+//! the remaining messages back on the queue.
 //!
-//! The run is one loop over events. Calls to other services run in jobs. Each job returns an `Event`, and
-//! only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes of attempts.
-//! The run lock keeps the order of the messages. Even without the lock, no message would be lost, because the
-//! queue's leases prevent this.
+//! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
+//! `Event`, and only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes
+//! of attempts. The run lock keeps the order of the messages. Even without the lock, no message would be
+//! lost, because the queue's leases prevent this.
 
 mod apply;
 mod begin;
@@ -63,8 +63,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 enum RunEnd {
     /// The last Get Messages call returned no message.
     QueueEmpty,
-    /// The queue may have more messages, because the budget was used up, no alert could be sent, or another
-    /// run has taken the lock.
+    /// The queue perhaps has more messages, because the budget was used up, no alert could be sent, or
+    /// another run has taken the run lock.
     Early,
 }
 
@@ -85,14 +85,15 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The envelopes that the record of the run lock does not list yet.
     opened: Vec<Leased>,
-    /// The largest number of messages of one conversation that the current write of the run lock lists for
-    /// the first time. Zero if no write is under way.
+    /// The current write of the run lock lists dequeued messages in the record for the first time. This field
+    /// is the number of these messages in the conversation that has the most of them; zero if no write is
+    /// under way.
     naming: u32,
     /// The messages that are no envelopes and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
-    /// The number of jobs that are moving a message that is no envelope to the poison queue.
+    /// The number of jobs that move messages to the poison queue now, because the messages are no envelopes.
     poisoning: usize,
     /// Whether the last Get Messages call returned no message.
     empty: bool,
@@ -163,7 +164,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Does the work of the whole run, and then releases the lock.
+    /// Does the work of the whole run, and then releases the run lock.
     async fn drive(mut self) -> Result<RunEnd, RunError> {
         self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
@@ -210,8 +211,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
-        // The last run may have ended alerts whose status it could not record. A job records them, and the
-        // run does not wait for this job, because the ledger may not answer for a long time.
+        // Perhaps the last run has ended alerts, and could not record their status. A job records this status
+        // now. The run does not wait for the job, because the ledger can be slow to answer.
         let now = context.host.monotonic();
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
@@ -300,8 +301,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
             if now >= leased.leased_at + context.limits.lease {
-                // The lease has ended, maybe because the host has suspended this run. Another run may have
-                // the message now.
+                // The lease has ended, perhaps because the Spin host has suspended this run. Another run can
+                // have the message now.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
                 let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
@@ -310,8 +311,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            // The run may have delivered the alert already. If it delivered the alert with another message,
-            // this message is a copy. If it delivered the alert with this message, the Delete has failed.
+            // Perhaps the run has delivered the alert already. If it delivered the alert with another queue
+            // message, this message is a copy. If it delivered the alert with this message, the Delete has
+            // failed.
             let sent = self.delivered.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
@@ -329,7 +331,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         None
     }
 
-    /// Stops the run. Logs the reason only once in a run, because many attempts may have the same outcome.
+    /// Stops the run. Logs the reason only once in a run, because many attempts can have the same outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {
@@ -364,7 +366,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Writes the remaining transitions to the ledger, and releases the lock.
+    /// Writes the remaining transitions (new statuses of alerts) to the ledger, and releases the run lock.
     async fn end(mut self) -> Result<RunEnd, RunError> {
         let context = self.context;
         let left = self.flush_ledger().await;
@@ -391,7 +393,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 lock.release_and_pause(&left, why, until)
             }
         };
-        // If the release fails, the lock ends by itself, because no run renews it.
+        // If the release fails, the run lock ends by itself, because no run renews it.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
             context.host.event(Level::Warn, "run.lock-not-released", fields);

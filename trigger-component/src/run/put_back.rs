@@ -1,5 +1,6 @@
 //! Hides messages of a conversation for a while, or makes them visible again at the end of the run. Both
-//! operations keep the order of the conversation.
+//! operations keep the order of the conversation. The *front message* of a waiting line (*line*) is the
+//! message for which the others wait. It is *overdue* if no run has dequeued it although its pause has ended.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,12 +21,13 @@ use crate::schedule::{Leased, Line, PutBack};
 const VISIBLE_SOON: Duration = Duration::from_secs(3);
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Puts all messages on which no job works back on the queue.
+    /// Puts messages back on the queue: all dequeued messages, except the messages on which the run works
+    /// now.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
         // These messages stay in hand, and the next run recovers them.
         self.unreadable.clear();
-        // Only the run that holds the lock changes a line.
+        // Only the run that holds the run lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
         for leased in std::mem::take(&mut self.opened) {
             if holds_lock && (self.knows_all_lines || self.lanes.knows(&leased.lane)) {
@@ -51,8 +53,8 @@ impl<H: Host> Run<'_, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Hides the front message, if there is one, and the messages behind it. The line is stored first, so
-    /// that the conversation keeps its order even if the run is killed after this write. The conversation may
-    /// then wait longer than necessary.
+    /// that the conversation keeps its order even if the run is killed after this write. In this case, the
+    /// conversation perhaps waits longer than necessary.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -99,7 +101,7 @@ impl<H: Host> RunContext<'_, H> {
             write_line(self.queues, self.runs, &key, &line).await;
         }
         // The calls above take time, so the last message becomes visible later than planned. Messages that
-        // the run hides later must not become visible before it.
+        // the run hides later must not become visible before this last message.
         if let Some(pause) = pauses.into_iter().flatten().last() {
             line.tail = line.tail.max(self.host.monotonic() + pause);
         }
@@ -108,9 +110,9 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again, because the run has no time for them. The queue hands them out after the
-    /// younger messages that came meanwhile. To keep the order, this function first gives them places in the
-    /// line, and the younger messages wait for them.
+    /// Makes messages visible again, because the run has no time for them. The queue hands out these messages
+    /// after the younger messages that came meanwhile. To keep the order, this function first gives the
+    /// released messages places in the line. So the younger messages wait for them.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {
@@ -149,11 +151,11 @@ impl<H: Host> RunContext<'_, H> {
     /// line. Returns `None` if the queue deletes the message before that moment.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // The front message becomes visible a second before the others, because its attempt may fail again,
+        // The front message becomes visible a second before the others, because its attempt can fail again,
         // and the others then have to stay hidden.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // If the front message is overdue, a killed run may have leased it. The longer it is overdue, the
-        // longer it will probably take.
+        // If the front message is overdue, perhaps a killed run has leased it. The longer the front message
+        // is overdue, the longer the younger messages are hidden.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

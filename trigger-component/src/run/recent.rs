@@ -1,5 +1,5 @@
-//! The last alerts that a run has delivered. If the run dequeues a copy of a message, it finds the alert
-//! here.
+//! The last alerts that a run has delivered. If the run dequeues a copy of a queue message, the run finds the
+//! alert here.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,15 +10,16 @@ use state::ledger::{RecordKey, Status};
 /// the queue: if the response to a Put is lost, the bot repeats the Put within seconds.
 const CAPACITY: usize = 512;
 
-/// The last alerts that a run has delivered, by the keys of their records. Each key is stored with its hash.
-/// A comparison of hashes is faster, because the keys begin with the same characters.
+/// The last alerts that a run has delivered, by the table keys of their records in the ledger. Each table key
+/// is stored with its hash. A comparison of hashes is faster, because the keys begin with the same
+/// characters.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
 
 /// The end of an alert in [`Recent`].
 #[derive(Debug)]
 pub(super) struct RecentEnd {
-    /// The id of the message with which the alert ended; `None` if it is unknown.
+    /// The id of the queue message with which the alert ended; `None` if this id is unknown.
     pub(super) message: Option<String>,
     pub(super) status: Status,
 }

@@ -1,4 +1,5 @@
-//! The report of a run. It becomes one JSON line in the log, and the body of the HTTP response.
+//! The report of a run. The report becomes one JSON line in the log, and the body of the HTTP response. A
+//! *message* here is a message of the queue, unless the text says *chat message*.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::attempt::PoisonReason;
 /// The reason why a run does no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SkipReason {
-    /// Another run holds the lock.
+    /// Another run holds the run lock.
     AnotherRun,
     /// All runs pause, because the bot's credentials were refused.
     CredentialsRefused,
@@ -45,10 +46,10 @@ pub(crate) enum Count {
     Expired,
     /// The message was deleted, because the sender had cancelled the alert.
     Cancelled,
-    /// The message was deleted, because a newer alert with the same key, or a later change, takes the alert's
-    /// place.
+    /// The message was deleted, because a newer alert with the same alert key, or a later change of the
+    /// alert, takes the alert's place.
     Replaced,
-    /// The alert was taken back: its message was deleted in the conversation.
+    /// The alert was taken back: its chat message was deleted.
     Withdrawn,
     /// The message was deleted, because the person has sent `stop` or has asked to be forgotten.
     Stopped,
@@ -58,13 +59,13 @@ pub(crate) enum Count {
     Throttled,
     /// The message was hidden for another try, because the attempt failed.
     Retried,
-    /// The message was hidden without a try, because the Connector's host is out.
+    /// The message was hidden without a try, because the Connector's host is down.
     HostOut,
     /// The message was hidden, because the bot is not installed for the person or in the team.
     NotInstalled,
-    /// The message was hidden for one more try, because the alert may have been delivered.
+    /// The message was hidden for one more try, because the alert was perhaps delivered.
     PossiblyDelivered,
-    /// The message was deleted, because the alert may have been delivered and its sender wants no second try.
+    /// The message was deleted, because the alert was perhaps delivered, and its sender wants no second try.
     DroppedUncertain,
     /// The message was put back on the queue, because the bot's credentials were refused.
     Credentials,
@@ -79,7 +80,7 @@ pub(crate) enum Count {
     Released,
     /// The message was put back on the queue, because a killed run had it in hand.
     Recovered,
-    /// The alert was not sent, because the lease of its message had ended and another run may have dequeued
+    /// The alert was not sent, because the lease of its message had ended. Another run has perhaps dequeued
     /// the message.
     LeaseLost,
     /// The message stays on the queue, because a table could not be read or the Put to the poison queue
@@ -146,7 +147,7 @@ pub struct Report {
     pub storage_retries: u32,
     /// How long the oldest dequeued message had been on the queue; `None` if the run dequeued no message.
     pub oldest: Option<Duration>,
-    /// Whether the budget ended the run, although the queue may have had more messages.
+    /// Whether the budget ended the run, although the queue perhaps had more messages.
     pub out_of_budget: bool,
     /// How long the run took.
     pub elapsed: Duration,

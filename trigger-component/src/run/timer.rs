@@ -33,13 +33,13 @@ impl<H: Host> Run<'_, '_, H> {
     }
 
     /// Sets the timer to the next moment at which the loop has to act. `due` is the moment at which the next
-    /// message may start.
+    /// message can start.
     pub(super) fn set_timer(&mut self, due: Option<Duration>) {
         let host = self.context.host;
         let now = host.monotonic();
         let again = (self.empty && !self.fetching).then_some(self.next_get_at);
         let end = now + self.budget.remaining(host);
-        // A stopping run only waits for the jobs that are under way, and renews the lock meanwhile.
+        // A stopping run only waits for the jobs that are under way, and renews the run lock meanwhile.
         let moments = match self.stopping {
             true => [self.exclusive.write_due(), None, None, None, None],
             false => [self.exclusive.write_due(), due, self.ledger_writes.due(), again, Some(end)],

@@ -13,7 +13,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// recorded its final status. So the list only becomes this long if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
-/// The run lock of this run, and the messages that the run has in hand. The run makes only one write of their
+/// The run lock of this run, and the messages that the run has in hand. The run makes only one write of this
 /// record at a time.
 #[derive(Debug)]
 pub(crate) struct ExclusiveRun {
@@ -49,8 +49,8 @@ impl ExclusiveRun {
         self.has_unwritten = true;
     }
 
-    /// The alerts that this run or the last run has finished, if the ledger may not have recorded their final
-    /// status.
+    /// The alerts that this run or the last run has finished. The ledger has perhaps not recorded their final
+    /// status yet.
     pub(crate) fn ended(&self) -> &[EndedAlert] {
         &self.ended
     }
@@ -75,12 +75,14 @@ impl ExclusiveRun {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
 
-    /// Whether another run may hold the lock. In this case, the run starts no more work.
+    /// Whether this run has lost the lock, so that another run can hold the lock now. In this case, the run
+    /// starts no more work.
     pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
         self.is_lost || !self.lock.is_valid(clock)
     }
 
-    /// The moment, on the monotonic clock, until which no other run can take the lock. Each renewal moves it.
+    /// The moment, on the monotonic clock, until which no other run can take the lock. Each renewal makes
+    /// this moment later.
     pub(crate) fn valid_until(&self) -> Duration {
         self.lock.valid_until()
     }
@@ -122,8 +124,8 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets the breaker's results (`hosts`) and the figures for the next run. The release of the lock writes
-    /// them into the record.
+    /// Sets the breaker's results (`hosts`) and the figures (counts over all runs) for the next run. The
+    /// release of the lock writes both into the record.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
         self.lock.set_ended(&self.ended);

@@ -1,6 +1,6 @@
-//! A hint in the key-value store that a run is at work. While the hint is valid, the bot does not call the
-//! poller after each message. A lost or wrong hint does no harm, because the run lock in the table lets only
-//! one run work at a time.
+//! A hint in the key-value store of the Spin host. The hint says that a run is at work. While the hint is
+//! valid, the bot does not call the poller after each message. A lost or wrong hint does no harm, because the
+//! run lock in the table lets only one run work at a time.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 /// A run writes its first hint after this time. A shorter run writes no hint, because the write can be slow:
-/// the host may have to flush it to disk.
+/// the Spin host perhaps flushes each write to disk.
 const FIRST_AFTER: Duration = Duration::from_millis(150);
 
 /// The hint of one run.

@@ -8,8 +8,8 @@ use state::runs::Runs;
 
 /// The minimum time between two records of idle runs (runs without a message). If a scheduler starts a run
 /// each minute, every third idle run makes a record. This is often enough, because monitoring raises an alarm
-/// after five minutes without a record. The key-value store has the time of the last record. A call to the
-/// table in each run would add 50 % to the calls of an idle bot.
+/// after five minutes without a record. The run reads the time of the last record from the key-value store,
+/// because a table call in each run would add 50 % to the storage calls of an idle bot.
 const EVERY: TimeDelta = TimeDelta::seconds(150);
 
 /// Records that this run found no message, unless an idle run has made a record shortly before.

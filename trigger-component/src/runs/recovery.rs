@@ -2,8 +2,9 @@
 //!
 //! A killed run leaves its messages leased. When the leases end, the queue makes the messages visible, but
 //! not in their order. To keep the order, each run records its messages in hand before it works on them. The
-//! next run makes them visible again with the recorded receipts, the oldest first. Their conversations wait
-//! until the messages are visible; other conversations go on.
+//! next run makes these messages visible again with the recorded pop receipts, the oldest first. Their
+//! conversations wait until the messages are visible; other conversations go on. A message is *missing* if
+//! the queue refuses its pop receipt and probably no longer holds the message.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// How long a recovered message stays hidden, so that this run does not dequeue it before the line is stored.
+/// How long a recovered message stays hidden, so that this run does not dequeue the message before the
+/// waiting line is stored.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long younger messages wait for a message that the queue probably no longer holds.
 const IF_MISSING: Duration = Duration::from_secs(10);
@@ -35,13 +37,13 @@ pub(crate) struct Recovered {
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
     /// The ids of the missing messages, each with the information of the ledger about its alert. If the
-    /// killed run had only hidden a missing message, a run still dequeues it later.
+    /// killed run had only hidden a missing message, a run dequeues this message later.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
 /// Puts the messages of the last run (`left`) back on the queue, the oldest of each conversation first.
-/// `ended` are the alerts that the last run had finished. After `until`, another run may hold the lock, so
-/// this run puts back no more messages. The remaining messages stay in hand.
+/// `ended` are the alerts that the last run had finished. After `until`, another run can hold the run lock,
+/// so this run puts back no more messages. The remaining messages stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -85,8 +87,8 @@ pub(crate) async fn recover<H: Host>(
 
 /// Finds out how the alert of a missing message has ended. The killed run had deleted the message, or had
 /// hidden it until `visible_at` at the latest. If `ended` has the final status of the alert, returns this
-/// status, because the ledger may not have recorded it yet. Otherwise records in the ledger that the message
-/// is missing, and returns the information of the ledger.
+/// status, because the ledger has perhaps not recorded it yet. Otherwise records in the ledger that the
+/// message is missing, and returns the information of the ledger.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,
@@ -125,7 +127,7 @@ async fn put_back<H: Host>(
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
-        // Another run may hold the lock now. That run recovers the other messages.
+        // Another run can hold the run lock now. That run recovers the other messages.
         if now >= until {
             break;
         }
@@ -142,7 +144,7 @@ async fn put_back<H: Host>(
                 is_missing = true;
             }
             // The killed run had deleted or hidden the message. If the message is hidden, the stored line has
-            // its place, and a run dequeues it later.
+            // its place, and a run dequeues the message later.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;
@@ -151,8 +153,8 @@ async fn put_back<H: Host>(
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
                 line.expect_until(&place(one), now + queues.limits.lease);
-                // If the call is retryable, it may succeed in the next run, so the message stays in hand. If
-                // the queue has refused the call, it would refuse it again.
+                // If the error is retryable, the call can succeed in the next run, so the message stays in
+                // hand. Otherwise the queue has refused the call, and would refuse it again.
                 if error.is_retryable() {
                     continue;
                 }

@@ -1,20 +1,20 @@
-//! The records that a run writes after it has sent an alert with a key, has changed an alert, or has taken an
-//! alert back.
+//! The records that a run writes after it has sent an alert with a `key` (the name of a problem), has changed
+//! an alert, or has taken an alert back (deleted its chat message).
 
 use state::ConversationKey;
 use state::ledger::{Edit, RecordKey, Standing};
 
 /// The records that the run has to write for an alert that it has sent. The run writes them while it deletes
-/// the message.
+/// the queue message.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedChange {
-    /// The reason in the alert's record in the ledger, for example because the alert became a new message
+    /// A reason for the alert's record in the ledger, for example that the alert became a new chat message
     /// instead of a change.
     pub(crate) note: Option<&'static str>,
-    /// Whether the message was a job that took an alert back.
+    /// Whether the queue message took an alert back.
     pub(crate) takes_back: bool,
-    /// The record of a key: the conversation, the key, and the message that the conversation shows under the
-    /// key now.
+    /// The record of a key: the conversation, the key, and the chat message that the conversation shows under
+    /// the key now.
     pub(crate) standing: Option<(ConversationKey, String, Standing)>,
     /// The record of the alert that was changed, with the change.
     pub(crate) edit: Option<(RecordKey, Edit)>,

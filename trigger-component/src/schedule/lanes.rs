@@ -1,5 +1,6 @@
 //! Lanes: each lane holds the messages of one conversation. The run sends the messages of a lane in order,
-//! one at a time. It keeps the pace: the minimum time between two messages.
+//! one at a time. The run also keeps the pace: the minimum time between the starts of two messages. The
+//! *line* of a lane is the waiting line of the conversation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::limits::Limits;
 
 /// Until the run has finished the first message of a conversation, it assumes that each message takes this
 /// many times the gap between two messages (`conversation_gap`). So the run does not fetch too many messages
-/// of a conversation that may be slow.
+/// of a conversation that is perhaps slow.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns how long the lane needs for each message. If the lane has no estimate yet, this is `unknown`
+    /// Returns how long the lane needs for each message. If the lane has no estimate yet, returns `unknown`
     /// times the gap between two messages.
     fn pace(&self, limits: &Limits, unknown: u32) -> Duration {
         let gap = limits.conversation_gap;
@@ -49,8 +50,8 @@ impl Lane {
             return blocked;
         }
         loop {
-            // After a message is taken out, younger messages may have to wait for it, so the check is
-            // repeated.
+            // After a message is taken out, younger messages can have to wait for this message, so the check
+            // is repeated.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
             let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
@@ -65,7 +66,7 @@ impl Lane {
     }
 }
 
-/// A message that may start.
+/// A message that the run has to start now.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) leased: Leased,
@@ -84,7 +85,8 @@ pub(crate) struct Front {
     pub(crate) delivery: Delivery,
 }
 
-/// The messages of one conversation that the run has to hide, in order.
+/// The messages of one conversation that the run has to hide, in order: first `front`, if there is a front
+/// message, then `behind`.
 #[derive(Debug)]
 pub(crate) struct PutBack {
     pub(crate) key: LaneKey,
@@ -99,9 +101,9 @@ pub(crate) struct Lanes {
     /// The lanes that have messages, in the order in which the run has made them. They are a list and not a
     /// map, because a run has at most some dozens of lanes at a time, even if the queue is long.
     lanes: Vec<Lane>,
-    /// For lanes that have no messages now: the moments at which their next message may start.
+    /// For lanes that have no messages now: the moments before which their next message must not start.
     lane_starts: NotBefore<LaneKey>,
-    /// For each channel and tenant: the moment at which the next message may start.
+    /// For each channel and tenant: the moment before which the next message must not start.
     tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
@@ -126,7 +128,7 @@ impl Lanes {
         self.lines.entry(*key).or_default()
     }
 
-    /// Whether this run knows the conversation's line, so that it need not read the line.
+    /// Whether this run knows the conversation's line, so that the run need not read the line.
     pub(crate) fn knows(&self, key: &LaneKey) -> bool {
         self.lines.contains_key(key) || self.lanes.iter().any(|lane| lane.key == *key)
     }
@@ -182,8 +184,8 @@ impl Lanes {
     }
 
     /// Takes the message that has been due for the longest time. If no message is due, the error is the
-    /// moment at which the next message is due. Before this call, the caller takes out the messages that have
-    /// to wait, with [`Lanes::next_put_back`].
+    /// moment at which the next message is due, or `None` if no message waits. Before this call, the caller
+    /// takes out the messages that have to wait, with [`Lanes::next_put_back`].
     pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
@@ -210,7 +212,7 @@ impl Lanes {
         Ok(Start { leased, line_after })
     }
 
-    /// Records that the lane's message is finished, so that the next message may start.
+    /// Records that the lane's message is finished, so that the next message can start.
     pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
@@ -266,9 +268,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages the run has time. `left` is the time that the run has. `coming` is
-    /// the largest number of messages of one conversation that the run has dequeued and not put into a lane
-    /// yet.
+    /// Returns for how many more messages the run has time. `left` is the time that the run has. Some
+    /// dequeued messages are in no lane yet. `coming` is the number of these messages in the conversation
+    /// that has the most of them.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {
@@ -283,8 +285,8 @@ impl Lanes {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Returns the minimum time that the messages in the lanes take. The messages of a lane take time one
-    /// after the other, and the messages of a tenant keep the tenant's pace.
+    /// Returns the minimum time that the messages in the lanes take. The run sends the messages of a lane one
+    /// after the other, and keeps the pace of each tenant.
     fn time_needed(&self, limits: &Limits) -> Duration {
         let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
         let mut longest = Duration::ZERO;

@@ -27,14 +27,14 @@ impl LaneKey {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
     }
 
-    /// The lane of the answers to an alert. Answers have lanes of their own, so that a slow program of a
-    /// sender delays no alert.
+    /// The lane of the jobs that bring the answers to one alert to a program (`attempt/answer.rs`). These
+    /// jobs have their own lane, so that a slow program delays no alert.
     fn of_answers(alert: &str) -> Self {
         Self(fnv_1a(&["answers", alert]))
     }
 
-    /// The lane of a message that is no envelope. The message has this lane alone, so no other message waits
-    /// for it.
+    /// The lane of a message that is no envelope. No other message has this lane, so no other message waits
+    /// for this one.
     pub(crate) fn of_unreadable(message: &str) -> Self {
         Self(fnv_1a(&["unreadable", message]))
     }
@@ -51,14 +51,15 @@ impl LaneKey {
 }
 
 /// Computes the 64-bit FNV-1a hash (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>). Each part is
-/// followed by a byte that UTF-8 text does not contain, so that the hash also depends on the ends of the
-/// parts. The hash must never change, because tables store names made of it.
+/// followed by a byte that UTF-8 text does not contain, so that the parts `ab`, `c` and the parts `a`, `bc`
+/// have different hashes. The hash must never change, because tables store names made of it.
 fn fnv_1a(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xFF]));
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
-/// The key of a rate limit: a hash of the channel and the tenant. It is valid in this run only.
+/// The key of a rate limit: a hash of the channel (e.g. Teams) and the tenant. The hash is valid in this run
+/// only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TenantKey(u64);
 
@@ -85,9 +86,10 @@ pub(crate) struct Leased {
     pub(crate) record: RecordKey,
     /// If this run found or created a conversation for the alert, the address of this conversation.
     pub(crate) sent_to: Option<ConversationReference>,
-    /// If the alert has a key: the records that the run has to write after it has sent the alert.
+    /// If the alert has a `key`, changes an alert, or takes an alert back: the records that the run has to
+    /// write after the call to the Connector.
     pub(crate) change: Option<Box<KeyedChange>>,
-    /// If the alert has a key: the lock of this key (`turns.rs`). The lock ends after the run has written
+    /// If the alert has a `key`: the lock of this key (`turns.rs`). The lock ends after the run has written
     /// `change`.
     pub(crate) turn: Option<Turn>,
     /// Whether the report counts the message already.
@@ -139,8 +141,9 @@ impl Leased {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 
-    /// The time until which the ledger has to keep the alert's record. This is the time at which the alert or
-    /// the next alert of its series is due. `None` if the alert is due at once and has no series.
+    /// The time until which the ledger has to keep the alert's record. This is the time at which the alert is
+    /// due, or at which the next alert of its series (a recurring alert) is due. `None` if the alert is due
+    /// at once and has no series.
     pub(crate) fn kept_until(&self) -> Option<DateTime<Utc>> {
         let series = self.envelope.series.as_ref();
         let next = series.and_then(|series| series.due(series.index.saturating_add(1)));
@@ -156,7 +159,7 @@ impl Leased {
     }
 
     /// Returns the entry for the list of messages in hand. If this run is killed, the next run recovers the
-    /// message with it.
+    /// message with this entry.
     pub(crate) fn in_hand(&self) -> InHand {
         let Age(put_at_seconds, written_at_milliseconds) = self.age();
         InHand {

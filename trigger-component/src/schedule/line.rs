@@ -1,9 +1,10 @@
 //! The waiting line of a conversation: its hidden messages, the oldest first.
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
-//! To keep the order of a conversation, the run records the hidden messages in a line. A message may start
-//! only if no older message of the line is missing, i.e. still hidden or not dequeued by this run. Only the
-//! run that holds the lock changes a line. The run stores the line before it hides a message.
+//! To keep the order of a conversation, the run records the hidden messages in a line. A message has to wait
+//! while an older message of the line is missing, i.e. the message is still hidden, or this run has not
+//! dequeued it. Only the run that holds the run lock changes a line. The run stores the line before it hides
+//! a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use state::runs::StoredLine;
 use crate::limits::MAX_HIDE;
 
 /// How long younger messages wait for a message after its hidden time has ended. The message can come late,
-/// because the queue is long, or because a killed run has leased it. The wait has an end, because a killed
-/// run may have deleted the message.
+/// because the queue is long, or because a killed run has leased it. The wait has an end, because perhaps a
+/// killed run has deleted the message.
 const GRACE: Duration = Duration::from_secs(90);
 /// The most places of a line. Further messages get no place. They usually keep their order without a place,
 /// because they become visible in the order in which they were hidden.
@@ -50,14 +51,16 @@ impl Place {
 pub(crate) struct Line {
     /// The hidden messages that are not finished yet, the oldest first.
     places: Vec<Place>,
-    /// The id of the message that the others wait for. Before `until`, only this message may start.
+    /// The id of the message that the others wait for. Before `until`, the run must not start any of the
+    /// others.
     front: String,
     /// The latest moment at which the front message becomes visible.
     pub(crate) until: Duration,
     /// The latest moment at which the last message becomes visible.
     pub(crate) tail: Duration,
-    /// How long before the start of this run's clock the front message became visible; zero if it becomes
-    /// visible later. `until` cannot hold this time, because a `Duration` is never negative.
+    /// The time from the moment at which the front message became visible to the start of this run's clock.
+    /// Zero if the message becomes visible later. `until` cannot hold this time, because a `Duration` is
+    /// never negative.
     overdue: Duration,
 }
 
@@ -133,8 +136,8 @@ impl Line {
         self.places.len() != before
     }
 
-    /// Gives a message the place that it had in an earlier copy of this line. If it had no place there,
-    /// removes it.
+    /// Gives a message the place that it had in an earlier copy of this line. If the message had no place
+    /// there, removes the message.
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
         self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
@@ -187,7 +190,7 @@ impl Line {
         let past = |ahead: i64| duration(ahead.saturating_neg());
         let moment = |at: i64| (monotonic + duration(ahead(at))).saturating_sub(past(ahead(at)));
         let place = |(id, age, ends): (String, Age, i64)| {
-            // If the run that stored the line had a clock that was ahead, the wait may be too long. A wait is
+            // If the run that stored the line had a clock that was ahead, the wait can be too long. A wait is
             // longer than possible if the queue cannot hide a message for so long.
             let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
             is_possible.then(|| Place { id, age, ends: moment(ends) })
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn message_whose_older_message_is_missing_has_to_wait() {
+    fn message_waits_while_an_older_message_is_missing() {
         let mut line = line(&["m2", "m3", "m4"], 5);
         line.set_hidden(&place("m6"), seconds(7));
         line.set_hidden(&place("m4"), seconds(6));
@@ -247,8 +250,8 @@ mod tests {
             let here = here.iter().map(|id| (*id).to_owned()).collect();
             line.must_wait(&place(message), &here, seconds(at))
         };
-        // The front message `m2` becomes visible after 5 s. Before that, only `m2` may start. After that, a
-        // message may start if no older message is missing.
+        // The front message `m2` becomes visible after 5 s. Before that, only `m2` can start. After that, a
+        // message can start if no older message is missing.
         for (message, here, at, expected) in [
             ("m2", vec![], 1, false),
             ("m1", vec![], 1, true),
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_line_that_the_next_run_reads_is_the_same() {
+    fn line_that_the_next_run_reads_equals_the_stored_line() {
         let host = FakeHost::default();
         let mut written = line(&["m1", "m2"], 10);
         written.set_hidden(&place("m3"), seconds(12));

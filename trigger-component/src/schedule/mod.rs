@@ -1,5 +1,5 @@
-//! Decides which message starts next, and which messages have to wait. No function of this module makes a
-//! call or awaits.
+//! Decides which message starts next, and which messages have to wait. No function of this module calls a
+//! service or awaits.
 
 mod keyed_change;
 mod lanes;

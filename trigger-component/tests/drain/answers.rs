@@ -1,4 +1,5 @@
-//! Answers of people: each answer reaches the sender's program once, even if the program is down for hours.
+//! Answers of people: each answer reaches the sender's program once, even if the program is down for hours. A
+//! *job* is the queue message that passes an answer on. The *card* is the chat message with the question.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
     id
 }
 
-/// The job that the bot puts on the queue when a person answers.
+/// Makes the job that the bot puts on the queue when a person answers.
 fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> Value {
     shared_job(conversation, alert, None, person, at)
 }
@@ -303,7 +304,7 @@ fn answer_to_a_question_that_the_poller_cannot_open_waits_in_the_poison_queue() 
     let run = sim.run().to_json();
     assert_eq!(run["poisonedBy"], json!({"sealBroken": 1}), "{run}");
     assert!(accepted.borrow().is_empty());
-    // The operator corrects the key, and puts the message back on the queue.
+    // The operator corrects the seal key, and puts the message back on the queue.
     set_question(&sim, sealed);
     let text = sim.storage.borrow().messages(POISON)[0].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);

@@ -1,4 +1,5 @@
-//! Changes of alerts, and alerts that are taken back.
+//! Changes of alerts, and alerts that are taken back (the poller deletes their chat messages). A key is
+//! *firing* while the problem that it names lasts.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &V
 }
 
 #[test]
-fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
+fn changes_of_one_alert_change_one_message_and_an_older_change_is_dropped() {
     let sim = Sim::new(12);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
@@ -37,8 +38,8 @@ fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
         sim.run();
         assert_eq!((texts(&sim), status(&sim, number)), (vec![expected.to_owned()], result));
     }
-    // A person has deleted the message, so the change is sent as a new message. The next change changes the
-    // new message.
+    // A person has deleted the chat message, so the change is sent as a new chat message. The next change
+    // changes the new chat message.
     sim.chats.borrow_mut().delete_all(CONVERSATION);
     for (number, accepted_at) in [(4, 400), (5, 500)] {
         accept(&sim, &change(&sim, number, 0, accepted_at, &json!({})), false);
@@ -50,7 +51,7 @@ fn changes_of_one_alert_change_its_message_and_an_older_change_is_dropped() {
 }
 
 #[test]
-fn change_of_an_alert_is_dropped_if_its_message_shows_a_newer_alert() {
+fn change_of_an_alert_whose_message_shows_a_newer_alert_is_dropped() {
     let sim = Sim::new(13);
     for number in 1..=2 {
         accept(&sim, &keyed(&sim, number, number.into(), &json!({})), true);
@@ -76,8 +77,8 @@ fn change_of_an_alert_whose_key_has_another_message_does_not_change_that_message
         sim.run();
         accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
         sim.run();
-        // With `new`, the key moves to the second message. With `reply`, the key stays with the first
-        // message.
+        // With `new`, the key moves to the second chat message. With `reply`, the key stays with the first
+        // chat message.
         let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
         let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
         accept(&sim, &change(&sim, 3, own, 900, &of), false);
@@ -125,7 +126,7 @@ fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     assert_eq!(record(&sim, &id_of(&sim, 0)).replaced_by.as_deref(), Some(id_of(&sim, 1).as_str()));
 }
 
-/// Makes the job `number`, which takes the alert `of` back.
+/// Makes the job `number`, i.e. the queue message that takes the alert `of` back.
 pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
     let mut message = change(sim, number, of, 900, more);
     message["text"] = "".into();
@@ -134,7 +135,7 @@ pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Valu
 }
 
 #[test]
-fn alert_that_is_taken_back_is_deleted_and_ends_its_key() {
+fn alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_message() {
     let sim = Sim::new(15);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     sim.run();
@@ -145,7 +146,7 @@ fn alert_that_is_taken_back_is_deleted_and_ends_its_key() {
     accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
     sim.run();
     assert_eq!(texts(&sim), ["3 text"]);
-    // The message of alert 3 shows the newer alert 4 now, so it must not be deleted.
+    // The chat message of alert 3 shows the newer alert 4 now, so the job must not delete it.
     accept(&sim, &keyed(&sim, 4, 4, &json!({})), true);
     sim.run();
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 3});
@@ -178,7 +179,7 @@ fn job_that_cannot_delete_the_message_of_an_alert_is_dead_and_the_alert_stays_de
         }
         assert_eq!((status(&sim, 0), status(&sim, 1)), (expected, job), "{channel} {delete_status}");
     }
-    // The person has deleted the message already.
+    // The person has deleted the chat message already.
     let sim = Sim::new(17);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();

@@ -1,5 +1,5 @@
-//! The messages that the conversations of the simulation show. Calls to the Connector change and delete these
-//! messages, as on Teams.
+//! The chat messages that the conversations of the simulation show. Calls to the Connector change and delete
+//! these messages, as on Teams.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) struct Chats {
 }
 
 impl Chats {
-    /// Carries out a call: sends (POST), changes (PUT) or deletes a message. Returns the status of the
+    /// Carries out a call: sends (POST), changes (PUT) or deletes a message. Returns the HTTP status of the
     /// response, and the id of the message.
     pub(crate) fn answer(
         &mut self,

@@ -1,4 +1,5 @@
-//! The figures count each message once, even if runs are killed and calls fail.
+//! The figures (the counts of the queue's messages over all runs) count each message once, even if runs are
+//! killed and storage calls fail.
 
 use http::Method;
 
@@ -6,7 +7,7 @@ use crate::settled::{accept, killed_after, overview};
 use crate::sim::{Fault, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// The kinds of calls that fail in a world.
+/// The kinds of storage calls that fail in a simulated world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     None,
@@ -68,18 +69,18 @@ fn calm(sim: &Sim) {
 /// description of the error.
 fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
     let last = sim.now() + seconds(900);
-    // After ten seconds, the lock of a killed run has ended, so the next run can take it.
+    // After ten seconds, the run lock of a killed run has ended, so the next run can take the lock.
     sim.pass(seconds(10));
     loop {
         sim.run();
         let left = sim.storage.borrow().messages(QUEUE).len() as u64;
         let figures = overview(sim).figures;
         let counted = figures.gone();
-        // Azure gives the same response for a hidden message and for a deleted message. So the figures may
+        // Azure gives the same response for a hidden message and for a deleted message. So the figures can
         // count a message before it has left the queue.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
-        // A killed run may have dequeued messages without a record, so `accepted` can be smaller than
+        // A killed run can dequeue messages without a record of them, so `accepted` can be smaller than
         // `messages`.
         let is_accepted = (counted..=messages).contains(&figures.accepted);
         // Two messages hold the same alert, so at most one message counts as a copy. More can count only if a

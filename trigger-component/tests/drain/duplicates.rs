@@ -1,5 +1,5 @@
-//! Alerts that the queue, a killed run or a failed call could deliver twice. An alert is shown only once,
-//! unless a response was lost.
+//! Alerts that could be delivered twice, because the queue holds them twice, a run was killed, or a call
+//! failed. The person sees each alert only once, unless a response was lost.
 
 use std::cell::Cell;
 
@@ -21,9 +21,9 @@ fn killed_after(sim: &Sim, after: u64) {
 fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the lock, reads the
-    // lines, dequeues the message, and writes the lock again. The attempt takes 14 ms. So the Delete is under
-    // way at 35 ms.
+    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the run lock, reads the
+    // waiting lines, dequeues the message, and writes the run lock again. The attempt takes 14 ms. So the
+    // Delete is under way at 35 ms.
     killed_after(&sim, 35);
     assert_eq!(sim.shown("a").len(), 1, "the run is killed after the Connector's response");
     sim.pass(seconds(61));
@@ -54,7 +54,7 @@ fn status_after_a_failed_delete_is_recorded_before_the_delete_is_repeated() {
 }
 
 #[test]
-fn delivery_without_failures_writes_nothing_to_key_value() {
+fn delivery_without_failures_writes_nothing_to_the_key_value_store() {
     let sim = Sim::new(1);
     for conversation in 0..40 {
         sim.put(&envelope(&conversation.to_string(), "1"));
@@ -101,9 +101,9 @@ fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once()
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 0);
 }
 
-/// The bot repeats a Put if its response was lost, so the queue may hold a message twice.
+/// The bot repeats a Put if the response was lost, so the queue can hold a message twice.
 #[test]
-fn two_copies_in_one_run_are_shown_once() {
+fn two_copies_of_an_alert_in_one_run_are_shown_once() {
     let sim = Sim::new(4);
     for _ in 0..2 {
         sim.put(&envelope("a", "1"));
@@ -112,7 +112,7 @@ fn two_copies_in_one_run_are_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// Records that the queue may hold this alert twice, as the bot does.
+/// Records that the queue can hold this alert twice, as the bot does.
 fn record_doubled(sim: &Sim, id: &str) {
     let properties = json!({"kind": "doubled", "subject": id}).as_object().unwrap().clone();
     let at = chrono::DateTime::from_timestamp(START_SECONDS, 0).unwrap() + sim.now();
@@ -120,8 +120,9 @@ fn record_doubled(sim: &Sim, id: &str) {
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The bot repeated a Put because its response was late. The message of the second Put has the mark `once`.
-/// The message of the first Put reaches the queue last, and its envelope has no mark.
+/// The bot repeated a Put because its response was late. The message of the second Put has the mark `once`:
+/// the queue can hold this alert twice. The message of the first Put reaches the queue last, and its envelope
+/// has no mark.
 #[test]
 fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     for (is_recorded, shown) in [(false, 2), (true, 1)] {
@@ -214,7 +215,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
 
 /// An operator puts the message back on the queue, with its text unchanged.
 #[test]
-fn message_that_an_operator_puts_back_from_the_poison_queue_has_all_its_tries() {
+fn message_that_an_operator_puts_back_from_the_poison_queue_has_all_tries_again() {
     let sim = Sim::new(8);
     let works = std::rc::Rc::new(Cell::new(false));
     let host_works = works.clone();

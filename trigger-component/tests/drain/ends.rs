@@ -55,7 +55,7 @@ fn run_with_slow_variables_still_ends_in_time() {
 /// If a run puts a message back, the queue hands it out after the messages that came later. So a run must not
 /// fetch more messages than it has time for, even if the Connector is slower than the pace.
 #[test]
-fn run_with_a_long_lane_fetches_only_what_it_has_time_for() {
+fn run_with_a_long_lane_fetches_only_messages_for_which_there_is_time() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
     for (takes, least) in [(milliseconds(2), 100), (milliseconds(400), 35)] {
         let sim = Sim::new(4);
@@ -81,8 +81,8 @@ fn delivered_alert_whose_lease_is_lost_counts_as_delivered() {
     assert!(sim.lines.borrow().iter().any(|line| line.contains("queue.trouble")));
 }
 
-/// A lease can end while the run works, for example because the host suspends the run. Another run may have
-/// the message then.
+/// A lease can end while the run works, for example because the Spin host suspends the run. Another run can
+/// have the message then.
 #[test]
 fn message_whose_lease_has_ended_is_not_sent() {
     let sim = Sim::new(6);
@@ -119,7 +119,8 @@ fn run_with_refused_credentials_ends_and_changes_no_message() {
     let mut before = before;
     before.sort();
     assert_eq!(after, before, "the texts are unchanged");
-    // The next run pauses. Without this pause, each run would try again and fill the log.
+    // The next run does nothing, because all runs pause. Without this pause, each run would try again and
+    // fill the log.
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
     sim.pass(seconds(31));
     sim.connector(|_, _| Reply::status(201));
@@ -153,8 +154,9 @@ fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_
         sim.pass(seconds(1));
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
-    // The first failure is not counted as a try, because there is no earlier failure since which the host has
-    // reached another conversation. So five of the six failures count.
+    // A failure counts as a try only if the host has reached another conversation since the alert's previous
+    // failure. The first failure has no previous failure, so it does not count. The other five failures
+    // count.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -175,9 +177,9 @@ fn run_whose_queue_fails_ends_with_an_error_and_loses_no_message() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }
 
-/// The messages of other programs may have a time to live.
+/// The messages of other programs can have a time to live.
 #[test]
-fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_it_expires() {
+fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_deletion() {
     let sim = Sim::new(11);
     sim.connector(|_, _| Reply::retry_after(3600));
     let expires = Some(sim.now() + seconds(600));
@@ -191,13 +193,13 @@ fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_it_expires() 
     }
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
     // The last try is more than a minute before the deletion, so that even a poller that runs once a minute
-    // makes it.
+    // makes this try.
     let last = sim.attempts.borrow().last().unwrap().at;
     assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
 
 #[test]
-fn alert_that_expires_before_its_retry_is_recorded_as_expired_in_time() {
+fn alert_that_expires_before_the_next_try_is_recorded_as_expired_in_time() {
     let sim = Sim::new(12);
     sim.connector(|_, _| Reply::retry_after(3600));
     let mut expiring = envelope("a", "1");
@@ -226,7 +228,7 @@ fn run_that_begins_while_another_run_works_is_skipped() {
         run(seconds(3)),
     ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    // Several runs begin together, and any of them may take the lock.
+    // Several runs begin together, and each of them can be the run that takes the run lock.
     let (working, others): (Vec<_>, Vec<_>) =
         reports.iter().partition(|report| report.get("skipped").is_none());
     assert_eq!(working.len(), 1, "only one run takes the lock");
@@ -239,7 +241,7 @@ fn run_that_begins_while_another_run_works_is_skipped() {
 /// When the run repeats the write, the record has another ETag. The run has to notice that its own earlier
 /// write has changed the record.
 #[test]
-fn renewal_whose_last_response_was_lost_does_not_end_the_run() {
+fn renewal_of_the_lock_whose_last_response_was_lost_does_not_end_the_run() {
     let sim = Sim::new(11);
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));

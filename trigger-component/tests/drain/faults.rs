@@ -1,4 +1,4 @@
-//! Random failures in many worlds. The tests check the rules that hold in each world.
+//! Random failures in many simulated worlds. The tests check the rules that hold in each world.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -111,7 +111,7 @@ fn check_world(seed: u64) {
         let shown: Vec<_> = of_it.iter().filter(|attempt| attempt.shown).collect();
         let copies = poisoned.iter().filter(|(poisoned, _)| poisoned == id).count();
         assert!(!shown.is_empty() || copies > 0, "seed {seed}: {id} is lost");
-        // An alert may be shown twice only if the poller did not receive the earlier response, because the
+        // An alert can be shown twice only if the poller did not receive the earlier response, because the
         // response was lost or the run was killed.
         for earlier in shown.iter().rev().skip(1) {
             assert!(!earlier.answered, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
@@ -161,7 +161,7 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
         let name = format!("c{conversation}");
         let mut shown = sim.shown(&name);
         // The check leaves out an alert that the poller tried to move to the poison queue. If the Put to the
-        // poison queue failed, a later try may deliver the alert out of order.
+        // poison queue failed, a later try can deliver the alert out of order.
         shown.retain(|text| {
             let id = format!("\"{name}-{text}\"");
             !lines.iter().any(|line| line.contains("\"alert.poisoned\"") && line.contains(&id))
@@ -197,8 +197,8 @@ fn alert_in_a_world_of_failures_and_kills_is_not_lost_and_not_sent_again_after_a
     }
 }
 
-/// A failed read of a table loses no alert. But alerts may be sent later or in another order, and the poison
-/// queue may get a second copy.
+/// A failed read of a table loses no alert. But alerts are perhaps sent later or in another order, and the
+/// poison queue perhaps gets a second copy.
 #[test]
 fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {

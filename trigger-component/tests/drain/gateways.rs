@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::sim::{POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
-/// After a gateway failure, the Connector may have accepted the alert, so `onUncertain` applies.
+/// A gateway can fail after the Connector has accepted the alert, so `onUncertain` applies.
 #[test]
 fn gateway_failure_with_on_uncertain_drop_is_not_repeated() {
     for status in [408, 502, 504] {

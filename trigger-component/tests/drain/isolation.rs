@@ -1,11 +1,11 @@
-//! Alerts that fail must neither delay other alerts nor use up their tries.
+//! Alerts that fail must not delay other alerts. They must not use up the tries of other alerts, either.
 
 use http::Method;
 
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// A message of another program, or an old address of a conversation, may name a Connector that refuses the
+/// A message of another program, or an old address of a conversation, can name a Connector that refuses the
 /// bot's token.
 #[test]
 fn conversations_that_refuse_the_bot_delay_other_conversations_only_briefly() {

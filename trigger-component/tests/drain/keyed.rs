@@ -1,5 +1,6 @@
-//! Alerts with a key. A key names a problem: while the problem lasts, a newer alert with the key changes the
-//! message of the older alert.
+//! Alerts with a key. A key names a problem. While the problem lasts (the key is *firing*), a newer alert
+//! with the key changes the chat message of the older alert. *Message* here means this chat message, unless
+//! the text says *queue*.
 
 use envelope::Keyed;
 use http::Method;
@@ -27,8 +28,8 @@ pub(crate) fn id_of(sim: &Sim, number: u32) -> AlertId {
     AlertId::of_activity(wall(sim), &conversation(), &number.to_string())
 }
 
-/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` is its time in milliseconds
-/// after the start of the simulation, which orders the alerts with the key.
+/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` is the time that orders the
+/// alerts with the key, in milliseconds after the start of the simulation.
 pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} text"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -129,15 +130,15 @@ fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.withdraw(&id_of(&sim, 2), None).await.unwrap();
     });
-    // The run dequeues the first alert, and finds that the second alert is newer. It reads the record of the
-    // second alert, and finds the cancellation there.
+    // The run dequeues the first alert, and finds that the second alert is newer. The run reads the record of
+    // the second alert, and finds the cancellation there.
     sim.run();
     let first = sim.attempts.borrow().first().map(|attempt| attempt.text.clone());
     assert_eq!((status(&sim, 1), first.as_deref()), ("delivered", Some("1 text")));
 }
 
 #[test]
-fn again_rule_of_an_alert_decides_how_it_is_shown_while_the_key_is_firing() {
+fn again_rule_decides_how_an_alert_is_shown_while_the_key_is_firing() {
     for (again, expected, last) in [
         ("update", vec!["2 text"], "delivered"),
         ("reply", vec!["1 text", "2 text"], "delivered"),
@@ -252,7 +253,7 @@ fn change_that_is_throttled_or_gets_no_response_is_tried_again() {
 }
 
 #[test]
-fn second_alert_after_a_lost_response_to_the_first_is_a_new_message() {
+fn second_alert_after_a_lost_response_to_the_first_alert_is_a_new_message() {
     let sim = Sim::new(9);
     sim.connector(|_, text| if text == "1 text" { Reply::cut() } else { Reply::status(201) });
     let mut message = keyed(&sim, 1, 1, &json!({}));
@@ -265,8 +266,8 @@ fn second_alert_after_a_lost_response_to_the_first_is_a_new_message() {
     sim.run();
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
-    // With `onUncertain: retry`, the alert is sent again. The ledger says that the person may have received
-    // it twice.
+    // With `onUncertain: retry`, the alert is sent again. The ledger says that the person has perhaps
+    // received the alert twice.
     let sim = Sim::new(9);
     let mut is_lost = true;
     sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
@@ -323,7 +324,7 @@ fn alert_with_a_key_causes_two_more_table_calls_than_an_alert_without_a_key() {
 }
 
 #[test]
-fn keyed_field_of_these_tests_can_be_read_as_a_note() {
+fn keyed_field_of_these_tests_has_the_form_that_the_ledger_stores() {
     let sim = Sim::new(1);
     let message = keyed(&sim, 1, 1, &json!({"state": "resolved"}));
     let note = message["keyed"].to_string();

@@ -1,6 +1,6 @@
-//! Alerts with a key whose address does not name the conversation that gets them. There are three cases: the
-//! chat with a person who never wrote to the bot, the new chat after Teams has purged the old one, and the
-//! threads of a channel.
+//! Alerts with a `key` (the name of a problem), if the address of the alert does not name the conversation
+//! that gets the alert. This file tests three cases: the chat with a person who never wrote to the bot, the
+//! new chat after Teams has purged the old one, and the threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -145,7 +145,7 @@ fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_alert_wait
 }
 
 #[test]
-fn alert_to_the_chat_waits_for_an_older_alert_that_is_under_way_there() {
+fn alert_to_a_chat_waits_for_an_older_alert_that_is_under_way_to_the_same_chat() {
     for slow in ["1 text", "2 text"] {
         let sim = Sim::new(3);
         count_creations(&sim, |_| CHAT.into());
@@ -166,8 +166,8 @@ fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
     record_first_activity(&sim, CHAT);
     accept(&sim, &to_chat(&sim, CHAT, 1, &json!({})), false);
     sim.run();
-    // Alert 2 is older than alert 3. It is in another lane, so it does not wait for alert 3. The bot has not
-    // recorded alert 3 as the newest alert with the key.
+    // Alert 2 is older than alert 3. Alert 2 is in another lane, so it does not wait for alert 3. The bot has
+    // not recorded alert 3 as the newest alert with the key.
     sim.connector(|_, text| match text {
         "3 text" => Reply::cut(),
         _ => Reply::status(200),
@@ -317,7 +317,7 @@ fn change_in_a_purged_chat_creates_a_new_chat_and_taking_back_creates_none() {
 }
 
 #[test]
-fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread() {
+fn alerts_with_a_key_to_a_channel_change_the_message_in_the_thread() {
     let sim = Rc::new(Sim::new(7));
     let threads = count_threads(&sim);
     for (number, more, shown) in [
@@ -375,7 +375,7 @@ fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_ma
 }
 
 #[test]
-fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_its_alert() {
+fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_the_alert() {
     for has_key in [false, true] {
         let sim = Rc::new(Sim::new(9));
         let threads = count_threads(&sim);
@@ -419,7 +419,7 @@ fn set_quiet(sim: &Sim) {
 }
 
 #[test]
-fn alert_whose_chat_the_poller_finds_waits_for_the_end_of_the_quiet_hours_there() {
+fn alert_whose_chat_the_poller_finds_waits_for_the_end_of_the_quiet_hours() {
     let sim = Sim::new(10);
     count_creations(&sim, |_| CHAT.into());
     record_first_activity(&sim, CHAT);

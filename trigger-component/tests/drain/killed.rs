@@ -1,5 +1,5 @@
-//! Runs that are killed. Their messages in hand keep their places in the conversation, and become visible
-//! soon.
+//! Runs that are killed. Their messages in hand keep their places in the conversation. The next run makes
+//! these messages visible soon (the *recovery*).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn killed_after(sim: &Sim, after: Duration) {
     assert!(killed[0].is_none(), "the run ended before it was killed");
 }
 
-/// Makes a world after a killed run. The killed run had two messages in hand, and its lock has ended.
+/// Makes a world after a killed run. The killed run had two messages in hand, and its run lock has ended.
 fn world_after_a_killed_run(seed: u64) -> Sim {
     let sim = Sim::new(seed);
     let start = sim.now();
@@ -54,7 +54,7 @@ fn messages_of_a_killed_run_are_sent_first_and_delay_no_other_conversation() {
     assert_eq!(report.to_json()["skipped"], "anotherRun", "the killed run's lock has not ended");
     poll_until(&sim, start + seconds(8));
     assert!(sim.shown("b").is_empty(), "no other run sends anything before the lock has ended");
-    // The lock ends nine seconds after its last renewal.
+    // The run lock ends nine seconds after its last renewal.
     poll_until(&sim, start + seconds(15));
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3", "4"]);
     assert!(sim.storage.borrow().queues[QUEUE].is_empty());

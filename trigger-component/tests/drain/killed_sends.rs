@@ -1,6 +1,6 @@
 //! Runs that are killed at each moment of an attempt with more than one call. The first kind of attempt sends
-//! a question that a text can answer. The second kind changes the message of a key, and sends a reply about
-//! the change.
+//! a question that a text can answer. The second kind changes the chat message of an alert with a `key` (the
+//! name of a problem), and sends a reply about the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};

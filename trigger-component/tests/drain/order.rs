@@ -1,4 +1,4 @@
-//! The order of the messages of a conversation.
+//! The order of the messages of a conversation. A *line* is the waiting line of a conversation.
 
 use std::cell::Cell;
 
@@ -49,7 +49,7 @@ fn messages_of_many_conversations_are_sent_at_once_and_each_conversation_in_orde
 }
 
 #[test]
-fn message_put_while_an_older_message_is_hidden_waits_even_in_later_runs() {
+fn message_that_arrives_while_an_older_message_is_hidden_waits_even_in_later_runs() {
     for reply in [Reply::retry_after(30), Reply::status(503), Reply::cut()] {
         let cut = reply.cut;
         let sim = Sim::new(2);
@@ -165,7 +165,7 @@ fn messages_of_a_run_whose_credentials_were_refused_stay_before_younger_messages
 }
 
 #[test]
-fn run_without_key_value_delivers_in_order() {
+fn run_whose_key_value_store_fails_delivers_in_order() {
     let sim = Sim::new(6);
     sim.store_fails.set(true);
     first_attempt_gets(&sim, Reply::retry_after(3));
@@ -187,8 +187,8 @@ fn message_in_the_poison_queue_delays_no_other_message() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
 }
 
-/// If the Put to the poison queue fails, a later run dequeues the message and may deliver its alert. So the
-/// younger messages wait for it.
+/// If the Put to the poison queue fails, a later run dequeues the message, and perhaps delivers its alert. So
+/// the younger messages wait for this message.
 #[test]
 fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     let sim = Sim::new(11);
@@ -206,7 +206,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// The front message can be missing, because a killed run may have deleted it.
+/// The front message can be missing, because perhaps a killed run has deleted it.
 #[test]
 fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     let sim = Sim::new(9);

@@ -79,7 +79,7 @@ fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_the_outage() {
 }
 
 #[test]
-fn only_alert_of_a_host_is_moved_to_the_poison_queue_if_it_always_fails() {
+fn alert_that_always_fails_is_moved_to_the_poison_queue_even_if_the_host_has_no_other_alert() {
     let (sim, clock) = outage(5, Reply::status(503), u64::MAX);
     sim.put(&envelope("a", "1"));
     run_until(&sim, &clock, 24 * 60);
@@ -88,7 +88,7 @@ fn only_alert_of_a_host_is_moved_to_the_poison_queue_if_it_always_fails() {
 }
 
 #[test]
-fn region_that_is_out_does_not_delay_another_region() {
+fn region_that_is_down_does_not_delay_another_region() {
     let (sim, clock) = outage(6, Reply::status(503), 300);
     for conversation in 0..20 {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
@@ -129,7 +129,7 @@ fn slow_recovery_of_a_host_moves_nothing_to_the_poison_queue() {
 }
 
 #[test]
-fn host_that_goes_out_twice_is_probed_again() {
+fn host_that_fails_twice_is_probed_in_each_outage() {
     let sim = Sim::new(8);
     let clock = Rc::new(Cell::new(0));
     let now = Rc::clone(&clock);
@@ -187,7 +187,7 @@ fn stored_results_of_hosts_that_work_again_are_deleted() {
 }
 
 #[test]
-fn outage_of_more_than_a_day_moves_its_alerts_to_the_poison_queue() {
+fn alerts_to_a_host_that_is_down_for_more_than_a_day_are_moved_to_the_poison_queue() {
     let (sim, clock) = outage(11, Reply::status(503), u64::MAX);
     for conversation in 0..4 {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
@@ -200,7 +200,7 @@ fn outage_of_more_than_a_day_moves_its_alerts_to_the_poison_queue() {
 }
 
 #[test]
-fn host_without_alerts_does_not_stay_out_in_the_figures() {
+fn host_that_failed_and_gets_no_more_alerts_leaves_the_figures() {
     let (sim, clock) = outage(9, Reply::status(503), 10_000);
     for conversation in ["a", "b", "c"] {
         sim.put(&envelope(conversation, "1"));

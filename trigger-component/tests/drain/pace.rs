@@ -1,4 +1,5 @@
-//! The pace: the minimum time between two messages into one conversation, or into one channel and tenant.
+//! The pace: the minimum time between two chat messages into one conversation, or to one tenant on one
+//! channel.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ fn moments(sim: &Sim, conversation: &str) -> Vec<Duration> {
 }
 
 #[test]
-fn conversation_with_many_alerts_gets_seven_alerts_a_second() {
+fn conversation_with_many_alerts_gets_at_most_seven_alerts_a_second() {
     let sim = Sim::new(1);
     for text in 0..30 {
         sim.put(&envelope_of("t", "a", &text.to_string()));

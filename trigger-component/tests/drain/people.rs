@@ -50,8 +50,8 @@ pub(crate) fn refused(status: u16, code: &str) -> (u16, Value) {
     (status, json!({"error": {"code": code, "message": "words"}}))
 }
 
-/// Calls `work` with the address book of the simulation. So a test can change the address book, as the bot
-/// does when an activity arrives.
+/// Calls `work` with the address book (the table of conversations) of the simulation. So a test can change
+/// the address book, as the bot does when an activity arrives.
 pub(crate) fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
     let host = FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
     host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
@@ -313,7 +313,7 @@ fn thread_whose_creation_fails_twice_with_500_is_moved_to_the_poison_queue() {
 }
 
 #[test]
-fn alert_in_a_new_thread_is_recorded_with_the_key_of_the_thread() {
+fn alert_in_a_new_thread_is_recorded_with_the_conversation_key_of_the_thread() {
     let sim = Sim::new(9);
     let thread = "19:c@thread.tacv2;messageid=17";
     sim.creations(move |_| (201, json!({"id": thread, "activityId": "17"})));

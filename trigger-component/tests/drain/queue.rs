@@ -39,8 +39,9 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// The response to a call with an outdated receipt. If true, the service answers that the message is
-    /// missing, like Azure. If false, it answers that the receipt is wrong, like Azurite.
+    /// Selects the response to a call with an outdated pop receipt. If `true`, the service answers that the
+    /// message is missing, like Azure. If `false`, the service answers that the receipt is wrong, like
+    /// Azurite.
     pub(crate) is_like_azure: bool,
     /// The Deletes and Updates that are under way: the number of the run, and the id of the message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
@@ -83,7 +84,7 @@ impl Storage {
     pub(crate) fn begin(&self, run: usize, request: &Request<Bytes>) -> Option<Operation> {
         let (queue, id) = target(request);
         let id = id.filter(|id| !id.is_empty())?;
-        // A call with an outdated receipt has no effect, so it may run beside another call.
+        // A call with an outdated receipt has no effect, so it is allowed beside another call.
         let message = self.queues.get(&queue)?.iter().find(|message| message.id == id)?;
         if query(request).get("popreceipt") != Some(&message.receipt) {
             return None;

@@ -91,7 +91,7 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
 /// When the first message was moved to the poison queue, its Delete failed. So after the replay, the queue
 /// holds the alert twice.
 #[test]
-fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_its_delete() {
+fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_the_delete() {
     let mut deleted = 0;
     for after in (20..80).step_by(2).map(milliseconds) {
         let sim = Sim::new(3);
@@ -106,7 +106,8 @@ fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_its_delete() 
         );
         sim.faults(|_| None);
         sim.connector(|_, _| Reply::status(201));
-        // The old message is older, so the run sends it first.
+        // The run sends the old message before the new one, because the queue received the old message
+        // earlier.
         sim.pass(seconds(2));
         reopen(&sim, &id, &old);
         put_again(&sim, &id);
@@ -133,7 +134,7 @@ fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_its_delete() 
 /// The run is killed after it has moved the message to the poison queue. The operator replays the alert
 /// before the next run begins.
 #[test]
-fn dead_alert_of_a_killed_run_that_is_replayed_before_the_next_run_does_not_count_as_missing() {
+fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
     let mut deleted = 0;
     for after in 20..90 {
         let sim = Sim::new(4);

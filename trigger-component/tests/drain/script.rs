@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A failure of a call.
+/// A failure of a storage call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The service answers with this status, and does nothing.
@@ -54,12 +54,13 @@ pub(crate) struct Attempt {
     pub(crate) at: Duration,
     pub(crate) conversation: String,
     pub(crate) method: http::Method,
-    /// The id of the message that was sent, changed or deleted.
+    /// The id of the chat message that was sent, changed or deleted.
     pub(crate) activity: String,
     /// The alert's text, without the prefix `Alert: `.
     pub(crate) text: String,
     /// Whether the person saw the alert.
     pub(crate) shown: bool,
-    /// Whether the poller received the response. It does not if the response is lost or the run is killed.
+    /// Whether the poller received the response. `false` if the response was lost, or if the run was killed
+    /// earlier.
     pub(crate) answered: bool,
 }

@@ -18,8 +18,8 @@ use trigger_component::Limits;
 
 const EVERY: u64 = 60;
 
-/// Inserts the record of a series into the ledger, and puts its first alert on the queue, as the bot does.
-/// The alerts are a minute apart.
+/// Inserts the record of a series into the ledger, and puts the first alert of the series on the queue, as
+/// the bot does. The alerts are a minute apart.
 fn accept_series(sim: &Sim, conversation: &str, alerts: u32) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "series");
@@ -59,7 +59,7 @@ fn sent(sim: &Sim, start: Duration) -> BTreeMap<u64, usize> {
 }
 
 #[test]
-fn recurring_alert_is_sent_at_each_time_until_its_end() {
+fn series_sends_one_alert_at_each_time_until_the_end() {
     let sim = Sim::new(1);
     let start = sim.now();
     let first = accept_series(&sim, "a", 4);
@@ -97,7 +97,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // If the run is killed between the attempt and the Delete, the alert may be sent twice.
+            // If the run is killed between the attempt and the Delete, the alert can be sent twice.
             let near = sim
                 .attempts
                 .borrow()

@@ -1,5 +1,6 @@
-//! Alerts of killed runs: each alert gets a final status in the ledger, and the figures count each message
-//! once.
+//! Alerts of killed runs: each alert gets a final status in the ledger, and the figures (the counts of the
+//! queue's messages over all runs) count each message once. A message is *missing* if a killed run had it in
+//! hand, and the next run cannot find it on the queue.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -160,7 +161,7 @@ fn delivered_alert_whose_status_no_run_recorded_cannot_be_cancelled() {
     poll_for(&sim, seconds(12));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run may still dequeue the message");
+    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run can still dequeue the message");
     poll_for(&sim, seconds(125));
     assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
 }
@@ -193,7 +194,7 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     assert!(figures.missing.is_empty(), "{figures:?}");
 }
 
-/// The ledger says that the message is missing. When a run dequeues the message again, it corrects the
+/// The ledger says that the message is missing. When a run dequeues the message again, this run corrects the
 /// ledger. Without this correction, the alert would count as delivered two minutes later.
 #[test]
 fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered() {
@@ -297,7 +298,7 @@ fn figures_of_a_run_without_a_token_name_the_reason() {
 /// Two messages are moved to the poison queue without an attempt. The first message is no envelope. The
 /// second message waits for an older message, and the queue would delete it meanwhile.
 #[test]
-fn death_without_an_attempt_that_a_run_cannot_record_is_recorded_by_the_next_run() {
+fn dead_status_without_an_attempt_that_a_run_cannot_record_is_recorded_by_the_next_run() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::retry_after(3000));
     sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);

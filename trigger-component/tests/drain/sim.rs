@@ -45,11 +45,12 @@ pub(crate) struct Sim {
     pub(crate) store_fails: Cell<bool>,
     /// Each key that a run wrote into the key-value store, in order.
     pub(crate) writes: RefCell<Vec<String>>,
+    /// The lines of the log.
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) storage: RefCell<Storage>,
     pub(crate) tables: RefCell<FakeTables>,
     pub(crate) attempts: RefCell<Vec<Attempt>>,
-    /// The messages that the conversations show.
+    /// The chat messages that the conversations show.
     pub(crate) chats: RefCell<Chats>,
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
@@ -68,7 +69,7 @@ pub(crate) struct Sim {
     latency: Duration,
 }
 
-/// Returns the status of the program's response to a callback. The argument is the id of the callback.
+/// Returns the HTTP status of the program's response to a callback. The argument is the id of the callback.
 pub(crate) type ProgramRule = Box<dyn FnMut(&str) -> u16>;
 
 impl Sim {
@@ -189,7 +190,7 @@ impl Sim {
             begun: bool,
             result: Option<Outcome>,
         }
-        // Every run has its own host, which knows the number of the run.
+        // Every run has its own fake Spin host, which knows the number of the run.
         let first = self.runs.get();
         self.runs.set(first + planned.len());
         let hosts: Vec<SimHost<'_>> = (0..planned.len())
@@ -253,7 +254,7 @@ impl Sim {
         self.random(2);
         let mut asked = false;
         std::future::poll_fn(|context| {
-            // Even a sleep of zero yields once, so that the other jobs of the run go on.
+            // Even a sleep of zero yields once, so that the other futures of the run go on.
             if self.now() >= until && std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
@@ -412,8 +413,8 @@ impl Sim {
     }
 }
 
-/// A run to simulate. `start` is the moment at which it begins, and `kill` is the moment at which it is
-/// killed.
+/// A run to simulate. `start` is the moment at which the run begins, and `kill` is the moment at which the
+/// test kills it.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) start: Duration,
@@ -465,7 +466,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The host of one run in the simulated world.
+/// The fake Spin host of one run in the simulated world.
 struct SimHost<'a> {
     sim: &'a Sim,
     run: usize,

@@ -11,7 +11,7 @@ use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// After the refusal, the run fetches a fresh token, which takes 3 s. The run must not deadlock during this
-/// time. So a job with a lock has to go on while other jobs wait for the lock.
+/// time. So a future that holds a lock has to go on while other futures wait for the lock.
 #[test]
 fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {
@@ -61,7 +61,8 @@ fn login_host_that_refuses_during_a_run_stops_the_run() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// While the run waits for the token, it renews the lock, and its record lists the messages in hand.
+/// While the run waits for the token, it renews the run lock. The record of the run lock lists the messages
+/// in hand.
 #[test]
 fn run_that_waits_for_the_token_keeps_the_lock() {
     let sim = Sim::with_login(4);

@@ -1,4 +1,5 @@
-//! Alerts with a key while runs are killed, responses are lost, and the tables fail.
+//! Alerts with a `key` (the name of a problem) while runs are killed, responses are lost, and the tables
+//! fail.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +42,9 @@ pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
-    /// Two runs work on six alerts with one key, which the queue hands out in any order. The first run may be
-    /// killed, the second run begins later, responses are lost, and calls to the tables fail. No message
-    /// changes back to an older alert, and in the end the conversation shows the newest alert.
+    /// Two runs work on six alerts with one key, which the queue hands out in any order. The first run is
+    /// killed in some cases, the second run begins later, responses are lost, and calls to the tables fail.
+    /// No message changes back to an older alert, and in the end the conversation shows the newest alert.
     #[test]
     fn older_alert_never_replaces_a_newer_alert(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),

@@ -34,7 +34,7 @@ fn decide_while_host_works(
 }
 
 #[test]
-fn every_class_of_response_leads_to_its_action() {
+fn every_class_of_response_leads_to_the_documented_action() {
     let delivery =
         |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3, outages: 0 };
     let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
@@ -115,7 +115,7 @@ fn every_class_of_response_leads_to_its_action() {
 }
 
 #[test]
-fn token_refused_by_one_conversation_alone_counts_as_a_try() {
+fn refusal_of_the_token_by_one_conversation_alone_counts_as_a_try() {
     for (class, tries, expected) in [
         (Class::Unauthorized, 0, Some(1)),
         (Class::Unauthorized, 3, Some(4)),
@@ -287,8 +287,8 @@ proptest! {
         prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
         let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
         prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-        // These verdicts have no status, so the login host has refused the token. Then the run stops, no
-        // matter what `refused_alone` says.
+        // These verdicts have no HTTP status, so the login host has refused the token. In this case, the run
+        // stops, no matter what `refused_alone` says.
         prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
         if let Action::Hide { after, delivery: after_delivery, .. } = action {
             prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
@@ -306,7 +306,7 @@ proptest! {
     }
 
     #[test]
-    fn backoff_of_any_attempt_keeps_its_limit_and_grows_with_the_attempt(attempt in 0_u32.., random in any::<u64>()) {
+    fn backoff_of_any_attempt_keeps_the_limit_and_grows_with_the_attempt(attempt in 0_u32.., random in any::<u64>()) {
         let first = Duration::from_secs(2);
         let pause = backoff(first, attempt, |max| random % (max + 1));
         let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);
@@ -316,7 +316,7 @@ proptest! {
 }
 
 #[test]
-fn word_in_the_reason_of_a_record_names_the_poison_reason() {
+fn first_word_of_the_reason_in_a_record_names_the_poison_reason() {
     for reason in PoisonReason::ALL {
         assert_eq!(PoisonReason::word_in(&format!("{}: {}", reason.as_str(), "no: such")), reason.as_str());
     }

@@ -1,7 +1,7 @@
-//! The records that a run writes after the call for an alert with a key, for a change of an alert, or for a
-//! job that takes an alert back. The record of the key names the message that the conversation shows under
-//! the key. The record of a changed alert names the last change. The record of an alert that was taken back
-//! gets the status `withdrawn`.
+//! The records that a run writes after the call for an alert with a `key`, for a change of an alert, or for a
+//! job that takes an alert back. [`super`] explains these words. The record of the key names the chat message
+//! that the conversation shows under the key. The record of a changed alert names the last change. The record
+//! of an alert that was taken back gets the status `withdrawn`.
 
 use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};
@@ -53,7 +53,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Writes the records in `leased.change`. A failure is only logged. If the record of the key was not
-    /// written, the next alert with the key can be a new message.
+    /// written, the next alert with the key can become a new chat message instead of a change.
     pub(crate) async fn record_change(&self, leased: &Leased) {
         let Some(change) = &leased.change else { return };
         let warn = |event: &str, reason: String| {
@@ -89,8 +89,8 @@ pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit 
     Edit { at, by, activity_id, thread: None }
 }
 
-/// Returns the thread to which an alert to a channel was sent, in the form for the ledger; `None` for all
-/// other alerts.
+/// Returns the thread to which an alert to a Teams channel was sent, in the form for the ledger; `None` for
+/// all other alerts.
 pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
     let creation = leased.envelope.creation.as_ref();
     let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);

@@ -1,5 +1,5 @@
-//! Makes the call of a plan: sends, changes or deletes a message. After a change, a second call can send a
-//! reply that tells people about the change.
+//! Makes the call of a plan: sends, changes or deletes a chat message. After a change, a second call can send
+//! a reply that tells people about the change. A *message* here is a chat message.
 
 use std::mem;
 
@@ -20,8 +20,8 @@ const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert
 
 impl<H: Host> Attempts<'_, H> {
     /// Makes the call of a plan. If the message cannot be changed, a second call sends a new message. If the
-    /// run has no time left for the second call, the error is the outcome. If the Connector accepts the call,
-    /// this function sets the records that the run has to write.
+    /// run has no time left for the second call, the error is the outcome `TooLate`. If the Connector accepts
+    /// the call, this function sets `leased.change`, the records that the run has to write.
     pub(in crate::attempt) async fn carry_out(
         &self,
         leased: &mut Leased,
@@ -69,9 +69,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Before an alert changes a message, records the alert as the newest alert with its key, unless the bot
-    /// has recorded it. So no older alert changes the message later, even if the response to the change is
-    /// lost.
+    /// Before an alert changes a message, records this alert as the newest alert with its key, unless the bot
+    /// has done so. So no older alert changes the message later, even if the response to the change is lost.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
@@ -83,8 +82,8 @@ impl<H: Host> Attempts<'_, H> {
         noted.map_err(|error| self.state_unknown(leased, &error))
     }
 
-    /// Makes the call of a plan. If the call replies to, changes or deletes a message in a thread, it goes to
-    /// this thread. If it sends a new message to a channel, it starts a new thread.
+    /// Makes the call of a plan. If the plan replies to, changes or deletes a message in a thread, the call
+    /// goes to this thread. If the plan sends a new message to a Teams channel, the call starts a new thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,
@@ -104,7 +103,7 @@ impl<H: Host> Attempts<'_, H> {
         called
     }
 
-    /// Makes the call of a plan in the conversation that the envelope names.
+    /// Makes the call of a plan in the conversation that the envelope's address names.
     async fn call_here(
         &self,
         connector: &Connector<'_, H>,

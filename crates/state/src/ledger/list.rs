@@ -1,9 +1,9 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
 //! The records of a *period* (eight days) are in four partitions. Each partition also has an index: rows in
-//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page, the
-//! ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads the
-//! records to which the rows point. It reads all alerts of a call with one query, because their row keys
+//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page of the
+//! list, the ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads
+//! the records to which the rows point. It reads all alerts of a call with one query, because their row keys
 //! follow each other. It reads any other alert by its key. If the page is not full, the ledger continues with
 //! the previous period.
 //!
@@ -29,15 +29,15 @@ pub const MAX_CALLS: usize = 30;
 /// The most rows that the service returns for one call.
 const MAX_ROWS: u16 = 1000;
 
-/// The most rows that one page needs. The records of a row take at least one call, so a page reads the
-/// records of at most `MAX_CALLS` rows. One more row is read, because the first row may be the last row of
-/// the previous page.
+/// The most index rows that one page needs. Reading the records of an index row takes at least one call, so a
+/// page reads the records of at most `MAX_CALLS` rows. One more row is read, because the first row may be the
+/// last row of the previous page.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// The most calls that run at once.
 const AT_ONCE: usize = 8;
 
-/// The most empty pages of an index that the ledger skips. One more empty page is an error.
+/// The most empty pages of query results that the ledger skips in one index. One more empty page is an error.
 const MAX_EMPTY: usize = 3;
 
 /// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
@@ -48,9 +48,9 @@ const POSITION_DIGITS: usize = 16;
 /// The conditions that each alert on a page meets, and the size of the page.
 #[derive(Debug, Clone)]
 pub struct Wanted<'q> {
-    /// The name of the sender's key; `None` for the alerts of every sender.
+    /// The name of the sender's API key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which the call found the conversation; `None` for every alert.
+    /// The tag by which the API call found the conversation; `None` for every alert.
     pub tag: Option<&'q str>,
     /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
@@ -63,7 +63,7 @@ pub struct Wanted<'q> {
 /// A page of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The alerts, the newest first. The alerts of one call are in the order of the call.
+    /// The alerts, the newest first. The alerts of one API call are in the order of the API call.
     pub records: Vec<Record>,
     /// Where the next page begins; `None` after the last page.
     pub next: Option<Position>,
@@ -190,16 +190,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row with the key `read_to`, the key is not a position. The row may
-            // come after all rows of the index, so the list continues with the previous period.
+            // If another program wrote the row with the row key `read_to`, this row key is not a position.
+            // That row may come after all rows of the index, so the list continues with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
         Ok(Listed { records, next: None })
     }
 
-    /// Reads which period from `oldest` to `newest` is the first one with an index row; `None` if there is no
-    /// row.
+    /// Finds the first period, from `oldest` to `newest`, that has an index row; `None` if no period has one.
     async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
         let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
         let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;

@@ -1,11 +1,13 @@
-//! The marks (rows `unasked.<key>`) of conversations in which no question waits for a text as its answer.
+//! The marks of conversations. A *mark* (a row `unasked.<key>`) shows that no question in the conversation
+//! waits for a text as its answer.
 //!
-//! If a replica of the bot has a fingerprint that covers a message, the replica does not read the
-//! conversation's record. The fingerprint may be older than the last question, because the poller may use
-//! another key-value store than the replica. The mark solves this problem without a further call: a replica
-//! with a fingerprint accepts a message by a transaction that succeeds only if the mark exists. The poller
-//! deletes the mark when it delivers a question that a text can answer. Then the transaction fails, and the
-//! replica reads the record.
+//! Each *replica* (running instance) of the bot keeps a fingerprint of each conversation's record in its
+//! key-value store. If the fingerprint shows that a person's message would not change the record, the replica
+//! does not read the record. The fingerprint may be older than the last question, because the poller may use
+//! another key-value store than the replica. The mark solves this problem without a further storage call: a
+//! replica with a fingerprint accepts a message by a transaction that succeeds only if the mark exists. The
+//! poller deletes the mark when it delivers a question that a text can answer. Then the transaction fails,
+//! and the replica reads the record.
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
 //! together with the message. The poller may deliver a question in the milliseconds between the read and the

@@ -28,7 +28,7 @@
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; the bot and the poller, when the channel cannot reach the person (only `pausedUntil`) |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
@@ -82,7 +82,7 @@
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (0: the page has no alert), `next` (where the next page begins) | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
@@ -120,8 +120,8 @@
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
 //! page share. A *page* is a group of at most 100 alerts of one API call, which the bot accepts together. If
 //! a page has 100 alerts, the bot inserts the row with a separate storage call before the records, because a
-//! transaction has at most 100 operations. So the row may be stored without the records. If the sender
-//! repeats the API call, the bot may insert another row for the records of the first API call. So a row
+//! transaction has at most 100 operations. So the row can be stored without the records. If the sender
+//! repeats the API call, the bot can insert another row for the records of the first API call. So a row
 //! counts only for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags`
 //! in the new row is `*`, which means any tag.
 //!
@@ -142,13 +142,13 @@
 //!
 //! ## `<prefix>runs`: the run lock, and the data that runs share
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
 //! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert that another answer has made superfluous |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue perhaps holds twice; the poller, when it cancels an alert that another answer has made superfluous |
 //!
 //! In the row `run`, the property `run` is the id of the run that holds the lock; it is empty if the lock is
 //! free. `fence` is the number of the run: each run that takes the lock adds one. `pausedUntil` and `why` are

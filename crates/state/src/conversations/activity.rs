@@ -120,7 +120,7 @@ impl<H: Host> Conversations<'_, H> {
                 continue;
             }
             // All indexes are written after the record, at least once on each day with a message. So a lost
-            // index row is written again on the next such day.
+            // index row is written again on the next day with a message.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
             // A reader of the index may have deleted the new tag rows before the record was written, because

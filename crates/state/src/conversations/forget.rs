@@ -32,7 +32,7 @@ impl<H: Host> Conversations<'_, H> {
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // The tenant is unknown, so a row may remain in the index of a tenant. The row is stale, and the
+            // The tenant is unknown, so a row can remain in the index of a tenant. The row is stale, and the
             // next reader deletes it.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
@@ -191,7 +191,8 @@ mod tests {
         // This index row is stale: it points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // A conversation that is not stored also belongs to the person, because alerts may be queued for it.
+        // A conversation that is not stored also belongs to the person, because perhaps the queue holds
+        // alerts for this conversation.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
         let without_person = with(|json| {
             json["conversation"]["id"] = "a:others".into();

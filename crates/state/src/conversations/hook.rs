@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn hook_that_another_writer_changes_between_read_and_write_is_read_again() {
-        // The method makes two calls: it reads the row, and writes the row. Another writer acts between them.
+        // The method makes two calls: it reads the row, and writes the row. Another writer acts between the
+        // two calls.
         let stage = stored();
         let (partition, row) = place();
         let hook_row = format!("{row}.h");

@@ -49,7 +49,7 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// Reads a page from several indexes, merged in the order of the keys.
+    /// Reads a page from several indexes, and merges their rows in the order of the conversation keys.
     async fn page_of_indexes(
         &self,
         indexes: &[Index],
@@ -62,9 +62,9 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Two of the indexes may have a row of the same conversation, and one of these rows may be stale. If
-        // the page ended between the two rows, the next page would skip the second row, which may be the
-        // valid one. So the page ends after the second row.
+        // Two of the indexes can have a row of the same conversation, and one of these two rows can be stale.
+        // If the page ended between the two rows, the next page would skip the second row. Perhaps only the
+        // second row is valid. So the page ends after the second row.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = limit + usize::from(is_same(limit));
@@ -367,7 +367,7 @@ mod tests {
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "limit {limit}: a record of a newer version counts towards the limit, and a stop without a record does not"
+                "limit {limit}: a newer version's record counts, and a stop without a record does not"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");

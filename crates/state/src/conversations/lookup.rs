@@ -12,7 +12,7 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most conversations of a person that are read, the newest first. A person may have many conversations,
+/// The most conversations of a person that are read, the newest first. A person can have many conversations,
 /// because Web Chat begins a new conversation with every visit.
 const MAX_OF_A_PERSON: usize = 50;
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn person_with_many_conversations_is_found_in_one_of_the_newest_50() {
+    fn person_with_many_conversations_is_found_in_one_of_the_newest_50_conversations() {
         let stage = Stage::new();
         let mut references: Vec<_> = (0..60).map(|number| webchat(&number.to_string())).collect();
         // The newest conversation has the last row of the index.

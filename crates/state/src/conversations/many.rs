@@ -97,7 +97,7 @@ impl<H: Host> Conversations<'_, H> {
                     own.add(row, entity, self.host);
                 }
             }
-            // The next page may have further rows of the last conversation on this page.
+            // The next page can have further rows of the last conversation on this page.
             if page.next.is_some() && rows.peek().is_none() {
                 break;
             }
@@ -188,7 +188,7 @@ mod tests {
                 "{number}"
             );
         }
-        // The service may return an empty page with a continuation.
+        // The service can return an empty page with a continuation.
         stage.respond_with_empty_pages(40);
         assert_eq!(run(stage.conversations().get_all(keys)).unwrap(), found);
     }

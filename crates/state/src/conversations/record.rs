@@ -32,8 +32,8 @@ pub struct Conversation {
     /// The person has sent `stop`. So the bot delivers only the person's own messages and reminders, and no
     /// alerts of programs.
     pub stopped: bool,
-    /// The conversation is paused, because the channel reported that it cannot reach the person. The pause
-    /// ends with the person's next message, and after a day at the latest.
+    /// The conversation is paused, because the channel reported that it cannot reach the person. The person's
+    /// next message ends the pause. Without a message, the pause ends after a day at the latest.
     pub paused: bool,
     /// When the conversation was last active, accurate to a day.
     pub seen_at: DateTime<Utc>,
@@ -188,7 +188,7 @@ pub(super) fn partition_of(key: &ConversationKey) -> String {
     format!("c{}", key.digit())
 }
 
-/// The key of a row of a conversation.
+/// The partition key and the row key of a conversation's row.
 pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
     Key::new(partition_of(key), row.of(key))
 }

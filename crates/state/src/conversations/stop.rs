@@ -37,7 +37,7 @@ mod tests {
     use super::super::{DeliveryState, PAUSED_FOR, Sign, Tag};
 
     #[test]
-    fn stop_survives_every_other_write_until_start() {
+    fn stop_survives_all_writes_until_start() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         let conversations = stage.conversations();

@@ -3,7 +3,8 @@
 use bot_framework::{ChannelAccount, ConversationReference};
 use zones::Zone;
 
-/// The kind of an activity. It decides which parts of the conversation's record the activity may change.
+/// The kind of an activity. The kind decides which parts of the conversation's record the activity is allowed
+/// to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// A person sent a message.

@@ -11,7 +11,7 @@ use super::record::{Stored, key_of};
 use super::tag_tenant::tenant_of;
 use crate::StateError;
 
-/// The most tags of one conversation. If two calls subscribe the conversation at the same moment, it can have
+/// The most tags of one conversation. If two requests add a tag at the same moment, the conversation can get
 /// one tag more.
 pub const MAX_TAGS: usize = 32;
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_with_32_tags_gets_no_other_tag() {
+    fn conversation_with_32_tags_gets_no_further_tag() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         for number in 0..MAX_TAGS {

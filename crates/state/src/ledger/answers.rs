@@ -8,7 +8,7 @@
 //! already, the bot reads which rows are free.
 //!
 //! If no row is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
-//! none in the next minute. The next minute is included because the other program may need some time to react
+//! none in the next minute. The next minute is included because the other program can take some time to react
 //! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ const ATTEMPTS: usize = 10;
 /// How long the row `once.<hash>` is kept. The row shows that the bot has sent the one reply to an activity.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property that marks the rows of a silent minute. No reply may use such a row.
+/// The property that marks the rows of a silent minute. No reply must use such a row.
 const SILENT: &str = "silent";
 
 /// The most messages of one conversation that get a reply in a minute; 0 means no limit.
@@ -173,7 +173,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Inserts a row of the current minute, in one transaction with the operations `with`. The first
-    /// operation of `with` inserts the alert's record, or the row `once.<hash>`.
+    /// operation of `with` inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
+    /// only the row of the minute.
     async fn count(
         &self,
         with: &[Operation<'_>],

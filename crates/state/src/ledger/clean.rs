@@ -1,7 +1,7 @@
 //! Deletes expired records.
 //!
 //! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
-//! are due up to a year ahead. The service has to read these records, too, so the query may have more pages
+//! are due up to a year ahead. The service has to read these records, too, so the query can have more pages
 //! than one cleaning reads. So each cleaning stores where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};

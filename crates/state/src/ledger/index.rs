@@ -25,7 +25,8 @@ const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
 pub(super) const TAGS: &str = "tags";
 
-/// The value of [`TAGS`] if the alerts may have any tag. No tag contains this character.
+/// The value of [`TAGS`] if the tags of the alerts are unknown. Such a row matches every tag. No tag contains
+/// this character.
 const ANY_TAG: &str = "*";
 
 /// The most alerts that the bot accepts together.
@@ -134,7 +135,7 @@ pub(super) fn is_row_of(row: &Entity, record: &Record) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) at: Countdown,
-    /// The id of the alert, or the part of the ids that all alerts of the call share.
+    /// The id of the alert, or the part of the ids that all alerts of the page share.
     pub(super) name: String,
     pub(super) partition: String,
     /// The number of alerts; `None` if the row stands for one alert.
@@ -182,7 +183,7 @@ impl Row {
     }
 
     /// Whether the row was inserted together with this record. The row of a full page (100 alerts) is
-    /// inserted before the records of the page. So the records may be missing, or may belong to an earlier
+    /// inserted before the records of the page. So the records can be missing, or can belong to an earlier
     /// call with the same idempotency key. If a replay has created the record again, another row lists the
     /// record.
     pub(super) fn is_of(&self, record: &Record) -> bool {

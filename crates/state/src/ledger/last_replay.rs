@@ -17,7 +17,8 @@ impl LastReplay {
     /// ignores the run's change of the status if the last replay has sent the same message again.
     pub(super) const UNKNOWN: Self = Self(-1);
 
-    /// Makes the value from `replayed_at`, the time of the last replay; `None` if the alert was not replayed.
+    /// Makes the value from the time of the last replay. `replayed_at` is `None` if the alert was not
+    /// replayed.
     pub(super) fn at(replayed_at: Option<DateTime<Utc>>) -> Self {
         Self(replayed_at.map_or(0, |at| at.timestamp_millis()))
     }

@@ -481,7 +481,7 @@ pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     last.timestamp_millis().saturating_add(KEPT.num_milliseconds())
 }
 
-/// The first thousand characters of a text, because a reason may quote a long response of a Connector.
+/// The first thousand characters of a text, because a reason can quote a long response of a Connector.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

@@ -55,8 +55,8 @@ pub struct BeforeDeath {
 pub enum Reopened {
     /// The alert can be sent again, and its record has the status `queued`. If an earlier replay was cut off,
     /// the record can have another status that is not final. The caller puts the message on the queue. In the
-    /// envelope, the caller sets `once`: the queue may hold several messages of the alert, and only one of
-    /// them must be delivered.
+    /// envelope, the caller sets `once`: the queue perhaps holds several messages of the alert, and a run
+    /// must deliver only one of them.
     Yes,
     /// The alert has this final status, and must not be sent again.
     Ended(Status),

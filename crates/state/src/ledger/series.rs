@@ -1,6 +1,6 @@
-//! Series of recurring alerts. Before the poller sends an alert of a series, it puts the alert that follows
-//! on the queue. The record of the first alert also says which alert follows, and whether the sender has
-//! ended the series. This record is kept while the series continues.
+//! Series of recurring alerts. Before the poller sends an alert of a series, it puts the next alert of the
+//! series on the queue. The record of the first alert also says which alert follows, and whether the sender
+//! has ended the series. This record is kept while the series continues.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -16,7 +16,7 @@ const NONE_FOLLOWS: &str = "none";
 /// Which alert of a series follows, as the poller recorded it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// No alert of the series has been sent yet, so the first alert is the next one.
+    /// No alert of the series has been sent yet, so the first alert follows.
     First,
     /// This alert follows, and is on the queue.
     Alert(AlertId),

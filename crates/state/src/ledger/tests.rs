@@ -39,7 +39,7 @@ fn known(accepted: Accepted) -> Record {
 }
 
 #[test]
-fn alert_that_is_accepted_again_is_known_with_its_status() {
+fn alert_that_is_accepted_again_is_known_with_the_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
@@ -85,7 +85,7 @@ fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
 }
 
 #[test]
-fn alert_is_cancelled_unless_it_has_a_final_status() {
+fn cancellation_is_recorded_unless_the_alert_has_a_final_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Unknown));
@@ -332,12 +332,12 @@ fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() 
 }
 
 #[test]
-fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue() {
+fn alert_with_a_final_status_other_than_dead_cannot_be_claimed() {
     let world = World::new();
     for (index, (status, expected)) in [
         (Status::Queued, Claim::Yes),
         (Status::Waiting, Claim::Yes),
-        // An operator may move the alert from the poison queue back to the queue.
+        // An operator can move the alert from the poison queue back to the queue.
         (Status::Dead, Claim::Yes),
         (Status::Cancelled, Claim::Ended(Status::Cancelled)),
         (Status::Expired, Claim::Ended(Status::Expired)),

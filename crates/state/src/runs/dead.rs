@@ -124,8 +124,8 @@ pub struct DeadLetter {
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,
-    /// The sender and the tag of the alert. This row also stores them, because the alert's record may be
-    /// deleted before this row.
+    /// The sender and the tag of the alert. The dead letter has its own copy, because the alert's record can
+    /// be deleted before the row of the dead letter.
     pub origin: Origin,
 }
 
@@ -188,7 +188,7 @@ impl DeadLetter {
 pub struct DeadPage {
     /// The dead letters.
     pub letters: Vec<DeadLetter>,
-    /// Whether more dead letters may follow.
+    /// Whether more dead letters can follow on the next page.
     pub has_more: bool,
 }
 

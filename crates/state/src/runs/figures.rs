@@ -58,8 +58,8 @@ pub struct Figures {
     pub paused: Vec<PausedConversation>,
     /// The ids of missing messages, the newest last. A killed run had these messages in hand, and the queue
     /// refused their pop receipts. So these messages are counted as messages that have left the queue. But
-    /// Azure may also refuse the receipt of a hidden message. If a run dequeues a message of this list, the
-    /// message counts as found again.
+    /// Azure can also refuse the pop receipt of a hidden message. If a run dequeues a message of this list,
+    /// the message counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }

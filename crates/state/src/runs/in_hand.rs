@@ -72,7 +72,7 @@ pub struct EndedAlert {
 }
 
 impl EndedAlert {
-    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason may be
+    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason can be
     /// long.
     pub fn of(transition: &Transition) -> Self {
         Self {

@@ -1,9 +1,10 @@
 //! Recent withdrawals. A *withdrawal* is a row that tells the runs about one event: an alert was cancelled, a
-//! person sent `stop`, `start` or `quiet`, or a conversation was forgotten.
+//! person sent `stop`, `start` or `quiet`, a conversation was forgotten, or the queue perhaps holds an alert
+//! twice.
 //!
 //! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
 //! conversation for each queue message. If an alert was accepted longer ago than [`RECENTLY`], the run reads
-//! its record and its conversation.
+//! the alert's record and its conversation.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::skipped::Skipped;
 
 /// How long a withdrawal counts as recent.
 pub const RECENTLY: Duration = Duration::from_secs(10 * 60);
-/// The clocks of the bot and the poller may differ by at most this much.
+/// The greatest allowed difference between the clocks of the bot and the poller.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
@@ -28,7 +29,7 @@ const AFTER: &str = "since/";
 /// are more pages, the run reads the alert's record and the conversation for each queue message.
 const MAX_PAGES: u32 = 8;
 
-/// A withdrawal, the end of a withdrawal, or a note that the queue may hold an alert twice.
+/// An event that a run has to know before it sends an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
     /// The sender cancelled the alert with this id.

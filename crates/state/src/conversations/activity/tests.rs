@@ -17,7 +17,7 @@ fn expect_fingerprint(heard: Recorded) -> Fingerprint {
 }
 
 #[test]
-fn activity_of_a_new_conversation_stores_the_record_and_its_indexes() {
+fn activity_of_a_new_conversation_stores_the_record_and_the_index_rows() {
     let stage = Stage::new();
     expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let stored = stage.conversation();
@@ -162,7 +162,7 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     assert_eq!(
         stage.rows().len(),
         3,
-        "the record, a row in the index of the tenant, and a row in the index of the tenant's teams and chats: {:?}",
+        "the record, a row in the tenant's index, and a row in the index of the tenant's teams: {:?}",
         stage.rows()
     );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));

@@ -47,7 +47,7 @@ impl World {
 const NEW: Allowed<Accepted> = Allowed::Yes(Accepted::New);
 
 #[test]
-fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
+fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
     let world = World::new();
     let [one, other] = conversations();
     for number in 0..10 {

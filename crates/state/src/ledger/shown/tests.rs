@@ -95,7 +95,7 @@ fn scheduled_alert_that_an_earlier_version_accepted_is_not_overdue_before_the_du
 }
 
 #[test]
-fn status_of_a_newer_version_is_shown_as_it_is_written() {
+fn status_of_a_newer_version_is_shown_unchanged() {
     let record = every_record().swap_remove(0);
     let newer = Record { newer_status: Some("answered".into()), ..record };
     for at in [now(), now() + TimeDelta::days(400)] {
@@ -116,7 +116,7 @@ fn record_with_the_earliest_or_latest_possible_times_has_a_deadline() {
 }
 
 #[test]
-fn alert_that_a_killed_run_had_in_hand_counts_as_delivered_unless_a_run_dequeues_it_again() {
+fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_message_again() {
     let (missed, from) = (now() + TimeDelta::minutes(1), now() + TimeDelta::minutes(3));
     for record in every_record() {
         let met = |at| Record { changed_at: at, ..record.clone() };

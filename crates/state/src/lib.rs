@@ -1,10 +1,10 @@
-//! The durable state of the bot: the conversations that can be alerted, the record of each alert, and the
-//! run lock of each queue. Use this crate for data that must survive a restart, or that another replica may
-//! have written.
+//! The durable state of the bot: the conversations that can be alerted, the record of each alert, and the run
+//! lock of each queue. Use this crate for data that must survive a restart, or that another *replica*
+//! (running instance) of the bot may have written.
 //!
 //! The state is stored in three tables of the storage account that also holds the queue, so that every
-//! replica reads the same data. This crate never reads or writes the queue, never calls a Connector, and
-//! never stores the text of an alert.
+//! replica reads the same data. This crate never reads or writes the queue, and never calls a Connector. It
+//! stores the text of an alert only as a part of a question, which its callers have encrypted.
 //!
 //! Source of the rules of Azure Table Storage:
 //! <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>.
@@ -12,42 +12,44 @@
 //! # Schema
 //!
 //! `<prefix>` is the value of the variable `tableprefix`. Text that comes from outside is escaped before it
-//! becomes part of a key ([`storage_table::escape`]). The property `at`, and each property whose name ends in
-//! `At`, `Until` or `From`, is a time: an Int64, in milliseconds since 1970. In the tables below, a line with
-//! empty first cells lists further properties of the rows in the line above.
+//! becomes part of a partition key or row key ([`storage_table::escape`]). The properties `at` and
+//! `missingFrom`, and each property whose name ends in `At` or `Until`, are times: an Int64, in milliseconds
+//! since 1970. In the tables below, a line with empty first cells lists further properties of the rows in the
+//! line above.
 //!
-//! `version` is the version of a record's format. If it is greater than the version that a program knows, a
-//! newer program wrote the record. Then the older program does not change the record of a conversation, does
-//! not take the run lock, and does not replay or drop an alert. The older program still writes other changes
-//! to the ledger, because they record events that have happened. Such a write is a merge: it keeps `version`
-//! and the properties that the older program does not know.
+//! `version` is the version of a record's format. If `version` is greater than the version that a program
+//! knows, a newer program wrote the record. Then the older program does not change the record of a
+//! conversation, does not take the run lock, and does not replay or drop an alert. The older program still
+//! writes other changes to the ledger, because they record events that have happened. Such a write is a
+//! merge: it keeps `version` and the properties that the older program does not know.
 //!
 //! Every entity also has `op`. Each write sets `op` to a new random text. If the response to a write is lost,
 //! the client recognises its own write by `op`.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; the bot and the poller, when the channel cannot reach the person (only `pausedUntil`) |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when a person has answered the question |
-//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and `start` deletes it; the poller inserts the row when it moves a conversation. No other operation writes the row |
-//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes it; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
-//! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a tombstone: no run delivers an alert that the bot accepted at `at` or earlier. The row is never deleted |
-//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a hook; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
-//! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
+//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row; the poller inserts the row when it moves a conversation. No other operation writes the row |
+//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes the row; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
+//! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a *tombstone*: if the bot accepted an alert for this conversation at the time `at` or earlier, no run delivers the alert. The row is never deleted |
+//! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address), `off` (true: that address has ended, too) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
+//! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to one of its chat messages on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the bot, for the commands `subscribe` and `unsubscribe`, and for the routes `PUT` and `DELETE` of a tag; the poller, when it moves a conversation |
-//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's id on the channel. An id that the client may have chosen has a row only with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
+//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's id on the channel. A user id that a client may have chosen has a row only with `unboundusers=allow` |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
 //!
-//! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query reads all rows of a
-//! conversation, because they are in one partition. In the address of a chat that the poller created, the
-//! person's id is the object id in Entra, until the person writes.
+//! `<key>` is the [`ConversationKey`]. The first digit of `<key>` is the shard. One query reads all rows of a
+//! conversation in `c<shard>`, because they are in one partition. "After the record" means: first the writer
+//! stores the record, then this row. In the address of a chat that the poller created, the person's id is the
+//! object id in Entra, until the person writes.
 //!
 //! If Teams has purged a chat, the poller creates a new chat with the person, and *moves* the conversation.
 //! The poller writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of
@@ -56,15 +58,16 @@
 //! since then.
 //!
 //! The partition `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the
-//! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. All index rows
-//! except the rows of tags have `seenAt`, because their readers look for the conversation that was active
-//! last.
+//! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. Index rows have
+//! `seenAt`, because readers look for the conversation that was active last. Only the index rows of tags have
+//! no `seenAt`.
 //!
-//! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row expires seven days after its last
-//! change; the ledger keeps the record of an alert for the same time. Readers ignore an expired row. No
-//! cleaning deletes these rows. When the bot inserts such a row, it deletes the conversation's expired rows,
-//! and the rows that expire first if there are too many. When the bot forgets the conversation, it deletes
-//! all of them. `cause` is a hash of the id of the activity that was counted last.
+//! The bot keeps at most 20 rows `<key>.r.<message id>` of a conversation. The row of a response expires
+//! seven days after the last response; the ledger keeps the record of an alert for the same time. The row of
+//! an open question expires when the question ends. Readers ignore an expired row. No cleaning deletes these
+//! rows. When the bot inserts such a row, it deletes the conversation's expired rows of this kind. If there
+//! are still too many, it deletes the rows that expire first. When the bot forgets the conversation, it
+//! deletes all these rows. `cause` is a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
@@ -72,51 +75,55 @@
 //! missing and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two
 //! other tables, each run logs only the first such entity.
 //!
-//! The bot and the poller write a record by a merge with the ETag. A merge keeps the properties of later
-//! versions. When the person writes, `pausedUntil` becomes zero. `asked` is the id of the alert that the
-//! person's next text answers, until `askedUntil`. After an answer, `askedUntil` is zero.
+//! The bot and the poller write the record of a conversation by a merge with the ETag. A merge keeps the
+//! properties of later versions. When the person writes or installs the bot, `pausedUntil` becomes zero.
+//! Until the time `askedUntil`, the person's next text answers the alert with the id `asked`. After an
+//! answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (0: the page has no alert), `next` (where the next page begins) | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
-//! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
-//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when this alert is a step of an escalation and a person has answered the escalated alert |
+//! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert's queue message in hand and the queue refuses the message's pop receipt |
+//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when a person has answered another alert and this alert has become superfluous: a step of that alert's escalation, or an alert of the same call that shares the answer |
 //! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
-//! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
-//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity; zero if the attempt certainly delivered nothing |
+//! | | | `series`; in the first alert of a series (of recurring alerts): `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
+//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity (a program sends such an activity with an envelope in it); zero if the attempt certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes the content of the alert |
-//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
-//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since the poller moved the message |
-//! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
+//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered this alert, or another alert of the same call that shares its answer |
+//! | | | `replayedAt`, `replayedFrom` (the id that the dead message had on the queue), `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records the status `dead` only if no replay has changed `replayedAt` since the poller moved the message to the poison queue |
+//! | | | `keyed`, `changes` | the bot, when it accepts an alert with a `key`, or a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
-//! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
+//! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's chat message; with the ETag |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
-//! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
+//! | | | `doneAt` | the poller, when the sender's program has received the answer and the card shows it |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies in a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no reply can use them |
-//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
-//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, with the records of a page of a call, or with a record that a replay creates again: an index by time |
+//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, together with the record of a person's message in a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, the records of a page, or a record that a replay creates again; the poller, together with the record of the next alert of a series. The rows are an index by time |
 //! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages: `at` is the time at which the search began, and `next` is the continuation at which it stopped |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it replies to an activity that makes no alert and gets only one reply |
-//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
-//! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
+//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a `key`; with the ETag |
+//! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a `key` on the queue; the poller, before it changes a chat message, unless the bot has recorded the alert |
 //!
-//! A row in the partition `key.<digit>` names the message that a conversation shows for all alerts with one
-//! `key`. `<digit>` is the first digit of `<key>`, the key of the conversation. `<hash>` is a hash of the
-//! sender's name and of the `key` that the sender gave the alerts. The row expires 30 days after the last
-//! alert with the `key`.
+//! An *escalation* is a list of steps in an API call. The poller sends the alerts of each step later, but
+//! only if no person has answered the alerts of the call.
+//!
+//! A row in the partition `key.<digit>` names the chat message that a conversation shows for all alerts with
+//! one `key`. `<digit>` is the first digit of `<key>`, which is the key of the conversation here, too.
+//! `<hash>` is a hash of the sender's name and of the `key` that the sender gave the alerts. The row expires
+//! 30 days after the last alert with this `key`.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. A *page* is a group of at most 100 alerts of one call, which the bot accepts together. If a
-//! page has 100 alerts, the bot inserts the row in a call of its own before the records, because a
-//! transaction has at most 100 operations. So the row may be stored without the records. If the sender
-//! repeats the call, the bot may insert another row for the records of the first call. So a row counts only
-//! for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags` in the new
-//! row is `*`, which means any tag.
+//! page share. A *page* is a group of at most 100 alerts of one API call, which the bot accepts together. If
+//! a page has 100 alerts, the bot inserts the row with a separate storage call before the records, because a
+//! transaction has at most 100 operations. So the row can be stored without the records. If the sender
+//! repeats the API call, the bot can insert another row for the records of the first API call. So a row
+//! counts only for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags`
+//! in the new row is `*`, which means any tag.
 //!
 //! In `reply.<alert id>.<row>`, `<row>` depends on the number of answers that the alert takes. If it takes
 //! one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If it takes one answer from
@@ -124,8 +131,9 @@
 //! the person's id and the activity's id, or a random text. If all alerts of a call together take one answer,
 //! they and the alerts of the call's escalation share the row of the call's first alert.
 //!
-//! The bot and the poller derive the key for the encrypted properties from `sealkey` or from the bot's
-//! credential. A property that was encrypted for one alert cannot be decrypted for another alert.
+//! The bot and the poller derive the encryption key of the encrypted properties from the variable `sealkey`
+//! or from the bot's credential. A property that was encrypted for one alert cannot be decrypted for another
+//! alert.
 //!
 //! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
 //! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the
@@ -134,18 +142,19 @@
 //!
 //! ## `<prefix>runs`: the run lock, and the data that runs share
 //!
-//! | PartitionKey | RowKey | properties | who writes it |
+//! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program forgets the conversation |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue perhaps holds twice; the poller, when it cancels an alert that another answer has made superfluous |
 //!
 //! In the row `run`, the property `run` is the id of the run that holds the lock; it is empty if the lock is
-//! free. `fence` is the number of the run: each run that takes the lock adds one. `why` is the reason of a
-//! pause. `hand0`… hold the messages in hand, and `ended0`… the finished alerts whose final status the ledger
-//! may not have recorded.
+//! free. `fence` is the number of the run: each run that takes the lock adds one. `pausedUntil` and `why` are
+//! the end and the reason of a pause of all runs. `hosts` says which Connector hosts fail, and `figures` has
+//! the counts of all runs. `hand0`… hold the messages in hand. `ended0`… hold the finished alerts whose final
+//! status the ledger may not have recorded.
 //!
 //! The row key of a dead letter begins with `<inverted milliseconds>`: 99 999 999 999 999 minus the time at
 //! which the message was put on the queue. So the newest row comes first.

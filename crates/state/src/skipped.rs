@@ -1,4 +1,4 @@
-//! Remembers that a table has an entity that this program did not write.
+//! Remembers the first unexpected entity of a table, so that the caller can log its key.
 
 use std::cell::RefCell;
 
@@ -10,7 +10,7 @@ use storage_table::{Entity, Key};
 pub(crate) struct Skipped(RefCell<Option<Key>>);
 
 impl Skipped {
-    /// Remembers the key of an entity, unless it remembers the key of an earlier entity already.
+    /// Remembers the key of an entity, unless the key of an earlier entity is remembered already.
     pub(crate) fn add(&self, key: &Key) {
         self.0.borrow_mut().get_or_insert_with(|| key.clone());
     }

@@ -10,7 +10,7 @@ pub struct Tables {
     pub conversations: TableName,
     /// The record of each alert.
     pub ledger: TableName,
-    /// The run locks, the waiting lines and the recent withdrawals.
+    /// The run locks, the waiting lines, the dead letters and the recent withdrawals.
     pub runs: TableName,
 }
 

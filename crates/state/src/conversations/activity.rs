@@ -1,5 +1,5 @@
-//! Records an activity in the record of its conversation: the address, and the time at which the conversation
-//! was last active.
+//! Records an activity (a call of the channel to the bot) in the record of its conversation: the address of
+//! the conversation, and the time at which the conversation was last active.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -19,16 +19,18 @@ use crate::StateError;
 /// The result of recording an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// The fingerprint shows that the activity would not change the table. No call was made.
+    /// The fingerprint shows that the activity would not change the table. No storage call was made.
     Known,
-    /// The record and its indexes are stored. Keep the fingerprint under
-    /// [`fingerprint_key`](super::fingerprint_key).
+    /// The record and its index rows are stored. The caller keeps the fingerprint in the key-value store,
+    /// under [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
-    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint. With a
-    /// fingerprint, the bot would not read the record, and the person's next message would not end the pause.
+    /// The record and its index rows are stored, and the conversation is paused. The caller keeps no
+    /// fingerprint. With a fingerprint, the bot would not read the record, and the person's next message
+    /// would not end the pause.
     Paused,
-    /// The record and its indexes are stored, and a question waits for the person's text. Keep no
-    /// fingerprint. With a fingerprint, the bot would not read the record, and would not find the question.
+    /// The record and its index rows are stored, and a question waits for the person's text. The caller keeps
+    /// no fingerprint. With a fingerprint, the bot would not read the record, and would not find the
+    /// question.
     Asked {
         /// The id of the alert that asks the question.
         alert: String,
@@ -39,7 +41,8 @@ pub enum Recorded {
 
 impl<H: Host> Conversations<'_, H> {
     /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept for the
-    /// conversation. The method writes to the table only if the activity changes the conversation's rows.
+    /// conversation. The method writes to the table only if the activity changes the conversation's rows, or
+    /// if an index row is missing.
     pub async fn record_activity(
         &self,
         reference: &ConversationReference,
@@ -117,11 +120,11 @@ impl<H: Host> Conversations<'_, H> {
                 continue;
             }
             // All indexes are written after the record, at least once on each day with a message. So a lost
-            // index row is written again on the next such day.
+            // index row is written again on the next day with a message.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
-            // A reader may have deleted the new tag rows as stale before the record was written, so they are
-            // written again.
+            // A reader of the index may have deleted the new tag rows before the record was written, because
+            // the old record did not match them. So the tag rows are written again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }

@@ -1,14 +1,14 @@
 //! The open question of a conversation: the alert that the person's next text answers.
 //!
 //! In a personal chat, the properties `asked` and `askedUntil` of the conversation's record name the alert
-//! and the end of the question. The poller deletes the conversation's fingerprint, so that the bot reads the
-//! record when the person's next message arrives. Another replica of the bot may have the fingerprint in its
-//! own key-value store. This replica learns from the ledger that a question may be open
-//! ([`Unasked`](crate::ledger::Unasked)).
+//! and the end of the question. The poller deletes the conversation's [`Fingerprint`](super::Fingerprint), so
+//! that the bot reads the record when the person's next message arrives. Another replica (running instance)
+//! of the bot can still have the fingerprint in its own key-value store. This replica learns from the ledger
+//! that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
 //!
-//! In a channel of Teams, the row `<key>.r.<message id>` of the question's message names the alert. The bot
-//! reads this row for each reply in the thread anyway. So a message in a conversation without an open
-//! question costs no additional call.
+//! In a channel of Teams, the row `<key>.r.<message id>` of the chat message with the question names the
+//! alert. The bot reads this row for each reply in the thread anyway. So a person's message in a conversation
+//! without an open question costs no additional storage call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -23,8 +23,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person's next text in a personal chat answers an alert. If the bot does not know the
-    /// conversation, writes nothing.
+    /// Records that the person's next text in a personal chat answers an alert, until the time `until`. If
+    /// the bot does not know the conversation, writes nothing.
     pub async fn open_question(
         &self,
         reference: &ConversationReference,

@@ -1,7 +1,7 @@
-//! The feedback of people to the bot's messages on Teams. It consists of the last message that a person has
-//! read, and of the number of reactions and replies to each message.
+//! The feedback of people to the bot's chat messages on Teams. The feedback consists of the last message that
+//! a person has read, and of the number of reactions and replies to each message.
 //!
-//! A message of Teams has a number as its id. By these numbers, the bot finds out which messages a read
+//! A chat message on Teams has a number as its id. By these numbers, the bot finds out which messages a read
 //! receipt covers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -19,11 +19,11 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The most messages of a conversation whose reactions and replies are counted. If there are more, only the
-/// messages with the latest responses count.
+/// The most messages of one conversation for which the bot keeps the numbers of reactions and replies. If
+/// more messages have responses, the bot keeps the numbers of the messages with the latest responses.
 const MAX_MESSAGES: usize = 20;
 
-/// A response of people to a message: new reactions, reactions that they took back, or a reply.
+/// A response of people to a chat message: new reactions, reactions that were taken back, or a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The message to which people respond.
@@ -53,7 +53,7 @@ pub struct Reception {
     pub seen_at: Option<DateTime<Utc>>,
     /// The number of reactions that the message has.
     pub reactions: u32,
-    /// The number of replies to the message that reached the bot.
+    /// The number of replies that reached the bot.
     pub replies: u32,
 }
 
@@ -112,8 +112,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Counts a response. Nothing is written if the bot does not know the conversation. If the message is an
-    /// open question, returns the id of the alert that asks it.
+    /// Counts a response. Nothing is written if the bot does not know the conversation. If the message asks a
+    /// question that is still open, returns the id of the alert with this question.
     pub async fn record_response(
         &self,
         key: &ConversationKey,
@@ -159,7 +159,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Deletes the conversation's expired rows of responses. If there are still too many rows, also deletes
-    /// the rows that expire first. Returns whether the bot knows the conversation.
+    /// the rows that expire first. If the bot does not know the conversation, deletes nothing and returns
+    /// false.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {

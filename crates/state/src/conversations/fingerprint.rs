@@ -1,5 +1,5 @@
-//! The fingerprint of a stored conversation. From the fingerprint, the bot knows without a call whether an
-//! activity would change the table.
+//! The fingerprint of a stored conversation. From the fingerprint, the bot knows without a storage call
+//! whether an activity would change the table.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
@@ -18,9 +18,9 @@ const FORM: &str = "2";
 /// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
 /// for each activity that lacks a part.
 ///
-/// A replica with its own key-value store does not see at once that another replica has changed the
-/// conversation. Because of the day in the fingerprint, the replica reads the table for the first message of
-/// each day, and sees the change then.
+/// A *replica* is one of several running instances of the bot. A replica with its own key-value store does
+/// not see at once that another replica has changed the conversation. Because of the day in the fingerprint,
+/// the replica reads the table for the first message of each day, and sees the change then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The day of `seenAt`: days since 1970, in UTC.
@@ -32,7 +32,8 @@ pub struct Fingerprint {
     bot: Option<String>,
     locale: Option<String>,
     user: Option<String>,
-    /// The name of the zone. A hash is not necessary, because the name contains no blank.
+    /// The name of the time zone, unhashed. The name contains no blank, so [`Fingerprint::read`] can separate
+    /// the parts at blanks.
     zone: Option<String>,
 }
 
@@ -58,8 +59,8 @@ impl Fingerprint {
         }
     }
 
-    /// Whether an activity with the fingerprint `heard` would change nothing in the table. This method
-    /// follows the rules of [`merged`](super::stored_form).
+    /// Whether an activity with the fingerprint `heard` would leave the table as it is. This method follows
+    /// the rules of [`merged`](super::stored_form).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
         // An offset, e.g. `+01:00`, does not replace the name of a zone.
@@ -94,7 +95,8 @@ impl Fingerprint {
         words.next().is_none().then_some(Self { day, connector, conversation, bot, locale, user, zone })
     }
 
-    /// Returns the fingerprint as text: the format, the day, and each hash. `-` stands for a missing part.
+    /// Returns the fingerprint as text: the format, the day, and each part, separated by blanks. `-` stands
+    /// for a missing part.
     pub fn to_bytes(&self) -> Vec<u8> {
         let or_dash = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
         let Self { day, connector, conversation, .. } = self;

@@ -1,4 +1,4 @@
-//! Forgets a conversation, or a person.
+//! Forgets a conversation, and finds the conversations of a person who asks to be forgotten.
 
 use bot_framework::{ConversationReference, vouches_for_identity};
 use chrono::{DateTime, Utc};
@@ -13,9 +13,10 @@ use super::rosters::key_of_ended_roster;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop` is
-    /// kept, because only `start` ends it. A tombstone and the generation of the webhook address are also
-    /// kept. If a newer version wrote the record, the method deletes nothing.
+    /// Deletes a conversation: its record, tags, quiet hours, responses, index rows and
+    /// [`Fingerprint`](super::Fingerprint). A `stop` is kept, because only `start` ends it. A tombstone and
+    /// the row of the webhook address are also kept. If a newer version wrote the record, the method deletes
+    /// nothing.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -23,15 +24,15 @@ impl<H: Host> Conversations<'_, H> {
             Stored::Record(record) => Some(&record.address),
             Stored::Nothing | Stored::Broken => None,
         };
-        // The fingerprint is deleted before the record, in case the bot is killed between the two deletes. It
-        // is deleted again at the end, in case an activity of the conversation has written it in the
-        // meantime.
+        // The fingerprint is deleted before the record, in case the bot is killed between the two deletes.
+        // The fingerprint is deleted again at the end, in case an activity of the conversation has written
+        // the fingerprint in the meantime.
         self.delete_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // The tenant is unknown, so a row may remain in the index of a tenant. The row is stale, and the
+            // The tenant is unknown, so a row can remain in the index of a tenant. The row is stale, and the
             // next reader deletes it.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
@@ -46,8 +47,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Writes a tombstone for a conversation. No run delivers the alerts that the bot accepted for the
-    /// conversation at `now` or earlier, even if the conversation is stored again later.
+    /// Writes the *tombstone* of a conversation: the time `now`, at which the conversation is forgotten. No
+    /// run delivers the alerts that the bot accepted for the conversation at `now` or earlier, even if the
+    /// conversation is stored again later.
     pub async fn write_tombstone(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgotten_conversation_keeps_only_its_stop() {
+    fn forgotten_conversation_keeps_only_the_stop() {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["conversation"]["id"] = "a:other".into()), Sign::Message);
         let others = stage.rows();
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn forgotten_conversation_without_a_readable_record_loses_its_tags() {
+    fn forgotten_conversation_without_a_readable_record_loses_the_tags() {
         let stage = Stage::new();
         let (partition, row) = place();
         write_entity(&partition, &row, |entity| entity.with("version", 1));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn tombstone_of_a_forgotten_conversation_keeps_its_time() {
+    fn tombstone_keeps_the_time_until_the_next_request_to_be_forgotten() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         run(stage.conversations().write_tombstone(&key(), stage.host.now())).unwrap();
@@ -189,7 +191,8 @@ mod tests {
         // This index row is stale: it points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // A conversation that is not stored also belongs to the person, because alerts may be queued for it.
+        // A conversation that is not stored also belongs to the person, because perhaps the queue holds
+        // alerts for this conversation.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
         let without_person = with(|json| {
             json["conversation"]["id"] = "a:others".into();
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn own_conversations_of_a_member_of_a_group_do_not_contain_the_group() {
+    fn own_conversations_of_a_group_member_do_not_contain_the_group() {
         let stage = Stage::new();
         stage.record_activity(&conversation("a:1", "29:u"), Sign::Message);
         let group = with(|json| {

@@ -1,9 +1,11 @@
 //! The webhook address of a conversation. Each new address has a new *generation* (a number), and the address
-//! of at most one generation works. The row `<key>.h` records this generation. Only the commands `webhook`,
-//! `webhook new` and `webhook off`, the routes of a hook, and a write of the tombstone change the row.
+//! of at most one generation works. The row `<key>.h` records this generation. Only three things change the
+//! row: the commands `webhook`, `webhook new` and `webhook off`, the routes for webhook addresses, and a
+//! request to forget the conversation.
 //!
-//! The address itself is not stored, because its token holds the conversation's key and the generation. When
-//! the bot forgets the conversation, it keeps the row, so that an ended address never works again.
+//! The address itself is not stored, because the token in the address holds the conversation's key and the
+//! generation. When the bot forgets the conversation, it keeps the row, so that an ended address never works
+//! again.
 
 use platform::Host;
 use storage_table::{Conditional, ETag, Entity, Inserted};
@@ -37,8 +39,8 @@ impl Change {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Returns the generation of the conversation's working address. If no address works, begins a new
-    /// generation.
+    /// Returns the generation of the conversation's webhook address that works. If no webhook address works,
+    /// begins a new generation.
     pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
     }
@@ -72,7 +74,7 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Writes the row unless another writer was faster. Returns whether this call wrote the row.
+    /// Writes the row. Returns false if another writer was faster, so that nothing was written.
     async fn write_hook(&self, entity: &Entity, etag: Option<ETag>) -> Result<bool, StateError> {
         Ok(match etag {
             None => matches!(self.table.insert(entity).await?, Inserted::New(_)),
@@ -89,8 +91,8 @@ mod tests {
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::*;
 
-    /// Reads the generation whose address works. The bot reads it in the same way when a program posts to the
-    /// address.
+    /// Reads the generation whose address works. The bot reads the generation in the same way when a program
+    /// posts to the webhook address.
     fn working(stage: &Stage) -> Option<u16> {
         run(stage.conversations().known(&key())).unwrap().hook
     }
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_works_from_its_opening_until_it_is_renewed_or_ended() {
+    fn hook_works_from_the_opening_until_the_next_renewal_or_end() {
         let stage = stored();
         let conversations = stage.conversations();
         assert_eq!(working(&stage), None, "no address works before the first one is opened");
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_of_a_forgotten_conversation_keeps_its_generation() {
+    fn forgotten_conversation_keeps_the_generation_of_the_hook() {
         let stage = stored();
         let conversations = stage.conversations();
         assert_eq!(run(conversations.renew_hook(&key())), Ok(1));
@@ -129,8 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn hook_that_another_writer_changes_meanwhile_is_read_again() {
-        // The method makes two calls: it reads the row, and writes the row. Another writer acts between them.
+    fn hook_that_another_writer_changes_between_read_and_write_is_read_again() {
+        // The method makes two calls: it reads the row, and writes the row. Another writer acts between the
+        // two calls.
         let stage = stored();
         let (partition, row) = place();
         let hook_row = format!("{row}.h");

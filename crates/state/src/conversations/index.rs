@@ -1,8 +1,9 @@
 //! Indexes: partitions whose rows point to conversations, by person, tenant and tag.
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether the conversation
-//! belongs to the index. If it does not, the index row is stale. A reader deletes a stale row with the row's
-//! ETag. If another writer has written the row again in the meantime, this delete fails, and the row is kept.
+//! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. A reader
+//! deletes a stale row with the row's ETag. If another writer has written the row again in the meantime, this
+//! delete fails, and the row is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -12,10 +13,10 @@ use super::key::{ConversationKey, Tag};
 use super::tag_tenant::tenant_of;
 
 /// The most UTF-16 units in a part of a partition key. A longer part is hashed, because the service accepts
-/// at most 512 units in the whole key.
+/// at most 512 units in a partition key.
 const MAX_PART: usize = 200;
 
-/// The most rows that the service returns in one page.
+/// The most rows that the service returns in one page of query results.
 pub(super) const MAX_TOP: u16 = 1000;
 
 /// The property of an index row that holds the time at which the conversation was last active. A person's
@@ -51,15 +52,15 @@ impl Index {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
     }
 
-    /// The index of a tag's subscribers that contains a conversation with this address and this tag.
+    /// The index of the tag's subscribers in the tenant of this address.
     pub(super) fn of_tag_at(address: &ConversationReference, tag: &Tag) -> Self {
         Self::of_tag(tenant_of(address), tag)
     }
 
     /// The indexes that contain a conversation with this address. The indexes of a person contain only the
-    /// person's own conversations, because a group must not read an alert for one person. Only ids that the
-    /// channel vouches for are indexed, because a client could claim any other id, and receive the alerts of
-    /// the person with this id.
+    /// person's own conversations, because a group must not read an alert for one person. A person is indexed
+    /// only by ids that the channel vouches for, and by other ids if `unbound` admits them. Otherwise, a
+    /// client could claim the id of another person, and receive that person's alerts.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {
@@ -70,8 +71,8 @@ impl Index {
         indexes
     }
 
-    /// The indexes that any version of the bot may have written for an address. The bot deletes their rows
-    /// when the address changes, or when the conversation is forgotten.
+    /// The indexes that any version of the bot may have written for an address. The bot deletes the rows of
+    /// these indexes when the address changes, or when the conversation is forgotten.
     pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
         let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = &address.user {
@@ -130,14 +131,14 @@ mod tests {
         let tag = Tag::parse("orders-42").unwrap();
         assert_eq!(Index::of_tag(None, &tag).partition(), "t..orders-42");
         assert_eq!(Index::of_tag(Some("T"), &tag).partition(), "t.t.orders-42");
-        // A dot in one part does not give the index of another tag or tenant.
+        // A dot in a tenant or in a tag does not lead to the index of another tenant or tag.
         let dotted = Tag::parse("b.orders-42").unwrap();
         assert_ne!(Index::of_tag(Some("a.b"), &tag), Index::of_tag(Some("a"), &dotted));
         assert_ne!(Index::of_tag(None, &dotted), Index::of_tag(Some("b"), &tag));
     }
 
     #[test]
-    fn index_of_any_id_has_a_valid_partition_of_its_own() {
+    fn index_of_any_id_has_a_unique_and_valid_partition_key() {
         assert_eq!(Index::of_user("msteams", "29:u").partition(), "u.msteams.29:u");
         assert_ne!(Index::of_user("a.b", "c"), Index::of_user("a", "b.c"));
         let long = "x".repeat(10_000);

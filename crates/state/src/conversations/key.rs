@@ -10,7 +10,7 @@ use storage_table::{escape, unescape};
 use super::composed::{composed, is_mark};
 use super::message_number::MessageNumber;
 
-/// The number of digits in a key.
+/// The number of digits in a conversation key.
 const DIGITS: usize = 32;
 
 /// The most characters of a tag.
@@ -31,7 +31,7 @@ impl ConversationKey {
         Self(name_of(&[channel_id, conversation_id]))
     }
 
-    /// Parses a key; `None` if the text does not have the form of a key.
+    /// Parses a conversation key; `None` if the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| Self(text.into()))
@@ -42,8 +42,9 @@ impl ConversationKey {
         &self.0
     }
 
-    /// The first digit of the key. It determines the partitions of the conversation's rows and of its alerts
-    /// in the ledger.
+    /// The first digit of the key. This digit determines the partition of the conversation's rows. In the
+    /// ledger, it determines the shard of the person's messages, and the partition of the records of alert
+    /// keys.
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -55,8 +56,8 @@ impl fmt::Display for ConversationKey {
     }
 }
 
-/// Returns the key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint)
-/// of a conversation. The store may lose the value at any time. Then the bot reads the table.
+/// Returns the key under which the key-value store keeps the [`Fingerprint`](super::Fingerprint) of a
+/// conversation. The store can lose the value at any time. Then the bot reads the table.
 pub fn fingerprint_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
@@ -67,9 +68,9 @@ pub fn fingerprint_key(key: &ConversationKey) -> String {
 pub struct Tag(String);
 
 impl Tag {
-    /// Parses a tag: letters and digits of any script with their marks, and `- _ . : # @ +`. A tag must not
-    /// consist only of dots, because a tag can be a segment of a URL path. Texts that differ only in case, in
-    /// the composition of letters or in invisible characters give the same tag.
+    /// Parses a tag: letters (with accents and other marks) and digits of any script, and `- _ . : # @ +`. A
+    /// tag must not consist only of dots, because a tag can be a segment of a URL path. Texts that differ
+    /// only in case, in the composition of letters or in invisible characters give the same tag.
     pub fn parse(text: &str) -> Option<Self> {
         let text = composed(&lower_case(text)?);
         let fits = |c: char| c.is_alphanumeric() || is_mark(c) || "-_.:#@+".contains(c);
@@ -99,13 +100,13 @@ fn lower_case(text: &str) -> Option<String> {
 pub(super) enum Row {
     Record,
     Stop,
-    /// The tombstone of a conversation that was forgotten.
+    /// The tombstone: the time at which the conversation was forgotten.
     Forgotten,
     /// The quiet hours.
     Quiet,
-    /// The webhook address.
+    /// Which webhook address works.
     Hook,
-    /// The reactions and replies to one of the bot's messages.
+    /// The reactions and replies to one of the bot's chat messages, and the open question of the message.
     Responses(MessageNumber),
     /// A subscription to a tag. [`Row::parse`] does not check the tag, so that the poller's component does
     /// not need the Unicode tables for lower case.
@@ -152,7 +153,7 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn key_of_another_form_than_32_hexadecimal_digits_is_refused() {
+    fn conversation_key_of_another_form_than_32_hexadecimal_digits_is_refused() {
         assert_eq!(ConversationKey::parse(KEY).unwrap().as_str(), KEY);
         for text in ["", &KEY[1..], &format!("{KEY}0"), &KEY.to_uppercase(), &KEY.replace('a', "g")] {
             assert_eq!(ConversationKey::parse(text), None, "{text}");
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_that_is_not_one_word_of_64_characters_is_refused() {
+    fn tag_that_is_not_one_word_of_at_most_64_characters_is_refused() {
         let longest = "x".repeat(64);
         for (text, expected) in [
             ("orders-42", Some("orders-42")),

@@ -6,15 +6,16 @@ use super::record::{Conversation, Rows};
 use super::rows::hook::Hook;
 use super::rows::quiet::Quiet;
 
-/// Whether the bot may send alerts to a conversation.
+/// Whether the bot is allowed to send alerts to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryState {
-    /// The person has sent `stop`, so only the person's own alerts are delivered.
+    /// The person has sent `stop`. So the bot delivers only the person's own messages and reminders, and no
+    /// alerts of programs.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person.
     pub paused: bool,
-    /// When the person asked to be forgotten. Alerts that the bot accepted at this time or earlier are not
-    /// delivered.
+    /// When the conversation was forgotten, because the person or a program asked for it. Alerts that the bot
+    /// accepted at this time or earlier are not delivered.
     pub forgotten_at: Option<DateTime<Utc>>,
     /// The person's quiet hours.
     pub quiet: Option<Quiet>,
@@ -23,12 +24,13 @@ pub struct DeliveryState {
 /// The stored facts about a conversation that decide whether it gets an alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether the bot may send alerts to the conversation. The rows of `stop`, of the tombstone and of the
-    /// quiet hours are read even if the record is missing.
+    /// Whether the bot is allowed to send alerts to the conversation. The rows of the `stop`, of the
+    /// tombstone (the time at which the conversation was forgotten) and of the quiet hours are read even if
+    /// the record is missing.
     pub standing: DeliveryState,
-    /// The conversation; `None` if its record is missing, or if this version cannot read it.
+    /// The conversation; `None` if its record is missing, or if this version cannot read the record.
     pub conversation: Option<Conversation>,
-    /// The generation of the working webhook address; `None` if no address works.
+    /// The number (*generation*) of the webhook address that works; `None` if no webhook address works.
     pub hook: Option<u16>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the conversations page by page, in the order of their keys.
+//! Reads the conversations page by page, in the order of the conversation keys.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
@@ -20,19 +20,19 @@ pub struct Filter {
     pub tenant_id: Option<String>,
 }
 
-/// A page of conversations, in the order of their keys.
+/// A page of conversations, in the order of the conversation keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The conversations, often fewer than the limit. A conversation is left out if it was forgotten in the
     /// meantime, if it does not match the filter, or if this version cannot read its record.
     pub conversations: Vec<(ConversationKey, Conversation)>,
-    /// The key to pass as `after` for the next page; `None` on the last page.
+    /// The conversation key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Reads at most `limit` conversations whose keys follow `after`. The number of calls and the memory are
-    /// proportional to `limit`.
+    /// Reads at most `limit` conversations whose keys follow `after`. The number of storage calls and the
+    /// memory are proportional to `limit`.
     pub async fn page(
         &self,
         after: Option<&ConversationKey>,
@@ -49,7 +49,7 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// Reads a page from several indexes, merged in the order of the keys.
+    /// Reads a page from several indexes, and merges their rows in the order of the conversation keys.
     async fn page_of_indexes(
         &self,
         indexes: &[Index],
@@ -62,9 +62,9 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Two of the indexes may have a row of the same conversation, and one of these rows may be stale. If
-        // the page ended between the two rows, the next page would skip the second row, which may be the
-        // valid one. So the page ends after the second row.
+        // Two of the indexes can have a row of the same conversation, and one of these two rows can be stale.
+        // If the page ended between the two rows, the next page would skip the second row. Perhaps only the
+        // second row is valid. So the page ends after the second row.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = limit + usize::from(is_same(limit));
@@ -88,15 +88,15 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Page { conversations, next: last.filter(|_| !is_last) })
     }
 
-    /// Reads the rows of an index that follow `after`, until it has more than `limit` rows, or all rows.
+    /// Reads the rows of an index that follow `after`. Stops when it has read more than `limit` rows.
     async fn rows_of_index(
         &self,
         index: &Index,
         after: Option<&ConversationKey>,
         limit: usize,
     ) -> Result<Vec<Entity>, StateError> {
-        // The range begins at `<after> `: this text sorts after the key `after` and before every other later
-        // key. The range ends at `g`, which sorts after every key, because keys are hexadecimal.
+        // The range begins at `<after> `: this text sorts after the key `after` and before every later key.
+        // The range ends at `g`, which sorts after every key, because keys are hexadecimal.
         let from = after.map(|after| format!("{after} ")).unwrap_or_default();
         let filter = Rule::partition(index.partition()).rows(&from, "g");
         let query = Query { filter, top: top(limit + 1), ..index.query() };
@@ -117,8 +117,8 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// Reads a page from the shards. The shards contain all rows of the conversations, so no further call is
-    /// needed.
+    /// Reads a page from the shards (the partitions `c<digit>`). The shards contain all rows of the
+    /// conversations, so no further storage call is needed.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
         // The rest of the shard of `after` and the later shards are read with two queries. A single query
@@ -142,7 +142,7 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Reads rows until the page is full, or until there are no more rows.
     async fn gather(&self, filter: Rule, gathered: &mut Gathered) -> Result<(), StateError> {
-        // Most conversations have one row. A `stop`, a tombstone and tags add a few.
+        // Most conversations have one row. A `stop`, a tombstone and tags add a few rows.
         let query = Query { filter, top: top((gathered.limit * 2 + 2).max(40)), select: Vec::new() };
         let mut continuation = None;
         loop {
@@ -219,7 +219,7 @@ mod tests {
     /// The pages that follow a key.
     struct Pages {
         keys: Vec<ConversationKey>,
-        /// The most calls that were made for one page.
+        /// The most storage calls that were made for one page.
         most_calls: usize,
         number: usize,
     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_with_any_filter_contain_each_conversation_once_with_calls_proportional_to_the_limit() {
+    fn pages_with_any_filter_contain_each_conversation_once_and_cost_calls_in_proportion_to_the_limit() {
         let stage = Stage::new();
         let [all, tagged, tenants] = store_340();
         let (tag, tenant) =
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn page_of_an_empty_table_is_empty_and_the_last_one() {
+    fn page_of_an_empty_table_is_empty_and_has_no_next_page() {
         let stage = Stage::new();
         for after in [None, Some(&key())] {
             let page = run(stage.conversations().page(after, 7, &Filter::default())).unwrap();
@@ -367,7 +367,7 @@ mod tests {
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "limit {limit}: a newer record counts for the limit of its page, and a stop does not"
+                "limit {limit}: a newer version's record counts, and a stop without a record does not"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn read_after_an_empty_page_of_the_service_continues() {
+    fn read_continues_after_an_empty_page_of_query_results() {
         let stage = Stage::new();
         let mut keys: Vec<_> = (0..3).map(|number| stage.add(number, "29:u", "t")).collect();
         keys.iter().for_each(|key| stage.tag(key, "x"));

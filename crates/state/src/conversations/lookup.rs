@@ -12,8 +12,8 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most conversations of a person that are read, the newest first. A person may have many conversations,
-/// because Web Chat begins a new one with every visit.
+/// The most conversations of a person that are read, the newest first. A person can have many conversations,
+/// because Web Chat begins a new conversation with every visit.
 const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
@@ -35,7 +35,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Finds the one conversation of a person to which alerts are delivered: the conversation in which the
-    /// person was active last. A paused conversation is returned only if all are paused.
+    /// person was active last. A paused conversation is returned only if all conversations of the person are
+    /// paused.
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
         let mut newest: Vec<Entity> = Vec::new();
         let mut continuation = None;
@@ -53,8 +54,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found.into_iter().max_by_key(|(_, conversation)| (!conversation.paused, conversation.seen_at)))
     }
 
-    /// Reads the conversations to which rows of an index point, in the order of their keys. Deletes the stale
-    /// rows.
+    /// Reads the conversations to which rows of an index point, in the order of the conversation keys.
+    /// Deletes each stale row: its conversation no longer belongs to the index.
     pub(super) async fn conversations_of_rows(
         &self,
         index: &Index,
@@ -85,8 +86,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a stale row, unless another writer has written the row again in the meantime. The row is read
-    /// before the conversation, because `record_activity` writes the conversation before the row. If
+    /// Deletes a stale index row, unless another writer has written the row again in the meantime. The row is
+    /// read before the conversation, because `record_activity` writes the conversation before the row. If
     /// `record_activity` writes the row after this read, the row's ETag changes and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn person_with_several_conversations_is_found_in_the_newest_one_that_is_not_paused() {
+    fn person_with_several_conversations_is_found_in_the_newest_conversation_that_is_not_paused() {
         let stage = Stage::new();
         let of_user = || run(stage.conversations().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(of_user(), None);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn person_with_many_conversations_is_found_in_one_of_the_newest_50() {
+    fn person_with_many_conversations_is_found_in_one_of_the_newest_50_conversations() {
         let stage = Stage::new();
         let mut references: Vec<_> = (0..60).map(|number| webchat(&number.to_string())).collect();
         // The newest conversation has the last row of the index.
@@ -221,7 +222,7 @@ mod tests {
         ))
         .unwrap();
         assert!(of_user(allowing()));
-        // By the default rule, the row is stale, so the lookup deletes it.
+        // By the default rule, the index row is stale, so the lookup deletes the index row.
         assert!(!of_user(stage.conversations()));
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }

@@ -10,9 +10,9 @@ use super::record::{Rows, partition_of};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most rows that a query reads for each requested conversation. If a query finds too few requested
-/// conversations, each of the others is read with its own query, because the rows of other conversations also
-/// cost time.
+/// The most rows that a query reads for each requested conversation. If a query finds at most one of the
+/// requested conversations, each remaining conversation is read with its own query. The rows of conversations
+/// that were not requested cost time, too.
 const ROWS_FOR_EACH: usize = 8;
 
 /// Values of conversations, sorted by the conversations' keys.
@@ -27,7 +27,7 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 impl<H: Host> Conversations<'_, H> {
     /// Reads the stored facts about each of these conversations. A key that occurs twice is read once. This
     /// takes at most one query for each conversation and one for each of the 16 shards. It takes fewer
-    /// queries if the table has few other conversations between the requested ones.
+    /// queries if the table has few other conversations between the requested conversations.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -76,8 +76,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found)
     }
 
-    /// Reads one page of the rows from `first` to `last`. Adds the conversations whose rows are all on this
-    /// page to `found`, in the order of `keys`.
+    /// Reads one page of the rows from `first` to `last`. Adds to `found` each conversation whose rows are
+    /// all on this page, in the order of `keys`.
     async fn rows_between(
         &self,
         first: &ConversationKey,
@@ -97,7 +97,7 @@ impl<H: Host> Conversations<'_, H> {
                     own.add(row, entity, self.host);
                 }
             }
-            // The next page may have further rows of the last conversation on this page.
+            // The next page can have further rows of the last conversation on this page.
             if page.next.is_some() && rows.peek().is_none() {
                 break;
             }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn conversations_without_others_between_them_take_one_query_for_each_shard() {
+    fn conversations_that_are_alone_in_the_table_take_one_query_for_each_shard() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..100);
         keys.iter().for_each(|key| stage.tag(key, "x"));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn few_conversations_of_many_take_at_most_one_query_each_and_one_for_each_shard() {
+    fn few_conversations_of_many_take_at_most_one_query_each_and_one_query_for_each_shard() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..640);
         let few: Vec<_> = keys.iter().step_by(40).cloned().collect();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_without_a_record_is_reported_with_its_stop() {
+    fn stop_of_a_conversation_without_a_record_is_reported() {
         let stage = Stage::new();
         let mut keys = conversations(&stage, 0..40);
         keys.extend((40..60).map(|number| ConversationKey::of(&numbered(number, "29:u", "t"))));
@@ -188,7 +188,7 @@ mod tests {
                 "{number}"
             );
         }
-        // The service may return an empty page with a continuation.
+        // The service can return an empty page with a continuation.
         stage.respond_with_empty_pages(40);
         assert_eq!(run(stage.conversations().get_all(keys)).unwrap(), found);
     }

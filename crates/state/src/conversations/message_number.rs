@@ -1,4 +1,4 @@
-//! The ids of messages of Teams.
+//! The ids of chat messages on Teams.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use crate::ledger::KEPT;
 /// The most digits of a message's number. Every number of 18 digits fits into an Int64.
 const MAX_DIGITS: usize = 18;
 
-/// The id of a message of Teams, which is a number. A later message of the same conversation has a greater
+/// The id of a chat message on Teams, as a number. A later message of the same conversation has a greater
 /// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageNumber(pub(super) i64);
 
 impl MessageNumber {
-    /// Parses an id; `None` if it is not a decimal number without leading zeros.
+    /// Parses a decimal number without leading zeros. Returns `None` for every other text.
     pub fn parse(id: &str) -> Option<Self> {
         let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
         let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
         Some(Self(number))
     }
 
-    /// Whether the ledger may still have the record of the alert that became this message. The number is the
-    /// time of the message, in milliseconds since 1970.
+    /// Whether the ledger can still have the record of the alert that became this chat message. The number is
+    /// the time of the chat message, in milliseconds since 1970.
     pub fn is_recent(self, now: DateTime<Utc>) -> bool {
         self.0 >= (now - KEPT).timestamp_millis()
     }

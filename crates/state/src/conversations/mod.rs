@@ -1,4 +1,5 @@
-//! The conversations that the bot knows: their records, their indexes, and whether they want alerts.
+//! The conversations that the bot knows: their records, their indexes, and whether the people in them want
+//! alerts.
 
 mod activity;
 mod asked;
@@ -57,14 +58,14 @@ pub use subscribers::Subscribers;
 pub use tag_tenant::tenant_of;
 pub use tags::{MAX_TAGS, Tagged};
 
-/// The most calls of one operation that run at the same time.
+/// The most storage calls that one operation makes at the same time.
 const AT_ONCE: usize = 8;
 
 /// The most attempts of a conditional write. Another writer usually causes at most one conflict, and rarely
 /// two.
 const ATTEMPTS: usize = 3;
 
-/// A client for the conversations that the bot knows. Each call ends by a deadline.
+/// A client for the conversations that the bot knows. Each storage call ends by a deadline.
 #[derive(Debug)]
 pub struct Conversations<'a, H> {
     host: &'a H,
@@ -76,13 +77,14 @@ pub struct Conversations<'a, H> {
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
-    /// Opens the conversations in these tables of a storage account. Each call ends by `deadline`.
+    /// Makes a client for the conversations in these tables of a storage account. Each storage call ends by
+    /// `deadline`.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
         Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }
     }
 
-    /// The number of calls that the client has repeated so far.
+    /// The number of storage calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -94,14 +96,15 @@ impl<'a, H: Host> Conversations<'a, H> {
         self
     }
 
-    /// Sets the rule for user ids that clients choose. By default, such an id finds no conversation.
+    /// Sets the rule for user ids that clients choose. By default, the bot finds no conversation by such an
+    /// id.
     #[must_use]
     pub fn with_unbound_users(mut self, unbound: UnboundUsers) -> Self {
         self.unbound = unbound;
         self
     }
 
-    /// The account's endpoint and the table's name, which identify the table in fingerprints.
+    /// The account's endpoint and the table's name, which identify the table in a [`Fingerprint`].
     fn place(&self) -> [&str; 2] {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }
@@ -112,8 +115,8 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok(self.rows_of(key).await?.conversation(self.host.now()))
     }
 
-    /// Reads whether the bot may send alerts to a conversation, with one query. A `stop` is found even if the
-    /// record is missing, or if this version cannot read the record.
+    /// Reads whether the bot is allowed to send alerts to a conversation, with one query. A person's `stop`
+    /// is found even if the record is missing, or if this version cannot read the record.
     pub async fn delivery_state(&self, key: &ConversationKey) -> Result<DeliveryState, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
@@ -125,8 +128,8 @@ impl<'a, H: Host> Conversations<'a, H> {
 
     /// Reads every row of a conversation.
     async fn rows_of(&self, key: &ConversationKey) -> Result<Rows, StateError> {
-        // The row key of the record is the conversation's key. The other row keys begin with the key and `.`.
-        // The range ends before `/`, because `/` is the next character after `.`.
+        // The row key of the record is the conversation's key. The other row keys begin with this key and
+        // `.`. The range ends before `/`, because `/` is the next character after `.`.
         let filter = Rule::partition(&partition_of(key)).rows(key.as_str(), &format!("{key}/"));
         let query = Query { filter, top: MAX_TOP, select: Vec::new() };
         let mut rows = Rows::default();
@@ -161,9 +164,9 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok(())
     }
 
-    /// Deletes a conversation's fingerprint in the key-value store, so that the bot reads the table at the
-    /// next activity of the conversation. If the delete fails, the bot may not see before the next day that
-    /// the record has changed. So a failure is logged.
+    /// Deletes a conversation's [`Fingerprint`] in the key-value store, so that the bot reads the table at
+    /// the next activity of the conversation. If the delete fails, perhaps the bot sees only on the next day
+    /// that the record has changed. So a failure is logged.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});

@@ -12,7 +12,8 @@ use super::record::{Stored, key_of};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// The longest pause. It has a limit, because the channel may have been wrong and the person may never write.
+/// The longest pause of a conversation. A pause has a limit, because perhaps the channel was wrong, and the
+/// person never writes.
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_only_paused_until_and_only_for_the_stored_connector() {
+    fn pause_changes_only_paused_until_and_only_if_the_stored_connector_is_the_same() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

@@ -1,5 +1,5 @@
-//! The commands `quiet` and `quiet off`. The quiet hours have their own row, so no write of another row can
-//! change them.
+//! The commands `quiet` and `quiet off`. In the quiet hours of a person, alerts of programs wait. The quiet
+//! hours have their own row, so no write of another row can change the hours.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -12,8 +12,7 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the hours in which the person wants only their own alerts. This works even if the conversation
-    /// has no record.
+    /// Records the person's quiet hours. This works even if the conversation has no record.
     pub async fn set_quiet(
         &self,
         key: &ConversationKey,

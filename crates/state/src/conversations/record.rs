@@ -24,31 +24,33 @@ pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 /// A conversation that the bot knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conversation {
-    /// The address to which messages are sent. It has no activity id, and a group's address has no person.
+    /// The address of the conversation, to which alerts are sent. The address has no activity id. The address
+    /// of a group has no person.
     pub address: ConversationReference,
     /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
-    /// The person has sent `stop`, so only the person's own alerts are delivered.
+    /// The person has sent `stop`. So the bot delivers only the person's own messages and reminders, and no
+    /// alerts of programs.
     pub stopped: bool,
-    /// The conversation is paused, because the channel reported that it cannot reach the person. The pause
-    /// ends with the person's next message, and after a day at the latest.
+    /// The conversation is paused, because the channel reported that it cannot reach the person. The person's
+    /// next message ends the pause. Without a message, the pause ends after a day at the latest.
     pub paused: bool,
     /// When the conversation was last active, accurate to a day.
     pub seen_at: DateTime<Utc>,
-    /// The person's time zone, if a channel has sent it.
+    /// The person's time zone, if a channel has sent the zone.
     pub zone: Option<Zone>,
     /// The person's quiet hours.
     pub quiet: Option<Quiet>,
 }
 
-/// The row `<key>`: the record.
+/// The record of a conversation: the row with the conversation's key as its row key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Record {
     pub(super) address: ConversationReference,
     pub(super) seen_at: DateTime<Utc>,
     pub(super) paused_until: Option<DateTime<Utc>>,
     pub(super) zone: Option<Zone>,
-    /// The question that the person's next text answers. Only the poller stores it.
+    /// The question that the person's next text answers. Only the poller stores a question.
     pub(super) asked: Option<OpenQuestion>,
 }
 
@@ -57,7 +59,7 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// Makes the entity to write. It lacks `pausedUntil` and the open question.
+    /// Makes the entity to write, without `pausedUntil` and without the open question.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {
@@ -119,13 +121,13 @@ impl Stored {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) stored: Stored,
-    /// Whether the row `<key>` exists, even if it cannot be read.
+    /// Whether the row `<key>` exists. A row that cannot be read also counts.
     pub(super) has_record: bool,
     pub(super) stopped: bool,
     pub(super) forgotten_at: Option<DateTime<Utc>>,
-    /// The hours in the row `<key>.w`.
+    /// The quiet hours in the row `<key>.w`.
     pub(super) hours: Option<ClockSpan>,
-    /// Whether the row `<key>.w` exists, even if it cannot be read.
+    /// Whether the row `<key>.w` exists. A row that cannot be read also counts.
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) hook: Option<Hook>,
@@ -165,7 +167,7 @@ impl Rows {
         Some(Quiet { hours: self.hours?, zone: zone.unwrap_or(Zone::UTC) })
     }
 
-    /// The conversation; `None` if its record is missing, or if this version cannot read it.
+    /// The conversation; `None` if its record is missing, or if this version cannot read the record.
     pub(super) fn conversation(self, now: DateTime<Utc>) -> Option<Conversation> {
         let quiet = self.quiet();
         let Stored::Record(record) = self.stored else { return None };
@@ -186,12 +188,12 @@ pub(super) fn partition_of(key: &ConversationKey) -> String {
     format!("c{}", key.digit())
 }
 
-/// The key of a row of a conversation.
+/// The partition key and the row key of a conversation's row.
 pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
     Key::new(partition_of(key), row.of(key))
 }
 
-/// Logs an entity that is ignored, because the bot did not write it or this version cannot read it.
+/// Logs that an entity is ignored. The bot did not write the entity, or this version cannot read it.
 pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
     let fields = json!({"partition": excerpt(&key.partition), "row": excerpt(&key.row), "reason": reason});
     host.event(Level::Warn, "conversation.entity-skipped", fields);

@@ -11,8 +11,8 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
-    /// forgets `old`. If `old` is not stored, nothing is written. After an interrupted call, the caller can
-    /// repeat the call.
+    /// forgets `old`. If `old` is not stored, nothing is written. If a call of this method is interrupted,
+    /// the caller can repeat the call.
     pub async fn replace(
         &self,
         old: &ConversationKey,
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_that_was_replaced_keeps_tags_stop_and_quiet_hours_even_if_the_call_is_repeated() {
+    fn replace_that_is_repeated_keeps_tags_stop_and_quiet_hours() {
         for stopped in [false, true] {
             let stage = Stage::new();
             let in_berlin = stage.conversations().in_zone(Zone::parse("Europe/Berlin"));

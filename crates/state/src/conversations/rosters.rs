@@ -1,5 +1,5 @@
-//! The teams and chats of a tenant, whose members the Connector can name. For an alert to an e-mail address,
-//! the poller looks for the person among these members.
+//! The teams and chats that the bot is in, by tenant. The Connector can list the members of each team or chat
+//! (the *roster*). For an alert to an e-mail address, the poller looks for the person among these members.
 
 use std::cmp::Reverse;
 
@@ -14,19 +14,21 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// The text in the id of a thread that separates the id of the channel from the id of the message.
+/// In the conversation id of a thread, this text separates the id of the channel from the id of the thread's
+/// first message.
 const THREAD: &str = ";messageid=";
 
 /// A team or chat that the bot is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
-    /// The id of the conversation on the channel, without a thread.
+    /// The conversation id of the team's channel or of the chat, without the part that names a thread.
     pub conversation_id: String,
-    /// The Connector's URL as the channel sent it. No code has checked yet whether the bot trusts the URL.
+    /// The Connector's URL, as the channel sent it. The caller has to check whether the bot trusts this URL.
     pub service_url: String,
 }
 
-/// The id of the channel or chat to which a conversation belongs.
+/// Returns the id of the channel or chat to which a conversation belongs: the conversation id without the
+/// part that names a thread.
 pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
@@ -93,7 +95,7 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Returns the address of a known conversation of a tenant; `None` if the bot knows no conversation of
     /// the tenant. To create a new conversation in the tenant, the bot uses the Connector and the bot account
-    /// of this address. This method takes two calls, or a few more if index rows are stale.
+    /// of this address. This method takes two storage calls, or a few more if index rows are stale.
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn team_is_forgotten_with_its_channel_but_not_with_a_thread() {
+    fn team_is_forgotten_with_the_channel_but_not_with_a_thread() {
         let stage = Stage::new();
         for id in ["19:a@thread.tacv2", "19:a@thread.tacv2;messageid=1"] {
             stage.record_activity(&group(id, "t"), Sign::Message);

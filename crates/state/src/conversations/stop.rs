@@ -1,5 +1,6 @@
-//! The commands `stop` and `start`. A `stop` has its own row. Only the command `stop` and the move of a
-//! conversation insert this row, and only the command `start` deletes it.
+//! The commands `stop` and `start`. With `stop`, a person refuses the alerts of programs. With `start`, the
+//! person accepts these alerts again. A `stop` has its own row. Only the command `stop` and the move of a
+//! conversation to a new chat insert this row. Only the command `start` deletes the row.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -11,11 +12,11 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person wants only their own alerts. This works even if the conversation has no
+    /// Records that the person refuses the alerts of programs. This works even if the conversation has no
     /// record.
     pub async fn stop(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Stop)).with_int64("at", now.timestamp_millis());
-        // An earlier `stop` keeps its time, because the insert does not replace it.
+        // An earlier `stop` keeps its time, because the insert does not replace an existing row.
         self.table.insert(&entity).await?;
         Ok(())
     }
@@ -36,7 +37,7 @@ mod tests {
     use super::super::{DeliveryState, PAUSED_FOR, Sign, Tag};
 
     #[test]
-    fn stop_survives_every_other_write_until_start() {
+    fn stop_survives_all_writes_until_start() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         let conversations = stage.conversations();

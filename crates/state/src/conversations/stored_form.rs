@@ -1,20 +1,21 @@
-//! The stored form of an address, and how an activity changes it.
+//! The stored form of a conversation's address, and how an activity changes the stored address.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use zones::Zone;
 
-/// The kind of an activity. It decides which parts of the conversation's record the activity may change.
+/// The kind of an activity. The kind decides which parts of the conversation's record the activity is allowed
+/// to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// A person sent a message.
     Message,
     /// The bot was installed or added.
     Installed,
-    /// Any other activity. Anyone may have caused it, so it does not show that the person is present.
+    /// Any other activity. It does not show that the person is present, because anyone can have caused it.
     Update,
 }
 
-/// The stored form of a reference. It has no activity id.
+/// Returns the stored form of a reference, which has no activity id.
 pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
     let mut stored = reference.clone();
     stored.activity_id = None;
@@ -45,8 +46,8 @@ pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>)
 }
 
 /// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
-/// does not replace a name, because an offset does not show when summer time begins and ends. A person may
-/// use one client that sends the name and another client that sends the offset.
+/// (e.g. `+01:00`) does not replace the name of a zone, because an offset does not show when summer time
+/// begins and ends. A person can use one client that sends the name and another client that sends the offset.
 pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
     let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)

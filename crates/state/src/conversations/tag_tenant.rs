@@ -3,8 +3,8 @@
 use bot_framework::ConversationReference;
 
 /// The tenant to which a conversation's tags belong; `None` if the conversation is in no tenant. A tenant
-/// counts only if the channel vouches for it and a token has proved that the channel made the call. In
-/// anonymous mode there are no tokens, so no conversation is in a tenant.
+/// counts only if the channel vouches for the tenant, and if a token has proved that the activity came from
+/// the channel. In anonymous mode there are no tokens, so no conversation is in a tenant.
 pub fn tenant_of(address: &ConversationReference) -> Option<&str> {
     address.vouched_tenant().filter(|_| address.service_url_verified)
 }
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenant_of_an_unverified_or_other_channel_does_not_count() {
+    fn tenant_counts_only_on_a_verified_channel_that_vouches_for_tenants() {
         assert_eq!(tenant_of(&with(|_| {})), Some("t"));
         assert_eq!(tenant_of(&with(|json| json["serviceUrlVerified"] = false.into())), None);
         assert_eq!(tenant_of(&with(|json| json["channelId"] = "webchat".into())), None);

@@ -11,7 +11,8 @@ use super::record::{Stored, key_of};
 use super::tag_tenant::tenant_of;
 use crate::StateError;
 
-/// The most tags of one conversation. Two calls at the same moment may exceed this limit by one.
+/// The most tags of one conversation. If two requests add a tag at the same moment, the conversation can get
+/// one tag more.
 pub const MAX_TAGS: usize = 32;
 
 /// The result of a subscription.
@@ -43,7 +44,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Tagged::Yes)
     }
 
-    /// Ends the subscription of a conversation to a tag. Returns whether the conversation is stored.
+    /// Ends the subscription of a conversation to a tag. Returns false if the conversation has no record.
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
         // Deleting the conversation's own row ends the subscription. If the record cannot be read, the tenant
@@ -55,7 +56,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.has_record)
     }
 
-    /// The tags whose index rows move to another tenant, because the conversation's address changes.
+    /// If the change of a conversation's address moves the conversation to another tenant, returns the
+    /// conversation's tags, because their index rows move, too. Otherwise returns an empty list.
     pub(super) async fn moving_tags(
         &self,
         key: &ConversationKey,
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_with_32_tags_gets_no_other_tag() {
+    fn conversation_with_32_tags_gets_no_further_tag() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         for number in 0..MAX_TAGS {
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_a_conversation_that_changes_its_tenant_move_to_the_other_tenant() {
+    fn tags_move_with_the_conversation_to_another_tenant() {
         let stage = Stage::new();
         let unverified = with(|json| json["serviceUrlVerified"] = false.into());
         stage.record_activity(&unverified, Sign::Message);
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!(found(&stage, &[Some("t")]), [key()]);
         assert_eq!(stage.conversation().tags.len(), 2);
         assert_eq!(stage.rows().len(), before);
-        // The case of a tenant's id does not matter.
+        // The letter case of a tenant's id does not matter.
         stage.record_activity(&with(|json| json["conversation"]["tenantId"] = "T".into()), Sign::Message);
         assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
         run(stage.conversations().forget(&key())).unwrap();

@@ -1,5 +1,5 @@
-//! The fake table service of the tests, and their standard conversation. The standard conversation is a
-//! personal conversation in a tenant, and its person has an object id in Entra.
+//! The fake table service of the tests, and the standard conversation of the tests. The standard conversation
+//! is a personal conversation in a tenant, and its person has an object id in Entra.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
@@ -22,17 +22,18 @@ use crate::Tables;
 type Act = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// The table service of the test's stage. Tests change its entities directly, to act as another writer.
+    /// The fake table service of the test's [`Stage`]. Tests change the entities in the service directly, to
+    /// act as another writer.
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// Actions to perform before a call, each with the number of the call.
+    /// Actions to perform before a storage call, each with the number of the storage call.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
 const TABLE: &str = "proactivebotconversations";
 
-/// A host, and a table service in memory. A test has one stage at a time.
+/// A fake host, and a fake table service in memory. A test has one stage at a time.
 pub(super) struct Stage {
     pub(super) host: FakeHost,
     pub(super) account: Account,
@@ -77,17 +78,17 @@ impl Stage {
         self.host.elapsed.set(Duration::from_secs(seconds));
     }
 
-    /// The number of calls of the table service.
+    /// The number of calls to the table service so far.
     pub(super) fn calls(&self) -> usize {
         CALLS.get()
     }
 
-    /// The number of calls that were writes.
+    /// The number of writes to the table service so far.
     pub(super) fn writes(&self) -> usize {
         WRITES.get()
     }
 
-    /// Performs an action right before the nth call from now, to act as another writer.
+    /// Performs an action right before the nth storage call from now. The action can act as another writer.
     pub(super) fn before_call(&self, nth: usize, act: impl FnOnce() + 'static) {
         BEFORE_CALLS.with_borrow_mut(|actions| actions.push((CALLS.get() + nth, Box::new(act))));
     }
@@ -195,7 +196,7 @@ pub(super) fn key() -> ConversationKey {
     ConversationKey::of(&with(|_| {}))
 }
 
-/// The partition and the row of the standard conversation's record.
+/// The partition key and the row key of the standard conversation's record.
 pub(super) fn place() -> (String, String) {
     (super::record::partition_of(&key()), key().to_string())
 }

@@ -3,12 +3,12 @@
 //! rows, `answer` means a reply of the bot.
 //!
 //! Each conversation has a fixed number of rows in each minute. For each reply, the bot inserts one of these
-//! rows, in the same partition and the same transaction as the alert's record. So all replicas share one
-//! count, and counting costs no additional call. If the row exists already, the bot reads which rows are
-//! free.
+//! rows, in the same partition and the same transaction as the alert's record. So all replicas (running
+//! instances) of the bot share one count, and counting costs no additional storage call. If the row exists
+//! already, the bot reads which rows are free.
 //!
 //! If no row is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
-//! none in the next minute. The next minute is included because the other program may need some time to react
+//! none in the next minute. The next minute is included because the other program can take some time to react
 //! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use super::unasked::{Unasked, mark_of};
 use super::{Accepted, Ledger, NewAlert, Period, done, index};
 use crate::ConversationKey;
 
-/// The greatest limit. One batch must be able to insert all rows of the next minute.
+/// The greatest value of `answersperminute`. One batch must be able to insert all rows of the next minute.
 const MAX_ANSWERS: u8 = 100;
 
 const DEFAULT_ANSWERS: u8 = 20;
@@ -34,17 +34,17 @@ const ATTEMPTS: usize = 10;
 /// How long the row `once.<hash>` is kept. The row shows that the bot has sent the one reply to an activity.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property that marks the rows of a silent minute. No reply may use such a row.
+/// The property that marks the rows of a silent minute. No reply must use such a row.
 const SILENT: &str = "silent";
 
 /// The most messages of one conversation that get a reply in a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
-/// Whether the bot may reply to a message.
+/// Whether the bot is allowed to reply to a person's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed<T> {
-    /// The bot may reply.
+    /// The bot is allowed to reply.
     Yes(T),
     /// The conversation has reached the limit, or is silent.
     No {
@@ -102,7 +102,7 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
-    /// The conversation has no mark ([`Unasked`]), and nothing was written.
+    /// The mark that no question is open ([`Unasked`]) is missing, and nothing was written.
     NoMark,
     No {
         begins: bool,
@@ -111,8 +111,8 @@ enum Counted {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
-    /// If the message may answer an open question, writes nothing and returns `None`. This happens only with
-    /// [`Unasked::Perhaps`].
+    /// If the message perhaps answers an open question, writes nothing and returns `None`. This happens only
+    /// with [`Unasked::Perhaps`].
     pub async fn accept_message(
         &self,
         alert: &NewAlert,
@@ -152,8 +152,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Counts the reply to an activity that makes no alert and gets only one reply, even if the channel sends
-    /// the activity again. `what` identifies the activity in its conversation. Returns whether the bot has to
-    /// reply now.
+    /// the activity again. `what` identifies the activity in its conversation. The value in [`Allowed::Yes`]
+    /// is false if the bot has replied to the activity before, so that no reply is needed now.
     pub async fn count_answer_once(
         &self,
         conversation: &ConversationKey,
@@ -173,7 +173,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Inserts a row of the current minute, in one transaction with the operations `with`. The first
-    /// operation of `with` inserts the record.
+    /// operation of `with` inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
+    /// only the row of the minute.
     async fn count(
         &self,
         with: &[Operation<'_>],
@@ -241,8 +242,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 
     /// Makes the next minute silent: inserts its free rows with [`SILENT`]. If the next minute has silent
     /// rows already, inserts nothing. If all rows of this minute are silent, also inserts nothing, so that
-    /// the silence ends with this minute. Returns whether this message begins the silence. If the call fails,
-    /// returns `true`, although the next minute may not be silent.
+    /// the silence ends with this minute. Returns whether this message begins the silence. If the storage
+    /// call fails, returns `true`, although perhaps the next minute is not silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {

@@ -1,9 +1,9 @@
 //! Claims on alerts that reach the bot in a *trigger*: an activity that a program sends, with an envelope in
-//! it. Only the call that has claimed an alert may send it.
+//! it. The bot claims such an alert before it sends the alert. If the claim does not succeed, the bot does
+//! not send the alert.
 //!
-//! The bot writes the claim before it sends the alert. If the bot claimed an alert after sending it, two
-//! copies that arrive at the same moment would both be sent. A second copy would also be sent if the first
-//! call was cut off between sending and claiming.
+//! If the bot claimed an alert after the send, two copies that arrive at the same moment would both be sent.
+//! A second copy would also be sent if the bot was killed between the send and the claim of the first copy.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -15,10 +15,10 @@ use super::{Ledger, RecordKey, contended};
 /// The result of claiming an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// The caller may send the alert. After the attempt, the caller has to record the result or release the
-    /// claim.
+    /// The caller is allowed to send the alert. After the attempt, the caller has to record the result or
+    /// release the claim.
     Yes,
-    /// Another call claimed the alert at this time, and has not recorded a result yet.
+    /// The alert was claimed before, at this time, and no result was recorded yet.
     Before(DateTime<Utc>),
     /// The alert already has this final status, or its sender has cancelled it.
     Ended(Status),
@@ -58,7 +58,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Releases the claim on an alert that was certainly not sent, so that another call can claim it.
+    /// Releases the claim on an alert that was certainly not sent, so that the alert can be claimed again.
     pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);

@@ -1,7 +1,7 @@
 //! Deletes expired records.
 //!
 //! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
-//! are due up to a year ahead. The service has to read these records, too, so the query may have more pages
+//! are due up to a year ahead. The service has to read these records, too, so the query can have more pages
 //! than one cleaning reads. So each cleaning stores where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,9 +22,9 @@ struct Search {
 }
 
 impl Search {
-    /// Reads where the last cleaning stopped; `None` if the last search has read all pages, or if its time is
-    /// in the future. A time in the future comes from a wrong clock, and would select records that have not
-    /// expired.
+    /// Reads where the last cleaning stopped; `None` if the last search has read all pages, or if the stored
+    /// time is in the future. A time in the future comes from a wrong clock, and would select records that
+    /// have not expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
         let from = Continuation::from_text(place.str("next")?).ok()?;
@@ -39,9 +39,9 @@ impl Search {
     }
 
     fn query(&self) -> Query {
-        // If an idempotency key was used again after its term, the search for the key begins at the record of
-        // the first use. So no record of a period is deleted before the terms of all keys in the period have
-        // ended.
+        // If an idempotency key is used several times, each use has a record. The bot looks at these records
+        // one after the other, and stops at the first missing record. So no record of a period is deleted
+        // before the terms of all idempotency keys in the period have ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
@@ -51,8 +51,8 @@ impl Search {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then
-    /// deletes expired records of keys ([`Ledger::clean_keys`]). Each of the two steps reads at most `pages`
-    /// pages. Returns the number of deleted records.
+    /// deletes expired records of alert keys ([`Ledger::clean_keys`]). Each of the two steps reads at most
+    /// `pages` pages. Returns the number of deleted records.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;
@@ -71,7 +71,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Reads pages of a search, and deletes the records on them. After each page, `search` points to the next
-    /// one.
+    /// page.
     async fn clean_from(&self, search: &mut Search, pages: u32) -> Result<usize, TableError> {
         let query = search.query();
         let mut deleted = 0;

@@ -1,4 +1,5 @@
-//! Changes of messages that were sent. The record of the alert stores the last change of its message.
+//! Changes of chat messages that were sent. The record of an alert stores the last change of the alert's chat
+//! message.
 
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Entity, TableError};
@@ -6,16 +7,17 @@ use storage_table::{Conditional, Entity, TableError};
 use super::record::{Record, shortened};
 use super::{Ledger, RecordKey, contended};
 
-/// A change of a message that was sent.
+/// A change of a chat message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.
     pub at: i64,
     /// The id of the alert that made the change.
     pub by: String,
-    /// The id of the message that has the new content, if it is known.
+    /// The id of the chat message that has the new content, if the id is known.
     pub activity_id: Option<String>,
-    /// The address of the thread (JSON) that has the message, if an alert to a channel started the thread.
+    /// The address (JSON) of the thread that has the chat message, if an alert to a channel started the
+    /// thread.
     pub thread: Option<String>,
 }
 
@@ -34,8 +36,8 @@ impl Edit {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records a change of an alert that was sent. If the record has a later change already, the record stays
-    /// as it is.
+    /// Records a change of an alert's chat message. If the record has a later change already, the record
+    /// stays as it is.
     pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
         // If another writer changes the record between the read and the write, the record is read again.
         for _ in 0..3 {

@@ -1,9 +1,9 @@
 //! The index of the ledger by time. One row stands for one message of a person, or for all alerts of a page:
-//! a group of at most 100 alerts of one call, which the bot accepts together. The row is in the partition of
-//! the alerts' records, so one transaction can insert the records and the row.
+//! a group of at most 100 alerts of one API call, which the bot accepts together. The row is in the partition
+//! of the alerts' records, so one transaction can insert the records and the row.
 //!
 //! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
-//! partition. The name is the id of the alert, or the part of the ids that all alerts of the call share.
+//! partition. The name is the id of the alert, or the part of the ids that all alerts of the page share.
 
 use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
@@ -25,13 +25,14 @@ const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
 pub(super) const TAGS: &str = "tags";
 
-/// The value of [`TAGS`] if the alerts may have any tag. No tag contains this character.
+/// The value of [`TAGS`] if the tags of the alerts are unknown. Such a row matches every tag. No tag contains
+/// this character.
 const ANY_TAG: &str = "*";
 
 /// The most alerts that the bot accepts together.
 const MAX_ALERTS: u32 = 100;
 
-/// The property with the name of the sender's key (`alertkeys`).
+/// The property with the name of the sender's API key (`alertkeys`).
 pub(super) const SENDER: &str = "key";
 
 /// The property with the number of alerts. A row without this property stands for one alert, and the alert's
@@ -49,8 +50,8 @@ impl Countdown {
 
     /// The countdown of a moment, moved into a period: a moment outside the period counts as the nearest
     /// moment of the period. The period of a partition comes from the time at which the channel sent the
-    /// activity, so the bot may accept the alert in another period. The list reads period after period, so
-    /// each row must have a time within its period.
+    /// activity, so the bot's time of acceptance can be in another period. The list reads period after
+    /// period, so each row must have a time within its period.
     fn within(period: Period, moment: DateTime<Utc>) -> Self {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
@@ -96,14 +97,14 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
         row = row.with(SENDER, sender.as_str());
     }
     // Each change of a record postpones the record's deletion. The last change comes at most `SETTLED_WITHIN`
-    // after the alert is due, so the row is kept for this much longer.
+    // after the alert is due, so the row is kept for `SETTLED_WITHIN` longer than a new record.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
 }
 
-/// Makes the row for an alert whose record a replay creates again. Alerts of one call share a row again. The
-/// alert of a person, or of an unknown sender, gets a row of its own.
+/// Makes the row for an alert whose record a replay creates again. Replayed alerts of one call share a row.
+/// The alert of a person, or of an unknown sender, gets a separate row.
 pub(super) fn row_for_remade(
     id: &AlertId,
     key: &RecordKey,
@@ -134,7 +135,7 @@ pub(super) fn is_row_of(row: &Entity, record: &Record) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) at: Countdown,
-    /// The id of the alert, or the part of the ids that all alerts of the call share.
+    /// The id of the alert, or the part of the ids that all alerts of the page share.
     pub(super) name: String,
     pub(super) partition: String,
     /// The number of alerts; `None` if the row stands for one alert.
@@ -181,9 +182,10 @@ impl Row {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
     }
 
-    /// Whether the row was inserted together with this record. A row of a full page is inserted before its
-    /// records. So the records may be missing, or may belong to an earlier call with the same idempotency
-    /// key. If a replay has created the record again, another row lists the record.
+    /// Whether the row was inserted together with this record. The row of a full page (100 alerts) is
+    /// inserted before the records of the page. So the records can be missing, or can belong to an earlier
+    /// call with the same idempotency key. If a replay has created the record again, another row lists the
+    /// record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));

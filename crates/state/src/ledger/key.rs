@@ -1,4 +1,4 @@
-//! The ids of alerts, and the keys under which their records are stored.
+//! The ids of alerts, and the partition keys and row keys of the records of alerts.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const MAX_PERIODS_AWAY: u32 = 64;
 
 /// The number of partitions of a period. A batch writes into one partition, so fewer partitions mean fewer
-/// calls. More partitions mean more writes a second: the service writes up to 2 000 records a second into
-/// each partition.
+/// storage calls. More partitions mean more writes a second: the service writes up to 2 000 records a second
+/// into each partition.
 const SHARDS: u8 = 4;
 
 /// A period of eight days. Periods are numbered from 1970 on.
@@ -75,18 +75,19 @@ impl Period {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
-/// The number of digits at the beginning of the id that all alerts of one call share.
+/// The number of digits of a [`CallId`]. The ids of all alerts of one call begin with these digits.
 pub(super) const CALL_DIGITS: usize = 30;
 
-/// The part of the id that all alerts of one call share.
+/// The id of an API call: the digits with which the ids of all alerts of the call begin. If a call has more
+/// than 100 alerts, each page of the call (at most 100 alerts) has its own call id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallId(String);
 
 impl AlertId {
     /// Makes the id for a person's message. If the channel sends the activity again, the id is the same.
     /// `sent_at` is the time in the activity, or the bot's own time if the activity has no usable time. The
-    /// fifth digit is the first digit of the conversation's key, so that the records of a conversation are in
-    /// one partition.
+    /// fifth digit is the first digit of the conversation's key, so that the records of a conversation's
+    /// messages are in one partition.
     pub fn of_activity(sent_at: DateTime<Utc>, conversation: &ConversationKey, activity_id: &str) -> Self {
         let name = name_of(&[conversation.as_str(), activity_id]);
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
@@ -114,12 +115,13 @@ impl AlertId {
         Self(format!("{}00", self.call()))
     }
 
-    /// The part of the id that all alerts of the call share.
+    /// The id of the call that made this alert, as text.
     pub(super) fn call(&self) -> &str {
         &self.0[..CALL_DIGITS]
     }
 
-    /// The period in which the alert was accepted; `None` if it is too far away from the current period.
+    /// The period in which the alert was accepted; `None` if that period is too far away from the current
+    /// period.
     pub(super) fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);
         (period.0.abs_diff(Period::of(now).0) <= MAX_PERIODS_AWAY).then_some(period)
@@ -138,9 +140,10 @@ impl CallId {
         Self::new(period, &u128::from_le_bytes(bytes).to_string())
     }
 
-    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. `turn` distinguishes
-    /// the calls that use the key again after the key's term has ended. `owner` names the sender to whom the
-    /// key belongs, if the bot distinguishes senders.
+    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. `turn` is 0 for the
+    /// first call with the idempotency key in the period. If a sender uses the key again after the key's term
+    /// (24 hours), `turn` is one more. `owner` names the sender to whom the idempotency key belongs, if the
+    /// bot distinguishes senders.
     pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
         let turn = turn.to_string();
         let what = match owner {
@@ -154,8 +157,9 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
-    /// The id of the call that makes the alerts of one step of this call's escalation. The records of these
-    /// alerts are in the same partition as the records of this call.
+    /// Makes the call id for the alerts of one step of this call's *escalation*: the alerts that the poller
+    /// sends later if no person has answered. The records of these alerts are in the same partition as the
+    /// records of this call.
     #[must_use]
     pub fn step(&self, step: usize) -> Self {
         let name = name_of(&["step of an escalation", &self.0, &step.to_string()]);
@@ -175,8 +179,8 @@ pub(super) fn partition(period: Period, digit: char) -> String {
     format!("{}.{shard}", period.prefix())
 }
 
-/// The key of a record. Its JSON has short member names, because the record of the run lock stores many of
-/// these keys.
+/// The partition key and the row key of an alert's record. The JSON has short member names, because the
+/// record of the run lock stores many of these keys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     #[serde(rename = "p")]
@@ -186,16 +190,18 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// The key for an alert that the bot accepted; `None` if the period in the id is too far away from `now`.
+    /// The key of the record of an alert that the bot accepted; `None` if the period in the id is too far
+    /// away from `now`.
     pub fn of(id: &AlertId, now: DateTime<Utc>) -> Option<Self> {
         let digit = id.0.chars().nth(4)?;
         Some(Self { partition: partition(id.period(now)?, digit), row: id.0.clone() })
     }
 
-    /// The key for a message of the queue. If another producer made the id, the period comes from the time at
-    /// which the message was put on the queue. A message without a seal gets a record of its own, because its
-    /// producer may have copied the id of another alert. `sealed` is true if the seal is valid. If the bot
-    /// has no seal key, `sealed` is always true.
+    /// The key of the record for a queue message. `id` is the alert's id in the message. If a program other
+    /// than the bot made the id, the period comes from the time at which the message was put on the queue. A
+    /// message without a valid seal gets a separate record, because its producer may have copied the id of
+    /// another alert. `sealed` is true if the seal is valid. If the bot has no seal key, `sealed` is always
+    /// true.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {

@@ -1,14 +1,14 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
 //! The records of a *period* (eight days) are in four partitions. Each partition also has an index: rows in
-//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page, the
-//! ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads the
-//! records to which the rows point. It reads all alerts of a call with one query, because their row keys
+//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page of the
+//! list, the ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads
+//! the records to which the rows point. It reads all alerts of a call with one query, because their row keys
 //! follow each other. It reads any other alert by its key. If the page is not full, the ledger continues with
 //! the previous period.
 //!
-//! A filter that joins the row keys of several alerts by `or` would take fewer calls. But for such a filter,
-//! the service reads the whole partition.
+//! A filter that joins the row keys of several alerts by `or` would take fewer storage calls. But for such a
+//! filter, the service reads the whole partition.
 
 use std::fmt;
 
@@ -22,22 +22,22 @@ use super::index::{ALERTS, Countdown, END, FIRST, Row, SENDER, TAGS};
 use super::key::Period;
 use super::record::Record;
 
-/// The most calls to the table service for one page, without retries. Because of this limit, a page may have
+/// The most storage calls for one page of the list, without retries. Because of this limit, a page can have
 /// fewer alerts than the caller wants.
 pub const MAX_CALLS: usize = 30;
 
-/// The most rows that the service returns for one call.
+/// The most rows that the service returns for one query.
 const MAX_ROWS: u16 = 1000;
 
-/// The most rows that one page needs. The records of a row take at least one call, so a page reads the
-/// records of at most `MAX_CALLS` rows. One more row is read, because the first row may be the last row of
-/// the previous page.
+/// The most index rows that one page needs. Reading the records of an index row takes at least one storage
+/// call, so a page reads the records of at most `MAX_CALLS` rows. One more row is read, because the first row
+/// can be the last row of the previous page.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
-/// The most calls that run at once.
+/// The most storage calls that run at once.
 const AT_ONCE: usize = 8;
 
-/// The most empty pages of an index that the ledger skips. One more empty page is an error.
+/// The most empty pages of query results that the ledger skips in one index. One more empty page is an error.
 const MAX_EMPTY: usize = 3;
 
 /// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
@@ -48,9 +48,9 @@ const POSITION_DIGITS: usize = 16;
 /// The conditions that each alert on a page meets, and the size of the page.
 #[derive(Debug, Clone)]
 pub struct Wanted<'q> {
-    /// The name of the sender's key; `None` for the alerts of every sender.
+    /// The name of the sender's API key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which the call found the conversation; `None` for every alert.
+    /// The tag by which the API call found the conversation; `None` for every alert.
     pub tag: Option<&'q str>,
     /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
@@ -63,7 +63,7 @@ pub struct Wanted<'q> {
 /// A page of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The alerts, the newest first. The alerts of one call are in the order of the call.
+    /// The alerts, the newest first. The alerts of one API call are in the order of the API call.
     pub records: Vec<Record>,
     /// Where the next page begins; `None` after the last page.
     pub next: Option<Position>,
@@ -190,16 +190,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row with the key `read_to`, the key is not a position. The row may
-            // come after all rows of the index, so the list continues with the previous period.
+            // If another program wrote the row with the row key `read_to`, this row key is not a position.
+            // That row can come after all rows of the index, so the list continues with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
         Ok(Listed { records, next: None })
     }
 
-    /// Reads which period from `oldest` to `newest` is the first one with an index row; `None` if there is no
-    /// row.
+    /// Finds the first period, from `oldest` to `newest`, that has an index row; `None` if no period has one.
     async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
         let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
         let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;
@@ -214,9 +213,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let from = at.row();
         let to =
             wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
-        // Without a sender or a tag, `MOST_READ` rows are enough, because the page has no calls left to read
-        // the records of further rows. With a sender or a tag, the page may skip most rows, so the query
-        // requests as many rows as the service allows.
+        // Without a sender or a tag, `MOST_READ` rows are enough, because the page has no storage calls left
+        // to read the records of further rows. With a sender or a tag, the page perhaps skips most rows, so
+        // the query requests as many rows as the service allows.
         let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
         let top = if is_choosy { MAX_ROWS } else { MOST_READ };
         let (from, to) = (&from, &to);
@@ -287,13 +286,13 @@ impl Position {
 }
 
 impl Wanted<'_> {
-    /// Whether the row may stand for a wanted alert.
+    /// Whether it is possible that the row stands for a wanted alert.
     fn admits(&self, row: &Row) -> bool {
         self.sender.is_none_or(|sender| row.sender.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| row.has_tag(tag))
     }
 
-    /// Whether the alert of a record is wanted. The row alone cannot tell this, because it may stand for
+    /// Whether the alert of a record is wanted. The row alone cannot tell this, because one row can stand for
     /// alerts of several tags.
     fn admits_record(&self, record: &Record) -> bool {
         self.sender.is_none_or(|sender| record.key.as_deref() == Some(sender))
@@ -307,7 +306,7 @@ fn no_progress() -> TableError {
 }
 
 /// Returns how many rows the page needs next. These rows stand for at least `room` alerts, if there are
-/// enough rows. The result is at most `calls`, because reading the records of one row takes one call.
+/// enough rows. The result is at most `calls`, because reading the records of one row takes one storage call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -1,5 +1,5 @@
-//! Records that the message of an alert is missing: a killed run had the message in hand, and the queue does
-//! not seem to hold it any more.
+//! Records that the queue message of an alert is missing: a killed run had the message in hand, and the queue
+//! does not seem to hold it any more.
 //!
 //! A run deletes a message right after the Connector has accepted the alert, and records the delivery in the
 //! ledger up to half a second later. If the run is killed between the two steps, the alert's record says
@@ -28,7 +28,7 @@ pub enum Missed {
     Ended {
         /// The final status.
         status: Status,
-        /// Whether the alert ended with another message, so that the missing message was a copy.
+        /// True if the alert ended with another queue message. Then the missing message was a copy.
         is_copy: bool,
     },
     /// The alert had not ended. The record now says that the alert's message is missing.
@@ -38,8 +38,8 @@ pub enum Missed {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records that a message of an alert is missing. `message` is the id of the message. If the killed run
-    /// has hidden the message, the message becomes visible at `visible_at` at the latest.
+    /// Records that a queue message of an alert is missing. `message` is the id of this queue message. If the
+    /// killed run has hidden the message, the message becomes visible at `visible_at` at the latest.
     pub async fn record_missing(
         &self,
         key: &RecordKey,
@@ -52,7 +52,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
             let record = Record::read(&found.entity);
             let is_copy = record.message.as_deref().is_some_and(|other| other != message);
-            // The killed run had moved the message to the poison queue, and an operator has replayed it.
+            // The killed run had moved the message to the poison queue, and an operator has replayed the
+            // alert from there.
             if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
             {
                 return Ok(Missed::Ended { status: Status::Dead, is_copy: false });

@@ -1,9 +1,12 @@
 //! The ledger: one record for each alert, from the moment at which the bot accepts the alert.
 //!
+//! In this module, a *message* is a queue message unless the text says "chat message" or "person's message".
+//! A *Put* is the storage call that puts a message on the queue. A *call* is an API call of a sender.
+//!
 //! The bot inserts the record before it puts the message on the queue. If the record exists already, the bot
 //! knows that a sender has repeated a call, or that a channel has sent an activity again. The poller records
-//! the status of many alerts in one batch. If an alert is delivered at the first attempt, the poller does not
-//! read its record.
+//! the status of many alerts in one batch. If the poller delivers an alert at the first attempt, it does not
+//! read the alert's record.
 
 mod answers;
 mod claim;
@@ -55,7 +58,7 @@ use crate::skipped::Skipped;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
 
-/// A client for the ledger. Each call ends by a deadline.
+/// A client for the ledger. Each storage call ends by a deadline.
 #[derive(Debug)]
 pub struct Ledger<'a, H> {
     host: &'a H,
@@ -75,8 +78,8 @@ pub enum Accepted {
 /// The result of cancelling an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// The cancellation is recorded, by this call or by an earlier one. When a run dequeues the message, the
-    /// run drops the alert.
+    /// The cancellation is recorded, now or earlier. When a run dequeues the message, the run drops the
+    /// alert.
     Yes,
     /// The alert was cancelled long ago. A run should have dropped it by now, but no run has recorded that.
     /// No run sends the alert any more. But a run may have sent it before the cancellation, without recording
@@ -88,19 +91,19 @@ pub enum Withdrawn {
     TooLate(Status),
     /// The ledger has no alert with this id, or the alert belongs to another sender.
     Unknown,
-    /// The alert belongs to a series, so nothing was recorded. The value is the id of the first alert of the
-    /// series.
+    /// The alert belongs to a series of recurring alerts, so nothing was recorded. The value is the id of the
+    /// first alert of the series.
     OfSeries(AlertId),
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
-    /// Opens the ledger in these tables.
+    /// Makes a client for the ledger in these tables. Each storage call ends by `deadline`.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.ledger, deadline);
         Self { host, table, skipped: Skipped::default() }
     }
 
-    /// The number of calls that the client has repeated so far.
+    /// The number of storage calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -130,8 +133,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
-    /// Accepts all alerts of one call (at most 100), or none of them. If the first alert was accepted before,
-    /// the result is its record.
+    /// Accepts all these alerts, or none of them. They are the alerts of a call, or of one page of a long
+    /// call: at most 100 alerts. If the first alert was accepted before, the result is the record of the
+    /// first alert.
     pub async fn accept_call(&self, alerts: &[NewAlert]) -> Result<Accepted, TableError> {
         let [first, rest @ ..] = alerts else { return Ok(Accepted::New) };
         if rest.is_empty() {
@@ -143,8 +147,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             .map(|alert| Ok(alert.entity(&self.key_of(&alert.id)?, now)))
             .collect::<Result<_, TableError>>()?;
         let row = index::row_for(alerts, &self.key_of(&first.id)?, now);
-        // A transaction has at most 100 operations. So the index row for 100 alerts is inserted with a call
-        // of its own. This call comes first, because every accepted alert must be in the list.
+        // A transaction has at most 100 operations. So the index row for 100 alerts is inserted with a
+        // separate storage call. This storage call comes first, because every accepted alert must be in the
+        // list.
         let first_row = row.clone().filter(|_| entities.len() >= MAX_OPERATIONS);
         match &first_row {
             Some(row) => match self.table.insert(row).await? {
@@ -166,8 +171,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Deletes the index row that this call has inserted, if an earlier call had accepted the alerts with a
-    /// row of its own. The list ignores a superfluous row, so a failed delete only costs the list one read.
+    /// Deletes a new index row, unless it was inserted for the record `first`. If an earlier call has
+    /// accepted the alerts, it has inserted another index row for `first`. The list ignores a superfluous
+    /// row, so a failed delete only costs the list one read.
     async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -219,7 +225,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 
     /// Records that the sender cancels an alert. If `sender` is given, the alerts of other senders count as
-    /// unknown. With `None`, every alert can be cancelled.
+    /// unknown. If `sender` is `None`, every alert can be cancelled.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
         self.cancel(id, sender, None, false).await
     }
@@ -285,8 +291,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call (at most 100) failed. The queue may have taken such
-    /// an alert in spite of the failure. So a status that the poller records takes precedence.
+    /// Records that the Put of these alerts of one call (at most 100) failed. In spite of the failure,
+    /// perhaps the queue has taken an alert. So a status that the poller records takes precedence.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
@@ -329,10 +335,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
-    /// transition with `known_replay` or `unless_ended` takes separate calls. If an alert occurs several
-    /// times, its last transition counts. The error holds the transitions that were not recorded, and the
-    /// reason of the last failure.
+    /// Records the new status of many alerts, with one storage call for each hundred alerts of a partition. A
+    /// transition with `known_replay` or `unless_ended` takes separate storage calls. If an alert occurs
+    /// several times, its last transition counts. The error holds the transitions that were not recorded, and
+    /// the reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,

@@ -10,15 +10,15 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The first word of the reason of an alert that waits until the bot is installed for the person or in the
-/// team. Such an alert waits until it expires.
+/// The first word of an alert's reason while the alert waits for an installation of the bot: for the person,
+/// or in the team. Such an alert waits until it expires.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// The alert is accepted. The poller has not processed its message yet, or has only made the message
-    /// visible again.
+    /// The alert is accepted. The poller has not processed the queue message yet, or has only made the queue
+    /// message visible again.
     Queued,
     /// The poller has processed the alert, and the alert has to wait.
     Waiting,
@@ -28,7 +28,7 @@ pub enum Status {
     Cancelled,
     /// The alert expired before it could be delivered.
     Expired,
-    /// The person has sent `stop`, so only the person's own alerts are delivered.
+    /// The person does not want the alert: the person has sent `stop`, or has asked to be forgotten.
     Stopped,
     /// The conversation was paused when the sender called, so the bot did not queue the alert.
     Paused,
@@ -46,9 +46,9 @@ pub enum Status {
     /// The bot got no clear response to the Put, so the queue may have taken the alert. The sender got this
     /// status.
     Unconfirmed,
-    /// A newer alert with the same key, or a later change, took the place of the alert.
+    /// A newer alert with the same `key`, or a later change, took the place of the alert.
     Replaced,
-    /// The sender took the alert back: its message was deleted in the conversation.
+    /// The sender took the alert back: a run has deleted the alert's chat message.
     Withdrawn,
     /// A person has answered the alert. No record stores this status, because it follows from `answeredAt`.
     Answered,
@@ -101,7 +101,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the status is final. If so, no message of the alert may be sent any more.
+    /// Whether the status is final. If so, the alert must not be sent any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
@@ -125,14 +125,14 @@ pub struct NewAlert {
     pub tag: Option<String>,
     /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
-    /// The name of the sender's key (`alertkeys`); `None` for a person's message.
+    /// The name of the sender's API key (`alertkeys`); `None` for a person's message.
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
     /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
-    /// message for all alerts with the key. A later change of the alert needs this member.
+    /// chat message for all alerts with the same `key`. A later change of the alert needs this member.
     pub keyed: Option<String>,
-    /// The alert whose message this alert changes or takes back.
+    /// The alert whose chat message this alert changes or deletes.
     pub changes: Option<AlertId>,
     /// The address of the channel (JSON), if the alert starts a thread there.
     pub thread: Option<String>,
@@ -141,14 +141,14 @@ pub struct NewAlert {
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
-/// uses the same key.
+/// uses the same idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallNote {
-    /// The fingerprint of the body. Equal bodies have equal fingerprints.
+    /// The fingerprint (a hash) of the body. Equal bodies have equal fingerprints.
     pub fingerprint: String,
     /// The number of alerts that the call made.
     pub alerts: u32,
-    /// The place at which the next call has to continue, if this call could not accept all alerts.
+    /// The place at which the next page of the call begins; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -169,18 +169,18 @@ pub struct Record {
     pub due_at: Option<DateTime<Utc>>,
     /// When the poller last changed the status.
     pub changed_at: Option<DateTime<Utc>>,
-    /// When the record may be deleted.
+    /// When the record expires. After this time, a cleaning deletes the record.
     pub ends_at: Option<DateTime<Utc>>,
     /// The reason of the status, as text for people.
     pub reason: Option<String>,
-    /// The id of the activity that the Connector returned.
+    /// The id that the Connector returned for the activity.
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
     /// When the bot recorded that the alert is on the queue. The bot records this only in doubtful cases,
-    /// because the write costs a call. Usually the alert is on the queue right after it was accepted.
+    /// because the write costs a storage call. Usually the alert is on the queue right after it was accepted.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -188,26 +188,28 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that the alert's message was missing: a killed run had the message in hand, and the
-    /// queue refused the message's pop receipt.
+    /// When a run found that the alert's queue message was missing: a killed run had the message in hand, and
+    /// the queue refused the message's pop receipt.
     pub missed_at: Option<DateTime<Utc>>,
-    /// The time by which a run would have dequeued the alert's message again, if the message were still on
-    /// the queue.
+    /// If the alert's queue message still exists, a run dequeues it again by this time. After this time, the
+    /// message counts as missing for good.
     pub missing_from: Option<DateTime<Utc>>,
-    /// When a call claimed the alert ([`Claim`](super::Claim)); `None` if the claim was released.
+    /// When the bot claimed the alert ([`Claim`](super::Claim)) to send it without the queue; `None` if the
+    /// claim was released.
     pub taken_at: Option<DateTime<Utc>>,
     /// When an operator replayed the alert.
     pub replayed_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// The id of the message with which the alert ended, if a run recorded the final status. Another message
-    /// of the alert is a copy.
+    /// The id of the queue message with which the alert ended, if a run recorded the final status. Every
+    /// other queue message of the alert is a copy.
     pub message: Option<String>,
-    /// The id that the last replayed message had on the queue before a run moved it to the poison queue.
+    /// For a replayed alert: the id that the alert's message had on the queue before a run moved the message
+    /// to the poison queue.
     pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
-    /// The name of the sender's key (`alertkeys`), if the bot accepted the alert from a program.
+    /// The name of the sender's API key (`alertkeys`), if the bot accepted the alert from a program.
     pub key: Option<String>,
     /// The id of the first alert of the series, if the alert recurs.
     pub series: Option<String>,
@@ -216,11 +218,12 @@ pub struct Record {
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
     /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
-    /// message for all alerts with the key.
+    /// chat message for all alerts with the same `key`.
     pub keyed: Option<String>,
-    /// The id of the alert whose message this alert changes or takes back.
+    /// The id of the alert whose chat message this alert changes or deletes.
     pub changes: Option<String>,
-    /// The last change that was sent: its time in milliseconds since 1970, and its id.
+    /// The last change of the alert's chat message: when the bot accepted the change (in milliseconds since
+    /// 1970), and the id of the alert that made the change.
     pub edited: Option<(i64, String)>,
     /// The id of the newer alert that took the place of this alert before this alert was sent.
     pub replaced_by: Option<String>,
@@ -307,20 +310,20 @@ impl Record {
             // The answer shows that the alert was delivered, although no run has recorded that yet.
             _ if self.answered_at.is_some() => Status::Answered,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            // If one Put failed and the result of another Put is unknown, the alert may be on the queue.
+            // If one Put failed and the result of another Put is unknown, perhaps the alert is on the queue.
             Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
             Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,
         }
     }
 
-    /// Whether the alert's message may be missing on the queue. The bot may have been killed after it had
-    /// accepted the alert, or the Put may have failed.
+    /// Whether it is possible that the queue has no message of the alert. Perhaps the bot was killed after it
+    /// had accepted the alert, or the Put failed.
     pub fn may_not_be_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
 
-    /// Whether the idempotency key of the alert's call is still within its term.
+    /// Whether the idempotency key of the alert's call is still within its term (24 hours).
     pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
         self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
     }
@@ -338,24 +341,24 @@ pub struct Transition {
     /// The key of the conversation, if the poller created or found it. With `None`, the record keeps its
     /// conversation.
     pub conversation: Option<String>,
-    /// The address (JSON) of the thread that the alert started, or in which the alert changed a message.
+    /// The address (JSON) of the thread that the alert started, or in which the alert changed a chat message.
     pub thread: Option<String>,
-    /// The id of the activity that the Connector returned.
+    /// The id that the Connector returned for the activity.
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// The id of the message with which the alert ended, if the status is final.
+    /// The id of the queue message with which the alert ended, if the status is final.
     pub message: Option<String>,
-    /// When the alert is due. A run may dequeue a copy of the message until some days after this time. The
-    /// record is kept as long, so that the run finds a cancellation of the alert.
+    /// When the alert is due. A run can dequeue a copy of the queue message until some days after this time.
+    /// The record is kept as long, so that the run then finds a cancellation of the alert.
     pub until: Option<DateTime<Utc>>,
     /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
-    /// does not record the transition. With `None`, the ledger does not check this.
+    /// does not record the transition. With `None`, the ledger does not check for a replay.
     pub known_replay: Option<LastReplay>,
     /// If true, the ledger records the transition only if the record has no final status. Such a transition
-    /// takes separate calls.
+    /// takes separate storage calls.
     pub unless_ended: bool,
 }
 
@@ -472,13 +475,13 @@ impl NewAlert {
     }
 }
 
-/// Returns when the record may be deleted, in milliseconds since 1970.
+/// Returns when the record expires, in milliseconds since 1970.
 pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     let last = until.map_or(now, |until| until.max(now));
     last.timestamp_millis().saturating_add(KEPT.num_milliseconds())
 }
 
-/// The first thousand characters of a text, because a reason may quote a long response of a Connector.
+/// The first thousand characters of a text, because a reason can quote a long response of a Connector.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

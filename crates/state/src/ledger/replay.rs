@@ -12,7 +12,7 @@ use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, inde
 /// The most attempts of a change. An attempt fails if another writer changes the record between the read and
 /// the write.
 const ATTEMPTS: usize = 3;
-/// The first words of a dropped alert's reason.
+/// The first words of the reason of an alert that was dropped.
 const DROPPED: &str = "dropped by ";
 
 /// The alert that an operator replays.
@@ -24,7 +24,7 @@ pub struct Replay<'a> {
     pub accepted_at: DateTime<Utc>,
     /// When the alert is due or expires, whichever is later.
     pub until: Option<DateTime<Utc>>,
-    /// The name of the operator's key.
+    /// The name of the operator's API key.
     pub by: &'a str,
     /// The id that the alert's message had on the queue before a run moved it to the poison queue, if the id
     /// is known.
@@ -34,7 +34,7 @@ pub struct Replay<'a> {
 /// The sender of an alert, and the tag by which the sender's call found the conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The name of the sender's key; `None` for a person's message, or if the sender is unknown.
+    /// The name of the sender's API key; `None` for a person's message, or if the sender is unknown.
     pub sender: Option<String>,
     /// The tag; `None` if the call named no tag, or if the tag is unknown.
     pub tag: Option<String>,
@@ -53,9 +53,10 @@ pub struct BeforeDeath {
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// The alert may be sent again, and its record has the status `queued`. If an earlier replay was cut off,
-    /// the record may have another status that is not final. The caller puts the message on the queue, and
-    /// sets `once` in its envelope.
+    /// The alert can be sent again, and its record has the status `queued`. If an earlier replay was cut off,
+    /// the record can have another status that is not final. The caller puts the message on the queue. In the
+    /// envelope, the caller sets `once`: the queue perhaps holds several messages of the alert, and a run
+    /// must deliver only one of them.
     Yes,
     /// The alert has this final status, and must not be sent again.
     Ended(Status),
@@ -67,7 +68,7 @@ pub enum Reopened {
 }
 
 impl BeforeDeath {
-    /// The value if the record could not be read.
+    /// The value to use if the record could not be read.
     pub fn unknown() -> Self {
         Self { last_replay: LastReplay::UNKNOWN, ..Self::default() }
     }

@@ -42,14 +42,14 @@ impl Reply {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// The key of one row of an alert's answers. `row` is the last part of the row key.
+    /// The partition key and the row key of one answer. `row` is the last part of the row key.
     fn reply_key(&self, alert: &AlertId, row: &str) -> Result<Key, TableError> {
         let key = self.key_of(alert)?;
         Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
     }
 
-    /// Inserts an answer. If the row exists already, returns the answer in the row. The row is kept for
-    /// [`KEPT`] after `until`.
+    /// Inserts an answer, and returns `None`. If the row exists already, writes nothing, and returns the
+    /// answer in the row. The row is kept for [`KEPT`] after `until`.
     pub async fn insert_reply(
         &self,
         alert: &AlertId,
@@ -84,15 +84,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(found.map(|found| Reply::read(&found.entity)))
     }
 
-    /// Records that the poller has processed an answer. If the queue holds a second message for this answer,
-    /// the poller then ignores that message.
+    /// Records that the poller has processed an answer. If the queue holds a second message that reports this
+    /// answer, the poller then ignores the second message.
     pub async fn finish_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.reply_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Records an answer in the alert's record. Returns whether the record exists.
+    /// Records an answer in the alert's record. Returns false if the alert has no record.
     pub async fn record_answer(
         &self,
         alert: &AlertId,
@@ -110,8 +110,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Reads whether a person has answered one of these alerts. This takes one query for each call that made
-    /// some of the alerts.
+    /// Reads whether a person has answered one of these alerts. This takes one query for each API call that
+    /// made some of the alerts.
     pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
         let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
         Ok(records.iter().any(|record| {
@@ -119,9 +119,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// Reads the records of all alerts from the calls that made these alerts. If a change has replaced an
+    /// Reads the records of all alerts of the API calls that made these alerts. If a change has replaced an
     /// alert, also reads the record of the newer alert. The records lack the properties that only the sender
-    /// needs. This takes one query for each call, and one read for each replaced alert.
+    /// needs. This takes one query for each API call, and one read for each replaced alert.
     pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
         let select = vec![
             "status",

@@ -1,5 +1,6 @@
-//! Series of recurring alerts. The record of the first alert also holds the state of the series, and is kept
-//! while the series continues.
+//! Series of recurring alerts. Before the poller sends an alert of a series, it puts the next alert of the
+//! series on the queue. The record of the first alert also says which alert follows, and whether the sender
+//! has ended the series. This record is kept while the series continues.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -15,7 +16,7 @@ const NONE_FOLLOWS: &str = "none";
 /// Which alert of a series follows, as the poller recorded it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// No alert of the series has been sent yet, so the first alert is the next one.
+    /// No alert of the series has been sent yet, so the first alert follows.
     First,
     /// This alert follows, and is on the queue.
     Alert(AlertId),
@@ -25,7 +26,7 @@ pub enum Following {
 
 impl AlertId {
     /// Makes the id of the alert with this index in a series. `period` is the period in which the alert is
-    /// accepted. For the same alert, every call must pass the same period.
+    /// accepted. For the same alert, every caller must pass the same period.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])
@@ -33,7 +34,7 @@ impl AlertId {
 }
 
 impl Record {
-    /// Which alert of the series follows. Only the record of the first alert stores this.
+    /// Which alert of the series follows. Only the record of the first alert stores which alert follows.
     pub fn following(&self) -> Following {
         match self.series_next.as_deref() {
             None => Following::First,
@@ -60,7 +61,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Records that the sender ends a series. Returns the record of the first alert, as it was before this
-    /// call.
+    /// write; `None` if there is no record.
     pub async fn end_series(&self, first: &AlertId) -> Result<Option<Record>, TableError> {
         let Some(record) = self.find(first).await? else { return Ok(None) };
         if record.series_ended_at.is_none() {

@@ -1,5 +1,5 @@
 //! The state of an alert as its sender sees it. Each state that is not final has a deadline. From the
-//! deadline on, the state no longer changes, even if no run has recorded a result.
+//! deadline on, the state counts as final, even if no run has recorded a result.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
 /// A run records a result within this time after an alert is due. The time is longer than any wait of an
-/// alert: the poller moves an alert that waits for a host to the poison queue after a day, and a pause of all
-/// runs is at most an hour long.
+/// alert. If an alert waits because its Connector host is down, the poller moves the alert to the poison
+/// queue after a day. A pause of all runs is at most an hour long.
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
 /// A run dequeues a message within this time after the alert is due, because the poller hides a due message
@@ -27,8 +27,8 @@ pub enum Shown {
     /// The sender has cancelled the alert, and no run sends it any more. But no run has recorded that it
     /// dropped the alert, so a run may have sent the alert before the cancellation.
     CancelledUnseen,
-    /// A killed run had the alert in hand, and the queue no longer holds the message. The killed run has
-    /// delivered the alert, and could not record the delivery.
+    /// A killed run had the alert's message in hand, and the queue no longer holds the message. The killed
+    /// run has probably delivered the alert, but could not record the delivery.
     DeliveredUnseen,
     /// No run has recorded a result by the deadline.
     Overdue,
@@ -37,7 +37,8 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// Whether a word stands for a state. The words of [`Shown::Newer`] are unknown, so they do not count.
+    /// Whether a word stands for a state. This version does not know the words of [`Shown::Newer`], so these
+    /// words do not count.
     pub fn is_word(word: &str) -> bool {
         Status::from_word(word).is_some()
             || [Self::Cancelling, Self::Overdue].iter().any(|it| it.as_str() == word)
@@ -90,8 +91,8 @@ impl Record {
         match self.deadline() {
             Some(deadline) if now >= deadline => match state {
                 Shown::Cancelling => Shown::CancelledUnseen,
-                // The queue did not take the alert. The term of the idempotency key has ended, so no repeated
-                // call puts the alert on the queue any more.
+                // The queue did not take the alert. The term of the idempotency key (24 hours) has ended, so
+                // no repeated call puts the alert on the queue any more.
                 Shown::Status(Status::Failed) => state,
                 _ => Shown::Overdue,
             },
@@ -106,10 +107,10 @@ impl Record {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
-            // Until the term of the idempotency key ends, a repeated call may put the alert on the queue.
+            // Until the term of the idempotency key ends, a repeated call can put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // An alert that waits for an installation waits until it expires. Runs record its status again
+            // An alert that waits for an installation waits until it expires. Runs record the status again
             // and again, so the deadline moves.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
@@ -123,9 +124,9 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether the alert's message is missing for good. A killed run had the message in hand. If the killed
-    /// run had hidden the message, a run would have dequeued it by now. So the killed run had delivered the
-    /// alert and deleted the message.
+    /// Whether the alert's queue message is missing for good. A killed run had the message in hand. If the
+    /// killed run had hidden the message, a run would have dequeued it by now. So the killed run had
+    /// delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // The killed run may have dropped an alert that was cancelled before.
@@ -166,7 +167,7 @@ impl Record {
     }
 }
 
-/// Adds a term to a time. If the sum is too late for the type, the result is the last time of the type.
+/// Adds a duration to a time. If the sum is too late for the type, returns the last time of the type.
 pub(super) fn later(time: DateTime<Utc>, term: TimeDelta) -> DateTime<Utc> {
     time.checked_add_signed(term).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,9 +1,11 @@
-//! The message that a conversation shows for all alerts with one key. A sender can give its alerts a `key`.
-//! When the next alert with the key is due, the poller changes the message of the previous alert.
+//! The chat message that a conversation shows for all alerts with one `key`. A sender can give its alerts a
+//! `key`, which names a problem. When the next alert with this `key` is due, the poller changes the chat
+//! message of the previous alert, instead of sending a new chat message. In this file, a *key* is such an
+//! alert key.
 //!
 //! Each key in a conversation has a record. The poller writes the record with its ETag after the Connector
-//! has accepted a message. The bot notes in the same record which alert with the key is the newest one on the
-//! queue. So the poller can leave out the older alerts.
+//! has accepted a chat message. The bot notes in the same record which alert with the key is the newest one
+//! on the queue. So the poller can leave out the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -19,46 +21,48 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 /// The partitions of the records: one for each first digit of a conversation's key.
 const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
 
-/// The sort key of an alert among the alerts with the same key: its time in milliseconds since 1970, then its
-/// id.
+/// The place of an alert in the order of the alerts with the same key: the alert's time in milliseconds since
+/// 1970, then the alert's id.
 pub type KeyOrder<'a> = (i64, &'a str);
 
-/// The message that a conversation shows for a key.
+/// The chat message that a conversation shows for a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The id of the message; `None` if the conversation shows no message, or if its id is unknown.
+    /// The id of the chat message; `None` if the conversation shows no chat message, or if the id is unknown.
     pub activity_id: Option<String>,
     /// The time of the alert that was sent last, in milliseconds since 1970.
     pub at: i64,
     /// The id of the alert that was sent last; empty if none was sent.
     pub alert: String,
-    /// Whether the last alert said `firing`. If it said `resolved`, the next alert is sent as a new message.
+    /// True if the last alert said that the problem lasts (`firing`). If the last alert said that the problem
+    /// has ended (`resolved`), the next alert is sent as a new chat message.
     pub is_firing: bool,
-    /// The digest of the message's content.
+    /// A hash of the chat message's content.
     pub digest: String,
-    /// The address of the thread (JSON) that has the message, if an alert to the channel started the thread.
+    /// The address (JSON) of the thread that has the chat message, if an alert to the channel started the
+    /// thread.
     pub thread: Option<String>,
-    /// The newest alert with the key that the bot has noted after a Put.
+    /// The newest alert with the key, as [`Ledger::note_latest`] has noted it: its time and its id.
     latest: (i64, String),
     etag: Option<ETag>,
 }
 
-/// The result of recording the message that a conversation shows.
+/// The result of recording the chat message that a conversation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stood {
-    /// The record describes the message that the poller has sent.
+    /// The record describes the chat message that the poller has sent.
     Recorded,
     /// Another run has recorded a newer alert in the meantime. The record stays as it is.
     Overtaken,
 }
 
 impl Standing {
-    /// The sort key of the alert that was sent last.
+    /// The place of the alert that was sent last.
     pub fn order(&self) -> KeyOrder<'_> {
         (self.at, &self.alert)
     }
 
-    /// The sort key of the newest alert that the bot has put on the queue.
+    /// The place of the newest alert that the bot has put on the queue.
     pub fn latest(&self) -> KeyOrder<'_> {
         (self.latest.0, &self.latest.1)
     }
@@ -95,16 +99,16 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the message that a conversation shows for a key. `key` is the hash of the sender's name and of
-    /// the `key` in the sender's alerts.
+    /// Reads the record of the chat message that a conversation shows for a key. `key` is the hash of the
+    /// sender's name and of the `key` in the sender's alerts.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
     }
 
-    /// Records the message that a conversation shows now, with the ETag of the record that was read. If the
-    /// bot has noted a newer alert in the meantime, the record is read again. If another run has recorded a
-    /// newer alert, the record stays as it is.
+    /// Records the chat message that a conversation shows now. The write uses the ETag in `standing`. If the
+    /// bot has noted a newer alert in the meantime, the record is read again, and the write is repeated. If
+    /// another run has recorded a newer alert, the record stays as it is.
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,
@@ -134,9 +138,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
-    /// Put has succeeded, because an alert that is not on the queue must not replace another one. If two
-    /// calls run at once, the record may name the older alert. In this case, the poller sends an alert that
-    /// it could leave out.
+    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. The
+    /// poller calls this method before it changes a chat message, if the bot has not noted the alert. If two
+    /// writers call this method at once, the record perhaps names the older alert. In this case, the poller
+    /// sends an alert that it could leave out.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,

@@ -39,7 +39,7 @@ fn known(accepted: Accepted) -> Record {
 }
 
 #[test]
-fn alert_that_is_accepted_again_is_known_with_its_status() {
+fn alert_that_is_accepted_again_is_known_with_the_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
@@ -85,7 +85,7 @@ fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
 }
 
 #[test]
-fn alert_is_cancelled_unless_it_has_a_final_status() {
+fn cancellation_is_recorded_unless_the_alert_has_a_final_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Unknown));
@@ -107,7 +107,7 @@ fn alert_is_cancelled_unless_it_has_a_final_status() {
 }
 
 #[test]
-fn record_of_a_cancelled_alert_outlasts_its_due_time() {
+fn record_of_a_cancelled_alert_is_kept_beyond_the_due_time() {
     let world = World::new();
     let (one, due) = (alert(world.call(1).alert(0)), world.host.now() + chrono::TimeDelta::days(300));
     run(world.ledger().accept(&NewAlert { until: Some(due), ..one.clone() })).unwrap();
@@ -117,7 +117,7 @@ fn record_of_a_cancelled_alert_outlasts_its_due_time() {
     let entity = cancelled.entity(world.host.now());
     assert!(
         entity.int("endsAt").unwrap() > due.timestamp_millis(),
-        "a copy of the message may be sent until then"
+        "a run can dequeue a copy of the message until then"
     );
 }
 
@@ -136,11 +136,11 @@ fn sender_cannot_cancel_an_alert_of_another_sender() {
     assert_eq!(run(world.ledger().find(&of_ci.id)).unwrap().unwrap().shown_status(), Status::Queued);
     assert_eq!(withdraw(&of_a_person, Some("ci")), Withdrawn::Unknown);
     assert_eq!(withdraw(&of_ci, Some("ci")), Withdrawn::Yes);
-    assert_eq!(withdraw(&of_a_person, None), Withdrawn::Yes, "an operator may cancel every alert");
+    assert_eq!(withdraw(&of_a_person, None), Withdrawn::Yes, "an operator is allowed to cancel every alert");
 }
 
 #[test]
-fn transitions_of_many_alerts_take_a_call_for_each_partition_and_the_last_one_counts() {
+fn transitions_of_many_alerts_take_one_call_for_each_partition_and_the_last_transition_counts() {
     let world = World::new();
     let ids: Vec<AlertId> = (0..150).map(|index| world.call(index).alert(0)).collect();
     let all = |status| -> Vec<Transition> {
@@ -160,7 +160,7 @@ fn transitions_of_many_alerts_take_a_call_for_each_partition_and_the_last_one_co
 }
 
 #[test]
-fn expired_records_are_deleted_and_no_others() {
+fn cleaning_deletes_only_expired_records() {
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     let short: Vec<NewAlert> = (0..120).map(|index| alert(world.call(index).alert(0))).collect();
@@ -215,11 +215,11 @@ fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_l
     // The next search begins with the first period again.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
     let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
-    assert_eq!((all, world.records()), (2 * 640, 1), "only the place of the cleaning is left");
+    assert_eq!((all, world.records()), (2 * 640, 1), "only the row with the place of the cleaning is left");
 }
 
 #[test]
-fn cleaning_after_a_run_with_a_wrong_clock_deletes_no_record_that_has_not_expired() {
+fn cleaning_after_a_run_with_a_wrong_clock_deletes_only_expired_records() {
     let world = World::new();
     let day = 24 * 60 * 60;
     world.tables.borrow_mut().end_pages_with_their_partitions();
@@ -239,7 +239,7 @@ fn cleaning_after_a_run_with_a_wrong_clock_deletes_no_record_that_has_not_expire
 }
 
 #[test]
-fn record_with_unreadable_properties_does_not_end_its_alert() {
+fn record_with_unreadable_properties_does_not_end_the_alert() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
@@ -255,7 +255,7 @@ fn record_with_unreadable_properties_does_not_end_its_alert() {
 }
 
 #[test]
-fn status_of_a_record_of_a_newer_version_is_recorded_and_its_version_and_properties_are_kept() {
+fn record_of_a_newer_version_gets_the_new_status_and_keeps_the_version_and_unknown_properties() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
@@ -332,12 +332,12 @@ fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() 
 }
 
 #[test]
-fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue() {
+fn alert_with_a_final_status_other_than_dead_cannot_be_claimed() {
     let world = World::new();
     for (index, (status, expected)) in [
         (Status::Queued, Claim::Yes),
         (Status::Waiting, Claim::Yes),
-        // An operator may move the alert from the poison queue back to the queue.
+        // An operator can move the alert from the poison queue back to the queue.
         (Status::Dead, Claim::Yes),
         (Status::Cancelled, Claim::Ended(Status::Cancelled)),
         (Status::Expired, Claim::Ended(Status::Expired)),

@@ -1,14 +1,16 @@
-//! The marks (rows `unasked.<key>`) of conversations in which no question waits for a text as its answer.
+//! The marks of conversations. A *mark* (a row `unasked.<key>`) shows that no question in the conversation
+//! waits for a text as its answer.
 //!
-//! If a replica of the bot has a fingerprint that covers a message, the replica does not read the
-//! conversation's record. The fingerprint may be older than the last question, because the poller may use
-//! another key-value store than the replica. The mark solves this problem without a further call: a replica
-//! with a fingerprint accepts a message by a transaction that succeeds only if the mark exists. The poller
-//! deletes the mark when it delivers a question that a text can answer. Then the transaction fails, and the
-//! replica reads the record.
+//! Each *replica* (running instance) of the bot keeps a fingerprint of each conversation's record in its
+//! key-value store. If the fingerprint shows that a person's message would not change the record, the replica
+//! does not read the record. The fingerprint can be older than the last question, because the poller perhaps
+//! uses another key-value store than the replica. The mark solves this problem without a further storage
+//! call: a replica with a fingerprint accepts a message by a transaction that succeeds only if the mark
+//! exists. The poller deletes the mark when it delivers a question that a text can answer. Then the
+//! transaction fails, and the replica reads the record.
 //!
 //! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
-//! together with the message. The poller may deliver a question in the milliseconds between the read and the
+//! together with the message. The poller can deliver a question in the milliseconds between the read and the
 //! write. In this case, the message is not an answer, because no person answers so fast. But now the mark
 //! exists although a question is open. So the bot finds the question only when it reads the record again, on
 //! the next day.
@@ -32,7 +34,7 @@ const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 /// Whether the bot knows that no question waits for the next text in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
-    /// The fingerprint of the conversation shows no open question, but the fingerprint may be old. The
+    /// The fingerprint of the conversation shows no open question, but the fingerprint can be old. The
     /// transaction succeeds only if the mark exists.
     Perhaps,
     /// The record shows no open question. The transaction writes the mark.
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_is_deleted_in_each_period_in_which_a_message_may_be_accepted() {
+    fn mark_is_deleted_in_each_period_in_which_the_bot_can_accept_a_message() {
         let world = World::new();
         let allowance = Allowance::read(&*world.host).unwrap();
         let (begin, day) = (world.host.now(), TimeDelta::days(1));

@@ -1,12 +1,12 @@
-//! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
+//! The dead letters of a queue: one row for each queue message that a run has moved to the poison queue.
 //!
-//! The service cannot list the messages of a queue, so the bot lists these rows. A run writes the row before
-//! it puts the message on the poison queue. The row's key consists of the insertion time and the id that the
-//! message had on the queue. So if the run is killed between the two writes, the next run writes the same row
-//! again.
+//! The queue service cannot list the messages of a queue, so the bot lists these rows. A run writes the row
+//! before it puts the message on the poison queue. The row's key consists of the insertion time and the id
+//! that the message had on the queue. So if the run is killed between the two writes, the next run writes the
+//! same row again.
 //!
-//! A row never holds the text of an alert. It holds a digest of the message on the poison queue. By the
-//! digest, the bot recognises the message there.
+//! A row never holds the text of an alert. The row holds a digest (hash) of the message on the poison queue.
+//! By this digest, the bot finds the message on the poison queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,11 +31,12 @@ const MAX_ID_CHARACTERS: usize = 64;
 const MAX_REASON_CHARACTERS: usize = 500;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
-/// The most queries for one page. The service may return empty responses, although more rows follow.
+/// The most queries for one page of dead letters. The service can return an empty page of query results,
+/// although more rows follow.
 const MAX_EMPTY_PAGES: usize = 8;
 /// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
-/// A character that sorts before every other character of a row key.
+/// A character that sorts before every character that a row key contains.
 const LOWEST: char = '!';
 /// A text that sorts after every row key.
 const AFTER_ALL: &str = ":";
@@ -90,12 +91,12 @@ impl fmt::Display for DeadLetterId {
     }
 }
 
-/// Returns the digest of the text of a message.
+/// Returns the digest of a queue message's text.
 pub fn digest_of(text: &str) -> String {
     name_of(&["dead letter", text])
 }
 
-/// A message that a run has moved to the poison queue.
+/// A queue message that a run has moved to the poison queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The id of the dead letter.
@@ -123,8 +124,8 @@ pub struct DeadLetter {
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,
-    /// The sender and the tag of the alert. They are kept here, because the alert's record may be deleted
-    /// before this row.
+    /// The sender and the tag of the alert. The dead letter has its own copy, because the alert's record can
+    /// be deleted before the row of the dead letter.
     pub origin: Origin,
 }
 
@@ -187,11 +188,11 @@ impl DeadLetter {
 pub struct DeadPage {
     /// The dead letters.
     pub letters: Vec<DeadLetter>,
-    /// Whether more dead letters may follow.
+    /// Whether more dead letters can follow on the next page.
     pub has_more: bool,
 }
 
-/// A client for the dead letters of one queue. Each call ends by a deadline.
+/// A client for the dead letters of one queue. Each storage call ends by a deadline.
 #[derive(Debug)]
 pub struct DeadLetters<'a, H> {
     table: TableClient<'a, H>,
@@ -199,7 +200,7 @@ pub struct DeadLetters<'a, H> {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
-    /// Opens the dead letters of `queue` in these tables.
+    /// Makes a client for the dead letters of `queue` in these tables. Each storage call ends by `deadline`.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -211,7 +212,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Self { table: TableClient::new(host, account, &tables.runs, deadline), partition }
     }
 
-    /// The number of calls that the client has repeated so far.
+    /// The number of storage calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -234,7 +235,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         }
     }
 
-    /// Deletes these rows, with one call for each hundred rows. A missing row is not an error.
+    /// Deletes these rows, with one storage call for each hundred rows. A missing row is not an error.
     pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
         for some in ids.chunks(MAX_OPERATIONS) {
             if let [only] = some {
@@ -254,8 +255,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(())
     }
 
-    /// Reads at most `most` rows that come after `after` in the list. If the service returns an empty
-    /// response although more rows follow, the method continues with the next response.
+    /// Reads at most `most` rows that come after `after` in the list. If the service returns an empty page of
+    /// query results although more rows follow, the method reads the next page of query results.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
@@ -272,8 +273,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(DeadPage { has_more: next.is_some() && !letters.is_empty(), letters })
     }
 
-    /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows. Also returns
-    /// whether it has read all rows.
+    /// Finds the rows with these digests. Reads at most `pages` pages of query results with up to a thousand
+    /// rows each. The second value is true if the method has read all rows.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

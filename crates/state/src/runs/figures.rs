@@ -1,12 +1,12 @@
 //! The figures of a queue: the counts of all its runs since the bot was deployed.
 //!
-//! A run counts in memory. It stores the sums in the record of the run lock, with each write that the lock
-//! needs anyway. So the figures cost no call.
+//! A run counts in memory. The run stores the sums in the record of the run lock, with each write that the
+//! lock needs anyway. So the figures cost no additional storage call.
 //!
 //! A message is counted once, when it has left the queue: one write stores the count and removes the message
 //! from the list of messages in hand. If the run is killed before this write, the next run finds the message
-//! in the list, and counts it if the queue no longer holds it. If a Delete fails, a later run deletes the
-//! message and counts it. So no count is lost.
+//! in the list, and counts the message if the queue no longer holds it. If the Delete of a message fails, a
+//! later run deletes the message and counts it. So no count is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub const MAX_PAUSED: usize = 20;
 pub struct Figures {
     /// When counting began.
     pub since: i64,
-    /// Messages that a run has dequeued for the first time. If a run is killed before it can record its Get,
-    /// a later run adds the messages of this Get, at the latest when the queue is empty.
+    /// Messages that a run has dequeued for the first time. If a run is killed before it can record the
+    /// messages of a Get, a later run adds these messages, at the latest when the queue is empty.
     pub accepted: u64,
     /// Messages that have left the queue, by the word of the alert's final status. Dead letters count in
     /// `dead` instead. `copy` counts copies of a message whose alert had ended before. `unrecorded` counts
@@ -44,8 +44,7 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// The number of messages that were counted in `ended` or `dead`, but that a run has dequeued again since
-    /// then.
+    /// The number of messages that a run has dequeued again after they were counted in `ended` or `dead`.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
@@ -53,20 +52,20 @@ pub struct Figures {
     pub succeeded_at: i64,
     /// The last run that had the lock.
     pub last_run: LastRun,
-    /// The hosts of the Connector (on Teams: regions) that were out when the last run ended.
+    /// The Connector hosts (on Teams: regions) that counted as down when the last run ended.
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
     /// The ids of missing messages, the newest last. A killed run had these messages in hand, and the queue
-    /// refused their pop receipts. So they are counted as messages that have left the queue. But Azure may
-    /// also refuse the receipt of a hidden message. If a run dequeues a message of this list, the message
-    /// counts as found again.
+    /// refused their pop receipts. So these messages are counted as messages that have left the queue. But
+    /// Azure can also refuse the pop receipt of a hidden message. If a run dequeues a message of this list,
+    /// the message counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
 
-/// How long delivered alerts took, from the time at which they were accepted or due until the Connector
-/// accepted them.
+/// The delays of delivered alerts. The delay of an alert is the time from its acceptance by the bot, or from
+/// its due time, until the Connector accepted the alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Delays {
@@ -144,18 +143,18 @@ impl Figures {
         counted.saturating_sub(self.found_again)
     }
 
-    /// Raises `accepted` to the number of messages that have left the queue, if `accepted` is less.
-    /// `accepted` lacks the messages of a Get if the run was killed before it could record the Get.
+    /// Raises `accepted` to the number of messages that have left the queue, if `accepted` is less. If a run
+    /// was killed before it could record the messages of a Get, `accepted` lacks these messages.
     pub fn settle(&mut self) {
         self.accepted = self.accepted.max(self.gone());
     }
 
-    /// Removes a conversation to which an alert was delivered.
+    /// Removes a conversation from `paused`, because an alert was delivered to the conversation.
     pub fn remove_paused(&mut self, conversation: &str) {
         self.paused.retain(|paused| paused.conversation != conversation);
     }
 
-    /// Adds a message to the missing messages. If there are too many, removes the oldest one.
+    /// Adds a message to `missing`. If the list is full, removes the oldest message from the list.
     pub fn add_missing(&mut self, message: &str) {
         if self.missing.len() >= MAX_MISSING {
             self.missing.remove(0);
@@ -163,15 +162,15 @@ impl Figures {
         self.missing.push(message.to_owned());
     }
 
-    /// Removes a message from the missing messages, because a run has dequeued it again. Returns whether the
-    /// message was one of them.
+    /// Removes a message from `missing`, because a run has dequeued the message again. Returns whether the
+    /// message was in the list.
     pub fn remove_missing(&mut self, message: &str) -> bool {
         let before = self.missing.len();
         self.missing.retain(|missing| missing != message);
         self.missing.len() != before
     }
 
-    /// Adds a paused conversation, and removes the conversations whose pauses have ended.
+    /// Adds a conversation to `paused`, and removes the conversations whose pauses have ended.
     pub fn add_paused(&mut self, conversation: &str, until: DateTime<Utc>, now: DateTime<Utc>) {
         let ends_later = |paused: &PausedConversation| paused.until > now.timestamp_millis();
         self.paused.retain(|paused| paused.conversation != conversation && ends_later(paused));
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delay_counts_in_the_first_bucket_that_holds_it() {
+    fn delay_counts_in_the_first_bucket_with_a_bound_that_is_not_exceeded() {
         let mut delays = Delays::default();
         for (milliseconds, bucket) in
             [(0, Some(0)), (100, Some(0)), (101, Some(1)), (3_600_000, Some(11)), (3_600_001, None)]
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn paused_conversations_are_at_most_20_and_are_removed_after_their_end() {
+    fn paused_conversations_are_at_most_20_and_are_removed_after_the_pause_ends() {
         let at = |seconds: i64| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
         let mut figures = Figures::default();
         for index in 0..30 {

@@ -1,6 +1,6 @@
-//! The messages that a run has in hand, and the alerts that it has finished. The record of the run lock
-//! stores each of the two lists as JSON text. The text is split over several properties, because the service
-//! limits the length of a property.
+//! The queue messages that a run has in hand, and the alerts that the run has finished. The record of the run
+//! lock stores each of the two lists as JSON text. The text is split over several properties, because the
+//! service limits the length of a property.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use crate::ledger::{LastReplay, RecordKey, Status, Transition};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
-/// The most properties for the messages in hand. A run needs fewer.
+/// The most properties for the messages in hand. The messages of a run always fit into fewer properties.
 const MAX_IN_HAND: usize = 20;
 /// The most properties for the finished alerts.
 const MAX_ENDED: usize = 8;
@@ -19,8 +19,8 @@ const MAX_ENDED: usize = 8;
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A message that the queue has handed out to a run, until the run has deleted it, has hidden it until the
-/// next try, or has made it visible again.
+/// A queue message that the queue has handed out to a run, until the run has deleted it, has hidden it until
+/// the next try, or has made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -47,7 +47,7 @@ pub struct EndedAlert {
     /// The alert's record in the ledger.
     #[serde(rename = "k")]
     pub record: RecordKey,
-    /// The id of the message with which the alert ended.
+    /// The id of the queue message with which the alert ended.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The word of the final status.
@@ -56,7 +56,7 @@ pub struct EndedAlert {
     /// The key of the conversation, if the poller created or found it.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     conversation: Option<String>,
-    /// The id of the activity that the Connector returned.
+    /// The id that the Connector returned for the activity.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
@@ -65,13 +65,14 @@ pub struct EndedAlert {
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The last replay that the run knew. If there was a later replay, the ledger does not record the status.
+    /// The alert's last replay (from the poison queue) that the run knew. If there was a later replay, the
+    /// ledger does not record the status.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }
 
 impl EndedAlert {
-    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason may be
+    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason can be
     /// long.
     pub fn of(transition: &Transition) -> Self {
         Self {

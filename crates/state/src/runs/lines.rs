@@ -1,4 +1,4 @@
-//! The waiting lines of conversations. Only the run that holds the lock reads and writes them, so the run
+//! The waiting lines of conversations. Only the run that holds the lock reads and writes these lines, so it
 //! writes them without an ETag. Only the poller interprets the text of a line.
 
 use chrono::{DateTime, Utc};
@@ -10,8 +10,8 @@ use super::Runs;
 const PREFIX: &str = "line.";
 /// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "line/";
-/// The most pages of a thousand lines that a run reads. If there are more lines, the run reads each of the
-/// others with [`Runs::line`], when it needs the line.
+/// The most pages of query results that a run reads. A page has up to a thousand lines. If the table has more
+/// lines, the run reads each further line with [`Runs::line`] when it needs the line.
 const MAX_PAGES: u32 = 8;
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
@@ -38,7 +38,7 @@ impl StoredLine {
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Reads the lines of the queue. Also returns whether these are all lines.
+    /// Reads the lines of the queue. The second value is true if these are all lines.
     pub async fn lines(&self) -> Result<(Vec<StoredLine>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(PREFIX, AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
@@ -80,8 +80,8 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         }
     }
 
-    /// Deletes expired lines and old withdrawals, at most one page of each. Returns the number of deleted
-    /// entities.
+    /// Deletes expired lines and old withdrawals ([`Withdrawal`](super::Withdrawal)), at most one page of
+    /// query results of each. Returns the number of deleted entities.
     pub async fn clean(&self) -> Result<usize, TableError> {
         let now = self.host.now();
         let lines = Filter::partition(&self.queue)

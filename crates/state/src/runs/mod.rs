@@ -1,6 +1,7 @@
 //! The run lock of a queue, and the data that the runs of a queue share. The shared data are the messages
-//! that the current run has in hand ([`InHand`]), the waiting lines of conversations, the recent withdrawals,
-//! the dead letters, and the figures.
+//! that the current run has in hand ([`InHand`]), the waiting lines of conversations ([`StoredLine`]), the
+//! recent withdrawals ([`Withdrawal`]), the dead letters ([`DeadLetter`]), and the counts of all runs
+//! ([`Figures`]). In this module, a *message* is a queue message.
 //!
 //! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the ETag
 //! that it has read. The write fails if another run has changed the record since. The run renews the lock
@@ -38,17 +39,18 @@ const TERM: Duration = Duration::from_secs(7);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 /// Another run waits this much longer than [`TERM`], because the service reports its time in whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
-/// A pause ends after this time at the latest, because a run with a wrong clock may have written it.
+/// A pause ends after this time at the latest, because a run with a wrong clock may have written the end of
+/// the pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 const VERSION: i64 = 1;
 
-/// The reason of a pause, in which no run of the queue may work.
+/// The reason for which all runs of a queue are paused. No run works during the pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseReason {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// There is no token for now, because the login host did not give one, or because Direct Line did not
-    /// open a conversation.
+    /// The bot has no access token for now, because the login host did not give one, or because Direct Line
+    /// did not open a conversation.
     NoToken,
 }
 
@@ -76,7 +78,7 @@ pub enum LockState {
     /// A newer version of this program wrote the record. This version cannot know whether a run holds the
     /// lock, so the lock counts as held.
     Newer,
-    /// No run may work until the pause ends.
+    /// All runs are paused. No run works until the pause ends.
     Paused(PauseReason),
 }
 
@@ -115,8 +117,8 @@ pub struct RunLock {
     figures: String,
 }
 
-/// A write of the queue's record that is still to be made. [`RunLock::renewal`], [`RunLock::release`] and
-/// [`RunLock::release_and_pause`] prepare the write, and [`Runs::write`] makes it.
+/// A prepared write of the queue's record. [`RunLock::renewal`], [`RunLock::release`] and
+/// [`RunLock::release_and_pause`] prepare the write, and [`Runs::write`] makes the write.
 #[derive(Debug)]
 pub struct LockWrite {
     entity: Entity,
@@ -172,7 +174,8 @@ impl RunLock {
     }
 
     /// Prepares a write that renews the lock and stores the messages that this run has in hand. Each write
-    /// needs the ETag of the previous write, so only one write may be under way at a time.
+    /// needs the ETag of the previous write, so a run must wait for the end of a write before it begins the
+    /// next write.
     pub fn renewal(&self, in_hand: &[InHand]) -> LockWrite {
         self.record(&self.run, in_hand, None)
     }
@@ -188,7 +191,8 @@ impl RunLock {
         self.record("", left, Some((reason, until)))
     }
 
-    /// Keeps the ETag of a successful write for the next write. The lock's term now begins at this write.
+    /// Keeps the ETag of a successful write for the next write. From the begin of this write on, the lock is
+    /// valid for seven seconds.
     pub fn confirm(&mut self, written: Written) {
         (self.etag, self.confirmed_at) = (written.etag, written.begun_at);
     }
@@ -229,7 +233,7 @@ fn fill(
     }
 }
 
-/// A client for the run lock and the shared data of one queue. Each call ends by a deadline.
+/// A client for the run lock and the shared data of one queue. Each storage call ends by a deadline.
 #[derive(Debug)]
 pub struct Runs<'a, H> {
     host: &'a H,
@@ -239,7 +243,8 @@ pub struct Runs<'a, H> {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
-    /// Opens the run lock and the shared data of `queue` in these tables.
+    /// Makes a client for the run lock and the shared data of `queue` in these tables. Each storage call ends
+    /// by `deadline`.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -256,13 +261,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         self.skipped.key()
     }
 
-    /// Sends each call at most this many times.
+    /// Sets how many times the client sends each storage call at most.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { table: self.table.with_attempts(attempts), ..self }
     }
 
-    /// The number of calls that the client has repeated so far.
+    /// The number of storage calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -271,7 +276,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Key::new(&self.queue, "run")
     }
 
-    /// Reads the state of the run lock, with one call.
+    /// Reads the state of the run lock, with one storage call.
     pub async fn read_lock(&self) -> Result<LockState, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
             return Ok(LockState::Free(Box::default()));
@@ -343,7 +348,7 @@ fn age(found: &Found) -> Duration {
     (found.answered_at - found.written_at).to_std().unwrap_or_default()
 }
 
-/// The reason of the pause; `None` if no pause is active.
+/// The reason of the pause; `None` if the runs are not paused.
 fn active_pause(found: &Found) -> Option<PauseReason> {
     let reason = PauseReason::from_word(found.entity.str("why")?)?;
     let until = DateTime::from_timestamp_millis(found.entity.int("pausedUntil")?)?;

@@ -18,17 +18,17 @@ pub struct Overview {
     pub figures: Figures,
     /// Whether a run holds the lock.
     pub is_running: bool,
-    /// The reason and the end of the pause, if no run may work now.
+    /// The reason and the end of the pause, if the runs are paused now.
     pub pause: Option<(PauseReason, DateTime<Utc>)>,
     /// When a run last found nothing to do. Runs store this time at most once in 150 seconds.
     pub idle_at: Option<DateTime<Utc>>,
-    /// How much this host's clock is ahead of the table service's clock. The service reports its time in
-    /// whole seconds.
+    /// How much the clock of this Spin host is ahead of the table service's clock. The service reports its
+    /// time in whole seconds.
     pub clock_skew: TimeDelta,
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Reads the state of the runs, with two calls at the same time.
+    /// Reads the state of the runs, with two storage calls at the same time.
     pub async fn overview(&self) -> Result<Overview, TableError> {
         let (idle_key, key) = (self.idle_key(), self.key());
         let (idle, found) = join(self.table.get(&idle_key), self.table.get(&key)).await;

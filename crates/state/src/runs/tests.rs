@@ -26,7 +26,7 @@ fn in_hand(message: &str) -> InHand {
 }
 
 #[test]
-fn free_lock_that_two_runs_have_read_is_taken_by_only_one() {
+fn free_lock_that_two_runs_have_read_is_taken_by_only_one_run() {
     let world = World::new();
     for _ in 0..2 {
         let (a, b) = (world.free(), world.free());
@@ -98,7 +98,7 @@ fn record_with_unreadable_properties_lets_a_run_begin() {
 }
 
 #[test]
-fn lock_of_a_newer_version_is_not_taken_even_if_no_run_holds_it() {
+fn lock_of_a_newer_version_is_not_taken_even_if_the_lock_is_free() {
     let world = World::new();
     let lock = world.take("a");
     run(world.runs().write(lock.release(&[]))).unwrap();

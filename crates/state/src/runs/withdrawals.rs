@@ -1,8 +1,10 @@
-//! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop`, `start` or `quiet`, and
-//! conversations whose person asked to be forgotten.
+//! Recent withdrawals. A *withdrawal* is a row that tells the runs about one event: an alert was cancelled, a
+//! person sent `stop`, `start` or `quiet`, a conversation was forgotten, or the queue perhaps holds an alert
+//! twice.
 //!
 //! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
-//! conversation for each message. If an alert was accepted longer ago than [`RECENTLY`], the run reads both.
+//! conversation for each queue message. If an alert was accepted longer ago than [`RECENTLY`], the run reads
+//! the alert's record and its conversation.
 
 use std::time::Duration;
 
@@ -16,18 +18,18 @@ use crate::skipped::Skipped;
 
 /// How long a withdrawal counts as recent.
 pub const RECENTLY: Duration = Duration::from_secs(10 * 60);
-/// The clocks of the bot and the poller may differ by at most this much.
+/// The greatest allowed difference between the clocks of the bot and the poller.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
 /// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "since/";
-/// The most pages that a run reads. They are enough for a mass cancellation. If there are more pages, the run
-/// looks up each message.
+/// The most pages of query results that a run reads. These pages are enough for a mass cancellation. If there
+/// are more pages, the run reads the alert's record and the conversation for each queue message.
 const MAX_PAGES: u32 = 8;
 
-/// A withdrawal, the end of a withdrawal, or a note that the queue may hold an alert twice.
+/// An event that a run has to know before it sends an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
     /// The sender cancelled the alert with this id.
@@ -38,16 +40,17 @@ pub enum Withdrawal {
     Started(String),
     /// The person in the conversation with this key set or ended their quiet hours.
     Quieted(String),
-    /// The person of this conversation asked to be forgotten. Alerts that the bot accepted at `at` or earlier
-    /// are not delivered.
+    /// This conversation was forgotten. If the bot accepted an alert for the conversation at `at` or earlier,
+    /// no run delivers the alert.
     Forgotten {
         /// The conversation's key.
         conversation: String,
-        /// The time of the conversation's tombstone.
+        /// The time at which the conversation was forgotten.
         at: DateTime<Utc>,
     },
-    /// The queue may hold the alert with this id twice, although a message of the alert does not have the
-    /// mark `once`. This is a note for the runs, and withdraws nothing.
+    /// Perhaps the queue holds two messages of the alert with this id, and the envelope of one of them lacks
+    /// the mark `once`. With that mark, a run checks whether the alert was delivered already. This entry
+    /// withdraws nothing.
     Doubled(String),
 }
 
@@ -80,7 +83,7 @@ impl Withdrawal {
     }
 }
 
-/// A client for the recent withdrawals of one queue. Each call ends by a deadline.
+/// A client for the recent withdrawals of one queue. Each storage call ends by a deadline.
 #[derive(Debug)]
 pub struct Withdrawals<'a, H> {
     host: &'a H,
@@ -90,7 +93,8 @@ pub struct Withdrawals<'a, H> {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
-    /// Opens the recent withdrawals of `queue` in these tables.
+    /// Makes a client for the recent withdrawals of `queue` in these tables. Each storage call ends by
+    /// `deadline`.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -102,7 +106,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The number of calls that the client has repeated so far.
+    /// The number of storage calls that the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -129,8 +133,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         }
     }
 
-    /// Reads the withdrawals since a moment, the oldest first. Also returns whether these are all
-    /// withdrawals. The query begins two minutes earlier, because the clock of the bot may be behind.
+    /// Reads the withdrawals since a moment, the oldest first. The second value is true if these are all
+    /// withdrawals. The query begins two minutes earlier, because the clock of the bot can be behind.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };

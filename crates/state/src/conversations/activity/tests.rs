@@ -17,7 +17,7 @@ fn expect_fingerprint(heard: Recorded) -> Fingerprint {
 }
 
 #[test]
-fn activity_of_a_new_conversation_stores_the_record_and_its_indexes() {
+fn activity_of_a_new_conversation_stores_the_record_and_the_index_rows() {
     let stage = Stage::new();
     expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let stored = stage.conversation();
@@ -75,7 +75,7 @@ fn activity_without_a_fingerprint_costs_reads_and_no_write() {
 }
 
 #[test]
-fn missing_index_row_is_written_again_without_a_fingerprint_or_on_the_next_day() {
+fn missing_index_row_is_written_by_an_activity_without_a_fingerprint_and_by_the_next_day_s_message() {
     let (_, row) = place();
     for partition in ["e.e5", "n.t", "u.msteams.29:u"] {
         let stage = Stage::new();
@@ -92,7 +92,7 @@ fn missing_index_row_is_written_again_without_a_fingerprint_or_on_the_next_day()
 }
 
 #[test]
-fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
+fn seen_at_is_renewed_by_the_first_message_of_each_day() {
     let stage = Stage::new();
     let mut known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let first = stage.conversation().seen_at;
@@ -116,7 +116,7 @@ fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
 }
 
 #[test]
-fn activity_of_each_kind_updates_only_its_own_part_of_the_record() {
+fn activity_changes_only_the_parts_of_the_record_that_the_activity_s_kind_allows() {
     let stage = Stage::new();
     stage.record_activity(&with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
     assert_eq!(stage.conversation().address.user, None, "the bot is not the person");
@@ -162,14 +162,14 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     assert_eq!(
         stage.rows().len(),
         3,
-        "the record, a row in the index of the tenant, and a row in the index of its teams: {:?}",
+        "the record, a row in the tenant's index, and a row in the index of the tenant's teams: {:?}",
         stage.rows()
     );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));
 }
 
 #[test]
-fn write_after_a_conflict_is_repeated_on_the_other_writer_s_record() {
+fn write_that_conflicts_with_another_write_is_repeated_on_the_changed_record() {
     // Another writer inserts the record between the read and the insert.
     let stage = Stage::new();
     let (partition, row) = place();

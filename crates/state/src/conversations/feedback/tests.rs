@@ -65,7 +65,7 @@ fn message_id_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn message_is_recent_while_the_ledger_may_keep_its_record() {
+fn message_is_recent_while_the_ledger_can_have_the_record_of_the_alert() {
     let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
     for (id, expected) in
         [("1795471200000", true), ("1794866400000", true), ("1794866399999", false), ("17954712000", false)]
@@ -75,7 +75,7 @@ fn message_is_recent_while_the_ledger_may_keep_its_record() {
 }
 
 #[test]
-fn message_is_seen_if_its_number_is_at_most_the_number_of_the_receipt() {
+fn message_is_seen_if_the_receipt_has_the_same_or_a_greater_number() {
     let stage = known();
     stage.at(60);
     assert_eq!(stage.reception("5"), Reception::default());
@@ -96,7 +96,7 @@ fn message_is_seen_if_its_number_is_at_most_the_number_of_the_receipt() {
 }
 
 #[test]
-fn receipt_for_an_older_message_or_the_same_one_writes_nothing() {
+fn receipt_for_a_message_that_an_earlier_receipt_covers_writes_nothing() {
     let stage = known();
     stage.read("1000");
     let (first, record) = (stage.host.now(), read_entity(&place().0, &place().1).unwrap());
@@ -115,7 +115,7 @@ fn receipt_for_an_older_message_or_the_same_one_writes_nothing() {
 }
 
 #[test]
-fn receipt_changes_only_its_own_conversation_and_keeps_the_rest_of_the_record() {
+fn receipt_changes_only_the_read_properties_of_one_conversation() {
     let stage = known();
     let other = with(|json| json["conversation"]["id"] = "a:other".into());
     stage.record_activity(&other, Sign::Message);
@@ -131,7 +131,7 @@ fn receipt_changes_only_its_own_conversation_and_keeps_the_rest_of_the_record() 
 }
 
 #[test]
-fn receipt_of_another_channel_or_of_a_group_shows_nothing() {
+fn receipt_outside_personal_chats_on_teams_does_not_count() {
     for change in [
         json!({"channelId": "webchat"}),
         json!({"conversation": {"id": "a:1", "conversationType": "groupChat"}}),
@@ -167,7 +167,7 @@ fn feedback_in_an_unknown_conversation_writes_nothing() {
 }
 
 #[test]
-fn receipt_with_another_write_between_its_calls_is_stored() {
+fn receipt_is_stored_although_another_write_comes_between_the_read_and_the_merge() {
     let stage = known();
     stage.before_call(2, || write_entity(&place().0, &place().1, |entity| entity.with("seen", 1)));
     stage.read("1000");
@@ -187,7 +187,7 @@ fn receipt_with_another_write_between_its_calls_is_stored() {
 }
 
 #[test]
-fn reactions_and_replies_are_counted_for_their_message() {
+fn reactions_and_replies_are_counted_for_each_message() {
     let stage = known();
     for (response, expected) in [
         (response("7", 2, 0, Some("a")), (2, 0)),
@@ -211,7 +211,7 @@ fn reactions_and_replies_are_counted_for_their_message() {
 }
 
 #[test]
-fn responses_expire_after_a_week_and_the_next_counted_response_deletes_them() {
+fn responses_expire_after_a_week_and_are_deleted_with_the_next_counted_response() {
     let stage = known();
     stage.respond(response("7", 1, 0, None));
     stage.at(60);
@@ -230,7 +230,7 @@ fn responses_expire_after_a_week_and_the_next_counted_response_deletes_them() {
 }
 
 #[test]
-fn conversation_has_a_bounded_number_of_rows_for_its_newest_responses() {
+fn conversation_keeps_only_the_20_messages_with_the_newest_responses() {
     let stage = known();
     for message in 0..100u64 {
         stage.at(message);

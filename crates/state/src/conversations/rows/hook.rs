@@ -1,11 +1,12 @@
-//! The row of a webhook address.
+//! The row that says which webhook address of a conversation works.
 
 use storage_table::Entity;
 
 pub(in crate::conversations) const GENERATION: &str = "generation";
 pub(in crate::conversations) const OFF: &str = "off";
 
-/// The content of the row `<key>.h`. It determines which webhook address of the conversation works.
+/// The content of the row `<key>.h`. Each new webhook address of the conversation has a new number, the
+/// *generation*. At most one webhook address works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct Hook {
     pub(in crate::conversations) generation: u16,

@@ -1,4 +1,4 @@
-//! The open question in a row of a conversation.
+//! The open question of a conversation: a question that a person's next text answers.
 
 use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
@@ -6,7 +6,7 @@ use storage_table::{Entity, Key};
 const ASKED: &str = "asked";
 pub(in crate::conversations) const ASKED_UNTIL: &str = "askedUntil";
 
-/// A question that waits for a text.
+/// A question that waits for a person's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct OpenQuestion {
     /// The id of the alert that asks the question.

@@ -7,20 +7,20 @@ use zones::{ClockSpan, Zone};
 /// The quiet hours of a person, by the person's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quiet {
-    /// The hours in which the person wants only their own alerts.
+    /// In these hours, alerts of programs wait, unless their `importance` is `high`.
     pub hours: ClockSpan,
     /// The person's time zone; UTC if the bot does not know the zone.
     pub zone: Zone,
 }
 
 impl Quiet {
-    /// Returns when the quiet hours end; `None` if `moment` is not within them.
+    /// Returns when the quiet hours end; `None` if `moment` is not within the quiet hours.
     pub fn end_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.hours.end_after(moment, &self.zone)
     }
 }
 
-/// Reads the hours from the row `<key>.w`; `None` if they cannot be read.
+/// Reads the quiet hours from the row `<key>.w`; `None` if the hours cannot be read.
 pub(in crate::conversations) fn hours_of(entity: &Entity) -> Option<ClockSpan> {
     let minutes = |name: &str| entity.int(name).and_then(|minutes| u16::try_from(minutes).ok());
     ClockSpan::new(minutes("from")?, minutes("to")?)

@@ -20,14 +20,14 @@ pub(in crate::conversations) struct LastRead {
 }
 
 impl LastRead {
-    /// Reads the receipt from a record. Values that cannot be read count as missing.
+    /// Reads the read receipt from the record of a conversation. Values that cannot be read count as missing.
     pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
         let message = entity.int(READ_ID).filter(|number| *number > 0).map(MessageNumber)?;
         Some(Self { message, at: DateTime::from_timestamp_millis(entity.int(READ_AT)?)? })
     }
 }
 
-/// The numbers of reactions and replies to one message, and when their row ends.
+/// The numbers of reactions and replies to one chat message, and when the row of the numbers expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct Responses {
     pub(in crate::conversations) message: MessageNumber,

@@ -47,7 +47,7 @@ impl World {
 const NEW: Allowed<Accepted> = Allowed::Yes(Accepted::New);
 
 #[test]
-fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
+fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
     let world = World::new();
     let [one, other] = conversations();
     for number in 0..10 {
@@ -183,7 +183,7 @@ fn reply_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_si
 }
 
 #[test]
-fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_with_their_period() {
+fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_with_the_period() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..20 {
@@ -224,7 +224,7 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn reply_sent_only_once_is_counted_for_each_conversation_and_activity() {
+fn single_reply_is_allowed_once_for_each_conversation_and_activity() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();

@@ -111,7 +111,7 @@ fn list_with_pages_of_any_size_has_each_alert_once_and_the_newest_first() {
 }
 
 #[test]
-fn list_of_a_sender_and_a_tag_contains_only_their_alerts() {
+fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
     let world = World::new();
     let mine = world.sends("ci", 1, 3, Some("orders"));
     world.sends("shop", 2, 3, Some("orders"));
@@ -178,9 +178,9 @@ fn alert_that_is_accepted_again_is_listed_once() {
     assert_eq!(world.rows_by_time(), 5);
 }
 
-/// The bot inserts the index row for 100 alerts with a call of its own.
+/// The bot inserts the index row for 100 alerts with a separate storage call.
 #[test]
-fn call_with_100_alerts_that_is_cut_off_at_any_request_is_listed_if_it_was_accepted() {
+fn accepted_call_with_100_alerts_is_listed_even_if_the_bot_is_killed_after_any_request() {
     let mut is_accepted = false;
     for calls in 0..6 {
         let world = World::new();
@@ -212,7 +212,7 @@ fn call_with_100_alerts_that_is_cut_off_at_any_request_is_listed_if_it_was_accep
 }
 
 #[test]
-fn record_that_a_replay_creates_again_is_listed_once_for_its_sender() {
+fn record_that_a_replay_creates_again_is_listed_once_for_the_sender() {
     for (alerts, passed) in [(1, 0), (3, 0), (3, 40 * DAY)] {
         let world = World::new();
         let ids = world.sends("ci", 1, alerts, Some("orders"));
@@ -246,7 +246,7 @@ fn record_that_a_replay_creates_again_is_listed_once_for_its_sender() {
 }
 
 #[test]
-fn alert_that_was_accepted_long_ago_is_listed_until_its_record_is_deleted() {
+fn alert_that_was_accepted_long_ago_is_listed_until_the_record_is_deleted() {
     let world = World::new();
     let far = NewAlert {
         due: Some(world.host.now() + TimeDelta::days(300)),
@@ -286,7 +286,7 @@ fn list_since_a_time_contains_no_older_alerts() {
 }
 
 #[test]
-fn list_with_a_filter_that_few_alerts_match_ends_and_contains_them_all() {
+fn list_with_a_filter_that_few_alerts_match_ends_and_contains_all_matches() {
     let world = World::new();
     for number in 0..120 {
         world.hears(char::from(b'0' + number % 10), &number.to_string());

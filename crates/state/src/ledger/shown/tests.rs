@@ -46,7 +46,7 @@ fn every_record() -> Vec<Record> {
 }
 
 #[test]
-fn state_of_every_record_ends_by_its_deadline_and_the_record_is_deleted_later() {
+fn state_of_every_record_is_final_from_the_deadline_on_and_the_record_is_deleted_later() {
     let records = every_record();
     assert_eq!(records.len(), Status::ALL.len() * 4 * 32);
     for record in records {
@@ -77,7 +77,7 @@ fn state_of_every_record_ends_by_its_deadline_and_the_record_is_deleted_later() 
 }
 
 #[test]
-fn scheduled_alert_is_not_overdue_before_it_is_due_even_if_an_earlier_version_accepted_it() {
+fn scheduled_alert_that_an_earlier_version_accepted_is_not_overdue_before_the_due_time() {
     let due = now() + TimeDelta::days(300);
     let record = Record { due_at: None, ends_at: Some(due + KEPT), ..every_record().swap_remove(0) };
     assert_eq!((record.status, record.accepted_at), (Status::Queued, Some(now())));
@@ -89,13 +89,13 @@ fn scheduled_alert_is_not_overdue_before_it_is_due_even_if_an_earlier_version_ac
         assert_eq!(record.shown(at), expected, "{at}");
     }
     let replayed = Record { due_at: Some(now()), replayed_at: Some(due), ..record.clone() };
-    assert_eq!(replayed.shown(due), Shown::Status(Status::Queued), "a replay begins a new term");
+    assert_eq!(replayed.shown(due), Shown::Status(Status::Queued), "a replay begins a new wait for a result");
     let expiring = Record { due_at: Some(now()), ..record };
     assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "due three days ago");
 }
 
 #[test]
-fn status_of_a_newer_version_is_shown_as_it_is_written() {
+fn status_of_a_newer_version_is_shown_unchanged() {
     let record = every_record().swap_remove(0);
     let newer = Record { newer_status: Some("answered".into()), ..record };
     for at in [now(), now() + TimeDelta::days(400)] {
@@ -116,7 +116,7 @@ fn record_with_the_earliest_or_latest_possible_times_has_a_deadline() {
 }
 
 #[test]
-fn alert_that_a_killed_run_had_in_hand_counts_as_delivered_unless_a_run_dequeues_it_again() {
+fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_message_again() {
     let (missed, from) = (now() + TimeDelta::minutes(1), now() + TimeDelta::minutes(3));
     for record in every_record() {
         let met = |at| Record { changed_at: at, ..record.clone() };

@@ -15,7 +15,7 @@ fn sent(standing: &Standing, at: i64, alert: &str) -> Standing {
 }
 
 #[test]
-fn record_of_a_key_keeps_the_sent_alert_and_the_noted_alert() {
+fn record_of_an_alert_key_keeps_the_sent_alert_and_the_noted_alert() {
     let world = World::new();
     let ledger = world.ledger();
     let before = run(ledger.standing(&conversation(), HASH)).unwrap();
@@ -56,7 +56,7 @@ fn record_of_a_newer_alert_is_not_overwritten() {
 }
 
 #[test]
-fn record_of_a_key_that_a_newer_version_wrote_keeps_its_version() {
+fn record_of_an_alert_key_of_a_newer_version_keeps_the_version() {
     let world = World::new();
     let ledger = world.ledger();
     let record = |change: &dyn Fn(&Standing) -> Standing| {
@@ -75,7 +75,7 @@ fn record_of_a_key_that_a_newer_version_wrote_keeps_its_version() {
 }
 
 #[test]
-fn record_of_a_key_is_deleted_thirty_days_after_its_last_alert() {
+fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
     const DAY: u64 = 24 * 60 * 60;
     let world = World::new();
     let ledger = world.ledger();

@@ -91,7 +91,7 @@ fn dead_letter_that_is_written_twice_is_listed_once_and_the_newest_comes_first()
 }
 
 #[test]
-fn row_of_another_version_is_read_without_its_unreadable_properties() {
+fn row_of_another_version_is_read_without_the_unreadable_properties() {
     let world = World::new();
     let id = DeadLetterId::of("m", at(0));
     let properties =

@@ -23,7 +23,7 @@ impl TriggerName {
     }
 
     /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
-    /// 2017 Node.js template sent activities of this type. They have no name.
+    /// 2017 Node.js template sent activities of this type. Activities of this type have no name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

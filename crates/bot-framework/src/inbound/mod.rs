@@ -2,8 +2,8 @@
 //!
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
-//! the SDKs differ from each other, the module follows the strictest SDK. The exception are signing keys
-//! without *endorsements*, the list of channels for which a key is allowed to sign.
+//! the SDKs differ from each other, the module follows the strictest SDK. There is one exception: signing
+//! keys without *endorsements* (the list of channels for which a key is allowed to sign).
 //! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter than the
 //! rules of the SDKs.
 //!

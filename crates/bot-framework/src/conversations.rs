@@ -30,8 +30,8 @@ const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser"
 pub enum Created {
     /// The conversation exists now.
     Conversation(NewConversation),
-    /// The bot is not installed for the person or in the team. If somebody installs the bot, a later call
-    /// succeeds.
+    /// The bot is not installed for the person or in the team. If a person or an administrator installs the
+    /// bot, a later call can succeed.
     NotInstalled(Verdict),
     /// The tenant has no such person. No later call will succeed.
     UnknownPerson(Verdict),

@@ -62,7 +62,11 @@ fn text_that_the_person_typed_stays() {
     }
     assert_eq!(text_of("2&nbsp;x&#160;3", &json!([])), "2 x 3");
     let typed = json!({"channelId": "webchat", "text": "what is &nbsp; for? "});
-    assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "Web Chat does not escape the text");
+    assert_eq!(
+        activity(&typed).text_to_the_bot(),
+        "what is &nbsp; for?",
+        "Web Chat does not escape the text"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component is allowed to call.
-//! The *embedded host* (`crates/local-host`, which replaces `spin up` in tests) enforces the rules, and
-//! `cargo dev doctor` names missing entries. This crate does no input or output.
+//! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) enforces the
+//! rules, and `cargo dev doctor` names missing entries. This crate does no input or output.
 //!
 //! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
 //! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the

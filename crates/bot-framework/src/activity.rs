@@ -139,7 +139,7 @@ impl Activity {
     }
 
     /// Whether the channel itself sent the activity, and not a person. Direct Line itself sends some
-    /// activities of the type `conversationUpdate`. As their sender, Direct Line names the conversation.
+    /// activities of the type `conversationUpdate`. The sender of these activities is the conversation.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))

@@ -76,8 +76,8 @@ impl Cloud {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether the bot reads signing keys from `host`. The OpenID metadata of this cloud names the URL of the
-    /// signing keys. `host` is in lower case.
+    /// Whether `host` is a login host of this cloud. The OpenID metadata names the URL of the signing keys,
+    /// and a login host is allowed to serve them. `host` is in lower case.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }

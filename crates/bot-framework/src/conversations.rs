@@ -21,8 +21,8 @@ const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
-/// Error codes with which Teams refuses to create a chat, although the bot is installed. So these codes never
-/// lead to [`Created::NotInstalled`].
+/// Error codes with which Teams refuses to create a chat for a reason other than a missing installation. So
+/// these codes never lead to [`Created::NotInstalled`].
 const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.

@@ -107,10 +107,10 @@ impl<'a, H: Host> DirectLine<'a, H> {
     /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
     /// bot returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
     ///
-    /// The Direct Line conversation is not the conversation with the person. So a fault of the first never
-    /// counts as a fault of the second. If Direct Line answers that the Direct Line conversation is missing,
-    /// the class is [`Class::Unavailable`]. If the Direct Line conversation cannot be started, the class is
-    /// [`Class::Unauthorized`], [`Class::Throttled`] or [`Class::NoToken`].
+    /// The Direct Line conversation is not the conversation with the person. So a fault of the Direct Line
+    /// conversation never counts as a fault of the person's conversation. If Direct Line answers that its
+    /// conversation is missing, the class is [`Class::Unavailable`]. If the Direct Line conversation cannot
+    /// be started, the class is [`Class::Unauthorized`], [`Class::Throttled`] or [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,

@@ -159,8 +159,8 @@ pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 /// Whether `json` has more than `levels` levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
-    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. To count the
-    // opening brackets is cheaper than the loop below.
+    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. This count is
+    // cheaper than the loop below.
     if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
         return false;
     }

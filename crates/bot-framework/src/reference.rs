@@ -8,9 +8,9 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
-/// A conversation reference. Its JSON form is the `address` of the 2017 Node.js template: `{id, channelId,
-/// serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the id of an
-/// activity. Unknown fields are kept.
+/// A conversation reference. Its JSON form is the `address` of the 2017 Node.js template:
+/// `{id, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
+/// id of an activity. Unknown fields are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
     /// The id of the activity from which the reference was made.

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trigger_name_matches_triggers_and_events_of_this_name() {
+    fn trigger_name_matches_activities_of_type_trigger_and_events_with_the_name() {
         for (setting, kind, name, expected) in [
             ("", "trigger", "null", true),
             ("", "trigger", r#""other""#, true),

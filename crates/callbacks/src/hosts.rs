@@ -66,8 +66,7 @@ pub enum NotAllowed {
 }
 
 impl NotAllowed {
-    /// The expected form of the URL, for an error text that names a member of JSON: `<path>: expected <this
-    /// text>`.
+    /// The second half of an error text that names a member of JSON: `<path>: expected <this text>`.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn store_of_two_hosts_in_one_folder_is_shared() {
+    fn store_in_one_folder_is_shared_by_two_hosts() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
         first.set("default", "k", b"1").unwrap();

@@ -3,8 +3,8 @@
 //! This host is for development and tests, never for production. It has the features of `spin up` that this
 //! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
 //! `wasi:http` in both directions, and all of WASI 0.2. Each HTTP request and each cron tick gets a new
-//! instance with fresh memory. The source code of Spin is the specification. Comments name Spin's files, e.g.
-//! (spin: crates/loader).
+//! instance with fresh memory. The source code of Spin is the specification. Comments name the files of Spin,
+//! e.g. `spin: crates/loader`.
 //!
 //! ```text
 //! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]

@@ -2,9 +2,9 @@
 //! another component of the application, or to a server.
 //!
 //! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), plain HTTP uses connections that the whole
-//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. If the guest does not set
-//! a time-out, it is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own sender,
-//! which opens a connection for each request.
+//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. If the guest sets no
+//! time-out, the default is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own
+//! sender, which opens a connection for each request.
 
 use std::path::PathBuf;
 use std::pin::Pin;

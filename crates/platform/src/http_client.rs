@@ -43,9 +43,8 @@ pub struct Timeouts {
     pub max_response_bytes: usize,
 }
 
-/// The connect phase ends at least this much earlier than the whole call. The reason is the error: if the
-/// connect phase fails, the error says that nothing was sent. If the total time ends, the error cannot say
-/// this.
+/// The connect phase ends at least this much earlier than the whole call. If the connect phase fails, the
+/// error says that nothing was sent. If the total time ends first, the error cannot say this.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {

@@ -42,7 +42,7 @@ fn chat_is_created_with_exactly_the_body_that_teams_accepts() {
 }
 
 #[test]
-fn thread_is_created_with_its_channel_and_its_first_message() {
+fn thread_is_created_with_the_channel_and_the_first_message() {
     let host = FakeHost::default();
     host.then_status(201, r#"{"id":"19:c@thread.tacv2;messageid=17","activityId":"17"}"#);
     let channel = ConversationAccount::of_teams("19:c@thread.tacv2", "channel", "t");

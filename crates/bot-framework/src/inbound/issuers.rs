@@ -61,7 +61,8 @@ impl EntraPolicy {
     }
 }
 
-/// Returns the issuer if `issuer` (the claim `iss` of a token) is the name that Entra uses for `tenant`.
+/// Returns the issuer if `issuer` (the claim `iss` of a token) is the name that Entra uses for `tenant`, and
+/// `None` otherwise.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {

@@ -18,8 +18,8 @@ use super::remembered;
 /// The age at which keys are fetched again. The SDK botbuilder-js uses the same age (`openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// The reason why the cache cannot simply return a key. The reason decides how long the bot waits after the
-/// last attempt to fetch the keys.
+/// The reason why the cache cannot simply return a key. The reason decides how many seconds must pass after
+/// the last attempt to fetch the keys before the bot tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
     /// The cache has no keys, so every call fails until the bot has fetched them.
@@ -99,8 +99,8 @@ impl<H: Host> KeyCache<'_, H> {
             };
         }
         // The time of the attempt is stored before the fetch, so that other requests do not fetch the keys,
-        // too. While the cache has no keys, the time is not stored before the fetch. The reason is that the
-        // first activities of a channel arrive together, and all except one would get an error.
+        // too. While the cache has no keys, the time is stored only after the fetch. The first activities of
+        // a channel arrive together, and otherwise all except one would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// The reason why the bot got no token. The error text never repeats the text of the login host, which may
-/// quote parts of the request.
+/// The reason why the bot got no token. The error text never repeats the text of the login host, because that
+/// text can quote parts of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// The login host refuses the bot. The refusal stays until the operator corrects the configuration.

@@ -1,4 +1,4 @@
-//! Derives the bot's keys from its secrets: one key for each purpose, such as sealing envelopes.
+//! Derives the bot's keys from its secrets: one key for each purpose, e.g. to seal envelopes.
 
 use std::sync::LazyLock;
 

@@ -95,8 +95,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.cache.valid_until(self.host, &entry)
     }
 
-    /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], then the
-    /// entry in the store, and then fetches a fresh token.
+    /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], and then the
+    /// entry in the key-value store. If neither holds a valid token, the call fetches a fresh token.
     pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.token {

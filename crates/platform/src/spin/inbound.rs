@@ -72,7 +72,7 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
         response_out.set(outgoing);
         return Ok(());
     }
-    // The first call of `body` always succeeds, and this is the first.
+    // The first call of `body` always succeeds, and this is the only call.
     let Ok(body) = outgoing.body() else { return Err(StreamError::Closed) };
     let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
     let written = stream::write_now(&stream, &bytes)?;

@@ -131,7 +131,7 @@ fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago
 }
 
 #[test]
-fn flood_before_the_first_key_costs_one_fetch() {
+fn flood_of_unknown_key_ids_before_the_first_fetch_costs_one_fetch() {
     let host = bot();
     for _ in 0..20 {
         assert_eq!(call_with_key(&host, TestKey::stranger()).0, "UnknownKey");

@@ -38,7 +38,7 @@ fn token_with_a_record_skips_the_signature_check() {
 }
 
 #[test]
-fn valid_token_is_recorded_until_it_expires() {
+fn valid_token_is_recorded_until_the_token_expires() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     let keys = remembered(&host);
@@ -97,7 +97,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
     host.elapsed.set(Duration::from_secs(3600));
     let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
     assert_eq!(outcome(call(&host, &newer, &activity())), "channel");
-    assert_eq!(remembered(&host).len(), 1, "only the new token must have a record");
+    assert_eq!(remembered(&host).len(), 1, "the new token must be the only token with a record");
     assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
 }
 

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::token::UnverifiedToken;
 
-/// The maximum number of records in the store. The hash of a token selects one of these slots for the token's
-/// record. If a later token has the same slot, its record replaces the earlier record.
+/// The store has this many slots, and each slot holds at most one record. The hash of a token selects the
+/// slot of the token's record. If a later token has the same slot, its record replaces the earlier record.
 const SLOTS: u8 = 64;
 
 /// The identity of a record: one token, for one bot, checked with the signing keys of one issuer.

@@ -83,7 +83,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self
     }
 
-    /// Returns the token that the run used, sealed. Returns `None` if the run used no token.
+    /// Returns the token that the run used, sealed. Returns `None` if the run used no token, or if the token
+    /// is valid for only five minutes or less.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }

@@ -1,6 +1,6 @@
-//! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component may call. The
-//! embedded host enforces the rules, and `cargo dev doctor` names missing entries. This crate does no input
-//! or output.
+//! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component is allowed to call.
+//! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) enforces the
+//! rules, and `cargo dev doctor` names missing entries. This crate does no input or output.
 //!
 //! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
 //! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the
@@ -42,11 +42,11 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The domain of the names by which components of the application call each other.
+/// The suffix of the host names by which components of the application call each other.
 const CHAINING: &str = ".spin.internal";
 
-/// Returns the component to which a request to `http://<component>.spin.internal/` goes. Spin does the same
-/// (`parse_service_chaining_target`).
+/// Returns the component to which a request to `http://<component>.spin.internal/` goes. Returns `None` for
+/// every other host. Spin does the same (`parse_service_chaining_target`).
 pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
 }
@@ -56,8 +56,8 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries. A single malformed entry is an error. If it were ignored, the policy would change
-    /// silently.
+    /// Parses all entries. A single malformed entry is an error. If the crate ignored the entry, the policy
+    /// would change silently.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -161,8 +161,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host has brackets, so it does not parse as an address, and no network contains it. Spin
-            // denies such a host, too.
+            // An IPv6 host has brackets in a URL, so it does not parse as an IP address, and no network
+            // contains it. Spin denies such a host, too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -191,7 +191,7 @@ fn parse_ports(port: &str, scheme: &str) -> Result<Option<Range<u32>>> {
             Some(port.into()..u32::from(port) + 1)
         }
         _ => Some(match port.split_once("..") {
-            // The end is exclusive, and an empty range is no error.
+            // The end of a range is exclusive, and an empty range is no error.
             Some((start, end)) => number(start)?..number(end)?,
             None => number(port)?..number(port)? + 1,
         }),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_allows_only_its_own_targets() {
+    fn entry_allows_only_targets_that_match_the_entry() {
         for (entries, url, allowed) in [
             // Nothing is allowed unless it is listed.
             (&[][..], "https://example.com", false),
@@ -284,7 +284,7 @@ mod tests {
             (&["http://localhost:81..90"], "http://localhost:90", false),
             (&["http://localhost:90..81"], "http://localhost:85", false),
             (&["http://localhost:0..65535"], "http://localhost:65534", true),
-            // Addresses, in every spelling of the URL standard.
+            // IP addresses, in every spelling of the URL standard.
             (&["http://192.168.1.1"], "http://192.168.1.1", true),
             (&["http://192.168.1.1:3002"], "http://192.168.1.1:3002", true),
             (&["http://127.0.0.1"], "http://127.1", true),
@@ -309,7 +309,7 @@ mod tests {
             (&["http://other.spin.internal"], "http://another.spin.internal", false),
             (&["http://*.spin.internal"], "http://another.spin.internal", true),
             (&["http://*:*"], "http://another.spin.internal", true),
-            // One matching entry suffices.
+            // One matching entry is enough.
             (&["*://spin.dev:443", "http://example.com:8383"], "http://example.com:8383", true),
             (&["*://spin.dev:443", "http://example.com:8383"], "https://spin.dev", true),
             (&["*://spin.dev:443", "http://example.com:8383"], "http://google.com", false),
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn target_is_shown_without_its_default_port() {
+    fn target_is_shown_without_the_default_port() {
         assert_eq!(target("http://127.0.0.1:80").to_string(), "http://127.0.0.1");
         assert_eq!(target("https://a.b:8443").to_string(), "https://a.b:8443");
         assert!(Target::new("http", "", None).is_err());

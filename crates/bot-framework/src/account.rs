@@ -64,8 +64,8 @@ impl ChannelAccount {
         self
     }
 
-    /// Reads an account of an activity. Returns `None` if the object has no id. Some channels send an object
-    /// without an id if there is no account.
+    /// Reads an account from an activity, e.g. `from`. Returns `None` if the object has no id, because some
+    /// channels send an object without an id if there is no account.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))

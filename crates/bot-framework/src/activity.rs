@@ -15,7 +15,7 @@ use crate::path::is_segment;
 pub struct Activity {
     /// The kind, from `type`.
     pub kind: ActivityKind,
-    /// The activity's id. Some updates have none.
+    /// The activity's id. Some activities of the type `conversationUpdate` have no id.
     pub id: Option<String>,
     /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
     /// empty.
@@ -60,7 +60,7 @@ pub enum ActivityKind {
     Invoke,
     /// A named event, which is not a message.
     Event,
-    /// The older form of an event, in use until early 2017. It has no name.
+    /// The older form of an event, in use until early 2017. An event of this form has no name.
     Trigger,
     /// People added reactions to a message, or removed them.
     MessageReaction,
@@ -138,8 +138,8 @@ impl Activity {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
     }
 
-    /// Whether the channel itself sent the activity, and not a person. Direct Line sends some updates itself,
-    /// and names the conversation as their sender.
+    /// Whether the channel itself sent the activity, and not a person. Direct Line itself sends some
+    /// activities of the type `conversationUpdate`. The sender of these activities is the conversation.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
@@ -153,8 +153,8 @@ impl Activity {
     }
 }
 
-/// Takes the activity's id. The id must be usable as a segment of a path, because the URL of a reply contains
-/// it.
+/// Takes the activity's id. The id must be usable as a segment of a URL's path, because the URL of a reply
+/// contains the id.
 fn take_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("id")?.filter(|id| !id.is_empty()) {
         Some(id) if !is_segment(&id) => Err(fields.error("id", NOT_ONLY_DOTS)),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_with_unknown_fields_and_type_keeps_them() {
+    fn activity_keeps_unknown_fields_and_an_unknown_type() {
         let json =
             r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
         let activity = parse(json).unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn bot_joins_or_leaves_only_if_it_is_among_the_members() {
+    fn update_adds_or_removes_the_bot_only_if_the_members_include_the_bot() {
         for (json, expected) in [
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"},{"id":"b"}]}"#,

@@ -55,7 +55,7 @@ impl AuthMode {
     }
 }
 
-/// Returns the host of `name`, `name:port` or `[address]:port`.
+/// Returns the host from a text of the form `host`, `host:port` or `[IPv6 address]:port`.
 fn name_of_authority(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! Changes and deletions of messages that the bot has sent: which channels do not support them, and how the
-//! Connector's response to a change or deletion is classified.
+//! Changes and deletions of chat messages that the bot has sent. This module lists the channels that support
+//! neither, and classifies the Connector's response to a change or a deletion.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -8,18 +8,18 @@ use platform::{TransportError, value_of};
 use crate::verdict::{Class, Verdict, classify, error_code};
 
 /// The channels that are known to refuse the change and the deletion of a message. Web Chat and Direct Line
-/// return 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
-/// be changed.
+/// return 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. An e-mail or an SMS cannot be
+/// changed after it was sent.
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
-/// Whether a channel may support changing and deleting a message that was sent. The result is `false` only
-/// for channels that are known to refuse both. For the others, only the Connector's response shows whether
-/// the channel supports the change.
+/// Whether the bot can try to change or delete a message on a channel. The result is `false` only for
+/// channels that are known to refuse both. For every other channel, only the Connector's response shows
+/// whether the channel supports the change or deletion.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
 
-/// The change of a message that was sent before: new content, or its deletion.
+/// The kind of a change: a sent message gets new content, or is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changing {
     Content,
@@ -47,10 +47,10 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // These responses do not prove that the message is missing. For a change, the class is still
-        // `MessageGone`: the poller then sends the text as a new message, and the Connector's response to
-        // that message counts. For a deletion, the class stays a failure, because the message may still be
-        // there and must not count as deleted.
+        // These responses do not prove that the message is missing. For a change of the content, the class is
+        // still `MessageGone`. The poller then sends the text as a new message, and the Connector's response
+        // to the new message decides. For a deletion, the class stays a failure, because the message is
+        // perhaps still there and must not count as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
@@ -86,7 +86,7 @@ mod tests {
             (404, coded("ActivityNotFoundInConversation"), Deletion, Class::MessageGone),
             (404, String::new(), Content, Class::MessageGone),
             (404, coded("NotFound"), Deletion, Class::Permanent),
-            // This response may come from a gateway, so the message may still be there.
+            // A gateway can return this response, so the message is perhaps still there.
             (404, String::new(), Deletion, Class::Permanent),
             (404, coded("ConversationNotFound"), Content, Class::DestinationGone),
             (403, coded("BotNotInConversationRoster"), Content, Class::DestinationGone),

@@ -1,23 +1,24 @@
 //! The id of a channel, always in lower case.
 //!
-//! The id is part of a conversation's key, of the index of persons and of the trust rules. So the whole
-//! project needs one spelling. This module changes an id to lower case when it reads the id. No other code
-//! changes the case.
+//! Table rows and rules compare channel ids, so the whole project needs one spelling of each id. For example,
+//! the bot stores a conversation under a hash of its channel id and its conversation id. This module converts
+//! a channel id to lower case when it reads the id. No other code changes the case.
 
 use crate::json::{FieldError, Fields};
 
-/// The longest id that is accepted. The longest id of the Bot Framework, `skypeforbusiness`, is much shorter.
+/// The maximum length of a channel id, in bytes. The longest id of the Bot Framework, `skypeforbusiness`, is
+/// much shorter.
 const MAX_LENGTH: usize = 64;
 const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 
 /// Converts a channel id to lower case. Returns `None` if the text cannot be a channel id.
 pub fn channel_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    let is_one = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(fits);
-    is_one.then(|| text.to_ascii_lowercase())
+    let is_channel_id = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(fits);
+    is_channel_id.then(|| text.to_ascii_lowercase())
 }
 
-/// Takes `channelId`. An empty value counts as absent.
+/// Takes the field `channelId`. An empty value counts as absent.
 pub(crate) fn take(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("channelId")?.filter(|text| !text.is_empty()) {
         None => Ok(None),

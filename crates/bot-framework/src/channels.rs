@@ -11,8 +11,9 @@ use thiserror::Error;
 
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
-/// The largest card that Teams accepts, according to its documentation. Teams also limits a whole message to
-/// 100 KB in UTF-16. The bot does not check this limit, because a message of the queue cannot hold so much.
+/// The largest card that Teams accepts, according to the documentation of Teams. Teams also limits a whole
+/// chat message to 100 KB in UTF-16. The bot does not check this limit, because an envelope has at most 48
+/// KiB.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
 /// The most suggested actions that Teams shows.
@@ -24,14 +25,14 @@ const MAX_TEAMS_CARDS: usize = 10;
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// How many levels of a card are searched. This is enough for every card, because the body of a call has at
-/// most 32 levels.
+/// How many levels of a card are searched. This number is enough for every card, because the body of an API
+/// call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
 /// The parts of a message that [`shows`] checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
-    /// The text, before the bot puts its own words in front of it.
+    /// The text of the alert, without the words that the bot adds in front of this text.
     pub text: &'a str,
     /// The format of the text.
     pub format: TextFormat,
@@ -144,9 +145,11 @@ impl NotShown {
 /// How a channel shows cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cards {
-    /// With buttons. A press of `Action.Execute` is an invoke.
+    /// With buttons. A press of a button with `Action.Execute` reaches the bot as an activity of the type
+    /// `invoke`.
     WithExecute,
-    /// With buttons. A press of `Action.Submit` is a message, and a press of `Action.Execute` does nothing.
+    /// With buttons. A press of a button with `Action.Submit` reaches the bot as a message. A press of a
+    /// button with `Action.Execute` does nothing.
     WithSubmit,
     /// As a picture without buttons.
     Picture,
@@ -159,7 +162,8 @@ pub fn shows_markdown(channel_id: &str) -> bool {
     matches!(abilities(channel_id), Some((_, true)))
 }
 
-/// How a channel shows cards, and whether it shows Markdown. `None` if the channel is not in the table.
+/// Returns how a channel shows cards, and whether the channel shows Markdown. Returns `None` if the channel
+/// is not in the table.
 fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     Some(match channel_id {
         "msteams" => (Cards::WithExecute, true),
@@ -171,7 +175,7 @@ fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     })
 }
 
-/// How a channel shows cards; `None` if the channel is not in the table.
+/// Returns how a channel shows cards, or `None` if the channel is not in the table.
 pub fn cards(channel_id: &str) -> Option<Cards> {
     abilities(channel_id).map(|(cards, _)| cards)
 }
@@ -241,11 +245,12 @@ fn is_card(attachment: &Value) -> bool {
 }
 
 fn json_bytes(value: &Value) -> usize {
-    // Writing JSON with text keys into memory does not fail.
+    // Writing a JSON value into memory does not fail.
     serde_json::to_vec(value).map(|bytes| bytes.len()).unwrap_or_default()
 }
 
-/// The version of an Adaptive Card.
+/// Returns the major and the minor version of an Adaptive Card. Returns `None` if the attachment is another
+/// card, or names no version.
 fn version_of(attachment: &Value) -> Option<(u32, u32)> {
     let kind = attachment.get("contentType").and_then(Value::as_str)?;
     let version = attachment.get("content")?.get("version")?.as_str()?;
@@ -355,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_name_markdown_cards_and_mentions_that_the_channel_does_not_show() {
+    fn text_card_or_mention_that_the_channel_does_not_show_is_reported() {
         let kim = Mention { id: "29:kim".into(), name: "Kim".into() };
         let lee = Mention { id: "e5e0".into(), name: "Lee".into() };
         let (none, card) = (json!({}), card(json!({})));

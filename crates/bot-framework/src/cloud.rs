@@ -5,7 +5,7 @@ use platform::{Settings, SettingsError};
 /// A cloud. The variable `channelservice` selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
-    /// The public cloud. GCC, for US authorities, belongs to it, too.
+    /// The public cloud. GCC (for US authorities) is a part of this cloud.
     Public,
     /// US Government: GCC High and DoD.
     UsGov,
@@ -76,8 +76,8 @@ impl Cloud {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether the OpenID metadata of this cloud may name a URL of keys on this host. `host` is in lower
-    /// case.
+    /// Whether `host` is a login host of this cloud. The OpenID metadata names the URL of the signing keys,
+    /// and a login host is allowed to serve them. `host` is in lower case.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
@@ -113,7 +113,7 @@ impl Cloud {
     }
 
     /// The URL of the Connector of Teams. The bot uses it for a conversation from which it has no activity,
-    /// and so no `serviceUrl`. The result is `None` if no document names a URL for this cloud. Source:
+    /// and so no `serviceUrl`. The result is `None` if Microsoft documents no URL for this cloud. Source:
     /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {
@@ -123,7 +123,7 @@ impl Cloud {
         }
     }
 
-    /// Direct Line's host. Its regions are subdomains (`europe.directline.botframework.com`).
+    /// Direct Line's host. The regions of Direct Line are subdomains (`europe.directline.botframework.com`).
     pub fn direct_line_host(self) -> &'static str {
         match self {
             Self::Public => "directline.botframework.com",
@@ -137,8 +137,9 @@ impl Cloud {
     /// `smba.trafficmanager.net` must match exactly, because any Azure customer can register a name under
     /// `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
-        // There must be a label before the suffix, and no label may be empty. Only letters, digits and `-`
-        // are allowed, because `url` accepts characters that are not valid in DNS.
+        // At least one label (a part between dots) must come before the suffix. An empty label is refused. A
+        // label is allowed to have only letters, digits and `-`, because `url` accepts characters that are
+        // not valid in DNS.
         let is_label = |label: &str| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };

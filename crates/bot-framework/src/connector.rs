@@ -43,8 +43,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Gets the bot's token before the first send. Without this call, the first send would wait for the
-    /// token, and the caller could not keep its fixed pace. Anonymous mode needs no token. If the client
-    /// cannot get the token, this call returns the verdict that each send would return.
+    /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token. If the client
+    /// cannot get the token, the error is the verdict that each send would return.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -66,7 +66,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud,
-    /// the client sends once more, to the Connector of [GCC](TrustPolicy::gcc_connector).
+    /// the client sends the message once more, to the Connector of [GCC](TrustPolicy::gcc_connector).
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -96,7 +96,7 @@ impl<'a, H: Host> Connector<'a, H> {
 
     /// Replies in the thread of a message. In a channel of Teams, the thread is a separate conversation,
     /// whose id contains the id of the message. Everywhere else, the client replies as [`Connector::reply`]
-    /// does. If the conversation is in another cloud, the client sends once more, as in
+    /// does. If the conversation is in another cloud, the client sends the message once more, as in
     /// [`Connector::send_in_any_cloud`].
     pub async fn reply_in_thread(
         &self,
@@ -124,8 +124,8 @@ impl<'a, H: Host> Connector<'a, H> {
     /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`. The verdict has the class
     /// [`Class::MessageGone`] if the conversation no longer shows the message, and [`Class::NotChangeable`]
     /// if the channel changes no messages. A change can be repeated without harm, so the class is never
-    /// [`Class::PossiblyDelivered`]. If the conversation is in another cloud, the client sends once more, as
-    /// in [`Connector::send_in_any_cloud`].
+    /// [`Class::PossiblyDelivered`]. If the conversation is in another cloud, the client sends the change
+    /// once more, as in [`Connector::send_in_any_cloud`].
     pub async fn update(
         &self,
         trust: &TrustPolicy,
@@ -162,7 +162,8 @@ impl<'a, H: Host> Connector<'a, H> {
         .await
     }
 
-    /// Makes a call. The bot's token is sent only if the policy that checked `service_url` allows this.
+    /// Makes a call to the Connector. The call has the bot's token only if `service_url` is allowed to
+    /// receive the token ([`ServiceUrl::takes_token`]).
     pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Response {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
             return self.call_once(call, None).await.token_ruled_out();
@@ -175,8 +176,8 @@ impl<'a, H: Host> Connector<'a, H> {
         if response.verdict.class != Class::Unauthorized {
             return response;
         }
-        // The token may have been revoked, or the clock may have been wrong when the token was stored. So the
-        // client tries once more with a fresh token.
+        // Perhaps the token was revoked, or the clock was wrong when the token was stored. So the client
+        // tries once more with a fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
             Ok(None) => response.token_ruled_out(),
@@ -185,8 +186,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
-        // If the deadline passed while the client waited for the token, the client sends nothing. The message
-        // then uses up no try.
+        // If the deadline passed while the client waited for the token, the client sends nothing. So the
+        // message uses up none of its tries.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -219,12 +220,12 @@ impl<'a, H: Host> Connector<'a, H> {
 /// message.
 const THREAD: &str = ";messageid=";
 
-/// One call of the Connector.
+/// One call to the Connector.
 #[derive(Debug)]
 pub(crate) struct Call<'m> {
     pub(crate) method: Method,
     pub(crate) uri: String,
-    /// The JSON of the body; empty if the call has none.
+    /// The JSON of the body; empty if the call has no body.
     pub(crate) body: Bytes,
     pub(crate) trace: Option<&'m Traceparent>,
     pub(crate) changing: Option<Changing>,
@@ -254,8 +255,8 @@ impl<'m> Call<'m> {
     }
 }
 
-/// Makes a call. If the Connector reports that the conversation is in another cloud, the call is repeated at
-/// the Connector of GCC.
+/// Makes a call to the Connector. If the Connector reports that the conversation is in another cloud, the
+/// call is repeated at the Connector of GCC.
 async fn in_any_cloud(
     trust: &TrustPolicy,
     service_url: &ServiceUrl,
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn connector_path_is_appended_and_encoded() {
+    fn path_of_a_connector_call_is_appended_to_the_service_url_and_encoded() {
         let host = FakeHost::default();
         host.then_status(201, r#"{"id":"a1"}"#).then_status(202, "");
         let (reference, url) = (reference(), service_url());
@@ -364,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn message_to_a_reference_has_its_bot_as_sender_and_its_user_as_recipient() {
+    fn message_to_a_reference_goes_from_the_bot_to_the_user_of_the_reference() {
         let reference = reference();
         let bytes = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference).to_bytes();
         let expected = json!({
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn message_to_a_conversation_in_another_cloud_is_sent_there_once() {
+    fn message_to_a_conversation_in_another_cloud_is_sent_once_to_the_connector_of_gcc() {
         let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
         let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
         for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {

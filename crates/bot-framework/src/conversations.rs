@@ -14,14 +14,15 @@ use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Response, Verdict};
 
-/// The longest page of members that the client reads. A member has about 400 bytes.
+/// The largest page of members that the client reads, in bytes. In the response, a member has about 400
+/// bytes.
 const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
-/// Codes with which Teams refuses to create a chat. Their reason is not a missing installation, so they never
-/// lead to [`Created::NotInstalled`].
+/// Error codes with which Teams refuses to create a chat for a reason other than a missing installation. So
+/// these codes never lead to [`Created::NotInstalled`].
 const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
@@ -29,7 +30,8 @@ const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser"
 pub enum Created {
     /// The conversation exists now.
     Conversation(NewConversation),
-    /// The bot is not installed for the person or in the team. A later call may succeed.
+    /// The bot is not installed for the person or in the team. If a person or an administrator installs the
+    /// bot, a later call can succeed.
     NotInstalled(Verdict),
     /// The tenant has no such person. No later call will succeed.
     UnknownPerson(Verdict),
@@ -45,7 +47,8 @@ pub struct NewConversation {
     /// The URL of the conversation's Connector. It is set if the response names a trusted URL, or if the
     /// Connector of GCC (a part of Teams for US authorities) created the conversation.
     pub service_url: Option<String>,
-    /// The verdict of the call. If the conversation is a thread, the verdict has the id of its first message.
+    /// The verdict of the call. If the conversation is a thread, the verdict has the id of the thread's first
+    /// message.
     pub verdict: Verdict,
 }
 
@@ -70,7 +73,8 @@ pub struct MemberPage {
 }
 
 impl Member {
-    /// Reads a member. Teams writes the object id as `objectId`, and its documentation as `aadObjectId`.
+    /// Reads a member. Teams sends the object id as `objectId`, although the documentation of Teams names the
+    /// member `aadObjectId`.
     fn of(json: &Value) -> Option<Self> {
         let text = |name: &str| json[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let aad_object_id = text("aadObjectId").or(text("objectId"));
@@ -81,8 +85,8 @@ impl Member {
 impl<H: Host> Connector<'_, H> {
     /// Creates the personal chat with a person. `person` is the person's id on the channel, or the person's
     /// object id in Entra. The call sends no message. If the chat exists, Teams returns the chat's id. So the
-    /// bot may repeat the call if its response was lost, and the verdict never says that a message may have
-    /// been delivered.
+    /// bot can repeat the call if the response was lost. The class of the verdict is never
+    /// [`Class::PossiblyDelivered`].
     pub async fn create_chat(
         &self,
         trust: &TrustPolicy,
@@ -102,7 +106,7 @@ impl<H: Host> Connector<'_, H> {
         }
     }
 
-    /// Creates a thread in a channel, with its first message. Each call creates another thread.
+    /// Creates a thread in a channel, with the thread's first message. Each call creates a new thread.
     pub async fn create_thread(
         &self,
         trust: &TrustPolicy,
@@ -159,7 +163,8 @@ impl<H: Host> Connector<'_, H> {
         let Response { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
-            // Only the status counts, because Teams does not document the codes of these refusals.
+            // Only the HTTP status counts here, because Teams does not document the error codes of these
+            // refusals.
             (_, Some(400 | 403 | 404)) => Ok(None),
             _ => Err(nothing_delivered(verdict)),
         }
@@ -218,8 +223,8 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
     }
 }
 
-/// Changes the verdict of a call that sends no message. The bot can always repeat such a call, so a class
-/// that means "a message may have been delivered" becomes [`Class::Unavailable`].
+/// Changes the verdict of a call that sends no message. The bot can always repeat such a call. So the classes
+/// for "a message was perhaps delivered" become [`Class::Unavailable`].
 fn nothing_delivered(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

@@ -1,5 +1,6 @@
-//! A client for two calls of Direct Line 3.0: start a conversation with the bot, and post a trigger into the
-//! conversation. The Azure Functions of the 2017 templates made the same two calls.
+//! A client for two calls of Direct Line 3.0: start a conversation with the bot, and post a trigger into this
+//! conversation. A *trigger* is an activity that tells the bot to send an alert to a person. The Azure
+//! Functions of the 2017 templates made the same two calls.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
@@ -25,17 +26,17 @@ use crate::verdict::{Class, Verdict, classify};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    // Direct Line answers after the bot has answered, and waits up to 15 s for the bot.
+    // Direct Line waits up to 15 s for the bot's response. Only then does Direct Line itself respond.
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(23),
     max_response_bytes: 64 * 1024,
 };
 
-/// The sender of the triggers, as the bot sees it.
+/// The id of the sender in each trigger.
 const FROM: &str = "proactive-bot-poller";
 
-/// The address of Direct Line, and the secret for it.
+/// The URL of Direct Line, the secret for Direct Line, and the name of the triggers.
 #[derive(Debug, Clone)]
 pub struct DirectLineSettings {
     endpoint: ServiceUrl,
@@ -84,14 +85,16 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A client of Direct Line for one run. The first trigger of the run starts a conversation, and the run posts
-/// all its triggers there.
+/// A client of Direct Line for one run. The first trigger of the run starts a Direct Line conversation, and
+/// the run posts all its triggers into this conversation.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
     settings: &'a DirectLineSettings,
     deadline: Deadline,
-    /// While the first trigger starts the conversation, it keeps this lock, and other triggers wait.
+    /// The id of the Direct Line conversation, or the verdict of the failed start. The call that starts the
+    /// conversation keeps this lock until the start has ended. The calls for other triggers wait for the
+    /// lock.
     conversation: Mutex<Option<Result<String, Verdict>>>,
 }
 
@@ -102,12 +105,12 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 
     /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
-    /// bot returned success. If there is a `trace`, the call has its id in a header.
+    /// bot returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
     ///
-    /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
-    /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
-    /// conversation cannot be started, the verdict is [`Class::Unauthorized`], [`Class::Throttled`] or
-    /// [`Class::NoToken`].
+    /// The Direct Line conversation is not the conversation with the person. So a fault of the Direct Line
+    /// conversation never counts as a fault of the person's conversation. If Direct Line answers that its
+    /// conversation is missing, the class is [`Class::Unavailable`]. If the Direct Line conversation cannot
+    /// be started, the class is [`Class::Unauthorized`], [`Class::Throttled`] or [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -119,7 +122,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let response = self.call(&path, Some(&trigger), trace).await;
         let verdict = classify(&response, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
-            // The conversation has ended. The next trigger starts another one.
+            // The Direct Line conversation has ended. The next trigger starts a new conversation.
             let mut current = self.conversation.lock().await;
             if matches!(&*current, Some(Ok(id)) if *id == conversation) {
                 *current = None;
@@ -128,8 +131,9 @@ impl<'a, H: Host> DirectLine<'a, H> {
         trigger_verdict(verdict)
     }
 
-    /// Returns the id of the run's conversation, encoded as a segment of a path. The first call starts the
-    /// conversation. If the start fails, all later calls return the same verdict.
+    /// Returns the id of the run's Direct Line conversation, encoded as a segment of a path. The first call
+    /// starts the conversation. If the start fails, the error is the verdict of the start, and all later
+    /// calls return the same error.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -184,11 +188,11 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
 /// The verdict of a response to a trigger.
 ///
-/// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
-///   Connector accepted the alert.
-/// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, and may still send
-///   the alert. So the class is [`Class::PossiblyDelivered`]. With the class of a failure, the poller would
-///   try again, and five tries could send five alerts.
+/// - 502: Direct Line called the bot, and the bot failed or refused. Perhaps the bot does not know whether
+///   the Connector accepted the alert.
+/// - 504: Direct Line called the bot, and the bot did not respond within 15 s. The bot continues, and can
+///   still send the alert. So the class is [`Class::PossiblyDelivered`]. With the class of a failure, the
+///   poller would try again, and five tries could send the alert five times.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -196,15 +200,15 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // All messages use the same Direct Line secret, so a refusal of the secret concerns all messages. The
-    // verdict of such a refusal has no status, as if the login host had refused the bot.
+    // All triggers use the same Direct Line secret, so a refusal of the secret concerns all triggers. The
+    // verdict of this refusal has no HTTP status, like the verdict of a refusal by the login host.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
-/// The verdict for a trigger whose conversation could not be started. No trigger was sent, and the failure
-/// concerns all messages. So the verdict is the same as for a login host that issued no token or refused the
-/// bot.
+/// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
+/// the failure concerns all triggers. So the verdict is the same as if the login host had issued no token or
+/// refused the bot.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn trace_of_an_alert_is_in_the_call_with_its_trigger_only() {
+    fn trace_of_an_alert_is_only_in_the_call_that_posts_the_trigger() {
         let host = host();
         host.then_status(201, STARTED).then_status(200, "{}");
         let settings = settings(&host);
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_trigger_maps_to_its_class() {
+    fn response_to_a_trigger_has_the_class_for_the_status() {
         for (status, class) in [
             (200, Class::Accepted),
             (201, Class::Accepted),

@@ -15,8 +15,8 @@ pub struct BotIdentity {
     /// `microsoftapptenantid`: the bot's own tenant. It is required for a single-tenant bot, and optional for
     /// a multi-tenant bot.
     pub tenant_id: Option<String>,
-    /// The tenant that issues the bot's tokens. For a multi-tenant bot it is the Bot Framework's tenant,
-    /// otherwise the bot's own.
+    /// The tenant that issues the bot's tokens. For a multi-tenant bot, this is the Bot Framework's tenant.
+    /// For a single-tenant bot, this is the bot's own tenant.
     pub token_tenant: String,
     /// The URL of the login host, without a slash at the end: the value of `loginendpoint`, or the default of
     /// the cloud.
@@ -82,8 +82,8 @@ pub fn is_guid(text: &str) -> bool {
         })
 }
 
-/// Reads a variable that replaces a well-known URL, and removes slashes at its end. The URL must be https.
-/// For tests, http to loopback is accepted, too.
+/// Reads a variable that replaces a well-known URL, and removes slashes at the end of the URL. Returns `None`
+/// if the variable is empty. The URL must be https. For tests, http to loopback is accepted, too.
 pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();

@@ -12,12 +12,12 @@ use thiserror::Error;
 use crate::lone_surrogates;
 use crate::path::is_segment;
 
-/// How many levels of objects and arrays a caller's JSON may have. [`Fields::parse`] accepts 127 levels,
-/// because it also reads envelopes. An envelope adds a few levels around the caller's JSON.
+/// The maximum number of levels of objects and arrays in a caller's JSON. [`Fields::parse`] accepts 127
+/// levels, because it also reads envelopes. An envelope adds a few levels around the caller's JSON.
 const MAX_LEVELS: usize = 32;
 
-/// A field is missing or has an unexpected value. The error text names the path, and never the value. The
-/// caller may have chosen the path, so the text has only an excerpt of it.
+/// A field is missing or has an unexpected value. The error text names the path, and never the value. A
+/// caller can choose the names in the path, so the text has only an excerpt of the path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: expected {expected}", excerpt(.path))]
 pub struct FieldError {
@@ -74,7 +74,7 @@ impl Fields {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Takes a value of any type. `null` counts as absent.
+    /// Takes a value of any type out of the object. `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.object.remove(name).filter(|value| !value.is_null())
     }
@@ -95,8 +95,8 @@ impl Fields {
             .ok_or_else(|| self.error(name, "a non-empty string"))
     }
 
-    /// Takes an id that becomes a segment of a path. The id must be present, and must not have only dots,
-    /// which could lead to another path.
+    /// Takes an id that becomes a segment of a URL's path. The id must be present. An id of only dots is
+    /// refused, because such a segment could lead to another path.
     pub fn required_segment(&mut self, name: &str) -> Result<String, FieldError> {
         let id = self.required_string(name)?;
         if is_segment(&id) { Ok(id) } else { Err(self.error(name, NOT_ONLY_DOTS)) }
@@ -153,13 +153,13 @@ impl Fields {
     }
 }
 
-/// The `expected` of the error for an id that cannot be a segment of a path.
+/// The text in [`FieldError::expected`] if an id cannot be a segment of a URL's path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
-/// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside
+/// Whether `json` has more than `levels` levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
-    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. Counting them is
+    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. This count is
     // cheaper than the loop below.
     if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
         return false;
@@ -270,7 +270,7 @@ mod tests {
             let error = Fields::of_request(body.as_bytes()).expect_err(body);
             assert_eq!(error.to_string(), "body: expected valid JSON", "{body}");
         }
-        Fields::parse(objects(100).as_bytes()).expect("an envelope may have more");
+        Fields::parse(objects(100).as_bytes()).expect("more levels, as in an envelope, are accepted");
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! The main types, in the order in which a bot uses them:
 //!
-//! - [`InboundAuth`] checks the token of a request.
+//! - [`InboundAuth`] checks the token of an inbound request.
 //! - [`Activity`] reads the body of the request.
 //! - [`ConversationReference`] is the address of a conversation, for a message that is sent later.
-//! - [`TrustPolicy`] decides whether the bot's token may be sent to the host in that address. If so, it
-//!   returns a [`ServiceUrl`].
+//! - [`TrustPolicy`] decides whether the bot is allowed to send its token to the host in that address. If the
+//!   host is trusted, the policy returns a [`ServiceUrl`].
 //! - [`Tokens`] gets the bot's token.
 //! - [`Connector`] sends the message.
 //!
-//! [`Connector`] sends the bot's token only to addresses that a [`TrustPolicy`] has checked. The crate stores
-//! only caches: signing keys, records of checked tokens, and encrypted tokens. The caches are in the
-//! key-value store of the host. The crate does not depend on queues, tables or Spin.
+//! [`Connector`] sends the bot's token only to addresses that a [`TrustPolicy`] has checked. In the key-value
+//! store of [`platform::Host`], the crate stores only caches: the signing keys of the channels, records of
+//! checked inbound tokens, and the bot's own tokens, encrypted. The crate does not depend on queues, tables
+//! or Spin.
 //!
 //! Types and members have the names of the Bot Framework (`Activity`, `ConversationReference`, `serviceUrl`).
 //! Activities are specified in
@@ -74,7 +75,7 @@ pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
 pub use vouching::{UnboundUsers, vouches_for_identity};
 
-// `url` uses `idna_adapter`. This crate depends on it only to select version 1.0, which has no Unicode tables
-// and so makes the components smaller. With this version, `url` cannot parse a host name that is not ASCII.
-// That does no harm, because the trust rules refuse these names anyway.
+// `url` uses `idna_adapter`. This crate depends on `idna_adapter` only to select version 1.0. Version 1.0 has
+// no Unicode tables, so the WebAssembly components become smaller. With version 1.0, `url` cannot parse a
+// host name that is not ASCII. That does no harm, because the trust rules refuse such host names anyway.
 use idna_adapter as _;

@@ -1,8 +1,9 @@
 //! Replaces lone surrogates in JSON. In UTF-16, some characters are pairs of surrogates, such as
 //! `\ud83c\udf55`. A surrogate is lone if the other half of its pair is missing. JavaScript and .NET cut
-//! strings inside such pairs, and write the lone half as an escape. Rust's strings cannot hold it.
+//! strings inside such pairs, and write the lone half as an escape. A string of Rust cannot contain a lone
+//! surrogate.
 
-/// The escape for U+FFFD. It is as long as the escape that it replaces.
+/// The escape for U+FFFD. The escape of a surrogate has the same length, so it can be overwritten in place.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
 /// Replaces each lone surrogate with the replacement character. Returns `None` if the JSON has no lone
@@ -13,8 +14,8 @@ pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;
         at += match code_unit(&json[at..]) {
-            // This is another escape, such as `\\`. The character after `\` belongs to it, and begins no new
-            // escape.
+            // This is another escape, such as `\\`. The character after `\` belongs to this escape, and
+            // begins no new escape.
             None => 2.min(json.len() - at),
             Some(0xD800..=0xDBFF) if matches!(code_unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
@@ -28,7 +29,8 @@ pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     copy_of_json
 }
 
-/// Returns the UTF-16 code unit of the escape `\uXXXX` at the beginning of `json`.
+/// Returns the UTF-16 code unit of the escape `\uXXXX` at the beginning of `json`. Returns `None` if `json`
+/// does not begin with such an escape.
 fn code_unit(json: &[u8]) -> Option<u16> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;

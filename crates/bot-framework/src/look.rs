@@ -10,7 +10,7 @@ pub const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 /// The format of a message's text (`textFormat`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TextFormat {
-    /// The channel shows the text as it is. The default.
+    /// The channel shows the text as it is. This is the default.
     #[default]
     Plain,
     /// The channel reads the text as Markdown, if it supports Markdown.
@@ -64,7 +64,7 @@ pub fn mentioned_names(text: &str) -> impl Iterator<Item = &str> {
     parts.filter_map(|part| part.split_once("</at>").map(|(name, _)| name))
 }
 
-/// Calls `see` for each string in a JSON value, except names of members.
+/// Calls `see` for each string in a JSON value, but not for the names of members.
 pub fn each_string<'v>(value: &'v Value, see: &mut dyn FnMut(&'v str)) {
     match value {
         Value::String(text) => see(text),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_on_teams_is_an_entity_of_the_text_or_card_that_has_its_element() {
+    fn mention_on_teams_is_an_entity_of_the_text_or_card_that_contains_the_mention() {
         let mentions = [kim(), lee()];
         let sent = message("msteams", "Hi <at>Kim</at>", &card("Ask <at>Lee <3</at>!"), &mentions);
         assert_eq!(sent["text"], "Hi <at>Kim</at>");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn card_with_a_mention_keeps_its_other_members_of_msteams() {
+    fn card_with_a_mention_keeps_the_other_members_of_msteams() {
         let mut own = card("<at>Kim</at> <at>Own</at>");
         own["attachments"][0]["content"]["msteams"] =
             json!({"width": "Full", "entities": [{"type": "mention"}]});

@@ -1,4 +1,4 @@
-//! Messages that the bot sends.
+//! The chat messages that the bot sends to the Connector, as JSON.
 
 use platform::Traceparent;
 use serde_json::{Map, Value, json};
@@ -7,9 +7,9 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
-/// Members that an alert may add to a message, in addition to the text and the address. The writer of the
-/// queue message chooses their values. So the list has no member that names the sender, the recipient or the
-/// conversation.
+/// The members that an alert is allowed to add to a chat message, in addition to the text. The writer of the
+/// alert's queue message chooses the values of these members. So the list has no member that names the
+/// sender, the recipient or the conversation.
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
 
@@ -18,8 +18,8 @@ pub const MORE_MEMBERS: [&str; 5] =
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     pub(crate) members: Map<String, Value>,
-    /// The trace to which the message belongs. The trace becomes a header of the call, not a member of the
-    /// message.
+    /// The trace to which the message belongs. The trace becomes a header of the call to the Connector, not a
+    /// member of the message.
     pub(crate) trace: Option<Traceparent>,
 }
 
@@ -41,8 +41,9 @@ impl OutgoingMessage {
         Self { members: message, trace: None }
     }
 
-    /// Adds the [members that an alert may add](MORE_MEMBERS) and ignores all others. Members that are
-    /// already set keep their values. On Teams, a message of high importance also raises a notification.
+    /// Adds the members of `activity` that are in [`MORE_MEMBERS`], and ignores all other members. Members
+    /// that are already set keep their values. On Teams, a message of high importance also raises a
+    /// notification.
     #[must_use]
     pub fn with(mut self, activity: &Map<String, Value>) -> Self {
         for name in MORE_MEMBERS {
@@ -87,8 +88,8 @@ impl OutgoingMessage {
         self
     }
 
-    /// Returns the JSON of the content: the message without the members that only address it. The same
-    /// content has the same JSON in every conversation.
+    /// Returns the JSON of the content: the message without the members that name the conversation, the
+    /// sender and the recipient. The same content has the same JSON in every conversation.
     pub fn content(mut self) -> Vec<u8> {
         const OF_THE_ADDRESS: [&str; 7] =
             ["from", "recipient", "conversation", "channelId", "serviceUrl", "locale", "replyToId"];

@@ -3,11 +3,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// The characters that are encoded: all except the unreserved characters of RFC 3986. A Teams conversation id
-/// has `:`, `@`, `;` and `=`, and may have `/`.
+/// has `:`, `@`, `;` and `=`, and can have `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether an id can be a segment of a path. A segment of only dots can lead to a parent path, even if the
-/// segment is encoded. An empty segment may lead to another route of the server.
+/// segment is encoded. An empty segment can lead to another route of the server.
 pub(crate) fn is_segment(id: &str) -> bool {
     id.bytes().any(|byte| byte != b'.')
 }

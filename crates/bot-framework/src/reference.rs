@@ -1,4 +1,4 @@
-//! The address of a conversation: everything that the bot needs to send a message there later.
+//! The address of a conversation: the fields that the bot needs to send a message to this conversation later.
 
 use serde_json::{Map, Value};
 
@@ -10,27 +10,28 @@ use crate::vouching::vouches_for_identity;
 
 /// A conversation reference. Its JSON form is the `address` of the 2017 Node.js template:
 /// `{id, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
-/// activity's id. Unknown fields are kept.
+/// id of an activity. Unknown fields are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
     /// The id of the activity from which the reference was made.
     pub activity_id: Option<String>,
     /// The channel id, in lower case.
     pub channel_id: String,
-    /// The Connector's address as the activity named it. It is not trusted until a [`crate::TrustPolicy`] has
-    /// checked it.
+    /// The Connector's URL as the activity named it. The bot does not trust this URL until a
+    /// [`crate::TrustPolicy`] has checked it.
     pub service_url: String,
     /// The language of the person.
     pub locale: Option<String>,
-    /// The person in the conversation, if the address names one.
+    /// The person in the conversation, if the reference names a person.
     pub user: Option<ChannelAccount>,
-    /// The bot. It is read from `bot`, or from `agent`, the name in the Agents SDK. It is written as `bot`.
+    /// The account of the bot. In the JSON form, its member is `bot`. The Agents SDK names this member
+    /// `agent`, so `agent` is read, too.
     pub bot: Option<ChannelAccount>,
     /// The conversation.
     pub conversation: ConversationAccount,
-    /// Whether the caller's token named this `serviceUrl` when the reference was made (protocol-activity
-    /// A7560). The value can be trusted only in a sealed envelope, because a writer of the queue could set
-    /// it.
+    /// Whether the token of the channel's request named this `serviceUrl` when the reference was made
+    /// (protocol-activity A7560). The value can be trusted only in a sealed envelope, because a stranger who
+    /// can write to the queue could set the value.
     pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
@@ -77,8 +78,8 @@ impl ConversationReference {
         }
     }
 
-    /// The tenant of the conversation, if the channel itself sets the tenant. On other channels, the client
-    /// could choose any tenant, so the result is `None`.
+    /// The tenant of the conversation, if the channel itself sets the tenant. On other channels, a person's
+    /// client could choose any tenant, so the result is `None`.
     pub fn vouched_tenant(&self) -> Option<&str> {
         self.conversation.tenant_id().filter(|_| vouches_for_identity(&self.channel_id))
     }
@@ -89,7 +90,7 @@ impl ConversationReference {
         user.and_then(ChannelAccount::aad_object_id)
     }
 
-    /// Sets whether the caller's token named this `serviceUrl`.
+    /// Sets whether the token of the channel's request named this `serviceUrl`.
     #[must_use]
     pub fn with_service_url_verified(mut self, verified: bool) -> Self {
         self.service_url_verified = verified;
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn agent_in_a_reference_is_read_as_its_bot() {
+    fn agent_in_a_reference_is_read_as_the_bot() {
         let json =
             r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
         let reference = read(json).unwrap();

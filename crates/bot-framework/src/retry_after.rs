@@ -8,17 +8,17 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// The names that services give to the member of the body. Its value is a number of seconds, maybe with a
-/// fraction, or a date.
+/// The names of the member that holds the pause in a body. The value of the member is a number of seconds,
+/// perhaps with a fraction, or a date.
 const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
 
-/// JSON pointers to the objects that may have the member: the whole body, Teams' `error`, the body of an
+/// JSON pointers to the objects that can have the member: the whole body, Teams' `error`, the body of an
 /// inner response that Teams passes on, and Telegram's `parameters`.
 const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/parameters"];
 
-/// Returns the longest pause that the headers and the body ask for. Each of them may come from a different
-/// service in a chain, so the longest pause satisfies all services. Negative numbers, and texts that are not
-/// a time, are ignored.
+/// Returns the longest pause that the headers and the body ask for. In a chain of services, each value can
+/// come from a different service, and the longest pause satisfies all services. Negative numbers, and texts
+/// that are not a time, are ignored.
 pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
         MEMBERS.iter().filter_map(|name| match object.get(*name)? {
@@ -36,7 +36,8 @@ pub fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }
 
-/// Returns the longest pause of a list with commas. A gateway may have joined two headers into this list.
+/// Returns the longest pause of a list that is separated by commas. A gateway can join two headers into such
+/// a list.
 fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     value.split(',').filter_map(|part| read(part, now)).max()
 }

@@ -1,4 +1,5 @@
-//! The variable `tenants`: the Entra tenants whose people may send messages to the bot and receive alerts.
+//! The variable `tenants`: the Entra tenants whose people are allowed to send messages to the bot and to
+//! receive alerts.
 //!
 //! Any tenant can install a Teams app with this bot's id, and the channel then sends a valid token with each
 //! activity. So the token does not show whether the sender belongs to the operator's tenant. Only the tenant
@@ -37,8 +38,8 @@ pub enum TenantRefused {
 
 impl Tenants {
     /// Reads the variable `tenants`. If it is empty, a single-tenant bot serves its own tenant, and a
-    /// multi-tenant bot serves every tenant. In anonymous mode, there is no `identity`, and empty also means
-    /// every tenant.
+    /// multi-tenant bot serves every tenant. In anonymous mode, there is no `identity`, and an empty variable
+    /// means every tenant.
     pub fn read(settings: &impl Settings, identity: Option<&BotIdentity>) -> Result<Self, SettingsError> {
         let text = settings.setting("tenants")?;
         match (text.trim(), identity) {
@@ -78,9 +79,9 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether an alert may go to a conversation. An address of a channel that does not vouch for tenants is
-    /// allowed. An address of Teams without a tenant is allowed, too: Teams always names the tenant, so this
-    /// address comes from a program that keeps its own addresses.
+    /// Whether the bot is allowed to send an alert to a conversation. An address on a channel that does not
+    /// vouch for tenants is allowed. An address on Teams without a tenant is allowed, too. Teams always names
+    /// the tenant, so an address without a tenant comes from a program that keeps its own addresses.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_that_names_a_tenant_off_the_list_is_refused() {
+    fn activity_that_names_an_unlisted_tenant_is_refused() {
         let only = Tenants::Only(vec![OWN.to_owned()]);
         let (own, other, none) = (json!(OWN), json!(OTHER), Value::Null);
         for (conversation, channel_data, expected) in [

@@ -23,7 +23,7 @@ impl TriggerName {
     }
 
     /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
-    /// 2017 Node.js template sent activities of this type. They have no name.
+    /// 2017 Node.js template sent activities of this type. Activities of this type have no name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trigger_name_matches_triggers_and_events_of_this_name() {
+    fn trigger_name_matches_activities_of_type_trigger_and_events_with_the_name() {
         for (setting, kind, name, expected) in [
             ("", "trigger", "null", true),
             ("", "trigger", r#""other""#, true),

@@ -1,4 +1,4 @@
-//! Decides which addresses the bot may send to.
+//! Decides to which URLs the bot is allowed to send.
 //!
 //! The bot sends its token to the `serviceUrl` of a conversation. If an attacker could choose that URL, the
 //! attacker would receive a token that is valid for every conversation of the bot. So a `serviceUrl` is not
@@ -14,8 +14,8 @@ use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::identity::is_loopback;
 
-/// The address of a Connector that a [`TrustPolicy`] has checked. Only [`TrustPolicy::check`] makes a value
-/// of this type.
+/// The URL of a Connector, checked by a [`TrustPolicy`]. Only [`TrustPolicy::check`] makes a value of this
+/// type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
@@ -37,8 +37,8 @@ impl ServiceUrl {
         &self.base[..slashes.nth(1).unwrap_or(self.base.len())]
     }
 
-    /// Whether the bot's token may be sent to this URL. The result is false if [`TrustPolicy::Anonymous`]
-    /// checked the URL.
+    /// Whether the bot is allowed to send its token to this URL. The result is false if
+    /// [`TrustPolicy::Anonymous`] checked the URL.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token
     }
@@ -63,7 +63,7 @@ pub enum NotTrusted {
     /// The bot sends its token only over https, on the default port.
     #[error("serviceUrl: expected https on its default port")]
     NotSecure,
-    /// The host is an IP address. Apart from loopback origins, only names are trusted.
+    /// The host is an IP address. Only host names are trusted, and the loopback origins in `servicehosts`.
     #[error("serviceUrl: expected a host name, found an IP address")]
     IpLiteral,
     /// The host is neither a Connector of the cloud nor in `servicehosts`.
@@ -71,8 +71,8 @@ pub enum NotTrusted {
     UnknownHost,
 }
 
-/// The rules that decide whether a `serviceUrl` is trusted. The bot applies the rules when it stores an
-/// address, and again when it sends a message.
+/// The rules that decide whether a `serviceUrl` is trusted. The bot applies the rules when it stores the
+/// address of a conversation, and again when it sends a message.
 #[derive(Debug, Clone)]
 pub enum TrustPolicy {
     /// `authmode=anonymous`: only loopback is trusted, and no token is ever sent.
@@ -168,7 +168,8 @@ impl TrustPolicy {
             return Err(NotTrusted::NotAUrl);
         }
         let url = Url::parse(service_url).map_err(|_| NotTrusted::NotAUrl)?;
-        // The text must contain the parsed host literally: `0x7f.1` for 127.0.0.1 is refused.
+        // The text must contain the parsed host literally. For example, `0x7f.1` is refused, because it is
+        // parsed as 127.0.0.1.
         let host = url.host().ok_or(NotTrusted::NotAUrl)?;
         let as_parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -190,8 +191,8 @@ impl TrustPolicy {
         })
     }
 
-    /// Whether the bot's token may go to this machine, because `servicehosts` lists a loopback origin. The
-    /// caller should log a warning.
+    /// Whether `servicehosts` lists a loopback origin, so that the bot is allowed to send its token to this
+    /// machine. If so, the caller should log a warning.
     pub fn trusts_loopback(&self) -> bool {
         matches!(self, Self::Listed { extra, .. } if extra.trusts_loopback())
     }
@@ -215,8 +216,8 @@ impl TrustPolicy {
         }
     }
 
-    /// The URL of the Connector of Teams, for a conversation from which the bot has no activity. `None` in
-    /// anonymous mode, and in a cloud without a known URL.
+    /// The URL of the Connector of Teams, for a conversation from which the bot has no activity. The result
+    /// is `None` in anonymous mode, and in a cloud whose URL is unknown.
     pub fn teams_connector(&self) -> Option<&'static str> {
         match self {
             Self::Listed { cloud, .. } => cloud.teams_connector(),
@@ -224,8 +225,9 @@ impl TrustPolicy {
         }
     }
 
-    /// The Connector of GCC, a part of Teams for US authorities. The client tries it if another Connector
-    /// reports that a conversation is in another cloud. `None` outside the public cloud.
+    /// The Connector of GCC, a part of Teams for US authorities. If another Connector reports that a
+    /// conversation is in another cloud, the client tries this Connector. The result is `None` in anonymous
+    /// mode, and outside the public cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {
             Self::Listed { cloud: Cloud::Public, .. } => {

@@ -1,11 +1,12 @@
-//! Classifies a response of the Connector by its status, headers and body, or by the transport error if there
-//! is no response.
+//! Classifies a response of the Connector by its HTTP status, headers and body. Without a response, the
+//! transport error decides.
 //!
 //! The source is the table "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. If the table
 //! does not list a status as retryable, the message must not be sent again. "Failed" and "possibly delivered"
-//! are different classes, because a repeat of a possibly delivered message can deliver it twice. If the body
-//! of a response was lost, the class is that of an empty body with the same status.
+//! are different classes, because a second send of a possibly delivered message can deliver the message
+//! twice. If the body of a response was lost, the class is the same as for an empty body with the same
+//! status.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::retry_after;
 
 /// The Connector's error codes for a person, conversation or installation that can no longer be reached.
 /// Sources: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and
-/// the service's own `ErrorCode` list. Any other code may come from an incident of the service, so it does
+/// the service's own `ErrorCode` list. Any other code can come from an incident of the service, so it does
 /// not pause the conversation.
 const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
@@ -39,21 +40,22 @@ pub enum Class {
     /// The service limits the rate (429). The message can be sent later; neither the message nor the
     /// conversation is at fault.
     Throttled,
-    /// The message was certainly not delivered, and a later try may succeed (412, 503, or the request was not
+    /// The message was certainly not delivered, and a later try can succeed (412, 503, or the request was not
     /// sent).
     Unavailable,
-    /// A gateway returned an error (408, 502, 504), and the service behind it may have accepted the message.
-    /// The Connector's guidance allows a repeat, which may deliver the message twice.
+    /// A gateway returned an error (408, 502, 504). Perhaps the service behind the gateway has accepted the
+    /// message. The Connector's guidance allows a second send, although the message can then be delivered
+    /// twice.
     GatewayFailed,
-    /// It is unknown whether the message was delivered (500, or the response was lost). A repeat may deliver
-    /// the message twice.
+    /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
+    /// deliver the message twice.
     PossiblyDelivered,
     /// The Connector refused the bot's token, or the login host refused to issue a token. A 401 means that
     /// the token is refused. Until the client has tried a fresh token, a 403 without an error code means the
     /// same.
     Unauthorized,
     /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and
-    /// the failure concerns all messages. A later try may succeed.
+    /// the failure concerns all messages. A later try can succeed.
     NoToken,
     /// The conversation is in another cloud (`InvalidBotApiHost`), usually GCC, whose Connector has a host of
     /// its own.
@@ -63,7 +65,7 @@ pub enum Class {
     DestinationGone,
     /// The conversation no longer shows the message that was to be changed or deleted.
     MessageGone,
-    /// The channel changes and deletes no messages.
+    /// The channel supports no changes and no deletions of messages.
     NotChangeable,
     /// No later try will succeed (400, 413, and every status that no other class names). A 404 of a gateway
     /// is in this class, too, because it does not show that the person or the conversation is missing.
@@ -87,7 +89,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict for an address with an id that cannot be a segment of a path. Nothing was sent.
+    /// The verdict if an id in the address cannot be a segment of a URL's path. Nothing was sent.
     pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
@@ -98,10 +100,11 @@ impl Verdict {
         }
     }
 
-    /// Changes the verdict of a call if the token cannot be the cause of a refusal. A 403 without an error
-    /// code then concerns only this message or this conversation. For example, the filter of a gateway may
-    /// have refused the message. So [`Class::Unauthorized`], which stops the run, becomes
-    /// [`Class::Permanent`]. Otherwise one message could block all messages for ever.
+    /// Changes the verdict of a call whose refusal the bot's token cannot have caused. The client uses this
+    /// method after a try with a fresh token, and if the call had no token. A 403 without an error code then
+    /// concerns only this message or this conversation. For example, perhaps the filter of a gateway refused
+    /// the message. So [`Class::Unauthorized`], which stops the run, becomes [`Class::Permanent`]. Otherwise
+    /// one refused message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -167,7 +170,8 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
         }
     };
     let status = status.as_u16();
-    // Gateways answer with HTML or an empty body. So the status decides, and an error code only refines it.
+    // Gateways respond with HTML or an empty body. So the status decides, and an error code only refines the
+    // class.
     let body = value_of(body).unwrap_or_default();
     let code = error_code(&body);
     let class = match (status, code.as_deref()) {

@@ -21,8 +21,8 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
 /// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports
-/// about a person, so a signing key without `endorsements` may sign for it
-/// (`docs/decisions/0005-inbound-tokens.md`).
+/// about a person. So a signing key without `endorsements` (the list of channels for which a key signs) is
+/// allowed to sign for such a channel (`docs/decisions/0005-inbound-tokens.md`).
 pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
 }
@@ -75,7 +75,7 @@ mod tests {
         for channel_id in CHANNELS_WITH_CLIENT_IDS {
             assert!(
                 !vouches_for_identity(channel_id),
-                "{channel_id}: a key without endorsements may sign for this channel"
+                "{channel_id}: a signing key without endorsements is allowed to sign for this channel"
             );
         }
     }

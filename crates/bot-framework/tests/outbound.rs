@@ -65,8 +65,8 @@ async fn send<'a>(host: &'a FakeHost, tokens: &'a Tokens<'a, FakeHost>, service_
     send_by(&trust, Connector::new(host, Some(tokens), deadline(host)), service_url).await
 }
 
-/// Lets the login host issue the tokens `t1`, `t2`, …, and the Connector answer token number n with
-/// `status(n)`. Returns the number of issued tokens.
+/// Lets the login host issue the tokens `t1`, `t2`, …. To a call with token number n, the Connector answers
+/// with the HTTP status `status(n)`. Returns the number of issued tokens.
 fn tokens_and_statuses(host: &FakeHost, status: impl Fn(u32) -> u16 + 'static) -> Rc<Cell<u32>> {
     let logins = Rc::new(Cell::new(0));
     let counted = Rc::clone(&logins);
@@ -107,7 +107,7 @@ fn trace(host: &FakeHost) -> Vec<String> {
 fn form(request: &http::Request<Bytes>) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
     let form: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(form.len(), pairs.len(), "no field may occur twice: {pairs:?}");
+    assert_eq!(form.len(), pairs.len(), "a field must not occur twice: {pairs:?}");
     form
 }
 
@@ -116,7 +116,7 @@ fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn token_request_has_the_form_of_its_credential() {
+fn token_request_has_the_form_for_the_kind_of_credential() {
     let base = [
         ("grant_type", "client_credentials"),
         ("client_id", "app-id"),
@@ -369,7 +369,7 @@ fn token_request_that_fails_once_is_repeated_at_once() {
 }
 
 #[test]
-fn short_lived_token_serves_its_run_and_is_not_stored() {
+fn short_lived_token_is_used_in_one_run_and_not_stored() {
     for expires_in in ["1", "300", "-5", "null", "\"never\""] {
         let host = with_secret();
         host.then_status(
@@ -395,7 +395,7 @@ fn send_after_the_deadline_sends_nothing() {
 }
 
 #[test]
-fn address_that_anonymous_mode_checked_gets_no_token() {
+fn service_url_checked_by_the_anonymous_policy_gets_no_token() {
     let host = with_secret();
     host.then_status(201, "");
     let bot = bot(&host);

@@ -1,4 +1,4 @@
-//! The table of addresses to which the bot's token may be sent.
+//! Tables of URLs. Each row says whether the bot is allowed to send its token to the URL, or why not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bot_framework::{AuthMode, NotTrusted, ServiceHosts, TrustPolicy};
@@ -131,7 +131,8 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://smba.trafficmanager.net/ ", REFUSED),
             ("https://smba.\ttrafficmanager.net/", REFUSED),
             ("https://smba.trafficmanager.net/\r\nHost: evil.com", REFUSED),
-            // Letters that look like ASCII: a Cyrillic `а`, a full-width dot, and the punycode of the first.
+            // Characters that look like ASCII: a Cyrillic `а`, a full-width dot, and the punycode of the
+            // Cyrillic `а`.
             ("https://smbа.trafficmanager.net/", REFUSED),
             ("https://smba。trafficmanager.net/", REFUSED),
             ("https://xn--smb-7cd.trafficmanager.net/", UNKNOWN),
@@ -181,7 +182,7 @@ fn servicehosts_trusts_exact_hosts_and_loopback_origins() {
 }
 
 #[test]
-fn servicehosts_with_a_wrong_entry_is_refused_without_its_value() {
+fn servicehosts_error_for_a_wrong_entry_does_not_repeat_the_entry() {
     for value in [
         "*.example.com",
         "https://example.com",
@@ -248,7 +249,7 @@ fn service_url_base_has_no_slash_at_the_end() {
 }
 
 #[test]
-fn region_of_a_service_url_is_its_origin_and_the_first_segment() {
+fn region_of_a_service_url_is_the_origin_and_the_first_segment_of_the_path() {
     for (service_url, expected) in [
         ("http://127.0.0.1:9200", "http://127.0.0.1:9200"),
         ("http://127.0.0.1:9200/", "http://127.0.0.1:9200"),

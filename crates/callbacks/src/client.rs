@@ -1,4 +1,4 @@
-//! Makes one callback: an HTTP call to a sender's back end.
+//! Makes one callback: a signed HTTP call to the back end of an alert's sender.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 64 * 1024,
 };
 
-/// A callback: one message for a sender's back end.
+/// A callback: one report to the back end of an alert's sender.
 #[derive(Debug, Clone)]
 pub struct Callback<'a> {
-    /// The address to call.
+    /// The URL to call.
     pub url: &'a CallbackUrl,
-    /// The id of the message, which is the same for each attempt (`webhook-id`).
+    /// The id of the report (`webhook-id`), which is the same for each attempt.
     pub id: &'a str,
     /// The body, as JSON.
     pub body: Bytes,
@@ -35,14 +35,14 @@ pub struct Callback<'a> {
 /// The result of a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Called {
-    /// The back end has the message: it answered 2xx.
+    /// The back end accepted the report: it returned 2xx.
     Accepted,
-    /// The back end wants no messages at this address any more: it answered 410.
+    /// The back end wants no more reports at this URL: it returned 410.
     Gone,
-    /// The back end limits the rate: it answered 429. The value is the pause that the back end asked for, if
-    /// it asked for one.
+    /// The back end limits the rate: it returned 429. The value is the pause that the back end asked for, if
+    /// any.
     Throttled(Option<Duration>),
-    /// The back end returned any other status, or there was no response. A later attempt may succeed.
+    /// The back end returned any other status, or there was no response. A later attempt can succeed.
     Failed {
         /// The HTTP status, if there was a response.
         status: Option<u16>,
@@ -77,7 +77,8 @@ pub async fn call<H: HttpClient + Clock + Randomness>(
     };
     let (status, headers) = match &response {
         Ok(response) => (response.status().as_u16(), response.headers()),
-        // The back end has answered. Only the status and the headers count, so the lost body does not matter.
+        // The back end has answered. Only the HTTP status and the headers count, so the lost body does not
+        // matter.
         Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
         Err(error) => {
             return Called::Failed { status: None, reason: error.to_string(), retry_after: None };
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_callback_maps_to_its_result() {
+    fn response_to_a_callback_has_the_result_for_the_status() {
         let failed =
             |status| Called::Failed { status: Some(status), reason: status.to_string(), retry_after: None };
         for (status, expected) in [

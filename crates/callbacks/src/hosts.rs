@@ -1,4 +1,4 @@
-//! The variable `callbackhosts`: the hosts of senders' back ends that the poller may call.
+//! The variable `callbackhosts`: the hosts to which the poller is allowed to send callbacks.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use url::{Host, Url};
 
 const NAME: &str = "callbackhosts";
 
-/// The hosts that may be called. In anonymous mode, every address of this machine may be called, too.
+/// The hosts to which the poller is allowed to send callbacks. In anonymous mode, the poller is also allowed
+/// to call every loopback address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackHosts {
     /// Exact host names in lower case.
@@ -17,8 +18,8 @@ pub struct CallbackHosts {
     allows_loopback: bool,
 }
 
-/// An address that [`CallbackHosts::check`] has checked. Its query may hold a secret, so `Debug` shows the
-/// origin only.
+/// A URL that [`CallbackHosts::check`] has checked. The query of the URL can hold a secret, so `Debug` shows
+/// only the origin.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallbackUrl {
     url: String,
@@ -26,13 +27,13 @@ pub struct CallbackUrl {
 }
 
 impl CallbackUrl {
-    /// The whole address.
+    /// The whole URL.
     pub fn as_str(&self) -> &str {
         &self.url
     }
 
-    /// The scheme and the host, with the port if it is not the default. A log may show the origin, because it
-    /// holds no secret. The poller records outages by origin.
+    /// The scheme and the host, with the port if it is not the default. The log is allowed to show the
+    /// origin, because the origin holds no secret. The poller records outages by origin.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -44,28 +45,28 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// The reason why an address may not be called. The error texts do not repeat the address, because it may
-/// hold a secret.
+/// The reason why the poller is not allowed to call a URL. The error texts do not repeat the URL, because the
+/// URL can hold a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
-    /// The address is no URL, or has a user, a fragment, or characters that parsers read differently.
+    /// The text is no URL, or has a user, a fragment, or characters that parsers read differently.
     #[error(
         "callback: expected an absolute URL without user and fragment; ask the sender for another address"
     )]
     NotAUrl,
-    /// The address is not https on the default port.
+    /// The URL is not https on the default port.
     #[error("callback: expected https on its default port; ask the sender for another address")]
     NotSecure,
     /// The host is an IP address.
     #[error("callback: expected a host name, found an IP address; ask the sender for another address")]
     IpLiteral,
-    /// The host is not in the variable.
+    /// The host is not in the variable `callbackhosts`.
     #[error("callback: expected a host of the variable callbackhosts; add the host there, and replay")]
     UnknownHost,
 }
 
 impl NotAllowed {
-    /// The expected form, for an error that names the member: `<path>: expected <this text>`.
+    /// The second half of an error text that names a member of JSON: `<path>: expected <this text>`.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",
@@ -91,10 +92,10 @@ impl CallbackHosts {
         Ok(Self { hosts, allows_loopback: mode == AuthMode::Anonymous })
     }
 
-    /// Checks whether callbacks may go to an address.
+    /// Checks whether the poller is allowed to send callbacks to the URL `address`.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
-        // Parsers of URLs differ in how they read these characters: a parser may drop them, may read them as
-        // a slash, or may read them as a part of the host's name. So another parser could find another host.
+        // Parsers of URLs do not agree on these characters: some parsers drop them, some read them as a
+        // slash, and some read them as a part of the host name. So another parser could find another host.
         if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
             return Err(NotAllowed::NotAUrl);
         }
@@ -117,7 +118,8 @@ impl CallbackHosts {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        // The text must contain the parsed host literally: `0x7f.1` for 127.0.0.1 is refused.
+        // The text must contain the parsed host literally. For example, `0x7f.1` is refused, because it is
+        // parsed as 127.0.0.1.
         let written = authority.to_ascii_lowercase();
         let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
         if written != literal && written.strip_suffix(default_port) != Some(literal.as_str()) {
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn address_is_allowed_only_at_an_exact_host_over_https() {
+    fn callback_url_is_allowed_only_on_a_listed_host_over_https() {
         let hosts = hosts("ci.example.com, X.azurewebsites.net", AuthMode::Required);
         for (address, expected) in [
             ("https://ci.example.com/bot", Ok(())),
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_allowed_in_anonymous_mode_only() {
+    fn callback_url_on_loopback_is_allowed_in_anonymous_mode_only() {
         for address in ["http://127.0.0.1:9400/x", "http://localhost:9400/x", "http://[::1]:9400/x"] {
             assert!(hosts("", AuthMode::Anonymous).check(address).is_ok(), "{address}");
             assert!(hosts("", AuthMode::Required).check(address).is_err(), "{address}");
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn callbackhosts_with_an_entry_that_is_no_host_name_is_refused() {
+    fn callbackhosts_entry_that_is_no_host_name_is_refused() {
         for list in ["https://x.example", "x.example:8443", "*.example.com", "10.0.0.1", "localhost", "a b.c"]
         {
             let settings = FakeHost::with_settings([(NAME, list)]);

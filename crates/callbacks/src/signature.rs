@@ -11,11 +11,11 @@ use sha2::Sha256;
 const NAME: &str = "callbacksecret";
 const PREFIX: &str = "whsec_";
 
-/// The lengths of a secret that the specification allows, in bytes.
+/// The lengths of a secret that Standard Webhooks 1.0 allows, in bytes.
 const ALLOWED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The secrets that sign callbacks. While the operator changes the secret, there are two secrets, and each
-/// callback has one signature by each secret.
+/// The secrets that sign callbacks. While the operator replaces the secret, there are two secrets, and each
+/// callback has two signatures, one for each secret.
 #[derive(Clone)]
 pub struct CallbackSecrets(Vec<Hmac<Sha256>>);
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn signature_equals_the_vector_of_the_specification() {
+    fn signature_equals_the_example_of_standard_webhooks() {
         // This example is in the libraries of Standard Webhooks.
         let secrets = read("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap().unwrap();
         let signature =
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn two_secrets_make_two_signatures() {
+    fn callback_with_two_secrets_has_two_signatures() {
         let [one, two] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"];
         let sign = |text: &str| read(text).unwrap().unwrap().sign("a", 1, b"{}");
         assert_eq!(sign(&format!("{one}, {two}")), format!("{} {}", sign(one), sign(two)));
     }
 
     #[test]
-    fn secret_of_another_form_is_refused_without_showing_it() {
+    fn error_for_a_secret_of_another_form_does_not_show_the_secret() {
         assert!(read(" ").unwrap().is_none());
         for text in [
             "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

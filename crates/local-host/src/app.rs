@@ -124,7 +124,7 @@ fn allowed_hosts(
     AllowedHosts::parse(literals).with_context(place)?;
     let fill = |entry: &String| {
         let filled = variables.fill(entry).map_err(|e| e.to_string())?;
-        // The error does not show the value, because the value may be a secret.
+        // The error does not show the value, because the value can be a secret.
         AllowedHosts::parse([&filled])
             .map_err(|_| format!("{entry:?}: expected scheme://host[:port] with the variables filled in"))?;
         Ok(filled)

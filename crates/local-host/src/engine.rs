@@ -21,8 +21,8 @@ pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// Makes the store of one fresh instance of `component`. This function and [`Loader::new`] set the limits
-/// that apply to all instances.
+/// Makes the wasmtime store (memory and state) for one fresh instance of `component`. This function and
+/// [`Loader::new`] set the limits that apply to all instances.
 pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
     let mut store = Store::new(engine, State::new(component));
     store.set_epoch_deadline(1);
@@ -63,7 +63,8 @@ impl Loader {
         Ok(Self { engine, linker, compiled: HashMap::new() })
     }
 
-    /// Compiles the wasm at `source` and links it. A file that several components share is compiled once.
+    /// Compiles the wasm at `source` and links it. If several components have the same file, the file is
+    /// compiled only once.
     pub(crate) fn load(&mut self, id: &str, source: &Path) -> Result<InstancePre<State>> {
         let component = match self.compiled.get(source) {
             Some(component) => component.clone(),

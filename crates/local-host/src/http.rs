@@ -53,8 +53,8 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
                 continue;
             }
         };
-        // This listener does not set TCP_NODELAY, because Spin's listener does not. So a client of either
-        // listener waits up to 40 ms longer for a response in two pieces.
+        // Like Spin's listener, this listener does not set TCP_NODELAY. So the client waits up to 40 ms
+        // longer if a response is sent in two pieces.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
@@ -82,8 +82,8 @@ async fn respond(
     let Some((route, handler)) = routes::find(site, path) else {
         return plain(StatusCode::NOT_FOUND, "");
     };
-    // Like Spin, this host refuses a header that is not UTF-8 before it calls a component (spin:
-    // crates/trigger-http/src/headers.rs).
+    // Like Spin, this host refuses a request if a header is not UTF-8. The host does so before it calls a
+    // component (spin: crates/trigger-http/src/headers.rs).
     if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "");
     }
@@ -91,7 +91,7 @@ async fn respond(
         return plain(StatusCode::BAD_REQUEST, "");
     }
     handler.call(request).await.unwrap_or_else(|e| {
-        // The response is empty, as Spin's is, because the caller must not learn about internal errors.
+        // As in Spin, the response is empty, because the caller must not learn about internal errors.
         output::error(&format!("[{}] request failed: {e:#}", handler.component.id));
         plain(StatusCode::INTERNAL_SERVER_ERROR, "")
     })
@@ -156,8 +156,8 @@ impl Handler {
         let request = view.new_incoming_request(Scheme::Http, request).map_err(explain)?;
         let outparam = view.new_response_outparam(sender).map_err(explain)?;
         let pre = self.pre.clone();
-        // The guest runs in a separate task, because it may continue after it has set its response and after
-        // the client has disconnected.
+        // The guest runs in a separate task, because the guest can continue after it has set its response,
+        // even if the client has disconnected.
         let task = tokio::spawn(async move {
             let proxy = pre.instantiate_async(&mut store).await?;
             let outcome = proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await;

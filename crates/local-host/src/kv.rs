@@ -1,4 +1,4 @@
-//! The key-value store. It works as Spin's default store does (spin: crates/key-value-spin/src/store.rs). One
+//! The key-value store. It works like Spin's default store (spin: crates/key-value-spin/src/store.rs). One
 //! SQLite file in the state folder holds the data, and the SQL statements are Spin's. Each change is flushed
 //! to the disk, and one caller at a time uses the file.
 
@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// The name of the file, which is also Spin's.
+/// The name of the file. Spin uses the same name.
 const FILE: &str = "sqlite_key_value.db";
 
-/// All stores of the application. A call blocks its guest. A call that changes a value blocks its guest until
-/// the data is on the disk. Other guests continue on other threads.
+/// All key-value stores of the application. A call blocks the guest that made the call. If the call changes a
+/// value, the guest waits until the value is on the disk. Other guests continue on other threads.
 #[derive(Debug)]
 pub(crate) struct KeyValue(Mutex<Connection>);
 
@@ -95,8 +95,8 @@ impl KeyValue {
 }
 
 /// Creates the folder and the file if they do not exist. Only the user who runs the host can read them,
-/// because the store holds tokens and texts that people wrote to the bot. An existing folder keeps its mode,
-/// because other programs may use it. An existing file gets mode 0600.
+/// because the application can store secrets there, such as an encrypted token. An existing folder keeps its
+/// mode, because perhaps other programs use the folder. An existing file gets mode 0600.
 fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
     let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
     folders.recursive(true);
@@ -121,7 +121,7 @@ mod tests {
     /// The test does not check the journal, because SQLite gives the journal the mode of the file.
     #[cfg(unix)]
     #[test]
-    fn store_is_readable_by_its_user_only() {
+    fn store_is_readable_only_by_the_user_who_runs_the_host() {
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new/state");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn store_of_two_hosts_in_one_folder_is_shared() {
+    fn store_in_one_folder_is_shared_by_two_hosts() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
         first.set("default", "k", b"1").unwrap();

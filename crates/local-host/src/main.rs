@@ -2,8 +2,9 @@
 //!
 //! This host is for development and tests, never for production. It has the features of `spin up` that this
 //! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
-//! `wasi:http` in both directions, and all of WASI 0.2. Each request and each tick gets a new instance with
-//! fresh memory. Spin's source is the specification; comments name its files.
+//! `wasi:http` in both directions, and all of WASI 0.2. Each HTTP request and each cron tick gets a new
+//! instance with fresh memory. The source code of Spin is the specification. Comments name the files of Spin,
+//! e.g. `spin: crates/loader`.
 //!
 //! ```text
 //! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]
@@ -16,7 +17,7 @@
 //!   `.spin/logs`.
 //! - Three mistakes are errors at start-up, not at run time: a component without the export that its trigger
 //!   calls, the same route in two triggers, and a trigger that names an unknown component.
-//! - The host reports failed cron ticks. Spin's cron plugin may not report them.
+//! - The host reports every failed cron tick. Spin's cron plugin does not report every failure.
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
 //!   `Serving http://...`, because tests wait for it.
@@ -25,22 +26,22 @@
 //!
 //! Not supported:
 //!
-//! - manifest keys other than those in `manifest.rs`: no files, environment, SQLite, Redis, LLM,
-//!   dependencies, static responses, private or `:named` routes;
+//! - manifest keys that are not in `manifest.rs`: files, environment, SQLite, Redis, LLM, dependencies,
+//!   static responses, private routes, and routes with `:name`;
 //! - requests to the application itself by `self`;
 //! - WASI 0.3 guests;
-//! - runtime configuration files, and therefore every store except `default`;
-//! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
+//! - runtime configuration files, and therefore every key-value store except `default`;
+//! - connections that are kept for outbound HTTPS; TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
 //! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.
 //!
 //! Some operations are as slow as in Spin on purpose, because measurements with this host should show their
-//! cost. Key-value is a SQLite file, and each change is flushed to the disk. Outbound connections over plain
-//! HTTP are kept. The listener and these connections do not set TCP_NODELAY. If a component calls another
-//! component (`http://<component>.spin.internal/`), the called component runs in a fresh instance.
+//! cost. The key-value store is a SQLite file, and each change is flushed to the disk. Outbound connections
+//! over plain HTTP are kept. The listener and these connections do not set TCP_NODELAY. If a component calls
+//! another component (`http://<component>.spin.internal/`), the called component runs in a fresh instance.
 //!
-//! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. It is
-//! the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if that is set).
+//! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. This
+//! cache is the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if this variable is set).
 
 mod app;
 mod bindings;
@@ -87,7 +88,7 @@ struct Up {
     /// The address on which to serve; port 0 picks a free port.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// The value of a variable; may be repeated.
+    /// The value of a variable; can be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     variable: Vec<(String, String)>,
     /// The folder for data [default: `.spin` next to the manifest].

@@ -1,6 +1,6 @@
-//! Reads `spin.toml`: the part of Spin 3's manifest version 2 that this host understands.
+//! Reads `spin.toml`. This host understands only a part of the manifest format (version 2, of Spin 3).
 //!
-//! As in Spin, an unknown key is an error (`crates/manifest/src/schema/v2.rs`).
+//! As in Spin, an unknown key of the manifest is an error (spin: crates/manifest/src/schema/v2.rs).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) struct Manifest {
     pub(crate) path: PathBuf,
 }
 
-/// The table `[application]`. This host checks only its keys, and does not use the values.
+/// The table `[application]`. This host checks only the keys of this table, and does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Application {
@@ -96,7 +96,7 @@ struct Build {
 }
 
 impl Manifest {
-    /// Reads the manifest. `from` is its file, or the folder that contains `spin.toml`.
+    /// Reads the manifest. `from` is the file of the manifest, or the folder that contains `spin.toml`.
     pub(crate) fn load(from: &Path) -> Result<Self> {
         let path = if from.is_dir() { from.join("spin.toml") } else { from.to_owned() };
         let text = std::fs::read_to_string(&path).with_context(|| {
@@ -217,7 +217,7 @@ watch = ["src/**/*.rs"]
         Manifest::parse(text, PathBuf::from("/app/spin.toml"))
     }
 
-    /// The error of `SMALL` with `old` replaced by `new`.
+    /// Returns the error for the manifest `SMALL` in which `new` replaces `old`.
     fn error(old: &str, new: &str) -> String {
         assert!(SMALL.contains(old), "{old}");
         format!("{:#}", parse(&SMALL.replacen(old, new, 1)).expect_err(new))
@@ -257,7 +257,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn manifest_with_a_mistake_is_an_error_with_its_reason() {
+    fn manifest_with_a_mistake_is_refused_with_the_reason() {
         for (old, new, expected) in [
             ("spin_manifest_version = 2", "spin_manifest_version = 1", "expected 2, found 1"),
             ("component = \"one\"", "component = \"two\"", "no `[component.two]`"),

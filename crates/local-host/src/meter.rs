@@ -10,7 +10,7 @@ use crate::usage::Calls;
 pub(crate) fn start(store: &mut Store<State>) {
     if store.data().component().settings.meter {
         store.limiter(|state| &mut state.memory);
-        // `set_fuel` fails only if the engine counts no fuel. Then there is nothing to report.
+        // `set_fuel` fails only if the engine counts no fuel. Then the meter has nothing to report.
         _ = store.set_fuel(u64::MAX);
     }
 }

@@ -1,6 +1,6 @@
-//! The handle of a key-value store that a guest has opened.
+//! The handle of a guest for an open key-value store.
 
-/// A store that a guest has opened, by its label.
+/// A key-value store that a guest has opened. `label` is the name of the store in the manifest.
 #[derive(Debug)]
 #[allow(unreachable_pub)] // The generated bindings re-export it.
 pub struct OpenStore {

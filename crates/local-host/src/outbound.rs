@@ -1,10 +1,10 @@
-//! Outbound HTTP of one component. The policy is checked first. Then the request goes to another component of
-//! the application, or to a server.
+//! Outbound HTTP of one component. The host first checks `allowed_outbound_hosts`. Then the request goes to
+//! another component of the application, or to a server.
 //!
 //! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), plain HTTP uses connections that the whole
-//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. A time-out that the guest
-//! does not set is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own sender,
-//! which opens a connection for each request.
+//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. If the guest sets no
+//! time-out, the default is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own
+//! sender, which opens a connection for each request.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -24,7 +24,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default
 use crate::output;
 use allowed_hosts::{AllowedHosts, Target, chained_component};
 
-/// The time-out of each phase of a request, unless the guest sets another. Spin has the same default.
+/// The time-out of each phase of a request, unless the guest sets another time-out. Spin has the same
+/// default.
 const PHASE: Duration = Duration::from_secs(600);
 
 /// The state that all components of the application share: the kept connections, and the components
@@ -92,8 +93,9 @@ impl Outbound {
         self.calls
     }
 
-    /// Checks the policy. The host prints the reason for a refusal on stderr. The guest learns only that the
-    /// request was denied. The path and the query are never printed, because they can hold secrets.
+    /// Checks whether `allowed_outbound_hosts` allows a request to `uri`. The host prints the reason for a
+    /// refusal on stderr. The guest learns only that the request was denied. The path and the query are never
+    /// printed, because they can hold secrets.
     fn check(&self, uri: &Uri) -> Result<(), Error> {
         let Rules { component, manifest, allowed, .. } = &*self.rules;
         let target =
@@ -142,16 +144,16 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake. Without
-/// this limit, a server that is silent in the handshake could block a guest for ever.
+/// Returns the time limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS
+/// handshake. Without this limit, a server that is silent in the handshake could block a guest for ever.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);
     connect.saturating_mul(2).saturating_add(first_byte)
 }
 
-/// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
-/// the call. The called instance may continue its work after its response.
+/// Calls another component. As in Spin, there are no time-outs. If the calling instance ends, the call ends,
+/// too. The called instance can continue its work after its response.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
@@ -168,7 +170,7 @@ async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOpti
     let sending = CONNECT_TIMEOUT.scope(connect, shared.client().request(request));
     let response = tokio::time::timeout(options.first_byte_timeout.unwrap_or(PHASE), sending).await;
     let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
-        // If the connector failed, its own error is among the causes.
+        // If `Connector` opened no connection, its error `NotConnected` is among the causes.
         let mut source = std::error::Error::source(&error);
         while let Some(inner) = source {
             if let Some(NotConnected(kind)) = inner.downcast_ref() {
@@ -190,8 +192,8 @@ fn no_processing() -> Processing {
 }
 
 tokio::task_local! {
-    /// The time-out for a connection that a request opens. A task-local value is the only way to pass it
-    /// through the client to the connector. Spin does the same.
+    /// The time-out for a connection that a request opens. A task-local value is the only way to pass this
+    /// time-out through the client to [`Connector`]. Spin does the same.
     static CONNECT_TIMEOUT: Duration;
 }
 
@@ -207,7 +209,7 @@ impl std::fmt::Display for NotConnected {
 
 impl std::error::Error for NotConnected {}
 
-/// Opens connections. Like Spin, it does not set TCP_NODELAY.
+/// Opens TCP connections. Like Spin, this type does not set TCP_NODELAY.
 #[derive(Debug, Clone)]
 struct Connector;
 

@@ -1,4 +1,5 @@
-//! Prints the host's own lines, and the guests' lines with their component's id in front.
+//! Prints the host's own lines, and the lines of guests. The id of the component is in front of a guest's
+//! line.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,7 +5,7 @@
 pub(crate) struct Route {
     /// The route as it is in the manifest.
     pub(crate) pattern: String,
-    /// The route without slashes at its ends. This router ignores them, as Spin's does.
+    /// The route without slashes at its ends. This router ignores such slashes, as Spin's router does.
     stem: String,
     wildcard: bool,
 }
@@ -51,7 +51,8 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// Finds the best match: an exact route before a wildcard, a longer wildcard before a shorter one.
+/// Finds the best route for a path. An exact route has precedence over a wildcard, and a longer wildcard over
+/// a shorter wildcard.
 pub(crate) fn find<'a, T>(routes: &'a [(Route, T)], path: &str) -> Option<&'a (Route, T)> {
     routes
         .iter()
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exact_route_and_longer_wildcard_come_first() {
+    fn exact_route_and_longer_wildcard_have_precedence() {
         let routes = ["/...", "/one", "/one/...", "/one/two/...", "/one/two/three"]
             .map(|pattern| (Route::new(pattern), pattern));
         for (path, expected) in [

@@ -17,8 +17,8 @@ use crate::output::{GuestOutput, Sink};
 use crate::usage::{Calls, Memory};
 use crate::variables::check_name;
 
-/// The most stores that an instance may open. Spin has the same limit (`DEFAULT_STORE_TABLE_CAPACITY` of its
-/// key-value factor).
+/// The maximum number of key-value stores that one instance can have open. Spin has the same limit
+/// (`DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor).
 const MAX_OPEN_STORES: usize = 256;
 
 /// The state that all instances of one component share.
@@ -61,8 +61,8 @@ impl State {
                 if component.settings.quiet { Sink::Nowhere } else { sink },
             )
         };
-        // The instance gets no files, arguments, environment or sockets. A Spin component has them only if
-        // its manifest asks for them.
+        // The instance gets no files, arguments, environment or sockets. In Spin, an instance has these
+        // resources only if the manifest asks for them.
         let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
         Self {
             component: component.clone(),

@@ -1,7 +1,8 @@
-//! The cron trigger: a fresh instance for each tick.
+//! The cron trigger: at each time of a schedule, the host calls a fresh instance of a component. Such a call
+//! is a *tick*.
 //!
-//! As in Spin's cron plugin, a tick starts even if the tick before still runs, and missed ticks are skipped.
-//! Unlike the plugin, this host reports every failure.
+//! As in Spin's cron plugin, a tick starts even if the previous tick still runs, and missed ticks are
+//! skipped. Unlike the plugin, this host reports every failure.
 
 use std::convert::Infallible;
 use std::str::FromStr as _;
@@ -17,8 +18,8 @@ use crate::engine::{explain, store};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The longest time between two reads of the clock. The host reads the clock often, because a person may set
-/// it, and the machine may sleep.
+/// The longest time between two reads of the clock. The host reads the clock often, because a person can set
+/// the clock, and the machine can sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// A component and the schedule on which it is called.
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn expression_with_a_mistake_is_refused_with_a_hint() {
+    fn cron_expression_with_a_mistake_is_refused_with_a_hint() {
         for good in ["* * * * * *", "*/1 * * * * *", "0 30 9 * * Mon-Fri", "0 0 0 1 1 * 2030"] {
             assert!(parse(good).is_ok(), "{good}");
         }

@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-/// The linear memory of one instance. It never shrinks, so its size at the end is its peak.
+/// The linear memory of one instance. This memory never shrinks, so the size at the end is the largest size.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) bytes: usize,

@@ -39,7 +39,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The sources of variables' values. If several sources have a variable, the first source counts.
+/// The sources of the values of variables. If several sources have a variable, the value from the first of
+/// them counts.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     flags: BTreeMap<String, String>,
@@ -62,7 +63,7 @@ impl Sources {
             .collect::<Result<_>>()?;
         let file = folder.join(".env");
         let dotenv = match dotenvy::from_path_iter(&file) {
-            // The parser's own message would show the line, which may hold a secret.
+            // The parser's own message would show the line, which can hold a secret.
             Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| {
                 anyhow!("{}: expected KEY=value in every line, found another line", file.display())
             })?,
@@ -127,7 +128,8 @@ impl Variables {
         Ok(filled)
     }
 
-    /// Returns the variables of one component: only those that its table in the manifest maps.
+    /// Returns the variables of one component. `templates` is the component's table in the manifest. The
+    /// component gets only the variables in this table.
     pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
         templates
             .iter()
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_spin_refuses_is_refused() {
+    fn variable_name_that_spin_refuses_is_refused() {
         for good in ["a", "abc", "a1b2", "a_1", "a_1_b"] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn dotenv_is_read_from_the_folder() {
+    fn dotenv_file_in_the_folder_is_read() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".env"), "# comment\nSPIN_VARIABLE_MUST=\"from file\"\n").unwrap();
         let sources = Sources::read(Vec::new(), folder.path()).unwrap();

@@ -1,6 +1,6 @@
 //! The value of an `Authorization` header with the scheme `Bearer` (RFC 6750).
 
-/// Returns the credential of `Bearer <credential>`. The scheme may be in upper or lower case (RFC 9110
+/// Returns the credential of `Bearer <credential>`. The scheme can be in upper or lower case (RFC 9110
 /// section 11.1). Exactly one space separates the scheme from the credential.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, credential) = authorization.split_once(' ')?;

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// The port for time.
+/// The [port](crate) for time.
 pub trait Clock {
-    /// The calendar time. It may jump, so measure durations with [`Clock::monotonic`].
+    /// The calendar time. This time can jump, so measure durations with [`Clock::monotonic`].
     fn now(&self) -> DateTime<Utc>;
 
-    /// The time since an arbitrary start. It never goes back.
+    /// The time since an arbitrary start. This time never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// Waits for `duration`. Meanwhile, other futures of the same task go on.
+    /// Waits for `duration`. Meanwhile, other futures of the same task continue.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 }
 
-/// A moment on the monotonic clock by which some work must have ended.
+/// The moment on the monotonic clock at which a call or a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Duration);
 

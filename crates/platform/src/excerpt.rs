@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The most characters of a caller's text that are shown.
+/// How many characters of a caller's text are shown.
 const SHOWN_CHARACTERS: usize = 64;
 
 /// Returns the first 64 characters of `text`, with `…` in place of the rest.

@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::TransportError;
 
-/// The port for outbound HTTP.
+/// The [port](crate) for outbound HTTP.
 pub trait HttpClient {
     /// Sends one request, and returns the whole response. A response of any status is `Ok`. The client never
-    /// follows a redirect, because the new host is unchecked and must not get a credential. It returns a
-    /// response with 3xx as it is.
+    /// follows a redirect, because the new host is unchecked and must not get a credential. So the caller
+    /// gets a response with 3xx as it is.
     ///
-    /// `request` has an absolute URI. The adapter sets `content-length`.
+    /// `request` must have an absolute URI. The client adds the header `content-length`.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -20,22 +20,22 @@ pub trait HttpClient {
     ) -> impl Future<Output = Result<http::Response<Bytes>, TransportError>>;
 }
 
-/// How long a request may take, by phase and in total, and how large its response may be.
+/// The limits of one request: the time of each phase, the total time, and the size of the response.
 ///
 /// The phases alone do not end every call: a server that keeps sending single bytes can stay within each
-/// phase for days. So `total` ends the call in any case. Set it to at least `connect` plus `first_byte`, with
-/// a few more seconds for the body. A smaller value cuts off responses that the phases allow.
+/// phase for days. So `total` ends the call in any case. Set `total` to at least `connect` plus `first_byte`,
+/// with a few more seconds for the body. A smaller value cuts off responses that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the beginning until the connection is made. Whether this includes TLS depends on the host (Spin
-    /// 4.1 does not include TLS).
+    /// From the beginning until the connection is made. Whether this phase includes TLS depends on the
+    /// platform (Spin 4.1 does not include TLS).
     pub connect: Duration,
     /// From the end of the connect phase until the first byte of the response.
     pub first_byte: Duration,
     /// Between two reads of the response's body.
     pub between_bytes: Duration,
     /// From the beginning until the last byte of the response. If `total` ends a call before the head of the
-    /// response has arrived, the call fails with [`TransportError::ResponseLost`]. The server may have
+    /// response has arrived, the call fails with [`TransportError::ResponseLost`]. Perhaps the server has
     /// received the request.
     pub total: Duration,
     /// The largest body that the client reads. If the body of a response is larger, the caller gets only the
@@ -43,16 +43,16 @@ pub struct Timeouts {
     pub max_response_bytes: usize,
 }
 
-/// The connect phase ends this much earlier than the whole call. A call that fails in the connect phase
-/// reports that nothing was sent. A call that fails because its total time has ended cannot report that.
+/// The connect phase ends at least this much earlier than the whole call. If the connect phase fails, the
+/// error says that nothing was sent. If the total time ends first, the error cannot say this.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {
-    /// Shortens the call, and each of its phases, to at most `remaining`, so that no call outlives its run's
-    /// deadline.
+    /// Shortens the call, and each of its phases, to at most `remaining`, so that no call continues after the
+    /// deadline of its run.
     #[must_use]
     pub fn within(mut self, remaining: Duration) -> Self {
-        // The host reads a time-out of zero as no time-out.
+        // The platform reads a time-out of zero as no time-out.
         let least = Duration::from_millis(1);
         let remaining = remaining.max(least);
         self.connect = self.connect.min(remaining.saturating_sub(CONNECT_ENDS_BEFORE)).max(least);
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_within_the_time_left_shorten_the_call_and_its_phases() {
+    fn timeouts_within_the_remaining_time_shorten_the_call_and_each_phase() {
         let milliseconds = Duration::from_millis;
         let timeouts = |[connect, first_byte, between_bytes, total]: [u64; 4]| Timeouts {
             connect: milliseconds(connect),

@@ -1,8 +1,8 @@
-//! Reads several variables with one call of the host.
+//! Reads several variables with one call of the Spin host.
 //!
-//! On Spin, each read of a variable is a call of the host, and a component needs about twenty variables. So a
-//! template in the manifest joins the variables that are always needed together into one variable of the
-//! component:
+//! On Spin, each read of a variable is a call of the Spin host, and a component needs about twenty variables.
+//! So a template in the manifest joins several variables of the application into one variable of the
+//! component. The joined variables are always needed together:
 //!
 //! ```toml
 //! inbound = "authmode={{ authmode }}\u001fmicrosoftappid={{ microsoftappid }}"
@@ -40,16 +40,18 @@ pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,
 }
 
-/// The values, in the order of [`Joined::names`]. A value is `None` if the text does not have its name.
+/// The values, in the order of [`Joined::names`]. A value is `None` if its name is missing in the joined
+/// text.
 type Values = Vec<Option<String>>;
 
 impl JoinedSettings {
-    /// Stores which variables are joined; reads none of them yet.
+    /// Stores the list of joined variables. Reads no variable yet.
     pub fn new(joined: &[Joined]) -> Self {
         Self { parts: joined.iter().map(|joined| (*joined, OnceCell::new())).collect() }
     }
 
-    /// Returns the value of a setting. `read` reads one variable of the component.
+    /// Returns the value of the application's variable `name`. `read` reads one variable of the component:
+    /// the joined variable that contains `name`, or else the variable `name` itself.
     pub fn setting(
         &self,
         name: &str,
@@ -79,7 +81,7 @@ fn split(joined: &Joined, text: &str) -> Result<Values, SettingsError> {
         let named = part.split_once('=').and_then(|(name, value)| Some((joined.index(name)?, value)));
         match named.and_then(|(index, value)| Some((values.get_mut(index)?, value))) {
             Some((known @ None, value)) => *known = Some(value.to_owned()),
-            // The error does not repeat the text, because the text may be part of a secret.
+            // The error does not repeat the text, because the text can be a part of a secret.
             _ => {
                 let problem = "expected each name once as name=value, separated by U+001F; remove U+001F from the \
                                joined values, and use the manifest of this version";
@@ -100,7 +102,7 @@ mod tests {
         [Joined { variable: "first", names: &["a", "b"] }, Joined { variable: "second", names: &["c"] }];
 
     #[test]
-    fn joined_variable_is_read_once_and_only_when_one_of_its_names_is_needed() {
+    fn joined_variable_is_read_once_and_only_when_a_joined_name_is_needed() {
         let reads = RefCell::new(Vec::new());
         let read = |name: &str| {
             reads.borrow_mut().push(name.to_owned());
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_variable_with_unexpected_text_is_an_error_that_does_not_repeat_it() {
+    fn joined_variable_with_unexpected_text_is_an_error_that_does_not_repeat_the_text() {
         for (text, name) in [
             ("", "a"),
             ("a=1", "b"),

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-/// The port for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which Azure Cosmos
-/// refuses. A value has at most 1 MB.
+/// The [port](crate) for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which Azure
+/// Cosmos refuses. A value has at most 1 MB.
 pub trait KeyValue {
     /// Returns the value of a key, or `None` if the store has no such key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
@@ -15,15 +15,15 @@ pub trait KeyValue {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// A call of the store that failed. The caller continues without the store, so the variants matter only for
-/// the log. The log never gets the store's own text, because that text may quote a key, a value or a
+/// A failed call of the key-value store. The caller continues without the store, so the variants matter only
+/// for the log. The error never has the store's own text, because that text can quote a key, a value or a
 /// connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.
     #[error("key-value store: the platform has no store of this name; add the store to its configuration")]
     NoSuchStore,
-    /// The component may not use the store.
+    /// The component is not allowed to use the store.
     #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]
     AccessDenied,
     /// The platform has too many stores open.

@@ -1,12 +1,14 @@
-//! The bot's ports to its platform, and their adapter for Spin.
+//! The *ports*: traits for the services that the bot's platform provides. The adapter implements them for
+//! Spin.
 //!
 //! A *port* is a small trait for one service of the platform: HTTP, key-value, the clock, randomness,
-//! settings, the log. Code that needs one of these services takes a [`Host`] or one of its ports. So the code
-//! compiles natively, and its tests use the fakes in `testing`. Only two places name `spin_sdk` or `wasi`:
-//! the adapter in `spin`, which exists in guest builds only, and the macros of the components' entry points.
+//! settings, the log. Code that needs one of these services takes a value that implements the port, or a
+//! [`Host`], which implements all ports. So the code compiles natively, and its tests use the fakes in
+//! `testing`. Only two places name `spin_sdk` or `wasi`: the adapter in `spin`, which exists only in builds
+//! for WebAssembly, and the macros of the components' entry points.
 //!
-//! This crate knows no protocol of Azure or of the Bot Framework. The adapter repeats no request and follows
-//! no redirect.
+//! This crate knows no protocol of Azure or of the Bot Framework. The adapter repeats no HTTP request and
+//! follows no redirect.
 //!
 //! Sources of the adapter: <https://docs.rs/spin-sdk/5.2.0> and, for WASI 0.2,
 //! <https://github.com/WebAssembly/WASI>.
@@ -51,7 +53,7 @@ pub use settings::{Settings, SettingsError};
 pub use trace::Traceparent;
 pub use transport_error::{BodyLost, BodyProblem, TransportError};
 
-/// All ports at once. A component gets them from its platform.
+/// All ports of the platform in one trait.
 pub trait Host: HttpClient + KeyValue + Clock + Randomness + Settings + Log {}
 
 impl<T: HttpClient + KeyValue + Clock + Randomness + Settings + Log> Host for T {}

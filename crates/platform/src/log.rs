@@ -1,10 +1,10 @@
-//! The log: one JSON line per event on stdout, without bodies, tokens or keys.
+//! The log: one JSON line per event on stdout, without bodies, tokens or other secrets.
 
 use serde_json::Value;
 
 use crate::Clock;
 
-/// The port for the log.
+/// The [port](crate) for the log.
 pub trait Log {
     /// Writes one line.
     fn line(&self, line: &str);
@@ -19,7 +19,7 @@ pub trait Log {
     {
         // The line is assembled by hand, so that it begins with the fields that people look for first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        // Writing JSON with text keys into memory cannot fail.
+        // Writing a JSON value into memory cannot fail.
         let event = serde_json::to_string(event).unwrap_or_default();
         let fields = serde_json::to_string(&fields).unwrap_or_default();
         let (separator, rest) = match fields.strip_prefix('{') {

@@ -1,10 +1,10 @@
-//! Short names for ids that other services chose. Such ids are long, and they may contain characters that a
-//! key must not contain.
+//! Short names for ids that other services chose. Such ids are long, and can contain characters that a key of
+//! a table or of a key-value store must not contain.
 
 use sha2::{Digest, Sha256};
 
-/// Returns the hash of `parts` as 32 hexadecimal digits. Every key-value store accepts it as a part of a key.
-/// Stored keys contain the hash, so the function must always return the same hash for the same parts.
+/// Returns the hash of `parts` as 32 hexadecimal digits. Every key-value store accepts this hash as a part of
+/// a key. Stored keys contain the hash, so the function must always return the same hash for the same parts.
 pub fn name_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_of_other_parts_or_of_parts_with_other_ends_differs() {
+    fn name_differs_for_other_parts_and_for_other_boundaries_between_parts() {
         let name = name_of(&["msteams", "a:1", "7"]);
         assert_eq!(name, "cfdf20fbafbe61afda4ec86c8928030f", "names are stored: they must never change");
         for other in [&["msteam", "sa:1", "7"], &["msteams", "a:17", ""], &["msteams", "a:1", "8"]] {

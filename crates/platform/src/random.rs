@@ -1,6 +1,6 @@
 //! Randomness.
 
-/// The port for randomness.
+/// The [port](crate) for randomness.
 pub trait Randomness {
     /// Fills `buffer` with unpredictable bytes.
     fn fill(&self, buffer: &mut [u8]);
@@ -10,7 +10,8 @@ pub trait Randomness {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         let random = u64::from_le_bytes(bytes);
-        // Multiplying and shifting reaches the whole range. Its bias is too small to matter for jitter.
+        // The multiplication and the shift reach the whole range. Their bias is too small to matter for
+        // jitter.
         ((u128::from(random) * (u128::from(max) + 1)) >> 64) as u64
     }
 }

@@ -8,8 +8,8 @@ use http::Response;
 /// A response, and the work that the component does after the response was sent.
 ///
 /// WASI 0.2 lets a component continue after it has set its response. `spin up` and SpinKube run the component
-/// to its end. Other platforms do not document whether they do so. So a response must not promise anything
-/// that depends on this work.
+/// to its end. Other platforms do not document whether they run the component to its end. So a response must
+/// not promise anything that depends on this work.
 pub struct Reply<'a> {
     /// The response.
     pub response: Response<Bytes>,
@@ -18,7 +18,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Makes a reply of a response, and of the work that follows the response.
+    /// Makes the result of an entry point from a response and from the work that follows the response.
     pub fn then(response: Response<Bytes>, work: impl Future<Output = ()> + 'a) -> Self {
         Self { response, then: Some(Box::pin(work)) }
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A key or a password. `Debug` masks it, and it has no `Display`. The time of a comparison does not show
-/// where two secrets of the same length differ.
+/// A password, an API key or another secret text. `Debug` masks the text, and `Display` is not implemented.
+/// The time of a comparison does not show where two secrets of the same length differ.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -22,7 +22,7 @@ impl Secret {
     }
 
     /// Returns the secret's text. Call this function only where the text is sent, or where a key is derived
-    /// from it.
+    /// from the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hash_of_64_hexadecimal_digits_matches_its_secret_only() {
+    fn hash_of_64_hexadecimal_digits_matches_only_the_hashed_secret() {
         // printf hunter2 | sha256sum
         const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
         for text in [HASH, &HASH.to_uppercase()] {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_matches_its_own_text_only_and_debug_masks_it() {
+    fn secret_matches_only_the_same_text_and_debug_masks_the_text() {
         let secret = Secret::new("hunter2").unwrap();
         for (candidate, expected) in [
             ("hunter2", true),

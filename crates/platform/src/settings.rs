@@ -2,12 +2,12 @@
 
 use thiserror::Error;
 
-/// The port for settings.
+/// The [port](crate) for settings.
 pub trait Settings {
     /// Returns the value of a variable. The value of an empty variable is the empty string.
     ///
-    /// Read each variable once per run: if Azure Key Vault provides the variables, each read is an HTTPS
-    /// call.
+    /// Read each variable only once for each request or run: if Azure Key Vault provides the variables, each
+    /// read is an HTTPS call.
     fn setting(&self, name: &str) -> Result<String, SettingsError>;
 
     /// Returns the meaning of a variable whose value is one of the words in `choices`. An empty value means
@@ -27,7 +27,7 @@ pub trait Settings {
 }
 
 /// A variable cannot be read, or its value cannot be used. The error text names the variable and the expected
-/// value. It never holds the actual value, because the value may be a secret.
+/// value. The error text never holds the actual value, because the value can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("variable {name}: {problem}")]
 pub struct SettingsError {

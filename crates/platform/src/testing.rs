@@ -1,5 +1,5 @@
-//! Fakes of every port, for the unit tests of the crates that use this crate. A fake panics on a request that
-//! the test does not expect.
+//! A fake of every [port](crate), for the unit tests of this crate and of other crates. The fake panics on an
+//! HTTP request that the test does not expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::{Cell, RefCell};
@@ -19,8 +19,8 @@ use crate::{
 type Responder =
     Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
-/// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a store in memory. Its HTTP side
-/// returns the responses that the test sets, and panics on any other request.
+/// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a key-value store in memory. To
+/// HTTP requests, the host returns the responses that the test sets. On any other HTTP request, it panics.
 #[derive(Default)]
 pub struct FakeHost {
     /// The variables, as [`Settings::setting`] returns them.
@@ -31,13 +31,13 @@ pub struct FakeHost {
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
     /// Whether every call of the key-value store fails.
     pub store_fails: Cell<bool>,
-    /// Every key that was read from the store, in order.
+    /// Every key that was read from the key-value store, in order.
     pub reads: RefCell<Vec<String>>,
-    /// How many values were written to the store.
+    /// How many values were written to the key-value store.
     pub writes: Cell<usize>,
     /// Every line that was logged.
     pub lines: RefCell<Vec<String>>,
-    /// Every request that was sent, in order.
+    /// Every HTTP request that was sent, in order.
     pub sent: RefCell<Vec<http::Request<Bytes>>>,
     /// Time since [`FakeHost::START_SECONDS`].
     pub elapsed: Cell<Duration>,
@@ -69,8 +69,8 @@ impl FakeHost {
         host
     }
 
-    /// Adds the response to one request. The host returns these responses first, in order. After them, it
-    /// calls the function that [`FakeHost::answers`] sets.
+    /// Adds the response to one request. The host returns the added responses first, in order. When none of
+    /// them is left, the host calls the function that [`FakeHost::answers`] sets.
     pub fn then(&self, response: Result<http::Response<Bytes>, TransportError>) -> &Self {
         self.scripted.borrow_mut().push_back(response);
         self
@@ -81,8 +81,8 @@ impl FakeHost {
         self.then(Ok(response(status, body)))
     }
 
-    /// Sets the function that answers requests. It returns `None` for a request that the test does not
-    /// expect, and the test then fails.
+    /// Sets the function that makes the response to a request. If the function returns `None`, the test does
+    /// not expect the request, and fails.
     pub fn answers(
         &self,
         responder: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
@@ -108,12 +108,12 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
     http::Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
-/// Runs a future to its end. All of its ports have to be fakes, because this function does not wait for real
-/// events.
+/// Runs a future to its end. All ports that the future uses have to be fakes, because this function does not
+/// wait for real events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // A sleep of the fake clock is pending once, so that concurrent futures interleave. A test may sleep a
-    // thousand times. If a million polls do not end a future, it never ends.
+    // A sleep of the fake clock is pending once, so that concurrent futures interleave. A test can sleep a
+    // thousand times. If a million polls do not end a future, the future never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
@@ -190,7 +190,7 @@ impl Clock for FakeHost {
             if std::mem::replace(&mut yielded, true) {
                 return Poll::Ready(());
             }
-            // A set of futures polls only the futures that were woken.
+            // The wake is necessary, because a set of futures polls only the futures that were woken.
             context.waker().wake_by_ref();
             Poll::Pending
         })

@@ -53,7 +53,8 @@ impl Traceparent {
         &self.trace_id
     }
 
-    /// Makes the value for a call of this program: the same trace, with a new parent id.
+    /// Makes the header's value for an outbound call of this program: the same trace id, with a new parent
+    /// id.
     #[must_use]
     pub fn child(&self, host: &impl Randomness) -> Self {
         let mut parent_id = [0; 8];
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn traceparent_header_is_read_only_if_there_is_exactly_one() {
+    fn traceparent_is_read_only_if_the_header_occurs_exactly_once() {
         let headers = |values: &[&str]| {
             let value =
                 |text: &&str| (Traceparent::HEADER, HeaderValue::from_bytes(text.as_bytes()).unwrap());
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn traceparent_of_a_call_has_the_same_trace_and_a_new_parent() {
+    fn traceparent_of_an_outbound_call_has_the_same_trace_id_and_a_new_parent_id() {
         struct Zeros;
         impl Randomness for Zeros {
             fn fill(&self, buffer: &mut [u8]) {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn log_line_has_the_trace_only_if_there_is_one() {
+    fn log_line_has_the_trace_id_only_if_there_is_a_trace() {
         let trace = Traceparent::parse(EXAMPLE);
         let expected = json!({"a": 1, "trace": "4bf92f3577b34da6a3ce929d0e0e4736"});
         assert_eq!(Traceparent::add_to(trace.as_ref(), json!({"a": 1})), expected);

@@ -7,19 +7,21 @@ use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
 /// The reason why a request has no response, or no complete response. The variant shows whether the request
-/// may have arrived at the server. If it may have arrived, sending it again can repeat its effect.
+/// has perhaps arrived at the server. If the request has perhaps arrived, a second send can repeat the effect
+/// of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
     #[error("the platform refused the call: the host is not in allowed_outbound_hosts; add the host")]
     Denied,
-    /// The request did not arrive at the server, so sending it again is safe.
+    /// The request did not arrive at the server, so a second send is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    /// The request may have arrived, and its response is lost. Sending it again may repeat its effect.
+    /// Perhaps the request has arrived, and the response is lost. A second send can repeat the effect of the
+    /// request.
     #[error("the response was lost: {0}")]
     ResponseLost(String),
-    /// The server answered, but the body of its response did not arrive completely. The status of the
+    /// The server answered, but the body of its response did not arrive completely. The HTTP status of the
     /// response is valid.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
@@ -29,7 +31,7 @@ pub enum TransportError {
 #[derive(Clone, PartialEq, Eq, Error)]
 #[error("the response is {}, and its body was lost: {problem}", .status.as_u16())]
 pub struct BodyLost {
-    /// The response's status.
+    /// The HTTP status of the response.
     pub status: StatusCode,
     /// The response's headers.
     pub headers: HeaderMap,
@@ -49,7 +51,7 @@ pub enum BodyProblem {
         /// The caller's limit.
         limit_bytes: usize,
     },
-    /// The time of the call ended before the body did.
+    /// The time of the call ended before the body was complete.
     #[error("the body did not end in time")]
     OutOfTime,
 }
@@ -60,7 +62,7 @@ impl TransportError {
         Self::BodyLost(Box::new(BodyLost { status, headers, problem }))
     }
 
-    /// Whether the request may have arrived at the server and may have taken effect.
+    /// Whether the request has perhaps arrived at the server and taken effect.
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,
@@ -79,7 +81,7 @@ impl BodyLost {
     }
 }
 
-/// Leaves out the headers, because they may hold a secret.
+/// Leaves out the headers, because they can hold a secret.
 impl fmt::Debug for BodyLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, headers: _, problem } = self;

@@ -1,4 +1,5 @@
-//! Tests of the bodies that the bot sends to Teams, and of the results that it makes of the responses.
+//! Tests of the bodies that the client sends to Teams, and of the results that the client returns for the
+//! responses.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ fn chat_is_created_with_exactly_the_body_that_teams_accepts() {
 }
 
 #[test]
-fn thread_is_created_with_its_channel_and_its_first_message() {
+fn thread_is_created_with_the_channel_and_the_first_message() {
     let host = FakeHost::default();
     host.then_status(201, r#"{"id":"19:c@thread.tacv2;messageid=17","activityId":"17"}"#);
     let channel = ConversationAccount::of_teams("19:c@thread.tacv2", "channel", "t");
@@ -66,7 +67,7 @@ fn thread_is_created_with_its_channel_and_its_first_message() {
 }
 
 #[test]
-fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
+fn refused_creation_of_a_chat_has_the_result_for_the_status_and_code() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"words"}}}}"#);
     for (status, body, expected) in [
         (403, coded("BotNotInConversationRoster"), "waits"),
@@ -82,7 +83,7 @@ fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
         (403, coded("InvalidBotApiHost"), "WrongCloud"),
         (401, String::new(), "Unauthorized"),
         (429, String::new(), "Throttled"),
-        // A creation sends no message. So after these responses, the bot may repeat the call.
+        // The creation of a chat sends no message. So the bot can repeat the call after these responses.
         (500, coded("ServiceError"), "Unavailable"),
         (502, String::new(), "Unavailable"),
         (504, String::new(), "Unavailable"),
@@ -102,7 +103,7 @@ fn refusal_of_a_creation_gives_the_result_for_its_status_and_code() {
 }
 
 #[test]
-fn chat_refused_for_its_cloud_is_created_at_the_connector_of_gcc() {
+fn chat_in_another_cloud_is_created_at_the_connector_of_gcc() {
     let host = FakeHost::default();
     host.then_status(403, r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#);
     host.then_status(201, r#"{"id":"a:1"}"#);
@@ -129,7 +130,7 @@ fn connector_named_in_the_response_to_a_creation_is_used_only_if_trusted() {
 }
 
 #[test]
-fn member_is_found_by_an_encoded_address_or_is_missing() {
+fn member_is_found_by_an_encoded_email_address_or_is_missing() {
     let kim = r#"{"id":"29:k","objectId":"o","name":"Kim","email":"kim@contoso.com"}"#;
     for (status, body, expected) in [
         (200, kim, Ok(Some("29:k"))),

@@ -1,6 +1,6 @@
-//! Verifies the tokens of Entra with which applications call the bot's routes for programs. The audience of
-//! such a token is the bot. Its claim `roles` lists the permissions that an administrator of the bot's tenant
-//! gave the application.
+//! Verifies the Entra tokens with which applications call the bot's API (`/api/alerts` and others). The
+//! audience of such a token is the bot. The claim `roles` of the token lists the permissions that an
+//! administrator of the bot's tenant gave the application.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/scenario-protected-web-api-verification-scope-app-roles>
 
@@ -21,7 +21,7 @@ use super::{InboundAuth, bearer, check_time};
 pub struct App {
     /// The app id, in lower case.
     pub app_id: String,
-    /// The roles that the application has at the bot. The list may be empty.
+    /// The roles that the application has at the bot. The list can be empty.
     pub roles: Vec<String>,
 }
 
@@ -32,8 +32,8 @@ impl fmt::Debug for App {
 }
 
 impl InboundAuth {
-    /// Whether the bot accepts tokens of applications. The bot accepts them if `microsoftapptenantid` holds
-    /// the id of its tenant.
+    /// Whether the bot accepts tokens of applications. The bot accepts these tokens if `microsoftapptenantid`
+    /// holds the id of the bot's tenant, and not a domain name.
     pub fn takes_app_tokens(&self) -> bool {
         self.own_tenant.is_some()
     }

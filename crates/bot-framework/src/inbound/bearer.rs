@@ -6,11 +6,12 @@ use platform::bearer;
 
 use super::error::BrokenRule;
 
-/// The longest token that is accepted. Tokens of channels have about 1 KiB, Entra's about 2 KiB.
+/// The maximum length of a token, in bytes. A token of a channel has about 1 KiB, and a token of Entra about
+/// 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// For each byte, whether a token may contain it. The allowed bytes are letters, digits, `-`, `_` and `.`. A
-/// token has about a thousand bytes, so the check is a look-up.
+/// For each value of a byte, whether a token is allowed to contain this byte. The allowed bytes are letters,
+/// digits, `-`, `_` and `.`. A token has about a thousand bytes, so a table makes the check cheap.
 static TOKEN_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
@@ -22,7 +23,7 @@ static TOKEN_BYTES: [bool; 256] = {
 };
 
 /// Returns the token. There must be exactly one header, of the form `Bearer <token>`, with one space.
-/// `Bearer` may be in upper or lower case.
+/// `Bearer` can be in upper or lower case.
 pub(super) fn token_of(headers: &HeaderMap) -> Result<&str, BrokenRule> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BrokenRule::Missing)?;

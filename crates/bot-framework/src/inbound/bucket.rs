@@ -1,14 +1,14 @@
-//! Limits how often keys are fetched for unknown key ids.
+//! Limits how often the bot fetches signing keys because a token names an unknown key id.
 //!
-//! An attacker can invent key ids, and after a real roll-over of keys, the new id is unknown, too. If the bot
-//! paused for a fixed time after each fetch, an attacker could delay the use of the new key by the whole
-//! pause. So a bucket allows several fetches in a row, and fills up slowly.
+//! An attacker can invent key ids. When an issuer replaces its signing key, the id of the new key is unknown,
+//! too. If the bot paused for a fixed time after each fetch, an attacker could delay the use of the new key
+//! by the whole pause. So a bucket allows several fetches in a row, and fills up slowly.
 
 /// How many fetches a full bucket allows at once.
 const FETCHES: i64 = 3;
 
-/// How many seconds pass until the bucket allows one more fetch. So a flood of unknown ids delays the use of
-/// a new key by at most this time.
+/// How many seconds pass until the bucket allows one more fetch. So a flood of unknown key ids delays the use
+/// of a new key by at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
 /// A bucket of allowed fetches, which fills up over time.
@@ -41,7 +41,7 @@ mod tests {
     const NOW: i64 = 1_795_471_200;
 
     #[test]
-    fn bucket_allows_three_at_once_and_one_more_every_minute() {
+    fn bucket_allows_three_fetches_at_once_and_one_more_every_minute() {
         let mut bucket = Bucket::default();
         let mut taken = |at: i64| (0..1000).filter(|_| bucket.take(NOW + at)).count();
         for (at, expected) in
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_in_a_flood_allows_seven_within_five_minutes() {
+    fn bucket_in_a_flood_allows_seven_fetches_within_five_minutes() {
         let mut bucket = Bucket::default();
         let times: Vec<i64> = (0..3600).filter(|at| bucket.take(NOW + at)).collect();
         let most =

@@ -1,11 +1,11 @@
-//! The closed list of reasons to refuse a caller. Each reason has a status, a code and a text. The text
-//! repeats nothing that the caller sent.
+//! The reasons for which the bot refuses a caller. Each reason has an HTTP status, an error code and an error
+//! text. The error text repeats nothing that the caller sent.
 
 use thiserror::Error;
 
 use super::key_source::KeysError;
 
-/// The reason why the bot refused a caller. Each variant has its own status: 401, 403 or 503.
+/// The reason why the bot refused a caller. Each variant has its own HTTP status: 401, 403 or 503.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AuthError {
     /// 401: the token does not prove the identity of the caller.
@@ -14,8 +14,8 @@ pub enum AuthError {
     /// 403: the caller has proved its identity, but is not allowed to call.
     #[error("{0}")]
     Forbidden(#[from] NotAllowed),
-    /// 503: the bot cannot check the token, because it has no keys of the issuer. The text is for the log,
-    /// because it names the failed request.
+    /// 503: the bot cannot check the token, because it has no signing keys of the issuer. The error text is
+    /// for the log, because it names the failed request.
     #[error("no keys to check the token with: {0}")]
     KeysUnavailable(#[from] KeysError),
 }
@@ -90,14 +90,14 @@ pub enum BrokenRule {
     /// No key of the issuer has this `kid`.
     #[error("token: the issuer has no key with this `kid`")]
     UnknownKey,
-    /// The key is not an RSA key of 2048 to 4096 bits with a small odd exponent, or belongs to another
-    /// issuer.
+    /// The signing key is not an RSA key of 2048 to 4096 bits with a small odd exponent, or belongs to
+    /// another issuer.
     #[error("token: the issuer's key with this `kid` cannot be used")]
     UnusableKey,
     /// The signature was not made with the key.
     #[error("token: the signature is not valid")]
     Signature,
-    /// The key is not endorsed for the activity's `channelId`.
+    /// The issuer has not endorsed the signing key for the activity's `channelId`.
     #[error("channelId: the token's key is not endorsed for this channel")]
     Endorsement,
     /// The activity's `serviceUrl` differs from the URL in the token.

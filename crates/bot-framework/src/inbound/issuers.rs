@@ -1,4 +1,4 @@
-//! The accepted issuers of tokens, and how their tokens are read.
+//! The issuers whose tokens the bot accepts, and the rules that only Entra's tokens have.
 
 use platform::{Settings, SettingsError};
 
@@ -26,11 +26,11 @@ pub(super) enum EntraVersion {
 }
 
 /// The rules for tokens that Entra issued to the bot itself. The Emulator and the Playground send such tokens
-/// if they have the bot's credentials. No channel sends them.
+/// if they have the bot's credentials. No channel sends such tokens.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
-    /// The accepted tenants. They are the bot's own tenant and, for a multi-tenant bot, the tenants that
-    /// issue its tokens.
+    /// The ids of the accepted tenants: the bot's own tenant and, for a multi-tenant bot, the tenants of the
+    /// Bot Framework, which issue the bot's tokens.
     tenants: Vec<String>,
 }
 
@@ -61,7 +61,8 @@ impl EntraPolicy {
     }
 }
 
-/// Returns the issuer with the name `issuer`, if this is the name of Entra for `tenant`.
+/// Returns the issuer if `issuer` (the claim `iss` of a token) is the name that Entra uses for `tenant`, and
+/// `None` otherwise.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {
@@ -78,7 +79,7 @@ pub(super) fn caller_of<'c>(
     tenant: &str,
     version: EntraVersion,
 ) -> Result<&'c str, BrokenRule> {
-    // `ver` decides which claim names the caller, so it must match the issuer.
+    // `ver` decides which claim names the caller, so `ver` must match the issuer.
     let caller = match (version, claims.version.as_deref()) {
         (EntraVersion::V1, Some("" | "1.0")) => &claims.app_id,
         (EntraVersion::V2, Some("2.0")) => &claims.authorized_party,
@@ -87,15 +88,16 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // If a person signs in to the bot's own registration, the token has the same audience and caller. Only
-    // the scopes show that it belongs to a person.
+    // If a person signs in to the bot's own registration, the person's token has the same audience and the
+    // same caller as a token of an application. Only the scopes show that the token belongs to a person.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }
     caller.as_deref().filter(|id| !id.is_empty()).ok_or(BrokenRule::Claim)
 }
 
-/// Whether a key of Entra's common set may sign for a tenant. Some keys belong to one tenant only
+/// Whether a signing key of Entra is allowed to sign tokens of `tenant`. Entra publishes one set of keys for
+/// all tenants, but some keys belong to one tenant only
 /// (<https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer>).
 pub(super) fn may_sign_for(key: &SigningKey, cloud: Cloud, tenant: &str) -> bool {
     key.issuer.as_deref().is_none_or(|issuer| {

@@ -1,4 +1,5 @@
-//! Keeps the keys of an issuer in the key-value store, because a fresh instance serves each request.
+//! Keeps the signing keys of an issuer in the key-value store, because Spin starts a fresh instance of the
+//! bot for each request.
 //!
 //! An attacker can choose the `kid` of a token, so [`Miss`] and [`Bucket`] limit how often the bot fetches
 //! keys.
@@ -14,20 +15,20 @@ use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
 use super::remembered;
 
-/// The age at which keys are fetched again. It is the same in botbuilder-js (`openIdMetadata.ts`).
+/// The age at which keys are fetched again. The SDK botbuilder-js uses the same age (`openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// The reason why the bot may have to fetch the keys. It decides how long the bot has to wait after the last
-/// attempt.
+/// The reason why the cache cannot simply return a key. The reason decides how many seconds must pass after
+/// the last attempt to fetch the keys before the bot tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
     /// The cache has no keys, so every call fails until the bot has fetched them.
     NoKeys,
     /// The cache has the key, but the key is older than [`FRESH_SECONDS`]. The bot still uses it.
     Stale,
-    /// The cache does not have the key. Either the key does not exist, or it is new. A set that was fetched a
-    /// moment ago has every key that exists, so the bot does not fetch it again. For an older set, the
-    /// [`Bucket`] limits the fetches.
+    /// The cache does not have the key. Either the key does not exist, or the key is new. A set of keys that
+    /// was fetched a moment ago has every key that exists, so the bot does not fetch the set again. For an
+    /// older set, the [`Bucket`] limits the fetches.
     UnknownKey,
 }
 
@@ -41,7 +42,8 @@ impl Miss {
     }
 }
 
-/// A key, and the time until which it may be used without a new search, in seconds since 1970.
+/// A signing key, and the time until which the bot can use the key without a new search, in seconds since
+/// 1970.
 #[derive(Debug, Clone)]
 pub(super) struct FoundKey {
     pub(super) key: SigningKey,
@@ -67,11 +69,11 @@ struct Cached {
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// Finds the key with this id, and fetches the keys if that is due. Returns `None` if the key is missing
-    /// in a set that was fetched a moment ago.
+    /// Finds the key with this id, and fetches the keys if that is due. Returns `None` if the key does not
+    /// exist: it is missing in a set of keys that was fetched a moment ago.
     ///
-    /// An unknown key may be a new key. So if it is too early to fetch the keys again, the result is an
-    /// error, and the caller gets 503. After a 503, a channel sends its activity again.
+    /// An unknown key can be a new key of the issuer. So if it is too early to fetch the keys again, the
+    /// result is an error, and the caller gets 503. After a 503, a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -96,16 +98,16 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time of the attempt is stored first, so that other requests do not fetch the keys, too. This
-        // would be wrong while the cache has no keys. The first messages of a channel arrive together, and
-        // all except one would get an error.
+        // The time of the attempt is stored before the fetch, so that other requests do not fetch the keys,
+        // too. While the cache has no keys, the time is stored only after the fetch. The first activities of
+        // a channel arrive together, and otherwise all except one would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
         }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
-                // Other requests may have taken fetches out of the bucket meanwhile.
+                // Perhaps other requests have taken fetches out of the bucket meanwhile.
                 let bucket = self.load().await.bucket.max(cached.bucket);
                 let fetched = Cached { keys, fetched_at: now, tried_at: now, bucket };
                 self.store(&fetched).await;
@@ -115,7 +117,7 @@ impl<H: Host> KeyCache<'_, H> {
                 Ok(fetched.find(key_id))
             }
             Err(error) if miss == Miss::NoKeys => {
-                // Another request may have fetched the keys meanwhile.
+                // Perhaps another request has fetched the keys meanwhile.
                 let latest = self.load().await;
                 if latest.keys.is_empty() {
                     self.store(&Cached { tried_at: now, ..latest }).await;
@@ -132,8 +134,8 @@ impl<H: Host> KeyCache<'_, H> {
         }
     }
 
-    /// The entry's key in the store. Each metadata URL has its own entry. So if an operator removes a URL
-    /// from the variable `openidmetadata`, its keys are no longer used.
+    /// The name of the entry in the key-value store. Each metadata URL has its own entry. So if an operator
+    /// removes a URL from the variable `openidmetadata`, the signing keys from that URL are no longer used.
     fn key(&self) -> String {
         format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
     }
@@ -167,7 +169,7 @@ impl Cached {
         is_within(now - self.fetched_at, Miss::UnknownKey.pause_seconds())
     }
 
-    /// The key with this id. It may be used for a day after it was fetched.
+    /// Returns the key with this id. The key can be used for a day after it was fetched.
     fn find(&self, key_id: &str) -> Option<FoundKey> {
         let key = self.keys.find(key_id)?.clone();
         Some(FoundKey { key, good_until: self.fetched_at.saturating_add(FRESH_SECONDS) })

@@ -1,12 +1,12 @@
-//! Reads the part of a JWK set (RFC 7517) that RS256 needs, and the Bot Framework's own member
-//! `endorsements`.
+//! Reads the part of a JWK set (RFC 7517) that RS256 needs. Also reads the Bot Framework's own member
+//! `endorsements`, the list of channels for which a key is allowed to sign.
 
 use serde_json::{Value, json};
 
-/// How many keys of a set are read. An issuer has only a few.
+/// How many keys of a set are read. An issuer has only a few keys.
 const MAX_KEYS: usize = 100;
 
-/// An RSA key that may sign tokens.
+/// The public half of an RSA key with which an issuer signs tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SigningKey {
     pub(super) id: String,
@@ -15,11 +15,11 @@ pub(super) struct SigningKey {
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
     /// The channels for which the key is endorsed (keys of channels only). The list is empty if the JWK has
-    /// no member `endorsements`, or if the member is an empty list. A value that is not a string is kept as
+    /// no member `endorsements`, or if the member is an empty list. An entry that is not a string is kept as
     /// an empty string, which names no channel.
     pub(super) endorsements: Vec<String>,
-    /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
-    /// is for every tenant.
+    /// The issuer of the tokens that the key is allowed to sign (Entra only). The text contains `{tenantid}`
+    /// if the key is for every tenant.
     pub(super) issuer: Option<String>,
 }
 
@@ -72,8 +72,8 @@ impl SigningKey {
             Value::Array(entries) => {
                 entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
             }
-            // The bot cannot read a value of another type. The value may restrict the key, so the key signs
-            // for no channel.
+            // The bot cannot read a value of another type. Perhaps the value restricts the key, so the key
+            // signs for no channel.
             _ => vec![String::new()],
         };
         Some(Self {

@@ -1,4 +1,5 @@
-//! Fetches the keys of an issuer from the URL `jwks_uri`, which the OpenID metadata of the issuer names.
+//! Fetches the signing keys of an issuer from the URL `jwks_uri`, which the OpenID metadata of the issuer
+//! names.
 
 use std::time::Duration;
 
@@ -14,20 +15,22 @@ use super::key_set::KeySet;
 use crate::cloud::Cloud;
 use crate::connector;
 
-/// The limits of one call. Two calls together stay below the 15 s that a channel waits.
+/// The limits of one HTTP call. A fetch makes two calls. Together, they stay below the 15 s that a channel
+/// waits for the bot's response.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
     first_byte: Duration::from_secs(3),
     between_bytes: Duration::from_secs(2),
     total: Duration::from_secs(6),
-    // The set of the channels has about 30 KiB, including its certificates.
+    // The key set of the channels has about 30 KiB, including certificates.
     max_response_bytes: 256 * 1024,
 };
 
-/// The reason why the bot has no keys. The error text is for the log, and repeats nothing of a response.
+/// The reason why the bot has no signing keys. The error text is for the log, and repeats nothing of a
+/// response.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
-    /// A call to the issuer had no complete response.
+    /// An HTTP call to the issuer had no complete response.
     #[error("{what} could not be read: {error}")]
     NotReached {
         /// The document: the metadata or the key set.
@@ -35,12 +38,12 @@ pub enum KeysError {
         /// How the call failed.
         error: TransportError,
     },
-    /// The status of a response is not 200. Redirects are not followed.
+    /// The HTTP status of a response is not 200. Redirects are not followed.
     #[error("{what} answered {status}")]
     Status {
         /// The document: the metadata or the key set.
         what: &'static str,
-        /// The status of the response.
+        /// The HTTP status of the response.
         status: u16,
     },
     /// The metadata has no `jwks_uri`.
@@ -48,7 +51,7 @@ pub enum KeysError {
     NoKeysUrl,
     /// The `jwks_uri` is on a host that is not trusted.
     #[error(
-        "the jwks_uri of the OpenID metadata is neither on its own host nor on a login host of this cloud"
+        "the jwks_uri of the OpenID metadata is neither on the host of the metadata nor on a login host of this cloud"
     )]
     UntrustedKeysUrl,
     /// The key set has no usable key.
@@ -64,7 +67,7 @@ pub enum KeysError {
     NotLookedUp,
 }
 
-/// The URL of an issuer's metadata, and the cloud whose login hosts may serve the keys.
+/// The URL of an issuer's metadata, and the cloud whose login hosts are allowed to serve the signing keys.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
     /// The URL of the metadata: https, or http to loopback if a variable overrides it.
@@ -81,8 +84,8 @@ impl KeySource {
         Some(KeySet::read(&set)).filter(|keys| !keys.is_empty()).ok_or(KeysError::NoUsableKey)
     }
 
-    /// Checks a `jwks_uri`. It must be on the origin of the metadata or on a login host of the cloud, because
-    /// the owner of its host decides which keys the bot accepts.
+    /// Checks a `jwks_uri`. The URL must have the origin of the metadata or a login host of the cloud,
+    /// because the owner of the URL's host decides which signing keys the bot accepts.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;

@@ -2,13 +2,14 @@
 //!
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
-//! the SDKs differ from each other, the module follows the strictest SDK. Keys without endorsements are an
-//! exception. `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter
-//! than those of the SDKs.
+//! the SDKs differ from each other, the module follows the strictest SDK. There is one exception: signing
+//! keys without *endorsements* (the list of channels for which a key is allowed to sign).
+//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter than the
+//! rules of the SDKs.
 //!
 //! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
-//! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that need the
-//! activity too.
+//! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that also need the
+//! activity.
 
 mod app_token;
 mod bearer;
@@ -46,7 +47,7 @@ pub use app_token::App;
 pub use error::{AuthError, BrokenRule, NotAllowed};
 pub use key_source::KeysError;
 
-/// How much the clocks of issuer and bot may differ.
+/// The accepted difference between the clocks of the issuer and of the bot.
 const TOLERANCE_SECONDS: i64 = 5 * 60;
 
 /// Checks the tokens of callers with `authmode=required`.
@@ -57,11 +58,12 @@ pub struct InboundAuth {
     channel_keys: KeySource,
     entra_keys: KeySource,
     entra: Option<EntraPolicy>,
-    /// The id of the bot's own tenant. Applications of this tenant may call the routes for programs.
+    /// The id of the bot's own tenant. Applications of this tenant are allowed to call the bot's API with an
+    /// app token.
     own_tenant: Option<String>,
 }
 
-/// The caller that a token proves.
+/// The caller whose identity a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the URL in the token.
@@ -96,7 +98,7 @@ pub struct VerifiedToken {
     service_url: Option<String>,
     remembered: Remembered,
     checked: Checked,
-    /// Whether the store holds `checked`.
+    /// Whether the key-value store already holds `checked`.
     is_stored: bool,
 }
 
@@ -127,8 +129,8 @@ impl InboundAuth {
         })
     }
 
-    /// Applies the rules that need only the headers. Rules that cost no call come first. So keys are fetched
-    /// only for a token whose claims are all acceptable.
+    /// Applies the rules that need only the headers. Rules that need no HTTP call come first. So the bot
+    /// fetches signing keys only for a token whose claims are all acceptable.
     pub async fn verify(
         &self,
         host: &impl Host,
@@ -166,7 +168,7 @@ impl InboundAuth {
         Ok(VerifiedToken { caller, service_url: token.claims.service_url, remembered, checked, is_stored })
     }
 
-    /// Finds the key that the token names, and checks the signature with it.
+    /// Finds the signing key that the token names, and checks the signature with this key.
     async fn check_signature<H: Host>(
         &self,
         token: &UnverifiedToken<'_>,
@@ -194,7 +196,7 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for
+    /// Applies the rules that need the activity. For a channel, the signing key must be allowed to sign for
     /// `channelId`, and `serviceUrl` must equal the URL in the token. Both fields are required, although the
     /// SDKs accept an activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
@@ -213,7 +215,7 @@ impl VerifiedToken {
     }
 
     /// Returns the bot's own access token, encrypted, from the record of this inbound token. An earlier
-    /// request stored it by [`VerifiedToken::remember`]. The caller passes it to
+    /// request stored this access token by [`VerifiedToken::remember`]. The function's caller passes it to
     /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
@@ -231,9 +233,10 @@ impl VerifiedToken {
     }
 }
 
-/// Whether a key with these endorsements may sign for a channel. Microsoft has published keys without
-/// endorsements, which sign for Web Chat and Direct Line. The bot accepts such a key only from channels whose
-/// clients choose their own id, because it believes nothing that such a channel reports about a person.
+/// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
+/// keys without endorsements, which sign for Web Chat and Direct Line. The bot accepts a key without
+/// endorsements only for channels whose clients choose their own ids, because the bot believes nothing that
+/// such a channel reports about a person.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),
@@ -253,8 +256,8 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
     Ok(())
 }
 
-/// A `serviceUrl` in the form for comparison: scheme and host are in lower case, and one slash at the end is
-/// removed. Other differences stay, also those that a parser would resolve (`/../`).
+/// Returns a `serviceUrl` in the form for comparison: scheme and host are in lower case, and one slash at the
+/// end is removed. Other differences stay, even differences that a URL parser would remove (`/../`).
 fn comparable(service_url: &str) -> String {
     let text = service_url.strip_suffix('/').unwrap_or(service_url);
     let host_at = text.find("://").map_or(0, |at| at + 3);

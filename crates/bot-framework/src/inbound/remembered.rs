@@ -1,10 +1,11 @@
-//! Records of tokens whose signature was checked. A channel uses one token for many activities, and the
-//! signature is the most expensive part of the check.
+//! Stores a record of each inbound token whose signature was checked. A channel uses one token for many
+//! activities, and the signature is the most expensive part of the check.
 //!
-//! Each token has one record, so that an activity with a known token costs one read. A record means that the
-//! signature of the token was checked. It contains the endorsements of the key. It also contains the bot's
-//! own access token that the bot used last, encrypted ("sealed"). All rules for the claims, including the
-//! times, are applied at each use.
+//! Each token has one record, so that an activity with a known token costs one read of the key-value store. A
+//! record means that the signature of the token was checked. The record contains the endorsements of the
+//! signing key (the channels for which the key is allowed to sign). The record also contains the access token
+//! that the bot itself used last, encrypted ("sealed"). All rules for the claims, including the times, are
+//! applied at each use of the token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,11 +15,11 @@ use sha2::{Digest, Sha256};
 
 use super::token::UnverifiedToken;
 
-/// How many records the store holds at most. The hash of a token selects its slot, and a later token in the
-/// same slot replaces the record.
+/// The store has this many slots, and each slot holds at most one record. The hash of a token selects the
+/// slot of the token's record. If a later token has the same slot, its record replaces the earlier record.
 const SLOTS: u8 = 64;
 
-/// The key of a record: one token, for one bot, checked with the keys of one issuer.
+/// The identity of a record: one token, for one bot, checked with the signing keys of one issuer.
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
     slot: String,
@@ -37,9 +38,9 @@ pub(super) struct Checked {
 }
 
 impl Remembered {
-    /// Makes the key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So
-    /// another bot with the same store does not find the record. If the URL of the keys changes, this bot
-    /// does not find it, either. Only a hash of the token is stored.
+    /// Makes the identity of the record of `token`. The digest covers the bot and the URL of the issuer's
+    /// metadata (`keys_from`). So another bot with the same store does not find the record. If the URL
+    /// changes, this bot does not find the record, either. Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         let [header, claims] = &token.json;
@@ -76,7 +77,8 @@ impl Remembered {
     }
 }
 
-/// Deletes all records, because the issuer has withdrawn a key that signed some of the tokens.
+/// Deletes all records. This is necessary if the issuer has withdrawn or changed a signing key, because
+/// perhaps that key signed some of the recorded tokens.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
         // A record that is not deleted expires with its token, or a day after the keys were fetched.

@@ -28,6 +28,6 @@ fn public_key(key: &SigningKey) -> Option<PublicKey> {
         (bytes.len() <= MODULUS_BITS.end() / 8 + 1).then(|| BoxedUint::from_be_slice_vartime(&bytes))
     };
     let (modulus, exponent) = (number(&key.modulus)?, number(&key.exponent)?);
-    // The least usable exponent is 3: `rsa` refuses 1, and also 2, because it is even.
+    // The smallest usable exponent is 3: `rsa` refuses 1, and also 2, because 2 is even.
     PublicKey::new_with_size_limits(modulus, exponent, MODULUS_BITS).ok()
 }

@@ -11,11 +11,11 @@ use super::strict_json;
 use crate::json::{FieldError, Fields};
 
 /// Header members that carry a key, or that change how the token is read. RFC 7515 allows a reader to ignore
-/// some of them. The bot refuses them all: no token of a channel has any, so such a token is probably an
-/// attack.
+/// some of them. The bot refuses all these members. No token of a channel has one of them, so a token with
+/// such a member is probably an attack.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
-/// The longest `kid` that is accepted. Issuers use hashes of about 30 characters.
+/// The maximum length of a `kid` (key id), in bytes. Issuers use hashes of about 30 characters.
 const MAX_KEY_ID_BYTES: usize = 128;
 
 /// A token before its signature is checked. Nothing in it can be trusted before [`super::rs256`] has checked
@@ -26,7 +26,7 @@ pub(super) struct UnverifiedToken<'a> {
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The JSON of the header and of the claims. Together with the signature, it identifies the token,
+    /// The JSON of the header and of the claims. Together with the signature, this JSON identifies the token,
     /// because each part has only one spelling in base64url.
     pub(super) json: [Vec<u8>; 2],
 }
@@ -37,7 +37,7 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-/// The claims that the rules need. `iat` and `nbf` may be missing; `exp` is required.
+/// The claims that the rules need. `iat` and `nbf` can be missing; `exp` is required.
 pub(super) struct Claims {
     pub(super) issuer: String,
     /// `aud`, as one text. Neither channels nor Entra write a list.
@@ -54,7 +54,7 @@ pub(super) struct Claims {
     /// `azp`: the caller in version 2.
     pub(super) authorized_party: Option<String>,
     /// Whether `scp` is set: the permissions that a user gave the application. A token of the application
-    /// itself has none.
+    /// itself has no `scp`.
     pub(super) has_scopes: bool,
     /// `roles`: the permissions that an administrator gave the application.
     pub(super) roles: Vec<String>,

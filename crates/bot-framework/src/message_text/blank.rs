@@ -19,17 +19,18 @@ pub fn is_invisible(c: char) -> bool {
 }
 
 /// Whether [`trim`] removes a character at the start and the end of a text. Joiners and marks of direction
-/// stay, because they change how the characters beside them look.
+/// are invisible, too, but they stay, because they change how the neighbouring characters look.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
-/// The first character and its length in the text. The character may be written as an entity.
+/// Returns the first character, and its length in the text. The character can be written as an HTML entity,
+/// e.g. `&nbsp;`.
 fn first(text: &str) -> Option<(char, usize)> {
     html::entity(text).or_else(|| text.chars().next().map(|c| (c, c.len_utf8())))
 }
 
-/// The last character and its length in the text. The character may be written as an entity.
+/// Returns the last character, and its length in the text. The character can be written as an HTML entity.
 fn last(text: &str) -> Option<(char, usize)> {
     if text.ends_with(';')
         && let Some(at) = text.rfind('&')
@@ -50,7 +51,7 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
 
 /// Removes the second of two gaps around a piece that was cut out of a text. `before` and `after` are the
 /// texts around the piece. If `before` is empty or ends with a blank, the function returns `after` without
-/// the blanks at its beginning. Line breaks stay.
+/// leading blanks. Line breaks stay.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
@@ -71,8 +72,8 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// Replaces each entity for white space with a space, and removes each entity for a character without width.
-/// Use this function only for a channel that escapes people's text. There, the channel writes these entities,
-/// never the person.
+/// Use this function only for a channel that escapes people's text. In the text of such a channel, only the
+/// channel itself can have written these entities.
 pub(super) fn without_blank_entities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -9,10 +9,11 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
     igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
     yuml";
 
-/// An entity ends with `;`, which must be among this many bytes after `&`.
+/// The `;` that ends an entity must be among this many bytes after `&`.
 const LONGEST_ENTITY: usize = 12;
 
-/// Reads the entity at the beginning of a text. Returns its character and its length in the text.
+/// Reads the entity at the beginning of a text. Returns the entity's character, and the length of the entity
+/// in the text.
 pub(super) fn entity(text: &str) -> Option<(char, usize)> {
     let inner = text.strip_prefix('&')?;
     let end = inner.bytes().take(LONGEST_ENTITY).position(|byte| byte == b';')?;
@@ -102,8 +103,9 @@ struct Tag<'a> {
     inner: &'a str,
 }
 
-/// Reads the tag at the beginning of a text. Returns the tag and its length. If no name, `!` or `?` follows a
-/// `<`, the `<` is an ordinary character. A tag without `>` reaches to the end of the text.
+/// Reads the tag at the beginning of a text. Returns the tag and its length. If no name, `!` or `?` follows
+/// the `<`, the `<` is an ordinary character, and the result is `None`. A tag without `>` reaches to the end
+/// of the text.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
@@ -182,8 +184,8 @@ impl Output {
         }
     }
 
-    /// Writes the text of a tag. Returns how many bytes after the tag a reader does not see (a script or a
-    /// style).
+    /// Writes the text of a tag. Returns how many bytes at the beginning of `after` a reader does not see,
+    /// e.g. the content of a script. `after` is the HTML after the tag.
     fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_elements_with_the_name_are_removed_and_words_stay_apart() {
+    fn at_elements_with_the_name_of_the_bot_are_removed_and_words_stay_apart() {
         let is_removed = |name: &str| name == "R&D Pizza";
         for (text, expected) in [
             ("<at>R&amp;D Pizza</at> stop", "stop"),

@@ -1,9 +1,9 @@
 //! The text of a message to the bot, without the parts that the channel adds: mentions of the bot, and
 //! blanks.
 //!
-//! Teams escapes people's text as HTML, and puts a mention of the bot in front of it. On other channels,
-//! people type `@name`, and on Telegram also `/command@name`. All other text that a person typed stays
-//! unchanged.
+//! Teams escapes people's text as HTML, and puts a mention of the bot in front of the text. On other
+//! channels, people type `@name`, and on Telegram also `/command@name`. All other text that a person typed
+//! stays unchanged.
 
 mod blank;
 mod html;
@@ -21,12 +21,12 @@ pub use blank::is_invisible;
 /// each mention costs a copy of the text.
 const MAX_MENTIONS: usize = 8;
 
-/// If the message has no text, at most this many attachments are searched for its HTML copy.
+/// If the message has no text, at most this many attachments are searched for the HTML copy of the text.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {
     /// Returns the text without mentions of the bot, and without blanks at its ends. If the message has no
-    /// text, the text of its HTML copy is used.
+    /// text, the result is the text of the message's HTML copy.
     pub fn text_to_the_bot(&self) -> String {
         let original = self.raw_text();
         let mut text = match &original {

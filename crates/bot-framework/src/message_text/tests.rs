@@ -10,7 +10,7 @@ fn activity(change: &Value) -> Activity {
     Activity::parse(json.to_string().as_bytes()).unwrap()
 }
 
-/// Returns what `text_to_the_bot` makes of a message with this text and these entities.
+/// Returns the result of `text_to_the_bot` for a message with this text and these entities.
 fn text_of(text: &str, entities: &Value) -> String {
     activity(&json!({"text": text, "entities": entities})).text_to_the_bot()
 }
@@ -62,7 +62,11 @@ fn text_that_the_person_typed_stays() {
     }
     assert_eq!(text_of("2&nbsp;x&#160;3", &json!([])), "2 x 3");
     let typed = json!({"channelId": "webchat", "text": "what is &nbsp; for? "});
-    assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "no escaping");
+    assert_eq!(
+        activity(&typed).text_to_the_bot(),
+        "what is &nbsp; for?",
+        "Web Chat does not escape the text"
+    );
 }
 
 #[test]
@@ -114,7 +118,7 @@ fn group_message_without_a_mention_is_not_for_the_bot() {
 }
 
 #[test]
-fn message_without_text_is_read_from_its_copy_in_html() {
+fn text_of_a_message_without_text_is_read_from_the_html_copy() {
     let html = |content: Value| json!([{"contentType": "image/png"}, {"contentType": "Text/HTML; charset=utf-8", "content": content}]);
     for (text, attachments, expected) in [
         (json!(""), html(json!("<div>x &lt; 5&nbsp;&copy;</div>")), "x < 5\u{a0}©"),

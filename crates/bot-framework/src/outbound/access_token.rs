@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-/// The longest token that is accepted. No service issues longer tokens, and servers still accept a header of
-/// this length.
+/// The maximum length of an access token, in bytes. No service issues longer tokens, and servers still accept
+/// a header of this length.
 const MAX_BYTES: usize = 8 * 1024;
 
 /// An access token, stored as the value of its header. `Debug` masks the token.
@@ -30,8 +30,8 @@ impl AccessToken {
         self.header.clone()
     }
 
-    /// The bytes of the token. Only code that encrypts the token, or sends it to another service, may call
-    /// this function.
+    /// The bytes of the token. Only code that encrypts the token, or sends it to another service, is allowed
+    /// to call this function.
     pub(crate) fn expose(&self) -> &[u8] {
         self.header.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default()
     }

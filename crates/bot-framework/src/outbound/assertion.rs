@@ -1,5 +1,5 @@
-//! The client assertion: a token by which the bot proves its identity, signed with the key of its
-//! certificate.
+//! The client assertion: a token by which the bot proves its identity to Entra. The private key of the bot's
+//! certificate signs this token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -49,7 +49,7 @@ pub enum CertificateError {
 }
 
 impl Certificate {
-    /// Reads the PEM text. The certificate of the key may be anywhere in the text, among certificates of
+    /// Reads the PEM text. The certificate of the key can be anywhere in the text, among certificates of
     /// other keys.
     pub fn parse(pem: &str) -> Result<Self, CertificateError> {
         let (mut keys, mut certificates) = (Vec::new(), Vec::new());
@@ -89,8 +89,8 @@ impl Certificate {
         &self.thumbprint
     }
 
-    /// The bytes of the private key. They do not depend on whether the variable has the key as PKCS#1 or as
-    /// PKCS#8.
+    /// The bytes of the private key. The bytes do not depend on whether the variable has the key as PKCS#1 or
+    /// as PKCS#8.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         &self.private_key
     }
@@ -131,8 +131,7 @@ fn pem_blocks(pem: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Decodes the body of a PEM block. The function is less strict about lines than RFC 7468. A shell, a YAML
-/// file or a vault may have turned the line ends of the variable into spaces, or into the two characters
-/// `\n`.
+/// file or a vault can turn the line ends of the variable into spaces, or into the two characters `\n`.
 fn decode(body: &str) -> Option<Vec<u8>> {
     let base64: String = body.replace("\\r", "").replace("\\n", "").split_whitespace().collect();
     STANDARD.decode(base64).ok()

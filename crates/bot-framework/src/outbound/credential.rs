@@ -6,7 +6,7 @@ use super::certificate::Certificate;
 use crate::auth_mode::AuthMode;
 use crate::identity::BotIdentity;
 
-/// The bot's credential, in one of three forms. `Debug` masks it.
+/// The bot's credential, in one of three forms. `Debug` masks the credential.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// `microsoftapppassword`: a client secret.
@@ -49,8 +49,9 @@ impl Credential {
         }
     }
 
-    /// The secret from which lasting keys are derived, such as the key that seals envelopes. `None` for a
-    /// federated token, because this token changes every hour, and keys derived from it would change, too.
+    /// The secret from which lasting keys are derived, such as the key that seals envelopes. The result is
+    /// `None` for a federated token. This token changes every hour, so a key derived from it would change
+    /// every hour, too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),
@@ -67,7 +68,7 @@ impl Credential {
     }
 }
 
-/// The bot's identity, and the credential that proves it.
+/// The bot's registration in Entra, and the credential that proves the bot's identity.
 #[derive(Debug, Clone)]
 pub struct BotCredentials {
     /// The bot's registration.

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// The reason why the bot got no token. The error text never repeats the text of the login host, which may
-/// quote parts of the request.
+/// The reason why the bot got no token. The error text never repeats the text of the login host, because that
+/// text can quote parts of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// The error stays until the configuration is corrected.
+    /// The login host refuses the bot. The refusal stays until the operator corrects the configuration.
     #[error("{0}")]
     Refused(#[from] TokenRefusal),
-    /// The login host gave no token this time. A later try may succeed.
+    /// The login host gave no token this time. A later try can succeed.
     #[error("login host: no token ({reason}); try again later")]
     Unavailable {
-        /// The status of the response, or the fault of the connection.
+        /// The HTTP status of the response, or the fault of the connection.
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether the bot may repeat the request at once, because the repeat may succeed.
+        /// Whether the bot repeats the request at once, because a second request can succeed.
         again_at_once: bool,
     },
 }
@@ -28,15 +28,15 @@ impl TokenError {
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),
-            // The login host is not the cause, so the next run may begin at once.
+            // The login host is not the cause, so the next run does not have to wait.
             retry_after: Some(Duration::ZERO),
             again_at_once: false,
         }
     }
 }
 
-/// The reason why the login host refuses the bot, and how to correct it. No entry repeats a text of the login
-/// host. Usually the number of the error selects the entry.
+/// The reason why the login host refuses the bot, and how to correct it. No error text repeats a text of the
+/// login host. Usually Entra's error number selects the variant.
 ///
 /// Source of the numbers: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -78,7 +78,7 @@ pub enum TokenRefusal {
          (api://AzureADTokenExchange)"
     )]
     UnknownFederation,
-    /// The tenant knows the app, but has no service principal for it.
+    /// The tenant knows the app, but has no service principal for the app.
     #[error(
         "AADSTS7000229: the app has no service principal in its tenant; create it: az ad sp create --id <microsoftappid>"
     )]

@@ -1,4 +1,5 @@
-//! The keys of webhook addresses.
+//! The keys of webhook addresses. A *webhook address* is a URL of the bot. If another program posts to this
+//! URL, the bot sends the post to one conversation as an alert.
 
 use platform::{Settings, SettingsError};
 
@@ -6,13 +7,13 @@ use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 use super::seal_keys::{given_keys, lasting_keys_or_storage};
 
-/// Derives the keys that make and check webhook addresses. The first key makes addresses, and every key
-/// checks them.
+/// Derives the keys that make and check webhook addresses. The first key makes new addresses, and every key
+/// checks addresses.
 ///
-/// The keys come from the variable `hookkey`, which may hold two keys while the operator replaces one. If
+/// The keys come from the variable `hookkey`, which can hold two keys while the operator replaces the key. If
 /// `hookkey` is empty, the secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that
-/// case, a change of `sealkey` makes every address invalid. If `sealkey` is empty, too, a change of the bot's
-/// password or certificate does the same.
+/// case, a change of `sealkey` makes every webhook address invalid. If `sealkey` is empty, too, a change of
+/// the bot's password or certificate makes every webhook address invalid.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn hookkey_with_a_short_key_or_three_keys_is_refused_without_its_value() {
+    fn hookkey_error_for_a_short_key_or_three_keys_does_not_repeat_the_value() {
         for text in ["hunter2", "a long hook key 1,a long hook key 2,a long hook key 3"] {
             let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
             assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");

@@ -1,4 +1,4 @@
-//! Derives keys from secrets.
+//! Derives the bot's keys from its secrets: one key for each purpose, e.g. to seal envelopes.
 
 use std::sync::LazyLock;
 
@@ -8,8 +8,8 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// The state of HKDF's first step without a salt, before it reads the secret. This state is the same for
-/// every key, so it is computed once.
+/// The state of HKDF's first step without a salt, before HKDF reads the secret. This state is the same for
+/// every key, so the program computes it only once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
 /// The purpose of a key. Each purpose has its own key. So no value that was made for one purpose is valid for
@@ -22,9 +22,10 @@ pub(super) enum KeyPurpose {
     TokenCache,
     /// Proves to the poller that the caller is the bot.
     Kick,
-    /// Makes the codes by which people subscribe to tags.
+    /// Makes the codes by which people subscribe to tags. A *tag* is a topic; an alert to a tag goes to all
+    /// its subscribers.
     TagCode,
-    /// Proves that the bot made a button.
+    /// Proves that the bot made a button of a question.
     Button,
     /// Encrypts the questions and the answers that the ledger stores.
     StoredQuestion,
@@ -51,8 +52,8 @@ impl KeyPurpose {
 
 /// Derives a key from a secret by HKDF-SHA256 (RFC 5869). There is no salt, because the secret is random.
 ///
-/// The key is for one purpose, and for one list of parts in `bound_to`. So another bot or another queue gets
-/// other keys from the same secret. A derivation costs two HMACs.
+/// The key is bound to the purpose and to the texts in `bound_to`, such as the app id and the name of the
+/// queue. So another bot or another queue gets other keys from the same secret. A derivation costs two HMACs.
 pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
     let mut info = purpose.info().to_vec();
     for part in bound_to {

@@ -8,9 +8,9 @@ use super::key::{KeyPurpose, app_id_of, derive_key};
 /// Derives the key from the bot's credential. Anonymous mode has no credential, so the key is then derived
 /// from the variable `storageconnection`.
 ///
-/// The key is for one bot and one queue, and a poller of another queue refuses it. The bot and the poller
-/// read the same variables, so they derive the same key. The variable `pollkey` (the key of schedulers, which
-/// also call the poller) has no influence on it.
+/// The key is bound to one bot and one queue, so the poller of another queue refuses the key. The bot and the
+/// poller read the same variables, so both derive the same key. The variable `pollkey` (the key of
+/// schedulers, which also call the poller) has no influence on this key.
 pub fn kick_key(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
     use crate::auth_mode::AuthMode;
 
-    /// Returns the key of the bot `app` for a queue, if `variables` are set.
+    /// Derives the key of the bot `app` for a queue, with these variables.
     fn key_for(queue: &str, variables: &[(&str, &str)], mode: AuthMode) -> String {
         let host = FakeHost::with_settings([("microsoftappid", "app"), ("microsoftapptenantid", "tenant")]);
         for (name, value) in variables {

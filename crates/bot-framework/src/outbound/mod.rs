@@ -4,9 +4,9 @@
 //! from your bot to the Bot Connector service" on
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //!
-//! With one of these tokens, anyone can send as the bot in all its conversations, for an hour. So the module
-//! stores the token only encrypted ("sealed"), and never logs it. The Connector client sends the token only
-//! to a [`crate::ServiceUrl`] that was checked with `authmode=required`.
+//! For an hour, anyone who has such a token can send messages as the bot to all conversations of the bot. So
+//! the module stores the token only encrypted ("sealed"), and never logs it. The Connector client sends the
+//! token only to a [`crate::ServiceUrl`] that was checked with `authmode=required`.
 
 mod access_token;
 mod assertion;

@@ -15,7 +15,7 @@ use crate::retry_after;
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,
-    /// How long the token is valid from now. If the response has no usable lifetime, this is zero.
+    /// How long the token is valid from now. If the response has no usable lifetime, the value is zero.
     pub(super) life: Duration,
 }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_fault_is_unavailable_with_its_pause() {
+    fn temporary_fault_is_unavailable_with_the_requested_pause() {
         let temporary = r#"{"error":"temporarily_unavailable","error_description":"hunter2"}"#;
         for (status, body, after, again) in [
             (429, "", None, false),
@@ -232,7 +232,7 @@ mod tests {
             (TransportError::Denied, false),
             (TransportError::NotSent("refused".into()), true),
             (TransportError::ResponseLost("timed out".into()), true),
-            // The token was in the body, so it is lost, too.
+            // The token was in the body, so the token is lost, too.
             (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
             let read = read_response(Err(error), FakeHost::default().now()).expect_err("no token");

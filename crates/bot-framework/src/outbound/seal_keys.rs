@@ -1,22 +1,24 @@
-//! Derives the keys of envelopes, of the codes for tags, and of questions.
+//! Derives the keys that seal envelopes, the keys for the codes of tags, and the keys for questions. People
+//! subscribe to a *tag* (a topic) by a code. A *question* is an alert that a person answers by a button.
 
 use platform::{Secret, Settings, SettingsError};
 
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// The minimum length of a key in a variable. With one sealed envelope, an attacker could find a shorter key
-/// by trying all possible keys.
+/// The minimum length of a key in a variable, in bytes. With one sealed envelope, an attacker could find a
+/// shorter key by trying all possible keys.
 const SHORTEST_BYTES: usize = 16;
 
 /// Derives the keys that seal envelopes. The first key makes seals, and every key checks seals.
 ///
-/// The keys come from the variable `sealkey`, which may hold two keys while the operator replaces one. If
+/// The keys come from the variable `sealkey`, which can hold two keys while the operator replaces the key. If
 /// `sealkey` is empty, one key comes from the bot's password or from the certificate's private key. In
-/// anonymous mode without `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
+/// anonymous mode without `sealkey`, the list is empty. With `authmode=required`, the list is never empty: if
+/// no key can be derived, the result is an error.
 ///
-/// Both components read the same variables, so both have the same keys. A key is for one bot and one queue.
-/// So the seal of another bot or queue is not valid, even if `sealkey` is the same.
+/// The bot and the poller read the same variables, so both have the same keys. A key is bound to one bot and
+/// one queue. So the seal of another bot or for another queue is not valid, even if `sealkey` is the same.
 pub fn seal_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -39,8 +41,8 @@ pub fn tag_code_keys(
 }
 
 /// Derives the keys of questions. Each pair has a key for buttons, and a key for the questions and answers
-/// that the ledger stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes buttons
-/// and encrypts, and every pair checks and decrypts. The keys are for one bot and one queue.
+/// that the ledger stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes new
+/// buttons and encrypts. Every pair checks buttons and decrypts. The keys are bound to one bot and one queue.
 pub fn question_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -66,7 +68,8 @@ pub(super) fn lasting_keys_or_storage<T>(
     Ok(keys)
 }
 
-/// Reads a variable that holds one key, or two keys while the operator replaces one. The list may be empty.
+/// Reads a variable that holds one key, or two keys while the operator replaces the key. If the variable is
+/// empty, the list is empty.
 pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Secret>, SettingsError> {
     let error = |problem: String| SettingsError::new(name, problem);
     let text = settings.setting(name)?;
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_questions_are_pairs_that_differ_by_bot_queue_and_secret() {
+    fn question_keys_are_pairs_that_differ_by_queue_and_secret() {
         let read =
             |queue: &str, variables: &[(&str, &str)]| question_keys(&host(variables), None, queue).unwrap();
         let storage = |account| [("storageconnection", account)];
@@ -174,20 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_with_two_values_returns_both_in_order() {
+    fn sealkey_with_two_keys_returns_two_seal_keys_in_order() {
         let (old, new) = ("an old key of 16+", "a new key of 16+");
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // Before `sealkey` was set, the password sealed the envelopes. If the operator lists the password as
-        // the second key, these envelopes stay valid.
+        // Before the operator set `sealkey`, the bot derived the seal key from its password. If the operator
+        // lists the password as the second key, the older envelopes stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);
     }
 
     #[test]
-    fn sealkey_with_a_short_key_or_three_keys_is_refused_without_its_value() {
+    fn sealkey_error_for_a_short_key_or_three_keys_does_not_repeat_the_value() {
         let long = "hunter2-hunter2-";
         for text in [
             "hunter2".to_owned(),

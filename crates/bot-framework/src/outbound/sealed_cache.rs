@@ -1,9 +1,10 @@
 //! Keeps the bot's token in the key-value store from one request to the next. The token is encrypted
 //! ("sealed").
 //!
-//! The hosting provider runs the key-value store, and other programs may be able to read it. So an entry
-//! opens only with a key that is derived from the bot's credential. It also opens only for the login host,
-//! the tenant, the app and the scope for which it was made. An entry that does not open counts as absent.
+//! The hosting provider runs the key-value store, and perhaps other programs can read the store. So an entry
+//! can be decrypted ("opened") only with a key that is derived from the bot's credential. The entry also
+//! opens only for the login host, the tenant, the app and the scope for which it was made. An entry that does
+//! not open counts as absent.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::key::{KeyPurpose, derive_key};
 
 /// A token is renewed this long before it expires. The Bot Framework's own SDKs use the same time.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The longest lifetime that is accepted. Entra issues tokens for an hour, or for a day at most.
+/// The maximum lifetime of a token. Entra issues tokens for an hour, or for a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const VERSION: u8 = 1;
@@ -55,7 +56,7 @@ impl SealedCache {
         Self { cipher: XChaCha20Poly1305::new(&key.into()), bound_to }
     }
 
-    /// The entry's key in the store.
+    /// The name of the entry in the key-value store.
     fn key(&self) -> String {
         let name = URL_SAFE_NO_PAD.encode(&Sha256::digest(&self.bound_to)[..16]);
         format!("token:{name}")
@@ -87,14 +88,16 @@ impl SealedCache {
         let (until, token) = opened.split_at_checked(TIME_BYTES)?;
         let until = i64::from_le_bytes(until.try_into().ok()?);
         let left = until.checked_sub(clock.now().timestamp())?;
-        // A longer time means that a clock is wrong now or was wrong when the entry was stored.
+        // If the token seems to be valid for more than [`LONGEST`], a clock is wrong now, or was wrong when
+        // the entry was stored.
         let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
         let token = is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()?;
         Some((token, until))
     }
 
     /// Stores a token that is valid for `life`, and returns the entry. A token that is valid only for
-    /// [`MARGIN`] or less is not stored. If the store fails, the next request has to fetch a token again.
+    /// [`MARGIN`] or less is not stored, and the result is `None`. If the store fails, the next request has
+    /// to fetch a token again.
     pub(super) async fn store(
         &self,
         host: &impl Host,
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_token_is_returned_until_five_minutes_before_its_end() {
+    fn stored_token_is_returned_until_five_minutes_before_the_token_expires() {
         for (life, kept) in [
             (0, None),
             (1, None),

@@ -1,5 +1,6 @@
-//! The bot's token during one run. The run fetches it once, shares it between all sends, and renews it at
-//! most once.
+//! The bot's access token during one run. In this file, a *run* is one run of the poller, or one request that
+//! the bot handles. The run fetches the token once, shares the token between all sends, and renews the token
+//! at most once.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,15 +26,15 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 /// The tokens of one bot during one run, for one scope.
 ///
-/// If several sends run at the same time and there is no token, all of them wait for one request. Each of
-/// them gets the result of this request, a token or an error. The run uses this result until it ends, or
-/// until it renews the token.
+/// If several sends start at the same time and there is no token, all sends wait for one request to the login
+/// host. Each send gets the result of this request, a token or an error. The run uses this result until the
+/// run ends or renews the token.
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
     scope: &'static str,
     cache: SealedCache,
-    /// The sealed token that the caller passed to [`Tokens::with_sealed`]. It may have expired.
+    /// The sealed token that the caller passed to [`Tokens::with_sealed`]. Perhaps this token has expired.
     cached_entry: Option<Vec<u8>>,
     state: Mutex<RunState>,
 }
@@ -43,8 +44,8 @@ struct RunState {
     token: Option<Result<NumberedToken, TokenError>>,
     /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
-    /// Whether the run has renewed its token. A run renews it at most once, because a Connector that refuses
-    /// a fresh token refuses the bot itself.
+    /// Whether the run has renewed its token. A run renews its token at most once. If a Connector refuses a
+    /// fresh token, it refuses the bot itself.
     renewed: bool,
 }
 
@@ -61,7 +62,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
     }
 
-    /// Makes the tokens for another service than the Connector, by its scope.
+    /// Makes the tokens for a service other than the Connector. `scope` is the scope of that service.
     pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
         let cache = SealedCache::of(bot, scope);
         Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
@@ -74,15 +75,16 @@ impl<'a, H: Host> Tokens<'a, H> {
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
-    /// Sets a sealed (encrypted) token, which [`Tokens::sealed`] returned earlier and the caller has stored.
-    /// If the token is still valid, the key-value store is not read.
+    /// Sets a sealed (encrypted) token that [`Tokens::sealed`] returned in an earlier run. If this token is
+    /// still valid, the run does not read the key-value store.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
         self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
-    /// Returns the token that the run used, sealed. Returns `None` if the run used no token.
+    /// Returns the token that the run used, sealed. Returns `None` if the run used no token, or if the token
+    /// is valid for only five minutes or less.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
@@ -94,8 +96,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.cache.valid_until(self.host, &entry)
     }
 
-    /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], then the
-    /// entry in the store, and then fetches a fresh token.
+    /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], and then the
+    /// entry in the key-value store. If neither holds a valid token, the call fetches a fresh token.
     pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.token {

@@ -1,5 +1,5 @@
-//! Test keys, and functions that make tokens with them, for the tests of this crate and of the crates that
-//! use it. No real service trusts these keys, because their private halves are public.
+//! Signing keys for tests, and functions that make tokens with these keys. The tests of this crate and of
+//! other crates use them. No real service trusts these keys, because their private halves are public.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt;
@@ -59,7 +59,7 @@ impl TestKey {
         })
     }
 
-    /// The public half as a JWK that is endorsed for these channels.
+    /// The public half as a JWK with endorsements: the list of channels for which the key is allowed to sign.
     pub fn endorsed_jwk(&self, channels: &[&str]) -> Value {
         let mut jwk = self.jwk();
         jwk["endorsements"] = channels.into();

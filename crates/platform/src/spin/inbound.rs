@@ -1,4 +1,4 @@
-//! Inbound HTTP: converts between the host's handles and the types of the `http` crate.
+//! Inbound HTTP: converts between the handles of WASI and the types of the `http` crate.
 
 use std::pin::pin;
 
@@ -35,8 +35,8 @@ impl RequestBody for SpinBody {
     }
 }
 
-/// Serves one request with `handler`. A component calls it in its function under `#[http_component]`.
-/// `joined` lists the variables that the component reads together.
+/// Serves one request with `handler`. Each component calls `serve` in its function with the attribute
+/// `#[http_component]`. `joined` lists the variables that the component reads together.
 pub async fn serve(
     request: IncomingRequest,
     response_out: ResponseOutparam,
@@ -62,9 +62,10 @@ pub async fn serve(
 
 /// Sends a response in one piece: writes and finishes the body before it sets the response.
 ///
-/// The SDK's `set_with_body` sets the response first, so head and body leave as two segments. Spin's listener
-/// does not set TCP_NODELAY, so the body then waits until the client acknowledges the head, which may take 40
-/// ms. If the body is longer than the host's buffer, the rest is written after the response is set.
+/// The SDK's `set_with_body` sets the response first, so head and body leave as two TCP segments. Spin's
+/// listener does not set TCP_NODELAY, so the body then waits until the client acknowledges the head. This
+/// wait can take 40 ms. If the body is longer than Spin's buffer, this function writes the rest after it has
+/// set the response.
 async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -> Result<(), StreamError> {
     let (outgoing, bytes) = outgoing_response(response);
     if bytes.is_empty() {
@@ -87,7 +88,7 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
     result
 }
 
-/// Finishes a body. The stream has to be dropped before its body.
+/// Finishes a body. The stream has to be dropped before the body to which it belongs.
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
     // A failure means that the client has closed the connection, or that too few bytes were written. The
@@ -103,7 +104,7 @@ fn read_head(request: &IncomingRequest) -> Option<http::Request<()>> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
         head.headers_mut().append(name, http::HeaderValue::from_bytes(&value).ok()?);
     }
-    // The host removes `Host` from the headers and returns its value as the authority.
+    // Spin removes the header `Host`, and returns the value of this header as the authority.
     if let Some(authority) = request.authority() {
         head.headers_mut().insert(http::header::HOST, http::HeaderValue::try_from(authority).ok()?);
     }

@@ -1,5 +1,5 @@
-//! The Spin adapter: every port, on spin-sdk 5.2 and WASI 0.2. It exists in guest builds only. It is thin, so
-//! that an adapter for a later SDK is easy to add.
+//! The Spin adapter: implements every [port](crate) with spin-sdk 5.2 and WASI 0.2. This module exists only
+//! in builds for WebAssembly. The adapter is thin, so that an adapter for a later SDK is easy to add.
 
 mod inbound;
 mod outbound;
@@ -48,7 +48,7 @@ impl SpinHost {
 }
 
 /// Runs a future to its end, for an entry point that is not HTTP. The macro of an HTTP entry point does this
-/// itself. Calls must not nest, because spin-executor keeps one global list of wakers.
+/// itself. Calls of this function must not nest, because spin-executor keeps one global list of wakers.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     spin_executor::run(future)
 }
@@ -84,7 +84,7 @@ impl Settings for SpinHost {
 }
 
 fn read_variable(name: &str) -> Result<String, SettingsError> {
-    // The provider's own text may quote a value, so only the kind of the error is passed on.
+    // The provider's own text can quote a value, so only the kind of the error is passed on.
     spin_sdk::variables::get(name).map_err(|error| {
         use spin_sdk::variables::Error;
         let problem = match error {

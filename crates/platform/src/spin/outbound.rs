@@ -1,6 +1,6 @@
-//! Outbound HTTP on `wasi:http/outgoing-handler`. This module does not use `http::send` of SDK 5.2. That
-//! function sets no time-outs, and the host's default is ten minutes per phase. The host has no time-out for
-//! a whole call, so a timer here ends the call.
+//! Outbound HTTP on `wasi:http/outgoing-handler`. This module does not use `http::send` of SDK 5.2, because
+//! that function sets no time-outs, and Spin's default is ten minutes for each phase. Spin has no time-out
+//! for a whole call, so a timer of this module ends the call.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -28,14 +28,14 @@ impl HttpClient for SpinHost {
         let mut end = pin!(wait::pause(timeouts.total));
         let (parts, body) = request.into_parts();
         let outgoing = outgoing_request(&parts, body.len())?;
-        // The body's handle is taken only if there is a body. If a handle is taken and left empty, the host
-        // sends the request chunked.
+        // The handle of the body is taken only if there is a body. If the handle is taken and nothing is
+        // written, Spin sends the request chunked.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
         let pending = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
-        // If the timer fires first, the exchange is dropped together with its request, and the host closes
-        // the connection.
+        // If the timer fires first, the exchange is dropped together with its request, and Spin closes the
+        // connection.
         let incoming = match select(pin!(exchange(pending, outgoing_body, &body)), end.as_mut()).await {
             Either::Left((incoming, _)) => incoming.map_err(transport_error)?,
             Either::Right(_) => return Err(TransportError::ResponseLost("no response in time".into())),
@@ -61,7 +61,7 @@ async fn exchange(
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
     let Some((stream, outgoing_body)) = unwritten else { return wait_for_head(&pending).await };
-    // A server may answer before it has read the whole request (413). Its response counts.
+    // A server can answer before it has read the whole request (e.g. with 413). This response counts.
     let written = pin!(write_body(outgoing_body, stream, body));
     let head = pin!(wait_for_head(&pending));
     match select(written, head).await {
@@ -77,8 +77,8 @@ fn outgoing_request(
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    // Without this header, the host sends a body in chunks, and an empty PUT without any length. Azure
-    // answers such a PUT with 411.
+    // Without this header, Spin sends a body in chunks, and an empty PUT without any length. Azure answers
+    // 411 to a PUT without a length.
     if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
         headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
     }
@@ -116,17 +116,17 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
         .set_connect_timeout(nanoseconds(timeouts.connect))
         .and_then(|()| options.set_first_byte_timeout(nanoseconds(timeouts.first_byte)))
         .and_then(|()| options.set_between_bytes_timeout(nanoseconds(timeouts.between_bytes)))
-        .map_err(|()| TransportError::NotSent("this host cannot set time-outs".into()))?;
+        .map_err(|()| TransportError::NotSent("the platform cannot set time-outs".into()))?;
     Ok(options)
 }
 
-/// Writes the body before the request is sent, if the host accepts the whole body at once. Head and body then
-/// leave together. If they leave separately, the body waits until the server acknowledges the head. On a host
-/// that does not set TCP_NODELAY (such as Spin 4.1), this takes 40 ms.
+/// Writes the body before the request is sent, if the stream accepts the whole body at once. Head and body
+/// then leave together. If they leave separately, the body waits until the server acknowledges the head. On a
+/// WASI host that does not set TCP_NODELAY (such as Spin 4.1), this wait takes 40 ms.
 ///
-/// If the host does not accept the whole body, returns the handles for writing it later. In the returned pair
-/// the stream comes first, because it has to be dropped before its body. A failure is not reported, because
-/// the response or its absence shows it.
+/// If the stream does not accept the whole body, this function writes nothing, and returns the handles for a
+/// later write. In the returned pair the stream comes first, because the stream has to be dropped before its
+/// body. This function reports no failure, because the response or its absence shows a failure.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
@@ -139,8 +139,8 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
     None
 }
 
-/// Writes the body as fast as the host accepts it. A failure is not reported, because the response or its
-/// absence shows it.
+/// Writes the body as fast as the stream accepts the bytes. This function reports no failure, because the
+/// response or its absence shows a failure.
 ///
 /// The order of the parameters matters: Rust drops them from the last to the first, and the stream has to be
 /// dropped before its body.
@@ -193,8 +193,8 @@ async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes
     }
 }
 
-/// Sorts the host's error codes by whether the request may have arrived. A code counts as "not sent" only if
-/// the host surely failed before it sent the request.
+/// Converts an error code of the WASI host. The result says whether the request has perhaps arrived at the
+/// server. A code counts as "not sent" only if the WASI host surely failed before it sent the request.
 ///
 /// Spin maps a connect time-out to `ConnectionTimeout` and a missing first byte to `ConnectionReadTimeout`
 /// (spin: crates/factor-outbound-http/src/wasi.rs).
@@ -210,13 +210,13 @@ fn transport_error(code: ErrorCode) -> TransportError {
         | ErrorCode::DestinationIpUnroutable => not_sent("the host cannot be reached"),
         ErrorCode::ConnectionRefused => not_sent("the connection was refused"),
         ErrorCode::ConnectionTimeout => not_sent("the connection was not made in time"),
-        ErrorCode::ConnectionLimitReached => not_sent("the host's limit of connections is reached"),
+        ErrorCode::ConnectionLimitReached => not_sent("the platform's limit of connections is reached"),
         ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
             not_sent("TLS failed")
         }
         ErrorCode::HttpRequestUriInvalid
         | ErrorCode::HttpRequestMethodInvalid
-        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not accept this request"),
+        | ErrorCode::HttpRequestUriTooLong => not_sent("the platform does not accept this request"),
         ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no response in time"),
         ErrorCode::ConnectionTerminated => lost("the connection was closed"),
         _ => lost("the connection failed during the exchange"),

@@ -1,17 +1,17 @@
-//! Writes a body into the host's stream.
+//! Writes a body into a stream of WASI.
 
 use wasi::io::streams::{OutputStream, StreamError};
 
 use super::wait;
 
-/// Writes as many bytes as the host accepts without waiting. Returns the number of bytes written.
+/// Writes as many bytes as the stream accepts without waiting. Returns the number of bytes written.
 pub(super) fn write_now(stream: &OutputStream, bytes: &[u8]) -> Result<usize, StreamError> {
     let accepted = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX).min(bytes.len());
     stream.write(&bytes[..accepted])?;
     Ok(accepted)
 }
 
-/// Writes all bytes, as fast as the host accepts them, and flushes.
+/// Writes all bytes, as fast as the stream accepts them, and flushes.
 pub(super) async fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
     while !bytes.is_empty() {
         let allowed = wait::until(

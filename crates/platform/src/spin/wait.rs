@@ -18,10 +18,11 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
     )
 }
 
-/// Waits until `attempt` returns a value. Between attempts, the task sleeps on the pollable of `subscribe`.
+/// Waits until `attempt` returns a value. Between attempts, the task sleeps until the pollable from
+/// `subscribe` is ready.
 ///
-/// Dropping the future cancels the registration and drops the pollable. The host traps if a pollable is
-/// dropped after the resource that it belongs to.
+/// If the future is dropped, the registration is cancelled, and the pollable is dropped. The WASI host traps
+/// if a pollable is dropped after the resource to which it belongs.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! Tests of the tokens with which applications call the routes for programs.
+//! Tests of the tokens with which applications call the bot's API.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn outcome_of_app(host: &FakeHost, token: &str) -> String {
 }
 
 #[test]
-fn app_token_of_the_own_tenant_is_accepted_with_its_roles() {
+fn app_token_of_the_bots_own_tenant_is_accepted_with_the_roles() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let changed = |name: &str, value: Value| sign(&with(claims_of_app(), name, value));
     let v1 = json!({
@@ -60,7 +60,7 @@ fn app_token_of_the_own_tenant_is_accepted_with_its_roles() {
     ] {
         assert_eq!(outcome_of_app(&bot(), &token), expected, "{what}");
     }
-    // The channels' route refuses the token of an application.
+    // The check for channels refuses the token of an application.
     assert_eq!(outcome(call(&bot(), &sign(&claims_of_app()), &activity())), "WrongIssuer");
 }
 
@@ -91,7 +91,7 @@ fn app_token_without_a_configured_tenant_id_is_refused() {
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
     // Multi-tenant bots get their own tokens from the Bot Framework's tenant. This tenant must not give roles
-    // at this bot, so the bot refuses such a token as an app token.
+    // at this bot. So the bot's API refuses a token of this tenant.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
     let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
     assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");

@@ -8,7 +8,7 @@ fn body_that_does_not_match_the_token_is_refused() {
     let rows = [
         ("valid", activity(), "channel"),
         ("another endorsed channel", with(activity(), "channelId", "webchat"), "channel"),
-        // Endorsements: the key is for some channels only.
+        // Endorsements: the signing key is allowed to sign for some channels only.
         ("a channel that the key is not endorsed for", with(activity(), "channelId", "slack"), "NotEndorsed"),
         ("no channelId", with(activity(), "channelId", Value::Null), "NotEndorsed"),
         ("channelId empty", with(activity(), "channelId", ""), "NotEndorsed"),
@@ -96,9 +96,9 @@ fn body_that_does_not_match_the_token_is_refused() {
 }
 
 #[test]
-fn service_url_missing_in_body_and_token_is_refused() {
+fn activity_without_service_url_is_refused_even_if_the_token_names_no_url() {
     // If the body has no serviceUrl, the SDKs skip the comparison. This bot refuses the activity, even if the
-    // token names no URL, either.
+    // token has no `serviceurl`, either.
     for claim in [Value::Null, json!("")] {
         let token = TestKey::issuer().sign(&with(claims(), "serviceurl", claim));
         for sent in [Value::Null, json!("")] {
@@ -108,7 +108,7 @@ fn service_url_missing_in_body_and_token_is_refused() {
     }
 }
 
-/// The outcomes of valid calls from these channels, if the issuers publish only this JWK.
+/// Returns the outcomes of valid calls from these channels, if the issuers publish only the key `jwk`.
 fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
     let host = bot();
     publish(&host, vec![jwk.clone()]);
@@ -116,12 +116,12 @@ fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String;
 }
 
 #[test]
-fn key_with_endorsements_signs_for_these_channels_only() {
+fn key_with_endorsements_signs_for_the_endorsed_channels_only() {
     for (endorsements, expected) in [
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
         (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
-        // The member names no channel, so the key signs for none.
+        // The member names no channel, so the key signs for no channel.
         (json!([""]), ["NotEndorsed"; 4]),
         (json!("msteams"), ["NotEndorsed"; 4]),
         (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
@@ -135,7 +135,7 @@ fn key_with_endorsements_signs_for_these_channels_only() {
 }
 
 #[test]
-fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_id() {
+fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_ids() {
     let null = {
         let mut jwk = TestKey::issuer().jwk();
         jwk["endorsements"] = Value::Null;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn wrong_claim_is_refused_with_the_code_of_its_rule() {
+fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
     let changed = |name: &str, value: Value| TestKey::issuer().sign(&with(claims(), name, value));
     let text_exp = NOW + 3600;
     check(

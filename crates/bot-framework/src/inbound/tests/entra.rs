@@ -1,5 +1,5 @@
-//! Tests of Entra's tokens. The bot can accept its own tokens (Emulator, Playground with credentials), and
-//! never accepts tokens of other bots.
+//! Tests of Entra's tokens. With `emulatortokens=accept`, the bot accepts tokens that Entra issued to the bot
+//! itself. The Emulator and the Playground send such tokens. The bot never accepts tokens of other bots.
 
 use super::*;
 
@@ -134,7 +134,7 @@ fn only_a_channel_token_vouches_for_the_service_url() {
 }
 
 #[test]
-fn multi_tenant_bot_accepts_the_tenants_that_issue_its_tokens() {
+fn multi_tenant_bot_accepts_tokens_of_the_bot_framework_tenants() {
     let rows = [
         ("d6d49420-f39b-4df7-a1dc-d59a935871db", "itself"),
         ("f8cdef31-a31e-4b4a-93e4-5f571e91255a", "itself"),

@@ -1,5 +1,5 @@
-//! Tests of the `Authorization` header. It must occur once, as `Bearer <token>`; the case of the scheme does
-//! not matter.
+//! Tests of the `Authorization` header. The header must occur once, as `Bearer <token>`. The case of `Bearer`
+//! does not matter.
 
 use super::*;
 

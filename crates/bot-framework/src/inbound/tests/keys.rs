@@ -1,4 +1,5 @@
-//! Tests of the key cache: its calls, and its behaviour while the issuer does not answer.
+//! Tests of the cache of signing keys: when it fetches the keys, and what it returns while the issuer does
+//! not respond.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -48,7 +49,7 @@ fn key_cache_fetches_the_keys_once_a_day() {
 }
 
 #[test]
-fn flood_of_unknown_keys_delays_a_roll_over_by_a_minute_at_most() {
+fn flood_of_unknown_key_ids_delays_a_new_key_by_at_most_a_minute() {
     // Both tokens are valid for an hour. They are made once, because signing takes time.
     let (known, new) = (token(), TestKey::stranger().sign(&claims()));
     let (_, behind_the_header) = known.split_once('.').unwrap();
@@ -112,16 +113,16 @@ fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
 
 /// A channel sends an activity again after 503, and not after 401.
 #[test]
-fn unknown_key_is_answered_401_only_if_the_keys_were_fetched_a_moment_ago() {
+fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));
-    // The issuer does not answer, so the key may be new.
+    // The issuer does not respond, so perhaps the key is new.
     publish_failing(&host);
     assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 3));
-    // Three fetches fail in a row. The next fetch follows a minute later.
+    // Three fetches fail in a row. The bot is allowed to fetch again a minute after the first of them.
     assert_eq!(call_with_key(at(&host, 20), new), outcome_and_sent("KeysUnavailable", 4));
     assert_eq!(call_with_key(at(&host, 30), new), outcome_and_sent("KeysUnavailable", 5));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"]), new.endorsed_jwk(&["msteams"])]);
@@ -130,7 +131,7 @@ fn unknown_key_is_answered_401_only_if_the_keys_were_fetched_a_moment_ago() {
 }
 
 #[test]
-fn flood_before_the_first_key_costs_one_fetch() {
+fn flood_of_unknown_key_ids_before_the_first_fetch_costs_one_fetch() {
     let host = bot();
     for _ in 0..20 {
         assert_eq!(call_with_key(&host, TestKey::stranger()).0, "UnknownKey");
@@ -139,14 +140,14 @@ fn flood_before_the_first_key_costs_one_fetch() {
 }
 
 #[test]
-fn old_keys_are_used_while_new_ones_cannot_be_fetched() {
+fn old_keys_are_used_while_new_keys_cannot_be_fetched() {
     let (host, issuer) = (bot(), TestKey::issuer());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     publish_failing(&host);
     assert_eq!(call_with_key(at(&host, 30 * HOUR), issuer), outcome_and_sent("channel", 3));
     let warning = host.events("auth.keys.not.refreshed").remove(0);
     assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
-    // The bot does not try to fetch the keys at every request, because an attempt may take seconds.
+    // The bot does not try to fetch the keys at every request, because an attempt can take seconds.
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 59), issuer), outcome_and_sent("channel", 3));
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 60), issuer), outcome_and_sent("channel", 4));
     assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
@@ -191,12 +192,12 @@ fn failure_to_fetch_the_keys_is_keys_unavailable() {
         (
             "jwks_uri on an unknown host",
             vec![Ok(response(200, r#"{"jwks_uri":"https://evil.example/keys"}"#))],
-            "neither on its own host",
+            "neither on the host of the metadata",
         ),
         (
             "jwks_uri by http",
             vec![Ok(response(200, &good.replace("https", "http")))],
-            "neither on its own host",
+            "neither on the host of the metadata",
         ),
         ("keys 500", vec![Ok(response(200, &good)), Ok(response(500, ""))], "key set answered 500"),
         ("keys are not JSON", vec![Ok(response(200, &good)), Ok(response(200, "["))], "no RSA key"),
@@ -287,7 +288,7 @@ fn key_id_that_occurs_twice_selects_the_first_key() {
 }
 
 #[test]
-fn keys_from_an_overriding_url_are_used_only_with_that_url() {
+fn keys_from_the_url_in_openidmetadata_are_used_only_with_that_url() {
     let host = bot_with(&[("openidmetadata", "http://127.0.0.1:9000/metadata")]);
     let asked = Rc::new(RefCell::new(Vec::new()));
     let record = Rc::clone(&asked);

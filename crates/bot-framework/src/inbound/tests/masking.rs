@@ -45,7 +45,7 @@ fn verified_token_in_debug_output_shows_no_part_of_the_token() {
 }
 
 #[test]
-fn broken_rule_has_its_own_code_and_text() {
+fn every_broken_rule_has_a_different_code_and_text() {
     use crate::BrokenRule as Rule;
     let rules = [
         Rule::Missing,

@@ -1,7 +1,8 @@
-//! Tables of tokens and bodies, each with the rule that it breaks.
+//! Tables of tokens and bodies. Each row breaks one rule of [`super`], or none.
 //!
-//! Every row is a valid call with one change, and names the outcome: the accepted caller, or the code of the
-//! broken rule. So if a rule is missing in the code, a row fails, because the bot accepts the caller.
+//! Every row is a valid HTTP call with one change, and names the expected outcome: the accepted caller, or
+//! the code of the broken rule. So if a rule is missing in the code, a row fails, because the bot accepts the
+//! caller.
 
 mod app_token;
 mod body;
@@ -92,8 +93,8 @@ fn outcome(called: Result<Caller, AuthError>) -> String {
     }
 }
 
-/// Checks rows of a description, a token and the expected outcome. Each row has its own bot, with an empty
-/// store.
+/// Checks the outcome of each row. A row is a description, a token and the expected outcome. Each row has its
+/// own bot, with an empty store.
 #[track_caller]
 fn check(settings: &[(&str, &str)], rows: &[(&str, String, &str)]) {
     let outcomes = rows.iter().map(|(what, token, expected)| {

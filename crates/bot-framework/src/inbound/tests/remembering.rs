@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// The keys in the store that begin with `caller:`.
+/// The names of the records in the key-value store. Each name begins with `caller:`.
 fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }
@@ -38,7 +38,7 @@ fn token_with_a_record_skips_the_signature_check() {
 }
 
 #[test]
-fn valid_token_is_recorded_until_it_expires() {
+fn valid_token_is_recorded_until_the_token_expires() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     let keys = remembered(&host);
@@ -77,7 +77,7 @@ fn record_for_another_metadata_url_is_not_found() {
 }
 
 #[test]
-fn record_ends_a_day_after_its_keys_were_fetched() {
+fn record_ends_a_day_after_the_signing_keys_were_fetched() {
     let host = bot();
     let token = TestKey::issuer().sign(&with(claims(), "exp", NOW + 3 * 86_400));
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
@@ -97,7 +97,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
     host.elapsed.set(Duration::from_secs(3600));
     let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
     assert_eq!(outcome(call(&host, &newer, &activity())), "channel");
-    assert_eq!(remembered(&host).len(), 1, "only the new token may have a record");
+    assert_eq!(remembered(&host).len(), 1, "the new token must be the only token with a record");
     assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
 }
 

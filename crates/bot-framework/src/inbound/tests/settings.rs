@@ -1,4 +1,4 @@
-//! Tests of the variables.
+//! Tests of the variables that [`InboundAuth`] and [`BotIdentity`] read.
 
 use super::*;
 

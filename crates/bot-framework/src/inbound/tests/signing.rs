@@ -149,7 +149,8 @@ fn token_with_a_wrong_signature_is_refused() {
     let none = |algorithm: &str| {
         format!("{}.{payload}.", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()))
     };
-    // A known attack: the checker uses the public key, which is not secret, as if it were a shared secret.
+    // In a known attack, the checker takes the public key for the shared secret of an HMAC. The public key is
+    // not secret, so anyone can make such an HMAC.
     let hs = |algorithm: &str, key: &[u8]| {
         let signed =
             format!("{}.{payload}", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()));

@@ -1,4 +1,4 @@
-//! The members `format`, `mentions` and `importance` of a call: how the alert looks.
+//! The members `format`, `mentions` and `importance` of an API call, which decide how the alert looks.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::caller::Caller;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The most mentions of one alert.
+/// The highest number of mentions in one alert.
 const MAX_MENTIONS: usize = 20;
 const MAX_NAME_CHARACTERS: usize = 100;
 
-/// The longest time for the lookup of the people whom a text mentions.
+/// The longest time for looking up the people whom a text mentions.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Reads `format` and `mentions`. Moves `importance` into `activity`, because `importance` is a short form of
@@ -83,8 +83,9 @@ fn read_mentions(fields: &mut Fields) -> Result<Vec<Mention>, FieldError> {
     Ok(mentions)
 }
 
-/// Checks that each mention has its element `<at>`, and that each element has a mention. A plain text without
-/// mentions may hold `<at>` elements, because channels show a plain text as it is.
+/// Checks that each element of `mentions` has an `<at>name</at>` in the text or in a card, and that each
+/// `<at>name</at>` has an element of `mentions`. In a call without `mentions`, a plain text can contain
+/// `<at>`, because channels show a plain text as it is.
 fn expect_elements(
     fields: &Fields,
     text: &str,
@@ -123,7 +124,7 @@ fn expect_elements(
     }
 }
 
-/// Whether a text has the form of an object id of Entra.
+/// Whether a text has the form of an object id of Entra (a GUID).
 fn is_object_id(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths = groups.iter().map(|group| group.len());
@@ -131,7 +132,7 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// Replaces the object ids of mentioned people by their ids on Teams, if the bot knows the people. The
-/// function changes only mentions in `text`, because Teams accepts object ids in cards.
+/// function changes only mentions in `text`, because in cards, Teams accepts object ids.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -1,4 +1,4 @@
-//! Native tests of the route, with the fake table service.
+//! Tests of the route `/api/hooks/{token}`, with a fake table service.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -43,8 +43,8 @@ fn stage() -> (Stage, String) {
     (stage, token)
 }
 
-/// Sends a request. Returns the status of the response, and the code of its error. Without an error, the code
-/// is empty.
+/// Sends a request. Returns the HTTP status, and the error code in the body. Without an error, the code is
+/// empty.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");

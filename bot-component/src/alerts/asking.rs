@@ -55,7 +55,7 @@ pub(super) struct Step {
 
 impl Asking {
     /// Returns the question of the alert `id`.
-    ///     ///
+    ///
     /// If the question takes only one answer, the alerts of a call and of its escalation share one table row
     /// for the answer. The row is stored under the id of the alert `lead`. If `lead` is `None`, the row is
     /// stored under the id of the call's first alert.

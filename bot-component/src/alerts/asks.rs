@@ -31,7 +31,7 @@ pub(super) struct Asks {
 impl Asks {
     /// Reads the keys, and finds the conversations of the escalation. Returns `None` if the call asks no
     /// question. Refuses a callback URL that the poller must not call.
-    ///     ///
+    ///
     /// The bot splits the conversations of a call into *pages* of at most 100. `is_only_page` is true if the
     /// call has only one page. A call with several pages must not have an escalation.
     pub(super) async fn read<H: Host>(

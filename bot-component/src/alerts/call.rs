@@ -344,7 +344,7 @@ impl<H: Host> Sender<'_, H> {
     /// Records that an alert is the newest alert on the queue with its `key`. The poller then leaves out the
     /// older alerts with this `key` that still wait. If the write fails, the poller also sends the older
     /// alerts.
-    ///     ///
+    ///
     /// The bot records nothing if the alert has no `key`, if its sender delays it, or if it replaces no other
     /// alert (`again`).
     async fn note_latest(&self, envelope: &Envelope) {

@@ -170,7 +170,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// Accepts a job in the ledger, and puts it on the queue.
-    ///     ///
+    ///
     /// If `replaces` is true, the job takes the place of the alert `subject`, and the bot cancels this alert.
     /// The bot cancels the alert after the Put, because a job that is not on the queue must not replace an
     /// alert.

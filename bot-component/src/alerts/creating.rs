@@ -61,7 +61,7 @@ pub(super) struct Creating<'a, H> {
 impl<H: Host> Creating<'_, H> {
     /// Makes the target for a person whom the bot does not know. `object_id` is the person's object id in
     /// Entra.
-    ///     ///
+    ///
     /// The person's tenant is `tenant_id`, or else the tenant of the API key, or else the bot's own tenant.
     /// If none of them is set, returns the error `UnknownTarget`. If `tenant_id` is `None`, `object_id` must
     /// be a GUID.
@@ -209,7 +209,7 @@ impl<H: Host> Creating<'_, H> {
     }
 
     /// Makes the address of a conversation that does not exist yet.
-    ///     ///
+    ///
     /// An address contains a Connector and the bot's account. The function copies both from a *neighbour*,
     /// i.e. a conversation of the same tenant. If no neighbour has a trusted Connector, the function uses the
     /// Connector of the cloud, and makes the bot's account from the app id.
@@ -268,7 +268,7 @@ impl<H: Host> Creating<'_, H> {
     }
 
     /// Refuses a tenant in which the caller is not allowed to create conversations.
-    ///     ///
+    ///
     /// An API key with `tenant=` allows only this tenant. Every other API key allows the bot's own tenant.
     /// For any other tenant, the caller needs the scope `address`, because the bot does not know the
     /// conversations there. In anonymous mode every tenant is allowed, because this mode is for tests.

@@ -160,7 +160,7 @@ impl Draft<'_> {
     }
 
     /// Returns the time at which the alert is due, or `None` if it is due at once.
-    ///     ///
+    ///
     /// If the due time is in quiet hours (the hours in which the person wants no alerts), the alert is due
     /// when they end. If the alert is due later than [`RECENTLY`] from now, the function ignores the quiet
     /// hours, because the person can still change them. In this case, the poller applies the quiet hours when

@@ -99,7 +99,7 @@ impl ListQuery {
 
     /// Makes the filter for the list. If the query names a tag, the list has the subscribers to which an
     /// alert with the same `tag` and `tenant` would go.
-    ///     ///
+    ///
     /// If the query also names the id of a tenant, the list has further subscribers: their address names this
     /// tenant, but no token has verified the address. An alert to the tenant would not reach these
     /// subscribers. But in anonymous mode no address is verified, so the list would be empty without them.

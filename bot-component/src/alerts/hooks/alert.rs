@@ -1,5 +1,5 @@
-//! Turns one alert of another program's payload into an [`AlertCall`], as if that program had called `POST
-//! /api/alerts`.
+//! Turns one alert of another program's payload into an [`AlertCall`], as if that program had called
+//! `POST /api/alerts`.
 
 use alert_shapes::{ShapedAlert, State};
 use envelope::{Again, KeyState};

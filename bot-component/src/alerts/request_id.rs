@@ -58,8 +58,8 @@ impl RequestId {
     }
 }
 
-/// Whether a text may be the id of a request. Quotes, brackets and white space are not allowed, because they
-/// have a meaning in viewers of logs.
+/// Whether a text is allowed as the id of a request. Quotes, brackets and white space are not allowed,
+/// because they have a meaning in viewers of logs.
 fn is_id(text: &str) -> bool {
     (1..=MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))

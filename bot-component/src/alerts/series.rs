@@ -1,4 +1,5 @@
-//! The members `every`, `until` and `zone` of a call: the alert recurs.
+//! The members `every`, `until` and `zone` of an API call, with which an alert recurs. The recurring alerts
+//! of a call are a *series*.
 
 use std::time::Duration;
 
@@ -24,16 +25,16 @@ pub(super) struct Recurrence {
 }
 
 impl Recurrence {
-    /// Makes the series for its first alert. `zone` is the person's time zone. It counts only if the caller
-    /// names no zone.
+    /// Makes the member `series` of the envelope of the first alert. `zone` is the person's time zone, which
+    /// counts only if the caller names no zone.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
     }
 }
 
-/// Reads the members. `due` is the due time of the first alert. `expires` is true if the call has the member
-/// `expires`.
+/// Reads the members. Returns `None` if the alert does not recur. `due` is the due time of the first alert.
+/// `expires` is true if the call has the member `expires`.
 pub(super) fn read(
     fields: &mut Fields,
     due: DateTime<Utc>,

@@ -26,7 +26,7 @@ struct Bot {
 }
 
 impl Bot {
-    /// A bot that knows one conversation. `at` is the time since the start of the host's calendar.
+    /// A bot that knows one conversation. When the test begins, the fake host has run for the time `at`.
     fn new(at: Duration) -> Self {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -100,7 +100,7 @@ impl Bot {
         run(ledger.record(&Transition::to(key, Status::Delivered))).unwrap();
     }
 
-    /// The messages on the queue so far: the id of the alert, and whether the message has the mark `once`.
+    /// The queue messages so far: the id of the alert, and whether the message has the mark `once`.
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -122,10 +122,10 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// The times of a first call: one in the middle of a period of the ledger, and two near its end. The second
-/// element says whether the term ends in the next period.
+/// The times of a first call: one in the middle of a period of the ledger (eight days), and two near the end
+/// of the period. The `bool` is true if the term of the call's idempotency key ends in the next period.
 fn moments() -> [(Duration, bool); 3] {
-    // The host's calendar begins on the fifth day of a period, at 22:00.
+    // The clock of the fake host begins on the fifth day of a period, at 22:00.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
 }
 
@@ -200,7 +200,7 @@ fn changed_body_with_the_same_key_is_answered_422_until_the_term_ends() {
             bot.pass(Duration::from_secs(1));
             assert_eq!(bot.accepted("corrected").1, "queued", "{at:?}");
             assert_eq!(bot.put().len(), 2, "{at:?}");
-            // Now the key belongs to the corrected call.
+            // Now the idempotency key belongs to the corrected call.
             assert_eq!(bot.alert("x").0, 422, "{at:?}");
         }
     }

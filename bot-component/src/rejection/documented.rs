@@ -483,7 +483,7 @@ impl Row {
     }
 }
 
-/// Every row once, in the order of the statuses.
+/// Every row once, in the order of the HTTP statuses.
 fn rows() -> Vec<Row> {
     let of_bot = rejections()
         .into_iter()
@@ -501,7 +501,7 @@ fn rows() -> Vec<Row> {
     let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
         .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
     // Each call has two alerts. The values are: whether the call has an `idempotencyKey`, how many alerts are
-    // queued, and how many are unconfirmed.
+    // queued, and how many alerts are unconfirmed.
     let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
     let of_alerts = calls.map(|(has_key, queued, unconfirmed)| {
         Row::new(

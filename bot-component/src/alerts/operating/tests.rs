@@ -17,7 +17,7 @@ use storage_table::testing::FakeTables;
 use super::super::handle;
 
 const KEY: &str = "an-alert-key-for-tests";
-/// A key with the scope `send` only, and its entry in `alertkeys`.
+/// An API key with the scope `send` only, and its entry in `alertkeys`.
 const SENDER: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -25,7 +25,7 @@ const SENDER: (&str, &str) = (
 /// The file with a sample of every metric, for people and for the tests of `deploy/monitoring`.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.prom");
 
-/// The fake services. A test sets what they answer.
+/// The fake services. A test sets their responses.
 #[derive(Clone, Default)]
 struct Services {
     tables: Rc<RefCell<FakeTables>>,
@@ -35,10 +35,10 @@ struct Services {
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
-    /// Whether the first attempt of each call is answered 503.
+    /// Whether the first attempt of each storage call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the calls whose first attempt was answered 503. The second attempt of a call removes its
-    /// URL.
+    /// The URLs of the storage calls whose first attempt was answered 503. The second attempt of a call
+    /// removes the URL.
     odd: Rc<RefCell<Vec<String>>>,
 }
 

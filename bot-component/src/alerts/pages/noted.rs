@@ -1,4 +1,4 @@
-//! Tests of the row in the ledger that names the newest alert with a key on the queue.
+//! Tests of the ledger row that names the newest alert on the queue with the same `key`.
 
 use platform::Clock;
 use platform::testing::run;

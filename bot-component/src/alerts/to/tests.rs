@@ -1,4 +1,4 @@
-//! Tests of the member `to`, and of the conversations that it names.
+//! Tests of the member `to`, and of the search for the conversations that `to` names.
 
 use envelope::{Creation, CreationOf};
 use platform::Clock;

@@ -25,7 +25,7 @@ pub(super) enum Why {
     TooLarge,
     /// A newer version of this program wrote the alert's record.
     Newer,
-    /// According to the ledger, the alert has ended in another way. Its message was deleted.
+    /// According to the ledger, the alert already has this final status. The bot has deleted the message.
     Ended(Status),
 }
 

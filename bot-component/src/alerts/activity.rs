@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_of_activity_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         let valid = r#"{"attachments":[{"contentType":"x"}],"attachmentLayout":"list","suggestedActions":{"actions":[]},"summary":"s","importance":"high"}"#;
         assert_eq!(Value::Object(check(valid).unwrap()), serde_json::from_str::<Value>(valid).unwrap());
         assert!(check(r#"{"summary":null}"#).unwrap().is_empty());

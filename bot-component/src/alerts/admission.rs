@@ -137,12 +137,12 @@ mod tests {
         }
         assert!(
             host.reads.borrow().is_empty() && host.sent.borrow().is_empty(),
-            "the bot reads only variables to check a key"
+            "to check an API key, the bot reads only variables"
         );
     }
 
     #[test]
-    fn key_that_has_ended_is_answered_401_and_the_log_has_the_reason() {
+    fn call_with_an_ended_api_key_is_answered_401_and_the_log_has_the_reason() {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         let action = json!({"id": "yes", "title": "Yes"});
         let seven: Vec<Value> = (0..7).map(|id| json!({"id": id.to_string(), "title": "x"})).collect();
         for (body, path) in [

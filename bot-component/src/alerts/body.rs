@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn due_time_is_at_or_now_plus_delay() {
+    fn due_time_is_the_member_at_or_now_plus_the_delay() {
         let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
         for (change, expected) in [
             (json!({}), None),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         for (change, path) in [
             (json!({"text": ""}), "text"),
             (json!({"text": " \n"}), "text"),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn body_in_another_order_has_the_same_fingerprint() {
+    fn fingerprint_of_a_body_does_not_depend_on_the_order_of_members() {
         let of = |body: &str| {
             Identity::of(&Fields::parse(body.as_bytes()).unwrap(), "ci").map(|call| call.fingerprint)
         };

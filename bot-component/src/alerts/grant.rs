@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_of_a_conversation_counts_only_if_the_channel_vouches_for_it() {
+    fn tenant_of_a_conversation_counts_only_if_the_channel_has_verified_the_tenant() {
         let grant = Grant::read("send+tenant=72F988BF").unwrap();
         for (channel_id, tenant, expected) in [
             ("msteams", "72f988bf", true),

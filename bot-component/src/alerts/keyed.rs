@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_key_are_read_or_refused_with_their_path() {
+    fn members_key_state_again_and_notify_are_read_or_refused_with_the_path() {
         assert_eq!(take(&json!({})), Ok(None));
         assert_eq!(take(&json!({"key": null, "state": null})), Ok(None));
         let firing = KeyedCall::firing("disk/db-7");
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(
             call.keyed("ci", due, Some(accepted)).at,
             due.timestamp_millis(),
-            "accepted after its due time"
+            "accepted after the due time"
         );
     }
 }

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn named_key_is_accepted_until_its_end() {
+    fn named_key_is_accepted_until_the_end_in_the_entry() {
         let admitted = |entries: &str, candidate: &str| {
             let keys = keys(OLD, entries).unwrap().unwrap();
             let holder = keys.holder_of(candidate, now());
@@ -255,7 +255,7 @@ mod tests {
         let two_of_a_name = format!("ci:send:{hash},ci:send:{}", SHORT.1);
         assert!(
             keys("", &two_of_a_name).unwrap().is_some(),
-            "two keys may have one name while an operator changes the key"
+            "two keys can have the same name, so that an operator can replace a key"
         );
     }
 

@@ -199,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn importance_is_a_short_form_of_the_member_of_activity() {
+    fn importance_is_a_short_form_of_activity_importance() {
         let (_, activity) = look(&json!({"text": "x", "importance": "high"})).unwrap();
         assert_eq!(activity, json!({"importance": "high"}));
     }
 
     #[test]
-    fn mention_without_its_element_and_element_without_its_mention_are_refused() {
+    fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused() {
         let lee = json!([{"user": LEE, "name": "Lee"}]);
         let own = json!([{"type": "mention", "text": "<at>Own</at>"}]);
         let many: Vec<_> = (0..21).map(|number| json!({"user": LEE, "name": number.to_string()})).collect();
@@ -234,7 +234,7 @@ mod tests {
         }
         let valid =
             json!({"text": "x", "activity": card("<at>Own</at> <at>Lee</at>", &own), "mentions": lee});
-        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card itself has the other mention");
+        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card itself defines the mention `Own`");
     }
 
     #[test]

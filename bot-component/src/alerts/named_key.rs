@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_entry_is_reported_by_its_name_and_never_with_its_hash() {
+    fn report_of_a_wrong_entry_has_the_name_and_never_the_hash() {
         for (entry, name, problem) in [
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),

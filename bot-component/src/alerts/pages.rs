@@ -237,7 +237,7 @@ fn failed_page_has_the_same_conversations_when_repeated_after_new_subscriptions(
 }
 
 #[test]
-fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
+fn call_that_fails_on_a_later_page_reports_the_alerts_so_far_and_next() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
@@ -278,7 +278,7 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
 }
 
 #[test]
-fn conversation_that_several_elements_name_is_alerted_once() {
+fn conversation_named_by_several_elements_is_alerted_once() {
     let bot = Bot::new();
     let (both, one) = (bot.crowd(0..130, &["a", "b"]), bot.crowd(130..260, &["b"]));
     let by_name = bot.add(&reference("named", "x"), &["a", "b"]);
@@ -317,7 +317,7 @@ fn tag_without_subscribers_or_wrong_next_is_an_error_before_anything_is_queued()
 }
 
 #[test]
-fn alert_that_is_too_large_for_one_subscriber_reaches_the_others() {
+fn alert_that_is_too_large_for_a_subscriber_reaches_the_remaining_subscribers() {
     let bot = Bot::new();
     let others = bot.crowd(0..3, &["crowd"]);
     let long = bot.add(&reference(&"x".repeat(5000), "x"), &["crowd"]);

@@ -90,7 +90,7 @@ mod tests {
     use super::not_confirmed;
 
     #[test]
-    fn message_says_to_repeat_the_call_only_if_that_sends_nothing_twice() {
+    fn message_says_to_repeat_the_call_only_if_the_repetition_sends_nothing_twice() {
         for (queued, failed, unconfirmed, has_key, expected) in [
             (0, 1, 0, true, "send the same call again"),
             (2, 1, 1, true, "send the same call again"),

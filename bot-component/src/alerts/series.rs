@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn recurrence_ends_after_366_days_unless_the_caller_ends_it() {
+    fn recurrence_ends_after_366_days_unless_the_caller_sets_until() {
         assert_eq!(recurrence(&json!({}), true), Ok(None));
         let daily = recurrence(&json!({"every": "P1D"}), false).unwrap().unwrap();
         let series = daily.first(&EnvelopeId::from_text("a"), due(), Zone::parse("Europe/Berlin"));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_of_a_recurrence_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_of_a_recurrence_begins_with_the_path() {
         for (body, expires, path) in [
             (json!({"every": "PT59S"}), false, "every"),
             (json!({"every": "P367D"}), false, "every"),

@@ -183,7 +183,8 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` is about the chat message of the alerts with the same `key`.
+        // A reason that begins with `key: ` tells how the poller used the chat message of an earlier alert with
+        // the same `key`.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

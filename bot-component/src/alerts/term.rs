@@ -130,7 +130,7 @@ fn moments() -> [(Duration, bool); 3] {
 }
 
 #[test]
-fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
+fn repeated_call_gets_the_first_alert_within_the_term_and_a_new_alert_later() {
     for (at, crosses) in moments() {
         let bot = Bot::new(at);
         let (first, begin) = (bot.accepted("x"), bot.period());
@@ -138,12 +138,12 @@ fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
         bot.deliver(&first.0);
         bot.pass(24 * HOUR - Duration::from_secs(1));
         assert_eq!(bot.period() != begin, crosses, "{at:?}");
-        assert_eq!(bot.accepted("x"), first, "{at:?}: within its term");
+        assert_eq!(bot.accepted("x"), first, "{at:?}: within the term");
         assert_eq!(bot.put(), [(first.0.clone(), true)], "{at:?}: nothing is put on the queue again");
 
         bot.pass(Duration::from_secs(1));
         let second = bot.accepted("x");
-        assert_ne!(second.0, first.0, "{at:?}: after its term");
+        assert_ne!(second.0, first.0, "{at:?}: after the term");
         assert_eq!(second.1, "queued");
         assert_eq!(bot.put()[1..], [(second.0.clone(), true)], "{at:?}");
         // The new alert has a term of its own.
@@ -155,7 +155,7 @@ fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
 }
 
 #[test]
-fn call_with_the_same_key_every_day_makes_an_alert_every_day() {
+fn call_with_the_same_idempotency_key_every_day_makes_an_alert_every_day() {
     let bot = Bot::new(Duration::ZERO);
     let mut ids = std::collections::BTreeSet::new();
     for day in 0..20 {
@@ -185,7 +185,7 @@ fn repeated_call_within_the_term_reports_the_cancelled_alert() {
 }
 
 #[test]
-fn changed_body_with_the_same_key_is_answered_422_until_the_term_ends() {
+fn changed_body_with_the_same_idempotency_key_is_answered_422_until_the_term_ends() {
     for (at, _) in moments() {
         for is_cancelled in [false, true] {
             let bot = Bot::new(at);

@@ -67,7 +67,7 @@ fn error(status: u16, code: &str) -> (u16, String) {
 }
 
 #[test]
-fn forged_token_is_refused_without_a_call() {
+fn forged_token_is_refused_without_a_storage_call() {
     let (stage, token) = stage();
     let calls = stage.calls();
     let mut forged = token.clone();
@@ -78,7 +78,7 @@ fn forged_token_is_refused_without_a_call() {
     }
     assert_eq!(call(&stage.host, Method::GET, &token, &[]), error(405, "MethodNotAllowed"));
     assert_eq!(stage.calls(), calls);
-    assert!(stage.host.reads.borrow().is_empty(), "the bot does not read key-value");
+    assert!(stage.host.reads.borrow().is_empty(), "the bot does not read the key-value store");
 }
 
 #[test]

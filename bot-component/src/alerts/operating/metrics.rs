@@ -188,7 +188,7 @@ fn add_state(text: &mut Exposition, snapshot: &Snapshot, overview: &Overview) {
         "proactivebot_poller_paused",
         Kind::Gauge,
         "",
-        "1 while no run may work for this reason, else 0.",
+        "1 while this reason keeps the runs from working, else 0.",
     );
     let active = overview.pause.map(|(reason, _)| reason);
     for reason in [PauseReason::CredentialsRefused, PauseReason::NoToken] {

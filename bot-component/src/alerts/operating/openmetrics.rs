@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn label_value_of_any_text_stays_on_its_line() {
+    fn label_value_of_any_text_adds_no_line() {
         let mut exposition = Exposition::default();
         let mut family = exposition.family("x", Kind::Gauge, "", "A test.");
         family.gauge(&[("a", "\"} 1\n# EOF\nx{a=\"\\"), ("b", "ü {,}")], 7);

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_is_one_sentence_with_its_remedy() {
+    fn each_problem_is_one_sentence_with_the_remedy() {
         let cases: &[(Change, &[&str])] = &[
             (|_| (), &[]),
             (|s| s.queue = Err("the queue service is busy".into()), &["queue: cannot be read"]),

@@ -10,7 +10,7 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn call_to_100_tags_or_people_keeps_their_order_with_few_reads() {
+fn call_to_100_tags_or_people_keeps_the_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three of the tags, and is alerted for the first of them.

@@ -9,7 +9,7 @@ use zones::ClockSpan;
 use super::{Bot, reference};
 
 #[test]
-fn alert_with_a_key_is_noted_as_the_newest_alert_unless_its_sender_delays_it() {
+fn alert_with_a_key_is_noted_as_the_newest_alert_unless_the_alert_is_delayed() {
     let bot = Bot::new();
     let key = bot.add(&reference("c", "x"), &[]);
     let noted = |more: &Value| {

@@ -414,7 +414,7 @@ fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
 }
 
 #[test]
-fn replay_of_a_message_that_another_call_has_hidden_is_refused_until_it_is_visible() {
+fn replay_of_a_message_that_another_call_has_hidden_is_refused_until_the_message_is_visible() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let now = bot.host.now();

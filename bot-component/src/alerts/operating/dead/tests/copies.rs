@@ -31,7 +31,7 @@ fn add_older_copy(bot: &Bot) {
 }
 
 #[test]
-fn replay_of_a_message_that_the_poison_queue_holds_twice_sends_it_once_and_removes_both_copies() {
+fn replay_of_a_message_that_the_poison_queue_holds_twice_delivers_once_and_removes_both_copies() {
     for by_ids in [true, false] {
         let bot = Bot::new();
         let died = bot.die("pizza", |_| ());

@@ -65,7 +65,7 @@ impl Asking {
         Question { lead: is_shared.then(|| lead.as_str().to_owned()), ..self.question.clone() }
     }
 
-    /// Refuses an escalation if a step would not begin before `expires`, which is the end of the question.
+    /// Refuses an escalation if a step would begin at `expires` (the end of the question) or later.
     pub(super) fn expect_before(
         &self,
         expires: Option<DateTime<Utc>>,

@@ -41,8 +41,8 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 /// The bot begins no page after this time, so that each page ends before [`RESPONSE_WITHIN`] has passed.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for looking up conversations that were on this page when an earlier call with the same
-/// idempotency key was accepted, and that have left the page since then.
+/// The longest time for looking up conversations that were on a page during an earlier call with the same
+/// idempotency key, and that are no longer on this page.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -126,8 +126,8 @@ struct Sender<'a, H> {
     ledger: Ledger<'a, H>,
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
-    /// The checked call, or the reason for its refusal. The bot does not refuse the call before it has looked
-    /// for an earlier call with the same idempotency key. The times in a repeated call may have passed since
+    /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
+    /// earlier call with the same idempotency key, because the times in a repeated call may have passed since
     /// the earlier call.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
@@ -221,7 +221,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
     /// earlier call that was cut off. If `once` is true, the messages get the mark `once`: before a run sends
-    /// such a message, it reads the ledger.
+    /// such a message, the run reads the ledger.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -319,7 +319,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
-        // The deadline may pass before some Puts begin. Their alerts need a status, too.
+        // The deadline can pass before some Puts begin. The alerts of these Puts need a status, too.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -341,9 +341,9 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Records that an alert is the newest alert on the queue with its `key`. The poller then leaves out the
-    /// older alerts with this `key` that still wait. If the write fails, the poller also sends the older
-    /// alerts.
+    /// Records that the alert is the newest of the alerts on the queue with the same `key`. The poller then
+    /// leaves out the older alerts with this `key` that still wait. If the write fails, the poller also sends
+    /// the older alerts.
     ///
     /// The bot records nothing if the alert has no `key`, if its sender delays it, or if it replaces no other
     /// alert (`again`).

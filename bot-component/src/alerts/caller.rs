@@ -22,7 +22,7 @@ pub(super) struct Caller {
 /// The alerts that a caller is allowed to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight<'a> {
-    /// All alerts: those of every API key, and those that the bot makes of people's messages.
+    /// All alerts: the alerts of every API key, and the alerts that the bot makes of people's messages.
     All,
     /// The alerts that callers with this name sent.
     Of(&'a str),

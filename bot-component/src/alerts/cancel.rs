@@ -1,5 +1,5 @@
-//! `DELETE /api/alerts/{id}`: cancels an alert that waits. With `sent=true`, it also takes back an alert that
-//! was sent: the poller then deletes the chat message.
+//! `DELETE /api/alerts/{id}`: cancels an alert that waits. With `sent=true`, the bot also takes back an alert
+//! that was sent: the poller then deletes the chat message.
 
 use std::time::Duration;
 

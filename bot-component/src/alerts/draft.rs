@@ -69,8 +69,8 @@ impl Draft<'_> {
             let message = match held {
                 Some(_) => None,
                 // If the call has an idempotency key, the caller can repeat the call while the Put still
-                // runs. So the message gets the mark `once`: before a run sends such a message, it reads the
-                // ledger.
+                // runs. So the message gets the mark `once`: before a run sends such a message, the run reads
+                // the ledger.
                 None => match self.message(
                     settings,
                     &id,
@@ -162,9 +162,9 @@ impl Draft<'_> {
     /// Returns the time at which the alert is due, or `None` if it is due at once.
     ///
     /// If the due time is in quiet hours (the hours in which the person wants no alerts), the alert is due
-    /// when they end. If the alert is due later than [`RECENTLY`] from now, the function ignores the quiet
-    /// hours, because the person can still change them. In this case, the poller applies the quiet hours when
-    /// the alert is due.
+    /// when the quiet hours end. If the alert is due later than [`RECENTLY`] from now, the function ignores
+    /// the quiet hours, because the person can still change them. In this case, the poller applies the quiet
+    /// hours when the alert is due.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -300,7 +300,7 @@ impl Alert {
         }
     }
 
-    /// An alert whose record an earlier call has inserted. The alert keeps `message` only if its first
+    /// An alert whose record an earlier call has inserted. The alert keeps `message` only if the alert's
     /// message may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();

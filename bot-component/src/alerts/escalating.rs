@@ -14,7 +14,7 @@ use crate::settings::BotSettings;
 impl Draft<'_> {
     /// Makes the alerts of each step of the escalation, and returns them with the id of the step. `alerts`
     /// are the alerts of the call itself. If `once` is true, the messages get the mark `once`: before a run
-    /// sends such a message, it reads the ledger.
+    /// sends such a message, the run reads the ledger.
     pub(super) fn escalations(
         &self,
         host: &impl Randomness,

@@ -88,7 +88,7 @@ async fn expect_reached<H: Host>(
     }
 }
 
-/// Reads from the body which address the caller wants. The body may be empty.
+/// Reads from the body which address the caller wants. An empty body means any valid address.
 fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Rejection> {
     if body.is_empty() {
         return Ok(Wanted::Any);

@@ -44,8 +44,8 @@ impl Identity {
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
 
-    /// Makes the note about the call that the ledger stores. With the note, the bot can compare and answer a
-    /// repeated call.
+    /// Makes the note about the call that the ledger stores. With this note, the bot can recognise a repeated
+    /// call, and repeat the response.
     pub(super) fn note(&self, alerts: usize, next: Option<&Cursor>) -> CallNote {
         CallNote {
             fingerprint: self.fingerprint.clone(),
@@ -119,8 +119,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Finds an earlier call in the previous period. Only on the first day of the current period, such a call is
-/// possible, because the term of an idempotency key is a day.
+/// Finds an earlier call in the previous period. Such a call is possible only on the first day of the current
+/// period, because the term of an idempotency key is a day.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

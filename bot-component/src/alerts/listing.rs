@@ -102,7 +102,8 @@ impl ListQuery {
     ///
     /// If the query also names the id of a tenant, the list has further subscribers: their address names this
     /// tenant, but no token has verified the address. An alert to the tenant would not reach these
-    /// subscribers. But in anonymous mode no address is verified, so the list would be empty without them.
+    /// subscribers. But in anonymous mode no address is verified, so the list would be empty without these
+    /// subscribers.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

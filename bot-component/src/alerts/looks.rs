@@ -132,8 +132,7 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// Replaces the object ids of mentioned people by their ids on Teams, if the bot knows the people. The
-/// function changes only mentions in `text`, because Teams accepts object ids
-/// in cards.
+/// function changes only mentions in `text`, because Teams accepts object ids in cards.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -44,7 +44,7 @@ pub(super) struct EntryProblem {
 }
 
 impl NamedKey {
-    /// Reads one entry. `until` is the last part, so it may contain colons.
+    /// Reads one entry. `until` is the last part, so it can contain colons.
     pub(super) fn read(entry: &str) -> Result<Self, EntryProblem> {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();

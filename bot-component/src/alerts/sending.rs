@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::answered::Answered;
 use crate::kick::Kick;
 
-/// The result of sending the alerts of one API call, or of the alerts of a post one after the other.
+/// The result of sending the alerts of one API call. If a post has several alerts, [`Sending::add`] adds up
+/// the results of these alerts.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The JSON of each alert for the response.
@@ -19,7 +20,7 @@ pub(super) struct Sending {
     pub(super) queued: usize,
     /// How many alerts the queue did not confirm.
     pub(super) failed: usize,
-    /// How many of the failed alerts the queue may hold nevertheless.
+    /// How many of the failed alerts may be on the queue after all.
     pub(super) unconfirmed: usize,
     /// Whether the caller can repeat the call without sending an alert twice.
     pub(super) is_repeatable: bool,

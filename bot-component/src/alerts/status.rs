@@ -72,8 +72,9 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether the request still waits, i.e. whether the alert still has the status `first` and can change. If
-/// the alert asks a question, the request also waits after the delivery, until a person has answered.
+/// Whether the request still waits, i.e. whether the alert still has the status `first`, and this status can
+/// change. If the alert asks a question, the request also waits after the delivery, until a person has
+/// answered.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -109,7 +110,8 @@ async fn add_feedback<H: Host>(
     }
 }
 
-/// Reads the record of an alert. Returns `None` if the caller is not allowed to see the alert.
+/// Reads the record of an alert. Returns `None` if the ledger has no such alert, or if the caller is not
+/// allowed to see the alert.
 async fn find<H: Host>(
     ledger: &Ledger<'_, H>,
     id: &AlertId,
@@ -177,14 +179,14 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
         .max()
 }
 
-/// The reason of the present status. The record may still have the reason of an earlier status. An example is
+/// The reason of the present status. The record can still have the reason of an earlier status. An example is
 /// an alert that was in the poison queue before it was delivered.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` tells how the poller used the chat message of an earlier alert with
-        // the same `key`.
+        // A reason that begins with `key: ` tells how the poller used the chat message of an earlier alert
+        // with the same `key`.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

@@ -141,7 +141,7 @@ pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     const FORMS: &str = "exactly one of conversation, user, email, channel, members, tag and address; a tenant only beside a \
                          tag, the object id of a user, an email or a channel";
-    /// The forms that may have a tenant.
+    /// The forms that allow the member `tenant`.
     const IN_A_TENANT: [&str; 4] = ["tag", "user", "email", "channel"];
     let whole = |expected| FieldError { path: path.into(), expected };
     let has_tenant = fields.as_object().keys().any(|name| IN_A_TENANT.contains(&name.as_str()));
@@ -239,7 +239,7 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // Several teams together may have more members than fit into one page.
+        // Several teams together can have more members than fit into one page.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }

@@ -484,7 +484,7 @@ impl Row {
 
     fn to_markdown(&self) -> String {
         let Self { status, code, message, advice } = self;
-        // The message is in double backticks, because a message may contain a backtick.
+        // The message is in double backticks, because a message can contain a backtick.
         format!("| {status} | `{code}` | `` {message} `` | {advice} |\n")
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum TriggerRefusal {
 /// The reason why the alert of a trigger was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Undelivered {
-    /// A later attempt may succeed.
+    /// A later attempt can succeed.
     #[error("alert: not delivered for now; send the trigger again later")]
     ForNow,
     /// A later attempt fails, too.

@@ -20,7 +20,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The `source` with which the bot itself recognises the shape (the format) of the payload.
+/// With this `source`, the bot itself recognises the shape (the format) of the payload.
 const AUTO: &str = "auto";
 
 pub(in super::super) async fn post<H: Host>(

@@ -1,4 +1,4 @@
-//! Tests of the ledger row that names the newest alert on the queue with the same `key`.
+//! Tests of the ledger row that names the newest alert of a `key` on the queue.
 
 use platform::Clock;
 use platform::testing::run;

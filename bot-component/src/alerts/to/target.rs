@@ -67,7 +67,7 @@ impl Target {
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether the ledger may have recorded an alert to this target under the conversation key
+    /// Whether the ledger can have recorded an alert to this target under the conversation key
     /// `conversation`. If the bot did not know the person when it accepted the alert, this key is
     /// provisional.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {

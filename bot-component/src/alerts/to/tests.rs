@@ -170,7 +170,7 @@ fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // A person may also send `stop` in a conversation without a record.
+    // A person can also send `stop` in a conversation without a record.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));

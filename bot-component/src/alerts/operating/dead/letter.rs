@@ -109,8 +109,8 @@ impl Letter {
     }
 
     /// Makes the envelope that a replay puts on the queue. The envelope has the mark `once`: before a run
-    /// sends the alert, it reads the ledger. The envelope has no used-up tries and no `failure`, and belongs
-    /// to no series. Returns the reason if the alert must not be sent.
+    /// sends the alert, the run reads the ledger. The envelope has no used-up tries and no `failure`, and
+    /// belongs to no series. Returns the reason if the alert must not be sent.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -135,8 +135,8 @@ impl Letter {
     }
 
     /// Returns the key of the alert's record in the ledger. This is the key that the poller used while the
-    /// message was on the main queue. `row` contains the id and the insertion time that the message had there.
-    /// Returns `None` if the message holds no envelope and has no row.
+    /// message was on the main queue. `row` contains the id and the insertion time of the message on the main
+    /// queue. Returns `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {
@@ -144,8 +144,8 @@ impl Letter {
         };
         let is_ours = *seal == SealState::Valid || !self.is_sealing;
         let id = match row {
-            // An envelope of an older format has no id. The id of its message on the main queue takes the
-            // place.
+            // An envelope of an older format has no id. The function uses the id of its message on the main
+            // queue instead.
             Some(row) if envelope.shape.is_legacy() => EnvelopeId::of_queue_message(row.message_id()),
             _ => envelope.id.clone(),
         };

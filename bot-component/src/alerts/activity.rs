@@ -1,11 +1,11 @@
-//! Reads the member `activity` of a call, which holds the parts of an alert other than its text.
+//! Reads the member `activity` of an API call. This member holds the parts of an alert other than the text.
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};
 use serde_json::{Map, Value, json};
 
-/// Checks the members of `activity` that a caller may set ([`MORE_MEMBERS`]), and returns them. Any other
-/// member is refused, because the bot itself sets all other members of a message.
+/// Checks and returns the members of `activity` that a caller is allowed to set ([`MORE_MEMBERS`]). The
+/// function refuses every other member, because the bot itself sets all other members of a chat message.
 pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError> {
     let mut activity = Map::new();
     for name in MORE_MEMBERS {
@@ -31,7 +31,7 @@ pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError>
     }
 }
 
-/// The attachments of a message with one Adaptive Card.
+/// The value of `attachments` for a chat message with one Adaptive Card.
 pub(super) fn attachments_of(card: Map<String, Value>) -> Value {
     json!([{"contentType": "application/vnd.microsoft.card.adaptive", "content": card}])
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_of_activity_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         let valid = r#"{"attachments":[{"contentType":"x"}],"attachmentLayout":"list","suggestedActions":{"actions":[]},"summary":"s","importance":"high"}"#;
         assert_eq!(Value::Object(check(valid).unwrap()), serde_json::from_str::<Value>(valid).unwrap());
         assert!(check(r#"{"summary":null}"#).unwrap().is_empty());

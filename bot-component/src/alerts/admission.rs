@@ -1,5 +1,5 @@
-//! Checks the header `Authorization` of a call, which holds a key of `alertkey` or `alertkeys`, or a token of
-//! Entra.
+//! Checks the header `Authorization` of an API call. The header holds an API key (from the variable
+//! `alertkey` or `alertkeys`) or a token of Entra.
 
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ use super::request_id::RequestId;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::CallerSettings;
 
-/// The longest time for fetching the public keys of Entra. The bot fetches them once a day at most.
+/// The longest time for fetching the public signing keys of Entra. The bot stores these keys for a day, so
+/// few API calls have to fetch them.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
-/// Accepts the caller, or returns the reason for the refusal.
+/// Finds out which program calls, by the API key or the token. Returns an error if the bot does not accept
+/// the API key or the token.
 pub(super) async fn admit<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -40,21 +42,21 @@ pub(super) async fn admit<H: Host>(
     Ok(Caller { key, grant, request_id: request_id.clone() })
 }
 
-/// Returns the credential in `Authorization: Bearer <credential>`. Returns `None` if the request has no such
-/// header, or more than one.
+/// Returns the credential from the header `Authorization: Bearer <credential>`. Returns `None` if the request
+/// has another scheme, no such header, or more than one.
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     platform::bearer(value.to_str().ok()?)
 }
 
-/// Whether the credential has the form of a signed token.
+/// Whether the credential has the form of a signed JWT: three parts, separated by dots.
 fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot first checks the
-/// claims. So for a token with wrong claims, it neither reads key-value nor sends a request.
+/// Verifies a token of Entra. Returns the name and the scopes of the calling application. The bot checks the
+/// claims first. If a claim is wrong, the bot neither reads the key-value store nor sends a request.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -100,7 +102,7 @@ mod tests {
         format!("ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c{until}")
     }
 
-    /// Returns the name of the key, or the status and code of the refusal.
+    /// Returns the name of the API key, or the HTTP status and the error code of the refusal.
     fn admitted(host: &FakeHost, authorization: &[&str]) -> Result<String, String> {
         let values = authorization.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
         let mut headers = HeaderMap::new();
@@ -135,12 +137,12 @@ mod tests {
         }
         assert!(
             host.reads.borrow().is_empty() && host.sent.borrow().is_empty(),
-            "the bot reads only variables to check a key"
+            "to check an API key, the bot reads only variables"
         );
     }
 
     #[test]
-    fn key_that_has_ended_is_answered_401_and_the_log_has_the_reason() {
+    fn call_with_an_ended_api_key_is_answered_401_and_the_log_has_the_reason() {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];

@@ -1,5 +1,8 @@
-//! The members of a call that ask a question: `actions`, `answers`, `reply`, `acknowledge`, `callback` and
-//! `escalate`.
+//! The members of an API call that ask a question: `actions`, `answers`, `reply`, `acknowledge`, `callback`
+//! and `escalate`.
+//!
+//! A *question* is an alert that a person can answer with a button or a text. An *escalation* (`escalate`)
+//! alerts further conversations, step by step, if no person answers.
 
 use std::time::Duration;
 
@@ -13,34 +16,36 @@ use super::to::{self, To};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
-/// The most buttons of a question. Teams shows at most six.
+/// The highest number of buttons in a question. Teams shows at most six.
 const MAX_ACTIONS: usize = 6;
 
-/// The most characters of a button's title, and of the text that asks for an input.
+/// The highest number of characters in a button's title, and in the label of a button's text field (`input`).
 const MAX_TITLE: usize = 80;
 
-/// The most characters of an action's id.
+/// The highest number of characters in the id of an action, i.e. of a button.
 const MAX_ID: usize = 64;
 
-/// The most characters of the address that a button opens.
+/// The highest number of characters in the web address that a button opens.
 const MAX_URL: usize = 2000;
 
-/// The most steps of an escalation.
+/// The highest number of steps in an escalation.
 const MAX_STEPS: usize = 5;
 
 /// A checked question, with its callback and its escalation.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
-    /// The URL of the sender's back end, to which the poller reports each answer. [`super::asks`] checks
-    /// whether the poller may call this URL.
+    /// The URL of the sender's back end. The poller posts each answer to this URL. [`super::asks`] checks
+    /// whether the poller is allowed to call the URL.
     pub(super) callback: Option<String>,
-    /// The alert's key, if the alert has one. Each report of an answer contains this key.
+    /// The member `key` of the call, if the call has one. The poller repeats the `key` in each answer that it
+    /// posts.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }
 
-/// A step of an escalation: the poller alerts further conversations, unless a person has answered.
+/// A step of an escalation. When the step begins, the poller alerts further conversations, unless a person
+/// has answered the question.
 #[derive(Debug)]
 pub(super) struct Step {
     /// The time from the due time of the alert to the beginning of the step.
@@ -49,16 +54,18 @@ pub(super) struct Step {
 }
 
 impl Asking {
-    /// Returns the question of the alert `id`. If the question takes only one answer, all alerts of a call
-    /// share one row for the answer. The row belongs to the alert `lead`. If `lead` is `None`, the row
-    /// belongs to the first alert of the call.
+    /// Returns the question of the alert `id`.
+    ///
+    /// If the question takes only one answer, the alerts of a call and of its escalation share one table row
+    /// for the answer. The row is stored under the id of the alert `lead`. If `lead` is `None`, the row is
+    /// stored under the id of the call's first alert.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
         Question { lead: is_shared.then(|| lead.as_str().to_owned()), ..self.question.clone() }
     }
 
-    /// Refuses an escalation if one of its steps would begin after the question has ended.
+    /// Refuses an escalation if a step would begin at `expires` (the end of the question) or later.
     pub(super) fn expect_before(
         &self,
         expires: Option<DateTime<Utc>>,
@@ -240,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         let action = json!({"id": "yes", "title": "Yes"});
         let seven: Vec<Value> = (0..7).map(|id| json!({"id": id.to_string(), "title": "x"})).collect();
         for (body, path) in [

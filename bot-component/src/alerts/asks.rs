@@ -1,4 +1,6 @@
-//! Finds the keys that encrypt the question of a call, and the conversations of the question's escalation.
+//! Finds the keys that encrypt the question of an API call, and the conversations that the question's
+//! escalation alerts. An *escalation* alerts further conversations, step by step, if no person answers the
+//! question.
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
@@ -18,7 +20,8 @@ use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// The keys for the question of a call, and the conversations of its escalation.
+/// The encryption keys for the question of an API call, and the conversations that the question's escalation
+/// alerts.
 pub(super) struct Asks {
     keys: QuestionKeys,
     /// The conversations of each step of the escalation.
@@ -27,8 +30,10 @@ pub(super) struct Asks {
 
 impl Asks {
     /// Reads the keys, and finds the conversations of the escalation. Returns `None` if the call asks no
-    /// question. Refuses a callback that the poller may not call. `is_only_page` is true if the call has only
-    /// one page of conversations. A call with more pages may have no escalation.
+    /// question. Refuses a callback URL that the poller must not call.
+    ///
+    /// The bot splits the conversations of a call into *pages* of at most 100. `is_only_page` is true if the
+    /// call has only one page. A call with several pages must not have an escalation.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,
@@ -50,14 +55,15 @@ impl Asks {
         Ok(Some(Self { keys: pressing::keys(host, settings)?, steps }))
     }
 
-    /// The ids of the alerts of all steps of the escalation.
+    /// Returns the ids of the alerts in all steps of the escalation. `call` is the id of the API call.
     fn ids(&self, call: &CallId) -> Vec<String> {
         let steps = self.steps.iter().enumerate();
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
     /// Encrypts the question for the alert `id`. The alert belongs to `call`, or to a step of the call's
-    /// escalation. `of_call` is the id of `call`. `has_others` is true if the call has several alerts.
+    /// escalation. `until` is the end of the question, and `of_call` is the id of `call`. `has_others` is
+    /// true if the call has several alerts.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,
@@ -86,7 +92,8 @@ impl Asks {
     }
 }
 
-/// Returns the ids of the alerts to `targets`. Targets that get no message are left out.
+/// Returns the ids of the alerts to `targets`. Leaves out each target that gets no alert now, for example
+/// because the person sent `stop`.
 pub(super) fn ids_of(call: &CallId, targets: &[Target]) -> Vec<String> {
     let alerts = (0..).zip(targets).filter(|(_, target)| target.held.is_none());
     alerts.map(|(index, _)| call.alert(index).as_str().to_owned()).collect()

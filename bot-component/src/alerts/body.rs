@@ -1,4 +1,4 @@
-//! The body of `POST /api/alerts`.
+//! Reads the body of `POST /api/alerts`.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,15 +21,16 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A checked call that sends alerts. Routes with another body than `POST /api/alerts` make the call with
-/// [`AlertCall::new`], and then set further fields.
+/// A checked API call that sends alerts. A route whose body has other members than `POST /api/alerts` makes
+/// the call with [`AlertCall::new`], and then sets further fields.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
     pub(super) look: Look,
-    /// The key of the alert, if it has one.
+    /// The member `key`, and the members that need a `key`. Alerts with the same `key` share one chat
+    /// message. `None` if the alert has no `key`.
     pub(super) keyed: Option<KeyedCall>,
     /// The question, if people can answer the alert.
     pub(super) asking: Option<Asking>,
@@ -41,11 +42,11 @@ pub(super) struct AlertCall {
     pub(super) on_uncertain: OnUncertain,
 }
 
-/// The data that identify a repeated call.
+/// The values by which the bot recognises a repeated API call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the caller's key ([`super::caller::Caller`]). Callers with different names do not share
-    /// their idempotency keys.
+    /// The name of the caller's API key ([`super::caller::Caller`]). Callers with different names do not
+    /// share their idempotency keys.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
     /// A hash of the body. The order of members and the white space do not change the hash.
@@ -54,8 +55,8 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Returns the identity of a call, or `None` if the call has no valid idempotency key. The function
-    /// checks no other member, because a call that is repeated after an hour may contain times that have
-    /// passed.
+    /// checks no other member, because a repeated call can contain times that have passed since the first
+    /// call.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -68,8 +69,8 @@ fn is_idempotency_key(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count())
 }
 
-/// Takes the content of an alert out of a body: the text, and the further members of the activity. `card` is
-/// a short form of `activity.attachments` with one Adaptive Card.
+/// Takes the content of an alert out of a body: the text, and the further members of the activity. The member
+/// `card` is a short form of `activity.attachments` with one Adaptive Card.
 pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, Value>), FieldError> {
     let text = fields.string("text")?.unwrap_or_default();
     let mut activity = match fields.object("activity")? {
@@ -89,12 +90,12 @@ pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, V
 }
 
 impl AlertCall {
-    /// Whether the alert ignores quiet hours.
+    /// Whether the alert ignores quiet hours, i.e. the hours in which the person wants no alerts.
     pub(super) fn is_important(&self) -> bool {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }
 
-    /// Makes a call that sends this text at once.
+    /// Makes a call that sends `text` to the targets `to` at once.
     pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
         Self {
             to,
@@ -130,8 +131,8 @@ impl AlertCall {
             Some(word) => OnUncertain::from_word(&word)
                 .ok_or_else(|| fields.error("onUncertain", "`retry` or `drop`"))?,
         };
-        // An unknown member is probably misspelt. If the bot ignored a misspelt `expire`, it would send
-        // alerts that have expired.
+        // An unknown member is probably misspelt. If the bot ignored the misspelt member `expire`, it would
+        // send alerts that have expired.
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
@@ -146,8 +147,8 @@ impl AlertCall {
     }
 }
 
-/// Reads the due time from `at` or `delay`. Returns `None` for a time that has passed, because the alert is
-/// then due at once.
+/// Reads the due time from `at` or `delay`. Returns `None` if the call has neither of them, or if the time
+/// has passed. The alert is then due at once.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
     const WITHIN_A_YEAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn due_time_is_at_or_now_plus_delay() {
+    fn due_time_is_the_member_at_or_now_plus_the_delay() {
         let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
         for (change, expected) in [
             (json!({}), None),
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_begins_with_the_path() {
         for (change, path) in [
             (json!({"text": ""}), "text"),
             (json!({"text": " \n"}), "text"),
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn body_in_another_order_has_the_same_fingerprint() {
+    fn fingerprint_of_a_body_does_not_depend_on_the_order_of_members() {
         let of = |body: &str| {
             Identity::of(&Fields::parse(body.as_bytes()).unwrap(), "ci").map(|call| call.fingerprint)
         };

@@ -1,4 +1,8 @@
-//! `POST /api/alerts`: turns a call into records in the ledger and envelopes on the queue.
+//! `POST /api/alerts`: turns an API call into records in the ledger and envelopes on the queue.
+//!
+//! The bot splits the conversations of a call into *pages* of at most 100, and processes one page after the
+//! other. If the call has an *escalation*, it also has alerts to further conversations, which the poller
+//! sends only if no person answers the call's question.
 
 use std::time::Duration;
 
@@ -27,18 +31,18 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls of one API call. Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The longest time from the request to the response. If the bot begins late to store the alerts, less than
-/// [`STORE_WITHIN`] is left for the calls to the storage account.
+/// [`STORE_WITHIN`] is left for the storage calls.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 
-/// No page begins after this time, so that each page that begins also ends in time.
+/// The bot begins no page after this time, so that each page ends before [`RESPONSE_WITHIN`] has passed.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for looking up conversations that have left this page since an earlier call with the same
-/// idempotency key.
+/// The longest time for looking up conversations that were on a page during an earlier call with the same
+/// idempotency key, and that are no longer on this page.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -62,9 +66,12 @@ pub(super) async fn post<H: Host>(
     Ok(sending.into_answered(Map::new()))
 }
 
-/// Sends the alerts of a call, page by page. `call` is the checked call, or the reason for its refusal. If a
-/// refused call has an `identity`, it may repeat a call that the bot accepted. `begin` is the time of the
-/// request on the monotonic clock.
+/// Sends the alerts of an API call, page by page. `at` is the beginning of the first page; `None` means the
+/// first conversation. `begin` is the time of the request on the monotonic clock.
+///
+/// `call` is the checked call, or the reason for its refusal. If a call without a valid body has an
+/// `identity`, the bot may have accepted the same call earlier. The response then shows the alerts of that
+/// earlier call.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -95,7 +102,8 @@ pub(super) async fn send<H: Host>(
                 sent.push(page);
             }
             Err(rejection) if sent.is_empty() => return Err(rejection),
-            // The earlier pages are on the queue, so the response lists their alerts, and `next`.
+            // The alerts of the earlier pages are on the queue. So the response lists these alerts, and its
+            // `next` names the page that failed.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 break;
@@ -119,8 +127,8 @@ struct Sender<'a, H> {
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
     /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
-    /// earlier call with the same idempotency key, because the times in a repeated call may have passed
-    /// meanwhile.
+    /// earlier call with the same idempotency key, because the times in a repeated call may have passed since
+    /// the earlier call.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -135,7 +143,7 @@ struct Accepted {
     next: Option<Cursor>,
 }
 
-/// The alerts of one page after the Puts.
+/// The alerts of one page of a call, after the bot has put their messages on the queue.
 #[derive(Debug)]
 struct Sent {
     alerts: Vec<Alert>,
@@ -146,12 +154,12 @@ struct Sent {
 }
 
 impl<H: Host> Sender<'_, H> {
-    /// Accepts the alerts of the page that begins at a cursor, and puts them on the queue.
+    /// Accepts the alerts of the page that begins at `at`, and puts them on the queue.
     async fn page(&self, at: Option<&Cursor>) -> Result<Sent, Rejection> {
         let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
         let accepted = match self.draft(at).await {
             Ok(draft) => self.accept(&draft, identity.as_ref()).await?,
-            // The bot may have accepted this call before, when its times had not passed yet.
+            // The bot may have accepted the same call earlier, when the times in the call had not passed yet.
             Err(rejection) => match self.earlier(identity.as_ref()).await? {
                 Some(accepted) => accepted,
                 None => return Err(rejection),
@@ -170,8 +178,8 @@ impl<H: Host> Sender<'_, H> {
         Ok(Draft { call, targets, now: self.now, sender, trace, is_first: at.is_none(), next, asks })
     }
 
-    /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
-    /// idempotency key.
+    /// Accepts the alerts of the page in the ledger. If an earlier call had the same idempotency key, returns
+    /// the alerts of that call instead.
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
         let Self { host, settings, ledger, .. } = self;
         let new = |mut alerts: Vec<Alert>, escalations: Vec<Alert>| {
@@ -183,8 +191,9 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The ledger accepts the escalation first, so that it never has the alerts of the call without
-            // their escalation. If the bot is killed in between, the queue has no message of the call.
+            // The ledger accepts the alerts of the escalation first, so that it never has the alerts of the
+            // call without the escalation. If the bot is killed between these two writes, the queue has no
+            // message of the call.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));
@@ -211,7 +220,8 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
-    /// earlier call that was cut off.
+    /// earlier call that was cut off. If `once` is true, the messages get the mark `once`: before a run sends
+    /// such a message, the run reads the ledger.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -238,8 +248,8 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Returns the alerts that an earlier call accepted. The earlier call may have been cut off before its
-    /// Puts. So if an alert may be missing on the queue, it gets a message again. The poller sends each alert
-    /// once, even if the queue then holds two messages of the alert.
+    /// Puts. So if an alert's message may be missing on the queue, this call puts a message there. The poller
+    /// sends each alert once, even if the queue then holds two messages of the alert.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
@@ -269,7 +279,7 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    // Quiet hours may have moved the alert, so the due time of the record counts. If this
+                    // Quiet hours may have delayed the alert, so the due time in the record counts. If this
                     // time is not later than `accepted_at`, the alert was due at once.
                     let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
                     let recipient = Recipient { due, ..to };
@@ -285,8 +295,8 @@ impl<H: Host> Sender<'_, H> {
         Ok(Accepted { alerts, escalations, next: next.clone() })
     }
 
-    /// Returns the alerts of an earlier call with the same idempotency key. The bot looks for this call if it
-    /// would refuse the repeated call now.
+    /// Returns the alerts of an earlier call with the same idempotency key, or `None` if there was no such
+    /// call. The bot calls this function before it refuses a call.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
         let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
@@ -294,7 +304,7 @@ impl<H: Host> Sender<'_, H> {
         };
         // The body of the call is valid, but the bot would refuse the call now, for example because a
         // conversation in `to` was deleted. The alerts to the other conversations get a message again, if
-        // they may be missing on the queue.
+        // their first message may be missing on the queue.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
@@ -309,7 +319,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
-        // The deadline may pass before some Puts begin. Their alerts need a status, too.
+        // The deadline can pass before some Puts begin. The alerts of these Puts need a status, too.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -331,9 +341,12 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Records that an alert is the newest alert with its key on the queue. The alert then replaces earlier
-    /// alerts with this key that still wait. The bot records nothing for an alert that its sender delays, or
-    /// that replaces no other alert. If the write fails, the poller also sends the earlier alerts.
+    /// Records that the alert is the newest of the alerts on the queue with the same `key`. The poller then
+    /// leaves out the older alerts with this `key` that still wait. If the write fails, the poller also sends
+    /// the older alerts.
+    ///
+    /// The bot records nothing if the alert has no `key`, if its sender delays it, or if it replaces no other
+    /// alert (`again`).
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
@@ -380,9 +393,9 @@ impl<H: Host> Sender<'_, H> {
         Sending { shown, escalations, queued, failed, unconfirmed, is_repeatable, next, kick }
     }
 
-    /// Records the results of the Puts in the ledger, where a repeated call finds them. If all Puts of a new
-    /// call succeed, the bot records nothing, because a record would cost a call to the table service. If the
-    /// write of a record fails, the poller still sends each alert once.
+    /// Records the results of the Puts in the ledger, where a repeated call finds them. `is_broken` is true
+    /// if a Put of the call failed. If all Puts of a new call succeed, the bot records nothing, because the
+    /// write would cost a storage call. If the write fails, the poller still sends each alert once.
     async fn note(&self, alerts: &[Alert], is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()

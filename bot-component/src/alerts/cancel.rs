@@ -1,4 +1,5 @@
-//! `DELETE /api/alerts/{id}`: cancels an alert. With `sent=true`, an alert that was sent is taken back.
+//! `DELETE /api/alerts/{id}`: cancels an alert that waits. With `sent=true`, the bot also takes back an alert
+//! that was sent: the poller then deletes the chat message.
 
 use std::time::Duration;
 
@@ -22,23 +23,24 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// The longest time from a delivery until the run records the delivery, if nothing fails.
+/// The longest time from the delivery of an alert until the run records the delivery, if nothing fails.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
 /// The longest time from the dequeue of a cancelled alert until the alert is dropped. A run drops the alert
-/// itself. If an Azure Function has dequeued the alert, the function sends a trigger, and the bot refuses the
-/// trigger.
+/// itself. If an Azure Function has dequeued the alert, the function sends it to the bot as a trigger
+/// activity, and the bot refuses the activity.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent
-/// is taken back.
+/// Cancels an alert, unless the alert's status is final already. With the query `sent=true`, takes back an
+/// alert that was sent.
 pub(super) async fn delete<H: Host>(
     host: &H,
     id: &str,
     query: &str,
     caller: &Caller,
 ) -> Result<Answered, Rejection> {
-    // With the scope `operate`, a key may cancel every alert. Other keys may cancel only their own alerts.
+    // A caller with the scope `operate` is allowed to cancel every alert. Any other caller is allowed to
+    // cancel only the alerts that were sent under its own name.
     let sender = if caller.grant.allows(Scope::Operate) {
         None
     } else {
@@ -56,7 +58,8 @@ pub(super) async fn delete<H: Host>(
         if subject.was_sent(host.now()) {
             return change::take_back(host, &settings, caller, &subject).await;
         }
-        // If a change has taken the alert's place, the queue holds the change. So the bot cancels the change.
+        // If a change (`PATCH`) has taken the place of the alert, the queue holds the change instead of the
+        // alert. So the bot cancels the change.
         let replaced_by = subject.record.replaced_by.as_deref().and_then(AlertId::parse);
         id = replaced_by.unwrap_or(subject.id);
     }
@@ -74,14 +77,14 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
-    // The cancellation is also recorded in the list of recent withdrawals. A run reads this list with one
-    // call, and does not read the record of each alert in hand.
+    // The bot also records the cancellation in the list of recent withdrawals (cancelled alerts, and `stop`
+    // commands). A run reads this list with one call, and does not read the record of each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // For a series, an empty queue proves nothing, because a run may be about to put the next alert of the
-    // series on the queue.
+    // For a series (an alert that recurs), an empty queue proves nothing, because a run may be about to put
+    // the next alert of the series on the queue.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
@@ -112,8 +115,9 @@ fn read_sent(query: &str) -> Result<bool, FieldError> {
     Ok(sent)
 }
 
-/// Ends a series, and cancels the alert of the series that is on the queue. Returns the id of this alert, and
-/// the result of the cancellation.
+/// Ends a series (an alert that recurs), and cancels the alert of the series that is on the queue. `id` is
+/// the alert that the caller named, and `first` is the first alert of the series. Returns the id of the alert
+/// on the queue, and the result of its cancellation.
 async fn end_series<H: Host>(
     ledger: &Ledger<'_, H>,
     id: AlertId,
@@ -141,10 +145,10 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// Returns the final status of a cancelled alert, if the alert has one. The caller of this function has found
-/// the queue empty, so no run can still dequeue the alert and drop it. The function first waits, so that a
-/// run has time to record its result. If no run records a result, the alert still has a final status in two
-/// cases:
+/// Returns the final status of a cancelled alert, or `None` if the alert has no final status yet. Before the
+/// call of this function, the bot has found the queue empty, so no run can still dequeue the alert and drop
+/// it. The function first waits, so that a run has time to record its result. If no run records a result, the
+/// alert still has a final status in two cases:
 ///
 /// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
 ///   The alert counts as cancelled.

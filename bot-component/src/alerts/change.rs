@@ -1,6 +1,8 @@
 //! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that
-//! was sent. Each of these calls makes a job, i.e. a message with its own record in the ledger, and puts the
-//! job on the queue. The poller then calls the Connector.
+//! was sent, i.e. deletes its chat message.
+//!
+//! Each of these API calls makes a *job*: a queue message with its own record in the ledger. When the poller
+//! gets the job from the queue, it calls the Connector.
 
 use std::time::Duration;
 
@@ -35,8 +37,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller changes or takes back, and its record. If the caller's id is the id of a change,
-/// the subject is the alert that was changed.
+/// An alert that a caller changes or takes back, and the alert's record. If the id in the call is the id of a
+/// change, the subject is the alert that was changed.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -44,8 +46,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` is set, the alerts of
-    /// other senders count as unknown.
+    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` is set, an alert that
+    /// another sender sent counts as unknown.
     pub(super) async fn find<H: Host>(
         ledger: &Ledger<'_, H>,
         id: AlertId,
@@ -71,8 +73,9 @@ impl Subject {
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether the alert still waits. If so, a change takes the alert's place. Returns an error if the alert
-    /// has ended or was cancelled before a run sent it.
+    /// Whether the alert still waits, so that a change takes its place on the queue. Returns `false` if the
+    /// alert was sent, or if an earlier change has taken its place. Returns an error if the alert has ended
+    /// or was cancelled before a run sent it.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -88,8 +91,8 @@ impl Subject {
         }
     }
 
-    /// Makes the field `keyed` of a job about the alert: the alert's key, and the alert's place in the order
-    /// of the alerts with this key.
+    /// Makes the field `keyed` of a job about the alert: the hash of the alert's `key`, and the alert's place
+    /// in the order of the alerts with this `key`.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -129,7 +132,7 @@ pub(super) async fn patch<H: Host>(
     jobs.queue(&subject, &call, keyed, waits, asked).await
 }
 
-/// Takes back an alert: puts a job for the poller on the queue.
+/// Takes back an alert: puts a job on the queue. When the poller gets the job, it deletes the chat message.
 pub(super) async fn take_back<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -141,7 +144,7 @@ pub(super) async fn take_back<H: Host>(
     jobs.queue(subject, &AlertCall::new(Vec::new(), ""), keyed, false, None).await
 }
 
-/// Makes a job that changes an alert or takes it back.
+/// Makes the jobs that change alerts or take them back.
 struct Jobs<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -151,11 +154,11 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of a changed alert. The change shows the same question, with new content.
+/// The question of a changed alert, with the content of the change.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
-    /// The alert whose record has the question.
+    /// The alert whose record has the question: the changed alert, or an earlier change that took its place.
     holder: AlertId,
 }
 
@@ -166,9 +169,11 @@ impl<'a, H: Host> Jobs<'a, H> {
         Self { host, settings, caller, ledger, deadline, now: host.now() }
     }
 
-    /// Accepts a job in the ledger, and puts it on the queue. If `replaces` is true, the job takes the place
-    /// of the alert, and the bot cancels the alert. It cancels the alert after the Put, because a job that is
-    /// not on the queue must not replace an alert.
+    /// Accepts a job in the ledger, and puts it on the queue.
+    ///
+    /// If `replaces` is true, the job takes the place of the alert `subject`, and the bot cancels this alert.
+    /// The bot cancels the alert after the Put, because a job that is not on the queue must not replace an
+    /// alert.
     async fn queue(
         &self,
         subject: &Subject,
@@ -200,7 +205,8 @@ impl<'a, H: Host> Jobs<'a, H> {
             asks: None,
         };
         let warnings = draft.warnings(&target)?;
-        // A change that takes the place of an alert is a new message, so quiet hours apply to it.
+        // A change that takes the place of an alert is sent as a new chat message. So quiet hours (the hours
+        // in which the person wants no alerts) apply to the change.
         let due = if replaces { draft.due(&target) } else { call.due };
         let recipient = Recipient::of(&target, due);
         let envelope = draft.envelope(&id, &recipient, self.now);
@@ -211,7 +217,7 @@ impl<'a, H: Host> Jobs<'a, H> {
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
-                // The row of the answer stays the same, because other alerts may share the answer.
+                // The answer keeps its table row, because other alerts of the call may share the answer.
                 let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);
@@ -271,8 +277,8 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// Returns the question of an alert, with the new content of `call`. Returns `None` if people cannot
-    /// answer the alert. If an earlier change took the alert's place, the record of the earlier change has
-    /// the question.
+    /// answer the alert. If an earlier change took the place of the alert, the question is in the record of
+    /// that change.
     async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
         let mut holder = subject.id.clone();
         let mut sealed = subject.record.question.clone();
@@ -288,15 +294,16 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// Cancels the alert `id`, because the change `other` takes its place. The poller delays the change until
-    /// the alert has a result, but at most for about a minute. If a run had already sent the alert, the
-    /// change edits the message in the conversation.
+    /// the alert `id` has a result, but at most for about a minute. If the result shows that a run had
+    /// already sent the alert, the change edits the alert's chat message.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
         Ok(self.settings.withdrawals(self.host, self.deadline).record(&withdrawal).await?)
     }
 
-    /// Returns the conversation of an alert. If the alert starts a thread, this is the channel.
+    /// Returns the conversation to which the job goes: the conversation of the alert, or the channel in which
+    /// the alert starts a thread. `waits` is true if no run has sent the alert yet.
     async fn target(&self, subject: &Subject, waits: bool) -> Result<Target, AlertRejection> {
         let Subject { record, .. } = subject;
         let channel = record.thread.as_deref().and_then(channel_of);
@@ -327,7 +334,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 }
 
-/// Returns the address of the channel of a thread. `thread` is the address of the thread, as JSON.
+/// Returns the address of the channel that contains a thread. `thread` is the address of the thread, as JSON.
 fn channel_of(thread: &str) -> Option<ConversationReference> {
     let mut address = ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()?;
     address.conversation.id = without_thread(&address.conversation.id).to_owned();

@@ -1,4 +1,5 @@
-//! `POST /api/tags/{tag}/codes`: makes a code with which people subscribe to a tag.
+//! `POST /api/tags/{tag}/codes`: makes a code. A person who knows the code can subscribe a conversation to
+//! the tag.
 
 use bot_framework::json::{FieldError, Fields};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Makes a code. The bot does not store the code.
+/// Makes a code. The bot does not store the code, because it recognises its own codes by an HMAC.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -45,7 +46,7 @@ pub(super) async fn post<H: Host>(
     ))
 }
 
-/// A checked call for a code.
+/// The checked body of an API call that requests a code.
 #[derive(Debug, PartialEq)]
 struct CodeCall {
     tenant: Option<String>,

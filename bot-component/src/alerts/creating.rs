@@ -1,6 +1,6 @@
-//! Makes the targets whose conversations the poller has to create or find: people who never wrote to the bot,
-//! channels, and the members of a team or chat. A caller names a person by the object id or the e-mail
-//! address.
+//! Makes the targets for people who never wrote to the bot, for channels, and for the members of a team or
+//! chat. A caller names a person by the object id or the e-mail address. The poller later creates or finds
+//! the conversations of these targets.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -19,17 +19,18 @@ use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// How many members the bot looks up in parallel.
+/// How many members of a team or chat the bot looks up in parallel.
 const MEMBERS_AT_ONCE: usize = 8;
 
-/// The most pages that the bot reads of a roster (the list of members). A page has up to 100 members, and a
-/// call may alert at most 100 members, so an allowed roster has fewer pages.
+/// The highest number of pages that the bot reads of a roster (the Connector's list of members). A page has
+/// up to 100 members. A call is allowed to alert at most 100 members, so every allowed roster has fewer
+/// pages.
 const MAX_PAGES: usize = 5;
 
-/// The longest e-mail address (RFC 5321).
+/// The longest e-mail address (RFC 5321), in characters.
 const MAX_EMAIL: usize = 254;
 
-/// The longest id of a person or channel.
+/// The longest id of a person or channel, in bytes.
 const MAX_ID: usize = 256;
 
 /// Whether a text can be an e-mail address or a user principal name.
@@ -47,7 +48,7 @@ pub(super) fn is_channel(text: &str) -> bool {
         && text.strip_prefix("19:").is_some_and(|rest| rest.contains("@thread."))
 }
 
-/// Makes the targets of a call whose conversations the poller has to create or find.
+/// Makes targets whose conversations the poller has to create or find.
 pub(super) struct Creating<'a, H> {
     pub(super) host: &'a H,
     pub(super) book: &'a Conversations<'a, H>,
@@ -59,8 +60,11 @@ pub(super) struct Creating<'a, H> {
 
 impl<H: Host> Creating<'_, H> {
     /// Makes the target for a person whom the bot does not know. `object_id` is the person's object id in
-    /// Entra. The tenant is the tenant of the call, else of the key, else of the bot. If none of them has a
-    /// tenant, returns the error `UnknownTarget`. If the call has no tenant, the id must be a GUID.
+    /// Entra.
+    ///
+    /// The person's tenant is `tenant_id`, or else the tenant of the API key, or else the bot's own tenant.
+    /// If none of them is set, returns the error `UnknownTarget`. If `tenant_id` is `None`, `object_id` must
+    /// be a GUID.
     pub(super) async fn person(
         &self,
         path: &str,
@@ -69,7 +73,7 @@ impl<H: Host> Creating<'_, H> {
     ) -> Result<Target, AlertRejection> {
         let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
         // If the caller names a tenant, the id can only be the object id of a person in Entra. Without a
-        // tenant, only the form of the id shows this.
+        // tenant, only a GUID is certainly an object id.
         let is_person = tenant_id.is_some() || is_guid(object_id);
         if !is_person || object_id.len() > MAX_ID {
             return Err(unknown());
@@ -80,8 +84,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, object_id, tenant_id, None).await
     }
 
-    /// Makes the target for the person with this e-mail address. The poller later finds out who the person
-    /// is.
+    /// Makes the target for the person with this e-mail address. The poller later searches the teams and
+    /// chats of the tenant for the person.
     pub(super) async fn email(
         &self,
         path: &str,
@@ -96,8 +100,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, of))
     }
 
-    /// Makes the target for a new thread in a channel. `known` is the bot's record of the channel, if it has
-    /// one.
+    /// Makes the target for a new thread in a channel. `known` is the bot's record of the channel, if the bot
+    /// has one.
     pub(super) async fn channel(
         &self,
         path: &str,
@@ -137,7 +141,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(targets)
     }
 
-    /// Reads the members of a team or chat, page by page. The result leaves out the bot itself.
+    /// Reads the members of the team or chat at `address`, page by page. The result leaves out the bot
+    /// itself.
     async fn roster(&self, path: &str, address: &ConversationReference) -> Result<Vec<Member>, Rejection> {
         let service_url = self.settings.trust.check(&address.service_url)?;
         let tokens = self.settings.bot.as_ref().map(|bot| Tokens::new(self.host, bot));
@@ -164,8 +169,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(members)
     }
 
-    /// Makes the target for a member of a team or chat: the member's chat that the bot knows, or a chat to
-    /// create.
+    /// Makes the target for a member of the team or chat `group`. If the bot knows the member's own chat, the
+    /// target is this chat. If not, the poller has to create the chat.
     async fn member(
         &self,
         path: &str,
@@ -187,8 +192,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, person, tenant_id, Some(group.clone())).await
     }
 
-    /// Makes the target for a person whom the bot does not know. `person` names the person in the provisional
-    /// id of the conversation.
+    /// Makes the target for a person whom the bot does not know. The conversation gets a provisional id,
+    /// which contains `person`.
     async fn new_person(
         &self,
         path: &str,
@@ -203,9 +208,11 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, CreationOf::Person))
     }
 
-    /// Makes the address of a conversation that does not exist yet. The Connector and the bot's account come
-    /// from a neighbour, i.e. from a conversation of the same tenant. If there is no neighbour with a trusted
-    /// Connector, the function uses the Connector of the cloud, and makes the bot's account from the app id.
+    /// Makes the address of a conversation that does not exist yet.
+    ///
+    /// An address contains a Connector and the bot's account. The function copies both from a *neighbour*,
+    /// i.e. a conversation of the same tenant. If no neighbour has a trusted Connector, the function uses the
+    /// Connector of the cloud, and makes the bot's account from the app id.
     async fn address(
         &self,
         path: &str,
@@ -223,7 +230,7 @@ impl<H: Host> Creating<'_, H> {
         let bot = neighbour.as_ref().and_then(|neighbour| neighbour.bot.clone());
         let bot = bot.unwrap_or_else(|| {
             let app_id = settings.bot.as_ref().map(|bot| &bot.identity.app_id);
-            // In anonymous mode, the programs on loopback accept every id of the bot.
+            // In anonymous mode, the programs on loopback addresses accept every id of the bot.
             ChannelAccount::with_id(app_id.map_or_else(|| "bot".to_owned(), |id| format!("28:{id}")))
         });
         let service_url = neighbour.map(|neighbour| neighbour.service_url);
@@ -239,8 +246,8 @@ impl<H: Host> Creating<'_, H> {
         }
     }
 
-    /// Returns the tenant for an element of `to`, and checks that the caller may use this tenant. `named` is
-    /// the tenant that the element names.
+    /// Returns the tenant for an element of `to`, and checks that the caller is allowed to use this tenant.
+    /// `named` is the tenant in the element, if the element has one.
     fn tenant<'t>(&'t self, path: &str, named: Option<&'t str>) -> Result<&'t str, AlertRejection> {
         let tenant_id = named.or(self.default_tenant()).ok_or_else(|| FieldError {
             path: format!("{path}.tenant"),
@@ -250,7 +257,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(tenant_id)
     }
 
-    /// The tenant of the key, or else the bot's own tenant.
+    /// The tenant to which the API key is restricted, or else the bot's own tenant.
     fn default_tenant(&self) -> Option<&str> {
         self.caller.grant.tenant().or(self.own_tenant())
     }
@@ -260,10 +267,11 @@ impl<H: Host> Creating<'_, H> {
         bot.identity.tenant_id.as_deref().filter(|id| is_guid(id))
     }
 
-    /// Refuses a tenant in which the key may not create conversations. A key with `tenant=` may create
-    /// conversations only in this tenant. Every other key may create conversations in the bot's own tenant.
-    /// In another tenant, the key needs the scope `address`, because the bot does not know the conversations
-    /// there. In anonymous mode every tenant is allowed, because this mode is for tests.
+    /// Refuses a tenant in which the caller is not allowed to create conversations.
+    ///
+    /// An API key with `tenant=` allows only this tenant. Every other API key allows the bot's own tenant.
+    /// For any other tenant, the caller needs the scope `address`, because the bot does not know the
+    /// conversations there. In anonymous mode every tenant is allowed, because this mode is for tests.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));
@@ -274,12 +282,13 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// Whether a conversation is in a tenant, and the channel has verified the tenant.
+/// Whether the conversation at `address` is in this tenant. A tenant that the channel has not verified does
+/// not count.
 pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }
 
-/// Returns the refusal of a call for which the Connector did not return the members.
+/// Converts a failed read of the members into the error for the caller.
 fn not_read(path: &str, verdict: &Verdict) -> AlertRejection {
     let path = path.to_owned();
     match verdict.class {

@@ -1,5 +1,5 @@
-//! Makes the alerts of one page of a call: for each alert, the record for the ledger and the message for the
-//! queue.
+//! Makes the alerts of one *page* of an API call (at most 100 of the call's conversations): for each alert,
+//! the record for the ledger and the message for the queue.
 
 use bot_framework::ConversationReference;
 use bot_framework::channels::{self, NotShown};
@@ -19,17 +19,18 @@ use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The status in the response for a queued alert, if the poller has to create or find the conversation first.
+/// The `status` in the response for a queued alert, if the poller has to create or find the conversation
+/// first.
 const CREATING: &str = "creating";
 
-/// A valid call, and the conversations of one page.
+/// A valid API call, and the conversations of one page of the call.
 pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
     pub(super) now: DateTime<Utc>,
-    /// The name of the caller's key, to which the alerts belong.
+    /// The name of the caller's API key. The ledger records this name as the sender of the alerts.
     pub(super) sender: &'a str,
-    /// The trace of the call.
+    /// The trace of the request, if the caller sent a valid `traceparent`.
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
@@ -67,8 +68,9 @@ impl Draft<'_> {
             let due = self.due(target);
             let message = match held {
                 Some(_) => None,
-                // The caller may repeat a call with an idempotency key while its Put runs, so its messages
-                // have the mark `once`.
+                // If the call has an idempotency key, the caller can repeat the call while the Put still
+                // runs. So the message gets the mark `once`: before a run sends such a message, the run reads
+                // the ledger.
                 None => match self.message(
                     settings,
                     &id,
@@ -118,8 +120,8 @@ impl Draft<'_> {
     }
 
     /// The record of a page without alerts. A repeated call finds this record, and gets the same empty page.
-    /// Without the record, the repeated call could alert subscribers who have moved to this page from another
-    /// page, and who already have the alert.
+    /// Without the record, the repeated call could send alerts twice: some subscribers on this page may have
+    /// been on another page during the first call.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             // The status is final, because the page has no alert that a caller could cancel.
@@ -129,7 +131,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The record of an alert of this call, with the values that are the same for all alerts of the call.
+    /// The record of an alert of this call. It has all values that are the same for every alert of the call.
     pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
         NewAlert {
             due: self.call.due,
@@ -143,8 +145,8 @@ impl Draft<'_> {
         self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
-    /// Returns the parts of the alert that the target's channel does not show. Returns an error if the
-    /// channel would refuse the whole alert.
+    /// Returns a warning for each part of the alert that the target's channel does not show. Returns an error
+    /// if the channel would refuse the whole alert.
     pub(super) fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
@@ -157,10 +159,12 @@ impl Draft<'_> {
         Ok(not_shown.iter().map(NotShown::to_string).collect())
     }
 
-    /// Returns the time at which the alert is due. If this time is in the person's quiet hours, the alert is
-    /// due when the quiet hours end. If the alert is due later than [`RECENTLY`] from now, the function
-    /// ignores the quiet hours, because the person may still change them. The poller then applies them when
-    /// the alert is due.
+    /// Returns the time at which the alert is due, or `None` if it is due at once.
+    ///
+    /// If the due time is in quiet hours (the hours in which the person wants no alerts), the alert is due
+    /// when the quiet hours end. If the alert is due later than [`RECENTLY`] from now, the function ignores
+    /// the quiet hours, because the person can still change them. In this case, the poller applies the quiet
+    /// hours when the alert is due.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -169,8 +173,8 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// Encrypts the question of an alert, for the ledger. The alert belongs to `call`, or to a step of the
-    /// call's escalation.
+    /// Encrypts the question of the alert `id`, for the ledger. The alert belongs to `call`, or to a step of
+    /// the call's escalation.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
@@ -183,9 +187,9 @@ impl Draft<'_> {
         self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, call, has_others)).transpose()
     }
 
-    /// Makes the message of one alert. The message holds the time at which the alert was accepted. If the
-    /// person sends `stop` or asks to be forgotten after that time, the poller does not send the alert.
-    /// `once` is true if the queue may already hold a message of the alert.
+    /// Makes the queue message of one alert. The message holds the time at which the alert was accepted. If
+    /// the person sends `stop` or asks to be forgotten after that time, the poller does not send the alert.
+    /// `once` is true if the queue can hold a second message of the alert.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -226,7 +230,7 @@ impl Draft<'_> {
     }
 }
 
-/// The conversation that gets a message.
+/// The conversation of an alert, and the values that the alert's envelope takes from the conversation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipient<'a> {
     pub(super) address: &'a ConversationReference,
@@ -234,7 +238,7 @@ pub(super) struct Recipient<'a> {
     pub(super) creation: Option<&'a Creation>,
     /// The person's time zone, if the bot knows it.
     pub(super) zone: Option<Zone>,
-    /// When the message is due. `None` means at once.
+    /// When the alert is due. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
 }
 
@@ -244,7 +248,8 @@ impl<'a> Recipient<'a> {
     }
 }
 
-/// Makes the message of an envelope.
+/// Encodes an envelope as a queue message. Returns an error if the envelope, or a later envelope of its
+/// series, is too long for the queue.
 pub(super) fn message_of(
     settings: &BotSettings,
     envelope: Envelope,
@@ -263,9 +268,9 @@ pub(super) fn message_of(
 #[derive(Debug)]
 pub(super) struct Alert {
     pub(super) alert: NewAlert,
-    /// The message to put on the queue. `None` if the queue gets no message.
+    /// The queue message. `None` if the bot puts no message on the queue.
     pub(super) message: Option<Message>,
-    /// The status for the response.
+    /// The alert's status, for the response.
     pub(super) status: Status,
     /// Whether the poller has to create or find the conversation first.
     pub(super) is_creating: bool,
@@ -274,9 +279,9 @@ pub(super) struct Alert {
     pub(super) is_again: bool,
     /// Whether an earlier call with the same idempotency key accepted the alert.
     pub(super) is_repeated: bool,
-    /// The parts that the channel does not show.
+    /// A warning for each part that the channel does not show.
     pub(super) warnings: Vec<String>,
-    /// The end of the person's quiet hours, if the alert waits for it.
+    /// The end of the person's quiet hours, if the alert waits for this end.
     pub(super) quiet_until: Option<DateTime<Utc>>,
 }
 
@@ -295,8 +300,8 @@ impl Alert {
         }
     }
 
-    /// An alert that the ledger knows already. The alert keeps `message` only if the message may be missing
-    /// on the queue.
+    /// An alert whose record an earlier call has inserted. The alert keeps `message` only if the alert's
+    /// message may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
@@ -318,13 +323,14 @@ impl Alert {
         }
     }
 
-    /// Sets the status of an alert that the ledger has accepted.
+    /// Returns the alert with the status from its record, after the ledger has accepted the alert.
     pub(super) fn accepted(mut self) -> Self {
         self.status = self.alert.status;
         self
     }
 
-    /// The JSON of an alert of an escalation, for the response. The JSON also has the alert's due time.
+    /// The JSON for the response, if the alert belongs to an escalation. This JSON also has the alert's due
+    /// time.
     pub(super) fn shown_as_step(&self) -> Value {
         let mut shown = self.shown();
         if let Some(due) = self.alert.due {
@@ -333,8 +339,8 @@ impl Alert {
         shown
     }
 
-    /// The JSON for the response. An alert that was delivered meanwhile is shown as `queued`, as in the first
-    /// response.
+    /// The JSON for the response. If the alert was delivered in the meantime, its `status` is still `queued`,
+    /// as in the first response.
     pub(super) fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-/// The letters before and after the `T`, in their order, with their seconds. Years and months are not
+/// The units before the `T`, in order: the letter, and the number of seconds. Years and months are not
 /// allowed, because their length is not fixed.
 const DATE_PARTS: [(char, u64); 2] = [('W', 7 * 24 * 60 * 60), ('D', 24 * 60 * 60)];
+/// The units after the `T`, in order.
 const TIME_PARTS: [(char, u64); 3] = [('H', 60 * 60), ('M', 60), ('S', 1)];
 
-/// Reads a duration of weeks, days, hours, minutes and seconds. Each is a whole number.
+/// Reads a duration in weeks, days, hours, minutes and seconds, each as a whole number. Returns `None` for
+/// any other text.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('P')?;
     let (date, time) = match text.split_once('T') {
@@ -26,7 +28,8 @@ fn sum(mut text: &str, parts: &[(char, u64)]) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, rest) = text.split_at(end);
         let letter = rest.chars().next()?;
-        // The iterator does not go back, so each letter occurs at most once, and in order.
+        // The iterator `parts` does not go back. So each letter can occur only once, and only in the order of
+        // `parts`.
         let (_, seconds) = parts.find(|(known, _)| *known == letter)?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*seconds)?)?;
         text = &rest[letter.len_utf8()..];

@@ -1,5 +1,6 @@
-//! Makes the alerts of an escalation. They are delayed alerts of the same call. The poller sends them unless
-//! a person has answered.
+//! Makes the alerts of an escalation, i.e. of the steps that alert further conversations if no person answers
+//! the question. These alerts are delayed alerts of the same API call. When such an alert is due, the poller
+//! sends it only if no person has answered.
 
 use platform::Randomness;
 use state::ledger::{CallId, NewAlert, Status};
@@ -11,8 +12,9 @@ use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
 impl Draft<'_> {
-    /// Makes the alerts of each step of the escalation. `alerts` are the alerts of the call itself. If `once`
-    /// is true, the messages get the mark `once`.
+    /// Makes the alerts of each step of the escalation, and returns them with the id of the step. `alerts`
+    /// are the alerts of the call itself. If `once` is true, the messages get the mark `once`: before a run
+    /// sends such a message, the run reads the ledger.
     pub(super) fn escalations(
         &self,
         host: &impl Randomness,
@@ -39,7 +41,7 @@ impl Draft<'_> {
                         envelope.creation.clone_from(&target.creation);
                         envelope.once = once;
                         envelope.unless_answered.clone_from(&before);
-                        // The alert of a step changes no earlier message, and does not recur.
+                        // The alert of a step changes no earlier chat message, and does not recur.
                         (envelope.keyed, envelope.series) = (None, None);
                         envelope.question = Some(asking.question_of(&id, Some(&call.alert(0))));
                         Some(message_of(settings, envelope, self.now)?)

@@ -1,4 +1,4 @@
-//! `DELETE /api/targets/{conversation}`: deletes a conversation, and its messages in the poison queue.
+//! `DELETE /api/targets/{conversation}`: deletes a conversation, and all messages to it in the poison queue.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,33 +20,34 @@ use crate::conversation;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// After this time from the beginning of the deletion, the search sends no further Get Messages.
+/// The search sends no further Get Messages when this time has passed since the beginning of the deletion.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// Messages of an older poller do not name their row in the list of dead letters. To find these rows, the
-/// search reads at most this many pages of a thousand rows.
+/// For each message that a run moves to the poison queue, the table of dead letters has a row. The messages
+/// of an older poller do not name their rows. To find these rows, the search reads at most this many query
+/// pages of a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
 #[derive(Debug, Default)]
 struct Search {
-    /// How many messages to the conversation were found and deleted.
+    /// How many messages to the conversation the search has found and deleted.
     removed: u32,
-    /// How many messages hold no envelope, so that their conversation is unknown. They stay in the poison
-    /// queue.
+    /// How many messages hold no envelope. Their conversation is unknown, so they stay in the poison queue.
     unreadable: u32,
     /// Whether the search read every message.
     is_complete: bool,
-    /// The rows of the removed messages in the list of dead letters.
+    /// The rows of the deleted messages in the table of dead letters.
     rows: Vec<DeadLetterId>,
-    /// The digests of the removed messages that do not name their row.
+    /// The digests (hashes) of the deleted messages that do not name their row. The row of a message contains
+    /// the same digest.
     digests: BTreeSet<String>,
 }
 
-/// Deletes the conversation as `deleteUserData` does, and deletes its messages in the poison queue. The bot
-/// searches the poison queue even if it has no record of the conversation, because messages to the
-/// conversation may be there.
+/// Deletes the conversation, as the bot does after the activity `deleteUserData` (a person wants to be
+/// forgotten). Also deletes all messages to the conversation in the poison queue, even if the bot has no
+/// record of the conversation.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -102,16 +103,15 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // The search does not find messages that a replay or another search has hidden. The search is then not
-    // complete.
+    // If a replay or another search has hidden messages, this search does not find them, and is not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
     // The remaining messages become visible again, because the next search would not find hidden messages.
     walk.end().await;
     Ok(search)
 }
 
-/// Deletes the rows of the removed messages from the list of dead letters. A row that cannot be deleted stays
-/// in the list, and shows only the conversation's key. An operator can drop it.
+/// Deletes the rows of the deleted messages from the table of dead letters. If a row cannot be deleted, it
+/// stays until an operator drops it. A row never holds the text of an alert.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

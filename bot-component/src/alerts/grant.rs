@@ -1,23 +1,24 @@
-//! The rights of a caller of the alert routes.
+//! The rights of a caller of the alert routes. A right is called a *scope*. An entry of `alertkeys` lists the
+//! scopes of an API key, and can restrict the key to a tenant or to tags.
 
 use bot_framework::ConversationReference;
 use state::Tag;
 
-/// The longest tenant id that an entry may name.
+/// The longest tenant id in an entry of `alertkeys`, in characters.
 const MAX_TENANT_CHARACTERS: usize = 64;
 
-/// A right that a caller may have.
+/// A right of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Alert conversations that the bot knows.
     Send,
     /// Alert conversations by their address (`to.address`), whether the bot knows them or not.
     Address,
-    /// Cancel alerts that a key of the same name sent.
+    /// Cancel alerts that were sent with an API key of the same name.
     Cancel,
     /// List the conversations that the bot knows.
     List,
-    /// Operate the bot, and cancel alerts of every key.
+    /// Operate the bot, and cancel alerts that were sent with any API key.
     Operate,
     /// Read the status and the metrics of the bot. `Operate` includes this scope.
     Watch,
@@ -26,7 +27,7 @@ pub(super) enum Scope {
 impl Scope {
     const ALL: [Self; 6] = [Self::Send, Self::Address, Self::Cancel, Self::List, Self::Operate, Self::Watch];
 
-    /// The word in `alertkeys`, in a token's `roles`, and in responses.
+    /// The word for the scope in `alertkeys`, in a token's `roles`, and in responses.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Send => "send",
@@ -43,7 +44,8 @@ impl Scope {
     }
 }
 
-/// A set of scopes, one bit each. The set is small, because every call reads every entry of `alertkeys`.
+/// A set of scopes, with one bit for each scope. The set is small, because every API call reads every entry
+/// of `alertkeys`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scopes(u8);
 
@@ -61,13 +63,13 @@ impl Scopes {
     }
 }
 
-/// The scopes of a caller, and the targets to which they are restricted.
+/// The scopes of a caller, and the targets to which the caller is restricted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     scopes: Scopes,
-    /// The caller reaches only conversations of this tenant.
+    /// If set, the caller reaches only conversations in this tenant.
     tenant: Option<String>,
-    /// The caller may name only tags with this prefix, and no conversation or user.
+    /// If set, the caller is allowed to name only tags with this prefix, and no conversation or user.
     tag_prefix: Option<String>,
 }
 
@@ -83,8 +85,8 @@ impl Grant {
         Self { scopes, ..Self::default() }
     }
 
-    /// Reads the scopes of an entry, such as `send+list+tenant=<id>`. The error names the problem, and never
-    /// repeats the text.
+    /// Reads the scopes and restrictions in an entry of `alertkeys`, such as `send+list+tenant=<id>`. The
+    /// error names the problem, and never repeats the text.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let mut grant = Self::default();
         for word in text.split('+').map(str::trim) {
@@ -123,7 +125,7 @@ impl Grant {
         Ok(grant)
     }
 
-    /// Whether the restrictions to a tenant and to tags are the same.
+    /// Whether two grants have the same restrictions to a tenant and to tags.
     pub(super) fn is_bound_like(&self, other: &Self) -> bool {
         self.tenant == other.tenant && self.tag_prefix == other.tag_prefix
     }
@@ -133,23 +135,23 @@ impl Grant {
         self.scopes.has(scope) || scope == Scope::Watch && self.scopes.has(Scope::Operate)
     }
 
-    /// The tenant to which the caller is restricted.
+    /// The tenant to which the caller is restricted, if any.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// The prefix of the tags to which the caller is restricted.
+    /// The prefix of the tags to which the caller is restricted, if any.
     pub(super) fn tag_prefix(&self) -> Option<&str> {
         self.tag_prefix.as_deref()
     }
 
-    /// Whether the caller may name this tag.
+    /// Whether the caller is allowed to name this tag.
     pub(super) fn has_tag(&self, tag: &Tag) -> bool {
         self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
     }
 
-    /// Whether the caller may send to a conversation. If the caller is restricted to a tenant, the channel
-    /// must have verified the tenant of the conversation.
+    /// Whether the caller is allowed to send to a conversation. If the caller is restricted to a tenant, the
+    /// channel must have verified the tenant of the conversation.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_of_a_conversation_counts_only_if_the_channel_vouches_for_it() {
+    fn tenant_of_a_conversation_counts_only_if_the_channel_has_verified_the_tenant() {
         let grant = Grant::read("send+tenant=72F988BF").unwrap();
         for (channel_id, tenant, expected) in [
             ("msteams", "72f988bf", true),

@@ -22,12 +22,13 @@ use crate::settings::{BotSettings, CallerSettings};
 const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 20;
 
-/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// The number of digits of the check value in a page token. With the check value, the bot recognises a token
-/// that was changed, or that belongs to another list. A short value is enough, because even a forged token
-/// shows no alert that the caller's key may not see.
+/// The number of digits of the check value in a page token. (The *page token* is the `next` of a page of the
+/// list. A caller sends it to get the next page.) By the check value, the bot recognises a token that was
+/// changed, or that belongs to another list. A short value is enough, because even a forged token shows no
+/// alert that the caller is not allowed to see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";
@@ -37,8 +38,8 @@ const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expir
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();
     if sight == Sight::Nothing {
-        // The caller has no scope for alerts, so this check always fails. Its error names `Scope::List`,
-        // because this scope allows reading only.
+        // A caller without a scope for alerts is always refused here. The error names `Scope::List`, because
+        // this scope allows nothing but reading.
         caller.require(Scope::List)?;
     }
     let list = ListQuery::read(query, caller).map_err(AlertRejection::from)?;
@@ -113,7 +114,7 @@ impl ListQuery {
         Ok(list)
     }
 
-    /// The page token for a position in this list.
+    /// Makes the page token for a position in this list.
     fn token(&self, position: &Position, caller: &Caller) -> String {
         let position = position.to_string();
         let check = self.check(&position, caller);

@@ -1,5 +1,5 @@
 //! `POST` and `DELETE /api/targets/{conversation}/hook`: a program gets or ends the webhook address of a
-//! conversation.
+//! conversation. If another program posts to this address, the bot alerts the conversation.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::webhook::{self, HookAddress, NoAddress, Wanted};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Returns the webhook address of the conversation. If no address is valid, or the body is `{"new": true}`,
-/// the bot makes a new address.
+/// Returns the webhook address of the conversation. If the conversation has no valid address, or the body is
+/// `{"new": true}`, the bot makes a new address.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -63,15 +63,16 @@ pub(super) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Checks the caller's rights, and parses the key of the conversation. If the caller's key is restricted to
-/// tags, the caller may not name a conversation.
+/// Checks the caller's rights, and parses the conversation key. If the caller's API key is restricted to
+/// tags, the caller is not allowed to name a conversation.
 fn allowed(conversation: &str, caller: &Caller) -> Result<ConversationKey, AlertRejection> {
     caller.require(Scope::Send)?;
     caller.require_tag("conversation", None)?;
     ConversationKey::parse(conversation).ok_or_else(unknown)
 }
 
-/// Checks that the caller may send to the conversation, and that the bot serves the conversation's tenant.
+/// Checks that the caller is allowed to send to the conversation, and that the bot serves the conversation's
+/// tenant.
 async fn expect_reached<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
@@ -87,7 +88,7 @@ async fn expect_reached<H: Host>(
     }
 }
 
-/// Reads from the body which address the caller wants. The body may be empty.
+/// Reads from the body which address the caller wants. An empty body means any valid address.
 fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Rejection> {
     if body.is_empty() {
         return Ok(Wanted::Any);

@@ -1,4 +1,4 @@
-//! Recognises repeated calls. For 24 hours (the term), an idempotency key identifies one call, and each
+//! Recognises repeated API calls. For 24 hours (the *term*), an idempotency key identifies one call, and each
 //! repetition of the call gets the alerts of the first call.
 
 use chrono::{DateTime, Utc};
@@ -10,8 +10,9 @@ use super::named_key::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// The most calls that one idempotency key identifies within a period of eight days. `turn` counts these
-/// calls from zero. A key can identify a new call only after its term of a day, so no key reaches this limit.
+/// The highest number of calls that one idempotency key can identify within a *period* of the ledger (eight
+/// days). The number of such a call, counted from zero, is its *turn*. The key identifies a new call only
+/// after the term of a day has ended, so no key reaches this limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
@@ -19,11 +20,11 @@ const MOST_TURNS: u32 = 12;
 pub(super) enum Met {
     /// The call is new. The ledger has accepted its alerts.
     ForTheFirstTime,
-    /// An earlier call with the same key and body made the alerts.
+    /// An earlier call with the same idempotency key and the same body made the alerts.
     Again(Earlier),
 }
 
-/// An earlier call with the same key and body.
+/// An earlier call with the same idempotency key and the same body.
 #[derive(Debug)]
 pub(super) struct Earlier {
     pub(super) id: CallId,
@@ -37,12 +38,14 @@ impl Identity {
     /// Returns the id of the call. `turn` is the number of calls that the idempotency key identified earlier
     /// in the period.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // Calls with a key of `alertkey` get the same ids as before named keys existed.
+        // The id of a call with an API key from `alertkey` contains no name. So the id is the same as in
+        // versions of the bot without named keys.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
 
-    /// The data of the call that the ledger stores.
+    /// Makes the note about the call that the ledger stores. With this note, the bot can recognise a repeated
+    /// call, and repeat the response.
     pub(super) fn note(&self, alerts: usize, next: Option<&Cursor>) -> CallNote {
         CallNote {
             fingerprint: self.fingerprint.clone(),
@@ -51,9 +54,10 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call. Each page has its own identity, because a caller may repeat one
-    /// page alone. The first page has the caller's idempotency key. The key of every other page is longer
-    /// than a caller's key may be, so no caller can use it.
+    /// The identity of one page of the call (at most 100 of the call's conversations). Each page has its own
+    /// identity, because a caller can repeat one page alone. The first page has the caller's idempotency key.
+    /// The idempotency key of every other page is longer than the bot allows to callers, so no caller can use
+    /// it.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -70,14 +74,14 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // The ids are random. So if the ledger knows a record, the first attempt of this write inserted the
-    // record, and only the response was lost.
+    // The ids are random. So if the ledger already has a record with such an id, the first attempt of this
+    // write inserted the record, and only the response was lost.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }
 
 /// Accepts the alerts of a call with an idempotency key, unless an earlier call had the same key. `make`
-/// makes the alerts for an id of the call.
+/// returns the alerts that the call has under a given id.
 pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -102,7 +106,8 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     Err(AlertRejection::IdempotencyKeyReused)
 }
 
-/// Finds the alerts of an earlier call with the same key and body, if the term of the key has not ended.
+/// Finds the alerts of an earlier call with the same idempotency key and body, if the term of the key has not
+/// ended.
 pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -114,8 +119,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Finds an earlier call in the previous period. Such a call is possible only on the first day of a period,
-/// because the term of a key is a day.
+/// Finds an earlier call in the previous period. Such a call is possible only on the first day of the current
+/// period, because the term of an idempotency key is a day.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -144,8 +149,8 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     Ok(None)
 }
 
-/// Returns the earlier call whose first record is `first`. Returns `None` if the term of its idempotency key
-/// has ended. Returns an error if the earlier call had another body.
+/// Returns the earlier call whose first record is `first`. Returns `None` if the term of that call's
+/// idempotency key has ended. Returns an error if the earlier call had another body.
 async fn earlier_call<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

@@ -1,39 +1,40 @@
-//! The members `key`, `state`, `again` and `notify` of a call. An alert with a key changes the message that
-//! the conversation shows for the previous alert with this key.
+//! The members `key`, `state`, `again` and `notify` of an API call. The alert's `key` names the subject of
+//! the alert. An alert with a `key` changes the chat message that the conversation shows for the previous
+//! alert with this `key`.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};
 use envelope::{Again, KeyState, Keyed};
 use platform::name_of;
 
-/// The longest key, in characters.
+/// The longest `key` of an alert, in characters.
 const MAX_KEY_CHARACTERS: usize = 200;
 
 const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
 
-/// The key of a call, and the effect of the alert on the previous message with this key.
+/// The `key` of an alert, and the effect of the alert on the previous chat message with this `key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyedCall {
     /// The sender's name for the subject of the alert, such as `disk/db-7`.
     pub(super) key: String,
     /// Whether the alert says that the subject has a problem (firing), or that the problem is resolved.
     pub(super) state: KeyState,
-    /// The rule for this alert if its key is firing already: change the message, reply, send a new message,
-    /// or skip.
+    /// The rule for this alert, if the conversation already shows a firing alert with this `key`: change the
+    /// chat message, reply, send a new message, or send nothing.
     pub(super) again: Again,
-    /// Whether a reply in the thread tells people about a change.
+    /// Whether a reply in the thread tells people about a changed message.
     pub(super) notify: bool,
 }
 
 impl KeyedCall {
-    /// A firing alert with this key, which changes the message of the previous alert.
+    /// A firing alert with this `key`. It changes the chat message of the previous alert.
     #[cfg(test)]
     pub(super) fn firing(key: &str) -> Self {
         let (state, again, notify) = (KeyState::default(), Again::default(), false);
         Self { key: key.to_owned(), state, again, notify }
     }
 
-    /// Takes the members out of a body. Returns `None` if the call has no key.
+    /// Takes the members out of a body. Returns `None` if the call has no `key`.
     pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
         let key = fields.string("key")?;
         if key.is_none() {
@@ -47,9 +48,9 @@ impl KeyedCall {
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 
-    /// Makes the field `keyed` of the envelope. The stored key is a hash of the alert's own key and of
-    /// `sender`, the name of the caller's alert key. So programs with different alert keys cannot change each
-    /// other's messages.
+    /// Makes the field `keyed` of the envelope. The envelope holds a hash of the alert's `key` and of
+    /// `sender`, the name of the caller's API key. So callers with different names cannot change each other's
+    /// chat messages.
     pub(super) fn keyed(
         &self,
         sender: &str,
@@ -67,8 +68,8 @@ impl KeyedCall {
     }
 }
 
-/// The place of an alert in the order of the alerts with its key. This is the time at which the alert was
-/// accepted, or the due time if the due time is later.
+/// The place of an alert in the order of the alerts with the same `key`, in milliseconds since 1970. This is
+/// the time at which the alert was accepted. If the alert is due later, it is the due time.
 pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
     due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
 }
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_key_are_read_or_refused_with_their_path() {
+    fn members_key_state_again_and_notify_are_read_or_refused_with_the_path() {
         assert_eq!(take(&json!({})), Ok(None));
         assert_eq!(take(&json!({"key": null, "state": null})), Ok(None));
         let firing = KeyedCall::firing("disk/db-7");
@@ -122,7 +123,7 @@ mod tests {
         assert_eq!(
             call.keyed("ci", due, Some(accepted)).at,
             due.timestamp_millis(),
-            "accepted after its due time"
+            "accepted after the due time"
         );
     }
 }

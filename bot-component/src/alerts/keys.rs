@@ -1,4 +1,4 @@
-//! Reads the variables `alertkey` and `alertkeys`, which hold the keys of the alert routes.
+//! Reads the variables `alertkey` and `alertkeys`, which hold the API keys of programs.
 
 use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
@@ -6,33 +6,33 @@ use platform::{Secret, SecretHash, Settings, SettingsError};
 use super::grant::Grant;
 use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, SIMPLE_NAME, is_key};
 
-/// The entry of `alertkeys` that opens the routes for tokens of Entra, even if no key is configured.
+/// The entry of `alertkeys` that opens the routes for tokens of Entra, even if no API key is configured.
 const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The most entries of `alertkeys`. The number is limited, because every call compares its key with each
-/// entry.
+/// The highest number of entries in `alertkeys`. The number is limited, because every API call compares its
+/// key with each entry.
 const MAX_ENTRIES: usize = 64;
 
-/// The configured keys.
+/// The configured API keys.
 #[derive(Debug)]
 pub(super) struct AlertKeys {
-    /// The keys of `alertkey`, at most two.
+    /// The API keys in `alertkey`, at most two.
     simple: Vec<Secret>,
     named: Vec<NamedKey>,
     /// Whether `alertkeys` has the entry `entra:roles`.
     pub(super) names_app_tokens: bool,
 }
 
-/// The result of looking up a key.
+/// The result of looking up an API key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Holder<'a> {
     /// The key is in `alertkey`.
     Simple,
     /// The key is in this entry of `alertkeys`.
     Named(&'a NamedKey),
-    /// The key is in this entry, but the entry has ended.
+    /// The key is in this entry, but the end of the entry has passed.
     Ended(&'a NamedKey),
     /// The key is in this entry, but is too short, too long, or lacks the prefix `pbk_`.
     Unfit(&'a NamedKey),
@@ -56,8 +56,8 @@ impl AlertKeys {
         simple.err().into_iter().chain(named.err()).collect()
     }
 
-    /// Looks up a key. The bot compares the text with every key, so that the duration does not reveal which
-    /// key nearly matched.
+    /// Looks up an API key. The bot compares the text with every configured key, so that the duration does
+    /// not reveal which key nearly matched.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
         let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
         let mut named = None;
@@ -80,7 +80,7 @@ impl AlertKeys {
 }
 
 impl<'a> Holder<'a> {
-    /// Returns the name and the grant of the key, or `None` if the key is refused.
+    /// Returns the name and the grant (the rights) of the API key, or `None` if the key is refused.
     pub(super) fn admitted(self) -> Option<(String, Grant)> {
         match self {
             Self::Simple => Some((SIMPLE_NAME.to_owned(), Grant::all())),
@@ -89,8 +89,8 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// Returns the name of a refused key, and the reason. Returns `None` if the key is accepted, or is not
-    /// configured.
+    /// Returns the name of a refused API key, and the reason. Returns `None` if the key is accepted, or is
+    /// not configured.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
             "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
@@ -114,7 +114,7 @@ fn read_simple(text: &str) -> Result<Vec<Secret>, SettingsError> {
     Ok(keys)
 }
 
-/// Reads the keys of `alertkeys`, and whether the entry `entra:roles` is among the entries.
+/// Reads the API keys in `alertkeys`. The `bool` is true if `entra:roles` is among the entries.
 fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
     let mut keys: Vec<NamedKey> = Vec::new();
     let mut names_app_tokens = false;
@@ -135,7 +135,7 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
             let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
-        // Keys of one name share their alerts, so they must have the same restrictions.
+        // API keys with the same name share their alerts, so they must have the same restrictions.
         if keys.iter().any(|other| other.name == key.name && !other.grant.is_bound_like(&key.grant)) {
             let problem = "another entry of this name has another tenant= or tag=; give each its own name";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
@@ -156,7 +156,7 @@ mod tests {
 
     const OLD: &str = "the-old-key-of-16";
     const NEW: &str = "the-new-key-of-16";
-    /// A key, and its hash from `printf %s <key> | sha256sum`.
+    /// An API key, and its hash from `printf %s <key> | sha256sum`.
     const CI: (&str, &str) = (
         "pbk_0123456789abcdef0123456789abcdef",
         "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn named_key_is_accepted_until_its_end() {
+    fn named_key_is_accepted_until_the_end_in_the_entry() {
         let admitted = |entries: &str, candidate: &str| {
             let keys = keys(OLD, entries).unwrap().unwrap();
             let holder = keys.holder_of(candidate, now());
@@ -255,7 +255,7 @@ mod tests {
         let two_of_a_name = format!("ci:send:{hash},ci:send:{}", SHORT.1);
         assert!(
             keys("", &two_of_a_name).unwrap().is_some(),
-            "two keys may have one name while an operator changes the key"
+            "two keys can have the same name, so that an operator can replace a key"
         );
     }
 

@@ -20,7 +20,7 @@ use crate::tag_scope::{NONE, TagScope};
 
 const MAX_LIMIT: usize = 100;
 
-/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn get<H: Host>(
@@ -85,7 +85,7 @@ impl ListQuery {
         Ok(list)
     }
 
-    /// Restricts the list to the conversations that the caller's key reaches.
+    /// Restricts the list to the conversations that the caller's API key reaches.
     fn restricted_to(mut self, caller: &Caller) -> Result<Self, AlertRejection> {
         caller.require_tag("tag", self.tag.as_ref())?;
         if let Some(asked) = &self.tenant {
@@ -97,12 +97,13 @@ impl ListQuery {
         Ok(self)
     }
 
-    /// Makes the filter for the list. If the call names a tag, the list has the subscribers that an alert to
-    /// this tag and `tenant` would reach.
+    /// Makes the filter for the list. If the query names a tag, the list has the subscribers to which an
+    /// alert with the same `tag` and `tenant` would go.
     ///
-    /// If the call also names the id of a tenant, the list has further subscribers of the tag: their address
-    /// names this tenant, but no token has verified the address. An alert to the tenant would not reach them.
-    /// In anonymous mode, no address is verified, so without these subscribers the list would be empty.
+    /// If the query also names the id of a tenant, the list has further subscribers: their address names this
+    /// tenant, but no token has verified the address. An alert to the tenant would not reach these
+    /// subscribers. But in anonymous mode no address is verified, so the list would be empty without these
+    /// subscribers.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

@@ -1,4 +1,4 @@
-//! The members `format`, `mentions` and `importance` of a call: how the alert looks.
+//! The members `format`, `mentions` and `importance` of an API call, which decide how the alert looks.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::caller::Caller;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The most mentions of one alert.
+/// The highest number of mentions in one alert.
 const MAX_MENTIONS: usize = 20;
 const MAX_NAME_CHARACTERS: usize = 100;
 
-/// The longest time for the lookup of the people whom a text mentions.
+/// The longest time for looking up the people whom a text mentions.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Reads `format` and `mentions`. Moves `importance` into `activity`, because `importance` is a short form of
@@ -83,8 +83,9 @@ fn read_mentions(fields: &mut Fields) -> Result<Vec<Mention>, FieldError> {
     Ok(mentions)
 }
 
-/// Checks that each mention has its element `<at>`, and that each element has a mention. A plain text without
-/// mentions may hold `<at>` elements, because channels show a plain text as it is.
+/// Checks that each element of `mentions` has an `<at>name</at>` in the text or in a card, and that each
+/// `<at>name</at>` has an element of `mentions`. In a call without `mentions`, a plain text can contain
+/// `<at>`, because channels show a plain text as it is.
 fn expect_elements(
     fields: &Fields,
     text: &str,
@@ -123,7 +124,7 @@ fn expect_elements(
     }
 }
 
-/// Whether a text has the form of an object id of Entra.
+/// Whether a text has the form of an object id of Entra (a GUID).
 fn is_object_id(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths = groups.iter().map(|group| group.len());
@@ -197,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn importance_is_a_short_form_of_the_member_of_activity() {
+    fn importance_is_a_short_form_of_activity_importance() {
         let (_, activity) = look(&json!({"text": "x", "importance": "high"})).unwrap();
         assert_eq!(activity, json!({"importance": "high"}));
     }
 
     #[test]
-    fn mention_without_its_element_and_element_without_its_mention_are_refused() {
+    fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused() {
         let lee = json!([{"user": LEE, "name": "Lee"}]);
         let own = json!([{"type": "mention", "text": "<at>Own</at>"}]);
         let many: Vec<_> = (0..21).map(|number| json!({"user": LEE, "name": number.to_string()})).collect();
@@ -232,7 +233,7 @@ mod tests {
         }
         let valid =
             json!({"text": "x", "activity": card("<at>Own</at> <at>Lee</at>", &own), "mentions": lee});
-        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card itself has the other mention");
+        assert_eq!(look(&valid).unwrap().0.mentions.len(), 1, "the card itself defines the mention `Own`");
     }
 
     #[test]

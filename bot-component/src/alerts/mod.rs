@@ -66,7 +66,8 @@ use request_id::RequestId;
 #[cfg(test)]
 pub(crate) use sending::not_confirmed;
 
-/// A route, with the parameters of its path. Each comment names the scope that the caller needs.
+/// A route, with the parameters of its path. Each comment names the *scope* (the right of the API key or
+/// token) that the caller needs.
 enum Route<'a> {
     /// To send an alert: scope `send`. To list alerts: one of the scopes `send`, `cancel`, `list` and
     /// `operate`.
@@ -77,11 +78,11 @@ enum Route<'a> {
     /// To send an alert with a payload in the format of another program. The query names the targets. Scope
     /// `send`.
     From(&'a str),
-    /// The dead letters. Scope `operate`.
+    /// The dead letters, i.e. the messages of the poison queue. Scope `operate`.
     DeadLetters,
-    /// To replay dead letters. Scope `operate`.
+    /// To replay dead letters, i.e. to put them on the queue again. Scope `operate`.
     Replay,
-    /// To drop dead letters. Scope `operate`.
+    /// To drop dead letters, i.e. to delete them. Scope `operate`.
     Drop,
     /// A dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
@@ -91,13 +92,13 @@ enum Route<'a> {
     Metrics,
     /// The list of conversations. Scope `list`.
     Targets,
-    /// A conversation, by its key. Scope `operate`.
+    /// A conversation, by its conversation key. Scope `operate`.
     Target(&'a str),
     /// The webhook address of a conversation. Scope `send`.
     Hook(&'a str),
-    /// A tag of a conversation. Scope `operate`.
+    /// The subscription of a conversation to a tag. Scope `operate`.
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
-    /// Codes for a tag. Scope `operate`.
+    /// Codes with which people subscribe to a tag. Scope `operate`.
     Codes { tag: Cow<'a, str> },
 }
 

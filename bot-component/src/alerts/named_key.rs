@@ -1,35 +1,37 @@
-//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`.
+//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. A program with this API key can
+//! call the alert routes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::SecretHash;
 
 use super::grant::Grant;
 
-/// The shortest key. `cargo dev key` makes keys of 47 characters.
+/// The number of characters of the shortest API key. `cargo dev key` makes keys of 47 characters.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The longest key. The bot refuses a longer text without hashing it.
+/// The number of characters of the longest API key. The bot refuses a longer text without hashing it.
 pub(super) const MAX_KEY_CHARACTERS: usize = 128;
 
-/// The prefix of every key, by which people and scanners for secrets recognize a key.
+/// The prefix of every API key in `alertkeys`. By this prefix, people and scanners for secrets recognize a
+/// key.
 const KEY_PREFIX: &str = "pbk_";
 
 const MAX_NAME_CHARACTERS: usize = 32;
 
-/// The name of the keys of `alertkey`.
+/// The name of the API keys in the variable `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// Names that no entry may have. `alertkey` is the name of the keys of that variable, and `entra` begins the
-/// entry `entra:roles`.
+/// Names that no entry is allowed to have. `alertkey` is the name of the API keys in that variable, and
+/// `entra` begins the entry `entra:roles`.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
-/// A key with a name. The bot knows only the hash of the key.
+/// An API key with a name. The bot knows only the hash of the key.
 #[derive(Debug, Clone)]
 pub(super) struct NamedKey {
     pub(super) name: String,
     pub(super) grant: Grant,
     pub(super) hash: SecretHash,
-    /// The key is refused from this time on.
+    /// From this time on, the bot refuses the key.
     pub(super) until: Option<DateTime<Utc>>,
 }
 
@@ -42,7 +44,7 @@ pub(super) struct EntryProblem {
 }
 
 impl NamedKey {
-    /// Reads one entry. `until` is the last part, so it may contain colons.
+    /// Reads one entry. `until` is the last part, so it can contain colons.
     pub(super) fn read(entry: &str) -> Result<Self, EntryProblem> {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -52,8 +54,8 @@ impl NamedKey {
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
-            // The text may be a key that an operator has put here by mistake, so the error does not contain
-            // the text.
+            // The text may be an API key that an operator has put here by mistake, so the error does not
+            // contain the text.
             let problem = "expected name:scopes:sha256[:until], found fewer parts";
             return Err(EntryProblem { name: None, problem });
         };
@@ -74,7 +76,7 @@ impl NamedKey {
     }
 }
 
-/// Whether a text has the length and the prefix of a key.
+/// Whether a text has the length and the prefix of an API key.
 pub(super) fn is_key(text: &str) -> bool {
     (MIN_KEY_CHARACTERS..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.starts_with(KEY_PREFIX)
 }
@@ -87,7 +89,7 @@ fn is_name(text: &str) -> bool {
         && !RESERVED_NAMES.contains(&text)
 }
 
-/// Reads the end of a key: a time of RFC 3339, or a day, which means the end of that day in UTC.
+/// Reads the end of an API key: a time of RFC 3339, or a day. A day means the end of that day in UTC.
 fn read_end(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_entry_is_reported_by_its_name_and_never_with_its_hash() {
+    fn report_of_a_wrong_entry_has_the_name_and_never_the_hash() {
         for (entry, name, problem) in [
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),
@@ -126,7 +128,7 @@ mod tests {
             (format!("entra:send:{HASH}"), None, "not alertkey"),
             (format!("{HASH}:send:ci"), None, "name"),
             ("pbk_hunter2".into(), None, "name"),
-            // A key without the prefix, in place of an entry.
+            // An API key without the prefix, in place of an entry.
             ("0123456789abcdef0123456789abcdef".into(), None, "fewer parts"),
             (format!("ci:{HASH}"), None, "fewer parts"),
             (format!("ci:{HASH}:send"), Some("ci"), "scopes"),

@@ -1,4 +1,5 @@
-//! Tests of calls to tags with many subscribers.
+//! Tests of API calls to tags with many subscribers. The bot splits the conversations of a call into *pages*
+//! of at most 100.
 
 mod lookups;
 mod noted;
@@ -23,7 +24,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
-/// A key that is restricted to one tenant, and its entry in `alertkeys`.
+/// An API key that is restricted to one tenant, and its entry in `alertkeys`.
 const OF_FOREIGN: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -36,7 +37,7 @@ struct Bot {
     service: Rc<RefCell<FakeTables>>,
     /// How many further Puts the queue accepts.
     room: Rc<Cell<usize>>,
-    /// How many further calls the table service accepts.
+    /// How many further storage calls the table service accepts.
     patience: Rc<Cell<usize>>,
 }
 
@@ -79,7 +80,7 @@ impl Bot {
         self.settings.conversations(&self.host, Deadline::after(&self.host, Duration::from_secs(10)))
     }
 
-    /// Stores a conversation that subscribes to these tags. Returns its key.
+    /// Stores a conversation that subscribes to these tags. Returns the conversation key.
     fn add(&self, reference: &ConversationReference, tags: &[&str]) -> String {
         let key = ConversationKey::of(reference);
         run(self.conversations().record_activity(reference, Sign::Message, None)).unwrap();
@@ -93,7 +94,8 @@ impl Bot {
         numbers.map(|number| self.add(&reference(&format!("c{number}"), "x"), tags)).collect()
     }
 
-    /// Like `crowd`, but writes into the fake directly, because a thousand calls of the fake take a minute.
+    /// Like `crowd`, but writes into the fake table service directly, because a thousand calls of the fake
+    /// take a minute.
     fn big_crowd(&self, numbers: std::ops::Range<usize>, tag: &str) -> BTreeSet<String> {
         const TABLE: &str = "proactivebotconversations";
         let first = self.add(&reference("template", "x"), &[]);
@@ -138,7 +140,7 @@ impl Bot {
         answer
     }
 
-    /// Repeats the call with `next` until the last page. Returns the alerts, and the number of calls.
+    /// Repeats the API call with `next` until the last page. Returns the alerts, and the number of API calls.
     #[track_caller]
     fn all(&self, body: &Value) -> (Vec<Value>, usize) {
         let (mut body, mut alerts) = (body.clone(), Vec::new());
@@ -235,7 +237,7 @@ fn failed_page_has_the_same_conversations_when_repeated_after_new_subscriptions(
 }
 
 #[test]
-fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
+fn call_that_fails_on_a_later_page_reports_the_alerts_so_far_and_next() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
@@ -252,8 +254,8 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
     assert_eq!(rest.get("next"), None);
     let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
     assert_eq!(conversations(&all), crowd);
-    // The table service fails after some calls. The bot then refuses the call to the route as a whole, or its
-    // response lists the alerts and `next`.
+    // The table service fails after some storage calls. The bot then refuses the whole API call, or its
+    // response lists the alerts of the finished pages and has `next`.
     let mut interrupted = 0;
     for calls in (0..60).step_by(3) {
         bot.patience.set(calls);
@@ -276,7 +278,7 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
 }
 
 #[test]
-fn conversation_that_several_elements_name_is_alerted_once() {
+fn conversation_named_by_several_elements_is_alerted_once() {
     let bot = Bot::new();
     let (both, one) = (bot.crowd(0..130, &["a", "b"]), bot.crowd(130..260, &["b"]));
     let by_name = bot.add(&reference("named", "x"), &["a", "b"]);
@@ -315,7 +317,7 @@ fn tag_without_subscribers_or_wrong_next_is_an_error_before_anything_is_queued()
 }
 
 #[test]
-fn alert_that_is_too_large_for_one_subscriber_reaches_the_others() {
+fn alert_that_is_too_large_for_a_subscriber_reaches_the_remaining_subscribers() {
     let bot = Bot::new();
     let others = bot.crowd(0..3, &["crowd"]);
     let long = bot.add(&reference(&"x".repeat(5000), "x"), &["crowd"]);
@@ -363,7 +365,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
-        // For a key with `tenant=`, the tag means the tag's subscribers in that tenant.
+        // For an API key with `tenant=`, the tag means the tag's subscribers in that tenant.
         let of_foreign = |to: Value| {
             let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
             (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))

@@ -1,4 +1,5 @@
-//! Pages of a call. A tag may have any number of subscribers, so a call alerts them page by page.
+//! The pages of an API call. A tag can have any number of subscribers, so the bot splits the conversations of
+//! a call into *pages* of at most 100, and alerts one page after the other.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -17,24 +18,26 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
-/// The longest time for finding the conversations of a page. It is short, because a call has 30 s, and needs
-/// most of this time for the Puts.
+/// The longest time for finding the conversations of a page. It is short, because an API call has 30 s, and
+/// needs most of this time for the Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
-/// The most tags that the bot looks up in parallel.
+/// The highest number of tags that the bot looks up in parallel.
 const TAGS_AT_ONCE: usize = 8;
 
-/// Where a call continues: a tag, and the last conversation of this tag that the previous call read. A forged
-/// cursor does no harm: it only skips conversations, and the caller could leave them out anyway.
+/// The beginning of a page: a tag, and the last conversation of this tag on the previous page. If a call
+/// could not alert all pages, its response has the cursor of the next page as `next`. A forged cursor does no
+/// harm: it only skips conversations, and the caller could leave them out anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
     tag: usize,
+    /// The last conversation of the tag on the previous page. `None` at the beginning of the tag.
     after: Option<ConversationKey>,
 }
 
 impl Cursor {
-    /// Takes the member or parameter `next` of a call.
+    /// Takes the member or parameter `next` of an API call.
     pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
         match fields.string("next")? {
             None => Ok(None),
@@ -64,22 +67,22 @@ fn wrong_next() -> FieldError {
     FieldError { path: "next".into(), expected: "the `next` of a response to the same call" }
 }
 
-/// The conversations of one page of a call.
+/// The conversations of one page of an API call.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// At most 100 conversations, each of them once. A later page may be empty.
+    /// At most 100 conversations, each of them once. A later page can be empty.
     pub(super) targets: Vec<Target>,
-    /// Where the next page begins. `None` on the last page.
+    /// The beginning of the next page. `None` on the last page.
     pub(super) next: Option<Cursor>,
 }
 
-/// The keys of the conversations that `to` names without a tag. The bot looks them up once for all pages of a
-/// call.
+/// The conversation keys of the conversations that `to` names without a tag. The bot looks up these
+/// conversations once for all pages of a call.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
-/// Reads the page of a call that begins at the cursor `at`. A page has at most 100 conversations. The first
-/// page also has the conversations that `to` names without a tag. For the first page, the function also
-/// checks that every element of `to` names a conversation.
+/// Reads the page of an API call that begins at `at`. A page has at most 100 conversations. The first page
+/// also has the conversations that `to` names without a tag. For the first page, the function also checks
+/// that every element of `to` names a conversation.
 pub(super) async fn read<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -109,7 +112,8 @@ pub(super) async fn read<H: Host>(
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    // The first tag may fill the page. If it does not, the bot looks up more tags in parallel in each round.
+    // The first tag may fill the page alone. If it does not, each further round looks up twice as many tags
+    // in parallel.
     let mut at_once = 1;
     while room > 0 && !is_within && index < tags.len() {
         let (limit, begin) = (room, after.take());
@@ -125,8 +129,8 @@ pub(super) async fn read<H: Host>(
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The rows that were read give no conversation, for example because the conversations were
-                // forgotten. Later rows may still give a conversation.
+                // The rows that were read belong to no conversation, for example because the bot has
+                // forgotten the conversations. Later rows may still belong to a conversation.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -169,8 +173,8 @@ struct Tagged<'a> {
 }
 
 impl Tagged<'_> {
-    /// Reads at most `limit` subscribers whose keys follow `after`. For a repeated tag, returns no
-    /// subscribers, because the earlier element of `to` has them already.
+    /// Reads at most `limit` subscribers whose conversation keys follow `after`. For a repeated tag, returns
+    /// no subscribers, because the earlier element of `to` has them already.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -194,7 +198,8 @@ impl Tagged<'_> {
         }
     }
 
-    /// Checks that the tag has a subscriber after `next`. The caller has found none up to `next`.
+    /// Checks that the tag has a subscriber after `next`. The caller of this function has found no subscriber
+    /// up to `next`.
     async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -202,7 +207,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // A page may give no conversation, although a later page does.
+            // A query page can have no conversation, although a later query page has one.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());
@@ -223,7 +228,7 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // For a key with `tenant=`, a tag means the tag's subscribers in this tenant.
+        // For an API key with `tenant=`, a tag means the tag's subscribers in this tenant.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

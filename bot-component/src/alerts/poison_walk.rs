@@ -1,6 +1,6 @@
 //! A walk through the poison queue. The service cannot list a queue, so the walk leases one batch of messages
-//! after another. The caller may delete a message. The other messages become visible again when the walk
-//! ends.
+//! after another. The caller of the walk can delete some of the messages. The other messages become visible
+//! again when the walk ends.
 
 use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host, Level};
@@ -9,13 +9,13 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 
 use crate::settings::BotSettings;
 
-/// How long the walk hides each message. If the bot is killed, the messages become visible after this time.
-/// If a call stops before the end of the queue, it also leaves messages hidden until then, so that the next
-/// call gets the messages behind them.
+/// How long the walk hides each message, in seconds. If the bot is killed, the messages become visible after
+/// this time. If an API call stops before the end of the queue, it also leaves messages hidden until then, so
+/// that the next API call gets the messages behind them.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
-/// The most messages that one Get Messages returns.
+/// The highest number of messages that one Get Messages returns.
 pub(super) const BATCH: u8 = 32;
 
 /// A walk through the poison queue.
@@ -28,12 +28,13 @@ pub(super) struct PoisonWalk<'a, H> {
     /// How many messages the walk has leased.
     seen: u64,
     is_at_end: bool,
+    /// The messages that the walk has leased, and that the caller leaves on the queue.
     others: Vec<(MessageId, PopReceipt)>,
 }
 
 impl<'a, H: Host> PoisonWalk<'a, H> {
     /// Makes a walk through the queue `poison`. The walk sends no Get Messages after `until`, and no other
-    /// call after `deadline`.
+    /// storage call after `deadline`.
     pub(super) fn new(
         host: &'a H,
         settings: &'a BotSettings,
@@ -68,8 +69,8 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.is_at_end
     }
 
-    /// Whether the walk has seen every message of the queue, including messages that other calls have hidden.
-    /// `deleted` is the number of messages that the caller has deleted since the walk began.
+    /// Whether the walk has leased every message of the queue. If other API calls have hidden messages, the
+    /// result is false. `deleted` is the number of messages that the caller has deleted since the walk began.
     pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
             Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),
@@ -83,7 +84,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.queue.delete(&message.id, &message.pop_receipt).await
     }
 
-    /// Leaves a message on the queue. [`PoisonWalk::end`] makes the message visible.
+    /// Notes that a message stays on the queue. [`PoisonWalk::end`] makes the message visible.
     pub(super) fn leave(&mut self, message: &QueueMessage) {
         self.others.push((message.id.clone(), message.pop_receipt.clone()));
     }
@@ -98,7 +99,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         }
     }
 
-    /// Makes the messages visible that the walk has left on the queue, so that the next walk finds them.
+    /// Ends the walk. The messages that stay on the queue become visible, so that the next walk finds them.
     pub(super) async fn end(mut self) {
         let others = std::mem::take(&mut self.others);
         let walk = &self;

@@ -58,8 +58,8 @@ impl RequestId {
     }
 }
 
-/// Whether a text may be the id of a request. Quotes, brackets and white space are not allowed, because they
-/// have a meaning in viewers of logs.
+/// Whether a text is allowed as the id of a request. Quotes, brackets and white space are not allowed,
+/// because they have a meaning in viewers of logs.
 fn is_id(text: &str) -> bool {
     (1..=MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn id_of_the_caller_is_used_if_it_is_short_and_has_only_safe_characters() {
+    fn id_from_the_caller_is_used_only_if_short_and_without_unsafe_characters() {
         let host = FakeHost::default();
         let longest = "x".repeat(64);
         for sent in ["a", "0HMVD9-1:00000001", "Root=1-67891233/abc+def@x_y.z", &longest] {

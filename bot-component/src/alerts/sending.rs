@@ -1,5 +1,5 @@
-//! The result of sending alerts: the status of each alert for the response, and the kick to send after the
-//! response.
+//! The result of sending alerts: the status of each alert for the response, and the kick. (The *kick* is the
+//! call with which the bot starts the poller after the response.)
 
 use http::StatusCode;
 use platform::response;
@@ -8,27 +8,30 @@ use serde_json::{Map, Value, json};
 use crate::answered::Answered;
 use crate::kick::Kick;
 
-/// The result of sending the alerts of one call, or of several calls one after the other.
+/// The result of sending the alerts of one API call. If a post has several alerts, [`Sending::add`] adds up
+/// the results of these alerts.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
-    /// The JSON of each alert of an escalation.
+    /// The JSON of each alert of an escalation, i.e. of each alert that the poller sends only if no person
+    /// answers.
     pub(super) escalations: Vec<Value>,
     pub(super) queued: usize,
     /// How many alerts the queue did not confirm.
     pub(super) failed: usize,
+    /// How many of the failed alerts may be on the queue after all.
     pub(super) unconfirmed: usize,
     /// Whether the caller can repeat the call without sending an alert twice.
     pub(super) is_repeatable: bool,
-    /// Where the next call continues, if there are more pages.
+    /// The beginning of the next page, if the caller has to continue with another API call.
     pub(super) next: Option<String>,
     /// The kick, if the queue has a new message that is due.
     pub(super) kick: Option<Kick>,
 }
 
 impl Sending {
-    /// Adds the result of the next call.
+    /// Adds the result of the next alert of a post.
     pub(super) fn add(&mut self, other: Self) {
         self.is_repeatable = other.is_repeatable && (self.is_repeatable || self.shown.is_empty());
         self.shown.extend(other.shown);
@@ -40,8 +43,8 @@ impl Sending {
         self.kick = self.kick.take().or(other.kick);
     }
 
-    /// Makes the response. `more` holds further members of the body. The status is 503 if the queue did not
-    /// confirm every alert.
+    /// Makes the response. `more` holds further members of the body. The HTTP status is 503 if `failed` is
+    /// greater than zero.
     pub(super) fn into_answered(self, more: Map<String, Value>) -> Answered {
         let Self { shown, escalations, queued, failed, unconfirmed, is_repeatable, next, kick } = self;
         let mut body = more;
@@ -64,7 +67,8 @@ impl Sending {
 
 /// The message about alerts that the queue did not confirm. The message says what the caller can do without
 /// sending an alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold
-/// `unconfirmed` of these alerts, and certainly does not hold the others.
+/// `unconfirmed` of these alerts, and certainly does not hold the others. `has_key` is true if the call has
+/// an idempotency key.
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {
@@ -87,7 +91,7 @@ mod tests {
     use super::not_confirmed;
 
     #[test]
-    fn message_says_to_repeat_the_call_only_if_that_sends_nothing_twice() {
+    fn message_says_to_repeat_the_call_only_if_the_repetition_sends_nothing_twice() {
         for (queued, failed, unconfirmed, has_key, expected) in [
             (0, 1, 0, true, "send the same call again"),
             (2, 1, 1, true, "send the same call again"),

@@ -1,4 +1,5 @@
-//! The members `every`, `until` and `zone` of a call: the alert recurs.
+//! The members `every`, `until` and `zone` of an API call, with which an alert recurs. The recurring alerts
+//! of a call are a *series*.
 
 use std::time::Duration;
 
@@ -24,16 +25,16 @@ pub(super) struct Recurrence {
 }
 
 impl Recurrence {
-    /// Makes the series for its first alert. `zone` is the person's time zone. It counts only if the caller
-    /// names no zone.
+    /// Makes the member `series` of the envelope of the first alert. `zone` is the person's time zone, which
+    /// counts only if the caller names no zone.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
     }
 }
 
-/// Reads the members. `due` is the due time of the first alert. `expires` is true if the call has the member
-/// `expires`.
+/// Reads the members. Returns `None` if the alert does not recur. `due` is the due time of the first alert.
+/// `expires` is true if the call has the member `expires`.
 pub(super) fn read(
     fields: &mut Fields,
     due: DateTime<Utc>,
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn recurrence_ends_after_366_days_unless_the_caller_ends_it() {
+    fn recurrence_ends_after_366_days_unless_the_caller_sets_until() {
         assert_eq!(recurrence(&json!({}), true), Ok(None));
         let daily = recurrence(&json!({"every": "P1D"}), false).unwrap().unwrap();
         let series = daily.first(&EnvelopeId::from_text("a"), due(), Zone::parse("Europe/Berlin"));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_member_of_a_recurrence_is_refused_with_its_path() {
+    fn error_of_a_wrong_member_of_a_recurrence_begins_with_the_path() {
         for (body, expires, path) in [
             (json!({"every": "PT59S"}), false, "every"),
             (json!({"every": "P367D"}), false, "every"),

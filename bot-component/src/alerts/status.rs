@@ -24,12 +24,13 @@ const MAX_WAIT_SECONDS: u64 = 30;
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(25);
 
-/// The longest time from the request to the end of a wait, so that the last read also ends in time.
+/// The bot stops waiting when this time has passed since the request, so that the last read also ends in
+/// time.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
-/// The pause before the record is read for the second time. Each further pause is twice as long.
+/// The pause before the bot reads the record for the second time. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause before the record is read again.
+/// The longest pause before the bot reads the record again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn get<H: Host>(
@@ -71,8 +72,9 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether the request still waits. If the alert has a question, the request also waits after the delivery,
-/// until a person has answered.
+/// Whether the request still waits, i.e. whether the alert still has the status `first`, and this status can
+/// change. If the alert asks a question, the request also waits after the delivery, until a person has
+/// answered.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -83,15 +85,15 @@ fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     }
 }
 
-/// Adds the feedback of people to a delivered alert. If the table service fails, the alert is shown without
-/// the feedback, because the status matters more.
+/// Adds people's feedback (seen, reactions, replies) to a delivered alert. If the table service fails, the
+/// response has no feedback, because the status matters more.
 async fn add_feedback<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
     record: &Record,
     alert: &mut Map<String, Value>,
 ) {
-    // Only messages of Teams have a number as their id.
+    // Only chat messages on Teams have a number as their id, and only Teams reports feedback.
     let activity_id = record.activity_id.as_deref().filter(|id| MessageNumber::parse(id).is_some());
     let Some(activity_id) = activity_id else { return };
     let Some(conversation) = ConversationKey::parse(&record.conversation) else { return };
@@ -108,7 +110,8 @@ async fn add_feedback<H: Host>(
     }
 }
 
-/// Reads the record of an alert that the caller may see.
+/// Reads the record of an alert. Returns `None` if the ledger has no such alert, or if the caller is not
+/// allowed to see the alert.
 async fn find<H: Host>(
     ledger: &Ledger<'_, H>,
     id: &AlertId,
@@ -118,8 +121,8 @@ async fn find<H: Host>(
     Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
 }
 
-/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is about
-/// no alert.
+/// Whether the record belongs to an alert that the bot accepted. The ledger also has records of other kinds,
+/// such as the record of a page of a call that has no alerts.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -176,13 +179,14 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
         .max()
 }
 
-/// The reason of the present status. The record may still have the reason of an earlier status. An example is
+/// The reason of the present status. The record can still have the reason of an earlier status. An example is
 /// an alert that was in the poison queue before it was delivered.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` is about the delivery itself.
+        // A reason that begins with `key: ` tells how the poller used the chat message of an earlier alert
+        // with the same `key`.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

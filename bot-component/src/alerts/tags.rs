@@ -50,7 +50,7 @@ pub(super) async fn delete<H: Host>(
     }
 }
 
-/// Checks a call, and reads the settings.
+/// Checks the caller's scope and the path, and reads the settings.
 async fn prepare<H: Host>(
     host: &H,
     conversation: &str,

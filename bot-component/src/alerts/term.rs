@@ -26,7 +26,7 @@ struct Bot {
 }
 
 impl Bot {
-    /// A bot that knows one conversation. `at` is the time since the start of the host's calendar.
+    /// A bot that knows one conversation. When the test begins, the fake host has run for the time `at`.
     fn new(at: Duration) -> Self {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -100,7 +100,7 @@ impl Bot {
         run(ledger.record(&Transition::to(key, Status::Delivered))).unwrap();
     }
 
-    /// The messages on the queue so far: the id of the alert, and whether the message has the mark `once`.
+    /// The queue messages so far: the id of the alert, and whether the message has the mark `once`.
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -122,15 +122,15 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// The times of a first call: one in the middle of a period of the ledger, and two near its end. The second
-/// element says whether the term ends in the next period.
+/// The times of a first call: one in the middle of a period of the ledger (eight days), and two near the end
+/// of the period. The `bool` is true if the term of the call's idempotency key ends in the next period.
 fn moments() -> [(Duration, bool); 3] {
-    // The host's calendar begins on the fifth day of a period, at 22:00.
+    // The clock of the fake host begins on the fifth day of a period, at 22:00.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
 }
 
 #[test]
-fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
+fn repeated_call_gets_the_first_alert_within_the_term_and_a_new_alert_later() {
     for (at, crosses) in moments() {
         let bot = Bot::new(at);
         let (first, begin) = (bot.accepted("x"), bot.period());
@@ -138,12 +138,12 @@ fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
         bot.deliver(&first.0);
         bot.pass(24 * HOUR - Duration::from_secs(1));
         assert_eq!(bot.period() != begin, crosses, "{at:?}");
-        assert_eq!(bot.accepted("x"), first, "{at:?}: within its term");
+        assert_eq!(bot.accepted("x"), first, "{at:?}: within the term");
         assert_eq!(bot.put(), [(first.0.clone(), true)], "{at:?}: nothing is put on the queue again");
 
         bot.pass(Duration::from_secs(1));
         let second = bot.accepted("x");
-        assert_ne!(second.0, first.0, "{at:?}: after its term");
+        assert_ne!(second.0, first.0, "{at:?}: after the term");
         assert_eq!(second.1, "queued");
         assert_eq!(bot.put()[1..], [(second.0.clone(), true)], "{at:?}");
         // The new alert has a term of its own.
@@ -155,7 +155,7 @@ fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
 }
 
 #[test]
-fn call_with_the_same_key_every_day_makes_an_alert_every_day() {
+fn call_with_the_same_idempotency_key_every_day_makes_an_alert_every_day() {
     let bot = Bot::new(Duration::ZERO);
     let mut ids = std::collections::BTreeSet::new();
     for day in 0..20 {
@@ -185,7 +185,7 @@ fn repeated_call_within_the_term_reports_the_cancelled_alert() {
 }
 
 #[test]
-fn changed_body_with_the_same_key_is_answered_422_until_the_term_ends() {
+fn changed_body_with_the_same_idempotency_key_is_answered_422_until_the_term_ends() {
     for (at, _) in moments() {
         for is_cancelled in [false, true] {
             let bot = Bot::new(at);
@@ -200,7 +200,7 @@ fn changed_body_with_the_same_key_is_answered_422_until_the_term_ends() {
             bot.pass(Duration::from_secs(1));
             assert_eq!(bot.accepted("corrected").1, "queued", "{at:?}");
             assert_eq!(bot.put().len(), 2, "{at:?}");
-            // Now the key belongs to the corrected call.
+            // Now the idempotency key belongs to the corrected call.
             assert_eq!(bot.alert("x").0, 422, "{at:?}");
         }
     }

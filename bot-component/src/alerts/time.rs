@@ -1,4 +1,4 @@
-//! Reads a member of a call whose value is a time.
+//! Reads a member of an API call whose value is a time.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};

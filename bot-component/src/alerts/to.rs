@@ -1,4 +1,4 @@
-//! Reads the member `to` of a call, and finds the conversations that `to` names.
+//! Reads the member `to` of an API call, and finds the conversations that `to` names.
 
 mod target;
 
@@ -32,8 +32,8 @@ pub(super) struct To {
 }
 
 impl To {
-    /// Makes an element for a conversation that the bot has already looked up. The caller may send to this
-    /// conversation.
+    /// Makes an element for a conversation that the bot has already looked up, and to which the caller is
+    /// allowed to send.
     pub(super) fn known(target: Target) -> Self {
         Self { path: "to".into(), form: Form::Known(Box::new(target)) }
     }
@@ -46,13 +46,13 @@ impl To {
         }
     }
 
-    /// Puts `path` before the path of the element. A step of an escalation uses this function, because its
-    /// `to` is below `path`.
+    /// Puts `path` before the path of the element. The bot uses this function for the steps of an escalation,
+    /// because their `to` is below `escalate[<index>]`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
 
-    /// Refuses an element that the caller's key may not name, before any lookup.
+    /// Refuses an element that the caller's API key does not allow. This check needs no lookup.
     pub(super) fn expect_allowed(&self, caller: &Caller) -> Result<(), AlertRejection> {
         let Self { path, form } = self;
         match form {
@@ -70,7 +70,7 @@ impl To {
         }
     }
 
-    /// Returns the key of the conversation, if the element names the conversation itself.
+    /// Returns the conversation key, if the element names the conversation itself.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
@@ -89,7 +89,7 @@ enum Form {
         channel_id: String,
         id: String,
     },
-    /// A person, by the object id in Entra. The bot may not know the person.
+    /// A person, by the object id in Entra. The bot does not have to know the person.
     AadObject {
         id: String,
         tenant: Option<String>,
@@ -113,7 +113,7 @@ enum Form {
     Known(Box<Target>),
 }
 
-/// Reads `to`: one target, or an array of them.
+/// Reads `to`: one target, or an array of targets.
 pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
     let elements = match fields.as_object().get("to") {
         Some(Value::Array(_)) => {
@@ -141,7 +141,7 @@ pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     const FORMS: &str = "exactly one of conversation, user, email, channel, members, tag and address; a tenant only beside a \
                          tag, the object id of a user, an email or a channel";
-    /// The forms that may have a tenant.
+    /// The forms that allow the member `tenant`.
     const IN_A_TENANT: [&str; 4] = ["tag", "user", "email", "channel"];
     let whole = |expected| FieldError { path: path.into(), expected };
     let has_tenant = fields.as_object().keys().any(|name| IN_A_TENANT.contains(&name.as_str()));
@@ -213,9 +213,11 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 }
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
-/// If a conversation is unknown on the first page, the bot refuses the whole call, so that it never queues
-/// only some of the alerts. On a later page, the bot skips an unknown conversation, because the bot knew the
-/// conversation on the first page.
+///
+/// `is_first_page` is false if the API call continues an earlier call at `next`. In the first call, the bot
+/// refuses the whole call if a conversation is unknown, so that it never queues only some of the alerts. In a
+/// later call, the bot skips an unknown conversation, because the bot knew the conversation in the first
+/// call.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],
@@ -237,7 +239,7 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // Several teams together may have more members than fit into one page.
+        // Several teams together can have more members than fit into one page.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }
@@ -258,7 +260,7 @@ async fn find<H: Host>(
         let conversation = of_key(named, &key)?.conversation.clone()?;
         Some((key, conversation))
     };
-    // For a key with `tenant=`, conversations of other tenants count as unknown.
+    // For an API key with `tenant=`, conversations of other tenants count as unknown.
     let reached =
         |(_, conversation): &(ConversationKey, Conversation)| caller.grant.reaches(&conversation.address);
     let unknown = || AlertRejection::UnknownTarget { path: path.clone() };
@@ -314,7 +316,7 @@ async fn find<H: Host>(
 }
 
 /// Adds the bot's own account to the address, because the Connector needs this account as the sender. A
-/// caller may leave the account out in two cases: if the bot knows the account from an earlier activity of
+/// caller can leave the account out in two cases: if the bot knows the account from an earlier activity of
 /// the conversation, and on Teams, where the bot makes the account's id from its app id.
 fn from_the_bot(
     address: &ConversationReference,
@@ -331,7 +333,8 @@ fn from_the_bot(
         let app_id = app_id.filter(|_| address.channel_id == "msteams")?;
         Some(ChannelAccount::with_id(format!("28:{app_id}")))
     };
-    // In anonymous mode the bot has no app id. It talks only to programs on loopback, which accept every id.
+    // In anonymous mode the bot has no app id. The bot then calls only programs on loopback addresses, and
+    // these accept every id.
     let of_tests = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
     address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_tests);
     match address.bot {

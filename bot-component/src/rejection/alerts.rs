@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// The reason why the bot refused a call of another program. The call queued nothing, unless the queue itself
-/// failed.
+/// The reason why the bot refused an API call of a program. Such a call puts nothing on the queue, unless the
+/// queue itself failed.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -104,7 +104,7 @@ impl From<TableError> for AlertRejection {
 }
 
 impl AlertRejection {
-    /// Puts `path` before the path of a refused member, if the member is below the member at `path`.
+    /// Puts `path` before the path in the error, unless the path in the error begins with `path` already.
     pub(crate) fn below(self, path: &str) -> Self {
         let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
         match self {

@@ -28,7 +28,7 @@ const INTRODUCTION: &str = "\
 # Errors
 
 An error response has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
-the code, which never changes. People read the message, which may change. Each message has the form
+the code, which never changes. People read the message, which can change. Each message has the form
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
@@ -87,7 +87,7 @@ fn broken_rules() -> Vec<Advised<BrokenRule>> {
         Rule::Algorithm => [(Rule::Algorithm, "Use a token that is signed with RS256.")],
         Rule::HeaderMember => [(
             Rule::HeaderMember,
-            "Use a token whose header brings neither a key nor an extension."
+            "Use a token whose header contains neither a key nor an extension."
         )],
         Rule::KeyId => [(Rule::KeyId, SIGN_ANEW)],
         Rule::Claim => [(Rule::Claim, SIGN_ANEW)],
@@ -133,20 +133,20 @@ fn auth_errors() -> Vec<Advised<AuthError>> {
         AuthError::Unauthorized(_) => within(broken_rules()),
         AuthError::Forbidden(NotAllowed) => [(
             NotAllowed.into(),
-            "Only channels (Teams, Web Chat and others) may call this route. To test with the bot's own token, set `emulatortokens=accept`. A back end \
+            "Only channels (Teams, Web Chat and others) are allowed to call this route. To test with the bot's own token, set `emulatortokens=accept`. A back end \
              calls `/api/alerts`."
         )],
         AuthError::KeysUnavailable(_) => [(
             KeysError::NoKeysUrl.into(),
-            "Send the request again later. The log names the failed request for the keys."
+            "Send the request again later. The log names the failed request for the signing keys."
         )],
     })
 }
 
 fn untrusted() -> Vec<Advised<NotTrusted>> {
     const LOOPBACK: &str = "Use an address of this machine, or set `authmode=required`.";
-    const TRUST: &str = "Compare `serviceUrl` with the one that the channel sends. An operator can add its \
-                         host to `servicehosts`.";
+    const TRUST: &str = "Compare the `serviceUrl` with the `serviceUrl` that the channel sends. An operator \
+                         can add the host of this URL to `servicehosts`.";
     every_variant!(NotTrusted {
         NotTrusted::NotAUrl => [(NotTrusted::NotAUrl, "Send `serviceUrl` as the channel wrote it.")],
         NotTrusted::NotLoopback => [(NotTrusted::NotLoopback, LOOPBACK)],
@@ -200,7 +200,8 @@ fn undelivered() -> Vec<Advised<Undelivered>> {
         Undelivered::ForGood => [(Undelivered::ForGood, "Look for `trigger.failed` in the log.")],
         Undelivered::Unsure => [(
             Undelivered::Unsure,
-            "Look at the conversation before you send the alert anew, because the person may have it."
+            "Look at the conversation before you send the alert anew, because the person may already have \
+             the alert."
         )],
     })
 }
@@ -212,17 +213,18 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
     every_variant!(AlertRejection {
         Refusal::Unauthorized => [(
             Refusal::Unauthorized,
-            "Send a key of `alertkey` or `alertkeys`. If the key has ended, the log has the line \
+            "Send an API key of `alertkey` or `alertkeys`. If the API key has ended, the log has the line \
              `alert.key-refused`."
         )],
         Refusal::ScopeMissing { .. } => [(
             Refusal::ScopeMissing { key: key(), scope: "<scope>" },
-            "Add the scope to the entry of the key in `alertkeys`, or to the app roles of the application."
+            "Add the scope to the entry of the API key in `alertkeys`, or to the app roles of the \
+             application."
         )],
         Refusal::TargetNotAllowed { .. } => [
             (
                 Refusal::TargetNotAllowed { path: path(), key: key(), only: "the tenant `<tenant>`".into() },
-                "Name a target in this tenant, or use a key without `tenant=`."
+                "Name a target in this tenant, or use an API key without `tenant=`."
             ),
             (
                 Refusal::TargetNotAllowed {
@@ -230,7 +232,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
                     key: key(),
                     only: "tags that begin with `<prefix>`".into()
                 },
-                "Name a tag with this prefix, or use a key without `tag=`."
+                "Name a tag with this prefix, or use an API key without `tag=`."
             ),
         ],
         Refusal::Field(_) => [(
@@ -248,7 +250,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::UnboundUser { .. } => [(
             Refusal::UnboundUser { path: path() },
-            "Alert the conversation or a tag, or give out tokens with a `user.id` that begins with `dl_`."
+            "Alert the conversation or a tag. Or let your site request the Direct Line token of each \
+             person for a `user.id` that begins with `dl_`."
         )],
         Refusal::TenantNotAllowed { .. } => [(
             Refusal::TenantNotAllowed { path: path() },
@@ -256,11 +259,11 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::TooManyMembers { .. } => [(
             Refusal::TooManyMembers { path: path() },
-            "Alert a tag that its members subscribe to, or several smaller teams."
+            "Alert a tag to which the members subscribe, or several smaller teams."
         )],
         Refusal::MembersRefused { .. } => [(
             Refusal::MembersRefused { path: path(), reason: "<reason>".into() },
-            "Add the bot to the team or chat, or name its people."
+            "Add the bot to the team or chat, or name the members one by one."
         )],
         Refusal::MembersUnavailable { .. } => [(
             Refusal::MembersUnavailable { path: path(), reason: "<reason>".into() },
@@ -270,12 +273,12 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
         Refusal::NoSuchDeadLetter => [(
             Refusal::NoSuchDeadLetter,
-            "If an earlier call replayed or dropped it, do nothing. If not, compare the id with the response to \
-             `GET /api/dead`."
+            "If an earlier call replayed or dropped the dead letter, do nothing. If not, compare the id \
+             with the response to `GET /api/dead`."
         )],
         Refusal::TooManyIds { .. } => [(
             Refusal::TooManyIds { ids: MAX_IDS + 1 },
-            "Send several calls, or name an outcome instead of ids."
+            "Send several calls, or select the dead letters by `outcome` instead of `ids`."
         )],
         Refusal::PoisonNotReached => [(
             Refusal::PoisonNotReached,
@@ -283,7 +286,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::NoSuchAlert => [(
             Refusal::NoSuchAlert,
-            "Compare the id with the response to `POST /api/alerts`, and use the key that sent the alert."
+            "Compare the id with the response to `POST /api/alerts`, and use the same API key as for that \
+             call."
         )],
         Refusal::AlertIsOver(_) => [(
             Refusal::AlertIsOver(Status::Delivered),
@@ -295,8 +299,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::ConversationNotThere => [(
             Refusal::ConversationNotThere,
-            "Cancel the alert and send another one, or change the alert after its delivery. If the alert has a \
-             `key`, another alert with this key takes its place without the cancellation."
+            "Cancel the alert and send another alert, or change the alert after its delivery. If the \
+             alert has a `key`, you need not cancel it: send another alert with the same `key`."
         )],
         Refusal::ChangeNotQueued => [(
             Refusal::ChangeNotQueued,
@@ -341,16 +345,17 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
     every_variant!(HookRejection {
         Refusal::Unknown => [(
             Refusal::Unknown,
-            "Copy the whole address. After a change of `hookkey`, or of the secret from which the bot derives it, \
-             write `webhook` to the bot again."
+            "Copy the whole address. If an operator has changed `hookkey` (or, without `hookkey`, \
+             `sealkey` or the bot's credential), write `webhook` to the bot again."
         )],
         Refusal::Ended => [(
             Refusal::Ended,
-            "A person wrote `webhook new` or `webhook off`, or a back end did the same."
+            "Write `webhook` to the bot, and use the new address. A person or a back end has ended the \
+             old address."
         )],
         Refusal::NoConversation => [(
             Refusal::NoConversation,
-            "A person removed the bot from the conversation. After it is added again, the same address works."
+            "Add the bot to the conversation again. The same address then works."
         )],
         Refusal::Stopped => [(Refusal::Stopped, "Post nothing until the person writes `start`.")],
         Refusal::Paused => [(
@@ -413,7 +418,7 @@ fn rejections() -> Vec<Advised<Rejection>> {
         Refusal::AlertNotDelivered(_) => within(undelivered()),
         Refusal::QueueUnavailable => [(
             Refusal::QueueUnavailable,
-            "Send the activity again, as channels do. The bot recognizes it by its id."
+            "Send the activity again, as channels do. The bot recognizes the repeated activity by its id."
         )],
         Refusal::StateUnavailable => [(
             Refusal::StateUnavailable,
@@ -441,7 +446,8 @@ fn poll_refusals() -> Vec<Advised<PollRefusal>> {
         )],
         Refusal::Unauthorized => [(
             Refusal::Unauthorized,
-            "Send the value of `pollkey` in the header, or as `?key=` if the scheduler can set no header."
+            "Send the value of `pollkey` as `Authorization: Bearer <pollkey>`, or as `?key=` if the \
+             scheduler can set no header."
         )],
         Refusal::ForeignHost(ForeignHost) => [(
             ForeignHost.into(),
@@ -478,12 +484,12 @@ impl Row {
 
     fn to_markdown(&self) -> String {
         let Self { status, code, message, advice } = self;
-        // The message is in double backticks, because a message may contain a backtick.
+        // The message is in double backticks, because a message can contain a backtick.
         format!("| {status} | `{code}` | `` {message} `` | {advice} |\n")
     }
 }
 
-/// Every row once, in the order of the statuses.
+/// Every row once, in the order of the HTTP statuses.
 fn rows() -> Vec<Row> {
     let of_bot = rejections()
         .into_iter()
@@ -494,14 +500,16 @@ fn rows() -> Vec<Row> {
     let of_invokes = Row::new(
         (StatusCode::OK, invoke::CODE),
         invoke::MESSAGE.into(),
-        "Send a message. The status is 200, because a client shows any other status as a fault of the bot.",
+        "Send a message. The HTTP status is 200, because a client shows any other status as a fault of \
+         the bot.",
     );
-    const PRESS: &str = "The person sees the message in their language. The status is 200, and the card has the \
-                         error, because a client shows any other status as a fault of the bot.";
+    const PRESS: &str = "A program has nothing to do: the person sees the message in their language. The HTTP \
+                         status is 200, and the card has the error, because a client shows any other status as a \
+                         fault of the bot.";
     let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
         .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
     // Each call has two alerts. The values are: whether the call has an `idempotencyKey`, how many alerts are
-    // queued, and how many are unconfirmed.
+    // queued, and how many alerts are unconfirmed.
     let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
     let of_alerts = calls.map(|(has_key, queued, unconfirmed)| {
         Row::new(

@@ -4,7 +4,7 @@ use alert_shapes::ShapeError;
 use http::StatusCode;
 use thiserror::Error;
 
-/// The reason why the bot refused a post to a webhook address. The post queued nothing.
+/// The reason why the bot refused a post to a webhook address. Such a post puts nothing on the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum HookRejection {
     #[error("path: no webhook has this address; write `webhook` to the bot, and copy the address")]

@@ -1,5 +1,5 @@
-//! Every refusal of a request, as one closed list of statuses, codes and messages. So no text of an inner
-//! error reaches a caller by accident.
+//! Every refusal of a request, as one closed list of HTTP statuses, error codes and messages. So no text of
+//! an inner error reaches a caller by accident.
 //!
 //! `docs/errors.md` lists all of them. A test in `documented.rs` compares that page with this list.
 
@@ -105,7 +105,7 @@ impl Rejection {
         }
     }
 
-    /// The message for the caller. It leaves out what only the operator may learn.
+    /// The message for the caller. It leaves out the parts that only the operator is allowed to know.
     fn message(&self) -> String {
         match self {
             // The full text names the failed call to the login host.
@@ -132,7 +132,7 @@ impl Rejection {
         }
     }
 
-    /// Writes the line in the log, and returns the response to the caller.
+    /// Writes the log line about the refusal, and returns the response to the caller.
     pub(crate) fn log_and_respond(self, host: &impl Host) -> Response<Bytes> {
         self.log_about(host, Map::new())
     }

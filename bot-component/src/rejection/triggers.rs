@@ -1,8 +1,9 @@
-//! Refusals of trigger activities.
+//! Refusals of trigger activities. A *trigger* is an activity with an envelope: a program has taken the
+//! envelope from the queue, and asks the bot to send the alert.
 
 use thiserror::Error;
 
-/// The reason why the bot does not send the alert of a trigger. The status is 403.
+/// The reason why the bot does not send the alert of a trigger. The HTTP status is 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum TriggerRefusal {
     #[error(
@@ -29,7 +30,7 @@ pub(crate) enum TriggerRefusal {
 /// The reason why the alert of a trigger was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Undelivered {
-    /// A later attempt may succeed.
+    /// A later attempt can succeed.
     #[error("alert: not delivered for now; send the trigger again later")]
     ForNow,
     /// A later attempt fails, too.

@@ -1,4 +1,4 @@
-//! Turns one alert of another program's payload into an [`AlertCall`], as if a program had called
+//! Turns one alert of another program's payload into an [`AlertCall`], as if that program had called
 //! `POST /api/alerts`.
 
 use alert_shapes::{ShapedAlert, State};
@@ -11,8 +11,10 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint of every alert that has an id of its sender. Two posts with the same id report the same
-/// alert, even if their bodies differ. So the fingerprint is a constant, and not a hash of the body.
+/// The fingerprint of every alert to which its sender gave an id. If two calls have the same idempotency key,
+/// the bot compares their fingerprints to find out whether the calls are equal. Two posts with the same id
+/// report the same alert, even if their bodies differ. So this fingerprint is a constant, and not a hash of
+/// the body.
 const SAME_BY_ID: &str = "by id";
 
 /// Makes the call that sends an alert to the targets `to`.
@@ -37,9 +39,9 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// Returns the identity of an alert that has an id of its sender. If the sender posts the alert again, the
-/// bot does not send the alert again. `sender` is the name of the caller's key, and `targets` names the
-/// targets of the post.
+/// Returns the identity of an alert, or `None` if the sender gave the alert no id. By the identity, the bot
+/// recognises a second post of the alert, and does not send the alert again. `sender` is the name of the
+/// caller's API key, and `targets` names the targets of the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_the_senders_id_for_these_targets() {
+    fn identity_depends_on_the_senders_id_and_the_targets() {
         let of = |sender: &str, targets: &str| identity_of(&alert(State::None), sender, targets).unwrap();
         let key = |sender, targets| of(sender, targets).idempotency_key;
         assert_eq!(key("ci", "tag=a"), key("ci", "tag=a"));

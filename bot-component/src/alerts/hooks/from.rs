@@ -1,5 +1,5 @@
-//! `POST /api/alerts/from/{source}`: a caller with a key posts a payload in the format of another program.
-//! The query names the targets of the alerts.
+//! `POST /api/alerts/from/{source}`: a caller with an API key posts a payload in the format of another
+//! program. The query names the targets of the alerts.
 
 use alert_shapes::{Incoming, Shape};
 use bot_framework::json::{FieldError, Fields};
@@ -20,7 +20,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// With this source, the bot recognises the shape (format) of the payload itself.
+/// With this `source`, the bot itself recognises the shape (the format) of the payload.
 const AUTO: &str = "auto";
 
 pub(in super::super) async fn post<H: Host>(
@@ -61,12 +61,14 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
     }
 }
 
-/// The target and the cursor of a query.
+/// The target and the cursor in a query.
 #[derive(Debug)]
 struct Named {
-    /// The target as an element of `to`. The parameters have the names and values of its members.
+    /// The target, as an element of `to`. The query's parameters have the names and values of the element's
+    /// members.
     element: Map<String, Value>,
-    /// The `next` of an earlier response. The post continues at this cursor.
+    /// The `next` of the response to an earlier post. This post then alerts the remaining subscribers of the
+    /// tag.
     at: Option<Cursor>,
 }
 

@@ -1,11 +1,14 @@
 //! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the webhook addresses. If a program posts to a webhook
-//! address, the bot alerts the conversation of this address. A caller that knows the address needs no key.
+//! address, the bot alerts the conversation of this address. A caller that knows the address needs no API
+//! key.
 //!
-//! The bot refuses a forged token without a call to the storage account. For a post, the bot reads the
-//! conversation, inserts the alert in the ledger, and puts the alert on the queue. The status 202 means that
-//! every alert of the post is on the queue. The status 503 means that the bot could not accept the post, or
-//! that the queue did not confirm an alert. The bot never answers 429, because most senders do not repeat a
-//! post after a 429.
+//! The token in the address names the conversation, and contains an HMAC. So the bot refuses a forged token
+//! without a storage call. For a post, the bot reads the conversation, inserts the alert in the ledger, and
+//! puts the alert on the queue.
+//!
+//! The HTTP status 202 means that every alert of the post is on the queue. 503 means that the bot could not
+//! accept the post, or that the queue did not confirm an alert. The bot never answers 429, because most
+//! senders do not repeat a post after a 429.
 
 mod alert;
 pub(super) mod from;
@@ -37,7 +40,7 @@ pub(crate) const PATH: &str = "/api/hooks/";
 const ALLOWED: &str = "OPTIONS, POST, PUT";
 
 /// The longest time for reading the conversation. This is enough for three attempts. A late response is
-/// better than a 503, because most senders do not post again.
+/// better than a 503, because most senders do not repeat a post after a 503.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
 /// Answers a request for a webhook address. Log lines have only the beginning of the token, because a program
@@ -88,7 +91,8 @@ async fn answer<H: Host>(
     send::send(host, &settings, origin, reading, to, begin).await
 }
 
-/// Finds the conversation of a webhook address. Refuses an address that has ended.
+/// Finds the conversation of a webhook address. Refuses an address that has ended: each new address of a
+/// conversation has a new number (its *generation*), and only the generation in the table is valid.
 async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
@@ -108,8 +112,8 @@ fn header_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Answers the handshake of a CloudEvents webhook. The response to every other `OPTIONS` has only the allowed
-/// methods.
+/// Answers `OPTIONS`. If the request is the handshake of a CloudEvents webhook, the response accepts the
+/// handshake. The response to any other `OPTIONS` has only the allowed methods.
 fn options(headers: &HeaderMap) -> Response<Bytes> {
     let mut answer = response::empty(StatusCode::OK);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));

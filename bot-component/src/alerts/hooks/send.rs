@@ -21,7 +21,7 @@ use crate::settings::BotSettings;
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// A text that names the targets. An alert with the same id for other targets is another alert.
+    /// A text that names the targets. Alerts with the same id, but for other targets, are different alerts.
     pub(super) targets: &'a str,
     /// The `next` of an earlier response, if the earlier post reached only some of a tag's subscribers. This
     /// post repeats the earlier post for the remaining subscribers.
@@ -32,7 +32,7 @@ pub(super) struct Origin<'a> {
 /// the monotonic clock.
 ///
 /// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
-/// sender may then post again. If the sender gave an alert an id, the bot does not send the alert twice.
+/// sender can then post again. If the sender gave an alert an id, the bot does not send the alert twice.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -55,8 +55,7 @@ pub(super) async fn send<H: Host>(
         match call::send(host, settings, caller, call, identity, at, begin).await {
             Ok(sent) => all.add(sent),
             Err(rejection) if all.shown.is_empty() => return Err(rejection),
-            // The earlier alerts are on the queue, so the response lists them, and says that one alert is
-            // missing.
+            // The earlier alerts are on the queue, so the response lists them, and reports one failed alert.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 all.failed += 1;

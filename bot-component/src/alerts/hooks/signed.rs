@@ -1,22 +1,23 @@
-//! Checks the signature of a post. The webhook address itself proves that the sender may post. The signature
-//! also proves that nothing between the sender and the bot has changed the body.
+//! Checks the signature of a post to a webhook address. The address itself proves that the sender is allowed
+//! to post. The signature also proves that nothing between the sender and the bot has changed the body.
 
 use alert_shapes::{Incoming, github, grafana};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::rejection::HookRejection;
 
-/// The header that names the event of GitHub.
+/// The header in which GitHub names the event.
 const GITHUB_EVENT: &str = "x-github-event";
 
 /// The header in which Grafana sends the time, if it is set up as `docs/hooks.md` shows.
 const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 
-/// The largest difference between a signed time and now.
+/// The largest accepted difference between a signed time and now.
 const MOST_APART: TimeDelta = TimeDelta::minutes(5);
 
-/// Checks the signature. GitHub has to sign, because according to its documentation a webhook address is no
-/// secret. Grafana may sign. The bot checks no signature of other senders.
+/// Checks the signature. A post of GitHub must have a signature, because GitHub's documentation says that a
+/// webhook address is no secret. A post of Grafana can have a signature. The bot checks no signatures of
+/// other senders.
 pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -> Result<(), HookRejection> {
     let secret = secret.as_bytes();
     if let Some(signature) = (incoming.header)(github::HEADER) {
@@ -38,7 +39,7 @@ pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -
     }
 }
 
-/// Whether a time in seconds since 1970 is near now.
+/// Whether a time, in seconds since 1970, differs from now by at most [`MOST_APART`].
 fn is_near(time: &str, now: DateTime<Utc>) -> bool {
     let time = time.trim().parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     time.is_some_and(|time| (now - time).abs() <= MOST_APART)

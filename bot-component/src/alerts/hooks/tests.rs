@@ -1,4 +1,4 @@
-//! Native tests of the route, with the fake table service.
+//! Tests of the route `/api/hooks/{token}`, with a fake table service.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -43,8 +43,8 @@ fn stage() -> (Stage, String) {
     (stage, token)
 }
 
-/// Sends a request. Returns the status of the response, and the code of its error. Without an error, the code
-/// is empty.
+/// Sends a request. Returns the HTTP status, and the error code in the body. Without an error, the code is
+/// empty.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");
@@ -67,7 +67,7 @@ fn error(status: u16, code: &str) -> (u16, String) {
 }
 
 #[test]
-fn forged_token_is_refused_without_a_call() {
+fn forged_token_is_refused_without_a_storage_call() {
     let (stage, token) = stage();
     let calls = stage.calls();
     let mut forged = token.clone();
@@ -78,7 +78,7 @@ fn forged_token_is_refused_without_a_call() {
     }
     assert_eq!(call(&stage.host, Method::GET, &token, &[]), error(405, "MethodNotAllowed"));
     assert_eq!(stage.calls(), calls);
-    assert!(stage.host.reads.borrow().is_empty(), "the bot does not read key-value");
+    assert!(stage.host.reads.borrow().is_empty(), "the bot does not read the key-value store");
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`,
-//! `POST /api/dead/drop`, `DELETE /api/dead/{id}`. The *row* of a dead letter is its entry in the table that
-//! lists the dead letters.
+//! The routes for dead letters, i.e. for the messages of the poison queue: `GET /api/dead`,
+//! `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`.
+//!
+//! To *replay* a dead letter means to put its message on the queue again. To *drop* it means to delete its
+//! message. The *row* of a dead letter is its entry in the table that lists the dead letters.
 
 mod body;
 mod drop;
@@ -26,18 +28,18 @@ pub(in super::super) use letter::Letter;
 pub(in super::super) use list::get;
 pub(in super::super) use replay::post as replay;
 
-/// The longest time for the calls to the storage account. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
 
-/// The longest time between the two writes of a run for a dead letter: first the row, and then the message on
-/// the poison queue.
+/// The longest time between two writes of a run that moves a message to the poison queue: the run first
+/// writes the row, and then puts the message on the poison queue.
 const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
-/// The prefix of the id of a message without a row. The rest of the id is the message's own id on the poison
-/// queue.
+/// The prefix of a dead letter's id, if the message has no row. The rest of the id is the id of the message
+/// on the poison queue.
 const OF_MESSAGE: &str = "m.";
 
-/// The longest id of a message. The service's ids have 36 characters.
+/// The longest id of a queue message, in characters. The service's ids have 36 characters.
 const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 
 /// A dead letter, as a caller names it.
@@ -70,7 +72,7 @@ impl Named {
     }
 }
 
-/// The list of dead letters. Calls end at `deadline` at the latest.
+/// Opens the table of dead letters. Each storage call ends at `deadline` at the latest.
 pub(in super::super) fn dead_letters<'a, H: Host>(
     host: &'a H,
     settings: &'a BotSettings,
@@ -79,7 +81,7 @@ pub(in super::super) fn dead_letters<'a, H: Host>(
     DeadLetters::new(host, &settings.queue.account, &settings.tables, settings.queue.name.as_str(), deadline)
 }
 
-/// Logs that the poison queue cannot be used, and returns the refusal.
+/// Logs that the bot cannot use the poison queue, and returns the error for the caller.
 fn not_reached(host: &impl Host, error: &QueueError) -> AlertRejection {
     host.event(Level::Error, "poison.not-reached", json!({"reason": error.to_string()}));
     AlertRejection::PoisonNotReached

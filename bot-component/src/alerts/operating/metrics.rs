@@ -1,8 +1,8 @@
 //! `GET /metrics`: the metrics of the bot, as OpenMetrics text.
 //!
-//! Names, units and types follow <https://prometheus.io/docs/practices/naming/>. If the bot could not read
-//! the queues or the tables, the metrics from this service have no samples, and `proactivebot_storage_up` is
-//! 0 for the service.
+//! Names, units and types follow <https://prometheus.io/docs/practices/naming/>. If the bot could not read a
+//! service (the queues or the tables), the metrics from this service have no samples, and
+//! `proactivebot_storage_up` is 0 for the service.
 
 use std::collections::BTreeMap;
 
@@ -188,7 +188,7 @@ fn add_state(text: &mut Exposition, snapshot: &Snapshot, overview: &Overview) {
         "proactivebot_poller_paused",
         Kind::Gauge,
         "",
-        "1 while no run may work for this reason, else 0.",
+        "1 while this reason keeps the runs from working, else 0.",
     );
     let active = overview.pause.map(|(reason, _)| reason);
     for reason in [PauseReason::CredentialsRefused, PauseReason::NoToken] {

@@ -94,8 +94,7 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // The count must not be lower than a bucket, even if another version of the poller stored the
-        // figures.
+        // The count must not be lower than a bucket, even if another version of the poller stored the values.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);
@@ -103,7 +102,7 @@ impl Family<'_> {
         self.created(&[], since);
     }
 
-    /// Adds the sample of an info.
+    /// Adds the sample of an info metric.
     pub(super) fn info(&mut self, labels: Labels<'_>) {
         self.sample("_info", labels, 1);
     }
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn label_value_of_any_text_stays_on_its_line() {
+    fn label_value_of_any_text_adds_no_line() {
         let mut exposition = Exposition::default();
         let mut family = exposition.family("x", Kind::Gauge, "", "A test.");
         family.gauge(&[("a", "\"} 1\n# EOF\nx{a=\"\\"), ("b", "ü {,}")], 7);

@@ -9,9 +9,9 @@ use super::snapshot::{Snapshot, time};
 /// The longest time between two runs of a poller that works. The scheduler starts a run at least every five
 /// minutes, and the bot starts a run after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
-/// The largest clock difference between the host and the storage account that is not reported. At a
-/// difference of 15 minutes, Azure refuses every signed request, so the operator has to know of a wrong clock
-/// earlier.
+/// If the clocks of the bot's host and of the storage account differ by more than this, the bot reports a
+/// problem. At a difference of 15 minutes, Azure refuses every signed request, so the operator has to know of
+/// a wrong clock earlier.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form
@@ -56,7 +56,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // If a later run has found nothing to do, this run could reach the queue and the tables. So the failure
+    // If a later run has found nothing to do, that run could reach the queue and the tables. So the failure
     // is past.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_is_one_sentence_with_its_remedy() {
+    fn each_problem_is_one_sentence_with_the_remedy() {
         let cases: &[(Change, &[&str])] = &[
             (|_| (), &[]),
             (|s| s.queue = Err("the queue service is busy".into()), &["queue: cannot be read"]),
@@ -166,8 +166,7 @@ mod tests {
             (|s| s.runs = Err("x".into()), &["tables: cannot be read"]),
             (|s| s.dead_messages = Ok(1), &["poison queue: holds 1 message,"]),
             (|s| s.dead_messages = Ok(100_000), &["poison queue: holds 100000 messages,"]),
-            // The next cases: messages wait, and the last run ended a minute ago, six minutes ago, or never,
-            // or a run works now.
+            // The next cases show when the bot reports that the poller does not run although messages wait.
             (|s| backlog(s, 7), &[]),
             (
                 |s| {
@@ -202,7 +201,8 @@ mod tests {
                 },
                 &[],
             ),
-            // A pause is reported alone, because it explains why no run works.
+            // If all runs are paused, the bot reports only the pause, because the pause explains why no run
+            // works.
             (
                 |s| {
                     backlog(s, 7);

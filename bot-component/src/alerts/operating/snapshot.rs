@@ -1,9 +1,10 @@
-//! Reads the state of the bot at one moment: the queues, and the figures that the poller's runs have stored.
+//! Reads the state of the bot at one moment: the queues, and the figures (counts and times) that the poller's
+//! runs have stored.
 //!
-//! The number of calls does not depend on the backlog. The bot makes five calls to the storage account, and
-//! sends each of them at most twice. If the bot opens the account with its own token, and key-value has no
-//! token, the bot first sends a request to the login host. If this request fails for a temporary reason, the
-//! bot sends the request once more.
+//! The number of storage calls does not depend on the backlog. The bot makes five storage calls, and sends
+//! each of them at most twice. If the bot opens the storage account with its own token, and the key-value
+//! store has no token, the bot first sends a request to the login host. If this request fails for a temporary
+//! reason, the bot sends the request once more.
 
 use std::time::Duration;
 
@@ -18,16 +19,17 @@ use storage_queue::{QueueClient, QueueError};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for all calls. Prometheus waits 10 s by default.
+/// The longest time for all storage calls. Prometheus waits 10 s by default.
 const WITHIN: Duration = Duration::from_secs(8);
-/// The most attempts of each call. More attempts are not needed, because a program that watches the bot soon
-/// calls again.
+/// The highest number of attempts of each storage call. More attempts are not needed, because a program that
+/// watches the bot soon calls again.
 const ATTEMPTS: u32 = 2;
 
-/// The state of the bot at one moment. If a part could not be read, it is an `Err` with the reason.
+/// The state of the bot at one moment. If the bot could not read a part, the part is an `Err` with the
+/// reason.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// The time after the bot had read all parts, by the clock of its host.
+    /// The time when the bot had read all parts, by the clock of the bot's host.
     pub(super) now: DateTime<Utc>,
     /// The name of the queue.
     pub(super) queue_name: String,
@@ -43,15 +45,15 @@ pub(super) struct Snapshot {
 /// The messages on the queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Backlog {
-    /// All messages, hidden messages included. The number may be too high.
+    /// All messages, hidden messages included. The number can be too high.
     pub(super) messages: u64,
     /// When the oldest visible message was put on the queue.
     pub(super) oldest_inserted_at: Option<DateTime<Utc>>,
 }
 
 impl Snapshot {
-    /// Reads the state. If some parts cannot be read, the function still returns the others. It fails only if
-    /// no part can be read.
+    /// Reads the state. If some parts cannot be read, the function still returns the other parts. The
+    /// function fails only if no part can be read.
     pub(super) async fn read<H: Host>(host: &H) -> Result<Self, Rejection> {
         let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
         let (account, name) = (&settings.queue.account, &settings.queue.name);
@@ -107,7 +109,7 @@ impl Snapshot {
     }
 }
 
-/// The time of a stored figure; zero means never.
+/// Converts a stored time, in milliseconds since 1970. Zero means that the event has not happened yet.
 pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
     (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }

@@ -15,8 +15,8 @@ use super::snapshot::{Snapshot, time};
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them
-/// are in the response, even if their count is zero.
+/// The statuses with which an alert can end, except `dead`, which has a count for each reason. The response
+/// has a count for each of these statuses, even if the count is zero.
 pub(super) const ENDED: [Status; 7] = [
     Status::Delivered,
     Status::Cancelled,
@@ -104,8 +104,8 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may count further statuses. They are added before the members below, so that a status of
-    // a newer poller cannot replace one of these members.
+    // A newer poller may count further statuses. The function adds the statuses before the members below, so
+    // that no status can replace one of these members.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));

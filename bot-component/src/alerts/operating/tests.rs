@@ -17,7 +17,7 @@ use storage_table::testing::FakeTables;
 use super::super::handle;
 
 const KEY: &str = "an-alert-key-for-tests";
-/// A key with the scope `send` only, and its entry in `alertkeys`.
+/// An API key with the scope `send` only, and its entry in `alertkeys`.
 const SENDER: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -25,7 +25,7 @@ const SENDER: (&str, &str) = (
 /// The file with a sample of every metric, for people and for the tests of `deploy/monitoring`.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.prom");
 
-/// The fake services. A test sets what they answer.
+/// The fake services. A test sets their responses.
 #[derive(Clone, Default)]
 struct Services {
     tables: Rc<RefCell<FakeTables>>,
@@ -35,10 +35,10 @@ struct Services {
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
-    /// Whether the first attempt of each call is answered 503.
+    /// Whether the first attempt of each storage call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the calls whose first attempt was answered 503. The second attempt of a call removes its
-    /// URL.
+    /// The URLs of the storage calls whose first attempt was answered 503. The second attempt of a call
+    /// removes the URL.
     odd: Rc<RefCell<Vec<String>>>,
 }
 
@@ -232,7 +232,7 @@ fn status_shows_every_figure() {
 }
 
 #[test]
-fn pause_of_a_conversation_is_not_shown_after_its_end() {
+fn pause_of_a_conversation_is_not_shown_after_the_pause_has_ended() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     for (seconds, shown) in [(3_599, 1), (1, 0)] {
@@ -259,7 +259,7 @@ fn status_of_a_new_bot_has_no_problems() {
 }
 
 #[test]
-fn pause_is_shown_with_its_reason_and_end() {
+fn pause_of_all_runs_is_shown_with_the_reason_and_the_end() {
     let bot = Bot::new();
     bot.store(&figures(), Some(PauseReason::CredentialsRefused));
     let status = bot.status();
@@ -353,13 +353,17 @@ fn access_to_the_account_with_the_bots_token_costs_at_most_one_more_call() {
         ),
     ]);
     let status = bot.status();
-    assert_eq!((bot.calls(), status.get("token")), (6, None), "the store has no token for the Connector");
+    assert_eq!(
+        (bot.calls(), status.get("token")),
+        (6, None),
+        "the key-value store has no token for the Connector"
+    );
     bot.status();
     assert_eq!(bot.calls(), 11);
 }
 
 #[test]
-fn token_in_the_store_is_shown_with_its_end() {
+fn token_in_the_key_value_store_is_shown_with_the_end() {
     use bot_framework::Tokens;
 
     use crate::settings::{BotSettings, CallerSettings};
@@ -378,7 +382,7 @@ fn token_in_the_store_is_shown_with_its_end() {
     assert_eq!(
         status["token"],
         json!({"until": "2026-11-23T22:55:00.000Z"}),
-        "the store keeps the token until five minutes before the token expires"
+        "the key-value store keeps the token until five minutes before the token expires"
     );
     assert!(!status.to_string().contains("t.o.k"));
 }
@@ -397,7 +401,7 @@ fn key_with_the_scope_watch_reads_only_the_status_and_the_metrics() {
 }
 
 #[test]
-fn caller_without_the_scope_watch_is_refused_before_any_call() {
+fn caller_without_the_scope_watch_is_refused_without_a_storage_call() {
     let bot = Bot::new();
     for path in ["/api/status", "/metrics"] {
         let answer = bot.get_with(path, SENDER.0);

@@ -10,7 +10,7 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn call_to_100_tags_or_people_keeps_their_order_with_few_reads() {
+fn call_to_100_tags_or_people_keeps_the_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three of the tags, and is alerted for the first of them.
@@ -78,8 +78,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
     let first = bot.accepted(&body);
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
-    // The first call has ten pages, i.e. 1000 conversations. It ends within the crowd, which has the index 5
-    // in `to`.
+    // The first call has ten pages, i.e. 1000 conversations. The tenth page ends within the crowd, whose tag
+    // has the index 5 in `to`.
     assert_eq!(first["next"], format!("5.{}", expected[999]));
     let second = bot.accepted(&rest);
     assert_eq!([keys(&first), keys(&second)].concat(), expected);

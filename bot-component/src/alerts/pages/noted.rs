@@ -1,4 +1,4 @@
-//! Tests of the row in the ledger that names the newest alert with a key on the queue.
+//! Tests of the ledger row that names the newest alert of a `key` on the queue.
 
 use platform::Clock;
 use platform::testing::run;
@@ -9,7 +9,7 @@ use zones::ClockSpan;
 use super::{Bot, reference};
 
 #[test]
-fn alert_with_a_key_is_noted_as_the_newest_alert_unless_its_sender_delays_it() {
+fn alert_with_a_key_is_noted_as_the_newest_alert_unless_the_alert_is_delayed() {
     let bot = Bot::new();
     let key = bot.add(&reference("c", "x"), &[]);
     let noted = |more: &Value| {

@@ -54,7 +54,7 @@ fn record() -> Record {
 }
 
 #[test]
-fn alert_is_shown_with_the_values_of_its_record() {
+fn alert_is_shown_with_the_values_of_the_record() {
     let always = json!({
         "id": "5b0c7b3f4e0f1c2d3a4b5c6d7e8f9a0b", "conversation": "625a4b036870769bf12c984b0eb57af7",
         "acceptedAt": "2026-11-29T11:59:00.000Z", "keptUntil": "2026-12-06T11:59:00.000Z", "sender": "ci",
@@ -183,7 +183,7 @@ fn wait_of_one_to_thirty_seconds_is_read() {
 }
 
 #[test]
-fn wait_for_a_question_goes_on_until_its_answer() {
+fn wait_for_a_question_goes_on_until_a_person_answers() {
     let question = Some("sealed".to_owned());
     let delivered = Record { status: Status::Delivered, ..record() };
     let asked = Record { question, ..delivered.clone() };

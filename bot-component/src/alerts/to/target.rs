@@ -1,4 +1,4 @@
-//! A conversation that a call alerts.
+//! A conversation that an API call alerts.
 
 use bot_framework::ConversationReference;
 use envelope::{Creation, CreationOf};
@@ -20,17 +20,17 @@ pub(in crate::alerts) struct Target {
     /// The reason why the conversation gets no alert now. `None` if it gets the alert.
     pub(in crate::alerts) held: Option<Held>,
     /// The first tag by which the call found the conversation. `None` if `to` names the conversation without
-    /// a tag. The caller does not know the subscribers of a tag. So an alert that is too large for one
-    /// subscriber is still sent to the others.
+    /// a tag. The caller does not know the subscribers of a tag. So if an alert is too large for one
+    /// subscriber, the other subscribers still get the alert.
     pub(in crate::alerts) tag: Option<Tag>,
     /// How the poller creates or finds the conversation. `None` if the bot knows the conversation. If this
     /// field is set, `address` and `key` are provisional.
     pub(in crate::alerts) creation: Option<Creation>,
     /// The path of the element of `to` that names the conversation. `None` if a tag names the conversation.
     pub(in crate::alerts) path: Option<String>,
-    /// The person's time zone, if the bot knows it.
+    /// The person's time zone, if the bot knows the zone.
     pub(in crate::alerts) zone: Option<Zone>,
-    /// The person's quiet hours.
+    /// The person's quiet hours, i.e. the hours in which the person wants no alerts.
     pub(in crate::alerts) quiet: Option<Quiet>,
 }
 
@@ -53,7 +53,7 @@ impl Target {
     }
 
     /// Makes a target of a channel in which the alert starts a thread, or has started a thread. `known` is
-    /// the bot's record of the channel, if it has one.
+    /// the bot's record of the channel, if the bot has one.
     pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
         let standing = known.map(|known| known.standing).unwrap_or_default();
         let held = held_by_person(standing.stopped, standing.paused);
@@ -67,8 +67,9 @@ impl Target {
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether the ledger may have recorded an alert to this target under this key of a conversation. If the
-    /// bot did not know the person at that time, the key is provisional.
+    /// Whether the ledger can have recorded an alert to this target under the conversation key
+    /// `conversation`. If the bot did not know the person when it accepted the alert, this key is
+    /// provisional.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
@@ -132,8 +133,8 @@ pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
     if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 
-/// The provisional key of the conversation of a person. Alerts from the time before the bot knew the person
-/// are recorded under this key.
+/// The provisional conversation key of a person. Before the bot knew the person, it recorded the person's
+/// alerts under this key.
 fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
     let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
     Some(ConversationKey::of_ids(TEAMS, &placeholder))

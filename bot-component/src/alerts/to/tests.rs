@@ -1,4 +1,4 @@
-//! Tests of the member `to`, and of the conversations that it names.
+//! Tests of the member `to`, and of the search for the conversations that `to` names.
 
 use envelope::{Creation, CreationOf};
 use platform::Clock;
@@ -48,7 +48,7 @@ fn to_is_read_in_every_form() {
 }
 
 #[test]
-fn wrong_element_of_to_is_refused_with_its_path() {
+fn error_of_a_wrong_element_of_to_begins_with_the_path() {
     for (to, path) in [
         (json!(null), "to"),
         (json!("x"), "to"),
@@ -170,7 +170,7 @@ fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // A person may also send `stop` in a conversation without a record.
+    // A person can also send `stop` in a conversation without a record.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
@@ -206,7 +206,7 @@ fn address_without_the_bots_account_is_completed_or_refused() {
 }
 
 #[test]
-fn call_is_answered_503_if_the_table_service_refuses_and_the_log_has_the_reason() {
+fn call_is_answered_503_if_the_table_service_refuses_access_and_the_log_has_the_reason() {
     let stage = Stage::new();
     stage.refuse_tables();
     for to in [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
@@ -294,7 +294,7 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
 }
 
 #[test]
-fn key_creates_conversations_only_in_its_tenants() {
+fn api_key_creates_conversations_only_in_allowed_tenants() {
     let stage = Stage::new();
     let settings = registered(&stage, &format!("{OWN},{OTHER}"));
     let in_tenant = |tenant: Option<&str>| json!({"user": PERSON, "tenant": tenant});

@@ -1,4 +1,7 @@
-//! The body of `POST /api/dead/replay` and `POST /api/dead/drop`, and the query of `GET /api/dead`.
+//! Reads the body of `POST /api/dead/replay` and `POST /api/dead/drop`, and the query of `GET /api/dead`.
+//!
+//! The *outcome* of a dead letter is a word, such as `permanent`. It stands for the reason for which a run
+//! moved the message to the poison queue.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +19,10 @@ use crate::alerts::time::take_time;
 use crate::limits::MAX_IDS;
 use crate::rejection::AlertRejection;
 
-/// The most dead letters of one page.
+/// The highest number of dead letters on one page of the list.
 const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 20;
-/// The longest word of an outcome.
+/// The longest outcome, in characters.
 const MAX_OUTCOME_CHARACTERS: usize = 40;
 
 const MEMBERS: &str = "one of the members ids, outcome, since, until and all";
@@ -27,7 +30,7 @@ const PARAMETERS: &str = "one of the parameters after, limit, outcome, conversat
 const AN_ID: &str = "the id of a dead letter, as GET /api/dead shows it";
 const AN_OUTCOME: &str = "the word of an outcome, such as permanent";
 
-/// The dead letters that a call replays or drops.
+/// The dead letters that an API call replays or drops.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Selection {
     /// The dead letters with these ids.
@@ -36,10 +39,10 @@ pub(super) enum Selection {
     Matching(Match),
 }
 
-/// A condition on dead letters.
+/// A condition that selects dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Match {
-    /// The outcome. `None` means every outcome.
+    /// The outcome that the dead letter has. `None` means every outcome.
     outcome: Option<String>,
     /// The message was moved to the poison queue at this time or later.
     since: Option<DateTime<Utc>>,
@@ -86,7 +89,7 @@ impl Selection {
                 Err(fields.error("ids", "`ids` or the other members, found both; leave one out").into())
             }
             Some(ids) => Ok(Self::Ids(ids)),
-            // A caller that forgot the condition must not replay or drop everything.
+            // If a caller forgets the condition, the bot must not replay or drop everything.
             None if outcome.is_none() && !all => {
                 Err(fields.error("ids", "ids, an outcome, or `all`: true, found none of them").into())
             }
@@ -115,14 +118,14 @@ fn read_ids(fields: &mut Fields) -> Result<Option<BTreeSet<Named>>, AlertRejecti
     Ok(Some(named))
 }
 
-/// The query of a list.
+/// The query of `GET /api/dead`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListQuery {
     pub(super) after: Option<DeadLetterId>,
     pub(super) limit: usize,
     pub(super) outcome: Option<String>,
     pub(super) conversation: Option<ConversationKey>,
-    /// Whether the list shows the texts, and the messages without a row.
+    /// Whether the list shows the texts of alerts, and the messages without a row.
     pub(super) with_texts: bool,
 }
 

@@ -1,6 +1,9 @@
-//! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters. Their alerts stay `dead` in the
-//! ledger. A drop finds all its messages with one walk through the poison queue. With one walk for each
-//! message, the number of calls would grow with the square of the number of dead letters.
+//! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters, i.e. delete their messages and rows.
+//! In the ledger, their alerts stay `dead`.
+//!
+//! A drop finds all its messages with one walk through the poison queue. (A *walk* leases one batch of
+//! messages after another, because the service cannot list a queue.) With one walk for each message, the
+//! number of storage calls would grow with the square of the number of dead letters.
 
 mod act;
 
@@ -29,9 +32,9 @@ use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 use act::{Dropper, Results};
 
-/// How many rows one call to the table reads.
+/// How many rows one storage call reads.
 const ROWS_AT_ONCE: u16 = 1000;
-/// The most calls to the table that search for rows without a message.
+/// The highest number of storage calls in the search for rows without a message.
 const MAX_ROW_PAGES: usize = 20;
 
 pub(in crate::alerts) async fn post<H: Host>(
@@ -77,7 +80,7 @@ pub(in crate::alerts) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT).into())
 }
 
-/// The deadlines of a call, counted from its beginning.
+/// The deadlines of an API call, counted from the beginning of the call.
 struct Begun {
     deadline: Deadline,
     search_until: Deadline,
@@ -91,8 +94,8 @@ impl Begun {
     }
 }
 
-/// The digests of the messages that a walk has read, and the rows that these messages name. If the walk has
-/// read all messages, and [`Seen::has`] is false for a row, the row has no message.
+/// The digests (hashes) of the messages that a walk has read, and the rows that these messages name. After
+/// the walk has read all messages, [`Seen::has`] is false for every row without a message.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -125,9 +128,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the end
-        // of the queue, these messages stay hidden for the rest of their lease. So the next call finds the
-        // messages that this call has not seen.
+        // `end` makes the messages visible that the walk has read and left on the queue. If the walk did not
+        // reach the end of the queue, these messages stay hidden until their lease ends. The next API call
+        // then gets the messages that this call has not read.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -158,8 +161,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // If a message was changed on the poison queue, it still names its row, but has another digest.
-            // The walk goes on, because the message with the digest of the row may follow.
+            // This message names a row, but its digest is not the digest in the row. So the message was
+            // changed, or it is one of two copies. The walk goes on, because the message with the digest in
+            // the row may follow.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -176,8 +180,8 @@ impl<'a, H: Host> Dropper<'a, H> {
         self.drop_missing(walk, pending, results).await
     }
 
-    /// Drops dead letters whose message the walk has not found. A dead letter is dropped only if the poison
-    /// queue certainly no longer holds its message.
+    /// Handles the dead letters whose messages the walk has not found. Drops a dead letter if the poison
+    /// queue certainly no longer holds its message, and refuses the others.
     async fn drop_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -206,7 +210,7 @@ impl<'a, H: Host> Dropper<'a, H> {
         let seen = RefCell::new(Seen::default());
         let take = |letter: &Letter| {
             seen.borrow_mut().add(letter);
-            // If the message does not name its outcome, its row decides.
+            // If the message does not name its outcome, the row decides later.
             let may_fit = letter.failure.outcome.is_none() || condition.fits(letter);
             may_fit.then(|| letter.row())
         };
@@ -225,15 +229,15 @@ impl<'a, H: Host> Dropper<'a, H> {
             return Ok(results);
         }
         if !self.has_seen_all(walk, &results).await? {
-            // Another call has hidden some messages. They become visible when the lease of the other call
-            // ends.
+            // Another API call has hidden some messages. They become visible when their lease ends.
             return Ok(Results { has_more: true, ..results });
         }
         self.drop_rows_without_message(condition, &seen.into_inner(), results).await
     }
 
-    /// Whether a message meets the condition. The walk has checked the messages that name their outcome. For
-    /// every other message, the row decides, if the message has a row.
+    /// Whether a message meets the condition. If the message names its outcome, the walk has checked the
+    /// message already. If not, the row decides. If the message has no row either, the outcome comes from the
+    /// content of the message.
     async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
         if job.letter.failure.outcome.is_some() {
             return Ok(true);
@@ -265,14 +269,14 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether the row may be left over without a message. A newer row may still get its message, because a
-    /// run writes the row before the message.
+    /// Whether the row can be left over without a message. The message of a newer row may still be missing,
+    /// because a run writes the row before it puts the message on the poison queue.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 
-    /// Whether the walk has seen every message of the poison queue, including messages that other calls have
-    /// hidden.
+    /// Whether the walk has read every message of the poison queue, so that no message is hidden by another
+    /// API call.
     async fn has_seen_all(
         &self,
         walk: &PoisonWalk<'_, H>,

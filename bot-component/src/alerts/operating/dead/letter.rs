@@ -11,8 +11,8 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member that marks a replayed envelope. It holds the outcome for which the message was moved to the
-/// poison queue.
+/// The member that marks a replayed envelope. Its value is the outcome, i.e. the word for the reason for
+/// which a run moved the message to the poison queue.
 const REPLAYED: &str = "replayed";
 
 /// The content of a message of the poison queue.
@@ -21,9 +21,10 @@ pub(in crate::alerts) struct Letter {
     message_id: String,
     inserted_at: DateTime<Utc>,
     content: Result<(Envelope, SealState), DecodeError>,
-    /// The `failure` of the envelope. If the seal is not valid, another program may have written the
-    /// `failure`.
+    /// The `failure` of the envelope, in which the poller stores the outcome and the reason. If the seal is
+    /// not valid, another program may have written the `failure`.
     pub(super) failure: FailureNote,
+    /// The hash of the message's text. The row of the message contains the same hash.
     pub(in crate::alerts) digest: String,
     is_sealing: bool,
 }
@@ -49,25 +50,25 @@ impl Letter {
         }
     }
 
-    /// Returns the id of the message's row, which the poller wrote into the message. Returns `None` if
-    /// another program may have written this id.
+    /// Returns the id of the row that the message names, if the poller wrote this id into the message.
+    /// Returns `None` if another program may have written the id.
     pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
         let is_genuine = !self.is_sealing || matches!(self.content, Ok((_, SealState::Valid)));
         self.named_row().filter(|_| is_genuine)
     }
 
-    /// The row that the message names. If the message's seal is not valid, another program may have written
-    /// the name.
+    /// Returns the id of the row that the message names. If the message's seal is not valid, another program
+    /// may have written this id.
     pub(super) fn named_row(&self) -> Option<DeadLetterId> {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 
-    /// The name of the message for a caller, if the message has no row.
+    /// The name of the message for callers, if the message has no row.
     pub(super) fn without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
-    /// The name of the message for a caller. `row` is the message's row, if it has one.
+    /// The name of the message for callers. `row` is the message's row, if the message has one.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
         row.cloned().map_or_else(|| self.without_row(), Named::Row)
     }
@@ -80,8 +81,8 @@ impl Letter {
         self.content.as_ref().ok().map(|(envelope, _)| envelope)
     }
 
-    /// The outcome for which the message was moved to the poison queue. If the message does not name the
-    /// outcome, the result is `unreadable`, `sealBroken` or `unknown`.
+    /// The outcome, i.e. the word for the reason for which a run moved the message to the poison queue. If
+    /// the message names no outcome, the result is `unreadable`, `sealBroken` or `unknown`.
     pub(super) fn outcome(&self) -> &str {
         match (&self.failure.outcome, &self.content) {
             (Some(outcome), _) => outcome,
@@ -91,7 +92,7 @@ impl Letter {
         }
     }
 
-    /// When the message was moved to the poison queue.
+    /// When a run moved the message to the poison queue.
     pub(super) fn died_at(&self) -> DateTime<Utc> {
         self.failure.at.unwrap_or(self.inserted_at)
     }
@@ -101,14 +102,15 @@ impl Letter {
         self.envelope().map_or(self.inserted_at, |envelope| envelope.enqueued_at)
     }
 
-    /// The key of the conversation; empty if the message holds no envelope.
+    /// The conversation key; empty if the message holds no envelope.
     pub(in crate::alerts) fn conversation(&self) -> String {
         let key = self.envelope().map(|envelope| ConversationKey::of(&envelope.address).as_str().to_owned());
         key.unwrap_or_default()
     }
 
-    /// Makes the envelope to put on the queue again. It has the mark `once` and no used-up tries. It has no
-    /// `failure`, and no data of a series. Returns the reason if the message may not be sent.
+    /// Makes the envelope that a replay puts on the queue. The envelope has the mark `once`: before a run
+    /// sends the alert, the run reads the ledger. The envelope has no used-up tries and no `failure`, and
+    /// belongs to no series. Returns the reason if the alert must not be sent.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -132,9 +134,9 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// Returns the key of the alert's record in the ledger. The poller used the same key for the message on
-    /// the queue. `row` holds the id of that message. Returns `None` if the message holds no envelope and has
-    /// no row.
+    /// Returns the key of the alert's record in the ledger. This is the key that the poller used while the
+    /// message was on the main queue. `row` contains the id and the insertion time of the message on the main
+    /// queue. Returns `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {
@@ -142,7 +144,8 @@ impl Letter {
         };
         let is_ours = *seal == SealState::Valid || !self.is_sealing;
         let id = match row {
-            // An envelope of an older format has the id of its message on the queue.
+            // An envelope of an older format has no id. The function uses the id of its message on the main
+            // queue instead.
             Some(row) if envelope.shape.is_legacy() => EnvelopeId::of_queue_message(row.message_id()),
             _ => envelope.id.clone(),
         };

@@ -1,6 +1,6 @@
-//! `GET /api/dead`: lists the dead letters. The list comes from a table. For a list with texts, the bot also
-//! peeks at the 32 oldest messages of the poison queue. The bot does not dequeue messages, because a list
-//! must not hide messages from other calls.
+//! `GET /api/dead`: lists the dead letters. The list comes from a table with one row for each dead letter.
+//! For a list with texts, the bot also peeks at the 32 oldest messages of the poison queue. The bot does not
+//! dequeue these messages, because a list must not hide messages from replays and drops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,14 @@ use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// How many rows one call to the table reads, for a list with a condition.
+/// How many rows one storage call reads, if the list has a condition.
 const ROWS_AT_ONCE: u16 = 500;
-/// The most calls to the table for one page of a list with a condition.
+/// The highest number of storage calls for one page of a list with a condition.
 const MAX_CALLS: usize = 4;
-/// The most pages that a call reads to recognise messages without a row. A page has a thousand rows.
+/// The highest number of query pages that an API call reads to recognise messages without a row. A query page
+/// has a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
-/// The most characters that are shown of a message without an envelope.
+/// The highest number of characters that the list shows of a message without an envelope.
 const MAX_RAW_CHARACTERS: usize = 300;
 
 pub(in crate::alerts) async fn get<H: Host>(
@@ -71,7 +72,8 @@ pub(in crate::alerts) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &body).into())
 }
 
-/// Reads the rows of one page. If more rows may follow, also returns the id of the last row that was read.
+/// Reads the rows of one page of the list. If more rows may follow, also returns the id of the last row that
+/// was read.
 async fn page<H: Host>(
     dead: &DeadLetters<'_, H>,
     query: &ListQuery,
@@ -103,7 +105,8 @@ async fn page<H: Host>(
     Ok((letters, last))
 }
 
-/// Peeks at the oldest messages of the poison queue. Returns the messages and their texts, by their digests.
+/// Peeks at the oldest messages of the poison queue. Returns the messages and their texts, by the digests
+/// (hashes) of the messages.
 async fn peek<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -126,8 +129,8 @@ async fn peek<H: Host>(
     Ok(messages.into_iter().map(open).collect())
 }
 
-/// Returns the messages that have no row. If the table has more rows than this call may read, the result is
-/// empty, because each message may have an unread row.
+/// Returns the messages that have no row. If the table has more rows than this function reads, the result is
+/// empty, because any of the unread rows may belong to a message.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
     letters: &[DeadLetter],

@@ -1,13 +1,15 @@
 //! `POST /api/dead/replay`: puts dead letters on the queue again. The person sees each alert once, even if
 //! the replay is killed at any moment, or two replays run at the same time:
 //!
-//! 1. The bot finds the messages with a walk through the poison queue.
-//! 2. It gives the alert's record the status `queued`, if no other call has changed the record meanwhile.
-//! 3. It puts the message on the queue with the mark `once`. A run reads the record before it sends a marked
-//!    message.
-//! 4. It deletes the message from the poison queue, and then the row.
+//! 1. The bot finds the messages with a walk through the poison queue: it leases one batch after another.
+//! 2. The bot gives the alert's record in the ledger the status `queued`, if no other API call has changed
+//!    the record in the meantime.
+//! 3. The bot puts the message on the queue with the mark `once`. A run reads the record before it sends a
+//!    marked message.
+//! 4. The bot deletes the message from the poison queue, and then the message's row in the table of dead
+//!    letters.
 //!
-//! If a replay is killed, the next replay finds its messages, and continues the work.
+//! If a replay is killed, the next replay finds the messages of the killed replay, and continues the work.
 
 mod act;
 
@@ -62,21 +64,21 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // If the walk did not reach the end of the queue, the next call has to find the messages that this call
-    // has not seen. So the messages that this call has seen stay hidden.
+    // If the walk did not reach the end of the queue, the messages that it has read stay hidden until their
+    // lease ends. The next API call then gets the messages that this call has not read.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
     Ok(replayer.answer(results?))
 }
 
-/// The dead letters that a call wants to replay by their ids.
+/// The dead letters that an API call names by their ids.
 struct Wanted {
     pending: Pending,
-    /// The rows that a message names, if the message has another digest than the row. The poison queue then
+    /// The rows named by a message whose digest (hash) is not the digest in the row. The poison queue then
     /// holds two copies of the message.
     named: BTreeSet<DeadLetterId>,
-    /// The rows that a message without a valid seal names.
+    /// The rows named by a message whose seal is not valid.
     tampered: BTreeSet<DeadLetterId>,
 }
 
@@ -85,9 +87,9 @@ impl Wanted {
         Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
-    /// Returns `Some` if the call wants the message, with the message's row if it has one. If the message
-    /// names a row but has another digest, the row stays pending, because the message with the digest of the
-    /// row may follow.
+    /// Returns `Some` if the API call wants the message. The inner value is the message's row, if the message
+    /// has a row. If the message names a row but has another digest than the row, the row stays pending,
+    /// because the message with the digest in the row may follow.
     fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
         if let Some(row) = self.pending.take_exact(letter) {
             return Some(Some(row));
@@ -112,7 +114,7 @@ impl<H: Host> Replayer<'_, H> {
     ) -> Result<Results, AlertRejection> {
         let results = RefCell::new(Results::default());
         let now = self.host.now();
-        // A message that may not be sent again stays in the poison queue.
+        // A message that must not be sent again stays in the poison queue.
         let may_send = |letter: &Letter, row: Option<DeadLetterId>| match letter.to_replay(now) {
             Ok(_) => Some(row),
             Err(why) => {
@@ -142,13 +144,13 @@ impl<H: Host> Replayer<'_, H> {
         };
         let mut results = results.into_inner();
         results.has_more = found.has_more;
-        // Messages of one conversation keep their order.
+        // The messages of one conversation must keep their order.
         found.jobs.sort_by_key(|job| job.letter.enqueued_at());
         self.act(walk, found.jobs, results).await
     }
 
-    /// Refuses the dead letters that the walk has not found. If the poison queue certainly no longer holds a
-    /// message, the function removes its row.
+    /// Refuses the dead letters whose messages the walk has not found. If the poison queue certainly no
+    /// longer holds a message, the function also removes the message's row.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -167,7 +169,7 @@ impl<H: Host> Replayer<'_, H> {
             results.refuse(&Named::Message(id), if has_seen_all { Why::Unknown } else { Why::Hidden });
         }
         for (id, row) in pending.rows {
-            // The message that names the row is replayed.
+            // Another copy of the message names this row, and is replayed.
             if named.contains(&id) {
                 continue;
             }

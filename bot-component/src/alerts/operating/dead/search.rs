@@ -1,4 +1,6 @@
-//! Searches the poison queue for the messages that a call replays or drops.
+//! Searches the poison queue for the messages that an API call replays or drops. The search is a *walk*: it
+//! leases one batch of messages after another. The *row* of a message is the message's entry in the table of
+//! dead letters. The row contains a *digest* (a hash) of the message's text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,19 +18,19 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// After this time from the beginning of a call, the walk sends no further Get Messages.
+/// After this time from the beginning of an API call, the walk sends no further Get Messages.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// After this time from the beginning of a call, the bot begins no work on a further message.
+/// After this time from the beginning of an API call, the bot begins no work on a further message.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;
-/// How many rows are read in parallel.
+/// How many rows the bot reads in parallel.
 const READS_AT_ONCE: usize = 8;
-/// The most pages that a call reads to find the rows of messages that name no row. A page has a thousand
-/// rows.
+/// The highest number of query pages that an API call reads to find the rows of messages that name no row. A
+/// query page has a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
-/// A message that a call replays or drops, and its row.
+/// A message that an API call replays or drops, and the message's row.
 pub(super) struct Job {
     pub(super) message: QueueMessage,
     pub(super) letter: Letter,
@@ -44,13 +46,16 @@ impl Job {
 /// The messages that a search has found.
 pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
-    /// Whether the search stopped early. Further wanted messages may then be on the poison queue.
+    /// Whether the search stopped early. The poison queue may then hold further messages that the API call
+    /// wants.
     pub(super) has_more: bool,
 }
 
-/// Finds messages, until `is_done` returns true. `take` returns `Some` if the call wants a message, with the
-/// message's row if it has one. Other messages stay hidden until the walk ends, so that the walk does not get
-/// them again.
+/// Finds messages in the poison queue, until `is_done` returns true.
+///
+/// The function calls `take` for each message. `take` returns `Some` if the API call wants the message, and
+/// the inner value is the message's row, if the message has a row. The other messages stay hidden until the
+/// walk ends, so that the walk does not get them again.
 pub(super) async fn find<H: Host>(
     (host, settings): (&H, &BotSettings),
     walk: &mut PoisonWalk<'_, H>,
@@ -66,7 +71,7 @@ pub(super) async fn find<H: Host>(
             Ok(Some(messages)) => messages,
             Ok(None) => return Ok(Found { jobs, has_more: !walk.is_at_end() }),
             Err(error) if jobs.is_empty() => return Err(not_reached(host, &error)),
-            // The call still works on the messages that were found before the error.
+            // The API call still works on the messages that were found before the error.
             Err(error) => {
                 not_reached(host, &error);
                 return Ok(Found { jobs, has_more: true });
@@ -84,7 +89,7 @@ pub(super) async fn find<H: Host>(
     Ok(Found { jobs, has_more: false })
 }
 
-/// The dead letters that a call names by their ids, and that the walk has not found yet.
+/// The dead letters that an API call names by their ids, and that the walk has not found yet.
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) rows: BTreeMap<DeadLetterId, DeadLetter>,

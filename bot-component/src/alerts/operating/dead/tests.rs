@@ -1,5 +1,5 @@
-//! Tests of the routes, with fakes of the queue and the tables. Some tests kill the bot after each of its
-//! calls.
+//! Tests of the routes for dead letters, with fakes of the queue service and the table service. Some tests
+//! kill the bot after each of its outbound calls.
 
 mod copies;
 mod drop_and_list;
@@ -40,9 +40,10 @@ struct Bot {
     settings: BotSettings,
     queues: Rc<RefCell<FakeQueues>>,
     tables: Rc<RefCell<FakeTables>>,
-    /// How many further calls reach a service. Later calls reach no service, as if the bot were killed.
+    /// How many further outbound calls reach a service. Later calls reach no service, as if the bot were
+    /// killed.
     calls_left: Rc<Cell<usize>>,
-    /// How many further calls the table service carries out. It answers later calls with 503.
+    /// How many further storage calls the table service carries out. It answers later calls with 503.
     table_calls_left: Rc<Cell<usize>>,
     /// The alerts that people have got, in order.
     shown: RefCell<Vec<String>>,
@@ -181,7 +182,8 @@ impl Bot {
         Died { alert: id, letter: letter.as_str().to_owned() }
     }
 
-    /// Does what a run does with a marked message: it reads the ledger before it sends the message.
+    /// Delivers the messages on the queue, as a run does. The messages have the mark `once`, so the run reads
+    /// the ledger before it sends them.
     fn deliver(&self) {
         let messages = self.queues.borrow_mut().queues.remove(QUEUE).unwrap_or_default();
         for message in messages {
@@ -253,8 +255,8 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     assert!(line["request"].is_string(), "{line}");
 }
 
-/// Kills the bot after 0, 1, 2 or more calls of a replay, and then replays again. In some cases, a run
-/// delivers the messages on the queue between the two replays.
+/// Kills the bot after 0, 1, 2 or more outbound calls of a replay, and then replays again. In some cases, a
+/// run delivers the messages on the queue between the two replays.
 #[test]
 fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() {
     for (is_delivered_between, body_of) in [
@@ -412,7 +414,7 @@ fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
 }
 
 #[test]
-fn replay_of_a_message_that_another_call_has_hidden_is_refused_until_it_is_visible() {
+fn replay_of_a_message_that_another_call_has_hidden_is_refused_until_the_message_is_visible() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let now = bot.host.now();

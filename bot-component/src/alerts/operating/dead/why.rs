@@ -25,7 +25,7 @@ pub(super) enum Why {
     TooLarge,
     /// A newer version of this program wrote the alert's record.
     Newer,
-    /// According to the ledger, the alert has ended in another way. Its message was deleted.
+    /// According to the ledger, the alert already has this final status. The bot has deleted the message.
     Ended(Status),
 }
 
@@ -50,7 +50,9 @@ impl Why {
     /// The problem and the remedy, for people.
     pub(super) fn message(self) -> String {
         let text = match self {
-            Self::Unknown => "id: no dead letter has this id; an earlier replay may have put it on the queue",
+            Self::Unknown => {
+                "id: no dead letter has this id; an earlier replay may have put its message on the queue"
+            }
             Self::Missing => {
                 "message: no longer in the poison queue, so nothing can be sent; the bot has removed its row \
                  from the list"

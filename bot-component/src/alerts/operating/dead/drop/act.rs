@@ -1,4 +1,4 @@
-//! Drops messages that the walk has found, and rows without a message.
+//! Drops the messages that a walk through the poison queue has found, and rows without a message.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -18,8 +18,8 @@ use crate::settings::BotSettings;
 
 /// How many dead letters the bot works on in parallel.
 const AT_ONCE: usize = 8;
-/// How many rows the bot deletes with one call to the table. If the bot is killed before this call, at most
-/// this many rows have no message. The next drop deletes them.
+/// How many rows the bot deletes with one storage call. If the bot is killed before this call, at most this
+/// many rows have no message any more. The next drop deletes these rows.
 const ROWS_OF_A_CALL: usize = 100;
 
 /// The results of a drop.
@@ -29,7 +29,7 @@ pub(super) struct Results {
     pub(super) refused: Vec<(Named, Why)>,
     /// Whether the drop stopped before it had reached all dead letters.
     pub(super) has_more: bool,
-    /// How many messages the call has deleted.
+    /// How many messages this API call has deleted.
     pub(super) deleted: u64,
 }
 
@@ -44,8 +44,9 @@ pub(super) struct Dropper<'a, H> {
 
 impl<H: Host> Dropper<'_, H> {
     /// Drops these messages. For each message, the bot records the drop in the ledger, then deletes the
-    /// message, and then its row. If the bot is killed in between, the next call continues. After the first
-    /// failure, the bot begins no further message. Returns the failure only if the bot has dropped nothing.
+    /// message, and then the row. If the bot is killed in between, the next API call continues. After the
+    /// first failure, the bot begins no further message. Returns the failure only if the bot has dropped
+    /// nothing.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -88,7 +89,7 @@ impl<H: Host> Dropper<'_, H> {
         if jobs.peek().is_some() || failure.borrow().is_some() {
             results.has_more = true;
         }
-        // The remaining messages become visible, so that the next call finds them.
+        // The remaining messages become visible, so that the next API call finds them.
         let release = async |job: Job| walk.release(&job.message.id, &job.message.pop_receipt).await;
         let release = &release;
         stream::iter(jobs).for_each_concurrent(AT_ONCE, release).await;
@@ -130,8 +131,8 @@ impl<H: Host> Dropper<'_, H> {
     }
 }
 
-/// Returns the key of the alert's record, for a row without a message. Returns `None` if another program may
-/// have made the alert.
+/// Returns the key of the alert's record in the ledger, for a row without a message. Returns `None` if
+/// another program may have made the alert.
 fn record_of(row: &DeadLetter) -> Option<RecordKey> {
     let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
     is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))

@@ -1,4 +1,4 @@
-//! Replays messages that the walk has found.
+//! Replays the messages that a walk through the poison queue has found.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ const CONVERSATIONS_AT_ONCE: usize = 8;
 /// The results of a replay.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    /// The dead letters that are on the queue again, with the ids of their alerts.
+    /// The dead letters whose messages are on the queue again, with the ids of their alerts.
     pub(super) replayed: Vec<(Named, String)>,
     pub(super) refused: Vec<(Named, Why)>,
     /// Whether the replay stopped before it had reached all dead letters.
@@ -45,7 +45,8 @@ enum Done {
     Refused(Why),
 }
 
-/// The results so far, which the work on several conversations shares.
+/// The results so far. The bot works on several conversations in parallel, and all of this work shares the
+/// results.
 struct Progress {
     results: RefCell<Results>,
     /// The first failure. After a failure, the bot begins no further message.
@@ -68,7 +69,7 @@ pub(super) struct Replayer<'a, H> {
 impl<H: Host> Replayer<'_, H> {
     /// Replays these messages. The bot works on several conversations in parallel, and keeps the order of the
     /// messages of one conversation. After the first failure, the bot begins no further message. Returns the
-    /// failure only if the bot has replayed and refused nothing.
+    /// failure only if the bot has neither replayed nor refused a message.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -100,10 +101,11 @@ impl<H: Host> Replayer<'_, H> {
         }
     }
 
-    /// Replays one message, and notes the result in `progress`. A message that stays in the poison queue
-    /// becomes visible.
+    /// Replays one message, and notes the result in `progress`. If the message stays in the poison queue, the
+    /// bot makes it visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
-        // The poison queue held two copies of the message, and the bot has already replayed the other copy.
+        // The poison queue held two copies of the message, and the bot has already replayed one of them. This
+        // is the other copy, so the bot only deletes it.
         if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
             return self.delete(walk, job).await;
         }
@@ -167,8 +169,8 @@ impl<H: Host> Replayer<'_, H> {
         Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })
     }
 
-    /// Gives the alert's record the status `queued`. If the record was deleted, makes a new record. The row
-    /// of the dead letter names the sender and the tag for the new record.
+    /// Gives the alert's record the status `queued`. If the ledger no longer has the record, makes a new
+    /// record, with the sender and the tag that the row of the dead letter names.
     async fn reopen(
         &self,
         job: &Job,
@@ -187,7 +189,7 @@ impl<H: Host> Replayer<'_, H> {
         self.ledger.remake(record, replay, &origin).await
     }
 
-    /// Makes the message for the queue, and finds the alert's record.
+    /// Makes the message for the queue. Also returns the key of the alert's record.
     fn message(&self, job: &Job) -> Result<(Message, RecordKey), Why> {
         let now = self.host.now();
         let envelope = job.letter.to_replay(now)?;

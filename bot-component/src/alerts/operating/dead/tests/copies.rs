@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Bot, POISON, whys};
 
-/// Adds a second copy of the only dead letter. If a run is killed between two calls, the poison queue can
-/// hold two copies of a message. The copies have different texts, and the row has the digest of the newer
+/// Adds a second copy of the only dead letter. If a run is killed between two storage calls, the poison queue
+/// can hold two copies of a message. The copies have different texts, and the row has the digest of the newer
 /// copy.
 fn add_older_copy(bot: &Bot) {
     let now = bot.host.now();
@@ -31,7 +31,7 @@ fn add_older_copy(bot: &Bot) {
 }
 
 #[test]
-fn replay_of_a_message_that_the_poison_queue_holds_twice_sends_it_once_and_removes_both_copies() {
+fn replay_of_a_message_that_the_poison_queue_holds_twice_delivers_once_and_removes_both_copies() {
     for by_ids in [true, false] {
         let bot = Bot::new();
         let died = bot.die("pizza", |_| ());

@@ -32,7 +32,7 @@ fn drop_killed_at_any_call_is_finished_by_the_next_drop() {
         let ledger = bot.tables.borrow().entities("proactivebotledger").clone();
         let reason = &ledger.iter().find(|((_, row), _)| *row == died.alert.as_str()).unwrap().1["reason"];
         assert_eq!(reason, "dropped by alertkey; permanent: 400 BadSyntax", "{calls}");
-        // The other message is visible.
+        // The message of the other alert is visible.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;

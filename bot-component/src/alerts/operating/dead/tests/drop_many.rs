@@ -106,7 +106,7 @@ fn drop_of_many_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_
             assert_eq!(record.status, Status::Dead);
             assert_eq!(record.reason.as_deref(), Some("dropped by alertkey; permanent: 400 BadSyntax"));
         }
-        // The other message is visible.
+        // The message of the other alert is visible.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;

@@ -77,16 +77,16 @@ fn cancelled_alert_is_not_delivered(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let (kept, cancelled) =
         (queued(&stage, &to_conversation(&key, "kept")), queued(&stage, &to_conversation(&key, "cancelled")));
-    let answer = call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null);
+    let response = call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null);
     let expected = json!({"id": cancelled, "status": "cancelling"});
-    assert_eq!(answer.expect_status(202).json(), expected);
+    assert_eq!(response.expect_status(202).json(), expected);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&1.into(), &1.into()), "{kept}: {counts}");
     assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: kept");
     assert_eq!(stage.queue.count(), 0);
     for id in ["", "x", "0123456789ABCDEF0123456789ABCDEF", &format!("{cancelled}/x")] {
-        let answer = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
-        assert!([404, 405].contains(&answer.status), "{id}: {}", answer.describe());
+        let response = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+        assert!([404, 405].contains(&response.status), "{id}: {}", response.describe());
     }
 }
 
@@ -100,9 +100,12 @@ fn copy_of_a_cancelled_alert_is_not_delivered(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     assert_eq!(stage.poll()["cancelled"], 1);
     stage.queue.put(&copy);
-    assert_eq!(stage.poll()["alreadySent"], 1, "the first copy has ended the alert");
+    assert_eq!(stage.poll()["alreadySent"], 1, "expected the poller to drop a copy of a cancelled alert");
     let again = alert(&stage, &body).expect_status(202).json();
-    assert_eq!(again["alerts"][0]["status"], "cancelled", "a repeated call reports the cancellation");
+    assert_eq!(
+        again["alerts"][0]["status"], "cancelled",
+        "expected that the response to a repeated call reports the cancellation"
+    );
     assert_eq!(stage.queue.count(), 0);
     stage.connector.expect_silence();
 }
@@ -112,8 +115,8 @@ fn cancel_of_a_delivered_alert_is_refused(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "sent"));
     stage.poll();
-    let answer = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
-    answer.expect_error(409, "AlertIsOver");
+    let response = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+    response.expect_error(409, "AlertIsOver");
     queued(&stage, &to_conversation(&key, "another"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.wait_for(2);

@@ -1,5 +1,5 @@
-//! The real Alertmanager with the configuration of `docs/hooks.md`. The cases fill in the webhook's address,
-//! and shorten the times.
+//! The real Alertmanager posts to a webhook of the bot. Its configuration comes from `docs/hooks.md`; the
+//! cases fill in the webhook's address and shorten the times.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -73,13 +73,16 @@ fn group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
         });
         let alertmanager = start(&hook);
         alertmanager.alert("InstanceDown", "db-7 is down", false);
-        // The person answers when the page shows the red card.
+        // The person writes this message when the page shows the red card.
         page.wait_for("Alert: I see it");
         alertmanager.alert("InstanceDown", "db-7 is down", true);
         seen.join().unwrap()
     });
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
-    assert_eq!(seen.cards.len(), 1, "one card that changes: {seen:?}");
+    assert_eq!(seen.cards.len(), 1, "expected one card that changes, found {seen:?}");
     assert!(seen.cards[0].texts.contains(&RESOLVED.to_owned()), "{seen:?}");
-    assert!(seen.colors.len() == 2 && seen.colors[0] != seen.colors[1], "red, then green: {seen:?}");
+    assert!(
+        seen.colors.len() == 2 && seen.colors[0] != seen.colors[1],
+        "expected red and then green, found {seen:?}"
+    );
 }

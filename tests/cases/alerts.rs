@@ -1,4 +1,4 @@
-//! Alerts of a back end.
+//! Alerts that a back end sends with `POST /api/alerts`.
 
 use chrono::Utc;
 use end_to_end::activity::{fixture, message};
@@ -18,12 +18,12 @@ end_to_end::cases!(
     alert_to_a_person_goes_to_the_latest_conversation,
     unknown_targets_are_refused_and_nothing_is_queued,
     wrong_call_is_refused_with_the_path_of_the_field,
-    call_with_either_alert_key_is_accepted_and_others_are_refused,
+    either_of_two_alert_keys_is_accepted_and_another_key_is_refused,
     alert_larger_than_a_queue_message_is_refused,
-    call_with_101_elements_is_refused_and_tag_with_101_subscribers_is_accepted,
+    call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
     sealed_alert_to_an_address_is_not_marked_as_verified,
-    repeated_call_is_answered_and_queues_nothing,
+    repeated_call_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
     unreachable_queue_is_answered_503,
     queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
@@ -92,14 +92,14 @@ fn every_form_of_target_is_alerted_once(world: &World) {
     let mut elsewhere = address;
     elsewhere["conversation"]["id"] = "a:unknown".into();
     let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
-    let answer = alert(&stage, &both).expect_status(202).json();
+    let response = alert(&stage, &both).expect_status(202).json();
     let conversations =
-        answer["alerts"].as_array().unwrap().iter().map(|alert| alert["conversation"].clone());
+        response["alerts"].as_array().unwrap().iter().map(|alert| alert["conversation"].clone());
     let expected = [key_of("msteams", "a:unknown"), key];
     assert_eq!(
         conversations.collect::<Vec<_>>(),
         expected.map(Value::from),
-        "the answer keeps the order of the call"
+        "expected that the response keeps the order of the call"
     );
     assert_eq!(stage.poll()["delivered"], 2);
 }
@@ -118,18 +118,19 @@ fn card_without_text_is_delivered(world: &World) {
 fn alert_to_a_person_goes_to_the_latest_conversation(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:first", "hello");
-    // `seenAt` has whole seconds. The second conversation starts one second later, so that it is the latest.
+    // `seenAt` has whole seconds. The second conversation starts one second later, so that its `seenAt` is
+    // later.
     let second = Utc::now().timestamp();
     eventually("the next second", || (Utc::now().timestamp() > second).then_some(()));
     let key = known(&stage, "a:second", "hello");
     let aad = &fixture("teams-personal.json")["from"]["aadObjectId"];
-    let answer = alert(&stage, &json!({"to": {"user": aad}, "text": "x"})).expect_status(202).json();
+    let response = alert(&stage, &json!({"to": {"user": aad}, "text": "x"})).expect_status(202).json();
     assert_eq!(
-        answer["alerts"].as_array().unwrap().len(),
+        response["alerts"].as_array().unwrap().len(),
         1,
-        "expected one alert for one person, found {answer}"
+        "expected one alert for one person, found {response}"
     );
-    assert_eq!(answer["alerts"][0]["conversation"], key.as_str());
+    assert_eq!(response["alerts"][0]["conversation"], key.as_str());
 }
 
 fn unknown_targets_are_refused_and_nothing_is_queued(world: &World) {
@@ -144,8 +145,8 @@ fn unknown_targets_are_refused_and_nothing_is_queued(world: &World) {
     ];
     for to in unknown {
         for (to, path) in [(to.clone(), "to: "), (json!([{"conversation": known}, to]), "to[1]: ")] {
-            let answer = alert(&stage, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
-            let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+            let response = alert(&stage, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
+            let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
             assert!(message.starts_with(path), "{to}: {message}");
         }
     }
@@ -175,8 +176,8 @@ fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
     ] {
         let mut body = to_conversation(&key, "hello");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let answer = alert(&stage, &body).expect_error(400, "BadArgument");
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let response = alert(&stage, &body).expect_error(400, "BadArgument");
+        let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.starts_with(&format!("{path}: ")), "{change}: {message}");
     }
     for (content_type, body, status, code) in [
@@ -203,7 +204,7 @@ const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/tags/x/codes", "POST"),
 ];
 
-fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) {
+fn either_of_two_alert_keys_is_accepted_and_another_key_is_refused(world: &World) {
     let stage =
         alerts::script(world).variable("alertkey", "the old key of tests, the-new-key-of-tests").start();
     for (method, path, allow) in ROUTES {
@@ -214,19 +215,19 @@ fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) 
             "Basic the-new-key-of-tests",
             "Bearer the old key of tests, the-new-key-of-tests",
         ] {
-            let answer = call_with(&stage, method, path, stranger, &Value::Null);
-            let answer = answer.expect_error(401, "Unauthorized");
-            assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
+            let response = call_with(&stage, method, path, stranger, &Value::Null);
+            let response = response.expect_error(401, "Unauthorized");
+            assert_eq!(response.header("www-authenticate"), "Bearer", "{method} {path}");
         }
         for key in ["Bearer the old key of tests", "bearer the-new-key-of-tests"] {
-            let answer = call_with(&stage, method, path, key, &Value::Null);
+            let response = call_with(&stage, method, path, key, &Value::Null);
             assert_ne!(
-                answer.status, 401,
-                "{method} {path} {key}: both keys are valid during a change of keys"
+                response.status, 401,
+                "{method} {path} {key}: expected that both keys are valid during a change of keys"
             );
         }
-        let answer = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
-        assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), allow);
+        let response = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
+        assert_eq!(response.expect_error(405, "MethodNotAllowed").header("allow"), allow);
     }
     assert!(!stage.host_log().contains("the-new-key-of-tests"), "a key is in the log");
 
@@ -247,25 +248,25 @@ fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     // The first size is larger than a queue message may be. The second size is larger than any body that the
     // bot reads.
     for bytes in [49_000, 300_000] {
-        let answer = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
-        answer.expect_error(413, "MessageSizeTooBig");
+        let response = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
+        response.expect_error(413, "MessageSizeTooBig");
     }
     assert_eq!(stage.queue.count(), 0);
     queued(&stage, &to_conversation(&key, &"x".repeat(48_000)));
 }
 
-fn call_with_101_elements_is_refused_and_tag_with_101_subscribers_is_accepted(world: &World) {
+fn call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted(world: &World) {
     let stage = alerts::stage(world);
     let many = vec![json!({"conversation": key_of("msteams", "a:1")}); 101];
-    let answer = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
-    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", answer.describe());
+    let response = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
+    assert!(response.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", response.describe());
 
     // A tag may have any number of subscribers, because they are not elements of `to`.
     for number in 0..101 {
         stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
     }
-    let answer = alert(&stage, &json!({"to": {"tag": "crowd"}, "text": "x"})).expect_status(202).json();
-    assert_eq!(answer["alerts"].as_array().unwrap().len(), 101);
+    let response = alert(&stage, &json!({"to": {"tag": "crowd"}, "text": "x"})).expect_status(202).json();
+    assert_eq!(response["alerts"].as_array().unwrap().len(), 101);
     assert_eq!(stage.queue.take_all().len(), 101);
 }
 
@@ -300,8 +301,8 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // A writer of the queue can copy an alert's id, but cannot make a seal. The cancellation applies to the
-    // bot's alert, so the poller delivers this copy.
+    // Another writer of the queue can copy an alert's id, but cannot make a seal. The cancellation applies
+    // only to the sealed message, so the poller delivers the copy without a seal.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -310,7 +311,7 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&2.into(), &1.into()), "{sent}: {counts}");
 }
 
-fn repeated_call_is_answered_and_queues_nothing(world: &World) {
+fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -328,7 +329,7 @@ fn repeated_call_is_answered_and_queues_nothing(world: &World) {
     assert_eq!(
         alert(&stage, &body).expect_status(202).json(),
         first,
-        "an expired alert does not change the answer to a repeated call"
+        "expected that the response to a repeated call stays the same after the alert has expired"
     );
     body["text"] = "twice".into();
     alert(&stage, &body).expect_error(422, "IdempotencyKeyReused");
@@ -339,7 +340,7 @@ fn repeated_call_is_answered_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// Two messages with the same id can be on the queue: after two equal calls at once, or if a sender repeats a
+/// The queue can contain two messages with the same id: after two equal calls at once, or after a repeated
 /// call whose record was lost.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
@@ -351,8 +352,8 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The first alert is not delivered yet, so the bot cannot know whether the first call has put it on the
-    // queue. The bot puts the alert there again.
+    // The first alert is not delivered yet, so the bot cannot know whether the first call has put the alert
+    // on the queue. The bot puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);
@@ -374,9 +375,9 @@ fn unreachable_queue_is_answered_503(world: &World) {
         let activity = stage.connector.host(&message(conversation, "1", "subscribe x"));
         stage.post(&activity).expect_status(202);
     }
-    let answer =
+    let response =
         alert(&stage, &json!({"to": {"tag": "x"}, "text": "x"})).expect_error(503, "QueueUnavailable");
-    let alerts = answer.json()["alerts"].as_array().unwrap().clone();
+    let alerts = response.json()["alerts"].as_array().unwrap().clone();
     assert!(alerts.len() == 2 && alerts.iter().all(|alert| alert["status"] == "failed"), "{alerts:?}");
 }
 
@@ -388,26 +389,26 @@ fn queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest(world: &
     }
     queue.refuse(&["a:2"]);
     let body = json!({"to": {"tag": "x"}, "text": "x", "idempotencyKey": "k"});
-    let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
-    let status = |answer: &Value, conversation: &str| {
+    let response = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+    let status = |response: &Value, conversation: &str| {
         let key = key_of("msteams", conversation);
-        let alerts = answer["alerts"].as_array().unwrap();
+        let alerts = response["alerts"].as_array().unwrap();
         let alert = alerts.iter().find(|alert| alert["conversation"] == key.as_str());
         alert.map(|alert| (alert["status"].clone(), alert["id"].clone())).unwrap()
     };
-    assert_eq!(status(&answer, "a:2").0, "failed");
+    assert_eq!(status(&response, "a:2").0, "failed");
     let puts = queue.take();
     let queued_before =
-        answer["alerts"].as_array().unwrap().iter().filter(|alert| alert["status"] == "queued");
+        response["alerts"].as_array().unwrap().iter().filter(|alert| alert["status"] == "queued");
     let mut reported: Vec<_> = queued_before.map(|alert| alert["id"].clone()).collect();
     let mut on_the_queue: Vec<_> = puts.iter().map(|put| put.envelope["id"].clone()).collect();
     reported.sort_by_key(Value::to_string);
     on_the_queue.sort_by_key(Value::to_string);
-    assert_eq!(reported, on_the_queue, "the answer reports exactly the alerts on the queue");
+    assert_eq!(reported, on_the_queue, "expected that the response reports exactly the alerts on the queue");
 
     queue.refuse(&[]);
     let again = alert(&stage, &body).expect_status(202).json();
-    assert_eq!(status(&again, "a:2"), ("queued".into(), status(&answer, "a:2").1));
+    assert_eq!(status(&again, "a:2"), ("queued".into(), status(&response, "a:2").1));
     let rest = queue.take();
     assert_eq!(rest.len() + puts.len(), 3, "expected each alert to be queued once, found the rest {rest:?}");
     assert_eq!(alert(&stage, &body).expect_status(202).json(), again);

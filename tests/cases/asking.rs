@@ -45,8 +45,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // Teams sends the invoke `p1` again, as it does if the response takes too long. Then the person presses a
-    // second time (`p2`).
+    // Teams sends the invoke `p1` a second time, as it does after a slow response. Then the person presses
+    // the button again (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -64,7 +64,7 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(callback, expected);
     assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
-    // Independent libraries read the callback and the reply, as they do in a user's program.
+    // Libraries of other projects read the callback and the reply, as in a user's program.
     assert_eq!(callbacks[0].verified_with(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
@@ -89,7 +89,7 @@ fn first_of_fifty_presses_wins(world: &World) {
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
     let data = data(&card, "approve");
-    let answers: Vec<Value> = std::thread::scope(|scope| {
+    let responses: Vec<Value> = std::thread::scope(|scope| {
         let press = |number: usize| {
             let (stage, data) = (&stage, data.clone());
             move || invoke(stage, &press("a:1", &format!("person-{number}"), &format!("p{number}"), data))
@@ -98,7 +98,7 @@ fn first_of_fifty_presses_wins(world: &World) {
         presses.into_iter().map(|press| press.join().unwrap()).collect()
     });
     let lines: std::collections::BTreeSet<_> =
-        answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
+        responses.iter().map(|response| response["value"]["body"][1]["text"].to_string()).collect();
     assert_eq!(lines.len(), 1, "expected the same line on all cards, found {lines:?}");
     eventually("an empty queue", || {
         stage.poll();
@@ -124,26 +124,26 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
     let mut foreign = genuine.clone();
     foreign["proactivebot"]["a"] = data(&of_other, "approve")["proactivebot"]["a"].clone();
     let refuse = |data: &Value, code: &str| {
-        let answer = invoke(&stage, &press("a:1", "Kim", "p", data.clone()));
-        assert_eq!(answer["type"], "application/vnd.microsoft.error", "{answer}");
+        let response = invoke(&stage, &press("a:1", "Kim", "p", data.clone()));
+        assert_eq!(response["type"], "application/vnd.microsoft.error", "{response}");
         assert_eq!(
-            (&answer["statusCode"], &answer["value"]["code"]),
+            (&response["statusCode"], &response["value"]["code"]),
             (&400.into(), &code.into()),
-            "{answer}"
+            "{response}"
         );
     };
     for data in [forged, foreign, data(&of_other, "approve"), json!({"proactivebot": {}})] {
         refuse(&data, "ButtonUnknown");
     }
     eventually("the end of the question", || {
-        let answer = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
-        (answer["value"]["code"] == "QuestionOver").then_some(())
+        let response = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
+        (response["value"]["code"] == "QuestionOver").then_some(())
     });
-    // The bot accepted the presses before the end of the question. The case removes their jobs from the
-    // queue.
+    // The bot has accepted each press before the end of the question, and has queued a message for it. The
+    // case removes these messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
-    assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
+    assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");
 }
 
 fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world: &World) {
@@ -153,19 +153,23 @@ fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world
     body["answers"] = "each".into();
     let (id, card) = ask(&stage, &body);
     let answer = |person: &str, action: &str, activity: &str| {
-        let answer = invoke(&stage, &press("a:1", person, activity, data(&card, action)));
-        answer["value"]["body"][1]["text"].as_str().unwrap_or_default().to_owned()
+        let response = invoke(&stage, &press("a:1", person, activity, data(&card, action)));
+        response["value"]["body"][1]["text"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(answer("Kim", "approve", "1"), "Approve (Kim)");
     assert_eq!(answer("Lee", "reject", "2"), "Reject (Lee)");
-    assert_eq!(answer("Kim", "reject", "3"), "Approve (Kim)", "the first answer of each person counts");
+    assert_eq!(
+        answer("Kim", "reject", "3"),
+        "Approve (Kim)",
+        "expected that the first answer of each person counts"
+    );
     stage.poll();
     let mut said: Vec<_> = replies(&stage).iter().map(|reply| reply["by"]["name"].clone()).collect();
     said.sort_by_key(ToString::to_string);
     assert_eq!(said, ["Kim", "Lee"]);
     assert_eq!(status(&stage, &id)["status"], "answered");
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
-    assert_eq!(changes, 0, "the others still need the buttons");
+    assert_eq!(changes, 0, "expected no change of the card, because other people still need its buttons");
 }
 
 fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &World) {
@@ -177,7 +181,10 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     stage.connector.forget();
     let to = end_to_end::alerts::key_of("webchat", "web");
     let (_, card) = ask(&stage, &question(&to));
-    assert_eq!(card["actions"][0]["type"], "Action.Submit", "Web Chat does nothing at Action.Execute");
+    assert_eq!(
+        card["actions"][0]["type"], "Action.Submit",
+        "expected Action.Submit, because Web Chat ignores Action.Execute"
+    );
     let mut submit = hello.clone();
     (submit["id"], submit["text"]) = ("2".into(), Value::Null);
     submit["value"] = data(&card, "approve");
@@ -189,7 +196,7 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     assert_eq!((replies.len(), &replies[0]["action"]), (1, &"approve".into()));
     assert!(
         replies[0]["by"].get("aadObjectId").is_none(),
-        "Web Chat does not verify who the person is: {replies:?}"
+        "expected no object id, because Web Chat does not verify who the person is: {replies:?}"
     );
     // In a channel without cards, a button sends its title as a text.
     let mut hello = message("tg", "1", "hello");
@@ -213,12 +220,16 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     assert_eq!(
         say("2", "what is that?"),
         "Queued: what is that?",
-        "a text that names no action is no answer"
+        "expected that a text that names no action is no answer"
     );
     assert!(say("3", "reject: no time").starts_with("Your answer is recorded: Reject: no time"));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["input"], "no time");
-    assert_eq!(say("4", "approve"), "Queued: approve", "the question is answered");
+    assert_eq!(
+        say("4", "approve"),
+        "Queued: approve",
+        "expected that a text is an ordinary message after the answer"
+    );
 }
 
 fn text_in_a_personal_chat_answers_a_question_that_takes_replies(world: &World) {
@@ -234,7 +245,10 @@ fn text_in_a_personal_chat_answers_a_question_that_takes_replies(world: &World) 
         stage.say(&message("a:1", id, text));
         stage.connector.received().pop().map(|said| said.text().to_owned()).unwrap_or_default()
     };
-    assert!(say("2", "help").starts_with("I am a bot"), "a command stays a command");
+    assert!(
+        say("2", "help").starts_with("I am a bot"),
+        "expected that `help` stays a command while a question waits"
+    );
     assert!(say("3", "only after lunch").starts_with("Your answer is recorded: only after lunch"));
     stage.poll();
     let answer = status(&stage, &id)["answer"].clone();
@@ -253,7 +267,11 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     let run = stage.poll();
     assert_eq!((&run["retried"], stage.queue.count()), (&1.into(), 1), "{run}");
-    assert_eq!(status(&stage, &id)["status"], "answered", "the ledger does not wait for the program");
+    assert_eq!(
+        status(&stage, &id)["status"],
+        "answered",
+        "expected that the ledger has the answer before the program accepts the callback"
+    );
     // Other alerts to the conversation do not wait for the program.
     queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
     assert_eq!(stage.poll()["delivered"], 1);
@@ -264,8 +282,15 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     });
     let callbacks = program.received();
     let ids: Vec<_> = callbacks.iter().map(|callback| callback.header("webhook-id")).collect();
-    assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "each attempt has the same id: {ids:?}");
-    assert_eq!(replies(&stage).len(), 1, "a retry does not repeat the finished steps");
+    assert!(
+        ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]),
+        "expected that each attempt has the same id: {ids:?}"
+    );
+    assert_eq!(
+        replies(&stage).len(),
+        1,
+        "expected that a retry puts no second reply on the queue of replies"
+    );
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes, 1);
 }
@@ -292,7 +317,11 @@ fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &Wo
     });
     let callbacks = program.received();
     assert_eq!(callbacks[0].header("webhook-id"), callbacks[1].header("webhook-id"));
-    assert_eq!(replies(&stage).len(), 1, "the queue of replies has the answer already");
+    assert_eq!(
+        replies(&stage).len(),
+        1,
+        "expected that a replay puts no second reply on the queue of replies"
+    );
 }
 
 fn answer_cancels_the_steps_of_an_escalation(world: &World) {
@@ -302,10 +331,10 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
         "to": {"conversation": to}, "text": "Disk full", "acknowledge": true, "idempotencyKey": "disk/1",
         "escalate": [{"after": "PT1S", "to": {"conversation": lead}}, {"after": "PT10M", "to": {"conversation": lead}}],
     });
-    let answer = alert(&stage, &body).expect_status(202).json();
-    assert_eq!(alert(&stage, &body).expect_status(202).json()["escalations"], answer["escalations"]);
-    let steps = answer["escalations"].as_array().unwrap();
-    assert_eq!((steps.len(), &steps[0]["conversation"]), (2, &lead.as_str().into()), "{answer}");
+    let response = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(alert(&stage, &body).expect_status(202).json()["escalations"], response["escalations"]);
+    let steps = response["escalations"].as_array().unwrap();
+    assert_eq!((steps.len(), &steps[0]["conversation"]), (2, &lead.as_str().into()), "{response}");
     let id = |alert: &Value| alert["id"].as_str().unwrap().to_owned();
     stage.poll();
     let card = stage.connector.wait_for(1)[0].body["attachments"][0]["content"].clone();
@@ -319,7 +348,7 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
         (of_step(0) == "cancelled").then_some(())
     });
     let alerts = stage.connector.received().iter().filter(|sent| sent.method == http::Method::POST).count();
-    assert_eq!(alerts, 1, "no other person gets an alert");
+    assert_eq!(alerts, 1, "expected that no other person gets an alert");
 }
 
 fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
@@ -329,7 +358,7 @@ fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
         "to": {"conversation": to}, "text": "Disk full", "acknowledge": true,
         "escalate": [{"after": "PT1S", "to": {"conversation": lead}}, {"after": "PT2S", "to": {"conversation": lead}}],
     });
-    let answer = alert(&stage, &body).expect_status(202).json();
+    let response = alert(&stage, &body).expect_status(202).json();
     stage.poll();
     stage.connector.wait_for(1);
     eventually("the first step", || {
@@ -338,10 +367,10 @@ fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
     });
     let second = stage.connector.received().remove(1);
     assert_eq!(second.conversation().as_deref(), Some("a:lead"));
-    // The answer of the second person cancels the rest.
+    // The answer of the second person cancels the last step.
     let card = &second.body["attachments"][0]["content"];
     invoke(&stage, &press("a:lead", "Lee", "p1", data(card, "acknowledge")));
-    let last = answer["escalations"][1]["id"].as_str().unwrap();
+    let last = response["escalations"][1]["id"].as_str().unwrap();
     eventually("the end of the escalation", || {
         stage.poll();
         (status(&stage, last)["status"] == "cancelled").then_some(())
@@ -362,9 +391,12 @@ fn call_with_a_callback_at_a_host_that_is_not_listed_is_refused(world: &World) {
     ] {
         let mut body = question(&to);
         body["callback"] = callback.into();
-        let answer = alert(&stage, &body).expect_status(400);
-        assert_eq!(answer.error_code(), "BadArgument", "{callback}");
-        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with("callback: "), "{callback}");
+        let response = alert(&stage, &body).expect_status(400);
+        assert_eq!(response.error_code(), "BadArgument", "{callback}");
+        assert!(
+            response.json()["error"]["message"].as_str().unwrap().starts_with("callback: "),
+            "{callback}"
+        );
     }
     let mut body = question(&to);
     body["callback"] = "https://ci.example.com/bot?code=x".into();
@@ -374,8 +406,8 @@ fn call_with_a_callback_at_a_host_that_is_not_listed_is_refused(world: &World) {
     let to = known(&without, "a:1", "hello");
     let mut body = question(&to);
     body["callback"] = "http://127.0.0.1:9/".into();
-    let answer = alert(&without, &body).expect_status(400).json();
-    assert!(answer["error"]["message"].as_str().unwrap().contains("callbacksecret"), "{answer}");
+    let response = alert(&without, &body).expect_status(400).json();
+    assert!(response["error"]["message"].as_str().unwrap().contains("callbacksecret"), "{response}");
 }
 
 fn text_of_a_person_goes_to_the_queue_of_replies(world: &World) {
@@ -390,7 +422,7 @@ fn text_of_a_person_goes_to_the_queue_of_replies(world: &World) {
     assert_eq!(reply["conversation"], end_to_end::alerts::key_of("msteams", "a:1"));
     assert!(reply["by"]["id"].is_string() && reply["at"].is_string(), "{reply}");
     stage.connector.wait_for(1);
-    // A reminder and a command are no messages to the program.
+    // The queue of replies gets neither a reminder nor a command.
     stage.say(&message("a:1", "2", "remind me in 1 second tea"));
     stage.say(&message("a:1", "3", "help"));
     eventually("the reminder", || {

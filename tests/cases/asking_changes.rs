@@ -1,4 +1,4 @@
-//! Changes of questions by `PATCH`, and questions with a key.
+//! Questions that change: by `PATCH`, by `DELETE`, or because a newer alert has the same key.
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{alert, call, known, queued};
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered,
     change_of_an_answered_question_shows_the_answer,
-    change_of_a_question_that_waits_keeps_its_buttons,
-    button_of_a_question_that_was_taken_back_is_refused_and_nothing_is_stored,
+    question_changed_before_it_is_sent_keeps_its_buttons,
+    button_of_a_withdrawn_question_is_refused_and_stores_nothing,
     late_answer_does_not_change_a_message_that_a_newer_alert_has_changed
 );
 
 /// Changes an alert, and returns the id of the change.
 #[track_caller]
 fn patch(stage: &Stage, id: &str, text: &str) -> String {
-    let answer = call(stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": text}));
-    answer.expect_status(202).json()["id"].as_str().unwrap().to_owned()
+    let response = call(stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": text}));
+    response.expect_status(202).json()["id"].as_str().unwrap().to_owned()
 }
 
-/// The card in the last message or change that the Connector got.
+/// The card in the last request that the Connector got. `method` is the expected method of this request.
 #[track_caller]
 fn last_card(stage: &Stage, method: &str) -> Value {
     let last = stage.connector.received().pop().expect("a message");
@@ -40,7 +40,7 @@ fn changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered
     stage.poll();
     let changed = last_card(&stage, "PUT");
     assert_eq!(changed["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    assert_eq!(changed["actions"], first["actions"], "the buttons answer the same alert");
+    assert_eq!(changed["actions"], first["actions"], "expected that the buttons answer the same alert");
     // The button still answers the question.
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&changed, "approve")));
     assert_eq!(answered["value"]["body"][0]["text"], "Alert: Deploy 1.4.3?", "{answered}");
@@ -68,11 +68,11 @@ fn change_of_an_answered_question_shows_the_answer(world: &World) {
         "{card}"
     );
     let titles: Vec<_> = card["actions"].as_array().unwrap().iter().map(|action| &action["title"]).collect();
-    assert_eq!(titles, ["Open"], "only the page is left");
+    assert_eq!(titles, ["Open"], "expected that only the button that opens a page is left");
     assert_eq!(status(&stage, &id)["status"], "answered");
 }
 
-fn change_of_a_question_that_waits_keeps_its_buttons(world: &World) {
+fn question_changed_before_it_is_sent_keeps_its_buttons(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);
@@ -96,12 +96,16 @@ fn change_of_a_question_that_waits_keeps_its_buttons(world: &World) {
     assert_eq!(status(&stage, &change)["answer"]["action"], "approve");
     patch(&stage, &id, "Deployed");
     stage.poll();
-    assert_eq!(last_card(&stage, "PUT")["body"][1]["text"], "Approve (Kim)", "the answer is shown");
+    assert_eq!(
+        last_card(&stage, "PUT")["body"][1]["text"],
+        "Approve (Kim)",
+        "expected that the changed card shows the answer"
+    );
     let old = status(&stage, &id);
     assert_eq!((&old["status"], &old["replacedBy"]), (&"cancelled".into(), &change.into()), "{old}");
 }
 
-fn button_of_a_question_that_was_taken_back_is_refused_and_nothing_is_stored(world: &World) {
+fn button_of_a_withdrawn_question_is_refused_and_stores_nothing(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let (id, card) = ask(&stage, &question(&to));
@@ -109,9 +113,9 @@ fn button_of_a_question_that_was_taken_back_is_refused_and_nothing_is_stored(wor
     stage.poll();
     assert_eq!(status(&stage, &id)["status"], "withdrawn");
     for activity in ["p1", "p2"] {
-        let answer = invoke(&stage, &press("a:1", "Kim", activity, data(&card, "approve")));
-        assert_eq!(answer["value"]["code"], "QuestionOver", "{answer}");
-        assert_eq!(stage.queue.count(), 0, "no job is left");
+        let response = invoke(&stage, &press("a:1", "Kim", activity, data(&card, "approve")));
+        assert_eq!(response["value"]["code"], "QuestionOver", "{response}");
+        assert_eq!(stage.queue.count(), 0, "expected that a refused press puts no message on the queue");
     }
     let shown = status(&stage, &id);
     assert!(shown.get("answer").is_none(), "{shown}");
@@ -134,7 +138,7 @@ fn late_answer_does_not_change_a_message_that_a_newer_alert_has_changed(world: &
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["action"], "approve");
-    assert_eq!(changes(), 1, "the message keeps the content of the newer alert");
+    assert_eq!(changes(), 1, "expected that the message keeps the content of the newer alert");
     stage.say(&message("a:1", "2", "thanks"));
     assert_eq!(stage.connector.received().pop().unwrap().text(), "Queued: thanks");
 }

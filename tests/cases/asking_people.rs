@@ -1,4 +1,4 @@
-//! Questions to people who never wrote, and to several people.
+//! Questions to people who have never written to the bot, and to several people at once.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{alert, key_of, known};
@@ -14,7 +14,7 @@ end_to_end::cases!(
     escalation_reaches_a_person_who_never_wrote,
     reply_in_the_thread_of_a_question_answers_the_question,
     first_answer_of_several_people_counts_and_all_cards_show_it,
-    answer_cancels_the_alerts_of_the_call_that_were_not_sent,
+    answer_cancels_the_unsent_alerts_of_the_same_call,
     question_with_answers_set_to_each_or_many_is_answered_in_every_conversation
 );
 
@@ -25,7 +25,7 @@ const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
 /// The channel of `fixtures/teams-channel.json`.
 const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage. The bot is installed for two people, and knows no conversation with them.
+/// Starts a stage whose bot is installed for two people, and knows no conversation with these people.
 fn stage(world: &World) -> Stage {
     let stage = questions::stage(world);
     stage.connector.teams(|teams| {
@@ -43,7 +43,7 @@ fn chat_of(person: &str) -> String {
     format!("a:{person}-0")
 }
 
-/// The card that a conversation got last.
+/// The card in the last message or change that a conversation got.
 #[track_caller]
 fn card_in(stage: &Stage, conversation: &str) -> Value {
     let sent = stage.connector.received();
@@ -62,10 +62,10 @@ fn question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text(world:
             "to": {"user": person, "tenant": TENANT}, "text": "Deploy?", "reply": true,
             "actions": [{"id": "approve", "title": "Approve"}],
         });
-        let answer = alert(&stage, &body).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "creating", "{answer}");
+        let response = alert(&stage, &body).expect_status(202).json();
+        assert_eq!(response["alerts"][0]["status"], "creating", "{response}");
         assert_eq!(stage.poll()["delivered"], 1);
-        id_of(&answer["alerts"][0])
+        id_of(&response["alerts"][0])
     };
     let by_button = ask(KIM);
     let data = data(&card_in(&stage, &chat_of(KIM)), "approve");
@@ -97,9 +97,9 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
             {"after": "PT1H", "to": {"user": LEE, "tenant": TENANT}},
         ],
     });
-    let answer = alert(&stage, &body).expect_status(202).json();
-    let steps = answer["escalations"].as_array().unwrap();
-    assert_eq!((steps.len(), &steps[0]["status"]), (2, &"creating".into()), "{answer}");
+    let response = alert(&stage, &body).expect_status(202).json();
+    let steps = response["escalations"].as_array().unwrap();
+    assert_eq!((steps.len(), &steps[0]["status"]), (2, &"creating".into()), "{response}");
     eventually("the first step", || {
         stage.poll();
         (status(&stage, &id_of(&steps[0]))["status"] == "delivered").then_some(())
@@ -110,7 +110,11 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
     stage.poll();
     assert_eq!(status(&stage, &id_of(&steps[0]))["status"], "answered");
     assert_eq!(status(&stage, &id_of(&steps[1]))["status"], "cancelling");
-    assert_eq!(stage.connector.other_calls().len(), 1, "no chat is made for the second step");
+    assert_eq!(
+        stage.connector.other_calls().len(),
+        1,
+        "expected that the poller creates no chat for the second step"
+    );
 }
 
 fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
@@ -133,18 +137,19 @@ fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     assert_eq!(said.text(), "Ihre Antwort ist gespeichert: after lunch (Adele Vance)");
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["input"], "after lunch");
-    // The question is answered, so the next message in the thread is an ordinary one.
+    // The question is answered, so the next message in the thread is an ordinary message.
     (reply["id"], reply["text"]) = ("r2".into(), "<at>Proactive Bot</at> thanks".into());
     stage.say(&reply);
     assert!(stage.connector.received().pop().unwrap().text().starts_with("Queued: thanks"));
 }
 
-/// Asks several people. Returns the ids of the alerts, and their cards.
+/// Sends a question to several conversations, and runs the poller to deliver it. Returns the id and the card
+/// of each alert.
 #[track_caller]
 fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, Value)> {
-    let answer = alert(stage, body).expect_status(202).json();
+    let response = alert(stage, body).expect_status(202).json();
     assert_eq!(stage.poll()["delivered"], conversations.len());
-    let alerts = answer["alerts"].as_array().unwrap().iter();
+    let alerts = response["alerts"].as_array().unwrap().iter();
     alerts
         .zip(conversations)
         .map(|(alert, conversation)| (id_of(alert), card_in(stage, conversation)))
@@ -177,7 +182,7 @@ fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
         "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
     });
     let asked = ask_all(&stage, &body, &people);
-    let answers: Vec<Value> = std::thread::scope(|scope| {
+    let responses: Vec<Value> = std::thread::scope(|scope| {
         let presses: Vec<_> = (0..20)
             .map(|number| {
                 let (index, stage) = (number % people.len(), &stage);
@@ -189,10 +194,10 @@ fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
             .collect();
         presses.into_iter().map(|press| press.join().unwrap()).collect()
     });
-    let line = &answers[0]["value"]["body"][1]["text"];
+    let line = &responses[0]["value"]["body"][1]["text"];
     assert!(
-        line.is_string() && answers.iter().all(|answer| answer["value"]["body"][1]["text"] == *line),
-        "{answers:?}"
+        line.is_string() && responses.iter().all(|response| response["value"]["body"][1]["text"] == *line),
+        "{responses:?}"
     );
     eventually("an empty queue", || {
         stage.poll();
@@ -206,13 +211,13 @@ fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
         assert_eq!(line_in(&stage, conversation), *line, "{conversation}");
     }
     assert_eq!((program.wait_for(1).len(), replies(&stage).len()), (1, 1));
-    // A text is no answer any more, in any conversation.
+    // After the answer, a text is an ordinary message in every conversation.
     stage.connector.forget();
     stage.say(&message("a:3", "later", "me too"));
     assert_eq!(stage.connector.wait_for(1)[0].text(), "Queued: me too");
 }
 
-fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
+fn answer_cancels_the_unsent_alerts_of_the_same_call(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     stage.connector.teams(|teams| _ = teams.person(ABSENT, "absent@contoso.com"));
@@ -220,16 +225,16 @@ fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
         "to": [{"conversation": to}, {"user": ABSENT, "tenant": TENANT}], "text": "Disk full", "acknowledge": true,
         "escalate": [{"after": "PT1S", "to": {"user": KIM, "tenant": TENANT}}],
     });
-    let answer = alert(&stage, &body).expect_status(202).json();
-    let first = id_of(&answer["alerts"][0]);
-    let step = id_of(&answer["escalations"][0]);
+    let response = alert(&stage, &body).expect_status(202).json();
+    let first = id_of(&response["alerts"][0]);
+    let step = id_of(&response["escalations"][0]);
     eventually("the delivery of the step", || {
         stage.poll();
         (status(&stage, &step)["status"] == "delivered").then_some(())
     });
-    let absent = id_of(&answer["alerts"][1]);
+    let absent = id_of(&response["alerts"][1]);
     assert_eq!(status(&stage, &absent)["status"], "waiting");
-    // The person of the step answers, so the card of the first alert changes.
+    // Kim got the alert of the step, and answers. So the card of the first alert changes, too.
     let data = data(&card_in(&stage, &chat_of(KIM)), "acknowledge");
     invoke(&stage, &press(&chat_of(KIM), "Kim", "p1", data));
     eventually("the answered card", || {

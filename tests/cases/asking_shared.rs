@@ -25,7 +25,7 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_other_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts see the same serviceUrl of the channel, so no message changes the conversation's record.
+    // Both hosts get the same serviceUrl, so no message changes the record of the conversation.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();
@@ -60,7 +60,7 @@ fn first_of_fifty_presses_at_two_hosts_wins(world: &World) {
     body["callback"] = program.url().into();
     let (id, card) = ask(&first, &body);
     let data = data(&card, "approve");
-    let answers: Vec<Value> = std::thread::scope(|scope| {
+    let responses: Vec<Value> = std::thread::scope(|scope| {
         let press = |number: usize| {
             let stage = [&first, &second][number % 2];
             let activity = press("a:1", &format!("person-{number}"), &format!("p{number}"), data.clone());
@@ -71,7 +71,7 @@ fn first_of_fifty_presses_at_two_hosts_wins(world: &World) {
         presses.into_iter().map(|press| press.join().unwrap()).collect()
     });
     let lines: BTreeSet<_> =
-        answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
+        responses.iter().map(|response| response["value"]["body"][1]["text"].to_string()).collect();
     assert_eq!(lines.len(), 1, "expected the same line on all cards, found {lines:?}");
     eventually("an empty queue", || {
         second.poll();

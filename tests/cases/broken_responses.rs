@@ -1,4 +1,4 @@
-//! Answers of the Connector that begin as usual and then break off.
+//! Responses of the Connector whose bodies break off or never end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::draining;
 
 end_to_end::cases!(
     endless_body_ends_when_the_call_times_out,
-    accepted_alert_with_a_lost_answer_body_counts_as_delivered,
+    accepted_alert_with_a_lost_response_body_counts_as_delivered,
     throttling_with_a_lost_body_keeps_its_retry_after,
 );
 
@@ -21,8 +21,8 @@ fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// The body never ends. Each pause between two bytes of the body is shorter than the client's time-out for
-/// such a pause. Without a time-out for the whole call, the run would never answer this poll.
+/// The body never ends, and each pause between two bytes is shorter than the client's time-out for a pause.
+/// So only the time-out of the whole call can end this call.
 fn endless_body_ends_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
@@ -47,7 +47,7 @@ fn expect_logged(stage: &Stage, event: &str, reason: &str) {
     assert!(logged.iter().any(|line| line["reason"] == reason), "{reason:?} in {logged:?}");
 }
 
-fn accepted_alert_with_a_lost_answer_body_counts_as_delivered(world: &World) {
+fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
     let long = || json!({"id": "x", "padding": "x".repeat(70 * 1024)});
     type Script = fn(Value) -> Reply;
     let rows: [(&str, Script, Value, &str); 2] = [
@@ -64,15 +64,14 @@ fn accepted_alert_with_a_lost_answer_body_counts_as_delivered(world: &World) {
         assert_eq!(
             (stage.queue.count(), stage.queue.poison().count()),
             (0, 0),
-            "{id}: messages on the queue, and in the poison queue"
+            "{id}: expected empty queues"
         );
         stage.poll();
         stage.connector.wait_for(1);
     }
 }
 
-/// The run reads `Retry-After` in the head of the answer, so it hides the message for that time, although the
-/// body is lost.
+/// The header `Retry-After` arrives before the body breaks off. So the run hides the message for this time.
 fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));
@@ -82,7 +81,7 @@ fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
     assert_eq!(
         (stage.queue.count(), stage.queue.texts().len()),
         (1, 0),
-        "messages on the queue, and visible ones"
+        "expected one message on the queue, and no visible message"
     );
     expect_logged(&stage, "alert.retried", "429, and its body was lost: the connection broke");
 }

@@ -1,4 +1,4 @@
-//! The application of `cargo dev up` as a person sees it, in the chat page in a real browser.
+//! The application of `cargo dev up`, as a person sees it in the chat page of a real browser.
 
 use std::process::Command;
 
@@ -12,13 +12,13 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    chat_page_shows_the_answer_the_alert_and_a_card,
+    chat_page_shows_the_acknowledgement_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
     alert_with_a_key_is_one_bubble_that_turns_from_red_to_green,
     webhook_address_is_readable_and_its_command_works_when_it_is_copied,
 );
 
-fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
+fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
     let (title, text, button) = ("The pizza is ready", "Collect it within ten minutes.", "Open the order");
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
@@ -28,21 +28,25 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
-        // When the person has written, the bot has stored the conversation, so the back end finds it. The
-        // page is still open.
+        // The bot stores the conversation when the person writes, so the back end can find the conversation
+        // now. The page is still open.
         page.wait_for(answers[1]);
         page.alert_with_card(&chat_page::card(title, text, button));
         seen.join().unwrap()
     });
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
-    // The bot greets when the page is opened. The greeting may come before, between or after the other
+    // The bot sends a greeting when the page opens. The greeting may come before, between or after the other
     // messages.
     let (greetings, rest): (Vec<_>, Vec<_>) = seen
         .bubbles
         .iter()
         .map(String::as_str)
         .partition(|text| !text.ends_with("hello from the page") && !text.contains(title));
-    assert_eq!((greetings.len(), rest.len()), (1, 3), "greetings, and other messages: {seen:?}");
+    assert_eq!(
+        (greetings.len(), rest.len()),
+        (1, 3),
+        "expected one greeting and three other messages, found {seen:?}"
+    );
     assert_eq!(rest[..2], answers, "{seen:?}");
     // The card is rendered, and its JSON is not shown.
     let card = Card { texts: vec![title.into(), text.into()], buttons: vec![button.into()] };
@@ -84,7 +88,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     assert_eq!(
         callback.verified_with(&secret),
         callback.body(),
-        "the reference library accepts the signature"
+        "expected that the reference library accepts the signature"
     );
 }
 
@@ -118,7 +122,7 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("keyed.png")));
         page.wait_for("Alert: hello");
         alert(red, "attention", "firing");
-        // The person answers when the page shows the red card.
+        // The person writes this message when the page shows the red card.
         page.wait_for("Alert: I see it");
         alert(green, "good", "resolved");
         seen.join().unwrap()
@@ -126,10 +130,14 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(seen.cards, [Card { texts: vec![green.into()], buttons: Vec::new() }], "{seen:?}");
     assert!(!seen.bubbles.iter().any(|bubble| bubble.contains(red)), "{seen:?}");
-    assert!(seen.colors.len() == 2 && seen.colors[0] != seen.colors[1], "red, then green: {seen:?}");
+    assert!(
+        seen.colors.len() == 2 && seen.colors[0] != seen.colors[1],
+        "expected red and then green, found {seen:?}"
+    );
 }
 
-/// A new user writes `webhook` in the chat page, copies the command, and runs it.
+/// A new user writes `webhook` in the chat page, copies the command from the bot's reply, and runs the
+/// command.
 fn webhook_address_is_readable_and_its_command_works_when_it_is_copied(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
@@ -145,8 +153,8 @@ fn webhook_address_is_readable_and_its_command_works_when_it_is_copied(world: &W
         let mut lines = said.text().lines().map(|line| line.trim_matches('`'));
         let command = lines.find(|line| line.starts_with("curl ")).unwrap().to_owned();
         let output = Command::new("sh").args(["-c", &command]).env("NO_PROXY", "127.0.0.1").output().unwrap();
-        let answer = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && answer.contains(r#""status":"queued""#), "{command}: {answer}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains(r#""status":"queued""#), "{command}: {printed}");
         (seen.join().unwrap(), (Hook::in_reply(said.text()).unwrap(), command))
     });
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));

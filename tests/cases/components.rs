@@ -10,7 +10,8 @@ end_to_end::cases!(
 );
 
 /// The imports that a component may have, because Spin 3.0 provides them. Interfaces of WASI 0.2 may have any
-/// patch version: hosts match them by semver, and every function below exists since 0.2.0.
+/// patch version: hosts match them by semver, and every function below exists since 0.2.0. `*` allows every
+/// function of the interface.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",
@@ -42,7 +43,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// Whether the standard library uses this interface to ask whether a stream is a terminal.
+/// Whether this is an interface with which the standard library asks whether a stream is a terminal.
 fn is_terminal_question(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }
@@ -88,6 +89,6 @@ fn exports_are_the_entry_points_only(_: &World) {
 fn component_files_are_at_most_three_mebibytes(_: &World) {
     for component in ["bot_component", "trigger_component"] {
         let bytes = std::fs::metadata(path_of(component)).unwrap().len();
-        assert!(bytes <= 3 * 1024 * 1024, "{component}.wasm has {bytes} bytes");
+        assert!(bytes <= 3 * 1024 * 1024, "expected at most 3 MiB, but {component}.wasm has {bytes} bytes");
     }
 }

@@ -1,4 +1,4 @@
-//! Dead letters: the list, the replay, and the drop of messages in the poison queue.
+//! Dead letters are the messages in the poison queue. Operators list, replay and drop them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -25,7 +25,7 @@ end_to_end::cases!(
     replay_of_a_changed_or_expired_message_is_refused,
     replayed_alert_that_fails_again_is_a_new_dead_letter,
     replay_while_the_tables_fail_in_the_middle_can_be_repeated,
-    dead_letter_whose_row_was_not_written_is_shown_and_replayed,
+    dead_letter_without_a_row_in_the_table_is_shown_and_replayed,
     dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger,
     forgotten_conversation_has_no_dead_letter,
     page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables,
@@ -33,7 +33,7 @@ end_to_end::cases!(
     shell_command_lists_shows_replays_and_drops,
 );
 
-/// The status that the Connector answers to alerts. With 201, the fake accepts them.
+/// The status with which the fake Connector answers alerts. With 201, the fake accepts the alerts.
 struct Answering(Arc<AtomicU16>);
 
 impl Answering {
@@ -77,8 +77,8 @@ fn replay(stage: &Stage, body: &Value) -> Value {
     call(stage, "POST", "/api/dead/replay", body).expect_status(200).json()
 }
 
-fn whys(answer: &Value) -> Vec<&str> {
-    answer["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
+fn whys(response: &Value) -> Vec<&str> {
+    response["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
 }
 
 /// The texts of the alerts that the Connector received.
@@ -97,9 +97,9 @@ fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let ids = dead(&stage, &key, &["pizza"]);
-    let answer = list(&stage, "");
-    assert_eq!((&answer["messages"], answer.get("next")), (&1.into(), None), "{answer}");
-    let letter = &answer["dead"][0];
+    let response = list(&stage, "");
+    assert_eq!((&response["messages"], response.get("next")), (&1.into(), None), "{response}");
+    let letter = &response["dead"][0];
     for (member, expected) in [
         ("alert", json!(ids[0])),
         ("outcome", "permanent".into()),
@@ -111,7 +111,10 @@ fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
         assert_eq!(letter[member], expected, "{member}: {letter}");
     }
     assert!(letter["reason"].as_str().unwrap().contains("BadSyntax"), "{letter}");
-    assert!(!answer.to_string().contains("pizza"), "a list shows no text unless it is asked for: {answer}");
+    assert!(
+        !response.to_string().contains("pizza"),
+        "expected no text in a list without `text=true`, found {response}"
+    );
     assert_eq!(list(&stage, "?text=true")["dead"][0]["text"], "pizza");
     assert_eq!(list(&stage, "?outcome=destinationGone")["dead"], json!([]));
     assert_eq!(ids_of(&list(&stage, &format!("?outcome=permanent&conversation={key}"))).len(), 1);
@@ -119,9 +122,9 @@ fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
 
     connector.accept();
     stage.connector.forget();
-    let body = json!({"ids": ids_of(&answer)});
+    let body = json!({"ids": ids_of(&response)});
     let replayed = replay(&stage, &body);
-    assert_eq!(replayed, json!({"replayed": ids_of(&answer), "refused": [], "more": false}));
+    assert_eq!(replayed, json!({"replayed": ids_of(&response), "refused": [], "more": false}));
     assert_eq!(record(world, &stage, &ids[0]).str("status"), Some("queued"));
     assert_eq!(whys(&replay(&stage, &body)), ["unknown"]);
     let counts = stage.poll();
@@ -145,16 +148,16 @@ fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let connector = Answering::of(&stage, 404, "ConversationNotFound");
     dead(&stage, &key, &["pizza"]);
-    let answer = list(&stage, "");
-    assert_eq!(answer["dead"][0]["outcome"], "destinationGone", "{answer}");
+    let response = list(&stage, "");
+    assert_eq!(response["dead"][0]["outcome"], "destinationGone", "{response}");
     connector.accept();
     stage.connector.forget();
-    assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&answer)));
+    assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&response)));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
-    // The conversation is still paused, because a pause ends when the person writes, or after a day.
-    let answer = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "paused");
+    // The conversation is still paused, because a pause ends only when the person writes, or after a day.
+    let response = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["status"], "paused");
 }
 
 fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
@@ -197,7 +200,8 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // Each replay hid messages from the others while it worked on them. Now all messages are visible again.
+    // While a replay works on messages, it hides them from the other replays. By now, all messages are
+    // visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -241,16 +245,16 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     };
     assert_eq!((replayable("sealBroken"), replayable("unreadable")), (false.into(), false.into()), "{all}");
     let ids = ids_of(&all);
-    eventually("the expired alert as not replayable", || {
+    eventually("the expired alert to be listed as not replayable", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
         // The list still shows one message as replayable. The bot checks only at the replay whether a message
         // was changed on the poison queue.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
-    let answer = replay(&stage, &json!({"ids": ids}));
-    assert_eq!(answer["replayed"], json!([]), "{answer}");
-    let mut found = whys(&answer);
+    let response = replay(&stage, &json!({"ids": ids}));
+    assert_eq!(response["replayed"], json!([]), "{response}");
+    let mut found = whys(&response);
     found.sort_unstable();
     assert_eq!(found, ["expired", "tampered", "tampered", "unreadable"]);
     let again = replay(&stage, &json!({"all": true}));
@@ -290,22 +294,22 @@ fn replay_while_the_tables_fail_in_the_middle_can_be_repeated(world: &World) {
     let ids = dead(&stage, &key, &["one", "two", "three"]);
     connector.accept();
     stage.connector.forget();
-    // The record of the second alert cannot be changed.
+    // Every change of the second alert's record in the ledger fails.
     let failing = ids[1].clone();
     tables.fail(move |call| {
         (call.method == "PATCH" && call.path.contains(&failing)).then_some(Fault::Status(503))
     });
-    let answer = replay(&stage, &json!({"all": true}));
+    let response = replay(&stage, &json!({"all": true}));
     assert_eq!(
-        (answer["replayed"].as_array().unwrap().len(), &answer["more"]),
+        (response["replayed"].as_array().unwrap().len(), &response["more"]),
         (1, &true.into()),
-        "{answer}"
+        "{response}"
     );
     tables.fail(|_| Some(Fault::Status(503)));
     call(&stage, "POST", "/api/dead/replay", &json!({"all": true})).expect_error(503, "StateUnavailable");
     tables.fail_nothing();
     let mut replayed = 0;
-    eventually("the rest", || {
+    eventually("the replay of the other two alerts", || {
         replayed += replay(&stage, &json!({"all": true}))["replayed"].as_array().unwrap().len();
         (replayed == 2).then_some(())
     });
@@ -314,7 +318,7 @@ fn replay_while_the_tables_fail_in_the_middle_can_be_repeated(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-fn dead_letter_whose_row_was_not_written_is_shown_and_replayed(world: &World) {
+fn dead_letter_without_a_row_in_the_table_is_shown_and_replayed(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
@@ -331,8 +335,8 @@ fn dead_letter_whose_row_was_not_written_is_shown_and_replayed(world: &World) {
     let pizza = letters.iter().find(|letter| letter["text"] == "pizza").unwrap();
     assert_eq!((&pizza["alert"], &pizza["outcome"]), (&json!(ids[0]), &"permanent".into()), "{pizza}");
     assert!(pizza["id"].as_str().unwrap().starts_with("m."), "{pizza}");
-    let answer = replay(&stage, &json!({"ids": [pizza["id"]]}));
-    assert_eq!(answer["replayed"].as_array().unwrap().len(), 1, "{answer}");
+    let response = replay(&stage, &json!({"ids": [pizza["id"]]}));
+    assert_eq!(response["replayed"].as_array().unwrap().len(), 1, "{response}");
     assert_eq!(replay(&stage, &json!({"all": true}))["replayed"].as_array().unwrap().len(), 1);
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(alerted(&stage), ["Alert: pizza", "Alert: pasta"]);
@@ -403,14 +407,14 @@ fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(worl
     for _ in 0..3 {
         let before = calls();
         let page = list(&stage, &query);
-        assert_eq!(calls() - before, 1, "calls to the tables");
+        assert_eq!(calls() - before, 1, "expected one call to the tables for each page");
         seen += ids_of(&page).len();
         query = format!("?limit=100&after={}", page["next"].as_str().unwrap());
     }
     assert_eq!(seen, 300);
     let before = calls();
     list(&stage, "?outcome=permanent&limit=5");
-    assert!(calls() - before <= 4, "calls to the tables");
+    assert!(calls() - before <= 4, "expected at most 4 calls to the tables, found {}", calls() - before);
 }
 
 fn dead_letters_need_the_scope_operate(world: &World) {

@@ -1,5 +1,5 @@
-//! Triggers. As in the template of 2017, the poller sends an alert through Direct Line to the bot, and the
-//! bot sends it to the person.
+//! Delivery through Direct Line, as in Microsoft's bot template of 2017. The poller sends a trigger (an event
+//! that contains an alert) through Direct Line to the bot, and the bot sends the alert to the person.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -47,7 +47,7 @@ fn allowing(world: &World) -> Stage {
 }
 
 fn alert_through_direct_line_reaches_its_conversation(world: &World) {
-    // In anonymous mode the poller sends no secret. This Direct Line refuses every secret.
+    // In anonymous mode the poller sends no secret, so this Direct Line refuses every secret.
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
@@ -71,8 +71,11 @@ fn alert_through_direct_line_reaches_its_conversation(world: &World) {
         ("Alert: from 2017", "a:1".to_owned()),
         ("Alert: tea", "a:2".to_owned()),
     ];
-    assert_eq!(found, expected, "the alerts are in the person's conversation, not in Direct Line's");
-    // An alert that the bot refuses stays on the queue, and is sent again later.
+    assert_eq!(
+        found, expected,
+        "expected the alerts in the people's conversations, not in Direct Line's conversation"
+    );
+    // If the bot cannot deliver the alert of a trigger, the message stays on the queue.
     stage.connector.on(|_| Some(Reply::error(503, "Unavailable")));
     stage.queue.put_json(&legacy(&stage, "not now"));
     let counts = stage.poll();
@@ -104,14 +107,14 @@ fn trigger_in_every_form_is_delivered(world: &World) {
         ("event", "trigger", &version_1),
     ];
     for (index, (kind, name, value)) in wrappings.into_iter().enumerate() {
-        let answer = stage.post(&trigger(&stage, &index.to_string(), kind, name, value));
-        assert_eq!(answer.expect_status(200).json(), json!({}), "{kind} {name} {value}");
+        let response = stage.post(&trigger(&stage, &index.to_string(), kind, name, value));
+        assert_eq!(response.expect_status(200).json(), json!({}), "{kind} {name} {value}");
         let alert = stage.connector.wait_for(index + 1).remove(index);
         assert_eq!(alert.text(), "Alert: pizza");
         assert_eq!(alert.path, "/amer/v3/conversations/a%3A1/activities");
         assert_eq!(alert.body["recipient"]["id"], "29:u");
     }
-    assert!(!stage.queue.exists(), "the bot does not put the alert of a trigger on a queue");
+    assert!(!stage.queue.exists(), "expected that the bot does not put the alert of a trigger on a queue");
     let broken = trigger(&stage, "x", "trigger", "", &json!({"address": node["address"]}));
     stage.post(&broken).expect_error(400, "BadSyntax");
 }
@@ -158,7 +161,7 @@ fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // Each row has the Connector's status, the bot's answer to the trigger, the bot's answer to the same
+    // The columns: the Connector's status, the bot's status for the trigger, the bot's status for the same
     // trigger again, and the number of activities that the bot sends.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
@@ -172,7 +175,8 @@ fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world
     }
 }
 
-/// Prepares a poller in required mode, with a Direct Line on loopback that `servicehosts` names.
+/// Prepares a stage in required mode. The poller may call the fake Direct Line on loopback, because
+/// `servicehosts` names its address.
 fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
@@ -211,8 +215,8 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // The trigger has the alert in two forms, one for each bot of the template. Both forms have the same
-        // text and address.
+        // The trigger contains the alert in two forms: for the template's C# bot and for its Node bot. Both
+        // forms have the same text and address.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }
@@ -234,11 +238,11 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
         direct_line.fail_next(status);
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
+        assert_eq!(stage.queue.count(), 1, "{status}: expected that the message stays on the queue");
         assert_eq!(
             stage.queue.poison().count(),
             0,
-            "{status}: a 404 of Direct Line does not mean that the person's conversation is missing"
+            "{status}: expected no dead letter, because no status of Direct Line means that the person's conversation is missing"
         );
         stage.connector.expect_silence();
     }
@@ -251,10 +255,10 @@ fn wrong_direct_line_secret_stops_the_run(world: &World) {
     stage.queue.put_json(&message);
     let counts = stage.poll();
     assert_eq!((&counts["credentials"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    let texts = end_to_end::waiting::eventually("the message to become visible", || {
+    let texts = end_to_end::waiting::eventually("a visible message", || {
         Some(stage.queue.texts()).filter(|texts| !texts.is_empty())
     });
-    assert_eq!(decode(&texts[0]), message, "the message on the queue is unchanged");
+    assert_eq!(decode(&texts[0]), message, "expected that the message on the queue is unchanged");
     assert_eq!(direct_line.conversations(), 0);
     assert!(!stage.host_log().contains("another-secret"), "the secret is in the log");
 }

@@ -1,4 +1,5 @@
-//! The doctor's probes of the storage account, against the real Azurite. The doctor's own tests use fakes.
+//! The probes of the storage account by `cargo dev doctor`, against the real Azurite. The tests in the crate
+//! `doctor` use fakes.
 
 use ::doctor::{EnvFile, Examination, Machine, Manifest, Status, block_on, examine};
 use dev::workspace::root;
@@ -46,7 +47,7 @@ fn credentials_with_every_right_have_no_problem_and_probes_change_nothing(world:
     }
     let messages = queue.with(async |client| client.get(32, 1).await).unwrap();
     assert_eq!(messages.len(), 1, "{messages:?}");
-    assert_eq!(messages[0].dequeue_count, 1, "expected that the doctor did not lease the message");
+    assert_eq!(messages[0].dequeue_count, 1, "expected that no probe leased the message");
     assert!(!queue.poison().exists() && !Queue::new(&key, "cargo-dev-doctor").exists());
 }
 
@@ -65,8 +66,8 @@ fn each_missing_right_is_named(world: &World) {
         let found = problems(&sas_connection(world, services, "co", permissions), queue.name());
         assert!(found.iter().any(|text| text.contains(expected)), "{services} {permissions}: {found:?}");
     }
-    // The doctor reads the letters in the text of a SAS. The signature covers these letters, so Azurite
-    // refuses a SAS whose text was changed.
+    // The doctor reads the rights from the parameter `sp` of a SAS. The signature covers `sp`, so Azurite
+    // refuses a SAS with a changed `sp`.
     let changed = sas_connection(world, "qt", "co", "rdacu").replace("sp=rdacu", "sp=rdacup");
     let found = problems(&changed, queue.name());
     assert!(!found.is_empty() && found.iter().all(|text| text.contains("does not accept")), "{found:?}");

@@ -1,4 +1,4 @@
-//! Checks that every test exists that `docs/security.md` names.
+//! Checks that `docs/security.md` names only tests that exist.
 
 use end_to_end::suite::World;
 

@@ -16,14 +16,14 @@ end_to_end::cases!(
     refused_alert_stays_on_the_queue,
     throttled_alert_pauses_its_conversation_and_no_other,
     unreadable_message_is_moved_to_the_poison_queue,
-    message_made_long_by_xml_is_moved_to_the_poison_queue,
+    message_made_long_by_xml_escaping_is_moved_to_the_poison_queue,
     alert_to_an_untrusted_host_is_moved_to_the_poison_queue,
     alert_to_a_missing_conversation_is_moved_to_the_poison_queue,
     expired_alert_is_not_delivered,
     alert_that_is_not_due_stays_hidden,
     message_of_a_newer_version_is_moved_to_the_poison_queue,
     messages_of_another_producer_are_delivered,
-    messages_behind_a_throttled_one_keep_their_order,
+    messages_behind_a_throttled_message_keep_their_order,
 );
 
 /// Makes an envelope whose serviceUrl leads to this stage's Connector.
@@ -83,10 +83,10 @@ fn refused_alert_stays_on_the_queue(world: &World) {
         stage.connector.on(move |_| Some(Reply::error(status, "Scripted").header("retry-after", "60")));
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
-        assert!(stage.queue.texts().is_empty(), "{status}: the message is hidden");
+        assert_eq!(stage.queue.count(), 1, "{status}: expected that the message stays on the queue");
+        assert!(stage.queue.texts().is_empty(), "{status}: expected that the message is hidden");
         assert_eq!(stage.queue.poison().count(), 0);
-        // A run that starts at once does not send the message again.
+        // The next run starts at once. It does not send the message again, because the message is hidden.
         let sent = stage.connector.received().len();
         stage.poll();
         assert_eq!(stage.connector.received().len(), sent);
@@ -117,7 +117,7 @@ fn throttled_alert_pauses_its_conversation_and_no_other(world: &World) {
     assert_eq!(stage.queue.count(), 3);
 }
 
-fn messages_behind_a_throttled_one_keep_their_order(world: &World) {
+fn messages_behind_a_throttled_message_keep_their_order(world: &World) {
     let stage = Stage::start(world);
     for index in 0..4 {
         stage.queue.put_json(&envelope(&stage, &format!("order-{index}"), "a:order", &index.to_string()));
@@ -154,13 +154,13 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
     poisoned.sort();
     let mut expected = garbage.map(str::to_owned);
     expected.sort();
-    assert_eq!(poisoned, expected, "the poison queue has the texts byte for byte");
+    assert_eq!(poisoned, expected, "expected that the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// XML escaping makes each of these texts 320 KiB long in the answer of the queue service. Together they
-/// exceed 4 MiB.
-fn message_made_long_by_xml_is_moved_to_the_poison_queue(world: &World) {
+/// In the response of the queue service, XML escaping makes each of these texts 320 KiB long. All texts
+/// together exceed 4 MiB.
+fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World) {
     const PILLS: usize = 13;
     const GOOD: usize = 5;
     let stage = Stage::start(world);
@@ -176,11 +176,15 @@ fn message_made_long_by_xml_is_moved_to_the_poison_queue(world: &World) {
         (&GOOD.into(), &PILLS.into()),
         "{counts}"
     );
-    assert_eq!(counts["received"], PILLS + GOOD, "expected each message in one batch, once: {counts}");
+    assert_eq!(
+        counts["received"],
+        PILLS + GOOD,
+        "expected the run to receive each message once, found {counts}"
+    );
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
     pills.sort();
-    assert!(poisoned == pills, "the poison queue has the texts byte for byte");
+    assert!(poisoned == pills, "expected that the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
@@ -243,11 +247,7 @@ fn expired_alert_is_not_delivered(world: &World) {
     let counts = stage.poll();
     assert_eq!(counts["expired"], 1, "{counts}");
     stage.connector.expect_silence();
-    assert_eq!(
-        (stage.queue.count(), stage.queue.poison().count()),
-        (0, 0),
-        "messages on the queue, and in the poison queue"
-    );
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
 }
 
 fn alert_that_is_not_due_stays_hidden(world: &World) {
@@ -261,7 +261,7 @@ fn alert_that_is_not_due_stays_hidden(world: &World) {
     assert_eq!(
         (stage.queue.count(), stage.queue.texts().len()),
         (1, 0),
-        "messages on the queue, and visible ones"
+        "expected one message on the queue, and no visible message"
     );
 }
 
@@ -274,7 +274,7 @@ fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     assert_eq!(
         decode(&stage.queue.poison().texts()[0]),
         newer,
-        "the message is unchanged, so that a newer poller can read it"
+        "expected that the message is unchanged, so that a newer poller can read it"
     );
     assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("expected 1, found 2"));
 }

@@ -10,11 +10,11 @@ use end_to_end::web::{self, WholeResponse};
 use serde_json::json;
 
 end_to_end::cases!(
-    probe_without_a_token_is_answered_in_both_modes,
-    other_methods_are_refused,
+    probe_without_a_token_is_answered_in_anonymous_and_in_required_mode,
+    unsupported_methods_are_refused,
     unknown_routes_are_refused,
-    activities_without_a_task_are_accepted,
-    invoke_without_a_task_is_answered_with_an_error_in_its_body,
+    activities_that_the_bot_ignores_are_accepted,
+    unsupported_invoke_is_answered_200_with_an_error_in_the_body,
     request_without_a_proper_token_is_refused_in_required_mode,
     wrong_setting_is_named_in_the_log_only,
 );
@@ -23,7 +23,7 @@ fn call(stage: &Stage, method: &str, path: &str) -> WholeResponse {
     web::send(http::Request::builder().method(method).uri(stage.url(path)).body(web::whole("")).unwrap())
 }
 
-fn probe_without_a_token_is_answered_in_both_modes(world: &World) {
+fn probe_without_a_token_is_answered_in_anonymous_and_in_required_mode(world: &World) {
     for mode in ["anonymous", "required"] {
         let stage = Script::new(world).variable("authmode", mode).start();
         for (method, path) in [
@@ -33,19 +33,23 @@ fn probe_without_a_token_is_answered_in_both_modes(world: &World) {
             ("GET", "/healthz"),
             ("HEAD", "/healthz"),
         ] {
-            let answer = call(&stage, method, path);
-            assert_eq!(answer.status, 200, "{method} {path} with authmode={mode}: {}", answer.describe());
-            assert!(path == "/healthz" || answer.body.is_empty(), "{method} {path}: {}", answer.describe());
+            let response = call(&stage, method, path);
+            assert_eq!(response.status, 200, "{method} {path} with authmode={mode}: {}", response.describe());
+            assert!(
+                path == "/healthz" || response.body.is_empty(),
+                "{method} {path}: {}",
+                response.describe()
+            );
         }
     }
 }
 
-fn other_methods_are_refused(world: &World) {
+fn unsupported_methods_are_refused(world: &World) {
     let stage = Stage::start(world);
     for method in ["PUT", "DELETE", "PATCH"] {
         for (path, allowed) in [("/api/messages", "GET, HEAD, OPTIONS, POST"), ("/healthz", "GET, HEAD")] {
-            let answer = call(&stage, method, path).expect_error(405, "MethodNotAllowed");
-            assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+            let response = call(&stage, method, path).expect_error(405, "MethodNotAllowed");
+            assert_eq!(response.header("allow"), allowed, "{method} {path}");
         }
     }
 }
@@ -58,7 +62,7 @@ fn unknown_routes_are_refused(world: &World) {
     }
 }
 
-fn activities_without_a_task_are_accepted(world: &World) {
+fn activities_that_the_bot_ignores_are_accepted(world: &World) {
     let stage = Stage::start(world);
     for kind in [
         "typing",
@@ -76,14 +80,14 @@ fn activities_without_a_task_are_accepted(world: &World) {
     ] {
         let mut activity = stage.connector.host(&message("a:doors", "1", "hello"));
         activity["type"] = kind.into();
-        let answer = stage.post(&activity);
-        assert_eq!((answer.status, answer.json()), (200, json!({})), "{kind}: {}", answer.describe());
+        let response = stage.post(&activity);
+        assert_eq!((response.status, response.json()), (200, json!({})), "{kind}: {}", response.describe());
     }
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn invoke_without_a_task_is_answered_with_an_error_in_its_body(world: &World) {
+fn unsupported_invoke_is_answered_200_with_an_error_in_the_body(world: &World) {
     let stage = Stage::start(world);
     let mut activity = stage.connector.host(&message("a:doors", "1", ""));
     activity["type"] = "invoke".into();
@@ -106,7 +110,7 @@ fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
         (None, "application/json", proper.as_str(), "TokenMissing"),
         (Some("Bearer e30.e30.e30"), "application/json", proper.as_str(), "WrongAlgorithm"),
         (Some("Basic dTpw"), "application/json", proper.as_str(), "NotBearer"),
-        // A malformed request gets the same answer as a missing token.
+        // Without a token, a malformed request gets the same response as a well-formed request.
         (None, "text/plain", "hello", "TokenMissing"),
         (None, "application/json", "{", "TokenMissing"),
         (None, "application/json", long.as_str(), "TokenMissing"),
@@ -117,13 +121,13 @@ fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
             request = request.header("authorization", token);
         }
         let request = request.body(()).unwrap();
-        // The bot does not read the body, so its answer may be lost when the connection is reset (RFC 9112
-        // section 9.6).
-        let answer = eventually("an answer", || {
+        // The bot does not read the body. So the connection may be reset, and the response may be lost (RFC
+        // 9112 section 9.6). The case then sends the request again.
+        let response = eventually("a response", || {
             web::try_send(request.clone().map(|()| web::whole(body.to_owned()))).ok()
         });
-        let answer = answer.expect_error(401, code);
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        let response = response.expect_error(401, code);
+        assert_eq!(response.header("www-authenticate"), "Bearer");
     }
     assert_eq!(login.requests(), 0, "a refused request must not make the bot fetch a token");
     assert_eq!(issuer.fetches(), 0, "a refused request must not make the bot fetch keys");
@@ -146,11 +150,11 @@ fn wrong_setting_is_named_in_the_log_only(world: &World) {
         let script = if name == "microsoftappid" { script.variable("authmode", "required") } else { script };
         let stage = script.start();
         let activity = stage.connector.host(&message("a:doors", "1", "hello"));
-        let answer = stage.post(&activity).expect_error(500, "Misconfigured");
+        let response = stage.post(&activity).expect_error(500, "Misconfigured");
         assert!(
-            !answer.describe().contains(name),
-            "the answer must not name {name}, found {}",
-            answer.describe()
+            !response.describe().contains(name),
+            "the response must not name {name}, found {}",
+            response.describe()
         );
         let line = stage.wait_for_events("request.rejected", 1).remove(0);
         assert!(line.to_string().contains(name), "expected {name} in the log line, found {line}");

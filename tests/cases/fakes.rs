@@ -1,4 +1,4 @@
-//! Tests of the fakes. A fake that accepted everything would prove nothing.
+//! Tests of the fakes. If a fake accepted every request, the other tests would prove nothing.
 
 use end_to_end::connector::{Connector, Reply};
 use end_to_end::direct_line::DirectLine;
@@ -35,8 +35,8 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
         ("PUT", "/v3/conversations/c/activities/sent-1", json_type, "{}", "has a type"),
         ("DELETE", "/v3/conversations/c/activities/sent-1", json_type, good, "has no body"),
     ] {
-        let answer = call(method, path, header, body).expect_status(500);
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let response = call(method, path, header, body).expect_status(500);
+        let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(
             message.contains(complaint) && message.contains(method) && message.contains(path),
             "{message}"
@@ -55,21 +55,21 @@ fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
     };
     let texts =
         || connector.shown("c").iter().map(|activity| activity["text"].to_string()).collect::<Vec<_>>();
-    let refused = |answer: web::WholeResponse, status: u16, code: &str| {
-        assert_eq!(answer.expect_status(status).json()["error"]["code"], code);
+    let refused = |response: web::WholeResponse, status: u16, code: &str| {
+        assert_eq!(response.expect_status(status).json()["error"]["code"], code);
     };
     let gone = "ActivityNotFoundInConversation";
     refused(call("PUT", "/sent-1", r#"{"type":"message","text":"2"}"#), 404, gone);
-    let answer = call("POST", "", r#"{"type":"message","text":"1"}"#).expect_status(201).json();
-    let path = format!("/{}", answer["id"].as_str().unwrap());
+    let response = call("POST", "", r#"{"type":"message","text":"1"}"#).expect_status(201).json();
+    let path = format!("/{}", response["id"].as_str().unwrap());
     call("PUT", &path, r#"{"type":"message","text":"2"}"#).expect_status(200);
     assert_eq!(texts(), ["\"2\""]);
     call("DELETE", &path, "").expect_status(200);
     refused(call("DELETE", &path, ""), 404, gone);
     assert!(texts().is_empty());
     let web_chat = r#"{"type":"message","channelId":"webchat"}"#;
-    let answer = call("POST", "", web_chat).expect_status(201).json();
-    let path = format!("/{}", answer["id"].as_str().unwrap());
+    let response = call("POST", "", web_chat).expect_status(201).json();
+    let path = format!("/{}", response["id"].as_str().unwrap());
     refused(call("PUT", &path, web_chat), 405, "BadArgument");
 }
 

@@ -1,8 +1,7 @@
-//! Tests of the faulty table service: its faults happen as planned, and it passes everything else on
-//! unchanged.
+//! Tests of the faulty table service: its faults happen as planned, and the other calls pass unchanged.
 //!
-//! Azurite does not check the date of a request. The requests therefore carry signatures that were computed
-//! once, for one table. Body and query are not part of the signature.
+//! Azurite does not check the date of a request. So the requests carry fixed signatures, computed once for
+//! the table `vectors1`. A signature does not cover the body and the query.
 
 use std::collections::BTreeSet;
 
@@ -20,14 +19,14 @@ use http::Request;
 end_to_end::cases!(
     random_faults_happen_and_are_noted,
     chosen_calls_fail_and_others_pass,
-    connections_and_batches_pass_unchanged,
+    batches_on_one_connection_pass_unchanged,
     stage_with_a_queue_proxy_and_a_table_proxy_uses_both,
 );
 
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
 const PATH: &str = "/devstoreaccount1";
 
-/// Makes a request with its signature, as Azurite accepts it.
+/// Makes a request with this signature, which Azurite accepts.
 fn signed(method: &str, path: &str, kind: &str, signature: &str, body: String) -> Request<Bytes> {
     let request = Request::builder()
         .method(method)
@@ -88,8 +87,8 @@ fn table(world: &World) {
 
 /// Reads the rows of a partition from Azurite itself.
 fn rows(world: &World, partition: &str) -> BTreeSet<String> {
-    let answer = send(&world.azurite().table_authority(), query(partition)).unwrap().expect_status(200);
-    let rows = answer.json()["value"].take();
+    let response = send(&world.azurite().table_authority(), query(partition)).unwrap().expect_status(200);
+    let rows = response.json()["value"].take();
     rows.as_array().unwrap().iter().map(|row| row["RowKey"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -100,7 +99,7 @@ fn random_faults_happen_and_are_noted(world: &World) {
     let (mut stored, mut refused, mut lost) = (BTreeSet::new(), 0, 0);
     for number in 0..200 {
         let row = format!("{number:03}");
-        match send(tables.authority(), insert(PARTITION, &row)).map(|answer| answer.status) {
+        match send(tables.authority(), insert(PARTITION, &row)).map(|response| response.status) {
             Some(204) => _ = stored.insert(row),
             Some(503) => refused += 1,
             None => {
@@ -110,7 +109,10 @@ fn random_faults_happen_and_are_noted(world: &World) {
             Some(other) => panic!("status {other}"),
         }
     }
-    assert!((2..30).contains(&refused) && (2..30).contains(&lost), "{refused} refused, {lost} lost");
+    assert!(
+        (2..30).contains(&refused) && (2..30).contains(&lost),
+        "expected 2 to 29 refused and 2 to 29 lost calls, found {refused} and {lost}"
+    );
     assert_eq!(rows(world, PARTITION), stored);
     assert_eq!(tables.calls_and_faults(), (200, refused + lost));
     let notes = tables.notes();
@@ -130,7 +132,7 @@ fn chosen_calls_fail_and_others_pass(world: &World) {
         ("vectors1", "vectors1()") if call.query.contains("eq 'faulty-rule'") => Some(Fault::Status(500)),
         _ => None,
     });
-    let status = |request| send(tables.authority(), request).map(|answer| answer.status);
+    let status = |request| send(tables.authority(), request).map(|response| response.status);
     let of_rows = |rows: &[&str]| {
         let rows: Vec<_> = rows.iter().map(|row| (*row).to_owned()).collect();
         batch(tables.authority(), PARTITION, &rows)
@@ -148,7 +150,7 @@ fn chosen_calls_fail_and_others_pass(world: &World) {
     assert_eq!(noted, [(Some(204), true), of(204), (None, false), of(202), of(500), of(200)]);
 }
 
-fn connections_and_batches_pass_unchanged(world: &World) {
+fn batches_on_one_connection_pass_unchanged(world: &World) {
     const PARTITION: &str = "faulty-batches";
     table(world);
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -161,11 +163,19 @@ fn connections_and_batches_pass_unchanged(world: &World) {
     // All batches use one connection.
     driver::load(&format!("http://{}", tables.authority()), 1, batches, 202).unwrap();
     assert_eq!(rows(world, PARTITION), expected);
-    // The proxy returns Azurite's answer, with its parts and headers.
+    // The proxy returns Azurite's response unchanged, with its parts and headers.
     let again = batch(tables.authority(), PARTITION, &["0-00".to_owned()]);
-    let answer = send(tables.authority(), again).unwrap().expect_status(202);
-    assert!(answer.header("content-type").starts_with("multipart/mixed; boundary="), "{}", answer.describe());
-    assert!(String::from_utf8_lossy(&answer.body).contains("EntityAlreadyExists"), "{}", answer.describe());
+    let response = send(tables.authority(), again).unwrap().expect_status(202);
+    assert!(
+        response.header("content-type").starts_with("multipart/mixed; boundary="),
+        "{}",
+        response.describe()
+    );
+    assert!(
+        String::from_utf8_lossy(&response.body).contains("EntityAlreadyExists"),
+        "{}",
+        response.describe()
+    );
 }
 
 fn stage_with_a_queue_proxy_and_a_table_proxy_uses_both(world: &World) {

@@ -18,7 +18,7 @@ end_to_end::cases!(
     conversation_update_is_greeted_once_and_queues_nothing,
     upgrade_of_the_app_keeps_the_conversation,
     pressed_button_without_text_is_answered_and_not_queued,
-    expected_replies_are_in_the_response,
+    replies_to_an_activity_with_expect_replies_are_in_the_response,
     lone_surrogate_is_shown_as_the_replacement_character,
     tag_in_any_unicode_composition_is_the_same,
 );
@@ -31,15 +31,15 @@ fn field(name: &str) -> Value {
     fixture(&format!("field/{name}.json"))
 }
 
-/// Sends the activity, and returns the bot's answer.
+/// Sends the activity, and returns the text of the bot's reply.
 #[track_caller]
-fn answer(stage: &Stage, activity: &Value) -> String {
+fn reply_to(stage: &Stage, activity: &Value) -> String {
     let before = stage.connector.received().len();
     stage.say(activity);
     stage.connector.wait_for(before + 1).remove(before).text().to_owned()
 }
 
-/// Sends a message, and expects that the bot neither answers nor queues it.
+/// Sends a message, and expects that the bot neither replies nor queues the message.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let (waiting, ignored) = (stage.queue.count(), stage.events("message.ignored").len());
@@ -54,7 +54,7 @@ const NOT_STOPPED: &str = "Not done: one person cannot stop the alerts of a grou
 fn command_with_any_form_of_mention_is_understood(world: &World) {
     let stage = alerts::stage(world);
     for name in ["02-mention-without-text", "02b-mention-text-null", "06-nbsp-after-mention"] {
-        let text = answer(&stage, &field(name));
+        let text = reply_to(&stage, &field(name));
         assert!(text.starts_with(NOT_STOPPED), "{name}: {text}");
     }
     let mention = |text: &str, entities: Value, id: usize| {
@@ -79,14 +79,14 @@ fn command_with_any_form_of_mention_is_understood(world: &World) {
         for (index, entities) in
             [json!([bot]), json!([with_text]), json!([with_text, with_text])].iter().enumerate()
         {
-            let answered = answer(&stage, &mention(text, entities.clone(), 3 * id + index));
+            let answered = reply_to(&stage, &mention(text, entities.clone(), 3 * id + index));
             assert!(answered.starts_with("Subscribed: alerts about news"), "{text} {entities}: {answered}");
         }
         stage.connector.forget();
     }
     assert_eq!(stage.queue.count(), 0);
     for text in ["stop\u{200b}", "\u{200e}STOP\u{200f}", "/stop"] {
-        let answered = answer(&stage, &message(&format!("a:{text}"), "1", text));
+        let answered = reply_to(&stage, &message(&format!("a:{text}"), "1", text));
         assert!(answered.starts_with("Stopped: "), "{text:?}: {answered}");
     }
 }
@@ -103,10 +103,10 @@ fn queued_text_loses_the_mention_and_keeps_the_rest(world: &World) {
     .enumerate()
     {
         (activity["id"], activity["text"]) = (format!("clean-{index}").into(), (*text).into());
-        assert_eq!(answer(&stage, &activity), format!("Queued: {expected}"));
+        assert_eq!(reply_to(&stage, &activity), format!("Queued: {expected}"));
     }
     assert_eq!(
-        answer(&stage, &message("a:1", "1", "\u{200f}\u{5e9}\u{5dc} <b>\u{a0}x ")),
+        reply_to(&stage, &message("a:1", "1", "\u{200f}\u{5e9}\u{5dc} <b>\u{a0}x ")),
         "Queued: \u{200f}\u{5e9}\u{5dc} <b>\u{a0}x"
     );
     let texts: Vec<Value> =
@@ -117,10 +117,10 @@ fn queued_text_loses_the_mention_and_keeps_the_rest(world: &World) {
 fn commands_of_telegram_are_understood(world: &World) {
     let stage = alerts::stage(world);
     let mut private = field("17b-telegram-command");
-    assert!(answer(&stage, &private).starts_with("Stopped: "));
+    assert!(reply_to(&stage, &private).starts_with("Stopped: "));
     private["id"] = "18".into();
     private["text"] = "/start@case_pizza_bot".into();
-    assert!(answer(&stage, &private).starts_with("Started: "));
+    assert!(reply_to(&stage, &private).starts_with("Started: "));
     let mut group = private;
     group["conversation"] = json!({"id": "-100", "isGroup": true});
     for (id, text, expected) in [
@@ -132,7 +132,7 @@ fn commands_of_telegram_are_understood(world: &World) {
     ] {
         (group["id"], group["text"]) = (id.into(), text.into());
         match expected {
-            Some(expected) => assert!(answer(&stage, &group).starts_with(expected), "{text}"),
+            Some(expected) => assert!(reply_to(&stage, &group).starts_with(expected), "{text}"),
             None => expect_ignored(&stage, &group),
         }
     }
@@ -154,26 +154,26 @@ fn group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored(world
         ]);
         expect_ignored(&stage, &talk);
     }
-    assert_eq!(targets(&stage).len(), 1, "expected one stored conversation, the person's");
-    // A pressed button of the bot's card needs no mention of the bot.
+    assert_eq!(targets(&stage).len(), 1, "expected one stored conversation: the personal chat");
+    // A person can press a button of the bot's card without a mention of the bot.
     let mut press = field("06-nbsp-after-mention");
     (press["text"], press["entities"], press["value"]) = (Value::Null, json!([]), json!({"a": 1}));
-    assert!(answer(&stage, &press).starts_with("Nothing happened: "));
+    assert!(reply_to(&stage, &press).starts_with("Nothing happened: "));
 }
 
 fn message_without_text_is_read_from_its_html(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = field("15-html-only");
-    assert_eq!(answer(&stage, &activity), "Queued: Order for x < 5 people\u{a0}©");
+    assert_eq!(reply_to(&stage, &activity), "Queued: Order for x < 5 people\u{a0}©");
     activity["id"] = "2".into();
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
-    assert!(answer(&stage, &activity).starts_with("Subscribed: alerts about news"));
+    assert!(reply_to(&stage, &activity).starts_with("Subscribed: alerts about news"));
     // The HTML consists of markup only, and is nearly as long as a body may be.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
-        answer(&stage, &activity);
+        reply_to(&stage, &activity);
     }
 }
 
@@ -195,7 +195,7 @@ fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
         None,
         "the greeting must not name the conversation as its recipient: {greetings:?}"
     );
-    // The bot greets again when it is added another time.
+    // When the bot is added again, it sends another greeting.
     let mut again = update.clone();
     again["id"] = "f:again".into();
     post(&again);
@@ -220,8 +220,8 @@ fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
         activity.as_object_mut().unwrap().remove("membersAdded");
         activity["id"] = change.to_string().len().to_string().into();
         activity.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let answer = stage.post(&stage.connector.host(&activity));
-        assert_eq!(answer.status, 200, "{change}: {}", answer.describe());
+        let response = stage.post(&stage.connector.host(&activity));
+        assert_eq!(response.status, 200, "{change}: {}", response.describe());
     }
     assert_eq!(stage.connector.received().len(), 3, "expected no further activity");
     assert!(!stage.queue.exists(), "expected nothing on the queue");
@@ -229,7 +229,7 @@ fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
 
 fn upgrade_of_the_app_keeps_the_conversation(world: &World) {
     let stage = alerts::stage(world);
-    assert_eq!(answer(&stage, &field("11a-first-message")), "Queued: hello");
+    assert_eq!(reply_to(&stage, &field("11a-first-message")), "Queued: hello");
     stage.post(&stage.connector.host(&field("11-remove-upgrade"))).expect_status(200);
     assert_eq!(targets(&stage).len(), 1);
 }
@@ -249,7 +249,7 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
         let mut press = press.clone();
         press["id"] = format!("press-{index}").into();
         press.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        assert!(answer(&stage, &press).starts_with("Nothing happened: "), "{change}");
+        assert!(reply_to(&stage, &press).starts_with("Nothing happened: "), "{change}");
     }
     assert_eq!(stage.queue.count(), 0);
     // A button of type `messageBack` sends a value and a text. A button of type `imBack` sends only a text.
@@ -261,7 +261,7 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
         let mut press = press.clone();
         press["id"] = id.into();
         press.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        assert!(answer(&stage, &press).starts_with(expected), "{change}");
+        assert!(reply_to(&stage, &press).starts_with(expected), "{change}");
     }
     let mut invoke = stage.connector.host(&press);
     (invoke["type"], invoke["name"]) = ("invoke".into(), "adaptiveCard/action".into());
@@ -272,7 +272,7 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
     );
 }
 
-fn expected_replies_are_in_the_response(world: &World) {
+fn replies_to_an_activity_with_expect_replies_are_in_the_response(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = stage.connector.host(&field("07-expect-replies"));
     let body = stage.post(&activity).expect_status(200).json();
@@ -288,7 +288,8 @@ fn expected_replies_are_in_the_response(world: &World) {
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // The poller sends the alert later. With another delivery mode, the bot does the same as without one.
+    // The poller sends the alert to the Connector. With another delivery mode, the bot also sends its replies
+    // to the Connector.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");
@@ -318,8 +319,8 @@ fn lone_surrogate_is_shown_as_the_replacement_character(world: &World) {
     let activity = raw(&stage, "12-lone-surrogate-message.json");
     assert!(activity.contains(r"\ud83c"));
     post("/api/messages", activity.clone(), 202);
-    // In the second activity the text has a whole character. The person's name, which the bot only copies,
-    // has a lone surrogate and a whole character.
+    // In the second activity, the text has a complete surrogate pair. The person's name has a lone surrogate
+    // and a complete pair. The bot copies the name.
     let unread = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
     post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
     post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);
@@ -352,7 +353,7 @@ fn tag_in_any_unicode_composition_is_the_same(world: &World) {
     .enumerate()
     {
         let conversation = format!("a:tag-{index}");
-        let answered = answer(&stage, &message(&conversation, "1", &format!("subscribe {subscribed}")));
+        let answered = reply_to(&stage, &message(&conversation, "1", &format!("subscribe {subscribed}")));
         assert!(
             answered.starts_with(&format!("Subscribed: alerts about {shown} come")),
             "{subscribed}: {answered}"

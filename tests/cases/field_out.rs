@@ -1,4 +1,4 @@
-//! Answers of real Connectors, gateways and outages, and fields that callers leave out.
+//! Failures as real Connectors, gateways and issuers report them, and fields that callers leave out.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -19,18 +19,18 @@ use crate::draining::envelope;
 end_to_end::cases!(
     alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure,
     error_page_of_a_gateway_does_not_pause_the_conversation,
-    listed_error_code_pauses_the_conversation,
+    connector_code_for_a_lost_conversation_pauses_the_conversation,
     status_401_for_one_conversation_does_not_stop_the_run,
     address_without_the_bot_is_completed_or_refused,
-    new_signing_key_is_answered_503_while_the_issuer_fails,
+    token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails,
     retry_after_in_any_form_is_obeyed,
     caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call,
 );
 
 fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world: &World) {
     for status in [408, 502, 504] {
-        // Each status has its own stage. In one stage, three conversations would fail in a row, and the
-        // poller would stop calling the host.
+        // Each status has its own stage. In one stage, three conversations of one host would fail in a row.
+        // The breaker would then stop the calls of this host.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
@@ -44,15 +44,19 @@ fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world:
         body["onUncertain"] = "drop".into();
         queued(&stage, &body);
         assert_eq!(stage.poll()["droppedUncertain"], 1, "{status}");
-        assert_eq!(stage.queue.count(), 1, "{status}: only the alert that is sent again stays on the queue");
+        assert_eq!(
+            stage.queue.count(),
+            1,
+            "{status}: expected only the alert without `onUncertain` on the queue"
+        );
     }
 }
 
-/// Sends another alert to the conversation, and returns its status in the answer.
+/// Sends another alert to the conversation, and returns the alert's status in the response.
 fn next_status(stage: &Stage, key: &str) -> Value {
-    let answer = alert(stage, &to_conversation(key, "next")).expect_status(202).json();
+    let response = alert(stage, &to_conversation(key, "next")).expect_status(202).json();
     stage.queue.take_all();
-    answer["alerts"][0]["status"].clone()
+    response["alerts"][0]["status"].clone()
 }
 
 fn error_page_of_a_gateway_does_not_pause_the_conversation(world: &World) {
@@ -67,8 +71,8 @@ fn error_page_of_a_gateway_does_not_pause_the_conversation(world: &World) {
         (403, error("ServiceError")),
         (410, json!({})),
     ] {
-        let answer = body.clone();
-        stage.connector.on(move |_| Some(Reply::status(status, answer.clone())));
+        let response = body.clone();
+        stage.connector.on(move |_| Some(Reply::status(status, response.clone())));
         queued(&stage, &to_conversation(&key, "pizza"));
         let counts = stage.poll();
         assert_eq!(counts["poisonedBy"]["permanent"], 1, "{status} {body}: {counts}");
@@ -76,7 +80,7 @@ fn error_page_of_a_gateway_does_not_pause_the_conversation(world: &World) {
     }
 }
 
-fn listed_error_code_pauses_the_conversation(world: &World) {
+fn connector_code_for_a_lost_conversation_pauses_the_conversation(world: &World) {
     let stage = alerts::stage(world);
     for (index, (status, code)) in [
         (403, "BotDisabledByAdmin"),
@@ -133,7 +137,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
+fn token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&message("a:rollover", "1", "hello"));
@@ -141,18 +145,18 @@ fn new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
     let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
     stage.post_as(&old, &activity).expect_status(202);
     issuer.behave(Behaviour::Unavailable);
-    // For a few seconds after a fetch, the bot does not fetch the keys again, and answers 401 to an unknown
-    // key.
-    let answer = eventually("an answer after which a channel sends the activity again", || {
-        Some(stage.post_as(&new, &activity)).filter(|answer| answer.status != 401)
+    // For a few seconds after a fetch, the bot does not fetch the keys again. In this time, it answers 401 to
+    // a token with an unknown key.
+    let response = eventually("a response other than 401", || {
+        Some(stage.post_as(&new, &activity)).filter(|response| response.status != 401)
     });
-    answer.expect_error(503, "KeysUnavailable");
+    response.expect_error(503, "KeysUnavailable");
     issuer.behave(Behaviour::Proper);
     issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    eventually("the new key to be accepted, without a 401 before", || {
-        let answer = stage.post_as(&new, &activity);
-        assert_ne!(answer.status, 401, "{}", answer.describe());
-        Some(answer).filter(|answer| answer.status == 202)
+    eventually("a 202 for the new key", || {
+        let response = stage.post_as(&new, &activity);
+        assert_ne!(response.status, 401, "{}", response.describe());
+        Some(response).filter(|response| response.status == 202)
     });
 }
 
@@ -171,10 +175,10 @@ fn retry_after_in_any_form_is_obeyed(world: &World) {
     for (form, headers, body) in forms {
         let date =
             (Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let (values, answer) =
+        let (values, response) =
             (headers.iter().map(|header| header.replace("<date>", &date)).collect::<Vec<_>>(), body.clone());
         stage.connector.on(move |_| {
-            let reply = Reply::status(429, answer.clone());
+            let reply = Reply::status(429, response.clone());
             Some(values.iter().fold(reply, |reply, value| reply.header("retry-after", value)))
         });
         stage.queue.put_json(&envelope(&stage, form, &format!("a:{form}"), "hello"));
@@ -206,11 +210,11 @@ fn caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call(world: &W
         if let Some(key) = key {
             body["idempotencyKey"] = key.into();
         }
-        let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
-        let text = answer["error"]["message"].as_str().unwrap();
+        let response = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+        let text = response["error"]["message"].as_str().unwrap();
         let (_, advice) = text.split_once("; ").unwrap();
         assert!(advice.starts_with(expected), "{key:?}: {text}");
-        let failed = answer["alerts"].as_array().unwrap().iter();
-        assert!(failed.filter(|alert| alert["status"] == "failed").count() >= 1, "{answer}");
+        let failed = response["alerts"].as_array().unwrap().iter();
+        assert!(failed.filter(|alert| alert["status"] == "failed").count() >= 1, "{response}");
     }
 }

@@ -19,18 +19,19 @@ end_to_end::cases!(
     performance_document_has_the_recorded_figures,
 );
 
-/// How much more memory the poller may use for the longer backlog. The allocator's granularity explains this
-/// much. A list of the waiting messages would need more.
+/// The maximum of additional memory for a longer backlog or a longer list. The granularity of the allocator
+/// can cause this growth. If a component kept all messages or all conversations in memory, it would need
+/// more.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
-/// The most calls for a page of all conversations, on average. The bot reads the rest of one shard, and the
-/// next shard.
+/// The maximum of calls for a page of all conversations, on average. The conversations are divided into
+/// shards (partitions of the table). The bot reads the rest of one shard, and then the next shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// The most calls for a page of a tenant's or a tag's conversations, on average. The bot reads the index, and
-/// then the conversations, whose rows are adjacent here.
+/// The maximum of calls for a page of a tenant's conversations, on average. The bot reads the index, and then
+/// the rows of the conversations. In this test, these rows are adjacent.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
-/// Calls for a page of a tag's conversations: one more, because the index has a partition for the bot's
-/// tenant, and one for conversations in no tenant.
+/// The maximum of calls for a page of a tag's conversations, on average. The bot makes one more call than for
+/// a tenant, because the index of a tag has two partitions: for the bot's tenant, and for no tenant.
 const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
@@ -63,8 +64,8 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run writes the hint that it is at work to key-value, and may write the hint again. A delivery
-    // writes nothing to key-value.
+    // A long run writes a hint to key-value, which says that the run is at work. The run may write the hint
+    // again. A delivery writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -86,9 +87,12 @@ fn instructions_are_as_recorded(_: &World) {
 fn alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
-    assert!(calls <= MOST_CALLS_PER_ALERT, "{calls} calls per alert, {MOST_CALLS_PER_ALERT} at most");
-    // The number varies a little. A run repeats Get Messages while it is at work, and its duration decides
-    // how often.
+    assert!(
+        calls <= MOST_CALLS_PER_ALERT,
+        "expected at most {MOST_CALLS_PER_ALERT} calls per alert, found {calls}"
+    );
+    // The number varies a little. A run repeats Get Messages until it ends, and its duration decides how
+    // often.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,
@@ -102,7 +106,7 @@ fn alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction(_: &World) 
     let recorded = recorded().calls_per_api_alert;
     let pairs = [(one_target, recorded.one_target), (hundred_targets, recorded.hundred_targets)];
     for ((calls, recorded), most) in pairs.into_iter().zip(MOST_CALLS_PER_API_ALERT) {
-        assert!(calls <= most, "{calls} calls per alert, {most} at most");
+        assert!(calls <= most, "expected at most {most} calls per alert, found {calls}");
         assert!(
             (calls - recorded).abs() < 0.02,
             "calls per alert: expected {recorded} as recorded, found {calls}; record them with cargo dev bench -- --exact --record"
@@ -114,7 +118,10 @@ fn memory_does_not_grow_with_the_backlog(_: &World) {
     let (stubs, workload) = world();
     let memory = exact::poller_memory(&stubs, &workload, &SHORT_BACKLOGS).unwrap();
     let (short, long) = (memory[&SHORT_BACKLOGS[0]], memory[&SHORT_BACKLOGS[1]]);
-    assert!(long <= short + MOST_GROWTH_BYTES, "peak memory by backlog, in bytes: {memory:?}");
+    assert!(
+        long <= short + MOST_GROWTH_BYTES,
+        "peak memory in bytes, by the length of the backlog: {memory:?}"
+    );
 }
 
 fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
@@ -144,5 +151,9 @@ fn performance_document_has_the_recorded_figures(_: &World) {
     let path = dev::workspace::root().join("docs/performance.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let table = record::table(&recorded());
-    assert!(document.contains(&table), "{}: expected this table; copy it there\n{table}", path.display());
+    assert!(
+        document.contains(&table),
+        "{}: expected this table; copy the table into the document\n{table}",
+        path.display()
+    );
 }

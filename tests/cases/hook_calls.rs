@@ -1,4 +1,4 @@
-//! The outbound calls of a post to a webhook address. Only the embedded host counts them.
+//! The outbound calls of a post to a webhook address. Only the embedded host counts outbound calls.
 
 use dev::host::HostKind;
 use end_to_end::alerts;
@@ -18,8 +18,8 @@ pub(crate) fn can_run() -> bool {
     chosen_host() == HostKind::Embedded
 }
 
-/// Several senders post at once. Half of the posts are texts, and half come from Alertmanager, all with the
-/// same `groupKey`.
+/// Several senders post at once. Half of the posts are texts. The other half have Alertmanager's form, and
+/// all of them have the same `groupKey`.
 fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &World) {
     const SENDERS: usize = 20;
     const EACH: usize = 10;
@@ -27,7 +27,7 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
     // The kick is off, because the number of kicks varies: the bot sends none while a run is at work.
     let stage = alerts::script(world).variable("kick", "off").metered().start();
     let hook = &hook(&stage);
-    // The first post makes the queue.
+    // The first post creates the queue.
     post(hook, SENDERS, 0);
     let before = eventually("a report on the first post", || {
         let reports = reports_of_the_bot(&stage).len();
@@ -38,15 +38,19 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
             scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
         }
     });
-    // When an instance ends, the host writes a report on it.
+    // The host writes a report when an instance of a component ends. Each request has its own instance.
     let reports = eventually("a report on each post", || {
         let reports = reports_of_the_bot(&stage).split_off(before);
         (reports.len() >= POSTS).then_some(reports)
     });
     let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
-    // A text costs three calls. A post of Alertmanager costs a fourth call: its `groupKey` gives the alert a
-    // key, and the bot notes that this alert is the newest one with the key.
-    assert_eq!(calls, (3 + 4) * POSTS as u64 / 2, "calls for {POSTS} posts");
+    // A text costs three calls. A post of Alertmanager costs a fourth call: its `groupKey` becomes the
+    // alert's key, and the bot records this alert as the newest with this key.
+    assert_eq!(
+        calls,
+        (3 + 4) * POSTS as u64 / 2,
+        "expected 3 calls for each text, and 4 for each post of Alertmanager, in {POSTS} posts"
+    );
 
     fn post(hook: &Hook, sender: usize, number: usize) {
         let text = json!({"text": format!("{sender} {number}")});

@@ -10,15 +10,15 @@ use serde_json::json;
 
 end_to_end::cases!(thousand_posts_at_once_are_delivered_once_and_in_order,);
 
-/// When a post began, and when it was answered.
+/// The time at which a post began, and the time of the response.
 #[derive(Debug)]
 struct Posted {
     begun: Instant,
     answered: Instant,
 }
 
-/// A hundred senders post at the same time, each ten times. At the beginning there is no queue. The runs
-/// begin while the senders post.
+/// A hundred senders post at the same time, each ten times. The first post creates the queue. Runs start
+/// while the senders still post.
 fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     const SENDERS: usize = 100;
     const EACH: usize = 10;
@@ -28,8 +28,8 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     let hook = &hook(&stage);
     let post = |sender: usize, number: usize| {
         let begun = Instant::now();
-        let answer = hook.post(&json!({"text": format!("{sender} {number}")}));
-        assert_eq!(answer.status, 202, "{}", answer.describe());
+        let response = hook.post(&json!({"text": format!("{sender} {number}")}));
+        assert_eq!(response.status, 202, "{}", response.describe());
         Posted { begun, answered: Instant::now() }
     };
     let posted: Vec<Posted> = std::thread::scope(|scope| {
@@ -41,23 +41,26 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     let mut released = 0;
     let end = Instant::now() + PATIENCE;
     while stage.connector.received().len() < SENDERS * EACH {
-        assert!(Instant::now() < end, "{} alerts at the Connector", stage.connector.received().len());
+        assert!(
+            Instant::now() < end,
+            "expected all alerts at the Connector in time, found {}",
+            stage.connector.received().len()
+        );
         released += stage.poll()["released"].as_u64().unwrap_or_default();
     }
     stage.poll();
     let said: Vec<usize> = stage.connector.received().iter().map(index_of).collect();
     let mut sorted = said.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is delivered once");
-    // If one post was answered before a second post began, the alert of the first post has to be delivered
-    // before the alert of the second.
+    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "expected that each alert is delivered once");
+    // If post A was answered before post B began, the alert of A has to be delivered before the alert of B.
     let mut last_begun = posted[said[0]].begun;
     for (place, index) in said.iter().enumerate() {
         let Posted { begun, answered } = &posted[*index];
         let earlier = &said[..place];
         assert!(
             *answered >= last_begun,
-            "post {index} is delivered after the posts {:?}, which began after its answer",
+            "post {index} was delivered after the posts {:?}, but these posts began after its response",
             earlier.iter().filter(|earlier| posted[**earlier].begun > *answered).collect::<Vec<_>>()
         );
         last_begun = last_begun.max(*begun);

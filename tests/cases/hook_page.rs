@@ -18,7 +18,7 @@ pub(crate) fn blocks(language: &str) -> Vec<String> {
 }
 
 fn every_command_of_the_page_is_answered_202_or_200(world: &World) {
-    // The shell function `curl` replaces the program, and prints only the status of the answer.
+    // The shell function `curl` replaces the program, and prints only the status of the response.
     const SHOW_STATUS: &str =
         r#"set -eu; curl() { command curl -sS -o /dev/null -w '%{http_code}\n' "$@"; }"#;
     let stage = alerts::stage(world);
@@ -44,7 +44,7 @@ fn every_command_of_the_page_is_answered_202_or_200(world: &World) {
         let are_good = statuses.iter().all(|status| *status == "202" || *status == expected);
         assert!(output.status.success() && !statuses.is_empty() && are_good, "{block}\n{shown}{errors}");
     }
-    // No alert is moved to the poison queue.
+    // The poller can deliver the alerts of all commands.
     let ended = stage.poll();
     assert_eq!(stage.queue.poison().count(), 0, "{ended}");
 }

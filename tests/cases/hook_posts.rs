@@ -16,7 +16,7 @@ end_to_end::cases!(
     post_without_queue_or_tables_is_answered_503,
     markup_of_a_stranger_is_sent_as_harmless_text,
     github_post_needs_a_signature_and_a_redelivery_is_sent_once,
-    grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one,
+    grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signature,
     alert_of_azure_monitor_is_one_message_that_turns_green,
     handshake_is_answered_and_sends_no_alert,
     foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
@@ -51,8 +51,8 @@ fn text_is_sent_as_a_card_that_names_the_webhook_as_its_origin(world: &World) {
         (&[("content-type", "application/x-www-form-urlencoded")], "text=The+**backup**+is+done"),
         (&[], "The **backup** is done"),
     ] {
-        let answer = hook.post_with(headers, body).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "queued", "{answer}");
+        let response = hook.post_with(headers, body).expect_status(202).json();
+        assert_eq!(response["alerts"][0]["status"], "queued", "{response}");
         let said = said(&stage);
         assert_eq!((said.method.as_str(), said.conversation().as_deref()), ("POST", Some("a:1")));
         assert_eq!(said.body["summary"], "The backup is done", "{said:?}");
@@ -70,8 +70,8 @@ fn payload_of_an_unknown_shape_is_answered_422_with_the_known_shapes(world: &Wor
     for body in ["", "{}", "[]", "{\"text\": ", "{\"text\": \"\"}", "{\"x\": 1}"] {
         hook.post_with(&[JSON], body).expect_error(422, "PayloadNotUnderstood");
     }
-    let answer = hook.post(&json!({"x": 1})).json();
-    let message = answer["error"]["message"].as_str().unwrap();
+    let response = hook.post(&json!({"x": 1})).json();
+    let message = response["error"]["message"].as_str().unwrap();
     for shape in ["MessageCard", "Adaptive Card", "Alertmanager", "Grafana", "Slack", "GitHub", "CloudEvents"]
     {
         assert!(message.contains(shape), "{shape}: {message}");
@@ -88,8 +88,8 @@ fn post_without_queue_or_tables_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let without_queue = alerts::script(world).unreachable_queue(&closed).start();
     let hook_without_queue = hook(&without_queue);
-    let answer = hook_without_queue.post(&json!({"text": "x"})).expect_error(503, "QueueUnavailable");
-    assert_eq!(answer.json()["alerts"][0]["status"], "failed", "{}", answer.describe());
+    let response = hook_without_queue.post(&json!({"text": "x"})).expect_error(503, "QueueUnavailable");
+    assert_eq!(response.json()["alerts"][0]["status"], "failed", "{}", response.describe());
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);
@@ -154,8 +154,8 @@ fn github_post_needs_a_signature_and_a_redelivery_is_sent_once(world: &World) {
     post("issues", "1", None, &body).expect_error(401, "SignatureRefused");
     post("issues", "1", Some(&signed), &body.replace("broken", "fine")).expect_error(401, "SignatureRefused");
     let ping = r#"{"zen": "Keep it simple", "hook_id": 1}"#;
-    let answer = post("ping", "0", Some(&format!("sha256={}", hook.signature(ping))), ping);
-    assert_eq!(answer.status, 200, "{}", answer.describe());
+    let response = post("ping", "0", Some(&format!("sha256={}", hook.signature(ping))), ping);
+    assert_eq!(response.status, 200, "{}", response.describe());
     let first = post("issues", "1", Some(&signed), &body).expect_status(202).json();
     let again = post("issues", "1", Some(&signed), &body).expect_status(202).json();
     assert_eq!(first["alerts"][0]["id"], again["alerts"][0]["id"], "{again}");
@@ -165,7 +165,7 @@ fn github_post_needs_a_signature_and_a_redelivery_is_sent_once(world: &World) {
     said(&stage);
 }
 
-fn grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_one(world: &World) {
+fn grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signature(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let body = json!({
@@ -219,10 +219,10 @@ fn handshake_is_answered_and_sends_no_alert(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let origin = ("webhook-request-origin", "events.example.com");
-    let answer =
+    let response =
         send(Method::OPTIONS, &hook.url, &[origin, ("webhook-request-rate", "100")], "").expect_status(200);
-    assert_eq!(answer.header("webhook-allowed-origin"), "events.example.com");
-    assert!(!answer.header("webhook-allowed-rate").is_empty());
+    assert_eq!(response.header("webhook-allowed-origin"), "events.example.com");
+    assert!(!response.header("webhook-allowed-rate").is_empty());
     assert_eq!(
         send(Method::OPTIONS, &hook.url, &[], "").expect_status(200).header("allow"),
         "OPTIONS, POST, PUT"
@@ -232,8 +232,8 @@ fn handshake_is_answered_and_sends_no_alert(world: &World) {
         "eventTime": "2026-11-29T20:00:00Z", "data": {"validationCode": "512d38b6"}, "dataVersion": "1", "metadataVersion": "1",
     }]);
     let headers = [JSON, ("aeg-event-type", "SubscriptionValidation")];
-    let answer = hook.post_with(&headers, &validation.to_string()).expect_status(200).json();
-    assert_eq!(answer, json!({"validationResponse": "512d38b6"}));
+    let response = hook.post_with(&headers, &validation.to_string()).expect_status(200).json();
+    assert_eq!(response, json!({"validationResponse": "512d38b6"}));
     assert_eq!(stage.queue.count(), 0);
     let event = json!({"specversion": "1.0", "id": "7", "source": "/orders", "type": "com.example.order.paid", "data": {"total": 12}});
     let cloud = [("content-type", "application/cloudevents+json")];
@@ -242,8 +242,8 @@ fn handshake_is_answered_and_sends_no_alert(world: &World) {
     }
     let batch = json!([event, {"specversion": "1.0", "id": "8", "source": "/orders", "type": "com.example.order.sent"}]);
     let batched = [("content-type", "application/cloudevents-batch+json")];
-    let answer = hook.post_with(&batched, &batch.to_string()).expect_status(202).json();
-    assert_eq!(answer["alerts"].as_array().unwrap().len(), 2, "{answer}");
+    let response = hook.post_with(&batched, &batch.to_string()).expect_status(202).json();
+    assert_eq!(response["alerts"].as_array().unwrap().len(), 2, "{response}");
     stage.poll();
     stage.connector.wait_for(2);
 }
@@ -259,8 +259,8 @@ fn foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag(world: &World) {
         send(Method::POST, &stage.url(&format!("/api/alerts/from/{path}")), &headers, body)
     };
     let hello = r#"{"text": "hello"}"#;
-    let answer = post("auto?tag=ops", hello).expect_status(202).json();
-    assert_eq!(answer["alerts"].as_array().unwrap().len(), 3, "{answer}");
+    let response = post("auto?tag=ops", hello).expect_status(202).json();
+    assert_eq!(response["alerts"].as_array().unwrap().len(), 3, "{response}");
     stage.poll();
     let mut said: Vec<_> = stage.connector.wait_for(3).iter().filter_map(Received::conversation).collect();
     said.sort();

@@ -37,14 +37,14 @@ fn summaries(stage: &Stage) -> Vec<String> {
 fn expect_said(stage: &Stage, hook: &Hook, said: &str) {
     hook.post(&text(said)).expect_status(202);
     stage.poll();
-    eventually("the text that was posted", || summaries(stage).contains(&said.to_owned()).then_some(()));
+    eventually("the posted text", || summaries(stage).contains(&said.to_owned()).then_some(()));
 }
 
 fn command_gives_an_address_that_works_until_it_is_replaced_or_ended(world: &World) {
     let stage = Stage::start(world);
     let first = ask(&stage, "a:1", "webhook");
     expect_said(&stage, &first, "one");
-    assert_eq!(ask(&stage, "a:1", "Webhook"), first, "the address is shown again");
+    assert_eq!(ask(&stage, "a:1", "Webhook"), first, "expected the same address again");
     let second = ask(&stage, "a:1", "webhook new");
     first.post(&text("two")).expect_error(410, "HookEnded");
     expect_said(&stage, &second, "three");
@@ -68,17 +68,20 @@ fn address_for_a_channel_is_sent_to_the_persons_own_chat(world: &World) {
     stage.say(&in_channel);
     let thread = in_channel["conversation"]["id"].as_str().unwrap().to_owned();
     let (channel, _) = thread.split_once(";messageid=").unwrap();
-    let answer = stage.connector.wait_for(1).remove(0);
-    assert!(Hook::in_reply(answer.text()).is_some(), "the bot knows no chat of the person's own yet");
-    assert_eq!(answer.conversation().as_deref(), Some(thread.as_str()));
+    let reply = stage.connector.wait_for(1).remove(0);
+    assert!(
+        Hook::in_reply(reply.text()).is_some(),
+        "expected the address in the thread, because the bot knows no personal chat yet"
+    );
+    assert_eq!(reply.conversation().as_deref(), Some(thread.as_str()));
     known(&stage, "a:own", "hello");
     in_channel["id"] = "again".into();
     stage.say(&in_channel);
-    let answers = stage.connector.wait_for(2);
-    assert_eq!(answers[0].conversation().as_deref(), Some("a:own"));
-    assert_eq!(answers[1].conversation().as_deref(), Some(thread.as_str()));
-    assert!(!answers[1].text().contains("/api/hooks/"), "{}", answers[1].text());
-    let hook = Hook::in_reply(answers[0].text()).unwrap();
+    let replies = stage.connector.wait_for(2);
+    assert_eq!(replies[0].conversation().as_deref(), Some("a:own"));
+    assert_eq!(replies[1].conversation().as_deref(), Some(thread.as_str()));
+    assert!(!replies[1].text().contains("/api/hooks/"), "{}", replies[1].text());
+    let hook = Hook::in_reply(replies[0].text()).unwrap();
     stage.connector.forget();
     // The alert begins a new thread in the channel.
     hook.post(&text("to the channel")).expect_status(202);
@@ -135,7 +138,7 @@ fn forged_token_costs_no_call(world: &World) {
         let url = stage.url(&format!("/api/hooks/{forged}"));
         send(Method::POST, &url, &[], "hello").expect_status(404);
     }
-    assert_eq!(tables.notes().len(), before, "calls of the tables");
+    assert_eq!(tables.notes().len(), before, "expected no call to the tables");
     assert_eq!((stage.queue.count(), stage.stored()), (0, stored));
     hook.post(&text("x")).expect_status(202);
     assert!(tables.notes().len() > before);
@@ -164,7 +167,7 @@ fn forgotten_conversation_has_no_address_any_more(world: &World) {
     activity["type"] = "deleteUserData".into();
     stage.post(&activity).expect_status(200);
     hook.post(&text("x")).expect_error(410, "HookEnded");
-    // The person writes again.
+    // The address does not work again after the person has written again.
     stage.say(&message("a:1", "back", "hello"));
     hook.post(&text("x")).expect_error(410, "HookEnded");
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);
@@ -177,13 +180,13 @@ fn back_end_gets_and_ends_an_address_with_the_scope_send(world: &World) {
     let conversation = known(&stage, "a:1", "hello");
     let path = format!("/api/targets/{conversation}/hook");
     let made = |body: &Value| -> Hook {
-        let answer = call(&stage, "POST", &path, body).expect_status(200).json();
-        assert_eq!(answer["conversation"], conversation.as_str());
-        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        let response = call(&stage, "POST", &path, body).expect_status(200).json();
+        assert_eq!(response["conversation"], conversation.as_str());
+        let text = |name: &str| response[name].as_str().unwrap().to_owned();
         Hook { url: text("url"), secret: text("secret") }
     };
     let first = made(&Value::Null);
-    assert_eq!(ask(&stage, "a:1", "webhook"), first, "a person sees the same address");
+    assert_eq!(ask(&stage, "a:1", "webhook"), first, "expected that a person sees the same address");
     stage.connector.forget();
     expect_said(&stage, &first, "hello");
     let second = made(&json!({"new": true}));
@@ -198,7 +201,7 @@ fn back_end_gets_and_ends_an_address_with_the_scope_send(world: &World) {
     let listing_only = format!("Bearer {KEY}");
     call_with(&stage, "POST", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
     call_with(&stage, "DELETE", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
-    // The other routes work as before.
+    // The end of the address does not stop the alerts to the conversation.
     queued(&stage, &to_conversation(&conversation, "x"));
 }
 

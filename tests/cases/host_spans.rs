@@ -1,5 +1,5 @@
-//! The spans that Spin makes and exports by OTLP: whose trace they continue, and which header the Connector
-//! gets. Each span continues the trace of the request in which the host makes it.
+//! The spans that Spin exports by OTLP: which trace a span continues, and which `traceparent` header the
+//! Connector gets. A span continues the trace of the request during which the host makes the span.
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};
@@ -26,7 +26,7 @@ pub(crate) fn can_run() -> bool {
     chosen_host() == HostKind::Spin
 }
 
-/// Waits for the span of the request that the sender of [`TRACE`] made.
+/// Waits for the span of the inbound call with the header [`TRACE`].
 #[track_caller]
 fn span_of_the_call(collector: &SpanCollector) -> Span {
     let call = collector.wait_for("the span of the call", |span| span.parent_id == PARENT_ID);
@@ -35,7 +35,8 @@ fn span_of_the_call(collector: &SpanCollector) -> Span {
     call
 }
 
-/// Waits for the span of the host's call of the Connector, by the header that the Connector received.
+/// Waits for the span of the host's call of the Connector. The header that the Connector received names this
+/// span.
 #[track_caller]
 fn span_of_the_delivery(collector: &SpanCollector, received: &Received) -> Span {
     let header = header(received).unwrap_or_default().to_owned();
@@ -46,7 +47,7 @@ fn span_of_the_delivery(collector: &SpanCollector, received: &Received) -> Span 
     delivery
 }
 
-/// Expects that `top` is a parent, or a parent's parent, of `span`.
+/// Expects that `top` is an ancestor of `span`.
 #[track_caller]
 fn expect_below(collector: &SpanCollector, span: &Span, top: &Span) {
     let mut above = span.parent_id.clone();
@@ -57,7 +58,7 @@ fn expect_below(collector: &SpanCollector, span: &Span, top: &Span) {
     }
 }
 
-/// The only request that the Connector received.
+/// Waits for the only request to the Connector, and expects that it is the alert "tea".
 #[track_caller]
 fn delivered(stage: &Stage) -> Received {
     let received = stage.connector.wait_for(1).remove(0);
@@ -69,7 +70,7 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    // The component still sees the caller's header.
+    // The component sees the caller's header, although the host makes a span for the call.
     assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
@@ -104,13 +105,16 @@ fn host_replaces_the_trace_of_an_alert_that_another_run_delivers(world: &World) 
     });
     assert_ne!(delivery.trace_id, TRACE_ID);
     expect_below(&collector, &delivery, &run);
-    // The log line has the sender's trace, and Spin makes an event of the line in the span of the run.
+    // The log line has the sender's trace. Spin records the line as an event in the span of the run.
     expect_logged(&stage, "alert.delivered", 1);
     let is_delivered = |line: &str| line.contains(r#""event":"alert.delivered""#) && line.contains(TRACE_ID);
     let poller = collector.wait_for("the log line as an event of a span", |span| {
         span.events.iter().any(|event| event.get("app_log").is_some_and(|line| is_delivered(line)))
     });
-    assert_eq!(poller.span_id, delivery.parent_id, "the run's span is the parent of the delivery's");
+    assert_eq!(
+        poller.span_id, delivery.parent_id,
+        "expected that the span of the run is the parent of the span of the delivery"
+    );
 }
 
 fn sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans(world: &World) {

@@ -20,7 +20,7 @@ end_to_end::cases!(
     flood_of_unknown_keys_costs_a_few_fetches,
     first_burst_without_cached_keys_is_accepted,
     token_is_answered_503_while_no_keys_are_known,
-    cached_keys_serve_while_the_issuer_fails,
+    cached_keys_are_used_while_the_issuer_fails,
     keys_from_another_origin_are_not_fetched,
     valid_token_does_not_make_a_host_trusted,
     entra_token_is_refused_by_default,
@@ -32,9 +32,9 @@ end_to_end::cases!(
 const OTHER_BOT: &str = "00000000-0000-0000-0000-000000000002";
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot that demands tokens, and an activity of its channel.
+/// A stage with a bot that demands tokens, and an activity for this bot.
 struct Scene {
-    // Dropped in this order, because the bot must not call an issuer that has stopped.
+    // Rust drops the fields in this order. The bot stops first, so it cannot call a stopped issuer.
     stage: Stage,
     issuer: OpenId,
     login: Login,
@@ -62,7 +62,7 @@ impl Scene {
         TestKey::issuer().sign(&self.claims())
     }
 
-    /// Changes one field of the activity; `null` removes it.
+    /// Returns the activity with one changed field; `null` removes the field.
     fn activity_with(&self, name: &str, value: Value) -> Value {
         with(self.activity.clone(), name, value)
     }
@@ -187,20 +187,20 @@ fn forged_or_wrong_token_is_refused_without_side_effects(world: &World) {
         ("expired", changed("exp", json!(now - 301)), "TokenExpired"),
         ("not yet valid", changed("nbf", json!(now + 600)), "TokenNotYetValid"),
         ("no exp", changed("exp", Value::Null), "ClaimMissing"),
-        ("another bot's", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
-        ("another issuer's", changed("iss", json!("https://evil.example")), "WrongIssuer"),
-        ("8 KiB and more", format!("{good}{}", "A".repeat(9000)), "TokenTooLong"),
+        ("for another bot", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
+        ("of another issuer", changed("iss", json!("https://evil.example")), "WrongIssuer"),
+        ("longer than 8 KiB", format!("{good}{}", "A".repeat(9000)), "TokenTooLong"),
         ("no token at all", "e30".into(), "TokenMalformed"),
     ];
     for (index, (what, token, code)) in rows.iter().enumerate() {
-        let answer = scene.stage.post_as(token, &scene.activity);
+        let response = scene.stage.post_as(token, &scene.activity);
         assert_eq!(
-            (answer.status, answer.error_code().as_str()),
+            (response.status, response.error_code().as_str()),
             (401, *code),
             "{what}: {}",
-            answer.describe()
+            response.describe()
         );
-        assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
+        assert_eq!(response.header("www-authenticate"), "Bearer", "{what}");
         // The log has one line for each refusal, with the reason.
         let lines = scene.stage.wait_for_events("request.rejected", index + 1);
         assert_eq!((lines.len(), &lines[index]["code"]), (index + 1, &json!(code)), "{what}: {lines:#?}");
@@ -245,12 +245,12 @@ fn body_that_does_not_match_its_token_is_refused(world: &World) {
         ),
         ("no serviceUrl", scene.activity_with("serviceUrl", Value::Null), "ServiceUrlMismatch"),
     ] {
-        let answer = scene.stage.post_as(&token, &activity);
+        let response = scene.stage.post_as(&token, &activity);
         assert_eq!(
-            (answer.status, answer.error_code().as_str()),
+            (response.status, response.error_code().as_str()),
             (401, code),
             "{what}: {}",
-            answer.describe()
+            response.describe()
         );
     }
     scene.expect_nothing_happened();
@@ -272,14 +272,14 @@ fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World
     stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
     scene.expect_nothing_happened();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
-    // The bot has cached this token by now. With the channelId of Teams, the bot refuses it.
+    // The bot has cached this token by now. With the channelId of Teams, the bot refuses the token.
     web_chat["channelId"] = "msteams".into();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
     assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
     assert!(is_marked_verified(&envelopes[0]), "{envelopes:#?}");
     assert_eq!(stage.poll()["delivered"], 1);
-    // A key with endorsements signs for no other channel.
+    // A key with endorsements signs only for the endorsed channels.
     let other = Scene::start(world, &[]);
     other.issuer.publish(vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
     let web_chat = other.stage.connector.host(&fixture("webchat.json"));
@@ -319,7 +319,7 @@ fn first_burst_without_cached_keys_is_accepted(world: &World) {
         };
         let callers: Vec<_> = (0..12).map(|index| scope.spawn(move || post(index))).collect();
         for caller in callers {
-            caller.join().expect("an answer").expect_status(202);
+            caller.join().expect("a response").expect_status(202);
         }
     });
     assert_eq!(scene.stage.queue.count(), 12);
@@ -329,26 +329,26 @@ fn token_is_answered_503_while_no_keys_are_known(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.issuer.behave(Behaviour::Unavailable);
     let token = scene.token();
-    let answer = scene.stage.post_as(&token, &scene.activity).expect_error(503, "KeysUnavailable");
+    let response = scene.stage.post_as(&token, &scene.activity).expect_error(503, "KeysUnavailable");
     assert!(
-        !answer.describe().contains("127.0.0.1"),
-        "expected no address in the answer, found {}",
-        answer.describe()
+        !response.describe().contains("127.0.0.1"),
+        "expected no address in the response, found {}",
+        response.describe()
     );
     let line = scene.stage.wait_for_events("request.rejected", 1).remove(0);
     assert!(line["reason"].as_str().unwrap().contains("OpenID metadata answered 503"), "{line}");
     scene.expect_nothing_happened();
     scene.issuer.behave(Behaviour::Proper);
-    eventually("the keys, a few seconds later", || {
-        Some(scene.stage.post_as(&token, &scene.activity)).filter(|answer| answer.status == 202)
+    eventually("a 202 after the bot has fetched the keys again", || {
+        Some(scene.stage.post_as(&token, &scene.activity)).filter(|response| response.status == 202)
     });
 }
 
-fn cached_keys_serve_while_the_issuer_fails(world: &World) {
+fn cached_keys_are_used_while_the_issuer_fails(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
     scene.issuer.behave(Behaviour::Unavailable);
-    // The token is new, because the bot does not check a cached token again.
+    // The case makes another token, because the bot does not check a cached token again.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
     // The stranger's key is unknown. If the cached keys are recent, the bot answers 401. On a slow machine
@@ -408,20 +408,20 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
     let scene = Scene::start(world, &[("emulatortokens", "accept")]);
     for (what, token, status, code) in [
         (
-            "its own outbound token, played back",
+            "the bot's own outbound token",
             entra("https://api.botframework.com", APP_ID, TENANT),
             401,
             "WrongAudience",
         ),
-        ("a foreign tenant's", entra(APP_ID, APP_ID, FOREIGN_TENANT), 401, "WrongIssuer"),
-        ("another bot's", entra(APP_ID, OTHER_BOT, TENANT), 403, "CallerNotAllowed"),
+        ("of a foreign tenant", entra(APP_ID, APP_ID, FOREIGN_TENANT), 401, "WrongIssuer"),
+        ("of another bot", entra(APP_ID, OTHER_BOT, TENANT), 403, "CallerNotAllowed"),
     ] {
-        let answer = scene.stage.post_as(&token, &scene.activity);
+        let response = scene.stage.post_as(&token, &scene.activity);
         assert_eq!(
-            (answer.status, answer.error_code().as_str()),
+            (response.status, response.error_code().as_str()),
             (status, code),
             "{what}: {}",
-            answer.describe()
+            response.describe()
         );
     }
     scene.expect_nothing_happened();
@@ -432,7 +432,7 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
     scene.stage.post_as(&own, &scene.activity).expect_status(202);
     assert!(
         !scene.stage.queue.envelopes().iter().any(is_marked_verified),
-        "no token verified the serviceUrl, so no envelope is marked"
+        "expected no mark in an envelope, because no token verified the serviceUrl"
     );
     scene.stage.post_as(&scene.token(), &scene.activity_with("id", "2".into())).expect_status(202);
 }
@@ -441,12 +441,12 @@ fn token_of_another_bot_is_refused(world: &World) {
     let another_bots = entra(APP_ID, OTHER_BOT, TENANT);
     for (own_tokens, status, code) in [("refuse", 401, "WrongIssuer"), ("accept", 403, "CallerNotAllowed")] {
         let scene = Scene::start(world, &[("emulatortokens", own_tokens)]);
-        let answer = scene.stage.post_as(&another_bots, &scene.activity).expect_error(status, code);
+        let response = scene.stage.post_as(&another_bots, &scene.activity).expect_error(status, code);
         let challenge = if status == 401 { "Bearer" } else { "" };
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             challenge,
-            "403 has no challenge, because another token of the caller would not help"
+            "expected a challenge only with 401: after 403, another token of the caller would not help"
         );
         scene.expect_nothing_happened();
     }
@@ -461,7 +461,7 @@ fn token_is_ignored_in_anonymous_mode(world: &World) {
     stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
     assert!(!stage.queue.exists(), "a refused request must not create the queue");
     assert_eq!(issuer.fetches(), 0);
-    // The bot sends no token to the Connector. The fake would complain about one.
+    // The bot sends no token to the Connector. Otherwise the fake would complain.
     stage.post_as(&token, &stage.connector.host(&activity)).expect_status(202);
     stage.connector.wait_for(1);
 }

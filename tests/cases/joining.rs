@@ -1,11 +1,11 @@
-//! Changes of a conversation's members.
+//! Activities that report a change of a conversation's members.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
-end_to_end::cases!(bot_greets_once_when_it_is_added, change_of_other_members_is_not_answered);
+end_to_end::cases!(bot_greets_once_when_it_is_added, change_of_other_members_gets_no_greeting);
 
 fn update(stage: &Stage, change: Value) -> Value {
     let mut activity = stage.connector.host(&message("a:joining", "1", ""));
@@ -18,7 +18,7 @@ fn update(stage: &Stage, change: Value) -> Value {
 fn bot_greets_once_when_it_is_added(world: &World) {
     let stage = Stage::start(world);
     let bot = message("a:joining", "1", "")["recipient"].take();
-    // Web Chat leaves out the activity's id. Teams lists the person in the same activity.
+    // Web Chat leaves out the activity's id. Teams lists the person and the bot in the same activity.
     let mut activity = update(&stage, json!({"membersAdded": [{"id": "29:somebody"}, bot]}));
     activity.as_object_mut().unwrap().remove("id");
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({}));
@@ -33,7 +33,7 @@ fn bot_greets_once_when_it_is_added(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn change_of_other_members_is_not_answered(world: &World) {
+fn change_of_other_members_gets_no_greeting(world: &World) {
     let stage = Stage::start(world);
     for change in [
         json!({}),
@@ -43,8 +43,8 @@ fn change_of_other_members_is_not_answered(world: &World) {
         json!({"membersRemoved": [{"id": "28:00000000-0000-0000-0000-000000000001"}]}),
         json!({"topicName": "a new topic"}),
     ] {
-        let answer = stage.post(&update(&stage, change.clone()));
-        assert_eq!((answer.status, answer.json()), (200, json!({})), "{change}: {}", answer.describe());
+        let response = stage.post(&update(&stage, change.clone()));
+        assert_eq!((response.status, response.json()), (200, json!({})), "{change}: {}", response.describe());
     }
     stage.connector.expect_silence();
 }

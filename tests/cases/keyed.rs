@@ -1,5 +1,5 @@
-//! Alerts with a key, which change the message that the conversation shows. Also changes of alerts, and
-//! alerts that are taken back.
+//! Alerts with a key: a newer alert with the same key changes the message that the conversation shows. Also
+//! changes of alerts by `PATCH`, and alerts that a caller takes back with `DELETE` and `sent=true`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::{fixture, message};
@@ -74,7 +74,7 @@ fn alert_with_a_key_changes_its_message_until_it_is_resolved(world: &World) {
         assert_eq!(status(&stage, &id)["status"], "delivered");
     }
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::POST]);
-    // The same content again needs no call.
+    // If an alert has the content that the message shows, the poller does not call the Connector.
     let last = disk(&key, "x", &json!({"text": "Disk is full", "notify": true}));
     queued(&stage, &last);
     stage.poll();
@@ -100,7 +100,7 @@ fn hundred_alerts_that_fire_and_resolve_are_a_hundred_messages(world: &World) {
     assert_eq!(texts.len(), 100, "{texts:?}");
     assert!(texts.iter().all(|text| text.ends_with("is resolved")), "{texts:?}");
     let posts = methods(&stage).into_iter().filter(|method| *method == Method::POST).count();
-    assert_eq!((posts, methods(&stage).len()), (100, 200), "messages, calls");
+    assert_eq!((posts, methods(&stage).len()), (100, 200), "expected 100 new messages in 200 calls");
 }
 
 fn alerts_with_one_key_that_wait_together_are_sent_as_one_message(world: &World) {
@@ -144,7 +144,7 @@ fn message_that_cannot_be_changed_is_sent_anew(world: &World) {
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     // The poller knows that Web Chat cannot change messages, so it tries no PUT. For another channel, the
-    // poller learns this from the Connector's answer to a PUT.
+    // poller learns this from the Connector's response to a PUT.
     for (channel, expected) in
         [("webchat", vec![Method::POST; 2]), ("kik", vec![Method::POST, Method::PUT, Method::POST])]
     {
@@ -171,26 +171,31 @@ fn alert_that_was_sent_is_changed_and_taken_back_by_its_id(world: &World) {
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "Ready at 18:00"}));
     stage.poll();
     let path = format!("/api/alerts/{id}");
-    let answer = call(&stage, "PATCH", &path, &json!({"text": "Ready at 18:10"})).expect_status(202).json();
-    assert_eq!((&answer["changes"], &answer["status"]), (&id.as_str().into(), &"queued".into()), "{answer}");
-    assert_ne!(answer["id"], id.as_str());
+    let response = call(&stage, "PATCH", &path, &json!({"text": "Ready at 18:10"})).expect_status(202).json();
+    assert_eq!(
+        (&response["changes"], &response["status"]),
+        (&id.as_str().into(), &"queued".into()),
+        "{response}"
+    );
+    assert_ne!(response["id"], id.as_str());
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: Ready at 18:10"]);
-    let change = status(&stage, answer["id"].as_str().unwrap());
+    let change = status(&stage, response["id"].as_str().unwrap());
     assert_eq!(
         (&change["status"], &change["changes"]),
         (&"delivered".into(), &id.as_str().into()),
         "{change}"
     );
     // A caller can use the id of the change like the id of the alert.
-    let path = format!("/api/alerts/{}", answer["id"].as_str().unwrap());
+    let path = format!("/api/alerts/{}", response["id"].as_str().unwrap());
     call(&stage, "PATCH", &path, &json!({"card": card("Ready", "good")})).expect_status(202);
     stage.poll();
     assert_eq!(stage.connector.shown("a:1")[0]["attachments"][0]["content"], card("Ready", "good"));
     call(&stage, "DELETE", &path, &Value::Null).expect_error(409, "AlertIsOver");
     call(&stage, "DELETE", &format!("{path}?sent=perhaps"), &Value::Null).expect_error(400, "BadArgument");
-    let answer = call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_status(202).json();
-    assert_eq!(answer["changes"], id.as_str(), "{answer}");
+    let response =
+        call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_status(202).json();
+    assert_eq!(response["changes"], id.as_str(), "{response}");
     assert_eq!(stage.poll()["withdrawn"], 1);
     assert!(stage.connector.shown("a:1").is_empty());
     assert_eq!(status(&stage, &id)["status"], "withdrawn");
@@ -204,8 +209,8 @@ fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
     let (stage, key) = start(world);
     let id = queued(&stage, &disk(&key, "one", &json!({})));
     let path = format!("/api/alerts/{id}");
-    let answer = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();
-    let change = answer["id"].as_str().unwrap().to_owned();
+    let response = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();
+    let change = response["id"].as_str().unwrap().to_owned();
     while stage.queue.count() > 0 {
         stage.poll();
     }
@@ -216,7 +221,7 @@ fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
         (&"cancelled".into(), &change.as_str().into()),
         "{first}"
     );
-    // The next alert with the key changes the message that the changed alert sent.
+    // The next alert with the key changes the message of the changed alert.
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
@@ -228,14 +233,15 @@ fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
     });
     let id = queued(&stage, &Value::Object(later.collect()));
     let path = format!("/api/alerts/{id}");
-    let answer = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();
-    let change = status(&stage, answer["id"].as_str().unwrap());
+    let response = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();
+    let change = status(&stage, response["id"].as_str().unwrap());
     assert_eq!(
         change["dueAt"].as_str().map(|due| &due[..16]),
         status(&stage, &id)["dueAt"].as_str().map(|due| &due[..16])
     );
-    let answer = call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_status(202).json();
-    assert_eq!((&answer["id"], &answer["status"]), (&change["id"], &"cancelling".into()), "{answer}");
+    let response =
+        call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_status(202).json();
+    assert_eq!((&response["id"], &response["status"]), (&change["id"], &"cancelling".into()), "{response}");
 }
 
 fn change_that_is_not_possible_is_refused(world: &World) {
@@ -249,8 +255,8 @@ fn change_that_is_not_possible_is_refused(world: &World) {
         (json!({"text": "x", "notify": 1}), "notify"),
         (json!({"card": "x"}), "card"),
     ] {
-        let answer = call(&stage, "PATCH", &path, &body).expect_error(400, "BadArgument");
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let response = call(&stage, "PATCH", &path, &body).expect_error(400, "BadArgument");
+        let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.starts_with(&format!("{named}: ")), "{body}: {message}");
     }
     let unknown = format!("/api/alerts/{}", "0".repeat(32));
@@ -260,10 +266,10 @@ fn change_that_is_not_possible_is_refused(world: &World) {
     huge["text"] = "two".into();
     call(&stage, "DELETE", &path, &Value::Null).expect_status(202);
     call(&stage, "PATCH", &path, &huge).expect_error(409, "AlertIsOver");
-    // `stop` applies to a change, too.
+    // If the person has stopped the alerts, the bot does not queue a change, either.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "two"}));
     stage.poll();
     stage.say(&message("a:1", "stop", "stop"));
-    let answer = call(&stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": "three"}));
-    assert_eq!(answer.expect_status(202).json()["status"], "stopped");
+    let response = call(&stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": "three"}));
+    assert_eq!(response.expect_status(202).json()["status"], "stopped");
 }

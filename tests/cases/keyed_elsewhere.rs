@@ -1,5 +1,5 @@
-//! Alerts with a key, changes of alerts, and alerts that are taken back, in conversations that the poller
-//! creates: the chats of people who never wrote, and the threads of channels.
+//! Alerts in conversations that the poller creates: the chats of people who never wrote to the bot, and the
+//! threads of channels. The cases repeat an alert's key, change an alert, and take an alert back.
 
 use end_to_end::alerts::{alert, call, key_of, queued};
 use end_to_end::stage::{Stage, TENANT};
@@ -34,7 +34,7 @@ fn to_channel() -> Value {
     json!({"channel": CHANNEL, "tenant": TENANT})
 }
 
-/// The first chat of the person, before Teams purges it.
+/// The id of Kim's first chat. After Teams has purged this chat, Kim has another chat.
 fn chat() -> String {
     format!("a:{KIM}-0")
 }
@@ -43,11 +43,14 @@ fn thread(number: u32) -> String {
     format!("{CHANNEL};messageid=17{number:011}")
 }
 
-/// Sends an alert to one conversation, and returns its id.
+/// Sends an alert to one conversation, and returns the alert's id.
 #[track_caller]
 fn sent(stage: &Stage, body: &Value) -> String {
-    let answer = alert(stage, body).expect_status(202).json();
-    answer["alerts"][0]["id"].as_str().unwrap_or_else(|| panic!("an alert: {answer}")).to_owned()
+    let response = alert(stage, body).expect_status(202).json();
+    response["alerts"][0]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("expected an alert, found {response}"))
+        .to_owned()
 }
 
 /// The texts that a conversation shows.
@@ -76,12 +79,12 @@ fn ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message(world: &Wor
         (texts(&stage, &chat()), methods(&stage)),
         (vec!["Alert: 9 of 10".into()], vec![Method::POST])
     );
-    // The bot knows the person now. The key still names the same message.
+    // Now the bot knows the person's chat. The key still stands for the same message.
     queued(&stage, &keyed(&to_kim(), "over", &json!({"state": "resolved"})));
     stage.poll();
     assert_eq!(texts(&stage, &chat()), ["Alert: over"]);
     assert_eq!(methods(&stage), [Method::POST, Method::PUT]);
-    assert_eq!(stage.connector.other_calls().len(), 1, "one chat");
+    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created chat");
 }
 
 fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread(world: &World) {
@@ -100,12 +103,12 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread(world: &World
     say("over", json!({"state": "resolved"}));
     assert_eq!(texts(&stage, &thread(1)), ["Alert: over", "Alert: three"]);
     assert_eq!(first, key_of("msteams", &thread(1)));
-    assert_ne!(say("four", json!({})), first, "the key was resolved");
+    assert_ne!(say("four", json!({})), first, "expected a new thread after the key was resolved");
     assert_eq!(texts(&stage, &thread(2)), ["Alert: four"]);
     assert_eq!(methods(&stage), [Method::PUT, Method::POST, Method::PUT]);
     let conversations = stage.connector.received().into_iter().filter_map(|received| received.conversation());
     assert!(conversations.into_iter().all(|conversation| conversation == thread(1)));
-    assert_eq!(stage.connector.other_calls().len(), 2, "two threads");
+    assert_eq!(stage.connector.other_calls().len(), 2, "expected two created threads");
 }
 
 fn alert_with_a_key_to_a_purged_chat_arrives_in_the_new_chat(world: &World) {
@@ -147,7 +150,7 @@ fn alert_in_a_thread_is_changed_and_taken_back_by_its_id(world: &World) {
     assert!(texts(&stage, &thread(1)).is_empty());
     assert_eq!(status(&stage, &id)["status"], "withdrawn");
     assert_eq!(methods(&stage), [Method::PUT, Method::DELETE]);
-    assert_eq!(stage.connector.other_calls().len(), 1, "one thread");
+    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created thread");
 }
 
 fn alert_in_a_chat_that_was_created_is_changed_and_taken_back_by_its_id(world: &World) {
@@ -176,7 +179,7 @@ fn change_of_an_alert_that_waits_for_its_chat_is_refused_and_the_alert_can_be_ca
     stage.poll();
     assert_eq!(status(&stage, &id)["status"], "waiting");
     patch().expect_error(409, "ConversationNotThere");
-    assert_eq!(stage.queue.count(), 1, "no change is on the queue");
+    assert_eq!(stage.queue.count(), 1, "expected no change on the queue");
     let cancelled = call(&stage, "DELETE", &format!("{}?sent=true", path_of(&id)), &Value::Null);
     assert_eq!(cancelled.expect_status(202).json()["status"], "cancelling");
     patch().expect_error(409, "AlertIsOver");
@@ -194,10 +197,10 @@ fn alert_that_waits_for_its_thread_is_changed_and_cancelled(world: &World) {
     assert_eq!(texts(&stage, &thread(1)), ["Alert: two"]);
     assert_eq!(status(&stage, &id)["status"], "cancelled");
     stage.connector.expect_silence();
-    assert_eq!(stage.connector.other_calls().len(), 1, "one thread");
+    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created thread");
     let id = creating(&stage, &to_channel(), "three");
     call(&stage, "DELETE", &path_of(&id), &Value::Null).expect_status(202);
     stage.poll();
     assert_eq!(status(&stage, &id)["status"], "cancelled");
-    assert_eq!(stage.connector.other_calls().len(), 1, "nothing is sent");
+    assert_eq!(stage.connector.other_calls().len(), 1, "expected no thread for the cancelled alert");
 }

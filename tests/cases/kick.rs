@@ -1,5 +1,5 @@
-//! The kick: the bot calls the poller after it has queued an alert and sent its answer. Delivery does not
-//! depend on the kick.
+//! The kick is the bot's call of the poller, after the bot has queued an alert and has sent its response.
+//! Delivery does not depend on the kick.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     kick_delivers_without_a_scheduler_and_without_a_poll_key,
     kick_in_required_mode_delivers_and_logs_no_key,
-    kick_follows_an_alert_by_api,
+    kick_follows_an_alert_of_a_back_end,
     burst_of_messages_starts_at_most_twenty_runs,
     failed_kick_leaves_the_message_on_the_queue,
     kick_during_a_run_is_handled_by_that_run,
@@ -69,7 +69,7 @@ fn kick_in_required_mode_delivers_and_logs_no_key(world: &World) {
     assert!(!log.contains("Bearer"), "{log}");
 }
 
-fn kick_follows_an_alert_by_api(world: &World) {
+fn kick_follows_an_alert_of_a_back_end(world: &World) {
     let stage = script(world).variable("alertkey", ALERT_KEY).start();
     stage.say(&message("a:1", "1", "hello"));
     wait_until_delivered(&stage, "Alert: hello");
@@ -82,7 +82,7 @@ fn kick_follows_an_alert_by_api(world: &World) {
     call(&stage, "POST", "/api/alerts", &json!({"to": to, "text": "now"})).expect_status(202);
     wait_until_delivered(&stage, "Alert: now");
     stage.wait_for_events("drain", before + 1);
-    assert_eq!(stage.queue.count(), 1, "the alert that is due later stays on the queue");
+    assert_eq!(stage.queue.count(), 1, "expected that the alert that is due later stays on the queue");
 }
 
 /// The messages come over many connections at once.
@@ -112,14 +112,14 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
     });
     let runs = runs_begun(&stage).len();
-    // Runs of the scheduler deliver the hidden messages.
+    // The case starts further runs, as a scheduler does. These runs deliver the hidden messages.
     eventually("an empty queue", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
     });
-    assert_eq!(delivered(), MESSAGES, "each message is delivered once");
+    assert_eq!(delivered(), MESSAGES, "expected that each message is delivered once");
     println!("kick: {MESSAGES} messages over {CONNECTIONS} connections began {runs} runs");
-    assert!((1..=20).contains(&runs), "{runs} runs: {:#?}", runs_begun(&stage));
+    assert!((1..=20).contains(&runs), "expected 1 to 20 runs, found {runs}: {:#?}", runs_begun(&stage));
 }
 
 fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
@@ -153,7 +153,11 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                 }
                 assert_eq!((stage.queue.count(), stage.connector.wait_for(2).len()), (2, 2), "{what}");
                 if what == "not allowed" {
-                    assert_eq!(stage.poll()["delivered"], 2, "a run of the scheduler delivers the messages");
+                    assert_eq!(
+                        stage.poll()["delivered"],
+                        2,
+                        "expected that a run of the scheduler delivers the messages"
+                    );
                 }
                 // If the component is missing, a host may end the bot's instance. The log line then comes
                 // from the host instead of the bot.
@@ -182,7 +186,7 @@ fn kick_during_a_run_is_handled_by_that_run(world: &World) {
     let at_work = || -> Vec<Value> {
         stage.events("drain").into_iter().filter(|run| run.get("skipped").is_none()).collect()
     };
-    assert!(at_work().is_empty(), "expected the first run to be at work still");
+    assert!(at_work().is_empty(), "expected the first run to be still at work");
     let runs = eventually("the end of the run", || Some(at_work()).filter(|runs| !runs.is_empty()));
     assert_eq!((runs.len(), &runs[0]["delivered"]), (1, &2.into()), "{runs:?}");
 }
@@ -205,5 +209,5 @@ fn failing_key_value_store_does_not_affect_delivery(world: &World) {
     }
     eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
     let alerts = stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    assert_eq!(alerts, 3, "each alert is delivered once");
+    assert_eq!(alerts, 3, "expected that each alert is delivered once");
 }

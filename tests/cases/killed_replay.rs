@@ -22,12 +22,12 @@ const LEASE: Duration = Duration::from_secs(30);
 /// How long the proxy delays one call to the tables. The case kills the host during this time.
 const HANG: Duration = Duration::from_secs(4);
 
-/// The call of a replay during which the host is killed.
+/// The call of a replay to the tables during which the case kills the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
-    /// The record of an alert becomes `queued`.
+    /// The call changes the record of an alert to `queued`.
     Record,
-    /// The row of a dead letter is deleted.
+    /// The call deletes the row of a dead letter.
     Row,
 }
 
@@ -43,8 +43,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each moment has a counter. If the counter is above zero, a call of the moment lowers it by one, and
-    // hangs if the counter is then zero. If the counter is zero before the call, the call does not hang.
+    // Each moment has a counter. If the counter is n, the n-th of the next calls of this moment hangs. If the
+    // counter is 0, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {
@@ -85,20 +85,20 @@ fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) 
             (1..ALERTS).contains(&begun),
             "killed during {moment:?}: {begun} of {ALERTS} alerts replayed"
         );
-        // The other dead letters become visible when the leases of the killed call have ended.
+        // The other dead letters become visible when the leases of the killed replay have ended.
         std::thread::sleep(LEASE.saturating_sub(since.elapsed()) + Duration::from_secs(1));
     }
     eventually("the end of the replay", || {
-        let answer =
+        let response =
             call(&stage, "POST", "/api/dead/replay", &json!({"all": true})).expect_status(200).json();
-        (answer["more"] == false && answer["refused"] == json!([])).then_some(())
+        (response["more"] == false && response["refused"] == json!([])).then_some(())
     });
     while stage.poll()["received"] != 0 {}
     let mut delivered = alerted(&stage);
     delivered.sort();
     assert_eq!(delivered, texts.iter().map(|text| format!("Alert: {text}")).collect::<Vec<_>>());
-    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "messages, dead letters");
-    // A drop removes the rows that a killed call left behind.
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
+    // A drop removes the rows that a killed replay left behind.
     let rows = call(&stage, "POST", "/api/dead/drop", &json!({"all": true})).expect_status(200).json();
     assert_eq!(rows["more"], false, "{rows}");
 }
@@ -112,7 +112,7 @@ fn kill_during_a_replay(stage: &mut Stage, is_hanging: impl Fn() -> bool) {
     let replay = std::thread::spawn(move || web::try_send(request).is_err());
     eventually("a call that hangs", || is_hanging().then_some(()));
     stage.kill_and_restart(0);
-    assert!(replay.join().unwrap(), "the replay of a killed host has no answer");
+    assert!(replay.join().unwrap(), "expected no response, because the host was killed");
 }
 
 /// The texts of the alerts that the Connector received.

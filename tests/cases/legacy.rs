@@ -1,5 +1,5 @@
-//! Queue messages of the template of 2017: the poller reads messages of older bots, and older functions read
-//! messages of this bot.
+//! Queue messages in the formats of Microsoft's bot template of 2017. The poller reads messages of older
+//! bots, and older functions read messages of this bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ end_to_end::cases!(
     message_of_the_bot_is_readable_by_the_function_of_2017,
 );
 
-/// Reads a golden file of `crates/envelope`, with a serviceUrl that leads to this stage's Connector.
+/// Reads a sample message of `crates/envelope`, and points its serviceUrl to this stage's Connector.
 fn golden(stage: &Stage, name: &str) -> Value {
     let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -84,7 +84,7 @@ fn message_in_any_older_format_is_delivered(world: &World) {
         assert_eq!(
             of_shape.count(),
             count,
-            "the log names the shape of each message, so that a migration can be watched: {shape}"
+            "expected that the log names the shape of each message, so that a migration can be watched: {shape}"
         );
     }
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
@@ -94,7 +94,7 @@ fn message_in_any_older_format_is_delivered(world: &World) {
 
 fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged(world: &World) {
     let stage = Stage::start(world);
-    // In base64, the signs `>` and `?` give a plus and a slash. The two alphabets of base64 differ in these
+    // In base64, `>` and `?` give a plus sign and a slash. The two alphabets of base64 differ in these two
     // characters.
     let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
     for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
@@ -124,7 +124,7 @@ fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_uncha
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
     unreadable.sort();
-    assert_eq!(poisoned, unreadable, "byte for byte");
+    assert_eq!(poisoned, unreadable, "expected that the poison queue has the texts byte for byte");
 }
 
 fn two_equal_messages_are_two_alerts(world: &World) {
@@ -159,7 +159,7 @@ fn message_without_an_address_is_moved_to_the_poison_queue_unchanged(world: &Wor
     let (mut expected, mut found) = (texts.clone().map(|(text, _)| text), poison.texts());
     expected.sort();
     found.sort();
-    assert_eq!(found, expected, "the poison queue has the texts byte for byte");
+    assert_eq!(found, expected, "expected that the poison queue has the texts byte for byte");
     let reasons: Vec<_> = stage.wait_for_events("alert.poisoned", 3);
     for (_, reason) in texts {
         let names_it = |event: &Value| event["reason"].as_str().is_some_and(|text| text.contains(reason));
@@ -182,7 +182,7 @@ fn throttled_message_is_hidden_unchanged(world: &World) {
     assert_eq!(
         envelope_of(&text),
         Some(relates_to),
-        "the hidden message is unchanged, so that the tools of its bot can read it"
+        "expected that the hidden message is unchanged, so that the tools of the older bot can read it"
     );
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.wait_for(2);

@@ -1,4 +1,5 @@
-//! How an alert looks, parts that a channel does not show, recurring alerts, and quiet hours.
+//! Markdown, mentions, importance and cards of alerts, and parts that a channel does not show. Also recurring
+//! alerts, and quiet hours.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     markdown_and_mentions_reach_the_connector_in_the_form_of_teams,
-    mention_without_its_element_is_refused,
+    mention_and_at_element_are_refused_without_each_other,
     importance_raises_a_notification_on_teams,
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
     part_that_a_channel_does_not_show_gives_a_warning,
@@ -39,14 +40,14 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(sent.body["textFormat"], "markdown");
     assert_eq!(sent.text(), "Alert: **Down**: <at>Ann</at>, please look");
     let entity = |id: &Value, name: &str| json!({"type": "mention", "text": format!("<at>{name}</at>"), "mentioned": {"id": id, "name": name}});
-    // The bot knows this person, so the mention in the text has the person's id in Teams. In a card, Teams
-    // accepts object ids.
+    // The bot knows Ann, so the mention in the text has her id in Teams. In a card, Teams also accepts an
+    // object id, such as Kim's.
     assert_eq!(sent.body["entities"], json!([entity(&user["id"], "Ann")]));
     let card = &sent.body["attachments"][0]["content"];
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));
 }
 
-fn mention_without_its_element_is_refused(world: &World) {
+fn mention_and_at_element_are_refused_without_each_other(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let mut body = to_conversation(&key, "Hi Kim");
@@ -86,25 +87,26 @@ fn card_that_teams_would_refuse_is_refused_before_anything_is_queued(world: &Wor
     let key = known(&stage, "a:looks", "subscribe looks");
     let large = card(&"x".repeat(29_000));
     let to = json!([{"tag": "looks"}, {"conversation": key}]);
-    let answer = alert(&stage, &json!({"to": to, "activity": large}));
-    let answer = answer.expect_error(422, "NotShown").json();
-    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    let response = alert(&stage, &json!({"to": to, "activity": large}));
+    let response = response.expect_error(422, "NotShown").json();
+    let message = response["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("to[1]: activity.attachments[0]: the card has"), "{message}");
     assert_eq!(stage.queue.count(), 0);
-    // The sender does not know the subscribers of a tag. So the bot accepts the call, and gives each
-    // subscriber a status.
+    // The sender does not know the subscribers of a tag. So the bot accepts the call, and reports a status
+    // for each subscriber.
     let mut other = stage.connector.host(&fixture("webchat.json"));
     other["text"] = "subscribe looks".into();
     stage.post(&other).expect_status(202);
-    let answer = alert(&stage, &json!({"to": {"tag": "looks"}, "activity": large})).expect_status(202).json();
+    let response =
+        alert(&stage, &json!({"to": {"tag": "looks"}, "activity": large})).expect_status(202).json();
     let status = |conversation: &str| {
-        let alerts = answer["alerts"].as_array().expect("a list");
+        let alerts = response["alerts"].as_array().expect("a list");
         let found =
             alerts.iter().find(|alert| (alert["conversation"] == conversation) == (conversation == key));
         found.map(|alert| alert["status"].clone())
     };
-    assert_eq!(status(&key), Some("tooLarge".into()), "{answer}");
-    assert_eq!(stage.queue.count(), 1, "the alert for Web Chat: {answer}");
+    assert_eq!(status(&key), Some("tooLarge".into()), "{response}");
+    assert_eq!(stage.queue.count(), 1, "expected only the alert for Web Chat on the queue: {response}");
 }
 
 fn part_that_a_channel_does_not_show_gives_a_warning(world: &World) {
@@ -114,18 +116,18 @@ fn part_that_a_channel_does_not_show_gives_a_warning(world: &World) {
     stage.queue.take_all();
     let conversation = web["conversation"]["id"].as_str().expect("an id");
     let key = alerts::key_of("webchat", conversation);
-    let answer =
+    let response =
         alert(&stage, &json!({"to": {"conversation": key}, "activity": card("x")})).expect_status(202);
-    let entry = answer.json()["alerts"][0].clone();
+    let entry = response.json()["alerts"][0].clone();
     let warning = entry["warnings"][0].as_str().unwrap_or_default().to_owned();
     assert!(
         entry["status"] == "queued" && warning.contains("Action.Execute does nothing in Web Chat"),
         "{entry}"
     );
     let teams = known(&stage, "a:looks", "hello");
-    let answer =
+    let response =
         alert(&stage, &json!({"to": {"conversation": teams}, "activity": card("x")})).expect_status(202);
-    assert_eq!(answer.json()["alerts"][0].get("warnings"), None);
+    assert_eq!(response.json()["alerts"][0].get("warnings"), None);
 }
 
 fn change_is_checked_like_the_alert_itself(world: &World) {
@@ -143,7 +145,7 @@ fn change_is_checked_like_the_alert_itself(world: &World) {
     let refused = change(&teams, &large).expect_error(422, "NotShown").json();
     let message = refused["error"]["message"].as_str().unwrap_or_default();
     assert!(message.starts_with("id: activity.attachments[0]: the card has"), "{message}");
-    assert_eq!(stage.queue.count(), 1, "the alert alone is on the queue");
+    assert_eq!(stage.queue.count(), 1, "expected only the unchanged alert on the queue");
     let changed = change(&web, &json!({"activity": card("x")})).expect_status(202).json();
     let warning = changed["warnings"][0].as_str().unwrap_or_default();
     assert!(warning.contains("Action.Execute does nothing in Web Chat"), "{changed}");
@@ -163,7 +165,7 @@ fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
         (stage.connector.received().len() == 1).then_some(())
     });
     assert!(Utc::now() - begin >= TimeDelta::seconds(1));
-    assert_eq!(stage.queue.count(), 1, "the next alert is on the queue, hidden");
+    assert_eq!(stage.queue.count(), 1, "expected that the next alert of the series is hidden on the queue");
     let shown =
         |id: &str| call(&stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json();
     assert_eq!((&shown(&first)["status"], &shown(&first)["series"]), (&json!("delivered"), &json!(first)));
@@ -173,14 +175,17 @@ fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
     let due: DateTime<Utc> = next["dueAt"].as_str().expect("a time").parse().expect("a time");
     assert!((due - begin).num_seconds().abs_diff(61) <= 1, "{next}");
     let next = next["id"].as_str().expect("an id").to_owned();
-    // A DELETE with the id of the first alert ends the series, although that alert is delivered.
-    let answer =
+    // A DELETE with the id of the first alert ends the series, although the first alert is already delivered.
+    let response =
         call(&stage, "DELETE", &format!("/api/alerts/{first}"), &Value::Null).expect_status(202).json();
-    assert_eq!(answer, json!({"id": first, "status": "cancelling"}));
+    assert_eq!(response, json!({"id": first, "status": "cancelling"}));
     assert_eq!(shown(&next)["status"], "cancelling");
-    let answer =
+    let response =
         call(&stage, "DELETE", &format!("/api/alerts/{next}"), &Value::Null).expect_status(202).json();
-    assert_eq!(answer["status"], "cancelling", "the call can be repeated with any id of the series");
+    assert_eq!(
+        response["status"], "cancelling",
+        "expected that the call can be repeated with any id of the series"
+    );
     let mut body = to_conversation(&key, "x");
     (body["every"], body["expires"]) = ("P1D".into(), (begin + TimeDelta::days(1)).to_rfc3339().into());
     alert(&stage, &body).expect_error(400, "BadArgument");
@@ -206,7 +211,9 @@ fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
     let change = change.expect_status(202).json()["id"].as_str().expect("an id").to_owned();
     let change =
         call(&stage, "GET", &format!("/api/alerts/{change}"), &Value::Null).expect_status(200).json();
-    let due = change["dueAt"].as_str().unwrap_or_else(|| panic!("the end of the quiet hours: {change}"));
+    let due = change["dueAt"]
+        .as_str()
+        .unwrap_or_else(|| panic!("expected the end of the quiet hours in dueAt, found {change}"));
     let wait = (due.parse::<DateTime<Utc>>().expect("a time") - Utc::now()).num_minutes();
     assert!((55..=125).contains(&wait), "{change}");
 }
@@ -214,16 +221,16 @@ fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
 fn quiet_hours_delay_every_alert_except_important_ones(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
-    // The quiet hours are the present hour and the next one, by a clock in Kolkata.
+    // The quiet hours are the current hour and the next hour in Kolkata (UTC+5:30).
     let clock = Utc::now() + TimeDelta::minutes(330);
     let hour = |hours: i64| (clock + TimeDelta::hours(hours)).format("%H:00").to_string();
     let reply = say(&stage, "q1", &format!("quiet {}-{}", hour(0), hour(2)), "Asia/Kolkata");
     assert!(reply.starts_with("Quiet hours: ") && reply.contains("(Asia/Kolkata)"), "{reply}");
-    let answer = alert(&stage, &to_conversation(&key, "later")).expect_status(202).json();
-    let until = answer["alerts"][0]["quietUntil"].as_str().unwrap_or_default();
-    let until: DateTime<Utc> = until.parse().unwrap_or_else(|_| panic!("a time, found {answer}"));
+    let response = alert(&stage, &to_conversation(&key, "later")).expect_status(202).json();
+    let until = response["alerts"][0]["quietUntil"].as_str().unwrap_or_default();
+    let until: DateTime<Utc> = until.parse().unwrap_or_else(|_| panic!("expected a time, found {response}"));
     let wait = (until - Utc::now()).num_minutes();
-    assert!((55..=125).contains(&wait), "{answer}");
+    assert!((55..=125).contains(&wait), "{response}");
     let mut body = to_conversation(&key, "now");
     body["importance"] = "high".into();
     let important = alert(&stage, &body).expect_status(202).json();
@@ -233,9 +240,9 @@ fn quiet_hours_delay_every_alert_except_important_ones(world: &World) {
     let texts: Vec<_> = stage.connector.received().iter().map(|sent| sent.text().to_owned()).collect();
     assert_eq!(texts, ["Alert: now"]);
     assert!(say(&stage, "q2", "quiet off", "Asia/Kolkata").starts_with("Quiet hours ended: "));
-    let answer = alert(&stage, &to_conversation(&key, "again")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0].get("quietUntil"), None, "{answer}");
-    // A person in a group cannot decide for the others.
+    let response = alert(&stage, &to_conversation(&key, "again")).expect_status(202).json();
+    assert_eq!(response["alerts"][0].get("quietUntil"), None, "{response}");
+    // A person in a group cannot set quiet hours for the group.
     let mut channel = fixture("teams-channel.json");
     channel["locale"] = "en-US".into();
     channel["text"] = "<at>Proactive Bot</at> quiet 22:00-07:00".into();

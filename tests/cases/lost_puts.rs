@@ -1,5 +1,5 @@
-//! Puts whose answers are lost. The bot's replies must be true, and each person must get one alert, whichever
-//! runs get the copies.
+//! Puts whose responses are lost, so the queue may contain several copies of an alert. The bot's replies must
+//! be true. Each person must get the alert once, whichever runs get the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_whose_puts_have_no_answer_gets_the_reply_perhaps_accepted_and_one_alert,
-    alert_without_a_key_whose_put_has_no_answer_is_sent_once,
+    message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_alert,
+    alert_without_a_key_whose_put_has_no_response_is_sent_once,
     copy_that_arrives_after_the_delivery_is_not_sent,
-    alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
+    alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
 
-/// Scripts the first Puts of a stage, in order. The later Puts succeed. The script begins when the case sets
-/// the counter to 0.
+/// Makes a queue proxy that treats the next Puts according to the plans, in order. Later Puts succeed. The
+/// plans begin when the case sets the returned counter to 0.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -59,14 +59,14 @@ fn alerted(stage: &Stage) -> Vec<String> {
     texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
 }
 
-fn message_whose_puts_have_no_answer_gets_the_reply_perhaps_accepted_and_one_alert(world: &World) {
+fn message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_alert(world: &World) {
     let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     known(&stage, "a:1", "earlier");
     begin.store(0, Ordering::SeqCst);
     let hello = stage.connector.host(&message("a:1", "7", "hello"));
-    let answer = while_polling(&stage, || stage.post(&hello));
-    answer.expect_error(503, "QueueUnavailable");
+    let response = while_polling(&stage, || stage.post(&hello));
+    response.expect_error(503, "QueueUnavailable");
     let told = stage.connector.received();
     let told: Vec<_> = told.iter().filter(|told| told.reply_to().is_some()).collect();
     assert!(told.len() == 1 && told[0].text().starts_with("Perhaps accepted: "), "{told:?}");
@@ -79,22 +79,23 @@ fn message_whose_puts_have_no_answer_gets_the_reply_perhaps_accepted_and_one_ale
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
 }
 
-fn alert_without_a_key_whose_put_has_no_answer_is_sent_once(world: &World) {
+fn alert_without_a_key_whose_put_has_no_response_is_sent_once(world: &World) {
     for delay in [Duration::ZERO, Duration::from_millis(600)] {
         let (queue, begin) =
             puts(world, &[lost(), Plan { delay, ..lost() }, Plan { delay, ..Plan::default() }]);
         let stage = alerts::script(world).queue_at(queue.authority()).start();
         let key = known(&stage, "a:1", "hello");
         begin.store(0, Ordering::SeqCst);
-        let answer = while_polling(&stage, || alert(&stage, &to_conversation(&key, "pizza")));
-        let answer = answer.expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "queued");
+        let response = while_polling(&stage, || alert(&stage, &to_conversation(&key, "pizza")));
+        let response = response.expect_status(202).json();
+        assert_eq!(response["alerts"][0]["status"], "queued");
         assert_eq!(alerted(&stage), ["Alert: pizza"], "{delay:?}");
         assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
     }
 }
 
-/// The first Put is slow. It reaches the queue after the message of the second Put was delivered.
+/// The first Put is slow, so the bot repeats it. The message of the first Put reaches the queue after the
+/// poller has delivered the message of the second Put.
 fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
     let (queue, begin) = puts(world, &[late]);
@@ -110,7 +111,7 @@ fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered(world: &World) {
+fn alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered(world: &World) {
     let (queue, begin) = puts(world, &[lost(), lost(), lost(), lost(), lost(), lost()]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     let key = known(&stage, "a:1", "hello");
@@ -119,13 +120,13 @@ fn alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered(world: &Wor
     for text in ["sent", "cancelled"] {
         let mut body = to_conversation(&key, text);
         body["expires"] = "2099-01-01T00:00:00Z".into();
-        let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
-        let shown = &answer["alerts"][0];
-        assert_eq!(shown["status"], "unconfirmed", "{answer}");
-        let said = answer["error"]["message"].as_str().unwrap();
+        let response = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+        let shown = &response["alerts"][0];
+        assert_eq!(shown["status"], "unconfirmed", "{response}");
+        let said = response["error"]["message"].as_str().unwrap();
         assert!(
             said.contains("cancel"),
-            "a caller without an idempotency key cannot repeat the call: {said}"
+            "expected advice to cancel, because a caller without an idempotency key cannot repeat the call: {said}"
         );
         ids.push(shown["id"].as_str().unwrap().to_owned());
         if text == "sent" {
@@ -134,8 +135,8 @@ fn alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered(world: &Wor
         }
     }
     let cancel = |id: &str| call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
-    let answer = cancel(&ids[0]).expect_error(409, "AlertIsOver").json();
-    assert!(answer["error"]["message"].as_str().unwrap().contains("already delivered"), "{answer}");
+    let response = cancel(&ids[0]).expect_error(409, "AlertIsOver").json();
+    assert!(response["error"]["message"].as_str().unwrap().contains("already delivered"), "{response}");
     assert_eq!(cancel(&ids[1]).expect_status(202).json(), json!({"id": ids[1], "status": "cancelling"}));
     stage.poll();
     assert_eq!(alerted(&stage), ["Alert: sent"]);

@@ -17,7 +17,7 @@ end_to_end::cases!(
     new_tables_are_filled_by_the_next_message,
 );
 
-/// Deletes the host's disk, and makes sure that the key-value store had content.
+/// Deletes the host's disk, and checks that the key-value store had content before and is empty afterwards.
 #[track_caller]
 fn lose_disk(stage: &mut Stage) {
     assert!(!stage.stored().is_empty(), "expected content in key-value before the loss");
@@ -36,19 +36,19 @@ fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     lose_disk(&mut stage);
     assert_eq!(targets(&stage), before);
 
-    let answer = alert(&stage, &json!({"to": {"tag": "news"}, "text": "x"})).expect_status(202).json();
+    let response = alert(&stage, &json!({"to": {"tag": "news"}, "text": "x"})).expect_status(202).json();
     let mut statuses: Vec<_> =
-        answer["alerts"].as_array().unwrap().iter().map(|alert| &alert["status"]).collect();
+        response["alerts"].as_array().unwrap().iter().map(|alert| &alert["status"]).collect();
     statuses.sort_by_key(|status| status.to_string());
-    assert_eq!(statuses, ["queued", "stopped"], "{answer}");
+    assert_eq!(statuses, ["queued", "stopped"], "{response}");
     queued(&stage, &to_conversation(&key_of("msteams", "a:3"), "y"));
     assert_eq!(stage.poll()["delivered"], 2);
 
-    // The people write again, and the bot keeps their tags and stops.
+    // When the people write again, the bot keeps their tags and stops.
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }
-    assert!(!stage.stored().is_empty(), "the bot fills key-value again");
+    assert!(!stage.stored().is_empty(), "expected that the bot fills key-value again");
     assert_eq!(targets(&stage), before);
 }
 

@@ -5,7 +5,6 @@
 mod alert_times;
 mod alertmanager;
 mod alerts;
-mod answers;
 mod asking;
 mod asking_changes;
 mod asking_people;
@@ -60,6 +59,7 @@ mod playground;
 mod poll_route;
 mod queue_contract;
 mod queueing;
+mod responses;
 mod round_trip;
 mod run_warnings;
 mod sandbox;
@@ -101,7 +101,6 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("alerts", alerts::CASES),
     ("alert_times", alert_times::CASES),
     ("alertmanager", alertmanager::CASES),
-    ("answers", answers::CASES),
     ("asking", asking::CASES),
     ("asking_changes", asking_changes::CASES),
     ("asking_people", asking_people::CASES),
@@ -156,6 +155,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("poll_route", poll_route::CASES),
     ("queue_contract", queue_contract::CASES),
     ("queueing", queueing::CASES),
+    ("responses", responses::CASES),
     ("round_trip", round_trip::CASES),
     ("run_warnings", run_warnings::CASES),
     ("sandbox", sandbox::CASES),

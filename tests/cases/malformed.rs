@@ -1,4 +1,4 @@
-//! Bodies that are malformed or unusual.
+//! Request bodies that are malformed or unusual.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
@@ -19,7 +19,8 @@ fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Whol
     web::send(request.body(body).unwrap())
 }
 
-/// The name of the row, content type and body of the request, status and code of the answer.
+/// The name of the row, the content type and the body of the request, and the status and the code of the
+/// response.
 type Row<'a> = (&'a str, Option<&'a str>, Vec<u8>, u16, &'a str);
 
 fn malformed_body_is_refused_and_not_queued(world: &World) {
@@ -28,7 +29,7 @@ fn malformed_body_is_refused_and_not_queued(world: &World) {
     let good = stage.connector.host(&message("a:1", "1", "hello")).to_string();
     let with = |from: &str, to: &str| {
         let changed = good.replace(from, to);
-        assert_ne!(changed, good, "expected {from} in the activity, to change it");
+        assert_ne!(changed, good, "expected {from} in the activity");
         changed
     };
     let text = |text: &str| text.as_bytes().to_vec();
@@ -84,15 +85,15 @@ fn malformed_body_is_refused_and_not_queued(world: &World) {
         ("no serviceUrl", JSON, text(&with("\"serviceUrl\"", "\"service\"")), 403, "ServiceUrlNotAllowed"),
     ];
     for (name, content_type, body, status, code) in table {
-        let answer = post(&stage, content_type, web::whole(body));
+        let response = post(&stage, content_type, web::whole(body));
         assert_eq!(
-            (answer.status, answer.error_code().as_str()),
+            (response.status, response.error_code().as_str()),
             (status, code),
             "{name}: {}",
-            answer.describe()
+            response.describe()
         );
     }
-    // The same body again, without a declared length.
+    // The body of the row `257 KiB` again, this time without a declared length.
     post(&stage, JSON, web::chunked(too_long)).expect_error(413, "MessageSizeTooBig");
     stage.connector.expect_silence();
     assert!(!stage.queue.exists(), "a refused request must not create the queue");
@@ -115,18 +116,19 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
         ("chunked", "application/json", web::chunked(good("5"))),
         ("half a character in an unknown field", "application/json", web::whole(half)),
     ] {
-        let answer = post(&stage, Some(content_type), body);
-        assert_eq!(answer.status, 202, "{name}: {}", answer.describe());
+        let response = post(&stage, Some(content_type), body);
+        assert_eq!(response.status, 202, "{name}: {}", response.describe());
     }
     assert_eq!(stage.queue.count(), 6);
     assert!(stage.queue.envelopes().iter().all(|envelope| envelope["text"] == "hello"));
 }
 
-/// Spin answers such a request itself. The embedded host does the same.
+/// Spin answers a request with such a header itself, and does not call the bot. The embedded host does the
+/// same.
 fn header_that_is_not_utf_8_is_answered_500_by_the_host(world: &World) {
     let stage = Stage::start(world);
     let header = http::HeaderValue::from_bytes(b"Bearer \xff").unwrap();
     let request = http::Request::post(stage.url("/api/messages")).header("authorization", header);
-    let answer = web::send(request.body(web::whole("{}")).unwrap()).expect_status(500);
-    assert!(answer.body.is_empty(), "{}", answer.describe());
+    let response = web::send(request.body(web::whole("{}")).unwrap()).expect_status(500);
+    assert!(response.body.is_empty(), "{}", response.describe());
 }

@@ -1,33 +1,33 @@
-//! Compares `spin.toml` with the manifests of hosted platforms.
+//! Compares `spin.toml` with the manifests in `deploy/`.
 
 use end_to_end::manifest::{Manifest, is_loopback};
 use end_to_end::suite::World;
 use toml::{Table, Value};
 
 end_to_end::cases!(
-    hosted_manifest_equals_the_local_one_without_cron_and_loopback,
-    manifest_of_the_service_equals_the_local_one_without_loopback,
-    manifest_without_kick_equals_the_hosted_one_except_for_the_kick,
-    joined_variables_match_those_of_the_components,
+    http_manifest_equals_the_local_manifest_without_cron_and_loopback,
+    cron_manifest_equals_the_local_manifest_without_loopback,
+    nokick_manifest_equals_the_http_manifest_except_for_the_kick,
+    joined_variables_of_the_manifest_match_those_of_the_components,
     manifests_list_the_expected_hosts_stores_and_secrets,
 );
 
 /// The address at which the bot calls the poller.
 const INTERNAL: &str = "http://poller.spin.internal";
 
-fn hosted_manifest_equals_the_local_one_without_cron_and_loopback(_: &World) {
+fn http_manifest_equals_the_local_manifest_without_cron_and_loopback(_: &World) {
     let local = Manifest::local().without_cron().without_loopback();
     let hosted = from_one_folder_up(Manifest::read("deploy/spin.http.toml").table().clone());
     assert!(*local.table() == hosted, "local:\n{}\n\nhosted:\n{hosted}", local.table());
 }
 
-fn manifest_of_the_service_equals_the_local_one_without_loopback(_: &World) {
+fn cron_manifest_equals_the_local_manifest_without_loopback(_: &World) {
     let local = Manifest::local().without_loopback();
     let service = from_one_folder_up(Manifest::read("deploy/spin.cron.toml").table().clone());
     assert!(*local.table() == service, "local:\n{}\n\nservice:\n{service}", local.table());
 }
 
-fn manifest_without_kick_equals_the_hosted_one_except_for_the_kick(_: &World) {
+fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
     let without_kick = Manifest::read("deploy/spin.http.nokick.toml").table().clone();
     let mut hosted = Manifest::read("deploy/spin.http.toml")
         .with_outbound(|hosts| hosts.retain(|host| host.as_str() != Some(INTERNAL)))
@@ -37,7 +37,9 @@ fn manifest_without_kick_equals_the_hosted_one_except_for_the_kick(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-fn joined_variables_match_those_of_the_components(_: &World) {
+/// A component reads a group of variables with one call of the host. To allow this, the manifest joins the
+/// variables of a group into one variable of the component.
+fn joined_variables_of_the_manifest_match_those_of_the_components(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();
@@ -56,7 +58,7 @@ fn joined_variables_match_those_of_the_components(_: &World) {
     }
 }
 
-/// Changes the paths of the hosted manifest, which is one folder deeper, to those of `spin.toml`.
+/// Removes `../` from the paths of a manifest in `deploy/`, so that the paths equal those of `spin.toml`.
 fn from_one_folder_up(mut manifest: Table) -> Table {
     let up = |value: &mut Value| {
         let path = value
@@ -88,7 +90,8 @@ fn manifests_list_the_expected_hosts_stores_and_secrets(_: &World) {
             let hosts = component["allowed_outbound_hosts"].as_array().unwrap();
             assert_eq!(hosts.iter().any(is_loopback), expects_loopback, "{name}: {id}");
             for host in hosts.iter().map(|host| host.as_str().unwrap()) {
-                // The tables are in the same storage account as the queue.
+                // The tables are in the same storage account as the queue. So a manifest that allows a queue
+                // service has to allow the table service, too.
                 let of_tables = host.replace("://*.queue.", "://*.table.");
                 assert!(
                     hosts.contains(&of_tables.as_str().into()),
@@ -101,7 +104,7 @@ fn manifests_list_the_expected_hosts_stores_and_secrets(_: &World) {
                 );
                 assert!(
                     !host.contains("://*:") && host != "https://*",
-                    "{name}: {id}: {host} allows everything"
+                    "{name}: {id}: {host} allows every host"
                 );
             }
             assert_eq!(component["key_value_stores"], vec!["default"].into(), "{name}: {id}");

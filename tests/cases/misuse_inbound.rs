@@ -18,7 +18,7 @@ end_to_end::cases!(
     bogus_key_ids_do_not_prevent_a_change_of_the_signing_key,
     bearer_in_upper_or_lower_case_is_accepted,
     json_of_32_levels_is_delivered_and_deeper_json_is_refused,
-    text_of_a_caller_is_cut_in_answers_and_logs,
+    text_of_a_caller_is_cut_in_responses_and_logs,
     id_of_dots_is_refused,
     mentions_beyond_the_eighth_stay_in_the_text,
     foreign_host_header_is_refused_in_anonymous_mode,
@@ -36,12 +36,12 @@ fn bogus_key_ids_do_not_prevent_a_change_of_the_signing_key(world: &World) {
     issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
     let (_, behind_the_header) = old.split_once('.').unwrap();
     let mut number = 0;
-    eventually("the new key, in spite of bogus key ids", || {
+    eventually("a 202 for the new key, in spite of bogus key ids", || {
         number += 1;
         let header = json!({"alg": "RS256", "kid": format!("bogus-{number}")}).to_string();
         let bogus = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         stage.post_as(&bogus, &activity).expect_error(401, "UnknownKey");
-        Some(stage.post_as(&new, &activity)).filter(|answer| answer.status == 202)
+        Some(stage.post_as(&new, &activity)).filter(|response| response.status == 202)
     });
     assert!(issuer.fetches() <= 2 * 4, "expected at most 8 documents: four fetches of two documents");
 }
@@ -86,20 +86,24 @@ fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
         body
     };
     for levels in [33, 40, 125, 126] {
-        let answer = stage.post(&activity(levels)).expect_error(400, "BadSyntax");
-        assert!(answer.describe().contains("32 levels"), "{levels}: {}", answer.describe());
-        let answer = alerts::alert(&stage, &alert(levels)).expect_error(400, "BadArgument");
-        assert!(answer.describe().contains("32 levels"), "{levels}: {}", answer.describe());
+        let response = stage.post(&activity(levels)).expect_error(400, "BadSyntax");
+        assert!(response.describe().contains("32 levels"), "{levels}: {}", response.describe());
+        let response = alerts::alert(&stage, &alert(levels)).expect_error(400, "BadArgument");
+        assert!(response.describe().contains("32 levels"), "{levels}: {}", response.describe());
     }
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 0, "a refused request must not queue a message");
     stage.post(&activity(32)).expect_status(202);
     alerts::queued(&stage, &alert(32));
-    assert_eq!(stage.poll()["delivered"], 2, "the poller can read every message that the bot accepted");
+    assert_eq!(
+        stage.poll()["delivered"],
+        2,
+        "expected that the poller can read every message that the bot accepted"
+    );
     assert!(!stage.queue.poison().exists(), "expected no poison queue");
 }
 
-fn text_of_a_caller_is_cut_in_answers_and_logs(world: &World) {
+fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     let stage = alerts::script(world).variable("unsealedtriggers", "allow").start();
     let key = alerts::known(&stage, "a:long", "hello");
     let long = "ü".repeat(5000);
@@ -118,7 +122,7 @@ fn text_of_a_caller_is_cut_in_answers_and_logs(world: &World) {
     in_activity["activity"] = json!({ &long: true });
     // The path is cut as a whole, so fewer letters of the member's name are left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
-    for (what, answer, shown) in [
+    for (what, response, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),
         ("a member of activity", alerts::alert(&stage, &in_activity), &activity_shown),
         (
@@ -127,7 +131,7 @@ fn text_of_a_caller_is_cut_in_answers_and_logs(world: &World) {
             &shown,
         ),
     ] {
-        let message = answer.expect_error(400, "BadArgument").json()["error"]["message"].to_string();
+        let message = response.expect_error(400, "BadArgument").json()["error"]["message"].to_string();
         assert!(message.contains(shown.as_str()) && message.len() < 600, "{what}: {message}");
     }
     for line in stage.wait_for_events("request.rejected", 3) {
@@ -169,8 +173,8 @@ fn id_of_dots_is_refused(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // Another producer puts two messages on the queue: one of version 1, and one in the template's
-        // format.
+        // Another producer puts two messages on the queue: an envelope of version 1, and a message in the
+        // format of the 2017 template.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,

@@ -21,7 +21,7 @@ use entra::{entra_token_is_allowed_its_roles_and_nothing_else, entra_token_is_re
 end_to_end::cases!(
     key_is_allowed_its_scopes_and_nothing_else,
     key_of_a_tenant_reaches_that_tenant_only,
-    key_with_a_tag_prefix_reaches_such_tags_only,
+    key_with_a_tag_prefix_reaches_only_tags_with_the_prefix,
     expired_key_is_refused_and_logged,
     wrong_entry_is_named_in_the_log_without_its_hash,
     idempotency_keys_and_cancelling_are_separate_for_each_key_name,
@@ -62,19 +62,19 @@ fn alert(stage: &Stage, bearer: &str, body: &Value) -> WholeResponse {
     call(stage, bearer, "POST", "/api/alerts", body)
 }
 
-/// The ids of the alerts in an answer.
-fn ids(answer: &Value) -> Vec<String> {
-    let alerts = answer["alerts"].as_array().unwrap();
+/// The ids of the alerts in a response.
+fn ids(response: &Value) -> Vec<String> {
+    let alerts = response["alerts"].as_array().unwrap();
     alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn conversations(answer: &Value, list: &str) -> Vec<String> {
-    let list = answer[list].as_array().unwrap();
+fn conversations(response: &Value, list: &str) -> Vec<String> {
+    let list = response[list].as_array().unwrap();
     list.iter().map(|target| target["conversation"].as_str().unwrap().to_owned()).collect()
 }
 
-fn message_of(answer: &WholeResponse) -> String {
-    answer.json()["error"]["message"].as_str().unwrap().to_owned()
+fn message_of(response: &WholeResponse) -> String {
+    response.json()["error"]["message"].as_str().unwrap().to_owned()
 }
 
 fn address(stage: &Stage, conversation: &str) -> Value {
@@ -102,13 +102,13 @@ fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
             ("GET", "/metrics", &Value::Null, &["watch", "operate"], "watch"),
             ("POST", "/api/dead/drop", &Value::Null, &["operate"], "operate"),
         ] {
-            let answer = call(&stage, key.key(), method, path, body);
+            let response = call(&stage, key.key(), method, path, body);
             if proper.contains(&name) {
-                assert_ne!(answer.status, 403, "{name}: {method} {path} {body}: {}", answer.describe());
+                assert_ne!(response.status, 403, "{name}: {method} {path} {body}: {}", response.describe());
                 continue;
             }
-            let answer = answer.expect_error(403, "ScopeMissing");
-            let text = message_of(&answer);
+            let response = response.expect_error(403, "ScopeMissing");
+            let text = message_of(&response);
             assert!(text.contains(&format!("`{name}`")) && text.contains(&format!("`{scope}`")), "{text}");
         }
     }
@@ -152,8 +152,8 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
     call(&stage, ours.key(), "GET", &path, &Value::Null).expect_error(403, "TargetNotAllowed");
 
     let to_own = json!({"to": {"conversation": own}, "text": "x"});
-    let answer = alert(&stage, ours.key(), &to_own).expect_status(202).json();
-    assert_eq!(conversations(&answer, "alerts"), [own.as_str()]);
+    let response = alert(&stage, ours.key(), &to_own).expect_status(202).json();
+    assert_eq!(conversations(&response, "alerts"), [own.as_str()]);
     stage.queue.take_all();
     for to in [
         json!({"conversation": foreign}),
@@ -172,7 +172,7 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn key_with_a_tag_prefix_reaches_such_tags_only(world: &World) {
+fn key_with_a_tag_prefix_reaches_only_tags_with_the_prefix(world: &World) {
     let shop = key_with("shop", "send,list", |purpose| purpose.tag = Some("orders-".into()));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&shop])).start();
     let conversation = known(&stage, "a:1", "subscribe orders-42");
@@ -189,8 +189,8 @@ fn key_with_a_tag_prefix_reaches_such_tags_only(world: &World) {
         json!({"user": user}),
     ] {
         let both = json!({"to": [{"tag": "orders-42"}, to], "text": "x"});
-        let answer = alert(&stage, shop.key(), &both).expect_error(403, "TargetNotAllowed");
-        let text = message_of(&answer);
+        let response = alert(&stage, shop.key(), &both).expect_error(403, "TargetNotAllowed");
+        let text = message_of(&response);
         assert!(
             text.starts_with("to[1]: ") && text.contains("`shop`") && text.contains("`orders-`"),
             "{text}"
@@ -218,12 +218,12 @@ fn expired_key_is_refused_and_logged(world: &World) {
     let stage = Script::new(world).variable("alertkeys", &entries(&[&ended, &ends_today])).start();
     let list = |key: &NamedKey| call(&stage, key.key(), "GET", "/api/targets", &Value::Null);
     list(&ends_today).expect_status(200);
-    let answer = list(&ended).expect_error(401, "Unauthorized");
+    let response = list(&ended).expect_error(401, "Unauthorized");
     let refused = &stage.wait_for_events("alert.key-refused", 1)[0];
     assert_eq!((&refused["key"], &refused["reason"]), (&"ended".into(), &"the key has ended".into()));
-    assert_eq!(refused["request"], answer.header("x-request-id"));
+    assert_eq!(refused["request"], response.header("x-request-id"));
     let unknown = key("unknown", "list");
-    assert_eq!(message_of(&list(&unknown).expect_error(401, "Unauthorized")), message_of(&answer));
+    assert_eq!(message_of(&list(&unknown).expect_error(401, "Unauthorized")), message_of(&response));
     assert_eq!(stage.events("alert.key-refused").len(), 1);
 }
 
@@ -233,9 +233,9 @@ fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
     let wrong = format!("{},bad:list+everything:{hash}", good.entry());
     let stage = alerts::script(world).variable("alertkeys", &wrong).start();
     for key in [good.key(), ALERT_KEY] {
-        let answer =
+        let response =
             call(&stage, key, "GET", "/api/targets", &Value::Null).expect_error(500, "Misconfigured");
-        assert!(!message_of(&answer).contains("alertkeys"), "{}", answer.describe());
+        assert!(!message_of(&response).contains("alertkeys"), "{}", response.describe());
     }
     let rejected = stage.wait_for_events("request.rejected", 1);
     let reason = rejected[0]["reason"].as_str().unwrap();
@@ -254,9 +254,16 @@ fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World)
     body["delay"] = "PT1H".into();
     let send = |key: &NamedKey, body: &Value| alert(&stage, key.key(), body).expect_status(202).json();
     let first = send(&ci, &body);
-    assert_eq!(send(&new_ci, &body), first, "both keys have the same name");
+    assert_eq!(
+        send(&new_ci, &body),
+        first,
+        "expected the same response, because both keys have the same name"
+    );
     let second = send(&shop, &body);
-    assert_ne!(second, first, "an idempotency key of another name is a different key");
+    assert_ne!(
+        second, first,
+        "expected that the same idempotency key under another key name counts separately"
+    );
     assert_eq!(send(&shop, &body), second);
     let mut other = body.clone();
     other["text"] = "another".into();
@@ -271,7 +278,7 @@ fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World)
     assert_eq!(
         message_of(&refused),
         message_of(&unknown),
-        "the answer must not show whether the alert exists"
+        "the response must not show whether the alert exists"
     );
     assert_eq!(ids(&send(&ci, &body)), [of_ci.as_str()], "a refused call must not cancel the alert");
     assert_eq!(send(&ci, &body)["alerts"][0]["status"], "queued");
@@ -291,10 +298,10 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
         web::send(request.body(web::whole(body.to_string())).unwrap())
     };
     let last = |event: &str, count: usize| stage.wait_for_events(event, count).remove(count - 1);
-    let answer = send(ci.key(), "POST", "/api/alerts", "req-1:a/b+c=", &to_conversation(&known, "x"));
-    let answer = answer.expect_status(202);
-    assert_eq!(answer.header("x-request-id"), "req-1:a/b+c=");
-    let alerts = ids(&answer.json());
+    let response = send(ci.key(), "POST", "/api/alerts", "req-1:a/b+c=", &to_conversation(&known, "x"));
+    let response = response.expect_status(202);
+    assert_eq!(response.header("x-request-id"), "req-1:a/b+c=");
+    let alerts = ids(&response.json());
     let line = last("alerts.queued", 1);
     assert_eq!(
         (&line["key"], &line["request"], &line["alerts"]),
@@ -318,8 +325,8 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
         (&"ci".into(), &"req-3".into(), &1.into())
     );
 
-    // Answers with an error have a request id, too. The bot replaces an id that has other characters or is
-    // too long.
+    // Error responses have a request id, too. If the caller's id has unexpected characters or is too long,
+    // the bot makes another id.
     for (key, method, path, sent, status, name) in [
         (ci.key(), "POST", "/api/alerts", "req-4", 400, Some("ci")),
         ("wrong", "GET", "/api/targets", "req-5", 401, None),
@@ -329,8 +336,8 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
         (ci.key(), "GET", "/api/targets?x=1", &"x".repeat(65), 400, Some("ci")),
     ] {
         let before = stage.events("request.rejected").len();
-        let answer = send(key, method, path, sent, &json!({})).expect_status(status);
-        let id = answer.header("x-request-id");
+        let response = send(key, method, path, sent, &json!({})).expect_status(status);
+        let id = response.header("x-request-id");
         let is_made = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
         assert!(if sent.starts_with("req-") { id == sent } else { is_made }, "{sent}: {id}");
         let line = last("request.rejected", before + 1);
@@ -351,7 +358,7 @@ fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
         let before = reports(&stage).len();
         call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
-        // The host reports an instance when the instance ends, which is after the answer.
+        // The host writes a report when the instance ends. This happens after the response.
         let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
         let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
             .map(|name| report[name].as_u64());

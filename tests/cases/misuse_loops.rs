@@ -1,5 +1,5 @@
-//! The bot must not talk without end: not with programs, not with itself, not with a mailbox that answers
-//! everything, and not with a crowd. Members of a group cannot command the bot without a mention of the bot.
+//! The bot must not talk without end, neither with programs, nor with itself, with a mailbox that replies to
+//! everything, or with a crowd. Members of a group can command the bot only with a mention of the bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -15,14 +15,14 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_of_a_bot_or_a_skill_is_not_answered,
-    text_that_begins_with_the_bots_own_words_is_not_answered,
-    peer_that_echoes_is_answered_once,
-    peer_that_answers_everything_is_silenced_within_a_minute,
-    replicas_share_the_answer_limit_of_a_conversation,
-    stop_beyond_the_answer_limit_is_obeyed_without_an_answer,
-    answer_limit_of_zero_is_no_limit,
-    answer_with_a_lost_table_response_counts_once,
+    message_of_a_bot_or_a_skill_gets_no_reply,
+    text_that_begins_with_the_bots_own_words_gets_no_reply,
+    peer_that_echoes_gets_one_reply,
+    peer_that_replies_to_everything_is_silenced_within_a_minute,
+    replicas_share_the_reply_limit_of_a_conversation,
+    stop_beyond_the_reply_limit_is_obeyed_without_a_reply,
+    reply_limit_of_zero_is_no_limit,
+    reply_with_a_lost_table_response_counts_once,
     command_in_a_group_needs_a_mention,
     member_of_a_group_cannot_stop_its_alerts,
 );
@@ -30,7 +30,8 @@ end_to_end::cases!(
 /// The default of the variable `answersperminute`.
 const ANSWERS: usize = 20;
 
-/// Repeats the attempt if the minute changed during it, because the bot then counts from zero.
+/// Repeats the attempt if it lasts into the next minute. The bot counts its replies separately for each
+/// minute.
 fn within_a_minute<T>(mut attempt: impl FnMut() -> T) -> T {
     let minute = || Utc::now().timestamp() / 60;
     for _ in 0..3 {
@@ -51,7 +52,7 @@ fn waiting(stage: &Stage) -> usize {
     usize::try_from(stage.queue.count()).unwrap()
 }
 
-/// Sends a message, and expects that the bot neither queues nor answers it, and writes one log line.
+/// Sends a message. Expects that the bot writes one log line, does not queue the message, and does not reply.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let before = stage.events("message.ignored").len();
@@ -62,7 +63,7 @@ fn expect_ignored(stage: &Stage, activity: &Value) {
     stage.connector.expect_silence();
 }
 
-fn message_of_a_bot_or_a_skill_is_not_answered(world: &World) {
+fn message_of_a_bot_or_a_skill_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
     for (index, role) in ["bot", "Bot", "BOT", "skill", "Skill"].iter().enumerate() {
         for text in ["hello", "stop", "help", ""] {
@@ -86,9 +87,9 @@ fn joining(conversation: &str) -> Value {
     activity
 }
 
-fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
+fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
-    // The bot's texts: acknowledgement, alert, greeting, and the answers to these messages.
+    // All kinds of the bot's texts: acknowledgement, alert, greeting, and the replies to these messages.
     let mut bot_texts = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
     stage.post(&stage.connector.host(&joining("a:words"))).expect_status(200);
     for (index, text) in [
@@ -106,7 +107,7 @@ fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     {
         stage.say(&message("a:words", &index.to_string(), text));
     }
-    bot_texts.extend(stage.connector.wait_for(9).iter().map(|answer| answer.text().to_owned()));
+    bot_texts.extend(stage.connector.wait_for(9).iter().map(|reply| reply.text().to_owned()));
     stage.connector.forget();
     for (index, words) in bot_texts.iter().enumerate() {
         for before in ["", " \n", "> ", "> > ", "\u{feff}"] {
@@ -123,9 +124,9 @@ fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
 }
 
-/// Writes hello in a conversation with a peer that answers every activity of the bot. Waits until neither
-/// sends anything more. Returns the texts that the peer got, and the duration.
-fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
+/// Writes `hello` as a peer that also sends `reply` to every text of the bot. Waits until the bot and the
+/// peer are silent. Returns the texts of the bot, and the duration.
+fn talk_to(stage: &Stage, conversation: &str, reply: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
     const ENDLESS: usize = 10 * ANSWERS;
     let begin = Instant::now();
     stage.say(&message(conversation, "first", "hello"));
@@ -139,7 +140,7 @@ fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -
         );
         for activity in &received[answered..] {
             assert_eq!(activity.conversation().as_deref(), Some(conversation));
-            stage.say(&message(conversation, &format!("peer-{answered}"), &answer(activity.text())));
+            stage.say(&message(conversation, &format!("peer-{answered}"), &reply(activity.text())));
             (answered, polled) = (answered + 1, false);
         }
         if received.len() == stage.connector.received().len() {
@@ -153,7 +154,7 @@ fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -
     }
 }
 
-fn peer_that_echoes_is_answered_once(world: &World) {
+fn peer_that_echoes_gets_one_reply(world: &World) {
     let stage = alerts::stage(world);
     let echoes: [fn(&str) -> String; 3] =
         [str::to_owned, |text| format!("> {text}"), |text| format!("\n>> {}\n", text.to_lowercase())];
@@ -164,7 +165,7 @@ fn peer_that_echoes_is_answered_once(world: &World) {
     }
 }
 
-fn peer_that_answers_everything_is_silenced_within_a_minute(world: &World) {
+fn peer_that_replies_to_everything_is_silenced_within_a_minute(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let away = |_: &str| "I am away until Monday. Please write to my colleagues.".to_owned();
     let mut number = 0;
@@ -173,8 +174,8 @@ fn peer_that_answers_everything_is_silenced_within_a_minute(world: &World) {
         stage.connector.forget();
         talk_to(&stage, &format!("a:away-{number}"), away)
     });
-    println!("loops: a peer that answers everything got {} messages in {took:?}", got.len());
-    assert!(took < Duration::from_secs(60), "it took {took:?}");
+    println!("loops: a peer that replies to everything got {} messages in {took:?}", got.len());
+    assert!(took < Duration::from_secs(60), "expected the end within a minute, found {took:?}");
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for text in &got {
         *counts.entry(text.split_once(':').unwrap().0).or_default() += 1;
@@ -190,7 +191,7 @@ fn expect_one_silenced_line(stages: &[&Stage], conversation: &str) {
     assert_eq!(lines.iter().filter(|line| line["conversation"] == key).count(), 1, "{lines:?}");
 }
 
-fn replicas_share_the_answer_limit_of_a_conversation(world: &World) {
+fn replicas_share_the_reply_limit_of_a_conversation(world: &World) {
     let first = alerts::script(world).start();
     let second = alerts::script(world).beside(&first).start();
     let both = [&first, &second];
@@ -211,15 +212,19 @@ fn replicas_share_the_answer_limit_of_a_conversation(world: &World) {
                 });
             }
         });
-        // Meanwhile the bot answers another conversation.
+        // The bot still replies in another conversation.
         first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
         (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
     });
-    assert_eq!((queued, sent), (ANSWERS + 1, ANSWERS + 1), "messages queued, acknowledgements sent");
+    assert_eq!(
+        (queued, sent),
+        (ANSWERS + 1, ANSWERS + 1),
+        "expected the limit of queued messages and of acknowledgements, and one more of each"
+    );
     expect_one_silenced_line(&both, &format!("a:crowd-{number}"));
 }
 
-fn stop_beyond_the_answer_limit_is_obeyed_without_an_answer(world: &World) {
+fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
     let stage = alerts::stage(world);
     let mut number = 0;
     let (before, after) = within_a_minute(|| {
@@ -237,17 +242,16 @@ fn stop_beyond_the_answer_limit_is_obeyed_without_an_answer(world: &World) {
         stage.post(&stage.connector.host(&joining(&conversation))).expect_status(200);
         (before, stage.connector.received().len())
     });
-    assert_eq!(
-        (before, after),
-        (ANSWERS, ANSWERS),
-        "expected no answer to the last command, and no greeting"
-    );
+    assert_eq!((before, after), (ANSWERS, ANSWERS), "expected no reply to the last command, and no greeting");
     let key = key_of("msteams", &format!("a:commands-{number}"));
-    let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped", "the bot obeys the command: {answer}");
+    let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(
+        response["alerts"][0]["status"], "stopped",
+        "expected that the bot obeys the command: {response}"
+    );
 }
 
-fn answer_limit_of_zero_is_no_limit(world: &World) {
+fn reply_limit_of_zero_is_no_limit(world: &World) {
     let stage = alerts::script(world).variable("answersperminute", "0").start();
     for index in 0..3 * ANSWERS {
         stage.say(&message("a:many", &index.to_string(), "hello"));
@@ -259,10 +263,10 @@ fn answer_limit_of_zero_is_no_limit(world: &World) {
     wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
 }
 
-fn answer_with_a_lost_table_response_counts_once(world: &World) {
+fn reply_with_a_lost_table_response_counts_once(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // Azurite does every batch, and the proxy cuts off the first response to each batch.
+    // Azurite carries out every batch, but the proxy cuts off the first response to each batch.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());
@@ -279,11 +283,11 @@ fn answer_with_a_lost_table_response_counts_once(world: &World) {
         (waiting(&stage), stage.connector.received())
     });
     assert!(tables.notes().iter().filter(|note| note.lost).count() >= ANSWERS, "{:?}", tables.notes());
-    assert_eq!(queued, ANSWERS, "each message is queued once");
-    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "each message has one answer");
+    assert_eq!(queued, ANSWERS, "expected that each message is queued once");
+    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "expected that each message has one reply");
 }
 
-/// Makes a message in a channel, with a mention of the bot or of a person.
+/// Makes a message in a channel. If `mentions`, the message mentions the bot. Otherwise it mentions a person.
 fn in_channel(id: &str, text: &str, mentions: bool) -> Value {
     let mut activity = fixture("teams-channel.json");
     activity["locale"] = "en-US".into();
@@ -322,8 +326,8 @@ fn member_of_a_group_cannot_stop_its_alerts(world: &World) {
         chat["conversation"]["id"] = format!("19:{kind}@thread.v2").into();
         stage.connector.forget();
         stage.say(&chat);
-        let answer = stage.connector.wait_for(1).remove(0);
-        assert!(answer.text().starts_with("Not done: one person cannot stop"), "{answer:?}");
+        let reply = stage.connector.wait_for(1).remove(0);
+        assert!(reply.text().starts_with("Not done: one person cannot stop"), "{reply:?}");
         let key = key_of("msteams", chat["conversation"]["id"].as_str().unwrap());
         queued(&stage, &to_conversation(&key, "still comes"));
         assert_eq!(stage.poll()["delivered"], 1);
@@ -332,6 +336,6 @@ fn member_of_a_group_cannot_stop_its_alerts(world: &World) {
     // In a personal chat the person can stop the alerts.
     stage.say(&message("a:own", "1", "stop"));
     let own = key_of("msteams", "a:own");
-    let answer = alert(&stage, &to_conversation(&own, "x")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped");
+    let response = alert(&stage, &to_conversation(&own, "x")).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["status"], "stopped");
 }

@@ -1,5 +1,5 @@
-//! Misuse of seals: a message with the seal of another queue or of another bot, and a sealed message that is
-//! posted as a trigger after the alert was sent, cancelled or stopped. Also a bot without a seal key.
+//! Misuse of seals: messages with the seal of another queue or of another bot. Also sealed messages that a
+//! caller posts as triggers after the alert was sent, cancelled or stopped, and a bot without a seal key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +31,7 @@ use crate::direct_line::trigger;
 
 end_to_end::cases!(
     seal_for_another_queue_or_bot_is_refused,
-    seal_is_checked_alike_in_every_wrapping_of_the_message,
+    seal_is_checked_in_every_wrapping_of_the_message,
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
@@ -60,7 +60,7 @@ fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, Strin
     (id, message)
 }
 
-/// Posts a queue message to the bot as a trigger.
+/// Posts a queue message to the bot as a trigger (an event that contains an alert).
 fn bring(stage: &Stage, activity_id: &str, message: &str) -> WholeResponse {
     let value = json!({"Source": "somebody", "Message": message});
     stage.post(&trigger(stage, activity_id, "event", "trigger", &value))
@@ -83,10 +83,10 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     }
     first.connector.expect_silence();
     first.queue.put(&message);
-    assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
+    assert_eq!(first.poll()["delivered"], 1, "expected that the bot that sealed the message delivers it");
 }
 
-fn seal_is_checked_alike_in_every_wrapping_of_the_message(world: &World) {
+fn seal_is_checked_in_every_wrapping_of_the_message(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     let conversation = known(&stage, "a:1", "hello");
     for (name, wrap) in WRAPPINGS {
@@ -102,8 +102,8 @@ fn seal_is_checked_alike_in_every_wrapping_of_the_message(world: &World) {
         let counts = stage.poll();
         let refused = (&counts["poisonedBy"]["sealBroken"], &counts["poisonedBy"]["unsealed"]);
         assert_eq!((refused, &counts["delivered"]), ((&2.into(), &1.into()), &0.into()), "{name}: {counts}");
-        // A sealed message is the same alert in every wrapping. So the bot sends it once, although two
-        // triggers bring it.
+        // A sealed message is the same alert in every wrapping. So the bot sends the alert once, although two
+        // triggers contain it.
         bring(&stage, &format!("{name} 1"), &wrap(&json)).expect_status(200);
         bring(&stage, &format!("{name} 2"), &message).expect_status(200);
         let alerts = stage.connector.received().into_iter().filter(Received::is_alert);
@@ -133,7 +133,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
         before = written(&stage, id);
         stages.push(stage);
     }
-    // When the old key is removed, the poller refuses messages that were sealed with it.
+    // When the old key is removed, the poller refuses messages with a seal of the old key.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
     let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);
@@ -203,8 +203,8 @@ fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // In anonymous mode, which is for one machine, the poller delivers a message in the format of 2017
-    // without any setting.
+    // Anonymous mode is for one machine. In this mode, the poller delivers a message in the format of 2017 by
+    // default.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -232,8 +232,8 @@ fn sealed_trigger_is_sent_once(world: &World) {
         bring(&stage, activity_id, &message).expect_status(200);
     }
     stage.connector.wait_for(2);
-    // 503 means that the Connector has not sent the alert, so the bot sends it again for the next trigger.
-    // 500 leaves that open, so the bot does not send the alert again.
+    // After 503, the Connector has certainly not sent the alert, so the bot sends the alert again for the
+    // next trigger. After 500, the Connector may have sent the alert, so the bot does not send it again.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
     let replies = std::sync::Mutex::new(vec![500, 503]);
     stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
@@ -247,7 +247,7 @@ fn sealed_trigger_is_sent_once(world: &World) {
 fn sealed_trigger_posted_in_parallel_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // The bot has a record of the first alert, and none of the second.
+    // The ledger has a record of the first alert, and no record of the second alert.
     let (_, recorded) = sealed_alert(&stage, &conversation, "recorded");
     let foreign = sealed_by_hand(&stage, "foreign", Utc::now(), None);
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(2))));
@@ -327,11 +327,11 @@ fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
         ("of last year, due six days ago", days(365), Some(days(6)), true),
         ("of last year, due seven days ago", days(365), Some(days(7)), false),
     ] {
-        let answer = bring(&stage, id, &sealed_by_hand(&stage, id, enqueued_at, not_before));
+        let response = bring(&stage, id, &sealed_by_hand(&stage, id, enqueued_at, not_before));
         if is_taken {
-            answer.expect_status(200);
+            response.expect_status(200);
         } else {
-            answer.expect_error(403, "TriggerNotAllowed");
+            response.expect_error(403, "TriggerNotAllowed");
         }
     }
     stage.connector.wait_for(3);
@@ -362,7 +362,7 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_key(world: &World) {
     }
 }
 
-/// Makes a message with the seal of this stage's bot.
+/// Makes a message with the seal of this stage's bot, but without a record in the ledger.
 fn sealed_by_hand(
     stage: &Stage,
     id: &str,

@@ -23,9 +23,9 @@ end_to_end::cases!(
 
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot with `authmode=required`. It serves all tenants, and does not limit its answers.
+/// A stage with a bot in required mode. The bot serves all tenants, and does not limit its replies.
 struct Scene {
-    // Dropped in this order, because the bot must not call an issuer that has stopped.
+    // Rust drops the fields in this order. The bot stops first, so it cannot call a stopped issuer.
     stage: Stage,
     _issuer: OpenId,
     _login: Login,
@@ -42,9 +42,9 @@ impl Scene {
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
 
-    /// Sends a message with a proper token, and returns the bot's answer.
+    /// Sends a message with a proper token, and returns the text of the bot's reply.
     #[track_caller]
-    fn answer_to(&self, activity: &Value) -> String {
+    fn reply_to(&self, activity: &Value) -> String {
         let seen = self.stage.connector.received().len();
         let mut activity = self.stage.connector.host(activity);
         activity["id"] = format!("{seen}").into();
@@ -55,41 +55,41 @@ impl Scene {
         self.stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
     }
 
-    /// Sends a message in a Teams conversation of the bot's tenant, and returns the bot's answer.
+    /// Sends a message in a Teams conversation of the bot's tenant, and returns the bot's reply.
     #[track_caller]
     fn say(&self, conversation: &str, text: &str) -> String {
-        self.answer_to(&message(conversation, "1", text))
+        self.reply_to(&message(conversation, "1", text))
     }
 
-    /// Sends a message in a Teams conversation of another tenant, and returns the bot's answer.
+    /// Sends a message in a Teams conversation of another tenant, and returns the bot's reply.
     #[track_caller]
     fn say_elsewhere(&self, conversation: &str, text: &str) -> String {
         let mut activity = message(conversation, "1", text);
         activity["conversation"]["tenantId"] = FOREIGN_TENANT.into();
         activity["channelData"]["tenant"]["id"] = FOREIGN_TENANT.into();
-        self.answer_to(&activity)
+        self.reply_to(&activity)
     }
 
     /// Requests a code for a tag.
     #[track_caller]
     fn code(&self, tag: &str, body: &Value) -> String {
-        let answer = call(&self.stage, "POST", &format!("/api/tags/{tag}/codes"), body);
-        answer.expect_status(200).json()["code"].as_str().unwrap().to_owned()
+        let response = call(&self.stage, "POST", &format!("/api/tags/{tag}/codes"), body);
+        response.expect_status(200).json()["code"].as_str().unwrap().to_owned()
     }
 
     /// The conversations that get an alert for `to`, or the status of the refusal.
     fn alerted_for(&self, to: Value) -> Result<Vec<String>, u16> {
-        let answer = alert(&self.stage, &json!({"to": to, "text": "x"}));
-        match answer.status {
-            202 => Ok(conversations(&answer.json())),
+        let response = alert(&self.stage, &json!({"to": to, "text": "x"}));
+        match response.status {
+            202 => Ok(conversations(&response.json())),
             status => Err(status),
         }
     }
 }
 
-/// The conversations in an answer, sorted.
-fn conversations(answer: &Value) -> Vec<String> {
-    let alerts = answer["alerts"].as_array().expect("a list of alerts");
+/// The conversations in a response, sorted.
+fn conversations(response: &Value) -> Vec<String> {
+    let alerts = response["alerts"].as_array().expect("a list of alerts");
     let mut keys: Vec<_> =
         alerts.iter().map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect();
     keys.sort();
@@ -104,8 +104,8 @@ fn keys(conversations: &[&str]) -> Vec<String> {
 
 fn guessed_tag_is_refused_and_a_code_allows_its_tag_only(world: &World) {
     let scene = Scene::start(world);
-    let answer = scene.say("a:1", "subscribe orders-42");
-    assert!(answer.starts_with("Not done: ") && answer.contains("code"), "{answer}");
+    let reply = scene.say("a:1", "subscribe orders-42");
+    assert!(reply.starts_with("Not done: ") && reply.contains("code"), "{reply}");
     assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Err(404));
 
     let code = scene.code("orders-42", &json!({"for": "P7D"}));
@@ -117,13 +117,13 @@ fn guessed_tag_is_refused_and_a_code_allows_its_tag_only(world: &World) {
         ("orders-42", format!("{}{last}", &code[..code.len() - 1])),
         ("orders-42", "000000-000000-000000-000000".into()),
     ] {
-        let answer = scene.say("a:1", &format!("subscribe {tag} {code}"));
-        assert!(answer.starts_with("Not done: this code"), "{tag} {code}: {answer}");
+        let reply = scene.say("a:1", &format!("subscribe {tag} {code}"));
+        assert!(reply.starts_with("Not done: this code"), "{tag} {code}: {reply}");
     }
     assert_eq!(targets(&scene.stage)[0]["tags"], json!([]));
 
-    let answer = scene.say("a:1", &format!("subscribe Orders-42 {}", code.to_uppercase()));
-    assert!(answer.starts_with("Subscribed: "), "{answer}");
+    let reply = scene.say("a:1", &format!("subscribe Orders-42 {}", code.to_uppercase()));
+    assert!(reply.starts_with("Subscribed: "), "{reply}");
     assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Ok(keys(&["a:1"])));
     assert!(scene.say("a:1", "unsubscribe orders-42").starts_with("Unsubscribed: "));
     assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Err(404));
@@ -133,9 +133,9 @@ fn tag_code_expires_and_is_neither_logged_nor_stored(world: &World) {
     let scene = Scene::start(world);
     let code = scene.code("x", &json!({"for": "PT2S"}));
     eventually("a refusal of the expired code", || {
-        let answer = scene.say("a:1", &format!("subscribe x {code}"));
-        assert!(answer.starts_with("Subscribed: ") || answer.starts_with("Not done: this code"), "{answer}");
-        answer.starts_with("Not done: ").then_some(())
+        let reply = scene.say("a:1", &format!("subscribe x {code}"));
+        assert!(reply.starts_with("Subscribed: ") || reply.starts_with("Not done: this code"), "{reply}");
+        reply.starts_with("Not done: ").then_some(())
     });
     let issued = scene.stage.wait_for_events("tag.code-issued", 1).remove(0);
     assert_eq!(issued["tag"], "x");
@@ -163,10 +163,10 @@ fn back_end_adds_and_removes_tags_of_a_conversation(world: &World) {
     }
     assert_eq!(scene.alerted_for(json!({"tag": "orders-42#a"})), Err(404));
     for number in 0..33 {
-        let answer = call(stage, "PUT", &format!("/api/targets/{key}/tags/tag-{number}"), &Value::Null);
+        let response = call(stage, "PUT", &format!("/api/targets/{key}/tags/tag-{number}"), &Value::Null);
         match number {
-            32 => answer.expect_error(409, "TooManyTags"),
-            _ => answer.expect_status(204),
+            32 => response.expect_error(409, "TooManyTags"),
+            _ => response.expect_status(204),
         };
     }
 }
@@ -192,8 +192,8 @@ fn wrong_tag_call_is_refused(world: &World) {
             call(stage, method, &path, &Value::Null).expect_error(404, "NotFound");
         }
     }
-    let answer = call(stage, "GET", &format!("/api/targets/{key}/tags/x"), &Value::Null);
-    assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), "DELETE, PUT");
+    let response = call(stage, "GET", &format!("/api/targets/{key}/tags/x"), &Value::Null);
+    assert_eq!(response.expect_error(405, "MethodNotAllowed").header("allow"), "DELETE, PUT");
     let codes = "/api/tags/x/codes";
     call_with(stage, "POST", codes, "", &json!({"for": "P7D"})).expect_error(401, "Unauthorized");
     call(stage, "POST", codes, &Value::Null).expect_error(415, "UnsupportedMediaType");
@@ -219,7 +219,7 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     visitor["text"] = "hello".into();
     visitor["conversation"]["tenantId"] = FOREIGN_TENANT.into();
     visitor["channelData"] = json!({"tenant": {"id": FOREIGN_TENANT}});
-    scene.answer_to(&visitor);
+    scene.reply_to(&visitor);
     let on_web_page = key_of("webchat", visitor["conversation"]["id"].as_str().unwrap());
     for key in [key_of("msteams", "a:ours"), key_of("msteams", "a:theirs"), on_web_page.clone()] {
         tag(&key);
@@ -231,8 +231,8 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // The bot refuses a code for its own tenant in another tenant, and a code for the other tenant in its
-    // own.
+    // The bot refuses a code for its own tenant in the other tenant, and a code for the other tenant in its
+    // own tenant.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),
@@ -264,8 +264,8 @@ fn alert_to_a_tag_with_250_subscribers_reaches_each_once(world: &World) {
     let all = keys(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     stage.connector.forget();
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
-    let answer = alert(&stage, &body).expect_status(202).json();
-    assert_eq!((conversations(&answer), answer.get("next")), (all, None));
+    let response = alert(&stage, &body).expect_status(202).json();
+    assert_eq!((conversations(&response), response.get("next")), (all, None));
     let delivered = || {
         let received = stage.connector.received();
         received
@@ -278,13 +278,13 @@ fn alert_to_a_tag_with_250_subscribers_reaches_each_once(world: &World) {
         stage.poll();
         (delivered().len() == SIZE).then_some(())
     });
-    // Another person subscribes, and the back end repeats the call. The answer is the same, and no alert is
+    // Another person subscribes, and the back end repeats the call. The response is the same, and no alert is
     // sent again.
     stage.say(&message("a:late", "1", "subscribe crowd"));
-    assert_eq!(alert(&stage, &body).expect_status(202).json(), answer);
+    assert_eq!(alert(&stage, &body).expect_status(202).json(), response);
     assert_eq!((stage.poll()["delivered"].as_u64(), stage.queue.count()), (Some(0), 0));
     let mut conversations_alerted = delivered();
     conversations_alerted.sort();
     conversations_alerted.dedup();
-    assert_eq!(conversations_alerted.len(), SIZE, "each subscriber gets one alert");
+    assert_eq!(conversations_alerted.len(), SIZE, "expected that each subscriber gets one alert");
 }

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 mod forgetting;
 
 use forgetting::{
-    message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
+    message_from_before_delete_user_data_is_dropped_and_a_later_message_is_delivered,
     messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
-    repeated_call_keeps_the_time_of_the_first, stop_survives_delete_user_data,
+    repeated_call_keeps_the_time_of_the_first_call, stop_survives_delete_user_data,
     waiting_alerts_are_dropped_after_delete_user_data,
 };
 
@@ -33,15 +33,15 @@ end_to_end::cases!(
     stop_applies_in_every_spelling_of_the_channel,
     malformed_channel_id_is_refused_at_every_entry_point,
     waiting_alerts_are_dropped_after_delete_user_data,
-    message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
+    message_from_before_delete_user_data_is_dropped_and_a_later_message_is_delivered,
     stop_survives_delete_user_data,
-    repeated_call_keeps_the_time_of_the_first,
+    repeated_call_keeps_the_time_of_the_first_call,
     messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
 );
 
 const FOREIGN: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot that demands tokens.
+/// A stage with a bot that demands tokens.
 struct Scene {
     stage: Stage,
     _issuer: OpenId,
@@ -108,8 +108,8 @@ fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     for (index, change) in changes.iter().enumerate() {
         let mut activity = foreign.clone();
         activity.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let answer = scene.post(&activity).expect_error(403, "TenantNotAllowed");
-        assert!(!answer.describe().contains(FOREIGN), "{}", answer.describe());
+        let response = scene.post(&activity).expect_error(403, "TenantNotAllowed");
+        assert!(!response.describe().contains(FOREIGN), "{}", response.describe());
         let lines = scene.stage.wait_for_events("request.rejected", index + 1);
         assert_eq!(lines.len(), index + 1, "expected one line for each refusal, found {lines:?}");
         assert!(lines[index]["reason"].as_str().unwrap().contains(FOREIGN), "{:?}", lines[index]);
@@ -144,8 +144,8 @@ fn activity_that_names_one_foreign_tenant_is_refused(world: &World) {
         (&none, &none, 403),
     ] {
         let activity = message_of("a:1", tenant.clone(), channel_tenant.clone());
-        let answer = scene.post(&activity);
-        assert_eq!(answer.status, status, "{tenant} {channel_tenant}: {}", answer.describe());
+        let response = scene.post(&activity);
+        assert_eq!(response.status, status, "{tenant} {channel_tenant}: {}", response.describe());
     }
     // Web Chat does not verify tenants, so the bot ignores the tenant in the activity.
     let mut visitor = fixture("webchat.json");
@@ -158,8 +158,8 @@ fn tenants_in_the_variable_are_served(world: &World) {
     for (tenants, own, foreign) in [(FOREIGN, 403, 202), (&both, 202, 202), ("any", 202, 202)] {
         let scene = Scene::start(world, &[("tenants", tenants)]);
         for (tenant, status) in [(TENANT, own), (FOREIGN, foreign)] {
-            let answer = scene.post(&message_of("a:1", tenant.into(), tenant.into()));
-            assert_eq!(answer.status, status, "{tenants:?}, {tenant}: {}", answer.describe());
+            let response = scene.post(&message_of("a:1", tenant.into(), tenant.into()));
+            assert_eq!(response.status, status, "{tenants:?}, {tenant}: {}", response.describe());
         }
     }
     let scene = Scene::start(world, &[("tenants", "contoso.com")]);
@@ -167,7 +167,7 @@ fn tenants_in_the_variable_are_served(world: &World) {
     scene.stage.try_poll().expect_error(500, "Misconfigured");
     let reason = scene.stage.wait_for_events("request.rejected", 1)[0]["reason"].to_string();
     assert!(reason.contains("variable tenants"), "{reason}");
-    // In anonymous mode, if the variable lists no tenants, the bot serves every tenant.
+    // In anonymous mode, the bot serves every tenant if the variable is empty.
     let stage = Stage::start(world);
     stage.say(&message_of("a:1", FOREIGN.into(), FOREIGN.into()));
 }
@@ -179,8 +179,8 @@ fn tenant_that_is_no_longer_served_is_not_alerted(world: &World) {
     stage.restart_with("tenants", FOREIGN);
     let person = format!("msteams/{}", message("", "", "")["from"]["id"].as_str().unwrap());
     for to in [json!({"conversation": key}), json!({"tag": "news"}), json!({"user": person})] {
-        let answer = alert(&stage, &json!({"to": to, "text": "x"})).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "untrusted", "{to}: {answer}");
+        let response = alert(&stage, &json!({"to": to, "text": "x"})).expect_status(202).json();
+        assert_eq!(response["alerts"][0]["status"], "untrusted", "{to}: {response}");
     }
     assert_eq!(stage.queue.count(), 1);
     let counts = stage.poll();
@@ -201,8 +201,7 @@ fn address_in_a_foreign_tenant_is_refused(world: &World) {
         alert(&stage, &address(channel, FOREIGN.into())).expect_error(403, "TenantNotAllowed");
     }
     alert(&stage, &address("msteams", TENANT.into())).expect_status(202);
-    // The bot accepts an address without a tenant, because a back end may have stored the address without
-    // one.
+    // The bot accepts an address without a tenant, because a back end may have stored such an address.
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
@@ -222,7 +221,7 @@ fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     // The visitor writes after the person. If the bot believed the object id, the visitor's conversation
-    // would be the latest one with this object id.
+    // would be the latest conversation with this object id.
     stage.say(&visitor(&stage, json!({"conversation": {"id": "visitor"}})));
     stage.say(&visitor(&stage, json!({})));
     stage.queue.take_all();
@@ -235,8 +234,8 @@ fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     }
     let object_id = fixture("teams-personal.json")["from"]["aadObjectId"].take();
     let body = json!({"to": {"user": object_id}, "text": "for your eyes only"});
-    let answer = alert(&stage, &body).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["conversation"], key.as_str(), "{answer}");
+    let response = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["conversation"], key.as_str(), "{response}");
 }
 
 fn delete_user_data_from_web_chat_forgets_its_conversation_only(world: &World) {
@@ -271,11 +270,11 @@ fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
     say(&stage, "dl_ann");
     let to = |user: &str| json!({"to": {"user": user}, "text": "x"});
     for user in ["webchat/ann", "WebChat/ann", "directline/ann", "webchat/DL_ann"] {
-        let answer = alert(&stage, &to(user)).expect_error(403, "UserNotBound");
-        assert!(answer.describe().contains("unboundusers"), "{}", answer.describe());
+        let response = alert(&stage, &to(user)).expect_error(403, "UserNotBound");
+        assert!(response.describe().contains("unboundusers"), "{}", response.describe());
     }
-    let answer = alert(&stage, &to("webchat/dl_ann")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["conversation"], key_of("webchat", "dl_ann").as_str());
+    let response = alert(&stage, &to("webchat/dl_ann")).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["conversation"], key_of("webchat", "dl_ann").as_str());
     let [conversations, ..] = tables_of(world, &stage);
     let indexes: Vec<_> = conversations
         .entities()
@@ -306,10 +305,11 @@ fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
     let key = known(&stage, "a:1", "stop");
     for channel in ["msteams", "MSTeams", "MSTEAMS"] {
         let body = json!({"to": {"address": address(&stage, channel, "a:1")}, "text": "x"});
-        let answer = alert(&stage, &body).expect_status(202).json();
-        assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
+        let response = alert(&stage, &body).expect_status(202).json();
+        assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // Two envelopes of another producer. Their member `stoppable` means that `stop` applies to them.
+    // The case puts two envelopes on the queue, as another producer. `stop` applies to them, because they
+    // have the member `stoppable`.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,
@@ -333,8 +333,8 @@ fn malformed_channel_id_is_refused_at_every_entry_point(world: &World) {
         activity["channelId"] = channel.into();
         stage.post(&activity).expect_error(400, "BadSyntax");
         let body = json!({"to": {"address": address(&stage, channel, "a:1")}, "text": "x"});
-        let answer = alert(&stage, &body).expect_error(400, "BadArgument");
-        assert!(answer.describe().contains("to.address.channelId"), "{}", answer.describe());
+        let response = alert(&stage, &body).expect_error(400, "BadArgument");
+        assert!(response.describe().contains("to.address.channelId"), "{}", response.describe());
         let body = json!({"to": {"user": format!("{channel}/29:u")}, "text": "x"});
         // The part before the first slash is the channel's id.
         let code = if channel == "ms/teams" { (404, "TargetNotFound") } else { (400, "BadArgument") };

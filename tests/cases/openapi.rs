@@ -1,5 +1,5 @@
-//! Compares `docs/openapi.yaml` with the running components. schemathesis makes proper and improper calls
-//! from the description, and fails on every answer that the description does not allow.
+//! Compares `docs/openapi.yaml` with the running components. The tool schemathesis makes proper and improper
+//! calls from the description, and fails on every response that the description does not allow.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -15,7 +15,7 @@ end_to_end::cases!(openapi_description_matches_the_running_components);
 /// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
-/// The path of schemathesis, from the environment.
+/// The path of schemathesis: the value of `SCHEMATHESIS`.
 pub(crate) fn schemathesis() -> Option<OsString> {
     std::env::var_os("SCHEMATHESIS").filter(|path| !path.is_empty())
 }

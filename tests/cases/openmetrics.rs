@@ -19,7 +19,7 @@ end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of
 /// installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
-/// The path of the Python with the parser, from the environment.
+/// The path of the Python that has the parser: the value of `OPENMETRICS_PYTHON`.
 pub(crate) fn python() -> Option<OsString> {
     std::env::var_os("OPENMETRICS_PYTHON").filter(|path| !path.is_empty())
 }
@@ -36,9 +36,9 @@ struct Family {
 /// Reads the metrics. The key of each family is its name.
 #[track_caller]
 fn families(stage: &Stage) -> BTreeMap<String, Family> {
-    let answer = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
+    let response = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!(answer.header("content-type"), content_type);
+    assert_eq!(response.header("content-type"), content_type);
     let mut parser = Command::new(python().expect(MISSING))
         .arg(root().join("dev/openmetrics.py"))
         .stdin(Stdio::piped())
@@ -46,10 +46,10 @@ fn families(stage: &Stage) -> BTreeMap<String, Family> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    parser.stdin.take().unwrap().write_all(&answer.body).unwrap();
+    parser.stdin.take().unwrap().write_all(&response.body).unwrap();
     let output = parser.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}\n{}", String::from_utf8_lossy(&answer.body));
+    assert!(output.status.success(), "{errors}\n{}", String::from_utf8_lossy(&response.body));
     let families: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let read = |family: &Value| {
@@ -93,7 +93,11 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     let names = |families: &BTreeMap<String, Family>| families.keys().cloned().collect::<Vec<_>>();
     let missing: Vec<_> =
         names(&families).into_iter().filter(|name| !of_nothing.contains_key(name)).collect();
-    assert_eq!(missing, ["proactivebot_last_delivery_timestamp_seconds"], "families without any run");
+    assert_eq!(
+        missing,
+        ["proactivebot_last_delivery_timestamp_seconds"],
+        "expected the other families also without any run"
+    );
     for (name, kind, unit) in [
         ("build", "info", ""),
         ("storage_up", "gauge", ""),

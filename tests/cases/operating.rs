@@ -15,12 +15,12 @@ use storage_table::{Entity, Key};
 end_to_end::cases!(
     status_and_metrics_cost_the_same_with_any_backlog,
     status_after_deliveries_shows_figures_that_add_up,
-    part_that_cannot_be_read_is_null_and_has_a_reason,
+    unreadable_part_of_the_status_is_null_and_has_a_reason,
     status_without_the_storage_account_is_503,
     only_a_key_with_the_scope_watch_or_operate_reads_the_figures,
 );
 
-/// The most outbound calls of each route.
+/// The routes, each with the maximum of its outbound calls.
 const ROUTES: [(&str, usize); 2] = [("/api/status", 12), ("/metrics", 20)];
 
 /// Stores figures in the record of the queue's runs, as runs do.
@@ -38,9 +38,9 @@ fn status(stage: &Stage) -> Value {
 
 #[track_caller]
 fn metrics(stage: &Stage) -> String {
-    let answer = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    String::from_utf8(answer.body.to_vec()).unwrap()
+    let response = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
+    assert_eq!(response.header("cache-control"), "no-store");
+    String::from_utf8(response.body.to_vec()).unwrap()
 }
 
 /// The value of a sample in OpenMetrics text.
@@ -67,7 +67,10 @@ fn status_and_metrics_cost_the_same_with_any_backlog(world: &World) {
             let before = calls();
             call(&stage, "GET", path, &Value::Null).expect_status(200);
             let made = calls() - before;
-            assert!(made <= most, "{path} made {made} calls with {messages} messages");
+            assert!(
+                made <= most,
+                "{path}: expected at most {most} calls with {messages} messages, found {made}"
+            );
             costs.push(made);
         }
         let status = status(&stage);
@@ -81,7 +84,10 @@ fn status_and_metrics_cost_the_same_with_any_backlog(world: &World) {
             f64::from(messages)
         );
     }
-    assert_eq!(costs, [costs[0]; 4], "calls of both routes, without messages and with many");
+    assert_eq!(
+        costs, [costs[0]; 4],
+        "expected the same number of calls for both routes, without messages and with many messages"
+    );
 }
 
 fn status_after_deliveries_shows_figures_that_add_up(world: &World) {
@@ -142,7 +148,7 @@ fn status_after_deliveries_shows_figures_that_add_up(world: &World) {
     );
 }
 
-fn part_that_cannot_be_read_is_null_and_has_a_reason(world: &World) {
+fn unreadable_part_of_the_status_is_null_and_has_a_reason(world: &World) {
     let azurite = world.azurite();
     let tables = FaultyTables::start(&azurite.table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
@@ -157,7 +163,10 @@ fn part_that_cannot_be_read_is_null_and_has_a_reason(world: &World) {
     assert!(troubled["problems"][0].as_str().unwrap().starts_with("tables: "), "{troubled}");
     let shown = metrics(&stage);
     assert_eq!(sample(&shown, "proactivebot_storage_up{service=\"table\"}"), 0.0);
-    assert!(!shown.contains("proactivebot_alerts_accepted"), "an unknown count is not zero: {shown}");
+    assert!(
+        !shown.contains("proactivebot_alerts_accepted"),
+        "expected no sample for an unknown count, found {shown}"
+    );
     tables.fail_nothing();
     let recovered = status(&stage);
     assert!(recovered["totals"].is_object(), "{recovered}");

@@ -1,5 +1,5 @@
-//! The operator's page as a person sees it, in a real browser. The page comes from the built bot. A strict
-//! fake answers the page's calls. In the case of `on_the_bot.rs`, the bot itself answers the calls.
+//! The operator's page, as a person sees it in a real browser. The page comes from the built bot. A strict
+//! fake answers the page's calls. Only in the case of `on_the_bot.rs`, the bot itself answers the calls.
 
 mod on_the_bot;
 mod samples;
@@ -13,7 +13,7 @@ use end_to_end::alerts;
 use end_to_end::operated::{KEY, Operated};
 use end_to_end::suite::World;
 use end_to_end::web;
-use on_the_bot::operator_finds_replays_and_drops_with_the_page_alone;
+use on_the_bot::operator_finds_replays_and_drops_dead_letters_with_the_page_alone;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -25,7 +25,7 @@ end_to_end::cases!(
     forgotten_key_stops_the_job_and_empties_the_page,
     failed_call_is_shown_as_a_sentence_with_a_remedy,
     fake_complains_about_a_call_that_the_page_must_not_make,
-    operator_finds_replays_and_drops_with_the_page_alone,
+    operator_finds_replays_and_drops_dead_letters_with_the_page_alone,
 );
 
 /// Starts the fake with the real page.
@@ -85,7 +85,7 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
     };
     for (name, width, is_dark) in [("light", 1280, false), ("dark", 1280, true), ("phone", 320, false)] {
         let seen = look(name, width, is_dark);
-        assert_eq!(seen["width"], width, "{name}: nothing is wider than the window");
+        assert_eq!(seen["width"], width, "{name}: expected no content wider than the window");
         let problems = texts(&seen, "problems");
         assert!(problems.len() == 1 && problems[0].contains("holds 10000 dead letters"), "{problems:?}");
         let tiles = texts(&seen, "tiles");
@@ -93,10 +93,14 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
         let list = texts(&seen, "list");
         assert_eq!(list.len(), 100);
         assert!(list[0].contains("permanent") && list[0].contains("HTTP 400"), "{}", list[0]);
-        assert!(!list[0].contains("the text of"), "texts are shown on demand only: {}", list[0]);
+        assert!(
+            !list[0].contains("the text of"),
+            "expected no text, because texts are shown on demand only: {}",
+            list[0]
+        );
         assert_eq!(texts(&seen, "alerts").len(), 50);
     }
-    assert!(bot.calls("POST").is_empty(), "a look changes nothing");
+    assert!(bot.calls("POST").is_empty(), "expected no POST, because the person only looks at the page");
 }
 
 fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
@@ -104,7 +108,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     samples::fill(&bot, 6);
     bot.hold().refusals.insert("dead-5".into(), "expires: the alert has expired; drop it".into());
     let select = |number: usize| format!("Select {}", samples::id(number));
-    // A wrong key first.
+    // The person first types a wrong key.
     let walk = Walk::open(&bot.page(), 1280).write("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
     // The person chooses one reason, and then all reasons.
@@ -113,7 +117,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     let walk =
         walk.expect("The person has removed or blocked the bot").back_to("combobox", "Reason").write("all");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("6 dead letters shown.");
-    // Nothing happens after Escape. The focus returns to the button.
+    // Escape cancels the replay, and the focus returns to the button.
     let walk =
         walk.tab_to("checkbox", &select(0)).press("Space").tab_to("checkbox", &select(1)).press("Space");
     let walk = walk.back_to("button", "Replay selected (2)").press("Enter").expect("Replay 2 dead letters?");
@@ -203,7 +207,7 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
         assert_eq!(
             (&seen["width"], &seen["elements"]),
             (&json!(320), &json!(1)),
-            "width, elements: {text:.60}"
+            "expected the width of the window, and no element of the attacker: {text:.60}"
         );
         let shown = [texts(&seen, "texts"), texts(&seen, "problems"), texts(&seen, "refused")].concat();
         assert!(!shown.is_empty());
@@ -229,7 +233,7 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .iter_mut()
                 .filter(|(name, _)| *name != "id")
                 .for_each(|(_, member)| put_everywhere(member, text));
-            // The answer of a later version may have an unknown member.
+            // The response of a later version of the bot may have an unknown member.
             if !members.contains_key("unknown") {
                 members.insert(text.chars().take(2000).collect(), text.into());
             }
@@ -248,7 +252,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     let walk = walk.click("button", "Show more dead letters").expect("200 dead letters shown.");
     let walk =
         list(walk.click("button", "Show more dead letters").expect("300 dead letters shown."), "paged");
-    // The person stops a job. The Stop button has the focus.
+    // The person stops a replay of all dead letters. The Stop button has the focus.
     let walk =
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect_focus("button", "Stop").expect("of about 10,000 replayed");
@@ -260,7 +264,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     assert_eq!(seen["paged"], 300);
     let left = bot.hold().dead.len();
     assert!((1..10_000).contains(&left), "expected a job that has begun and was stopped, found {left} left");
-    // The person replays all dead letters of one reason. The bot refuses those with a broken seal.
+    // The person replays all dead letters of one reason. The bot refuses dead letters with a broken seal.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
@@ -288,7 +292,11 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     assert_eq!(left.len(), 500);
     assert!(left.iter().all(|outcome| outcome == "destinationGone" || outcome == "retriesExhausted"));
     let drops: Vec<_> = bot.calls("POST /api/dead/drop").into_iter().map(|call| call.body).collect();
-    assert_eq!(drops, vec![r#"{"outcome":"sealBroken"}"#; 8], "32 in each call");
+    assert_eq!(
+        drops,
+        vec![r#"{"outcome":"sealBroken"}"#; 8],
+        "expected 8 calls for 250 dead letters, because one call drops at most 32"
+    );
 }
 
 fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
@@ -312,12 +320,19 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
         walk.evaluate("afterForget", is_open).evaluate("text", "document.getElementById('open').textContent");
     let seen = take(&walk, "key");
     assert_eq!(seen["kept"], json!([false, false, false, false]));
-    assert_eq!((&seen["stored"], &seen["databases"]), (&json!(0), &json!(0)), "the page stores nothing");
+    assert_eq!(
+        (&seen["stored"], &seen["databases"]),
+        (&json!(0), &json!(0)),
+        "expected that the page stores nothing"
+    );
     let states =
         ["before", "inAnotherTab", "afterReload", "afterForget"].map(|name| seen[name].as_bool().unwrap());
     assert_eq!(states, [true, false, false, false]);
     let text = seen["text"].as_str().unwrap();
-    assert!(!text.contains(&samples::id(1)) && !text.contains("Ada"), "the page keeps no data: {text}");
+    assert!(
+        !text.contains(&samples::id(1)) && !text.contains("Ada"),
+        "expected that the page keeps no data: {text}"
+    );
 }
 
 /// The person forgets the key while a replay of all dead letters is at work.
@@ -330,7 +345,7 @@ fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
     let walk = walk.click("button", "Forget the key").expect("A key with the scope");
-    // The job ends with the call that is under way.
+    // The job (the replay) ends after its current call.
     let end =
         "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
     let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
@@ -343,10 +358,13 @@ fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
     assert_eq!(seen["focus"], "key");
     assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
     assert_eq!(seen["typed"], json!([]));
-    // The job must not call the bot without a key: the answer would tell the next person that the key is
-    // wrong.
+    // After the person has forgotten the key, the job must not call the bot. Otherwise the bot's response
+    // would tell the next person that the key is wrong.
     assert_eq!(texts(&seen, "said"), [""]);
-    assert!(bot.hold().dead.len() > 1, "the job was not stopped");
+    assert!(
+        bot.hold().dead.len() > 1,
+        "expected that the job has stopped before it has replayed all dead letters"
+    );
 }
 
 fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
@@ -405,7 +423,8 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             .expect("1 dead letter replayed, then a call failed. storage tables: cannot be reached"),
         "middle",
     );
-    // The bot could not read some parts, and an alert has a status of a later version.
+    // The bot could not read some parts of the status, and an alert has a status that this page does not
+    // know.
     samples::fill(&bot, 1);
     {
         let mut held = bot.hold();

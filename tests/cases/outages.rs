@@ -1,4 +1,4 @@
-//! The poller stops calling a Connector host that fails, until a probe succeeds.
+//! If a Connector host fails, the poller stops its calls of this host until a probe succeeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,8 @@ fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world:
     let went_out_at = Instant::now();
     let failed = stage.wait_for_events("host.failed", 1);
     assert_eq!(failed[0]["status"], 503, "{failed:?}");
-    // The next run knows that the host fails, and does not call it. It still delivers to another region.
+    // The next run knows that the host fails, and does not call the host. The run still delivers to another
+    // region.
     for (id, region) in [("4", "amer"), ("5", "emea")] {
         stage.queue.put_json(&in_region(&stage, id, region));
     }
@@ -49,11 +50,11 @@ fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world:
         "expected the second run to end before the first probe is due; this machine is too slow"
     );
     let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
-    assert_eq!(asked, 3, "one attempt for each of the first three alerts");
-    // The host works again. The first alert after the pause probes it.
+    assert_eq!(asked, 3, "expected one attempt for each of the first three alerts");
+    // The host works again. The first alert after the pause probes the host.
     is_out.store(false, Ordering::SeqCst);
     let mut number = 5;
-    eventually("a probe that gets through", || {
+    eventually("a successful probe", || {
         number += 1;
         stage.queue.put_json(&in_region(&stage, &number.to_string(), "amer"));
         stage.poll();

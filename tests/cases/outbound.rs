@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     each_kind_of_credential_gets_a_token,
-    token_serves_two_runs_and_is_stored_sealed,
+    token_is_used_by_two_runs_and_stored_encrypted,
     parallel_alerts_request_one_token,
     refused_token_is_renewed,
-    refused_bot_stops_the_run_and_loses_no_message,
+    bot_that_the_connector_refuses_stops_the_run_and_loses_no_message,
     refused_credentials_are_logged_with_the_setting_to_fix,
     failing_login_host_uses_up_no_attempt_of_a_message,
     two_credentials_or_none_are_a_misconfiguration,
@@ -33,7 +33,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// Prepares a stage with a credential. The poller accepts messages of other producers.
+/// Prepares a stage with a credential. The poller accepts messages without a seal.
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -75,20 +75,20 @@ fn each_kind_of_credential_gets_a_token(world: &World) {
     }
 }
 
-fn token_serves_two_runs_and_is_stored_sealed(world: &World) {
+fn token_is_used_by_two_runs_and_stored_encrypted(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).start();
     for id in ["one", "two"] {
         put(&stage, &[id]);
         assert_eq!(stage.poll()["delivered"], 1);
     }
-    assert_eq!(login.requests(), 1, "the second run uses the token of the first");
+    assert_eq!(login.requests(), 1, "expected that the second run uses the token of the first run");
     let at_rest = stage.state_at_rest();
     let holds = |text: &str| at_rest.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds("token:"), "expected the sealed token in key-value");
+    assert!(holds("token:"), "expected the encrypted token in key-value");
     let token = &login.tokens().all()[0];
     for clear in [SECRET, token.as_str(), "number-1", "an e2e secret"] {
-        assert!(!holds(clear), "{clear:?} is in key-value, unsealed");
+        assert!(!holds(clear), "{clear:?} is in key-value without encryption");
     }
     expect_no_secret_in_the_log(&stage, &login);
 }
@@ -118,7 +118,7 @@ fn refused_token_is_renewed(world: &World) {
     assert_eq!(login.requests(), 2);
 }
 
-fn refused_bot_stops_the_run_and_loses_no_message(world: &World) {
+fn bot_that_the_connector_refuses_stops_the_run_and_loses_no_message(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).start();
     stage.connector.on(|_| Some(Reply::error(401, "BotNotRegistered")));
@@ -131,7 +131,7 @@ fn refused_bot_stops_the_run_and_loses_no_message(world: &World) {
     after.sort();
     let mut expected = before;
     expected.sort();
-    assert_eq!(after, expected, "every message is visible again, and unchanged");
+    assert_eq!(after, expected, "expected that every message is visible again, and unchanged");
     assert_eq!(stage.queue.poison().count(), 0);
     let refused = stage.wait_for_events("credentials.refused", 1);
     assert_eq!(refused.len(), 1, "{refused:?}");
@@ -158,7 +158,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
         let before = stage.queue.texts();
         let counts = stage.poll();
         assert!(counts["credentials"].as_u64() >= Some(1), "{counts}");
-        assert_eq!(login.requests(), 1, "a refused request for a token is not repeated");
+        assert_eq!(login.requests(), 1, "expected that a refused request for a token is not repeated");
         stage.connector.expect_silence();
         let refused = stage.wait_for_events("credentials.refused", 1);
         assert_eq!(refused.len(), 1, "{refused:?}");
@@ -185,7 +185,10 @@ fn failing_login_host_uses_up_no_attempt_of_a_message(world: &World) {
     stage.connector.expect_silence();
     let mut after = stage.queue.texts();
     after.sort();
-    assert_eq!(after, before, "every message is visible again, and has no record of a failed attempt");
+    assert_eq!(
+        after, before,
+        "expected that every message is visible again, and has no record of a failed attempt"
+    );
     assert_eq!(stage.wait_for_events("token.unavailable", 1).len(), 1);
     assert_eq!(stage.poll()["skipped"], "noToken");
 }
@@ -235,7 +238,7 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
         stage.queue.put_json(&planted);
     }
-    // Legacy messages, with their own marks of trust.
+    // Messages in the formats of 2017. Their own members claim that the address is trusted.
     let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
     let mut node = json!({"address": parties, "text": "x"});
     node["address"]["serviceUrl"] = origin.clone().into();
@@ -254,13 +257,13 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     for legacy in [node, relates_to, cookie, later] {
         stage.queue.put_json(&legacy);
     }
-    // Bodies of calls.
+    // Activities that callers post to the bot.
     for address in &addresses {
         let mut activity = message("a:1", "1", "hello");
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // One proper message, so that the run has a token that it could send to the wrong host.
+    // For this proper message, the run gets a token. The run could send this token to the wrong host.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();
@@ -283,7 +286,7 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // A redirect of the login host would send the secret itself to the other host.
+    // If the bot followed a redirect of the login host, it would send the client secret to the other host.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

@@ -1,4 +1,4 @@
-//! Alerts to people who never wrote, to channels, and to the members of a team.
+//! Alerts to people who never wrote to the bot, to channels, and to the members of a team.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, to_conversation};
@@ -11,12 +11,12 @@ end_to_end::cases!(
     alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it,
     email_finds_the_person_in_a_team_of_the_bot,
     channel_gets_a_new_thread_for_each_alert,
-    members_of_a_team_are_alerted_each_in_their_own_chat,
+    each_member_of_a_team_is_alerted_in_their_own_chat,
     team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued,
     alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason,
     alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports,
     purged_chat_is_created_anew_and_the_alert_arrives,
-    repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer,
+    repeated_call_to_a_person_queues_nothing_and_gets_the_same_response,
 );
 
 pub(crate) const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -43,14 +43,14 @@ pub(crate) fn stage(world: &World) -> Stage {
     stage
 }
 
-/// Sends an alert, and returns the entries of the answer.
+/// Sends an alert, and returns the entries of the response.
 #[track_caller]
 fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
-    let answer = alert(stage, &json!({"to": to, "text": text})).expect_status(202).json();
-    answer["alerts"].as_array().expect("a list of alerts").clone()
+    let response = alert(stage, &json!({"to": to, "text": text})).expect_status(202).json();
+    response["alerts"].as_array().expect("a list of alerts").clone()
 }
 
-/// Sends an alert to one conversation that has to be created, and returns its id.
+/// Sends an alert to one conversation that has to be created, and returns the alert's id.
 #[track_caller]
 pub(crate) fn creating(stage: &Stage, to: &Value, text: &str) -> String {
     let entries = entries(stage, to, text);
@@ -87,7 +87,7 @@ fn alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it(wo
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The chat is in the address book now, so every form of target finds it.
+    // The bot has stored the chat now, so every form of target finds the chat.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -144,13 +144,13 @@ fn channel_gets_a_new_thread_for_each_alert(world: &World) {
     assert_eq!(created[0].body["bot"]["id"], fixture("teams-channel.json")["recipient"]["id"]);
     stage.connector.expect_silence();
     let [one, two] = [first, second].map(|id| status(&stage, &id));
-    assert_ne!(one["conversation"], two["conversation"], "a thread is a conversation");
+    assert_ne!(one["conversation"], two["conversation"], "expected a separate conversation for each thread");
     assert_eq!(one["activityId"], "1700000000001");
     let thread = format!("{CHANNEL};messageid=1700000000001");
     assert_eq!(one["conversation"], key_of("msteams", &thread));
 }
 
-fn members_of_a_team_are_alerted_each_in_their_own_chat(world: &World) {
+fn each_member_of_a_team_is_alerted_in_their_own_chat(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| {
         teams.install(KIM).install(LEE).team(CHANNEL, &[MEGAN, KIM, LEE]).pages_of(2);
@@ -158,9 +158,9 @@ fn members_of_a_team_are_alerted_each_in_their_own_chat(world: &World) {
     let team = key_of("msteams", fixture("teams-channel.json")["conversation"]["id"].as_str().unwrap());
     let entries = entries(&stage, &json!({ "members": team }), "hello");
     let words: Vec<&str> = entries.iter().map(|entry| entry["status"].as_str().unwrap()).collect();
-    assert_eq!(words, ["queued", "creating", "creating"], "the bot knows one of them");
+    assert_eq!(words, ["queued", "creating", "creating"], "expected that the bot knows one of the members");
     let paths: Vec<String> = stage.connector.other_calls().into_iter().map(|call| call.path).collect();
-    assert_eq!(paths.len(), 2, "two pages: {paths:?}");
+    assert_eq!(paths.len(), 2, "expected two pages, found {paths:?}");
     assert!(paths.iter().all(|path| path.contains("/pagedmembers?pageSize=")), "{paths:?}");
     assert_eq!(stage.poll()["delivered"], 3);
     let mut chats: Vec<String> = texts(&stage).into_iter().map(|(chat, _)| chat).collect();
@@ -229,7 +229,10 @@ fn alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports(world
     assert_eq!(stage.poll()["delivered"], 2);
     let chat = "a:kim-and-the-bot".to_owned();
     assert_eq!(texts(&stage), ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned())));
-    assert!(stage.connector.other_calls().is_empty(), "the address book has the chat");
+    assert!(
+        stage.connector.other_calls().is_empty(),
+        "expected no created chat, because the bot has stored the reported chat"
+    );
     let conversation = key_of("msteams", &chat);
     assert_eq!(
         alerts.map(|id| status(&stage, &id)["conversation"].clone()),
@@ -255,10 +258,13 @@ fn purged_chat_is_created_anew_and_the_alert_arrives(world: &World) {
     stage.connector.forget();
     queued(&stage, &to_conversation(&key_of("msteams", &new), "three"));
     assert_eq!(stage.poll()["delivered"], 1);
-    assert!(stage.connector.other_calls().is_empty(), "the poller creates the new chat only once");
+    assert!(
+        stage.connector.other_calls().is_empty(),
+        "expected that the poller creates the new chat only once"
+    );
 }
 
-fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer(world: &World) {
+fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_response(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let body = json!({"to": {"user": KIM, "tenant": TENANT}, "text": "once", "idempotencyKey": "k"});

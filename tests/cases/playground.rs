@@ -1,33 +1,34 @@
-//! The application of `cargo dev up`, through the Playground's own routes instead of its page.
+//! The application of `cargo dev up`. The cases use the HTTP routes of the Playground instead of its chat
+//! page.
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
 use serde_json::json;
 
 end_to_end::cases!(
-    message_from_teams_is_answered_and_alerted,
-    message_from_web_chat_is_answered_and_alerted,
-    message_from_direct_line_is_answered_and_alerted,
-    message_from_the_emulator_is_answered_and_alerted,
+    message_from_teams_is_acknowledged_and_delivered_as_an_alert,
+    message_from_web_chat_is_acknowledged_and_delivered_as_an_alert,
+    message_from_direct_line_is_acknowledged_and_delivered_as_an_alert,
+    message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert,
     reminder_is_delivered_when_it_is_due,
     card_of_a_back_end_is_delivered,
     alert_from_the_shell_is_delivered
 );
 
-fn message_from_teams_is_answered_and_alerted(world: &World) {
-    answer_and_alert(world, "msteams");
+fn message_from_teams_is_acknowledged_and_delivered_as_an_alert(world: &World) {
+    expect_acknowledgement_and_alert(world, "msteams");
 }
 
-fn message_from_web_chat_is_answered_and_alerted(world: &World) {
-    answer_and_alert(world, "webchat");
+fn message_from_web_chat_is_acknowledged_and_delivered_as_an_alert(world: &World) {
+    expect_acknowledgement_and_alert(world, "webchat");
 }
 
-fn message_from_direct_line_is_answered_and_alerted(world: &World) {
-    answer_and_alert(world, "directline");
+fn message_from_direct_line_is_acknowledged_and_delivered_as_an_alert(world: &World) {
+    expect_acknowledgement_and_alert(world, "directline");
 }
 
-fn message_from_the_emulator_is_answered_and_alerted(world: &World) {
-    answer_and_alert(world, "emulator");
+fn message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert(world: &World) {
+    expect_acknowledgement_and_alert(world, "emulator");
 }
 
 fn reminder_is_delivered_when_it_is_due(world: &World) {
@@ -44,7 +45,7 @@ fn card_of_a_back_end_is_delivered(world: &World) {
     let attachments =
         page.alert_with_card(&chat_page::card("The pizza is ready", "Collect it.", "Open the order"));
     let said = page.wait_for_attachments(&attachments);
-    assert_eq!(said.status, 201, "the Connector accepts {}", said.activity);
+    assert_eq!(said.status, 201, "expected the Connector to accept {}", said.activity);
     assert_eq!(said.activity["conversation"]["id"], page.chat().conversation(), "{}", said.activity);
     assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
 }
@@ -56,18 +57,18 @@ fn alert_from_the_shell_is_delivered(world: &World) {
     let alerted = page.back_end().alert(&alert).unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(alerted[0].status, "queued", "{alerted:?}");
     let said = page.wait_for("Alert: the pizza is ready");
-    assert_eq!(said.status, 201, "the Connector accepts {}", said.activity);
+    assert_eq!(said.status, 201, "expected the Connector to accept {}", said.activity);
 }
 
 #[track_caller]
-fn answer_and_alert(world: &World, channel_id: &str) {
+fn expect_acknowledgement_and_alert(world: &World, channel_id: &str) {
     let page = ChatPage::start(world, channel_id);
     let chat = page.chat();
     chat.say("hello from the shell").unwrap();
     page.wait_for("Queued: hello from the shell");
     page.wait_for("Alert: hello from the shell");
     for said in page.said_by_the_bot() {
-        assert_eq!(said.status, 201, "the Connector accepts {}", said.activity);
+        assert_eq!(said.status, 201, "expected the Connector to accept {}", said.activity);
         assert_eq!(said.activity["conversation"]["id"], chat.conversation(), "{}", said.activity);
     }
     let texts: Vec<_> = page.said_by_the_bot().iter().map(|said| said.text().to_owned()).collect();

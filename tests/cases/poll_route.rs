@@ -12,10 +12,10 @@ use end_to_end::web;
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    poll_with_the_key_is_accepted_and_others_are_refused,
+    poll_with_the_key_is_accepted_and_with_another_key_refused,
     poll_route_does_not_exist_without_a_configured_key,
     unreachable_queue_is_answered_503,
-    answer_has_the_counts_of_the_log_line,
+    response_has_the_counts_of_the_log_line,
     run_with_variables_slower_than_its_budget_sends_nothing,
 );
 
@@ -27,7 +27,7 @@ fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) 
     web::send(request.body(web::whole("")).unwrap())
 }
 
-fn poll_with_the_key_is_accepted_and_others_are_refused(world: &World) {
+fn poll_with_the_key_is_accepted_and_with_another_key_refused(world: &World) {
     let stage = Stage::start(world);
     let bearer = |key: &str| Some(format!("Bearer {key}"));
     let query = format!("/internal/poll?key={POLL_KEY}");
@@ -45,11 +45,15 @@ fn poll_with_the_key_is_accepted_and_others_are_refused(world: &World) {
         ("HEAD", query.as_str(), None, 405),
         ("PUT", query.as_str(), None, 405),
     ] {
-        let answer = call(&stage, method, path, authorization.clone());
-        assert_eq!(answer.status, status, "{method} {path} {authorization:?}: {}", answer.describe());
-        assert_eq!(answer.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
-        assert_eq!(answer.header("allow"), if status == 405 { "GET, POST" } else { "" });
-        assert!(method == "HEAD" || answer.header("cache-control") == "no-store", "{}", answer.describe());
+        let response = call(&stage, method, path, authorization.clone());
+        assert_eq!(response.status, status, "{method} {path} {authorization:?}: {}", response.describe());
+        assert_eq!(response.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
+        assert_eq!(response.header("allow"), if status == 405 { "GET, POST" } else { "" });
+        assert!(
+            method == "HEAD" || response.header("cache-control") == "no-store",
+            "{}",
+            response.describe()
+        );
     }
     assert!(!stage.host_log().contains(POLL_KEY), "the key is in the log");
 }
@@ -71,7 +75,7 @@ fn unreachable_queue_is_answered_503(world: &World) {
     assert!(run["error"].as_str().unwrap().contains("nothing was sent"), "{run}");
 }
 
-fn answer_has_the_counts_of_the_log_line(world: &World) {
+fn response_has_the_counts_of_the_log_line(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     let counts = stage.poll();
@@ -83,8 +87,8 @@ fn answer_has_the_counts_of_the_log_line(world: &World) {
     assert_eq!(counts["delivered"], 1);
 }
 
-/// A run reads two variables before it takes the run lock. Each takes 10.5 s here, so the run's budget of 20
-/// s has passed when the run gets the message.
+/// A run reads two variables before it takes the run lock. Each read takes 10.5 s here, so the run's budget
+/// of 20 s has passed when the run gets the message.
 fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
         // Only the embedded host can make its variables slow.
@@ -100,5 +104,5 @@ fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
         "{counts}"
     );
     stage.connector.expect_silence();
-    assert_eq!(stage.queue.texts().len(), 1, "the message is visible for the next run");
+    assert_eq!(stage.queue.texts().len(), 1, "expected that the message is visible for the next run");
 }

@@ -1,5 +1,5 @@
-//! The queue client against the real Azurite. The unit tests script the service's answers; these cases check
-//! that Azurite really gives them.
+//! The queue client against the real Azurite. The unit tests script the responses of the service. These cases
+//! check that Azurite really sends such responses.
 
 use end_to_end::queue::Queue;
 use end_to_end::suite::World;
@@ -39,7 +39,7 @@ fn message_is_put_leased_updated_and_deleted(world: &World) {
         assert!(
             first.expiration_time > first.insertion_time && first.time_next_visible > first.insertion_time
         );
-        assert_eq!(client.get(32, 30).await.unwrap(), [], "both messages are leased");
+        assert_eq!(client.get(32, 30).await.unwrap(), [], "expected that both messages are leased");
 
         // An update makes the earlier pop receipt invalid.
         let updated = client.update(&first.id, &first.pop_receipt, 0, Some("changed")).await.unwrap();

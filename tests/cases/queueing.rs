@@ -1,5 +1,5 @@
-//! The way of a person's message to the queue: missing, unreachable and slow services, long and repeated
-//! messages.
+//! The path of a person's message to the queue. The services are missing, unreachable or slow, and the
+//! messages are long or repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,10 +28,10 @@ end_to_end::cases!(
     refused_acknowledgement_keeps_the_message_queued,
     lost_acknowledgement_keeps_the_message_queued,
     unreachable_connector_keeps_the_message_queued,
-    slow_connector_does_not_delay_the_answer_to_the_channel,
+    slow_connector_does_not_delay_the_response_to_the_channel,
 );
 
-/// How long a channel waits for the bot's answer.
+/// How long a channel waits for the bot's response.
 const CHANNEL_WAITS: Duration = Duration::from_secs(15);
 
 fn hello() -> Value {
@@ -43,7 +43,7 @@ fn missing_queue_is_created(world: &World) {
     assert!(!stage.queue.exists());
     stage.say(&hello());
     assert_eq!(stage.queue.count(), 1);
-    // The bot uses an existing queue.
+    // For the next message, the bot uses the existing queue.
     stage.say(&message("a:queueing", "2", "hello again"));
     assert_eq!(stage.queue.count(), 2);
 }
@@ -63,7 +63,11 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
-    assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < CHANNEL_WAITS,
+        "expected the response before the channel's time-out, but it took {:?}",
+        asked.elapsed()
+    );
     // The bot cannot know whether the queue has taken the message.
     let told = stage.connector.wait_for(1).remove(0);
     assert!(told.text().starts_with("Perhaps accepted: "), "{told:?}");
@@ -79,7 +83,7 @@ fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
         let reply = stage.connector.wait_for(seen + 1).remove(seen);
         assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
         assert_eq!(reply.reply_to().as_deref(), Some("1"));
-        assert_eq!(stage.queue.count(), 0, "the message is not queued");
+        assert_eq!(stage.queue.count(), 0, "expected that the message is not queued");
     }
 }
 
@@ -115,8 +119,8 @@ fn message_without_an_id_is_queued(world: &World) {
     nameless.as_object_mut().unwrap().remove("id");
     stage.say(&nameless);
     stage.poll();
-    // Without an id there is no activity to reply to. So the bot sends the acknowledgement and the alert into
-    // the conversation.
+    // The bot cannot reply to an activity without an id. So the bot sends the acknowledgement and the alert
+    // into the conversation.
     for received in stage.connector.wait_for(2) {
         assert_eq!(received.reply_to(), None, "{received:?}");
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));
@@ -124,7 +128,7 @@ fn message_without_an_id_is_queued(world: &World) {
     }
 }
 
-/// A channel sends an activity again if it gets no answer within 15 s.
+/// A channel sends an activity again if it gets no response within 15 s.
 fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &World) {
     let late = Duration::from_millis(5_500);
     for reply in [Reply::error(502, "BadGateway"), Reply::created("ack").after(late)] {
@@ -196,12 +200,16 @@ fn unreachable_connector_keeps_the_message_queued(world: &World) {
     stage.wait_for_events("connector.answer.failed", 1);
 }
 
-fn slow_connector_does_not_delay_the_answer_to_the_channel(world: &World) {
+fn slow_connector_does_not_delay_the_response_to_the_channel(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::created("late").after(Duration::from_secs(30))));
     let asked = Instant::now();
     stage.say(&hello());
-    assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < CHANNEL_WAITS,
+        "expected the response before the channel's time-out, but it took {:?}",
+        asked.elapsed()
+    );
     assert_eq!(stage.queue.count(), 1);
 }
 
@@ -210,5 +218,5 @@ fn expect_not_queued_reply(stage: &Stage) {
     let reply = stage.connector.wait_for(1).remove(0);
     assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
     assert_eq!(reply.reply_to().as_deref(), Some("1"));
-    assert_eq!(stage.queue.count(), 0, "the message is not queued");
+    assert_eq!(stage.queue.count(), 0, "expected that the message is not queued");
 }

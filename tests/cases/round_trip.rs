@@ -88,7 +88,7 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     assert_eq!(alert.path, activities_path);
     same_json("the alert", &alert.body, &at_service(&expected["alert"], &authority));
 
-    assert_eq!(stage.queue.count(), 0, "a delivered message is deleted");
+    assert_eq!(stage.queue.count(), 0, "expected that a delivered message is deleted");
     stage.poll();
     stage.connector.wait_for(2);
 }
@@ -133,5 +133,5 @@ fn from_playground(world: &World, kind: &str, text: &str) {
 
 #[track_caller]
 fn same_json(what: &str, actual: &Value, expected: &Value) {
-    assert!(actual == expected, "{what} differs\nexpected: {expected:#}\n   found: {actual:#}");
+    assert!(actual == expected, "{what} is not as expected\nexpected: {expected:#}\n   found: {actual:#}");
 }

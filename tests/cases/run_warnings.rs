@@ -49,7 +49,8 @@ fn expect_several_refusals(tables: &FaultyTables) {
 }
 
 fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(world: &World) {
-    // One call gets 32 messages, and the run reads the withdrawals after each call.
+    // One call gets 32 messages. After each call, the run reads the withdrawals: the latest cancellations and
+    // `stop` commands.
     const ALERTS: usize = 40;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).variable("pace", "0").tables_at(tables.authority()).start();
@@ -115,16 +116,20 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
     stage.connector.wait_for(MESSAGES);
     fails.store(true, Ordering::SeqCst);
     stage.kill_and_restart(0);
-    assert!(killed.join().unwrap(), "the poll of a killed host has no answer");
-    let counts = eventually("a run after the lock of the killed one", || {
+    assert!(killed.join().unwrap(), "expected no response, because the host was killed");
+    let counts = eventually("a run after the lock of the killed run has expired", || {
         Some(stage.poll()).filter(|counts| counts.get("skipped").is_none())
     });
     assert_eq!(counts.get("handedBack"), None, "{counts}");
-    assert!(queue.calls_and_faults().1 >= MESSAGES, "the run tries to make each message visible");
+    assert!(
+        queue.calls_and_faults().1 >= MESSAGES,
+        "expected that the run tries to make each message visible"
+    );
     expect_one(&stage, "recovery.failed");
 }
 
-/// A message arrives while the run releases its lock, and then the run cannot read the lock.
+/// A message arrives while the run releases its lock. So the run has to begin again, but it cannot read the
+/// lock.
 fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).tables_at(tables.authority()).start();
@@ -133,7 +138,7 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     tables.fail(move |call| {
         let is_lock = call.path.ends_with("RowKey='run')");
         if is_release(call, is_lock) && !released.swap(true, Ordering::SeqCst) {
-            // The client of the queue blocks, and the proxy has few threads.
+            // This call blocks its thread, and the proxy has few threads.
             tokio::task::block_in_place(|| queue.put_json(&late));
         }
         let reads = is_lock && call.method == Method::GET && released.load(Ordering::SeqCst);
@@ -142,18 +147,20 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     stage.queue.put_json(&envelope(&stage, "first", "a:first", "first"));
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 1, "{counts}");
-    assert_eq!(stage.queue.texts().len(), 1, "the late message is visible for the next run");
+    assert_eq!(stage.queue.texts().len(), 1, "expected that the late message is visible for the next run");
     expect_one(&stage, "run.not-repeated");
     tables.fail_nothing();
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call releases the lock, i.e. writes its record with an empty `run`.
+/// Whether the call releases the lock: it writes the record of the lock with an empty `run`.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""
 }
 
+/// The fingerprint is a hash of the conversation's record, in key-value. When the bot forgets the
+/// conversation, it also deletes the fingerprint.
 fn fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

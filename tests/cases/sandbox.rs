@@ -13,8 +13,8 @@ end_to_end::cases!(undeclared_host_is_refused, malformed_outbound_host_is_refuse
 
 fn undeclared_host_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
-    // The storage is on loopback, which this manifest does not name. Both components
-    // therefore fail to call it.
+    // The storage account is on loopback, and this manifest does not allow loopback. So the calls of both
+    // components fail.
     stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "StateUnavailable");
     stage.try_poll().expect_error(503, "QueueUnavailable");
     stage.connector.expect_silence();
@@ -50,8 +50,8 @@ fn malformed_outbound_host_is_refused(world: &World) {
         variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
-        // The host refuses the manifest at the start. The embedded host names the entry; the text of Spin
-        // depends on its version.
+        // Either the host refuses the manifest at the start. The embedded host names the entry. The text of
+        // Spin depends on its version.
         Err(error) => {
             let names_the_entry = format!("{error:#}").contains("not a host");
             assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");

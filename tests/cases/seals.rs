@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     sealed_message_of_the_bot_is_delivered,
     changed_sealed_message_is_moved_to_the_poison_queue,
-    unsealed_message_is_delivered_or_refused_by_the_setting,
+    unsealed_message_is_delivered_or_refused_by_the_variable_unsealed,
     unsealed_copy_does_not_replace_the_sealed_alert,
     unsealed_refuse_without_a_key_is_a_misconfiguration,
     short_seal_key_is_refused,
@@ -73,13 +73,13 @@ fn changed_sealed_message_is_moved_to_the_poison_queue(world: &World) {
                 [changed]
             );
         }
-        assert_eq!(stage.connector.received().len(), seen, "no changed message is delivered");
+        assert_eq!(stage.connector.received().len(), seen, "expected that no changed message is delivered");
         let poisoned = stage.wait_for_events("alert.poisoned", changes.len());
         assert!(poisoned[0]["reason"].as_str().unwrap().contains("seal: broken"), "{poisoned:?}");
     }
 }
 
-fn unsealed_message_is_delivered_or_refused_by_the_setting(world: &World) {
+fn unsealed_message_is_delivered_or_refused_by_the_variable_unsealed(world: &World) {
     for (unsealed, delivered, poisoned) in [("allow", 1, 0), ("refuse", 0, 1)] {
         let stage = sealing(world).variable("unsealed", unsealed).start();
         let mut unsealed_one = sealed(&stage);
@@ -106,7 +106,7 @@ fn unsealed_message_is_delivered_or_refused_by_the_setting(world: &World) {
     }
 }
 
-/// A writer of the queue copies an alert's id, and puts a message with this id in front of the alert.
+/// Another writer of the queue copies an alert's id, and puts a message with this id in front of the alert.
 fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);

@@ -12,7 +12,7 @@ use end_to_end::table::Table;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    read_receipt_of_a_personal_chat_is_stored_and_an_earlier_one_is_ignored,
+    read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored,
     read_receipt_of_another_channel_or_of_a_group_changes_nothing,
     reactions_and_replies_are_counted_for_their_message,
     status_of_an_alert_shows_the_feedback_of_people,
@@ -51,7 +51,7 @@ fn post(stage: &Stage, activity: &Value) {
     stage.post(&stage.connector.host(activity)).expect_status(200);
 }
 
-/// Expects that the bot has neither answered nor queued anything.
+/// Expects that the bot has sent nothing, queued nothing, and logged no failure.
 #[track_caller]
 fn expect_silence(stage: &Stage) {
     stage.connector.expect_silence();
@@ -59,14 +59,14 @@ fn expect_silence(stage: &Stage) {
     assert_eq!(stage.events("feedback.not-recorded"), Vec::<Value>::new());
 }
 
-fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_one_is_ignored(world: &World) {
+fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, CONVERSATION, "hello");
     let other = known(&stage, "a:other", "hello");
     for (id, expected) in [
         ("1795167064521", "1795167064521"),
         ("1795167064520", "1795167064521"),
-        // Compared as a text, this number would be later.
+        // As a text, `999` would be greater than the other numbers.
         ("999", "1795167064521"),
         ("1795167064522", "1795167064522"),
         ("x", "1795167064522"),
@@ -76,7 +76,7 @@ fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_one_is_ignored(world
     }
     let rows = rows(world, &stage);
     assert!(rows[&key]["readAt"].is_string() && rows[&key]["address"].is_string(), "{rows:?}");
-    assert_eq!(rows[&other].get("readId"), None, "another conversation");
+    assert_eq!(rows[&other].get("readId"), None, "expected no change of another conversation");
     expect_silence(&stage);
 }
 
@@ -119,7 +119,11 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     reply["replyToId"] = alert.as_str().into();
     stage.say(&reply);
     assert_eq!(counts(), (1.into(), 1.into()));
-    assert_eq!(stage.connector.wait_for(1)[0].text(), "Queued: thank you", "the reply is queued as before");
+    assert_eq!(
+        stage.connector.wait_for(1)[0].text(),
+        "Queued: thank you",
+        "expected that the bot also queues the reply, like any message"
+    );
     reaction["id"] = "f:case-20-removed".into();
     reaction["reactionsRemoved"] = reaction["reactionsAdded"].take();
     post(&stage, &reaction);
@@ -131,7 +135,7 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     post(&stage, &reaction);
     let all = rows(world, &stage);
     assert_eq!(all.keys().filter(|row| row.contains(".r.")).collect::<Vec<_>>(), [&row]);
-    // The list of targets does not show the rows.
+    // The list of targets ignores the rows of feedback.
     assert_eq!(alerts::targets(&stage).len(), 1);
     assert_eq!(stage.events("conversation.entity-skipped"), Vec::<Value>::new());
 }
@@ -139,7 +143,7 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
 fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     let stage = alerts::stage(world);
     let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
-    // Teams gives each message a number. The numbers of two messages differ by one.
+    // Teams gives each message a number. In this case, the numbers of two successive messages differ by one.
     let first = message_now();
     let next = AtomicI64::new(first);
     stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));
@@ -163,7 +167,11 @@ fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     }
     assert_eq!(status(&one)["activityId"], first.to_string());
     post(&stage, &receipt(CONVERSATION, &(first - 1).to_string()));
-    assert_eq!(feedback(&one), (false, None, None), "an earlier message was read");
+    assert_eq!(
+        feedback(&one),
+        (false, None, None),
+        "expected that a receipt for an earlier message does not count"
+    );
     post(&stage, &receipt(CONVERSATION, &first.to_string()));
     assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (false, None, None)));
     let mut reaction = field("20-message-reaction");
@@ -174,7 +182,11 @@ fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     stage.say(&press);
     post(&stage, &receipt(CONVERSATION, &(first + 50).to_string()));
     assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (true, Some(1), Some(1))));
-    assert_eq!(feedback(&others), (false, None, None), "a receipt of another conversation");
+    assert_eq!(
+        feedback(&others),
+        (false, None, None),
+        "expected that a receipt of another conversation does not count"
+    );
 }
 
 fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
@@ -195,7 +207,7 @@ fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
     assert_eq!(
         rows(world, &stage).into_keys().collect::<Vec<_>>(),
         [format!("{key}.f")],
-        "only the tombstone"
+        "expected only the tombstone"
     );
     assert_eq!(key, key_of("msteams", CONVERSATION));
 }

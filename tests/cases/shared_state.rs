@@ -44,7 +44,7 @@ fn conversation_of_one_host_is_alerted_through_the_other(world: &World) {
         assert_eq!(first.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         first.connector.forget();
     }
-    // The conversation ends at one host, and the other host reads that from the tables.
+    // One host records in the tables that the conversation has ended, and the other host reads this record.
     let mut over = first.connector.host(&message("a:1", "2", ""));
     over["type"] = "endOfConversation".into();
     first.post(&over).expect_status(200);
@@ -56,8 +56,8 @@ fn stop_at_one_host_applies_at_the_other(world: &World) {
     let key = known(&first, "a:1", "hello");
     queued(&second, &to_conversation(&key, "before the stop"));
     first.say(&message("a:1", "2", "stop"));
-    let answer = alert(&second, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped", "{answer}");
+    let response = alert(&second, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["status"], "stopped", "{response}");
     let counts = second.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
@@ -77,13 +77,13 @@ fn repeated_call_to_the_other_host_is_the_same_alert(world: &World) {
     let key = known(&first, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
     body["idempotencyKey"] = "order 42".into();
-    let answer = alert(&first, &body).expect_status(202).json();
-    assert_eq!(alert(&second, &body).expect_status(202).json(), answer);
+    let response = alert(&first, &body).expect_status(202).json();
+    assert_eq!(alert(&second, &body).expect_status(202).json(), response);
     let counts = second.poll();
     assert_eq!(counts["delivered"], 1, "{counts}");
     for stage in [&second, &first] {
-        assert_eq!(alert(stage, &body).expect_status(202).json(), answer);
-        assert_eq!(stage.queue.count(), 0, "a delivered alert is not queued again");
+        assert_eq!(alert(stage, &body).expect_status(202).json(), response);
+        assert_eq!(stage.queue.count(), 0, "expected that a delivered alert is not queued again");
     }
     body["text"] = "another".into();
     alert(&second, &body).expect_error(422, "IdempotencyKeyReused");
@@ -98,13 +98,13 @@ fn same_call_to_both_hosts_at_once_is_one_alert(world: &World) {
     for round in 0..10 {
         let body =
             json!({"to": {"tag": "crowd"}, "text": "once", "idempotencyKey": format!("round {round}")});
-        let answers: Vec<Value> = std::thread::scope(|scope| {
+        let responses: Vec<Value> = std::thread::scope(|scope| {
             let calls: Vec<_> = [&first, &second, &first, &second]
                 .map(|stage| scope.spawn(|| alert(stage, &body).expect_status(202).json()))
                 .into();
             calls.into_iter().map(|call| call.join().unwrap()).collect()
         });
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert!(responses.iter().all(|response| *response == responses[0]), "{responses:?}");
         let counts = first.poll();
         assert_eq!(counts["delivered"], 3, "{counts}");
         assert_eq!((first.connector.wait_for(3).len(), first.queue.count()), (3, 0));
@@ -156,12 +156,12 @@ fn run_at_the_other_host_is_skipped_during_a_run(world: &World) {
         let counts = run.join().unwrap();
         assert_eq!(
             counts["delivered"], 2,
-            "the run also delivers the alert that was queued during it: {counts}"
+            "expected that the run also delivers the alert that was queued during the run: {counts}"
         );
     });
     let texts: Vec<_> = first.connector.wait_for(2).iter().map(|seen| seen.text().to_owned()).collect();
     assert_eq!(texts, ["Alert: slow", "Alert: behind"]);
-    assert_eq!(second.poll().get("skipped"), None, "the first run has released the run lock");
+    assert_eq!(second.poll().get("skipped"), None, "expected that the first run has released the run lock");
 }
 
 fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {

@@ -27,7 +27,8 @@ pub(crate) fn can_run() -> bool {
     works("curl", &["--version"]) && works("sh", &["-c", "true"])
 }
 
-/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether it succeeds, and its output.
+/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether the script succeeds, and its
+/// output.
 fn run_script(url: &str, key: &str, seconds: u32) -> (bool, String) {
     let output = Command::new("sh")
         .arg(root().join("deploy/spinkube/base/poll.sh"))
@@ -47,16 +48,16 @@ fn script_polls_until_its_time_has_passed(world: &World) {
     stage.say(&message("a:1", "1", "hello"));
     let (is_success, text) = run_script(&stage.url("/internal/poll"), POLL_KEY, 6);
     assert!(is_success, "{text}");
-    let answers: Vec<Value> = text
+    let polls: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line.strip_prefix("poll: ").unwrap()).unwrap())
         .collect();
     // The script begins a poll each second, and its clock counts whole seconds.
-    assert!((2..=6).contains(&answers.len()), "expected 2 to 6 polls, found {text}");
-    assert_eq!(answers[0]["delivered"], 1, "{text}");
-    assert_eq!(stage.wait_for_events("drain", answers.len()).len(), answers.len());
+    assert!((2..=6).contains(&polls.len()), "expected 2 to 6 polls, found {text}");
+    assert_eq!(polls[0]["delivered"], 1, "{text}");
+    assert_eq!(stage.wait_for_events("drain", polls.len()).len(), polls.len());
 
-    // KEDA's job polls once.
+    // KEDA's job sets `POLL_SECONDS` to 0, so the script polls once.
     let (is_success, text) = run_script(&stage.url("/internal/poll"), POLL_KEY, 0);
     assert!(is_success, "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -89,7 +90,11 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
     assert_ne!(orders.table_prefix, pizza.table_prefix);
     let key = known(&orders, "a:1", "subscribe news");
     let user = message("a:1", "1", "")["from"]["aadObjectId"].clone();
-    assert_eq!(targets(&pizza), Vec::<Value>::new(), "pizza lists a conversation of orders");
+    assert_eq!(
+        targets(&pizza),
+        Vec::<Value>::new(),
+        "expected that `pizza` lists no conversation of `orders`"
+    );
 
     // The other bot finds no target by the key, the tag or the person.
     for to in [json!({"conversation": key}), json!({"tag": "news"}), json!({"user": user})] {
@@ -100,7 +105,7 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
     let counts = pizza.poll();
     assert_eq!((&counts["received"], &counts["delivered"]), (&0.into(), &0.into()), "{counts}");
     assert_eq!(orders.queue.count(), 1);
-    // An id of one bot is unknown to the other.
+    // The id of an alert of one bot is unknown to the other bot.
     alerts::call(&pizza, "DELETE", &format!("/api/alerts/{id}"), &Value::Null)
         .expect_error(404, "AlertNotFound");
     // The same idempotency key at both bots gives two alerts.
@@ -114,8 +119,8 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
     // Both bots know the same conversation. `stop` at one bot does not stop the alerts of the other bot.
     pizza.say(&message("a:1", "2", "stop"));
     queued(&orders, &to_conversation(&key, "after the stop at pizza"));
-    let answer = alert(&pizza, &to_conversation(&key_at_pizza, "x")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped", "{answer}");
+    let response = alert(&pizza, &to_conversation(&key_at_pizza, "x")).expect_status(202).json();
+    assert_eq!(response["alerts"][0]["status"], "stopped", "{response}");
     pizza.connector.forget();
     assert_eq!(orders.poll()["delivered"], 1);
     pizza.connector.expect_silence();

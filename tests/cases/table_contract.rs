@@ -1,5 +1,5 @@
-//! The table client against the real Azurite. The unit tests script the service's answers; these cases check
-//! that Azurite really gives them.
+//! The table client against the real Azurite. The unit tests script the responses of the service. These cases
+//! check that Azurite really sends such responses.
 
 use chrono::TimeDelta;
 use end_to_end::suite::World;
@@ -77,16 +77,24 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
         assert_eq!(
             (found.entity.bool("kept"), found.entity.int("at")),
             (Some(true), Some(7)),
-            "a merge keeps the properties that it does not name"
+            "expected that a merge keeps the properties that it does not name"
         );
         let third = Entity::new(key.clone()).with("word", "third");
         assert_eq!(client.replace(&third, &first).await, Ok(Conditional::Changed));
         assert_eq!(client.merge(&third, Some(&first)).await, Ok(Conditional::Changed));
         assert_eq!(client.delete(&key, Some(&first)).await, Ok(Deleted::Changed));
-        assert_eq!(client.get(&key).await.unwrap().unwrap().etag, second, "a refused write changes nothing");
+        assert_eq!(
+            client.get(&key).await.unwrap().unwrap().etag,
+            second,
+            "expected that a refused write changes nothing"
+        );
         let third_version = version(client.replace(&third, &second).await);
         let found = client.get(&key).await.unwrap().unwrap();
-        assert_eq!((&found.etag, &found.entity), (&third_version, &third), "a replace keeps no old property");
+        assert_eq!(
+            (&found.etag, &found.entity),
+            (&third_version, &third),
+            "expected that a replace keeps no old property"
+        );
         version(client.merge(&entity, None).await);
 
         assert_eq!(client.delete(&key, None).await, Ok(Deleted::Done));
@@ -95,7 +103,11 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
         assert_eq!(client.replace(&third, &third_version).await, Ok(Conditional::Gone));
         assert_eq!(client.merge(&third, Some(&third_version)).await, Ok(Conditional::Gone));
         assert_eq!(client.merge(&third, None).await, Ok(Conditional::Gone));
-        assert_eq!(client.get(&key).await, Ok(None), "no refused write creates the entity again");
+        assert_eq!(
+            client.get(&key).await,
+            Ok(None),
+            "expected that no refused write creates the entity again"
+        );
 
         client.put(&entity).await.unwrap();
         let merged = client.put_merge(&Entity::new(key.clone()).with("word", "merged")).await.unwrap();
@@ -107,7 +119,7 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
         client.put_merge(&Entity::new(Key::new("p", "new")).with("word", "new")).await.unwrap();
         assert!(
             client.get(&Key::new("p", "new")).await.unwrap().is_some(),
-            "put_merge inserts a missing entity"
+            "expected that put_merge inserts a missing entity"
         );
         let last = client.get(&key).await.unwrap().unwrap().etag;
         assert_eq!(client.delete(&key, Some(&last)).await, Ok(Deleted::Done));
@@ -138,7 +150,7 @@ fn missing_table_counts_as_empty(world: &World) {
         let etag = ETag::from("W/\"datetime'2026-11-27T11%3A15%3A04.5528866Z'\"".to_owned());
         assert_eq!(client.replace(&Entity::new(key.clone()), &etag).await, Ok(Conditional::Gone));
         let page = client.query(&everything(), None).await.unwrap();
-        assert!(page.entities.is_empty(), "reads and refused writes do not create the table");
+        assert!(page.entities.is_empty(), "expected that reads and refused writes do not create the table");
     });
 }
 
@@ -188,7 +200,7 @@ fn transactions_do_all_or_nothing(world: &World) {
             ),
         ] {
             assert_eq!(client.batch(&operations).await, expected);
-            assert_eq!(words().await, before, "a refused transaction changes nothing");
+            assert_eq!(words().await, before, "expected that a refused transaction changes nothing");
         }
 
         let operations = [
@@ -204,7 +216,11 @@ fn transactions_do_all_or_nothing(world: &World) {
         assert_eq!(after[..3], ["000=x", "001=third", "004=first"]);
         assert_eq!(after[98..], ["new=x", "newer=x"]);
         let merged = client.get(&key("000")).await.unwrap().unwrap();
-        assert_eq!(merged.entity.int("at"), Some(0), "a merge keeps what it does not name");
+        assert_eq!(
+            merged.entity.int("at"),
+            Some(0),
+            "expected that a merge keeps the properties that it does not name"
+        );
         assert_eq!(client.get(&key("001")).await.unwrap().unwrap().entity, changed);
     });
 }

@@ -48,7 +48,7 @@ fn expect_unavailable(stage: &Stage, id: &str) {
         call(stage, method, path, &Value::Null).expect_error(503, "StateUnavailable");
     }
     stage.try_poll().expect_error(503, "StateUnavailable");
-    assert_eq!(stage.connector.received().len(), before + 1, "the poller delivers no alert");
+    assert_eq!(stage.connector.received().len(), before + 1, "expected that the poller delivers no alert");
 }
 
 fn calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable(world: &World) {
@@ -57,7 +57,7 @@ fn calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable(w
     let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
     stage.queue.put_json(&envelope);
     expect_unavailable(&stage, "1");
-    assert_eq!(stage.queue.envelopes(), [envelope], "the message is unchanged and visible");
+    assert_eq!(stage.queue.envelopes(), [envelope], "expected that the message is unchanged and visible");
     assert_eq!(stage.queue.poison().count(), 0);
     let drain = stage.wait_for_events("drain", 1).remove(0);
     assert_eq!(drain["level"], "error", "{drain}");
@@ -97,7 +97,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
 }
 
 /// The channel sends an activity again. The message of the activity is on the queue already, but the bot
-/// cannot find that out without the tables.
+/// cannot know this without the tables.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -113,7 +113,11 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     let is_true = |text: &str| text.starts_with(NOT_ACCEPTED) || text.starts_with("Not done: ");
     assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
     // The limit is for one minute, and the next minute may have begun during the loop.
-    assert!((1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()), "{} answers", said.len());
+    assert!(
+        (1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()),
+        "expected one or two times the limit, found {} replies",
+        said.len()
+    );
     stage.wait_for_events("conversation.silenced", 1);
     assert_eq!(stage.queue.count(), 1);
 }
@@ -251,11 +255,7 @@ fn foreign_entities_are_skipped(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&5.into(), &1.into()), "{counts}");
-    assert_eq!(
-        (stage.queue.count(), stage.queue.poison().count()),
-        (0, 0),
-        "messages on the queue, and in the poison queue"
-    );
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     assert!(
         !stage.events("conversation.entity-skipped").is_empty(),
         "expected log lines about the skipped entities"
@@ -265,9 +265,9 @@ fn foreign_entities_are_skipped(world: &World) {
     skipped.sort_by_key(Value::to_string);
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
-    // The person writes again. The first command fails, because key-value still has the fingerprint of the
-    // broken record. The bot then deletes the fingerprint, and stores the conversation again at the second
-    // message.
+    // The person writes again. The first command fails, because key-value still has the fingerprint (a hash)
+    // of the broken record. The bot then deletes the fingerprint, and stores the conversation again at the
+    // second message.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -315,7 +315,7 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     assert_eq!(
         (record.int("version"), record.str("status"), record.str("form")),
         (Some(99), Some("delivered"), Some("new")),
-        "the record has the new status, and keeps its version and the properties of that version"
+        "expected that the record has the new status, and keeps its version and the properties of that version"
     );
     assert_eq!(stage.queue.count(), 0);
 }
@@ -358,10 +358,6 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     assert!(
         stage.connector.received().iter().all(|seen| seen.conversation().as_deref() == Some(&conversation))
     );
-    assert_eq!(
-        (stage.queue.count(), stage.queue.poison().count()),
-        (0, 0),
-        "messages on the queue, and in the poison queue"
-    );
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
 }

@@ -64,8 +64,8 @@ fn conversation_of_a_message_is_stored_and_found_by_every_key(world: &World) {
         json!({"user": aad}),
         json!({"user": aad.to_uppercase()}),
     ] {
-        let answer = alert(&stage, &json!({"to": to, "text": "x"})).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["conversation"], key.as_str(), "{to}");
+        let response = alert(&stage, &json!({"to": to, "text": "x"})).expect_status(202).json();
+        assert_eq!(response["alerts"][0]["conversation"], key.as_str(), "{to}");
     }
 }
 
@@ -148,15 +148,15 @@ fn blocked_conversation_is_paused_until_the_person_writes(world: &World) {
     queued(&stage, &to_conversation(&key, "x"));
     assert_eq!(stage.poll()["poisonedBy"]["destinationGone"], 1);
     assert_eq!(targets(&stage)[0]["paused"], true);
-    let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "paused"}]}));
+    let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "paused"}]}));
     assert_eq!(stage.queue.count(), 0);
 
     post(&stage, "a:1", json!({"type": "conversationUpdate", "topicName": "x"}));
     assert_eq!(
         targets(&stage)[0]["paused"],
         true,
-        "an update does not come from the person, so the pause stays"
+        "expected that the pause stays, because an update does not come from the person"
     );
     for comes_back in
         [json!({"type": "installationUpdate", "action": "add"}), json!({"type": "message", "text": "hello"})]
@@ -212,11 +212,11 @@ fn wrong_query_is_refused_with_the_parameter(world: &World) {
         [("limit=0", "limit"), ("limit=101", "limit"), ("after=x", "after"), ("tag=a%20b", "tag")]
     {
         let path = format!("/api/targets?{query}");
-        let answer = call(&stage, "GET", &path, &Value::Null).expect_error(400, "BadArgument");
+        let response = call(&stage, "GET", &path, &Value::Null).expect_error(400, "BadArgument");
         assert!(
-            answer.json()["error"]["message"].as_str().unwrap().starts_with(name),
+            response.json()["error"]["message"].as_str().unwrap().starts_with(name),
             "{}",
-            answer.describe()
+            response.describe()
         );
     }
 }
@@ -269,21 +269,24 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     is_slow.store(true, Ordering::SeqCst);
     let before = tables.notes().len();
     let to: Vec<Value> = tags.iter().map(|tag| json!({ "tag": tag })).collect();
-    let answer = alert(&stage, &json!({"to": to, "text": "hello"})).expect_status(202).json();
+    let response = alert(&stage, &json!({"to": to, "text": "hello"})).expect_status(202).json();
     let alerted: Vec<_> =
-        answer["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
-    assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "in the order of the tags");
+        response["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
+    assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "expected the order of the tags");
     let notes = &tables.notes()[before..];
     // The bot makes one query for each tag, one for the tag's conversation, and a few calls that accept the
     // alerts.
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
-    assert!(most.is_some_and(|most| (2..=AT_ONCE).contains(&most)), "{most:?} at once");
+    assert!(
+        most.is_some_and(|most| (2..=AT_ONCE).contains(&most)),
+        "expected 2 to {AT_ONCE} calls at once, found {most:?}"
+    );
 }
 
-/// One conversation is the only subscriber of both tags. So the first page alerts it, and the second page has
-/// no conversation. Then the conversation leaves the first tag.
+/// One conversation is the only subscriber of both tags. So the first page alerts this conversation, and the
+/// second page is empty. Then the conversation leaves the first tag, and the caller repeats the second page.
 fn page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

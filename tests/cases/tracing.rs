@@ -76,7 +76,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     let received = stage.connector.wait_for(1).remove(0);
     assert_eq!(received.text(), "Alert: tea");
     expect_trace(&received);
-    assert_eq!(received.body.get("traceparent"), None, "the trace is a header only");
+    assert_eq!(received.body.get("traceparent"), None, "expected the trace only in the header");
     expect_logged(&stage, "alerts.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
     // A refused call is logged with its trace, too.
@@ -102,7 +102,11 @@ fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
     let received = stage.connector.wait_for(2);
     let texts: Vec<&str> = received.iter().map(Received::text).collect();
     assert_eq!(texts, ["Queued: tea", "Alert: tea"]);
-    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each call has its own parent id");
+    assert_ne!(
+        expect_trace(&received[0]),
+        expect_trace(&received[1]),
+        "expected that each call has its own parent id"
+    );
     expect_logged(&stage, "message.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
 }
@@ -121,7 +125,11 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
         (stage.connector.received().len() >= 2).then_some(())
     });
     let received = stage.connector.wait_for(2);
-    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each attempt has its own parent id");
+    assert_ne!(
+        expect_trace(&received[0]),
+        expect_trace(&received[1]),
+        "expected that each attempt has its own parent id"
+    );
     expect_logged(&stage, "alert.retried", 1);
     expect_logged(&stage, "alert.delivered", 1);
     stage.connector.on(|_| Some(Reply::error(400, "BadSyntax")));

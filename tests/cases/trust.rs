@@ -33,6 +33,6 @@ fn anonymous_mode_is_logged_as_a_warning(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.wait_for_events("auth.anonymous", 1)[0]["level"], "warn");
-    // The bot sends no token to the Connector. The fake would complain about one.
+    // The bot sends no token to the Connector. Otherwise the fake would complain.
     stage.connector.wait_for(1);
 }

@@ -16,15 +16,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    status_shows_each_step_of_an_alert_to_the_person,
-    call_that_waits_is_answered_when_the_status_changes,
-    alert_is_seen_by_its_own_key_name_and_by_operators,
-    list_of_hundreds_is_read_page_by_page_with_few_calls,
+    status_shows_each_step_of_an_alert,
+    call_with_wait_is_answered_when_the_status_changes,
+    alert_is_shown_only_to_its_own_key_name_and_to_operators,
+    list_of_hundreds_of_alerts_is_read_page_by_page_with_few_calls,
     list_is_filtered_by_status_tag_and_time,
     status_of_a_newer_version_is_shown_as_it_is_written,
     cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain,
     alert_without_an_outcome_after_50_hours_is_overdue,
-    list_without_tables_is_refused_and_works_again,
+    list_is_answered_503_without_tables_and_works_again_with_tables,
 );
 
 fn get(stage: &Stage, path: &str) -> Value {
@@ -70,7 +70,7 @@ fn ago(hours: i64) -> Value {
     (Utc::now() - TimeDelta::hours(hours)).timestamp_millis().into()
 }
 
-fn status_shows_each_step_of_an_alert_to_the_person(world: &World) {
+fn status_shows_each_step_of_an_alert(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     let id = queued(&stage, &json!({"to": [{"tag": "News"}], "text": "hello"}));
@@ -117,7 +117,7 @@ fn status_shows_each_step_of_an_alert_to_the_person(world: &World) {
     stage.connector.forget();
 }
 
-fn call_that_waits_is_answered_when_the_status_changes(world: &World) {
+fn call_with_wait_is_answered_when_the_status_changes(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");
@@ -138,7 +138,7 @@ fn call_that_waits_is_answered_when_the_status_changes(world: &World) {
     assert_eq!(shown["status"], "delivered");
     let before = reads();
     assert_eq!(get(&stage, &format!("/api/alerts/{id}?wait=30")), shown);
-    assert_eq!(reads() - before, 1, "a final status does not change");
+    assert_eq!(reads() - before, 1, "expected one read, because a final status does not change");
     stage.connector.forget();
 }
 
@@ -149,7 +149,7 @@ fn key(name: &str, scopes: &str, change: impl FnOnce(&mut Purpose)) -> NamedKey 
     NamedKey::random(&purpose).unwrap()
 }
 
-fn alert_is_seen_by_its_own_key_name_and_by_operators(world: &World) {
+fn alert_is_shown_only_to_its_own_key_name_and_to_operators(world: &World) {
     let ci = key("ci", "send", |_| {});
     let new_ci = key("ci", "list", |_| {});
     let shop = key("shop", "send,cancel,list", |_| {});
@@ -166,10 +166,15 @@ fn alert_is_seen_by_its_own_key_name_and_by_operators(world: &World) {
     let ask = |key: &NamedKey, method: &str, path: &str, body: &Value| -> WholeResponse {
         call_with(&stage, method, path, &format!("Bearer {}", key.key()), body)
     };
-    let answer = ask(&ci, "POST", "/api/alerts", &to_conversation(&conversation, "hello")).expect_status(202);
-    let id = ids(&answer.json()).remove(0);
+    let response =
+        ask(&ci, "POST", "/api/alerts", &to_conversation(&conversation, "hello")).expect_status(202);
+    let id = ids(&response.json()).remove(0);
     let all = ask(&operator, "GET", "/api/alerts", &Value::Null).expect_status(200).json();
-    assert_eq!(all["alerts"].as_array().unwrap().len(), 2, "the alerts of key and person: {all}");
+    assert_eq!(
+        all["alerts"].as_array().unwrap().len(),
+        2,
+        "expected the alert of the key and the alert of the person, found {all}"
+    );
     let of_person = &all["alerts"][1];
     assert!(of_person.get("sender").is_none() && of_person["conversation"] == conversation, "{of_person}");
     for (key, sees) in
@@ -200,7 +205,7 @@ fn alert_is_seen_by_its_own_key_name_and_by_operators(world: &World) {
     stage.connector.forget();
 }
 
-fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
+fn list_of_hundreds_of_alerts_is_read_page_by_page_with_few_calls(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let service_url = stage.connector.host(&message("a:1", "1", ""))["serviceUrl"].clone();
@@ -213,8 +218,8 @@ fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
         let to: Vec<Value> = (0..conversations).map(address).collect();
         let body = json!({"to": to, "text": "hello", "idempotencyKey": format!("call-{call}")});
         for _ in 0..2 {
-            let answer = alerts::alert(&stage, &body).expect_status(202).json();
-            sent.extend(ids(&answer));
+            let response = alerts::alert(&stage, &body).expect_status(202).json();
+            sent.extend(ids(&response));
         }
     }
     assert_eq!(sent.len(), 306);
@@ -225,18 +230,18 @@ fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
             let before = tables.notes().len();
             let page = get(&stage, &path);
             let calls = tables.notes().len() - before;
-            assert!(calls <= 30, "{calls} calls for {path}");
+            assert!(calls <= 30, "{path}: expected at most 30 calls, found {calls}");
             let alerts = page["alerts"].as_array().unwrap();
             assert!(alerts.len() <= limit, "{page}");
             listed.extend(alerts.iter().map(|alert| (time(&alert["acceptedAt"]), alert["id"].clone())));
             let Some(next) = page.get("next") else { break };
             path = format!("/api/alerts?limit={limit}&after={}", next.as_str().unwrap());
         }
-        assert!(listed.is_sorted_by(|(a, _), (b, _)| a >= b), "the newest alerts come first");
+        assert!(listed.is_sorted_by(|(a, _), (b, _)| a >= b), "expected that the newest alerts come first");
         orders.push(listed.into_iter().map(|(_, id)| id.as_str().unwrap().to_owned()).collect::<Vec<_>>());
     }
     assert_eq!(orders[0], orders[1]);
-    assert_eq!(orders[0].len(), sent.len(), "each alert once, although each call came twice");
+    assert_eq!(orders[0].len(), sent.len(), "expected each alert once, although each call came twice");
     assert_eq!(orders[0].iter().cloned().collect::<BTreeSet<_>>(), sent);
     let next = get(&stage, "/api/alerts?limit=1")["next"].as_str().unwrap().to_owned();
     for changed in [
@@ -249,8 +254,8 @@ fn list_of_hundreds_is_read_page_by_page_with_few_calls(world: &World) {
         "limit=101".into(),
         "status=gone".into(),
     ] {
-        let answer = call(&stage, "GET", &format!("/api/alerts?{changed}"), &Value::Null);
-        answer.expect_error(400, "BadArgument");
+        let response = call(&stage, "GET", &format!("/api/alerts?{changed}"), &Value::Null);
+        response.expect_error(400, "BadArgument");
     }
 }
 
@@ -333,7 +338,7 @@ fn alert_without_an_outcome_after_50_hours_is_overdue(world: &World) {
     stage.connector.forget();
 }
 
-fn list_without_tables_is_refused_and_works_again(world: &World) {
+fn list_is_answered_503_without_tables_and_works_again_with_tables(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");

@@ -13,8 +13,8 @@ end_to_end::cases!(
     subscribe_and_unsubscribe_change_the_tags,
     stop_ends_alerts_until_start,
     help_lists_every_command,
-    locale_of_the_activity_picks_the_language_of_the_answer,
-    text_of_the_bot_in_another_language_is_not_answered,
+    locale_of_the_activity_picks_the_language_of_the_reply,
+    text_of_the_bot_in_another_language_gets_no_reply,
     commands_are_whole_messages_in_upper_or_lower_case,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_when_it_is_due,
@@ -24,34 +24,34 @@ end_to_end::cases!(
 
 /// Sends a message in the conversation `a:words`, and returns the bot's reply.
 #[track_caller]
-fn answer_to(stage: &Stage, text: &str) -> String {
+fn reply_to(stage: &Stage, text: &str) -> String {
     let seen = stage.connector.received().len();
     let id = format!("words-{seen}-{}", text.len());
     stage.say(&message("a:words", &id, text));
-    let answer = stage.connector.wait_for(seen + 1).remove(seen);
-    assert_eq!(answer.reply_to().as_deref(), Some(id.as_str()), "{answer:?}");
-    answer.text().to_owned()
+    let reply = stage.connector.wait_for(seen + 1).remove(seen);
+    assert_eq!(reply.reply_to().as_deref(), Some(id.as_str()), "{reply:?}");
+    reply.text().to_owned()
 }
 
 fn subscribe_and_unsubscribe_change_the_tags(world: &World) {
     let stage = alerts::stage(world);
-    assert!(answer_to(&stage, "subscribe Orders-42").starts_with("Subscribed: "));
-    assert!(answer_to(&stage, "subscribe news").contains("news"));
+    assert!(reply_to(&stage, "subscribe Orders-42").starts_with("Subscribed: "));
+    assert!(reply_to(&stage, "subscribe news").contains("news"));
     assert!(
-        answer_to(&stage, "subscribe news").starts_with("Subscribed: "),
-        "a repeated subscription is confirmed"
+        reply_to(&stage, "subscribe news").starts_with("Subscribed: "),
+        "expected that a repeated subscription is confirmed"
     );
     assert_eq!(targets(&stage)[0]["tags"], json!(["news", "orders-42"]));
     queued(&stage, &json!({"to": {"tag": "orders-42"}, "text": "packed"}));
-    assert!(answer_to(&stage, "unsubscribe orders-42").starts_with("Unsubscribed: "));
+    assert!(reply_to(&stage, "unsubscribe orders-42").starts_with("Unsubscribed: "));
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
     let to_tag = json!({"to": {"tag": "orders-42"}, "text": "sent"});
     alert(&stage, &to_tag).expect_error(404, "TargetNotFound");
-    assert!(answer_to(&stage, "subscribe <b>").starts_with("Not done: "));
+    assert!(reply_to(&stage, "subscribe <b>").starts_with("Not done: "));
     assert_eq!(
         stage.queue.count(),
         1,
-        "expected one message on the queue, the alert; commands are not queued"
+        "expected only the alert on the queue, because commands are not queued"
     );
 }
 
@@ -59,50 +59,50 @@ fn stop_ends_alerts_until_start(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:words", "hello");
     let waiting = queued(&stage, &to_conversation(&key, "before the stop"));
-    assert!(answer_to(&stage, "stop").starts_with("Stopped: "));
+    assert!(reply_to(&stage, "stop").starts_with("Stopped: "));
 
-    let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "stopped"}]}));
+    let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "stopped"}]}));
     let address = stage.connector.host(&message("a:words", "1", ""));
     let address = json!({
         "channelId": "msteams", "serviceUrl": address["serviceUrl"], "conversation": address["conversation"],
     });
-    let answer = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
+    let response = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
     assert_eq!(
-        answer["alerts"][0]["status"], "stopped",
-        "`stop` also applies to a target that is named by its address: {answer}"
+        response["alerts"][0]["status"], "stopped",
+        "expected that `stop` also applies to a target that is named by its address: {response}"
     );
 
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{waiting}: {counts}");
     assert_eq!(stage.queue.count(), 0);
     // `stop` does not apply to alerts that the person asks for.
-    assert_eq!(answer_to(&stage, "hello"), "Queued: hello");
+    assert_eq!(reply_to(&stage, "hello"), "Queued: hello");
     assert_eq!(stage.poll()["delivered"], 1);
 
-    assert!(answer_to(&stage, "start").starts_with("Started: "));
+    assert!(reply_to(&stage, "start").starts_with("Started: "));
     queued(&stage, &to_conversation(&key, "again"));
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
 fn help_lists_every_command(world: &World) {
     let stage = alerts::stage(world);
-    let help = answer_to(&stage, "help");
+    let help = reply_to(&stage, "help");
     for word in ["remind me in", "subscribe", "unsubscribe", "stop", "start"] {
         assert!(help.contains(word), "{help}");
     }
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Makes a message of a person whose client has this locale; `null` if the client sends none. Each locale has
-/// its own conversation, because the bot limits its answers in each conversation.
+/// Makes a message of a person whose client has this locale; `null` means that the client sends no locale.
+/// Each locale has its own conversation, because the bot limits its replies in each conversation.
 fn message_in(locale: &Value, id: &str, text: &str) -> Value {
     let mut activity = message(&format!("a:{locale}"), id, text);
     activity["locale"] = locale.clone();
     activity
 }
 
-fn locale_of_the_activity_picks_the_language_of_the_answer(world: &World) {
+fn locale_of_the_activity_picks_the_language_of_the_reply(world: &World) {
     let stage = alerts::stage(world);
     let english =
         ["Queued: tea (in 10 minutes)", "I am a bot that", "Not accepted: ", "Subscribed: ", "Hello. I am"];
@@ -129,18 +129,18 @@ fn locale_of_the_activity_picks_the_language_of_the_answer(world: &World) {
         joining["type"] = "conversationUpdate".into();
         joining["membersAdded"] = json!([joining["recipient"]]);
         stage.post(&stage.connector.host(&joining)).expect_status(200);
-        let answers = stage.connector.wait_for(expected.len());
-        for (answer, expected) in answers.iter().zip(expected) {
+        let replies = stage.connector.wait_for(expected.len());
+        for (reply, expected) in replies.iter().zip(expected) {
             assert!(
-                answer.text().starts_with(expected),
+                reply.text().starts_with(expected),
                 "{locale}: expected {expected}, found {}",
-                answer.text()
+                reply.text()
             );
         }
     }
 }
 
-fn text_of_the_bot_in_another_language_is_not_answered(world: &World) {
+fn text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
     for (index, locale) in ["de-DE", "fr-FR"].iter().enumerate() {
         stage.connector.forget();
@@ -148,7 +148,7 @@ fn text_of_the_bot_in_another_language_is_not_answered(world: &World) {
         let help = stage.connector.wait_for(1)[0].text().to_owned();
         stage.say(&message_in(&json!("en-US"), &format!("echo {index}"), &format!("> {help}")));
         stage.wait_for_events("message.ignored", index + 1);
-        assert_eq!(stage.connector.received().len(), 1, "expected no answer to {help}");
+        assert_eq!(stage.connector.received().len(), 1, "expected no reply to {help}");
     }
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
@@ -156,13 +156,13 @@ fn text_of_the_bot_in_another_language_is_not_answered(world: &World) {
 fn commands_are_whole_messages_in_upper_or_lower_case(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
-        assert!(!answer_to(&stage, text).starts_with("Queued:"), "{text}");
+        assert!(!reply_to(&stage, text).starts_with("Queued:"), "{text}");
     }
     assert_eq!(stage.queue.count(), 0);
     for text in
         ["help me", "stop it", "please stop", "subscribe", "subscribe to a paper", "remind me in a while"]
     {
-        assert_eq!(answer_to(&stage, text), format!("Queued: {text}"));
+        assert_eq!(reply_to(&stage, text), format!("Queued: {text}"));
     }
     assert_eq!(stage.queue.count(), 6);
 }
@@ -178,13 +178,13 @@ fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     stage.poll();
     let alert = stage.connector.wait_for(2).remove(1);
     assert_eq!(alert.conversation().as_deref(), activity["conversation"]["id"].as_str());
-    assert_eq!(alert.body.get("recipient"), None, "an alert in a channel has no recipient");
+    assert_eq!(alert.body.get("recipient"), None, "expected that an alert in a channel has no recipient");
 }
 
 fn reminder_is_delivered_when_it_is_due(world: &World) {
     let stage = alerts::stage(world);
     let before = Utc::now();
-    assert_eq!(answer_to(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");
+    assert_eq!(reply_to(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");
     let alert = eventually("the reminder", || {
         let counts = stage.poll();
         let alerts: Vec<_> = stage
@@ -207,7 +207,7 @@ fn reminder_is_delivered_when_it_is_due(world: &World) {
 
 fn reminder_can_be_cancelled(world: &World) {
     let stage = alerts::stage(world);
-    answer_to(&stage, "remind me in 1 sec tea");
+    reply_to(&stage, "remind me in 1 sec tea");
     let id = stage.wait_for_events("message.queued", 1)[0]["envelope"].as_str().unwrap().to_owned();
     alerts::call(&stage, "DELETE", &format!("/api/alerts/{id}"), &json!(null)).expect_status(202);
     eventually("the cancelled reminder", || (stage.poll()["cancelled"] == 1).then_some(()));
@@ -218,16 +218,16 @@ fn reminder_can_be_cancelled(world: &World) {
 fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
-    assert!(answer_to(&stage, "remind me in 367 days tea").starts_with("Not accepted: "));
+    assert!(reply_to(&stage, "remind me in 367 days tea").starts_with("Not accepted: "));
     assert!(queue.take().is_empty());
-    // The queue hides a message for at most seven days. When it becomes visible before it is due, the poller
-    // hides it again.
-    assert_eq!(answer_to(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
+    // The queue hides a message for at most seven days. If the message becomes visible before it is due, the
+    // poller hides it again.
+    assert_eq!(reply_to(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
     let put = queue.take().remove(0);
     assert_eq!(
         (put.hidden_seconds, put.time_to_live.as_str()),
         (604_800, "-1"),
-        "seconds hidden, time to live"
+        "expected seven days in seconds, and no expiry"
     );
     let due: DateTime<Utc> = put.envelope["notBefore"].as_str().unwrap().parse().unwrap();
     assert!(due - Utc::now() > chrono::TimeDelta::days(29), "{}", put.envelope);

@@ -1,8 +1,8 @@
-//! Reads the activities in `fixtures/`, which have the form in which channels post them.
+//! Reads activities from `tests/fixtures/`. The JSON has the form in which channels post it.
 
 use serde_json::Value;
 
-/// Reads a file of `fixtures/` as JSON.
+/// Reads a file of `tests/fixtures/` as JSON.
 #[track_caller]
 pub fn fixture(name: &str) -> Value {
     let path = dev::workspace::root().join("tests/fixtures").join(name);
@@ -10,7 +10,8 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Reads the activity from a capture of the Playground.
+/// Reads an activity that was captured from the M365 Agents Playground. `kind` is a part of the file's name,
+/// such as `personal`.
 #[track_caller]
 pub fn playground(kind: &str) -> Value {
     fixture(&format!("playground-{kind}.json"))["body"].take()
@@ -22,12 +23,12 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
-    // The HTML copy still contains the text of the fixture, so it is removed.
+    // The fixture's HTML copy still contains the fixture's text, so this line removes the copy.
     activity["attachments"] = Value::Array(Vec::new());
     activity
 }
 
-/// Replaces host and port of the serviceUrl; scheme and path stay.
+/// Replaces the host and port of the serviceUrl, and keeps its scheme and path.
 #[track_caller]
 pub fn at_service(activity: &Value, authority: &str) -> Value {
     let mut moved = activity.clone();

@@ -65,8 +65,8 @@ impl Alertmanager {
             .env("NO_PROXY", "127.0.0.1");
         let mut running = Running::start("Alertmanager", command, &Output::default())
             .unwrap_or_else(|error| panic!("{error:#}"));
-        let answers = running.wait_until(STARTS_WITHIN, |_| ports::answers_http(port).then_some(()));
-        answers.unwrap_or_else(|error| panic!("{error:#}"));
+        let started = running.wait_until(STARTS_WITHIN, |_| ports::answers_http(port).then_some(()));
+        started.unwrap_or_else(|error| panic!("{error:#}"));
         let url = format!("http://127.0.0.1:{port}");
         Self { _running: running, url, amtool: programs.amtool, _folder: folder }
     }

@@ -21,13 +21,13 @@ pub fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("alertkey", ALERT_KEY)
 }
 
-/// Calls a route with the key; a body of `null` means no body.
+/// Calls a route with [`ALERT_KEY`]. If the body is `null`, the request has no body.
 #[track_caller]
 pub fn call(stage: &Stage, method: &str, path: &str, body: &Value) -> WholeResponse {
     call_with(stage, method, path, &format!("Bearer {ALERT_KEY}"), body)
 }
 
-/// Calls a route with another `Authorization`; an empty one means no header.
+/// Calls a route with this `Authorization` header. If the text is empty, the request has no such header.
 #[track_caller]
 pub fn call_with(
     stage: &Stage,
@@ -75,8 +75,8 @@ pub fn targets(stage: &Stage) -> Vec<Value> {
     page["targets"].as_array().expect("a list of targets").clone()
 }
 
-/// Makes the bot store a personal conversation, and returns its key. A person sends this text to the bot.
-/// Then this function empties the queue and the Connector's record.
+/// Makes the bot store a personal conversation, and returns the conversation's key. To do so, a person sends
+/// `text` to the bot. This function then empties the queue and the Connector's record.
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));

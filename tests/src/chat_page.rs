@@ -56,7 +56,7 @@ impl Said {
 }
 
 impl ChatPage {
-    /// Starts the application and its chat page; the page acts as this channel.
+    /// Starts the application and its chat page. The page acts as the channel `channel_id`.
     #[track_caller]
     pub fn start(world: &World, channel_id: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-chat-").tempdir().unwrap();
@@ -93,25 +93,27 @@ impl ChatPage {
         self.application.playground().url()
     }
 
-    /// Finds the person's conversation with the bot, from outside the page.
+    /// Finds the person's conversation with the bot through the Playground's HTTP routes, without a browser.
     #[track_caller]
     pub fn chat(&self) -> PersonalChat {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Makes a back end that finds its key in the same place as `cargo dev send`.
+    /// Makes a back end for this application. It finds the alert key where `cargo dev send` finds it.
     #[track_caller]
     pub fn back_end(&self) -> BackEnd {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// The secret that signs the callbacks of this run.
+    /// The secret with which the poller signs callbacks. A callback posts a person's answer to the program
+    /// that asked.
     #[track_caller]
     pub fn callback_secret(&self) -> String {
         self.back_end().callback_secret().expect("a secret for callbacks").to_owned()
     }
 
-    /// Sends an alert with a card and a summary to the only stored conversation, and returns its attachments.
+    /// Sends an alert with a card and a summary to the only stored conversation. Returns the alert's
+    /// attachments.
     #[track_caller]
     pub fn alert_with_card(&self, card: &Value) -> Value {
         let back_end = self.back_end();
@@ -159,7 +161,7 @@ impl ChatPage {
         self.exchanges().into_iter().filter(from_the_bot).map(said).collect()
     }
 
-    /// Reads the recording. It consists of JSON objects, each with a line `---` behind it.
+    /// Reads the recording: JSON objects, with a line `---` after each of them.
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();

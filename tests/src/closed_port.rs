@@ -25,7 +25,7 @@ impl ClosedPort {
     }
 }
 
-/// Finds a free port, for a server that cannot choose one itself. Another process may bind it first.
+/// Finds a free port, for a server that cannot choose a port itself. Another process may bind the port first.
 pub fn free_port() -> u16 {
     dev::ports::free().unwrap_or_else(|error| panic!("{error:#}"))
 }

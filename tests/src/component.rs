@@ -13,7 +13,7 @@ pub struct Face {
     /// a resource has a name such as `[method]fields.get`. A function outside every interface has an entry
     /// under its own name.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    /// Names of interfaces with their versions, and of functions without an interface.
+    /// The exported interfaces with their versions, and the exported functions outside every interface.
     pub exports: BTreeSet<String>,
 }
 
@@ -41,8 +41,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
-                        // A type in the world's list of imports. Types are structural, so no host has to
-                        // supply it.
+                        // The list of imports also contains types. No host has to supply a type, because
+                        // types are structural.
                         ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();

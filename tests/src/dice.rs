@@ -1,5 +1,5 @@
-//! Repeatable random numbers. A number depends only on the seed and on its purpose. The order of the calls
-//! does not change it.
+//! Repeatable random numbers. A number depends only on the seed and on the number's purpose, and not on the
+//! order of the calls.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,12 +8,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub struct Dice(u64);
 
 impl Dice {
-    /// The dice of a seed.
+    /// Makes the dice of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number in `0..below`, for this purpose.
+    /// Returns a number in `0..below`. The same purpose always gives the same number.
     pub fn roll(&self, purpose: impl Hash, below: u64) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.0, purpose).hash(&mut hasher);

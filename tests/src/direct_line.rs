@@ -13,8 +13,8 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake. It answers 400 to a request that the poller must never send. When the fake is dropped after such
-/// a request, it fails the test.
+/// The fake of Direct Line. It answers 400 to a request that the poller must never send. When the fake is
+/// dropped after such a request, it fails the test.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -27,7 +27,7 @@ struct Shared {
     /// The address to which the fake forwards triggers.
     bot: Option<String>,
     conversations: Vec<Conversation>,
-    /// Responses to the next triggers, instead of success.
+    /// The responses to the next triggers. If there are none, the fake accepts the trigger.
     scripted: VecDeque<(u16, Value)>,
     unexpected: Vec<String>,
 }
@@ -62,7 +62,7 @@ impl DirectLine {
         Self { server, shared }
     }
 
-    /// Forwards triggers to the bot at this address from now on, and waits for the bot's response.
+    /// From now on, forwards triggers to the bot at this address, and waits for the bot's response.
     pub fn bring_to(&self, bot: String) {
         self.locked().bot = Some(bot);
     }
@@ -82,7 +82,7 @@ impl DirectLine {
         self.locked().conversations.len()
     }
 
-    /// Every trigger that was received, failed ones included, ordered by conversation.
+    /// Every trigger that the fake has received, also failed ones, ordered by conversation.
     pub fn triggers(&self) -> Vec<Value> {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
@@ -143,8 +143,8 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// Decides on the response. If the bot has to accept the trigger first, this function puts the trigger
-    /// into `delivery`.
+    /// Decides on the response. If the bot has to accept the trigger first, this function also sets
+    /// `delivery`.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,

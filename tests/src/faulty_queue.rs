@@ -11,20 +11,20 @@ use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
 
-/// A noted event, with its call, its time and its envelope.
+/// An event that the proxy noted: an envelope was put, handed out, hidden or deleted.
 #[derive(Debug, Clone)]
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
     /// When Azurite had answered the call.
     pub at: Instant,
-    /// Which host called. Each host has its own address.
+    /// The number of the host that called. Each host calls the proxy at its own address.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
-    /// The id of the queue message; empty when the envelope is put.
+    /// The id of the queue message; empty for [`What::Put`].
     pub message: String,
-    /// The envelope's text.
+    /// The envelope's text; empty for [`What::Hidden`] and [`What::Deleted`].
     pub text: String,
     pub what: What,
 }
@@ -40,13 +40,13 @@ impl Note {
 /// An event of an envelope on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The call with this number got the message; `lost` if its response was cut off.
+    /// The call with this number got the message. `lost` means that the proxy cut the call's response off.
     HandedOut { call: usize, lost: bool },
     /// The message was hidden for this many seconds; 0 made it visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,
-    /// The envelope was put on the queue; `lost` if the response was cut off.
+    /// The envelope was put on the queue. `lost` means that the proxy cut the call's response off.
     Put { lost: bool },
 }
 
@@ -98,7 +98,7 @@ impl FaultyQueue {
         self.service.authorities()
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }
@@ -138,7 +138,7 @@ impl Shared {
                     notes.push(Note { asked, at, caller, envelope, message, text, what });
                 }
             }
-            // Puts into the poison queue are ignored, because they are not the bot's.
+            // The poller puts messages into the poison queue. The notes contain only the Puts of the bot.
             ("POST", None) if !path.contains("-poison/") => {
                 let put = String::from_utf8_lossy(exchange.request.body());
                 let Some(envelope) = envelope_of(element(&put, "MessageText")) else { return };

@@ -12,7 +12,7 @@ use crate::loopback_server::LoopbackServer;
 use crate::runtime::runtime;
 use crate::web::{self, WholeResponse};
 
-/// How one call fails.
+/// The way in which one call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The proxy answers this status, and does not pass the call on.
@@ -36,7 +36,7 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// Which host called. Each host has its own address.
+    /// The number of the host that called. Each host calls the proxy at its own address.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
@@ -47,7 +47,7 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Whether Azurite did the work, and the caller gets no response.
+    /// Whether Azurite carried out the call, but the caller gets no response.
     pub(crate) fn is_lost(&self) -> bool {
         self.fault == Some(Fault::CutAfter)
     }
@@ -84,7 +84,7 @@ impl FaultyService {
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
             let (behind, note) = (behind.clone(), Arc::clone(&note));
-            // A separate task finishes a call that has begun, even if the caller is killed meanwhile.
+            // A separate task carries out the call, so the call is finished even if its caller is killed.
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
@@ -121,7 +121,7 @@ impl FaultyService {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
         (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
     }

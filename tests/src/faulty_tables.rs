@@ -19,12 +19,12 @@ pub use crate::faulty_service::{Fault, Plan};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
-    /// The path below the account, percent-decoded: `Tables`, `name(PartitionKey='p',RowKey='r')`, `name()`,
-    /// `$batch`.
+    /// The path below the account, percent-decoded. It is `Tables`, `$batch`, `name()` or
+    /// `name(PartitionKey='p',RowKey='r')`.
     pub path: String,
     /// The query, percent-decoded.
     pub query: String,
-    /// The body. In a `$batch` it contains the operations as they were sent.
+    /// The body. The body of a `$batch` contains the operations as the client sent them.
     pub body: Cow<'a, str>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The table that the path names; empty for `Tables` and `$batch`, which name none.
+    /// The table that the path names; empty for `Tables` and `$batch`, because these paths name no table.
     pub fn table(&self) -> &str {
         match self.path.split('(').next().unwrap_or_default() {
             "Tables" | "$batch" => "",
@@ -57,7 +57,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was finished.
     pub at: Instant,
-    /// Which host called. Each host has its own address.
+    /// The number of the host that called. Each host calls the proxy at its own address.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
@@ -68,7 +68,7 @@ pub struct Note {
     pub body: String,
     /// Azurite's status, or the status of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
     pub status: Option<u16>,
-    /// Whether Azurite did the work, and the caller got no response.
+    /// Whether Azurite carried out the call, but the caller got no response.
     pub lost: bool,
 }
 
@@ -81,7 +81,7 @@ impl Note {
         format!("{seconds:.3} s host {caller} {method} {path}: {status:?}{lost}")
     }
 
-    /// Whether the service did the work, even if the caller got no response.
+    /// Whether the call succeeded in Azurite, even if the caller got no response.
     pub fn is_done(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
@@ -98,7 +98,7 @@ pub struct FaultyTables {
 #[derive(Default)]
 struct Shared {
     rule: Mutex<Option<Arc<Rule>>>,
-    /// How many calls there were so far with each method and path.
+    /// The number of calls so far, by method and path.
     times: Mutex<HashMap<(Method, String), u64>>,
     notes: Mutex<Vec<Note>>,
 }
@@ -139,7 +139,7 @@ impl FaultyTables {
             move |_, request| {
                 let call = Call::of(request);
                 let time = planning.count(&call);
-                // The rule runs without the lock, because it may call `fail` itself.
+                // This closure releases the lock before it calls the rule, because the rule may call `fail`.
                 let rule = planning.rule.lock().unwrap().clone();
                 let plan = plan(&call, time);
                 match rule.and_then(|rule| rule(&call)) {
@@ -152,8 +152,8 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// From now on, every call fails for which `rule` returns a fault. The plan decides about the other
-    /// calls. `rule` replaces the previous rule.
+    /// From now on, `rule` decides which calls fail. If it returns `None` for a call, the plan of
+    /// [`Self::start_with`] decides. A new rule replaces the previous rule.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }
@@ -173,12 +173,12 @@ impl FaultyTables {
         self.service.authorities()
     }
 
-    /// How many calls arrived, and how many of them the proxy made fail.
+    /// The number of calls that arrived, and the number of calls that the proxy made fail.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }
 
-    /// Every finished call, in the order in which they finished.
+    /// All finished calls, the earliest first.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! A program with a webhook address.
+//! Gets a webhook address from the bot, and posts to this address as a program does.
 
 use hmac::{Hmac, KeyInit, Mac};
 use platform::hex;
@@ -17,7 +17,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Reads the address and the secret in a reply of the bot; `None` if the text has no address.
+    /// Reads the address and the secret from a reply of the bot; `None` if the reply has no address.
     pub fn in_reply(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(|line| line.trim_matches('`'));
         let url = lines.find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
@@ -60,7 +60,7 @@ pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &st
     web::send(request.body(web::whole(body.to_owned())).unwrap())
 }
 
-/// Sends this text from a person in a personal chat, and returns the address that the bot answers.
+/// Sends `text` to the bot as a person in a personal chat, and returns the webhook of the bot's reply.
 #[track_caller]
 pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     let before = stage.connector.received().len();
@@ -71,7 +71,7 @@ pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     })
 }
 
-/// Gets the address of a personal chat, and empties the Connector's record.
+/// Gets the webhook of a personal chat, and empties the Connector's record.
 #[track_caller]
 pub fn hook(stage: &Stage) -> Hook {
     let hook = ask(stage, "a:1", "webhook");

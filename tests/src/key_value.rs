@@ -8,8 +8,8 @@ use rusqlite::Connection;
 /// Spin's name for the file (spin: crates/runtime-config/src/lib.rs).
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads keys and values in a host's state folder. This function reads a copy, because opening the host's own
-/// file could change it.
+/// Reads the keys and values in a host's state folder; `None` if the folder has no store. This function opens
+/// a copy, because opening the host's own file could change the file.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;

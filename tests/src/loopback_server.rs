@@ -1,4 +1,4 @@
-//! The base of every fake server: a port on loopback, and a function that answers.
+//! The base of every fake server: a port on loopback, and a function that makes the responses.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -73,7 +73,8 @@ impl ResponseBody {
     }
 }
 
-/// Ends an exchange before its response or in the middle of it. hyper then closes the connection.
+/// The error that ends an exchange before the response, or in the middle of the response. hyper then closes
+/// the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
 pub struct Broken;
@@ -85,7 +86,7 @@ async fn accept<F, B>(
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
     B: Into<ResponseBody> + 'static,
 {
-    // The connections belong to this task, so they close when it ends.
+    // The connections belong to this task, so they close when the task ends.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve(stream, Arc::clone(&response)));
@@ -109,7 +110,6 @@ async fn serve<F, B>(
             Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });
-    // An error only means that the fake or the client has closed the connection. The fake has recorded the
-    // request.
+    // An error only means that the fake or the client has closed the connection.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

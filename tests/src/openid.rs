@@ -1,7 +1,8 @@
-//! A fake of the issuers of tokens: their OpenID metadata and their keys.
+//! A fake of the two issuers of callers' tokens (the channel and Entra): it serves their OpenID metadata and
+//! their keys.
 //!
-//! The fake counts the fetched documents. If the bot sends a request that it must never send, the fake
-//! answers 500 and keeps a complaint. When the fake is dropped with a complaint, it fails the test.
+//! The fake counts the fetched documents. It answers 500 to a request that the bot must never send, and keeps
+//! a complaint. A fake with a complaint fails the test when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,8 @@ const CHANNEL_KEYS: &str = "/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "/common/discovery/v2.0/keys";
 
-/// The fake issuers; they stop when they are dropped. The login host serves Entra's documents.
+/// The fake issuers; they stop when they are dropped. [`Login`](crate::login::Login) can also serve the
+/// documents, because the real login host serves Entra's documents.
 #[derive(Debug)]
 pub struct OpenId {
     server: LoopbackServer,
@@ -48,21 +50,21 @@ struct State {
     unexpected: Vec<String>,
 }
 
-/// How the issuers answer.
+/// How the issuers answer requests for their documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
-    /// With proper documents.
+    /// They return proper documents.
     Proper,
-    /// With 503.
+    /// They answer 503.
     Unavailable,
-    /// With a redirect of the metadata to this origin.
+    /// They redirect a request for metadata to this origin.
     RedirectsTo(String),
-    /// With metadata that names keys at this origin.
+    /// They return metadata that names an address of keys at this origin.
     NamesKeysAt(String),
 }
 
 impl OpenId {
-    /// Starts issuers that publish [`TestKey::issuer`], endorsed for Teams and Web Chat.
+    /// Starts issuers that publish [`TestKey::issuer`]. The key is endorsed for Teams and Web Chat.
     pub fn start() -> Self {
         let documents = Documents(Arc::new(Mutex::new(State {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
@@ -88,7 +90,7 @@ impl OpenId {
         format!("{}{CHANNEL_METADATA}", self.origin())
     }
 
-    /// The documents, for a server that also serves them.
+    /// The documents, for another server that also serves them.
     pub fn documents(&self) -> Documents {
         self.documents.clone()
     }

@@ -1,6 +1,7 @@
 //! A strict fake of the bot, for the operator's page. The fake serves the real page, and answers the page's
-//! calls in the shapes of `docs/openapi.yaml`. It has lists of alerts, dead letters and conversations, and
-//! changes them as the page asks. It complains about every call that the page must not make.
+//! calls in the shapes of `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters
+//! (messages in the poison queue), and changes the lists as the page asks. It complains about every call that
+//! the page must not make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +18,11 @@ use crate::web::WholeResponse;
 /// The key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// The most dead letters that the fake replays or drops in one call. The real bot has the same limit, because
-/// one Get Messages returns at most 32 messages.
+/// The maximum of dead letters that one call replays or drops. The real bot has the same limit, because one
+/// Get Messages returns at most 32 messages.
 const DONE_AT_ONCE: usize = 32;
 
-/// The fake. If the page made a wrong call, the test fails when the fake is dropped.
+/// The fake bot. If the page made a wrong call, the test fails when the fake is dropped.
 #[derive(Debug)]
 pub struct Operated {
     server: LoopbackServer,
@@ -46,11 +47,11 @@ pub struct Shared {
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
     pub targets: Vec<Value>,
-    /// The ids of the dead letters that cannot be replayed, each with the reason for people.
+    /// The dead letters that cannot be replayed: the reason as a text for people, by id.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses, each with the beginning of `<method> <path>`, a status and a body. A call gets the
-    /// first of these responses whose beginning is the beginning of the call. Such a call changes nothing in
-    /// the fake. The fake uses each response once.
+    /// Scripted responses: the beginning of `<method> <path>`, the status and the body. If a call has the
+    /// beginning of an element, the fake answers with this element, and removes it. A call with a scripted
+    /// response changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -82,7 +83,7 @@ impl Operated {
         locked(&self.shared)
     }
 
-    /// The calls that begin with this method and path, in their order.
+    /// The calls whose `<method> <path>` starts with `beginning`, in order.
     pub fn calls(&self, beginning: &str) -> Vec<Call> {
         let begins = |call: &&Call| format!("{} {}", call.method, call.path).starts_with(beginning);
         self.hold().calls.iter().filter(begins).cloned().collect()
@@ -127,8 +128,8 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// A page of a list: at most `limit` elements that follow the element with the id `after`. Also returns the
-/// value of `next`.
+/// Cuts a page from a list: at most `limit` elements that follow the element with the id `after`. Also
+/// returns the value for the response's `next`.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -237,14 +238,14 @@ impl Shared {
         let is_asked =
             |letter: &&Value| query.get("outcome").is_none_or(|asked| letter["outcome"] == **asked);
         let (mut page, next) = page_of(self.dead.iter().filter(is_asked), query, "id");
-        // The text is shown only on demand.
+        // The bot returns the texts of dead letters only if the query has `text=true`.
         if query.get("text").map(String::as_str) != Some("true") {
             page.iter_mut().for_each(|letter| _ = letter.as_object_mut().unwrap().remove("text"));
         }
         with_next(json!({"messages": self.dead.len(), "dead": page}), next)
     }
 
-    /// Replays or drops dead letters. `done` is the member of the response that lists them.
+    /// Replays or drops dead letters. `done` is the name of the response's list of these letters.
     fn act(&mut self, path: &str, body: &Value, done: &str) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
@@ -264,7 +265,7 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // One call replays or drops at most `DONE_AT_ONCE` letters, and refuses any number of others.
+        // A call replays or drops at most `DONE_AT_ONCE` letters. Refused letters do not count.
         let (mut ended, mut refused, mut more) = (Vec::new(), Vec::new(), false);
         for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
@@ -276,8 +277,8 @@ impl Shared {
                 _ => more = true,
             }
         }
-        // If the fake has no dead letter with an id, it refuses the id with the reason `unknown`. In the real
-        // bot, another operator may have dropped this letter.
+        // The fake refuses an id with the reason `unknown` if no dead letter has this id. In the real bot,
+        // this happens if another operator has dropped the letter meanwhile.
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));

@@ -1,4 +1,5 @@
-//! Native implementations of the ports that the storage clients need.
+//! Implements the traits that the storage clients need (`HttpClient`, `Clock`, `Randomness`) for native
+//! tests.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportEr
 
 use crate::web;
 
-/// The ports as this machine implements them: HTTP, the clock, random numbers.
+/// HTTP, the clock and random numbers of this machine.
 #[derive(Debug, Default)]
 pub struct Machine {
     local: LocalPorts,

@@ -1,4 +1,5 @@
-//! A sender's program that gets callbacks. It records them, and answers with the status that the test sets.
+//! A program that asks questions and gets callbacks: the poller posts each person's answer to the program.
+//! The program records the callbacks, and answers with the status that the test sets.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -50,7 +51,7 @@ impl Callback {
 /// Takes every message from a queue with Microsoft's own client, as a user's program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    // Without the protocol, the client would read the string as a string with a SAS.
+    // Without the protocol, the client would expect a SAS in the connection string.
     let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
     let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {
@@ -72,7 +73,7 @@ fn run_node(script: &str, arguments: &[&str], environment: &[(&str, &str)], inpu
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
-/// The program; it answers 204 at first.
+/// The program. It answers 204 until [`Self::answer_with`] sets another status.
 #[derive(Debug)]
 pub struct Program {
     server: LoopbackServer,

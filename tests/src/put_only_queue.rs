@@ -1,4 +1,4 @@
-//! A queue service that accepts only Puts, and shows their parameters. Azurite cannot replace it: Azurite
+//! A fake queue service that accepts only Puts, and shows their parameters. Azurite cannot do this job: it
 //! does not show hidden messages, and a test cannot make it fail.
 
 use std::sync::{Arc, Mutex};
@@ -50,7 +50,7 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, refuses the envelopes of these conversation ids, and no others.
+    /// From now on, refuses the envelopes of exactly these conversation ids.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

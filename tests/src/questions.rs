@@ -1,4 +1,4 @@
-//! The calls that ask questions, the buttons of questions, and the presses of people.
+//! Asks questions through the bot, finds the buttons in a question's card, and presses them as a person.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::suite::World;
 /// The secret that signs callbacks.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Starts a stage with a secret for callbacks, so the poller can call programs.
+/// Starts a stage with a secret for callbacks, so that the poller can call a program with an answer.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).variable("callbacksecret", SECRET).start()
@@ -36,7 +36,7 @@ pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     let id = queued(stage, body);
     stage.poll();
     let sent = stage.connector.received();
-    assert_eq!(sent.len(), before + 1, "one message for one question");
+    assert_eq!(sent.len(), before + 1, "expected one message for the question, found {sent:#?}");
     (id, sent[before].body["attachments"][0]["content"].clone())
 }
 
@@ -61,24 +61,24 @@ pub fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
     activity
 }
 
-/// Sends the invoke, and returns the answer that the person sees.
+/// Sends the invoke, and returns the body of the bot's response. Teams shows this body to the person.
 #[track_caller]
 pub fn invoke(stage: &Stage, activity: &Value) -> Value {
     stage.post(&stage.connector.host(activity)).expect_status(200).json()
 }
 
-/// The JSON of an alert.
+/// Reads an alert with `GET /api/alerts/{id}`.
 #[track_caller]
 pub fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// The name of the queue of replies.
+/// The name of the queue of replies: the poller puts people's answers there.
 pub fn replies_of(stage: &Stage) -> String {
     format!("{}-replies", stage.queue.name())
 }
 
-/// Takes the answers from the queue of replies.
+/// Takes all messages from the queue of replies.
 pub fn replies(stage: &Stage) -> Vec<Value> {
     stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
 }

@@ -1,4 +1,4 @@
-//! The queue of a case, seen from outside the bot, through the project's own client and in the real Azurite.
+//! Reads and fills the queue of a case in the real Azurite, with the project's own client.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Queue {
         }
     }
 
-    /// Makes another client in the same account.
+    /// Names another queue of the account.
     fn with_name(&self, name: QueueName) -> Self {
         Self { account: self.account.clone(), name, machine: Machine::default() }
     }
@@ -48,7 +48,7 @@ impl Queue {
         self.name.as_str()
     }
 
-    /// Another queue of the account.
+    /// Another queue of the account, by its name.
     pub fn named(&self, name: &str) -> Self {
         self.with_name(QueueName::parse(name).unwrap())
     }
@@ -127,7 +127,7 @@ impl Queue {
     }
 }
 
-/// Reads the envelope from a message's text, as the poller reads it; `None` if it is not JSON.
+/// Reads the envelope from a message's text, as the poller reads it; `None` if the text contains no JSON.
 pub fn envelope_of(text: &str) -> Option<Value> {
     serde_json::from_str(&envelope::json_of(text).ok()?).ok()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::loopback_server::LoopbackServer;
 
-/// The server; it answers everything with 200.
+/// The server. It answers 200 to every request.
 #[derive(Debug)]
 pub struct Recorder {
     server: LoopbackServer,
@@ -14,8 +14,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the server on a free loopback port. The manifest lets the components call it, so only their own
-    /// rules prevent a call.
+    /// Starts the server on a free loopback port. The manifest allows calls to loopback, so only the
+    /// components' own rules prevent a call.
     pub fn start() -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let recording = Arc::clone(&received);

@@ -1,5 +1,6 @@
 //! The registration of the bot in Entra, as the fakes know it.
 
-/// The bot's registration, as in the fixtures.
+/// The bot's app id, as in the fixtures.
 pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
+/// The bot's tenant.
 pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";

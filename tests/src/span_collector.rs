@@ -1,4 +1,4 @@
-//! A fake of a trace collector: it takes the spans that Spin exports.
+//! A fake trace collector: it stores the spans that Spin exports.
 //!
 //! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
 //! messages below have only the fields that cases read. The numbers of the fields are those of
@@ -31,9 +31,9 @@ pub struct Span {
     /// 16 hexadecimal digits; empty if the span begins the trace.
     pub parent_id: String,
     pub name: String,
-    /// Whether the span is an inbound request: Spin exports it with the kind `server`.
+    /// Whether the span is an inbound request: Spin exports these spans with the kind `server`.
     pub is_inbound: bool,
-    /// The attributes that are texts or whole numbers.
+    /// The attributes that are texts or whole numbers; other attributes are left out.
     pub attributes: BTreeMap<String, String>,
     /// The attributes of each event in the span.
     pub events: Vec<BTreeMap<String, String>>,
@@ -57,7 +57,7 @@ impl SpanCollector {
                 let export = Export::decode(request.into_body()).expect("an ExportTraceServiceRequest");
                 taking.lock().unwrap_or_else(PoisonError::into_inner).extend(export.spans());
             }
-            // An empty message is the response that reports success.
+            // An empty message in the response reports success.
             async { Some(http::Response::new(Bytes::new())) }
         });
         Self { server, spans }

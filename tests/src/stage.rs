@@ -39,7 +39,8 @@ pub struct Script<'w> {
     queue_authority: String,
     /// The `address:port` of the table service.
     table_authority: String,
-    /// `address:port` of queue and table service for a second host, if there is one.
+    /// The `address:port` of the queue service and of the table service, as the second host calls them.
+    /// `None` if the stage has one host.
     second: Option<(String, String)>,
     trusts_connector: bool,
     is_metered: bool,
@@ -72,13 +73,13 @@ struct Replica {
 /// checks the Connector's complaints.
 #[derive(Debug)]
 pub struct Stage {
-    // Dropped in this order, because the hosts must not call a Connector that has stopped.
+    // Rust drops the fields in this order. The hosts stop first, so they cannot call a stopped Connector.
     replicas: Vec<Replica>,
     pub connector: Connector,
     pub queue: Queue,
     /// The prefix of the names of this case's tables.
     pub table_prefix: String,
-    // Keeps the folder with the hosts' state until the stage is dropped.
+    // The folder with the hosts' state. It is deleted when the stage is dropped.
     _folder: TempDir,
 }
 
@@ -164,7 +165,8 @@ impl<'w> Script<'w> {
             .variable("kick", "off")
     }
 
-    /// Uses the queue and the tables of another stage, as a replica does. Key-value stays separate.
+    /// Uses the queue and the tables of another stage, as a replica does. Each stage keeps its own key-value
+    /// store.
     #[must_use]
     pub fn beside(mut self, other: &Stage) -> Self {
         self.queue_name = other.queue.name().to_owned();
@@ -208,14 +210,14 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets an environment variable of the host. It is no variable of the application.
+    /// Sets an environment variable of the host. See [`Self::variable`] for the application's variables.
     #[must_use]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
         self
     }
 
-    /// Sets a variable.
+    /// Sets a variable of the application.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
@@ -236,7 +238,7 @@ impl<'w> Script<'w> {
             .variable("loginendpoint", &login.endpoint())
     }
 
-    /// Makes the bot accept callers' tokens of this issuer.
+    /// Makes the bot check the tokens of its callers with the keys of this issuer.
     #[must_use]
     pub fn authenticated(self, issuer: &OpenId) -> Self {
         self.variable("openidmetadata", &issuer.metadata_url())
@@ -268,8 +270,8 @@ impl<'w> Script<'w> {
         self.connected()
     }
 
-    /// Adds a second host on the same queue and tables. It reaches them at these addresses, and has its own
-    /// key-value store.
+    /// Adds a second host with the same queue and tables, and with its own key-value store. This host calls
+    /// the queue and the tables at these addresses.
     #[must_use]
     pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
         self.second = Some((queue_authority.to_owned(), table_authority.to_owned()));
@@ -326,12 +328,12 @@ impl Stage {
         Script::new(world).start()
     }
 
-    /// The address of this path at the first host.
+    /// The URL of this path at the first host.
     pub fn url(&self, path: &str) -> String {
         self.replicas[0].url(path)
     }
 
-    /// The address of this path at each host.
+    /// The URLs of this path at all hosts.
     pub fn urls(&self, path: &str) -> Vec<String> {
         self.replicas.iter().map(|replica| replica.url(path)).collect()
     }
@@ -391,7 +393,7 @@ impl Stage {
         Death { host, at: self.replicas[host].kill_and_restart(key_value::remove) }
     }
 
-    /// Stops the host, deletes its disk with the key-value store, and starts it again at the same address.
+    /// Stops the first host, deletes its state folder with the key-value store, and starts the host again.
     #[track_caller]
     pub fn lose_disk(&mut self) {
         self.replicas[0].stop_and_restart(|options| std::fs::remove_dir_all(&options.state_dir).unwrap());
@@ -403,14 +405,14 @@ impl Stage {
         key_value::break_store(self.replicas[0].state());
     }
 
-    /// Restarts the host with its state folder and with other tables.
+    /// Restarts the first host with the same state folder and with other tables.
     #[track_caller]
     pub fn move_tables(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
         self.restart_with("tableprefix", table_prefix);
     }
 
-    /// Restarts the host with its state folder and with another value of a variable.
+    /// Restarts the first host with the same state folder and with another value of a variable.
     #[track_caller]
     pub fn restart_with(&mut self, name: &str, value: &str) {
         self.replicas[0].stop_and_restart(|options| {
@@ -419,8 +421,8 @@ impl Stage {
         });
     }
 
-    /// Every line that the hosts and their components have written to stdout, host by host. Lines from before
-    /// a restart are included.
+    /// Every line that the hosts and their components have written to stdout, also before a restart. The
+    /// lines of the first host come first.
     pub fn lines(&self) -> Vec<String> {
         self.replicas.iter().flat_map(Replica::lines).collect()
     }
@@ -443,7 +445,7 @@ impl Stage {
         })
     }
 
-    /// Every byte that the first host has on disk, including its key-value store.
+    /// All bytes in the first host's state folder. The folder contains the key-value store.
     pub fn state_at_rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut folders = vec![self.replicas[0].state().to_owned()];
@@ -472,7 +474,7 @@ impl Stage {
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host writes the component's id before the line; Spin may write nothing.
+    // The embedded host writes the component's id in front of each log line. Spin may write the line alone.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

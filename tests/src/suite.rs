@@ -34,7 +34,7 @@ impl World {
 /// A test: a name and a function that panics if it fails.
 pub type Case = (&'static str, fn(&World));
 
-/// Lists the cases of a module. A function that is not listed is dead code, and breaks the build.
+/// Lists the cases of a module. If a case is not listed, its function is dead code and breaks the build.
 #[macro_export]
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
@@ -42,7 +42,7 @@ macro_rules! cases {
     };
 }
 
-/// A group of cases that needs a program. If the program is missing on this machine, the cases are listed as
+/// A group of cases that needs a program. If this machine does not have the program, the cases are listed as
 /// ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
@@ -50,7 +50,7 @@ pub struct Skipped {
     pub group: &'static str,
     /// The reason, as a text for people.
     pub reason: &'static str,
-    /// Whether the program is missing.
+    /// Whether this machine lacks the program.
     pub skip: bool,
 }
 
@@ -98,7 +98,7 @@ fn default_threads() -> usize {
 fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
-        // Each case has its own thread, because the report is stored by thread.
+        // Each case has its own thread, because [`failure`] keeps the report in thread-local variables.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
             Ok(()) => Ok(()),

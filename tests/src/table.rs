@@ -1,4 +1,4 @@
-//! A table, seen from outside the bot, through the project's own client and in the real Azurite.
+//! Reads and fills a table in the real Azurite, with the project's own client.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Table {
         runtime().block_on(calls(client))
     }
 
-    /// Stores an entity; replaces an existing one.
+    /// Stores an entity, or replaces the stored entity.
     #[track_caller]
     pub fn put(&self, entity: &Entity) {
         self.with(async |client| client.put(entity).await).unwrap();
@@ -49,7 +49,7 @@ impl Table {
         self.with(async |client| client.get(&key).await).unwrap().map(|found| found.entity)
     }
 
-    /// Reads every entity; a missing table has none.
+    /// Reads every entity. A missing table counts as empty.
     #[track_caller]
     pub fn entities(&self) -> Vec<Entity> {
         let query = Query { filter: Filter::everything(), top: 1000, select: Vec::new() };

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// How long a quick step may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Repeats `attempt` until it has a result. After [`SOON`] without a result, this function fails the test,
-/// and the message names what the test `awaited`.
+/// Repeats `attempt` until it returns a result. If no result comes within [`SOON`], this function fails the
+/// test with a message that quotes `awaited`.
 #[track_caller]
 pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;

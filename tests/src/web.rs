@@ -1,4 +1,4 @@
-//! A blocking HTTP client that shows a test the whole response.
+//! A blocking HTTP client that returns whole responses.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -18,8 +18,8 @@ use crate::runtime::runtime;
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// How long a call may take. Every entry point and the queue answer sooner, so a longer call means that
-/// something hangs.
+/// How long a call may take. Every entry point and the queue answer sooner, so a longer call means that a
+/// server hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A response, read to its end.
@@ -53,15 +53,15 @@ impl WholeResponse {
         format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
     }
 
-    /// Fails the test if the response has another status.
+    /// Returns the response, or fails the test if the response has another status.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "expected status {status}, found {}", self.describe());
         self
     }
 
-    /// Expects an error in the Connector's form with this status, this code and a message. Fails the test if
-    /// the response is anything else.
+    /// Returns the response, or fails the test if the response is not an error in the Connector's form with
+    /// this status, this code and a message.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let response = self.expect_status(status);
@@ -87,7 +87,7 @@ pub fn chunked(body: impl Into<Bytes>) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-/// Sends a request and waits for the response; fails the test if none comes.
+/// Sends a request and waits for the response. Fails the test if no response comes.
 #[track_caller]
 pub fn send(request: http::Request<Body>) -> WholeResponse {
     let what = format!("{} {}", request.method(), request.uri());
@@ -97,7 +97,7 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request; the error tells whether the request may have arrived.
+/// Sends a request and returns the response. An error says whether the request may have arrived.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }

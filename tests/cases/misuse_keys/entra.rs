@@ -1,4 +1,4 @@
-//! Tokens of Entra at the alert routes.
+//! Calls of the alert routes with tokens that Entra issues to other applications.
 
 use bot_framework::testing::{TestKey, channel_claims, entra_claims};
 use chrono::Utc;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{APP, OTHER_TENANT, alert, call, ids, message_of};
 
-/// A bot that demands tokens, and has stored one conversation.
+/// A stage with a bot that demands tokens and has stored one conversation.
 struct Registered {
     stage: Stage,
     _issuer: OpenId,
@@ -34,7 +34,7 @@ impl Registered {
     }
 }
 
-/// The claims of an Entra token for the bot, issued to another application of its tenant.
+/// The claims of an Entra token for the bot, issued to another application of the bot's tenant.
 fn claims(roles: &[&str]) -> Value {
     let mut claims = entra_claims(APP_ID, APP, TENANT, Utc::now().timestamp());
     claims["roles"] = json!(roles);
@@ -54,11 +54,11 @@ pub(super) fn entra_token_is_allowed_its_roles_and_nothing_else(world: &World) {
         let stage = &bot.stage;
         let body = to_conversation(&key_of("msteams", "a:1"), "x");
         let sender = sign(&claims(&["send", "cancel", "Other.Role"]));
-        let answer = alert(stage, &sender, &body).expect_status(202).json();
+        let response = alert(stage, &sender, &body).expect_status(202).json();
         let line = &stage.wait_for_events("alerts.queued", 1)[0];
         assert_eq!(line["key"], format!("app:{APP}"), "{line}");
         alert(stage, &sender, &body).expect_status(202);
-        let path = format!("/api/alerts/{}", ids(&answer)[0]);
+        let path = format!("/api/alerts/{}", ids(&response)[0]);
         call(stage, &sender, "DELETE", &path, &Value::Null).expect_status(202);
         let refused =
             call(stage, &sender, "GET", "/api/targets", &Value::Null).expect_error(403, "ScopeMissing");
@@ -101,11 +101,11 @@ pub(super) fn entra_token_is_allowed_its_roles_and_nothing_else(world: &World) {
             ),
             ("no token", "a.b.c".into(), "TokenMalformed"),
         ] {
-            let answer = alert(stage, &token, &body).expect_error(401, code);
-            assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
+            let response = alert(stage, &token, &body).expect_error(401, code);
+            assert_eq!(response.header("www-authenticate"), "Bearer", "{what}");
         }
         assert_eq!(stage.queue.count(), 0);
-        // The channel's route refuses the token, which is for the alert routes.
+        // `POST /api/messages` refuses this token, because the token counts only for the alert routes.
         stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
     }
     let closed = Registered::start(world, "", "");

@@ -35,9 +35,9 @@ pub(super) fn waiting_alerts_are_dropped_after_delete_user_data(world: &World) {
     group["text"] = "<at>Proactive Bot</at> for everybody".into();
     stage.say(&group);
     forget_person(&stage, "a:1");
-    assert_eq!(targets(&stage).len(), 1, "expected the group to be stored still");
+    assert_eq!(targets(&stage).len(), 1, "expected the group to be still stored");
     let mut dropped = 0;
-    eventually("the end of all waiting messages", || {
+    eventually("an empty queue", || {
         dropped += stage.poll()["stopped"].as_u64().unwrap_or_default();
         (stage.queue.count() == 0).then_some(())
     });
@@ -61,13 +61,15 @@ pub(super) fn waiting_alerts_are_dropped_after_delete_user_data(world: &World) {
     assert_eq!(alerted(&stage), ["Alert: new"]);
 }
 
-pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered(world: &World) {
+pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_message_is_delivered(
+    world: &World,
+) {
     let stage = alerts::stage(world);
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // The run's list of recent withdrawals covers only the alerts of the last minutes. For the older message,
-    // the run reads the tombstone.
+    // A run reads a list of the latest cancellations and forgotten conversations. The list covers only the
+    // last minutes. For the older message, the run reads the tombstone.
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -92,8 +94,8 @@ pub(super) fn stop_survives_delete_user_data(world: &World) {
         stage.post(&activity).expect_status(200);
         assert!(targets(&stage).is_empty(), "{over}");
         known(&stage, "a:1", &format!("hello after {over}"));
-        let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "stopped", "{over}");
+        let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+        assert_eq!(response["alerts"][0]["status"], "stopped", "{over}");
     }
     known(&stage, "a:1", "start");
     queued(&stage, &to_conversation(&key, "x"));
@@ -116,20 +118,20 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     }
     queued(&stage, &to_conversation(&keys[0], "waiting"));
     let forget = |key: &str| alerts::call(&stage, "DELETE", &format!("/api/targets/{key}"), &Value::Null);
-    let answer = forget(&keys[0]).expect_status(200).json();
+    let response = forget(&keys[0]).expect_status(200).json();
     let removed = 2 + WRAPPINGS.len();
     let expected = json!({"conversation": keys[0], "removed": removed, "unreadable": 1, "complete": true});
-    assert_eq!(answer, expected);
+    assert_eq!(response, expected);
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: the other conversation's, and the unreadable one");
-    assert_eq!(stage.poll()["stopped"], 1, "the waiting message is dropped");
+    assert_eq!(stage.poll()["stopped"], 1, "expected that the waiting message is dropped");
     // The first call made the messages of other conversations visible again, so the second call finds them.
-    let answer = forget(&keys[1]).expect_status(200).json();
+    let response = forget(&keys[1]).expect_status(200).json();
     let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});
-    assert_eq!(answer, expected);
+    assert_eq!(response, expected);
     for wrong in ["x", "", "625A4B036870769BF12C984B0EB57AF7", &format!("{}/x", keys[0])] {
-        let answer = forget(wrong);
-        assert_eq!(answer.status, 404, "{wrong}: {}", answer.describe());
+        let response = forget(wrong);
+        assert_eq!(response.status, 404, "{wrong}: {}", response.describe());
     }
     let path = format!("/api/targets/{}", keys[1]);
     alerts::call(&stage, "GET", &path, &Value::Null).expect_status(405);
@@ -137,13 +139,13 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert!(targets(&stage).is_empty());
 }
 
-pub(super) fn repeated_call_keeps_the_time_of_the_first(world: &World) {
+pub(super) fn repeated_call_keeps_the_time_of_the_first_call(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:1", "hello");
     let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
     body["idempotencyKey"] = "x".into();
     queued(&stage, &body);
-    // The queue lost the message of the first call, and the caller does not know.
+    // The message of the first call is lost, and the caller does not know this.
     stage.queue.take_all();
     forget_person(&stage, "a:1");
     queued(&stage, &body);

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{pictures, take, texts, unlocked};
 
 /// The Connector refuses alerts for a while, one conversation is deleted, and one message is changed on the
-/// queue. An operator has the page and nothing else.
-pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World) {
+/// queue. The operator uses only the page.
+pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a seal key for tests").start();
     let (here, deleted) = (known(&stage, "a:here", "hello"), known(&stage, "a:deleted", "hello"));
     let is_out = Arc::new(AtomicBool::new(true));
@@ -44,7 +44,7 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
     is_out.store(false, Ordering::SeqCst);
     stage.connector.forget();
 
-    // The operator reads what happened, and replays what the Connector refused.
+    // The operator reads the reasons, and replays the alerts that the Connector refused.
     let walk = unlocked(Walk::open(&stage.url("/ops"), 1280))
         .expect("5 dead letters shown.")
         .expect("alerts shown.");
@@ -61,8 +61,8 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
     assert_eq!(outcomes, ["destinationGone", "permanent", "permanent", "permanent", "sealBroken"]);
     assert_eq!(stage.poll()["delivered"], 3);
 
-    // Two dead letters are left: the one to the deleted conversation, and the changed one. The operator drops
-    // both.
+    // Two dead letters are left: the alert to the deleted conversation, and the changed message. The operator
+    // drops them.
     let walk = unlocked(Walk::open(&stage.url("/ops"), 1280))
         .expect("2 dead letters shown.")
         .expect("alerts shown.");
@@ -78,12 +78,12 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
     // two messages `hello`, and the alert `genuine`. The forged copy of `genuine` has a broken seal. Such a
     // copy may come from any program, so the poller ends no alert because of it.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
-    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "messages, dead letters");
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     let mut alerted: Vec<_> =
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The figures add up: five messages, and three of them again as replays.
+    // The totals count eight accepted alerts: five messages, and three replays.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(

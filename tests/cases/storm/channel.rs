@@ -19,8 +19,8 @@ const CONVERSATIONS: usize = 20;
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// How often the channel sent the message without getting a 202. In such a case the channel cannot know
-    /// whether the message was queued.
+    /// How often the channel sent the message and got no 202. Each time, the bot may have queued the message
+    /// nevertheless.
     pub(super) unanswered: usize,
 }
 
@@ -36,9 +36,9 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
         while !over.load(Ordering::SeqCst) {
             let url = &urls[(index + sent.unanswered) % urls.len()];
             let request = http::Request::post(url).header("content-type", "application/json");
-            let answer = web::try_send(request.body(web::whole(activity.clone())).unwrap());
+            let response = web::try_send(request.body(web::whole(activity.clone())).unwrap());
             std::thread::sleep(PAUSE);
-            if answer.is_ok_and(|answer| answer.status == 202) {
+            if response.is_ok_and(|response| response.status == 202) {
                 break;
             }
             sent.unanswered += 1;
@@ -58,8 +58,8 @@ pub(super) fn conversation(index: usize) -> String {
 pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) sent_again: usize,
-    /// How many messages were queued more than once. The channel sent the message again, because it had no
-    /// answer, or the bot repeated a Put.
+    /// How many messages were queued more than once, because the channel sent the message again or because
+    /// the bot repeated a Put.
     pub(super) queued_twice: usize,
     pub(super) violations: Vec<String>,
 }
@@ -80,12 +80,13 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*unanswered > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each time that the channel sends a message, the bot makes at most one Put that gets its answer.
-            // Puts whose answers were lost come on top of that.
+            // Each time that the channel sends a message, the bot makes at most one Put that gets its
+            // response. In addition, the bot may make Puts whose responses were lost.
             if whole + cut > 1 + unanswered + cut {
-                outcome
-                    .violations
-                    .push(format!("{text} was sent {} times, and put {whole} + {cut} times", unanswered + 1));
+                outcome.violations.push(format!(
+                    "{text} was sent {} times, and put {whole} times with and {cut} times without a response",
+                    unanswered + 1
+                ));
             }
             if !is_done(text) {
                 outcome.violations.push(format!("{text} was accepted, and is lost"));

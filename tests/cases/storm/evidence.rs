@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
-use super::verdict::{Doubled, Overtaken};
+use super::verdict::{DeliveredAgain, Overtaken};
 
-/// Within this time after the Connector's answer, the run certainly sends the Delete, or records the delivery
-/// in the ledger. The time is long enough for a busy machine.
+/// Within this time after the Connector's response, the run certainly sends the Delete, or records the
+/// delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// A little less than the time that the poller waits for an answer of the queue, because the poller's time
+/// A little less than the time that the poller waits for a response of the queue, because the poller's time
 /// begins before the call arrives at the proxy.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
@@ -35,7 +35,8 @@ pub(super) struct Evidence {
     pub(super) deaths: Vec<Death>,
     /// When a host logged that an alert was delivered, by host and envelope.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
-    /// When a host logged that a run had ended, because it got no answer of the queue in time.
+    /// When a host logged that a run had ended because the queue did not answer in time, with the host's
+    /// number.
     unanswered: Vec<(usize, Instant)>,
     /// The path of the record in which a run notes its messages in hand.
     run_record: String,
@@ -78,7 +79,8 @@ impl Evidence {
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the last Get, not later than `before`, that returned the alert and whose answer was not lost.
+    /// Finds the last Get until `before` that returned the alert. A Get whose response was lost does not
+    /// count.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -101,22 +103,22 @@ impl Evidence {
 
     /// Why the poller could not know, at the time of `later`, that the earlier attempt was shown. `None` if
     /// it could have known.
-    pub(super) fn why_doubled(&self, earlier: &Attempt, later: &Attempt) -> Option<Doubled> {
+    pub(super) fn why_delivered_again(&self, earlier: &Attempt, later: &Attempt) -> Option<DeliveredAgain> {
         if earlier.scripted == Scripted::ShownAndCut {
-            return Some(Doubled::ResponseCut);
+            return Some(DeliveredAgain::ResponseCut);
         }
         let death = self.death_after(earlier)?;
         if !earlier.is_answered(Some(death.at)) {
-            return Some(Doubled::KilledBeforeResponse);
+            return Some(DeliveredAgain::KilledBeforeResponse);
         }
         let knew = self.is_delivered_logged(death, earlier) || self.is_in_ledger(earlier, later.at);
         let in_time =
             earlier.received.answered_at().is_some_and(|answered| death.at < answered + CERTAIN_AFTER);
-        (!knew && in_time).then_some(Doubled::KilledBeforeDelete)
+        (!knew && in_time).then_some(DeliveredAgain::KilledBeforeDelete)
     }
 
-    /// Whether the host logged the delivery before it died. The run logs it after the Delete, or when the
-    /// ledger has recorded the delivery.
+    /// Whether the host logged the delivery before it died. The run writes this line after the Delete, or
+    /// after the ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
         // Log lines have whole milliseconds, so the time of a line can be a little earlier than the event.
         let lived =
@@ -171,7 +173,7 @@ impl Evidence {
         // Messages of one Get belong to one run.
         let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The run sent the younger alert while the older alert had to wait.
+            // The run knew both alerts, and sent the younger alert while the older alert had to wait.
             return None;
         }
         let index = match same_get {
@@ -190,7 +192,7 @@ impl Evidence {
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
-                // A write that the host had sent may be done after the host's death.
+                // Azurite may carry out a write after the death of the host that sent the write.
                 let is_noted = self.is_noted(then, death.at + PATIENCE);
                 (!is_noted && !self.is_worked_on(then, death)).then_some(Overtaken::KilledBeforeNote)
             }
@@ -198,8 +200,8 @@ impl Evidence {
         }
     }
 
-    /// Whether the run of a Get ended soon after it, because it had got no answer of the queue in time. On a
-    /// busy machine the run may stop waiting although the proxy has answered.
+    /// Whether the run of this Get ended soon after the Get, because the queue had not answered in time. On a
+    /// busy machine, a run may stop waiting although the proxy has sent the response.
     fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))

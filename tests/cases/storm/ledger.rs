@@ -45,7 +45,7 @@ pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
 }
 
 /// Asks the bot for each alert, until each has its final status. `expected` gives the status that an alert
-/// must have. Returns the number of alerts by status, and a sentence for each wrong one.
+/// must have. Returns the number of alerts by status, and a sentence for each wrong status.
 pub(super) fn states(
     stage: &Stage,
     ids: &[String],
@@ -55,8 +55,8 @@ pub(super) fn states(
     let (mut counts, mut violations) = (BTreeMap::<String, usize>::new(), Vec::new());
     for id in ids {
         loop {
-            let answer = call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null);
-            let alert = answer.json();
+            let response = call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null);
+            let alert = response.json();
             let status = alert["status"].as_str().unwrap_or_default();
             if status != expected(id) && Instant::now() < deadline {
                 // No run has recorded the outcome yet, or the bot does not count the alert as delivered yet.
@@ -88,18 +88,19 @@ pub(super) struct Figures {
 
 /// Reads the figures of the bot, after the last run has stored them.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // A run that could not release the lock leaves its messages to the next run.
+    // If a run could not release the lock, the next run handles its messages. So the case waits for two idle
+    // runs.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
-            let answer = stage.try_poll();
-            let is_idle = || answer.json()["received"] == 0 && answer.json()["skipped"].is_null();
-            Some(()).filter(|()| answer.status == 200 && is_idle())
+            let response = stage.try_poll();
+            let is_idle = || response.json()["received"] == 0 && response.json()["skipped"].is_null();
+            Some(()).filter(|()| response.status == 200 && is_idle())
         });
     }
     let totals = waiting::eventually("the figures", || {
-        let answer = call(stage, "GET", "/api/status", &Value::Null);
+        let response = call(stage, "GET", "/api/status", &Value::Null);
         // The tables fail on purpose, so the case repeats the call.
-        Some(answer.json()["totals"].clone()).filter(|totals| answer.status == 200 && totals.is_object())
+        Some(response.json()["totals"].clone()).filter(|totals| response.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();
     let ends = [

@@ -13,12 +13,12 @@ use serde_json::json;
 
 use super::Form;
 
-/// The scripted answer to an attempt at an alert.
+/// The scripted response to an attempt at an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scripted {
     /// The alert is shown to the person.
     Shown,
-    /// The alert is shown, and the connection breaks before the answer.
+    /// The alert is shown, and the connection breaks before the response.
     ShownAndCut,
     /// The connection breaks as if the request had never arrived.
     Cut,
@@ -35,7 +35,7 @@ pub(super) struct Attempt {
     /// The alert's id. For a message of the channel, this is the text.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// Whether the alert is shown if the host is killed before it has the answer.
+    /// Whether the alert is shown if the host is killed before it has the response.
     pub(super) kept: bool,
     pub(super) received: Received,
 }
@@ -48,8 +48,8 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// Whether the person saw the alert. `died` is when the host that made the attempt was killed afterwards;
-    /// `None` if it was not.
+    /// Whether the person saw the alert. `died` is the time of the first kill of the attempt's host after the
+    /// attempt; `None` if no kill followed.
     pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
         match self.scripted {
             Scripted::Shown => self.kept || self.is_answered(died),
@@ -58,7 +58,7 @@ impl Attempt {
         }
     }
 
-    /// Whether the whole answer was sent to a host that was still running.
+    /// Whether the whole response was sent to a host that was still running.
     pub(super) fn is_answered(&self, died: Option<Instant>) -> bool {
         self.received.answered_at().is_some_and(|answered| died.is_none_or(|died| answered < died))
     }
@@ -88,10 +88,15 @@ impl Connections {
 /// The region of the Connector that fails for a while.
 pub(super) const OUT: &str = "emea";
 
-/// Scripts the Connector's answers: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut
-/// before the message is shown, 3 % cut after that, 2 % missing, 0.3 % a gateway's 404. One region also has
-/// an outage. It begins when the number of attempts is a third of the number of alerts, and lasts for
-/// [`Form::outage`].
+/// Scripts the Connector's responses, and an outage of one region. The outage begins when the number of
+/// attempts is a third of the number of alerts, and lasts for [`Form::outage`]. Shares of the responses:
+///
+/// - 10 %: throttled
+/// - 5 %: unavailable, most of them with a gateway's page
+/// - 3 %: the connection is cut before the message is shown
+/// - 3 %: the connection is cut after the message is shown
+/// - 2 %: the conversation is missing
+/// - 0.3 %: a gateway's 404
 pub(super) fn connector(
     dice: Dice,
     form: Form,
@@ -148,8 +153,8 @@ pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan +
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // The messages of a Get whose answer was lost stay leased, so the answers of late Gets are not
-            // cut.
+            // If the response to a Get is lost, the messages stay leased. So the responses to late Gets are
+            // not cut.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

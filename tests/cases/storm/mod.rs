@@ -6,8 +6,8 @@
 //! the storm, one host loses its key-value store, which is only a cache.
 //!
 //! The short form is a case like any other. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
-//! script: which call fails how, and after how many attempts a host is killed. The course of events still
-//! differs, because it depends on the machine.
+//! script. The script decides how each call fails, and after how many attempts the case kills a host. The
+//! events of two storms with the same script still differ, because they also depend on the machine.
 
 mod channel;
 mod evidence;
@@ -52,7 +52,7 @@ struct Form {
     longest_retry_after: u64,
     /// How long one region of the Connector is out.
     outage: Duration,
-    /// The number of the last call of the queue that may be a Get with a lost answer.
+    /// After the call of the queue with this number, no response to a Get is lost.
     last_lost_get: usize,
     patience: Duration,
 }
@@ -105,7 +105,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
         .variable("alertkey", ALERT_KEY)
-        // The people of the storm send more messages in a minute than the bot would answer.
+        // The people of the storm send more messages in a minute than the default limit of replies allows.
         .variable("answersperminute", "0")
         .start();
     let connections = Connections::default();
@@ -119,7 +119,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case queues new alerts, and older ones become visible again.
+    // After each start of a host, the case queues new alerts, and older alerts become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -143,7 +143,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
             // Some kills come while the new alerts are sent, some while older alerts are sent again.
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
-            wait_until(deadline, "enough attempts", || connections.len() >= enough);
+            wait_until(deadline, "enough attempts at the Connector", || connections.len() >= enough);
             let victim = dice.roll(("victim", life), HOSTS as u64) as usize;
             kills.push(match life == form.kills / 2 {
                 false => stage.kill_and_restart(victim),
@@ -200,8 +200,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     );
 }
 
-/// Replaces the texts of the program's alerts with their ids. The attempts have the texts, because the
-/// Connector receives only these.
+/// Replaces the texts of the program's alerts with their ids. The Connector receives only the texts, so the
+/// attempts do not have the ids yet.
 fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);
@@ -240,11 +240,11 @@ struct Runs {
 fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     let mut runs = Runs::default();
     while !over.load(Ordering::SeqCst) {
-        let answers: Vec<Option<Value>> = std::thread::scope(|scope| {
+        let responses: Vec<Option<Value>> = std::thread::scope(|scope| {
             let all: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| poll(url))).collect();
             all.into_iter().map(|one| one.join().expect("a poll does not panic")).collect()
         });
-        for counts in answers.into_iter().flatten() {
+        for counts in responses.into_iter().flatten() {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
@@ -257,9 +257,9 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
 /// Asks for a run; `None` if the host was killed, or could not use its queue or its tables.
 fn poll(url: &str) -> Option<Value> {
     let request = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));
-    let answer = web::try_send(request.body(web::whole("")).unwrap()).ok()?;
-    assert!([200, 503].contains(&answer.status), "{}", answer.describe());
-    (answer.status == 200).then(|| answer.json())
+    let response = web::try_send(request.body(web::whole("")).unwrap()).ok()?;
+    assert!([200, 503].contains(&response.status), "{}", response.describe());
+    (response.status == 200).then(|| response.json())
 }
 
 #[track_caller]

@@ -18,13 +18,13 @@ const PAUSE: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) text: String,
-    /// The ids in the answers of the bot. There must be only one, because the calls have the same idempotency
-    /// key.
+    /// The ids in the bot's responses. There must be exactly one id, because the calls have the same
+    /// idempotency key.
     pub(super) ids: BTreeSet<String>,
-    /// How many calls failed (no answer with status 202) before the bot accepted the alert.
+    /// How many calls got no response with status 202 before the bot accepted the alert.
     pub(super) failed: usize,
     /// Whether the bot queued no alert, because the poller has paused the conversation.
-    pub(super) held: bool,
+    pub(super) is_paused: bool,
 }
 
 /// Sends `count` alerts, or fewer if `over` is set earlier. The hosts take turns.
@@ -33,24 +33,24 @@ pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Call
 }
 
 fn send_one(urls: &[String], index: usize, over: &AtomicBool) -> Called {
-    let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, held: false };
+    let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, is_paused: false };
     let mut hosts = urls.iter().cycle().skip(index);
     let mut call = |text: &str| {
-        let answered = hosts.next().map_or(Answered::Failed, |url| post(url, text, index));
+        let response = hosts.next().map_or(Response::Failed, |url| post(url, text, index));
         std::thread::sleep(PAUSE);
-        answered
+        response
     };
     while !over.load(Ordering::SeqCst) {
         match call(&called.text) {
-            Answered::Failed => called.failed += 1,
-            Answered::Held => {
-                called.held = true;
+            Response::Failed => called.failed += 1,
+            Response::Paused => {
+                called.is_paused = true;
                 break;
             }
-            Answered::Accepted(id) => {
+            Response::Accepted(id) => {
                 called.ids.insert(id);
-                // The repeated call may fail, because the bot has accepted the alert.
-                if let Answered::Accepted(again) = call(&called.text) {
+                // This repeated call may fail, because the bot has already accepted the alert.
+                if let Response::Accepted(again) = call(&called.text) {
                     called.ids.insert(again);
                 }
                 break;
@@ -64,32 +64,32 @@ fn text(index: usize) -> String {
     format!("by-api-{index:03}")
 }
 
-/// The answer to a call.
-enum Answered {
+/// The bot's response to a call.
+enum Response {
     /// The bot accepted the alert with this id.
     Accepted(String),
     /// The bot queued nothing, because the conversation is paused.
-    Held,
+    Paused,
     Failed,
 }
 
 /// Sends the alert. At first the bot does not know the conversation, and answers 404.
-fn post(url: &str, text: &str, index: usize) -> Answered {
+fn post(url: &str, text: &str, index: usize) -> Response {
     let mut body = to_conversation(&key_of("msteams", &channel::conversation(index)), text);
     body["idempotencyKey"] = text.into();
     let request = http::Request::post(url)
         .header("authorization", format!("Bearer {ALERT_KEY}"))
         .header("content-type", "application/json");
     let request = request.body(web::whole(body.to_string())).expect("a well-formed request");
-    let Ok(answer) = web::try_send(request) else { return Answered::Failed };
-    assert!([202, 404, 503].contains(&answer.status), "{}", answer.describe());
-    if answer.status != 202 {
-        return Answered::Failed;
+    let Ok(response) = web::try_send(request) else { return Response::Failed };
+    assert!([202, 404, 503].contains(&response.status), "{}", response.describe());
+    if response.status != 202 {
+        return Response::Failed;
     }
-    let alert = answer.json()["alerts"][0].take();
+    let alert = response.json()["alerts"][0].take();
     match (alert["id"].as_str(), alert["status"].as_str()) {
-        (Some(id), _) => Answered::Accepted(id.to_owned()),
-        (None, Some("paused")) => Answered::Held,
+        (Some(id), _) => Response::Accepted(id.to_owned()),
+        (None, Some("paused")) => Response::Paused,
         (None, _) => panic!("expected an id, or a paused conversation, found {alert}"),
     }
 }

@@ -18,20 +18,20 @@ use super::{Form, ledger};
 
 /// Why an alert was delivered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Doubled {
-    /// The answer to the earlier attempt was cut off.
+pub(super) enum DeliveredAgain {
+    /// The response to the earlier attempt was cut off.
     ResponseCut,
-    /// The host was killed before it had the answer.
+    /// The host was killed before it had the response.
     KilledBeforeResponse,
-    /// The host was killed after it had the answer, and before its Delete was sent. Or the Delete failed, and
-    /// the host was killed before the ledger recorded the delivery.
+    /// The host was killed after it had the response, and before its Delete was sent. Or the Delete failed,
+    /// and the host was killed before the ledger recorded the delivery.
     KilledBeforeDelete,
 }
 
 /// Why a younger alert of the conversation was delivered first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Overtaken {
-    /// The older alert was leased by a Get whose answer was lost.
+    /// The older alert was leased by a Get whose response was lost.
     LostResponse,
     /// The host of the run that leased the older alert was killed before the table recorded the lease.
     KilledBeforeNote,
@@ -49,7 +49,7 @@ pub(super) struct Verdict {
     uncertain: usize,
     /// How many conversations are paused.
     paused: usize,
-    doubled: BTreeMap<Doubled, usize>,
+    delivered_again: BTreeMap<DeliveredAgain, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
     /// The ids of the alerts in the poison queue.
     dead: BTreeSet<String>,
@@ -64,8 +64,8 @@ pub(super) struct Verdict {
     /// How many calls of the program the bot did not answer 202.
     calls_failed: usize,
     /// The alerts of the program that the bot did not queue, because the conversation was paused.
-    calls_held: usize,
-    /// Descriptions of everything that happened although it must not happen.
+    calls_to_paused: usize,
+    /// A sentence for each event that must not happen.
     violations: Vec<String>,
 }
 
@@ -109,8 +109,8 @@ impl Verdict {
             self.violations.push(format!("{alert} is lost: {history:#?}"));
         }
         for pair in shown.windows(2) {
-            match evidence.why_doubled(pair[0], pair[1]) {
-                Some(why) => *self.doubled.entry(why).or_default() += 1,
+            match evidence.why_delivered_again(pair[0], pair[1]) {
+                Some(why) => *self.delivered_again.entry(why).or_default() += 1,
                 None => {
                     let history = evidence.history(&[alert], pair[1].at);
                     self.violations
@@ -123,11 +123,11 @@ impl Verdict {
     /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
     /// poisoned.
     pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
-        for Called { text, ids, failed, held } in called {
+        for Called { text, ids, failed, is_paused } in called {
             self.calls += 1;
             self.calls_failed += failed;
-            if *held {
-                self.calls_held += 1;
+            if *is_paused {
+                self.calls_to_paused += 1;
                 continue;
             }
             let mut ids = ids.iter();
@@ -141,7 +141,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that a gateway's page pauses no conversation: only a listed error code of the Connector does.
+    /// Checks that a conversation is paused only after a 403 or 404 with an error code of the Connector, and
+    /// not after the error page of a gateway.
     pub(super) fn look_at_pauses(&mut self, conversations: &[Entity], evidence: &Evidence) {
         for entity in conversations.iter().filter(|entity| entity.int("pausedUntil").unwrap_or_default() > 0)
         {
@@ -153,8 +154,9 @@ impl Verdict {
             };
             self.paused += 1;
             if !evidence.attempts.iter().any(|attempt| is_gone(&attempt)) {
-                self.violations
-                    .push(format!("{address} is paused, but the Connector answered no listed error code"));
+                self.violations.push(format!(
+                    "{address} is paused, but the Connector sent no error code that pauses a conversation"
+                ));
             }
         }
     }
@@ -172,8 +174,8 @@ impl Verdict {
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
         let by_api = called.iter().flat_map(|called| called.ids.iter().cloned());
         let ids: Vec<String> = planted.chain(by_api).collect();
-        // The queue may hold several messages of an alert. If one of them is moved to the poison queue, the
-        // poller still sends another one.
+        // The queue may contain several messages of an alert. If one message is moved to the poison queue,
+        // the poller may still deliver the alert through another message.
         let is_sent_by_a_copy = |id: &str| {
             let notes = evidence.queue.iter().filter(|note| note.envelope == id && !note.message.is_empty());
             let messages: BTreeSet<&str> = notes.map(|note| &*note.message).collect();
@@ -219,7 +221,7 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // Only the first alert that overtook the older one is evaluated.
+            // Only the first alert that overtook the older alert is evaluated.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
@@ -253,14 +255,14 @@ impl fmt::Display for Verdict {
         writeln!(f, "  delivered             {}", self.shown)?;
         writeln!(
             f,
-            "  poisoned              {:?}; copies beyond the first {}; shown nevertheless {}",
+            "  poisoned              {:?}; further copies {}; also delivered {}",
             self.poisoned, self.poison_copies, self.shown_and_poisoned
         )?;
         writeln!(f, "  shown by the bot      {:?}", self.states)?;
         writeln!(f, "  figures               {}", self.figures)?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
         writeln!(f, "  paused                {}", self.paused)?;
-        writeln!(f, "  doubled               {:?}", self.doubled)?;
+        writeln!(f, "  delivered again       {:?}", self.delivered_again)?;
         let Outcome { sent, sent_again, queued_twice, .. } = &self.channel;
         writeln!(
             f,
@@ -269,7 +271,7 @@ impl fmt::Display for Verdict {
         writeln!(
             f,
             "  alerts by API         {}; calls that were not answered 202 {}; to paused conversations {}",
-            self.calls, self.calls_failed, self.calls_held
+            self.calls, self.calls_failed, self.calls_to_paused
         )?;
         writeln!(f, "  overtaken             {:?}", self.overtaken)?;
         write!(f, "  violations            {}", self.violations.len())

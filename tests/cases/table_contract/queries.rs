@@ -44,7 +44,7 @@ pub(super) fn pages_show_each_row_once(world: &World) {
                 }
             }
             assert!(seen.is_sorted(), "{top}");
-            assert_eq!(seen.len(), expected.len(), "{top}: each row once");
+            assert_eq!(seen.len(), expected.len(), "{top}: expected each row once");
             assert_eq!(BTreeSet::from_iter(seen), expected, "{top}");
         }
     });
@@ -139,7 +139,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
         assert_eq!(
             BTreeSet::from_iter(&stored).len(),
             2 * distinct.len(),
-            "a page may end at each of the keys"
+            "expected each key once, although a page may end at any key"
         );
         assert_eq!(stored.len(), 2 * distinct.len());
         for key in stored {
@@ -160,7 +160,7 @@ pub(super) fn value_is_read_as_it_was_stored(world: &World) {
             assert_eq!(found.int("n"), Some(number));
             let query = Query { filter: Filter::int64("n", number), ..everything() };
             let page = client.query(&query, None).await.unwrap();
-            assert_eq!(page.entities.len(), 1, "{number} is found as a number");
+            assert_eq!(page.entities.len(), 1, "expected that {number} is found as a number");
         }
         for (index, text) in texts.into_iter().enumerate() {
             let entity = Entity::new(Key::new("texts", index.to_string())).with("text", text);

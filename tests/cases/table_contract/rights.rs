@@ -60,7 +60,8 @@ pub(super) fn sas_without_table_rights_is_refused_with_the_needed_rights(world: 
     }
 }
 
-/// The error text names these rights, so they must be enough.
+/// If a SAS lacks a right, the client's error text names these rights. So a SAS with these rights must be
+/// enough.
 pub(super) fn sas_with_table_rights_is_enough(world: &World) {
     let table = with_sas(world, "qt", "co", "rdacup", "contractsasenough");
     let entity = Entity::new(Key::new("p", "r'ü")).with("n", 1);

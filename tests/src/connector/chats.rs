@@ -16,7 +16,7 @@ struct Shown {
     activity: Value,
 }
 
-/// The messages that the bot has sent and not deleted, in order.
+/// The messages that the bot has sent and has not deleted, in order.
 #[derive(Debug, Default)]
 pub(super) struct Chats(Vec<Shown>);
 
@@ -42,7 +42,7 @@ impl Chats {
         Some(Reply::status(200, json!({"id": self.0[at].id})))
     }
 
-    /// Adds, changes or deletes a message, as an accepted request demands. `id` is the activity's id in the
+    /// Applies an accepted request: adds, changes or deletes a message. `id` is the activity id in the
     /// response to the request.
     pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
         let at = self.position(received);

@@ -10,7 +10,7 @@ use futures_util::stream::unfold;
 
 use crate::loopback_server::Broken;
 
-/// An endless body, sent one byte at a time, and its state. Clones share the state.
+/// An endless body that is sent one byte at a time. Clones share its state.
 #[derive(Debug, Clone)]
 pub struct Drip {
     every: Duration,
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Drip {
-    /// Sends a byte after each pause of this length.
+    /// Makes a body that sends a byte after each pause of this length.
     pub fn every(every: Duration) -> Self {
         Self { every, state: Arc::default() }
     }
@@ -49,7 +49,7 @@ impl Drip {
     }
 }
 
-/// Notes the end of the connection: the server drops an endless body when the client disconnects.
+/// Records the end of the connection. The server drops an endless body when the client disconnects.
 struct UntilHungUp(Arc<State>);
 
 impl Drop for UntilHungUp {

@@ -1,8 +1,8 @@
 //! A fake Bot Connector, scripted by the test.
 //!
 //! The fake records every request. It answers like the real Connector, unless a rule of the test decides
-//! otherwise. If the bot sends a request that it must never send, the fake complains: it answers 500 with the
-//! request's text, and keeps this text. When the fake is dropped with a complaint, it fails the test.
+//! otherwise. The fake complains about a request that the bot must never send: it answers 500 with the
+//! request's text, and keeps this text. A fake with a complaint fails the test when it is dropped.
 
 mod chats;
 mod drip;
@@ -49,8 +49,8 @@ impl Connector {
         self.server.authority()
     }
 
-    /// Demands a token of this login host in every request from now on. Before this call, no request may
-    /// carry a token.
+    /// From now on, demands a token of this login host in every request. Before, no request may carry a
+    /// token.
     pub fn expect_tokens_of(&self, login: &Login) {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
@@ -65,35 +65,33 @@ impl Connector {
         change(&mut self.shared.teams.lock().unwrap());
     }
 
-    /// Every call so far that was no activity, in order. Such calls create a conversation or read its
-    /// members.
+    /// Every request so far that creates a conversation or reads its members, in order.
     pub fn other_calls(&self) -> Vec<Received> {
         self.shared.other_calls.lock().unwrap().clone()
     }
 
-    /// Every activity that was received so far, in order.
+    /// Every request so far that posts, changes or deletes an activity, in order.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// The messages of the bot that a conversation shows now, in order, without those that the bot has
-    /// deleted.
+    /// The bot's messages that a conversation shows now, in order. Deleted messages are left out.
     pub fn shown(&self, conversation: &str) -> Vec<Value> {
         self.shared.chats.lock().unwrap().shown(conversation)
     }
 
-    /// Deletes every message in every conversation, as people do.
+    /// Deletes every message in every conversation, as if people had deleted them.
     pub fn forget_chats(&self) {
         *self.shared.chats.lock().unwrap() = chats::Chats::default();
     }
 
-    /// Clears the record of received requests.
+    /// Clears the record of received requests. The conversations keep their messages.
     pub fn forget(&self) {
         self.shared.received.lock().unwrap().clear();
         self.shared.other_calls.lock().unwrap().clear();
     }
 
-    /// Waits for `count` requests, and fails the test if more have come.
+    /// Waits for `count` requests with an activity, and fails the test if more have come.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let awaited = format!("{count} requests at the Connector");
@@ -102,7 +100,7 @@ impl Connector {
         all
     }
 
-    /// Fails the test if any request was received.
+    /// Fails the test if the fake has received a request with an activity.
     #[track_caller]
     pub fn expect_silence(&self) {
         let all = self.received();
@@ -114,7 +112,7 @@ impl Connector {
         self.shared.most_at_once.load(Ordering::SeqCst)
     }
 
-    /// Points the activity's serviceUrl to this fake; its path stays.
+    /// Points the activity's serviceUrl to this fake, and keeps the path of the serviceUrl.
     pub fn host(&self, activity: &Value) -> Value {
         crate::activity::at_service(activity, self.authority())
     }

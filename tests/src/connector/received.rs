@@ -19,14 +19,14 @@ pub struct Received {
     pub path: String,
     pub headers: http::HeaderMap,
     pub raw: Bytes,
-    /// The body as JSON; `null` if it is not JSON.
+    /// The body as JSON; `null` if the body is not JSON.
     pub body: Value,
     pub(super) answered: Arc<OnceLock<Instant>>,
 }
 
 impl Received {
-    /// When the fake gave its response to the HTTP server. `None` before that moment, and if the connection
-    /// broke earlier. Clones share the value.
+    /// When the fake handed its response to the HTTP server; `None` until then. If the connection breaks
+    /// first, this stays `None`. Clones share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -47,7 +47,7 @@ impl Received {
         self.body["text"].as_str().unwrap_or_default()
     }
 
-    /// The token of the only `Authorization` header.
+    /// The token of the `Authorization` header; `None` unless the request has exactly one such header.
     pub fn token(&self) -> Option<&str> {
         let mut values = self.headers.get_all("authorization").iter();
         match (values.next(), values.next()) {
@@ -56,18 +56,18 @@ impl Received {
         }
     }
 
-    /// Whether this is an acknowledgement. The first word of the text decides.
+    /// Whether this is the bot's acknowledgement of a person's message: its text starts with `Queued:`.
     pub fn is_acknowledgement(&self) -> bool {
         self.text().starts_with("Queued:")
     }
 
-    /// Whether this is an alert. The first word of the text decides.
+    /// Whether this is an alert: its text starts with `Alert:`.
     pub fn is_alert(&self) -> bool {
         self.text().starts_with("Alert:")
     }
 
-    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The part in front comes from the
-    /// serviceUrl.
+    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The part before `/v3` comes from
+    /// the serviceUrl.
     fn target(&self) -> Option<(String, Option<String>)> {
         let (_, rest) = self.path.split_once("/v3/conversations/")?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -78,8 +78,8 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` if it would accept it. If `is_activity`, the request
-    /// has to post, change or delete an activity.
+    /// Why a Connector would refuse the request; `None` if it would accept the request. `is_activity` means
+    /// that the request has to post, change or delete an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;

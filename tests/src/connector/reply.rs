@@ -55,14 +55,14 @@ impl Reply {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
     }
 
-    /// Breaks the connection in the middle of the body.
+    /// Breaks the connection in the middle of the response's body.
     #[must_use]
     pub fn cut_in_body(mut self) -> Self {
         self.cut = Some(Cut::InBody);
         self
     }
 
-    /// Appends an endless row of bytes to the body.
+    /// Appends this endless stream of bytes to the body.
     #[must_use]
     pub fn dripping(mut self, drip: &Drip) -> Self {
         self.drip = Some(drip.clone());
@@ -76,7 +76,7 @@ impl Reply {
         self
     }
 
-    /// Waits before the response.
+    /// Waits this long before the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;

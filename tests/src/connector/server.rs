@@ -79,8 +79,8 @@ pub(super) async fn exchange(
     Some(response.body(body).expect("a scripted response is well-formed"))
 }
 
-/// Sends the first half of the body, and then breaks the connection. The stream pauses between these two
-/// steps, because hyper sends the first half when the stream is not ready.
+/// Sends the first half of the body, and then breaks the connection. In between, the stream pauses once,
+/// because hyper sends its buffer when the stream is not ready.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;
@@ -95,7 +95,7 @@ impl Shared {
         let ruled = catch_unwind(AssertUnwindSafe(|| rules.iter().find_map(|rule| rule(&received))));
         drop(rules);
         let mut teams = self.teams.lock().unwrap();
-        let answered = teams.answer(&received);
+        let answered = teams.response(&received);
         let objection = match &answered {
             Some(Err(why)) => Some(*why),
             other => received.objection(other.is_none(), self.tokens.lock().unwrap().as_ref()),

@@ -1,6 +1,6 @@
-//! The part of the fake Connector that plays Teams: it has people, their teams and chats, and a list of the
-//! people and channels that have the bot. The fake creates conversations and lists their members. It
-//! complains about bodies that Teams refuses.
+//! The part of the fake Connector that plays Teams. It knows people, their teams and chats, and where the bot
+//! is installed. It creates conversations and lists their members. It complains about bodies that Teams
+//! refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,16 +47,15 @@ pub struct Teams {
     /// The members of each team or chat, by the id of its conversation.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// How many members a page has, even if the caller asks for another size. 0 means the size that the
-    /// caller asks for.
+    /// The number of members on a page, whatever size the caller asks for. If this is 0, the caller decides.
     page: usize,
 }
 
-/// The answer to a request that is no activity. The error is the complaint about the request.
-type Answered = Result<Reply, &'static str>;
+/// The response to a request that is no activity, or the complaint about the request.
+type Response = Result<Reply, &'static str>;
 
 impl Teams {
-    /// Adds a person. The bot is not installed for them.
+    /// Adds a person. The bot is not installed for this person yet.
     pub fn person(&mut self, object_id: &str, email: &str) -> &mut Self {
         let person = Person { object_id: object_id.into(), email: email.into(), purged: 0 };
         self.people.insert(object_id.into(), person);
@@ -69,8 +68,8 @@ impl Teams {
         self
     }
 
-    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot counts a reply
-    /// only if the id of the thread's first message is a recent time.
+    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot counts a
+    /// person's reply in a thread only if the id of the thread's first message is a recent time.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -88,7 +87,7 @@ impl Teams {
         self
     }
 
-    /// Purges the chat of a person with the bot. The person's next chat gets another id.
+    /// Purges the chat of a person with the bot. The person's next chat with the bot has another id.
     pub fn purge(&mut self, object_id: &str) -> &mut Self {
         self.people.get_mut(object_id).expect("a known person").purged += 1;
         self
@@ -99,7 +98,7 @@ impl Teams {
         self.people[object_id].chat()
     }
 
-    /// Whether an activity is for a chat that Teams has purged.
+    /// Whether this is the id of a chat that Teams has purged.
     pub(super) fn is_purged(&self, conversation: &str) -> bool {
         let has_been = |person: &Person| {
             let chat = format!("a:{}-", person.object_id);
@@ -109,7 +108,7 @@ impl Teams {
     }
 
     /// Answers a request that creates a conversation or reads its members; `None` for any other request.
-    pub(super) fn answer(&mut self, received: &Received) -> Option<Answered> {
+    pub(super) fn response(&mut self, received: &Received) -> Option<Response> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let segments: Vec<String> = path
@@ -126,7 +125,7 @@ impl Teams {
         }
     }
 
-    fn create(&mut self, body: &Value) -> Answered {
+    fn create(&mut self, body: &Value) -> Response {
         let tenant = body["tenantId"].as_str().ok_or("a conversation is created in a tenant")?;
         if body["channelData"]["tenant"]["id"] != tenant {
             return Err("channelData names the tenant too");
@@ -138,7 +137,7 @@ impl Teams {
         }
     }
 
-    fn create_chat(&mut self, body: &Value) -> Answered {
+    fn create_chat(&mut self, body: &Value) -> Response {
         if body.get("activity").is_some() {
             return Err(
                 "a chat is created without an activity, because Teams would send it again with each call",
@@ -161,7 +160,7 @@ impl Teams {
         Ok(Reply::created(&person.chat()))
     }
 
-    fn create_thread(&mut self, body: &Value) -> Answered {
+    fn create_thread(&mut self, body: &Value) -> Response {
         let channel = body["channelData"]["channel"]["id"].as_str().ok_or("a thread is in a channel")?;
         if !body["activity"]["type"].is_string() {
             return Err("a thread begins with an activity");
@@ -189,7 +188,7 @@ impl Teams {
         }
     }
 
-    fn members(&self, conversation: &str, query: &str) -> Answered {
+    fn members(&self, conversation: &str, query: &str) -> Response {
         let parameters: BTreeMap<_, _> = query.split('&').filter_map(|one| one.split_once('=')).collect();
         let size: usize = parameters.get("pageSize").and_then(|size| size.parse().ok()).unwrap_or(200);
         if !(50..=500).contains(&size) {
@@ -208,10 +207,10 @@ impl Teams {
         });
         let page: Vec<Value> =
             members.iter().skip(from).take(size).map(|id| self.people[id].json()).collect();
-        let mut answer = json!({ "members": page });
+        let mut body = json!({ "members": page });
         if members.len() > from + size {
-            answer["continuationToken"] = format!("from/{}", from + size).into();
+            body["continuationToken"] = format!("from/{}", from + size).into();
         }
-        Ok(Reply::status(200, answer))
+        Ok(Reply::status(200, body))
     }
 }

@@ -195,6 +195,7 @@ async fn take_lock<H: Host>(
         }
     };
     log.skipped = runs.skipped();
+    log.report.storage_retries = client.retries() + runs.retries();
     let free = match state? {
         LockState::Free(free) => free,
         state @ (LockState::Held | LockState::Newer) => {
@@ -227,6 +228,7 @@ async fn take_lock<H: Host>(
         return Ok(None);
     }
     let lock = runs.take_lock(&log.report.run, &free).await?;
+    log.report.storage_retries = client.retries() + runs.retries();
     if lock.is_none() {
         log.report.skip(SkipReason::AnotherRun);
     }
@@ -360,7 +362,7 @@ async fn drain<H: Host>(
         let fields = json!({"run": run, "note": "servicehosts: names this machine; use that for tests only"});
         host.event(Level::Warn, "trust.loopback", fields);
     }
-    log.report.storage_retries = [
+    log.report.storage_retries += [
         queues.main.retries(),
         queues.poison.retries(),
         queues.dead.retries(),
@@ -372,7 +374,7 @@ async fn drain<H: Host>(
         context.attempts.answers.withdrawals.retries(),
     ]
     .iter()
-    .sum();
+    .sum::<u32>();
     result
 }
 

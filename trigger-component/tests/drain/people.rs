@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use state::{Conversations, Sign, Tables};
 use storage_queue::QueueSettings;
 
-use crate::sim::{POISON, QUEUE, Reply, Sim};
+use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
 pub(crate) const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
@@ -127,6 +127,28 @@ fn several_alerts_to_a_new_person_create_one_chat_and_keep_their_order() {
         );
         assert!(sim.storage.borrow().messages(QUEUE).is_empty());
         assert_eq!(statuses(&sim, &["p-0", "p-1", "p-2"]), ["delivered"; 3], "seed {seed}");
+    }
+}
+
+#[test]
+fn storage_retries_with_one_busy_response_of_a_table_is_one() {
+    for table in ["proactivebotconversations", "proactivebotledger", "proactivebotruns"] {
+        let sim = Sim::new(1);
+        sim.creations(|_| created("a:kim"));
+        // The first run of a bot creates its tables, so a later run is observed.
+        sim.put(&to_chat("a:lee", "0"));
+        sim.run();
+        let is_busy = Cell::new(true);
+        sim.table_faults(move |request| {
+            (request.uri().path().contains(table) && is_busy.take()).then_some(Fault::Status(503))
+        });
+        sim.put(&to_person("1"));
+        let report = sim.run();
+        assert_eq!(
+            (report.received, report.storage_retries),
+            (1, 1),
+            "(received, storage_retries) of {table}"
+        );
     }
 }
 

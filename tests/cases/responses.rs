@@ -1,4 +1,5 @@
-//! How the components send HTTP answers: in one piece, complete, and to a client that disconnects.
+//! How the components send HTTP responses: in one piece, complete, and also to a client that disconnects
+//! early.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,8 +14,8 @@ use end_to_end::waiting::eventually;
 use serde_json::Value;
 
 end_to_end::cases!(
-    answer_with_a_body_arrives_in_one_read,
-    answer_larger_than_a_host_buffer_arrives_whole,
+    response_with_a_body_arrives_in_one_read,
+    response_larger_than_a_host_buffer_arrives_whole,
     client_that_disconnects_early_loses_no_message,
 );
 
@@ -28,6 +29,7 @@ fn send(stage: &Stage, request: &str) -> TcpStream {
     stream
 }
 
+/// How often [`response_with_a_body_arrives_in_one_read`] sends each request.
 const TIMES: usize = 50;
 
 /// Reads once from the connection.
@@ -37,10 +39,10 @@ fn first_read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client must get head and body in one read. The SDK sets the response before it writes the body. Two
-/// threads of the host then race, and the host may send the head alone. The case sends each request many
-/// times, because only some requests show the race.
-fn answer_with_a_body_arrives_in_one_read(world: &World) {
+/// The client must get head and body in one read. If a component handed over the head before the body, as the
+/// Spin SDK does, two threads of the host would race, and the host could send the head alone. The case sends
+/// each request many times, because only some requests show the race.
+fn response_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
     let activity = stage.connector.host(&activity).to_string();
@@ -81,11 +83,11 @@ fn answer_with_a_body_arrives_in_one_read(world: &World) {
     }
 }
 
-fn answer_larger_than_a_host_buffer_arrives_whole(world: &World) {
+fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // Each record is nearly as large as it may be. The answer has 1.2 MB in all, more than the host's buffer
-    // of 1 MiB.
+    // Each record is nearly as large as it may be. The response has 1.2 MB in all, more than the host's
+    // buffer of 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");
@@ -94,11 +96,11 @@ fn answer_larger_than_a_host_buffer_arrives_whole(world: &World) {
         stage.say(&activity);
     }
     for limit in [CONVERSATIONS / 4, CONVERSATIONS] {
-        let answer =
+        let response =
             call(&stage, "GET", &format!("/api/targets?limit={limit}"), &Value::Null).expect_status(200);
-        assert!(answer.body.len() > limit * name.len(), "{} bytes", answer.body.len());
-        assert_eq!(answer.header("content-length"), answer.body.len().to_string());
-        let targets = answer.json();
+        assert!(response.body.len() > limit * name.len(), "{} bytes", response.body.len());
+        assert_eq!(response.header("content-length"), response.body.len().to_string());
+        let targets = response.json();
         let targets = targets["targets"].as_array().unwrap();
         assert!(targets.len() == limit && targets.iter().all(|target| target["name"] == name.as_str()));
     }

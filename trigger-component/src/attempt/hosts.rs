@@ -207,7 +207,7 @@ impl Hosts {
     }
 
     /// Records the result of an attempt. Returns the state of the host. If this result changes whether the
-    /// host is out, also returns this change.
+    /// host is down, also returns this change.
     pub(super) fn record(
         &self,
         host: &str,

@@ -10,13 +10,13 @@ use crate::account::{Account, Credential};
 use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, wrong};
 
-/// The well-known account of the storage emulator. Its key is public.
+/// The well-known account of the storage emulator. The account key of this account is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Every setting that a connection string may contain. The bot accepts the settings of other services, but
-/// ignores them.
+/// Every setting that is allowed in a connection string, in lower case. The bot accepts the settings of the
+/// blob and file services, but ignores these settings.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -121,7 +121,8 @@ impl Account {
     }
 }
 
-/// Returns the URL of a service in the cloud. `None` if AccountName is missing.
+/// Returns the URL of a service in the cloud. `None` if AccountName is missing. `get` reads a setting by its
+/// name in lower case. `service` is `queue` or `table`.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,

@@ -5,7 +5,7 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 use thiserror::Error;
 
-/// Why a document cannot be read.
+/// Why the body of a response cannot be read as XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// The document is not UTF-8.
@@ -38,7 +38,8 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
 }
 
 /// Walks through a document. Where an element begins, the function calls `visit(path, None)`. Where the
-/// element ends, it calls `visit(path, Some(text))`.
+/// element ends, the function calls `visit(path, Some(text))`. `path` holds the names of the open elements,
+/// from the root to the current element.
 ///
 /// If an element is not in `elements`, its name in the path is empty. The function does not trim text. It
 /// replaces references such as `&amp;` by their characters.
@@ -86,8 +87,8 @@ pub fn walk(
                     Ok(None) => resolve_xml_entity(&named),
                     Err(_) => None,
                 };
-                // An unknown reference becomes U+FFFD inside a message, so that the other messages stay
-                // readable.
+                // Inside a queue message, an unknown reference becomes U+FFFD, so that the other messages in
+                // the response stay readable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
                 append(&mut texts, resolved.ok_or_else(malformed)?);
             }

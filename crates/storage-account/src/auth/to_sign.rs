@@ -1,4 +1,4 @@
-//! The input of a string to sign.
+//! The input from which the [string to sign](super) is built.
 
 /// The parts of a request that the string to sign may contain.
 pub(crate) struct ToSign<'a> {

@@ -28,7 +28,7 @@ fn alert(body: &Value) -> ShapedAlert {
 }
 
 #[test]
-fn named_source_without_its_member_is_an_error_that_names_the_member() {
+fn named_source_without_a_needed_member_is_an_error_that_names_the_member() {
     for (source, member) in [
         (Shape::Alertmanager, "alerts"),
         (Shape::Grafana, "alerts"),
@@ -116,7 +116,7 @@ fn long_key_is_cut_and_stays_unique() {
 }
 
 #[test]
-fn group_gets_its_state_tone_and_importance_from_its_status_and_severity() {
+fn status_and_severity_of_a_group_give_state_tone_and_importance() {
     let group = |status: &str, severity: &str| {
         json!({"groupKey": "g", "status": status, "commonLabels": {"severity": severity},
                "alerts": [{"status": "resolved", "labels": {"alertname": "A"}}, {"status": status, "labels": {}}]})

@@ -22,7 +22,7 @@ use crate::workload::{KNOWN, Tokens, Workload};
 pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
-    /// Calls to the host, for each kind of work.
+    /// Calls of a component to its host, by what the component does.
     pub host_calls: PerWork,
     /// Outbound calls for one alert that a person requests by a chat message, from the arrival of this
     /// message to the Delete of the alert's queue message.

@@ -59,8 +59,8 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply to an activity is the bot's acknowledgement. It is not an alert, so its arrival is not
-    // recorded.
+    // A reply to an activity is the bot's acknowledgement and not an alert, so the stub does not record the
+    // arrival.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

@@ -9,7 +9,7 @@
 //! [`github`] and [`grafana`] check the signatures of these two senders.
 //!
 //! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that posts, and
-//! links only to web addresses (`https:` and `http:`). It also loads images only from web addresses. A card
+//! links only to web addresses (`https:` and `http:`). Images, too, come only from web addresses. A card
 //! never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part of the payload, the card says so.
 //!
 //! | module | what it does |

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn single_line_break_is_doubled_so_that_markdown_shows_it() {
+    fn single_line_break_is_doubled_so_that_markdown_shows_a_line_break() {
         assert_eq!(with_line_breaks("a\nb\n\nc\n- d\n- e\n1. f"), "a\n\nb\n\nc\n- d\n- e\n1. f");
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of errors, handshakes and limits. Each test checks one rule.
+//! Tests of errors, handshakes and limits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -61,7 +61,7 @@ fn payload_without_a_text_is_an_error() {
 }
 
 #[test]
-fn shape_is_found_by_its_name() {
+fn shape_is_found_by_the_name_of_the_shape() {
     for shape in Shape::ALL {
         assert_eq!(Shape::named(shape.name()), Some(shape));
     }
@@ -136,7 +136,7 @@ fn status_and_severity_of_a_group_give_state_tone_and_importance() {
 }
 
 #[test]
-fn big_group_shows_ten_alerts_and_the_number_of_the_others() {
+fn big_group_shows_ten_alerts_and_the_number_of_hidden_alerts() {
     let alerts: Vec<_> = (0..200)
         .map(|n| json!({"status": "firing", "labels": {"instance": format!("i{n}"), "x": "y".repeat(90)}}))
         .collect();

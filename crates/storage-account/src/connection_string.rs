@@ -53,7 +53,7 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account may belong to an emulator. A cloud URL with the same
+        // If QueueEndpoint is set, the account perhaps belongs to an emulator. A cloud URL with the same
         // AccountName could then lead to the account of another owner. So the code derives the URL of the
         // table service from AccountName only if QueueEndpoint is missing, or if EndpointSuffix names the
         // cloud.
@@ -151,7 +151,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // The error leaves out the text, because the text may be a pasted key.
+            // The error leaves out the text, because the text can be a pasted account key.
             return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {

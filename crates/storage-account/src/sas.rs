@@ -26,7 +26,7 @@ impl Service {
 }
 
 /// The parameters that limit which calls an account SAS allows. A SAS for only one queue or table has no `ss`
-/// and no `srt`, so these two fields are empty.
+/// and no `srt`, so `services` and `resource_types` are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SasRights {
     /// `ss`: the services.

@@ -1,5 +1,5 @@
-//! Sends a storage call, and repeats a failed call. The repeated attempts end when the call succeeds, when it
-//! cannot succeed, or when its attempts or its time are used up.
+//! Sends a storage call, and repeats a failed call. The sender stops when the call has succeeded, when the
+//! call cannot succeed, or when the attempts or the time are used up.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -21,8 +21,8 @@ pub enum Malformed {
 pub struct ErrorBody {
     /// The service's error code.
     pub code: String,
-    /// The service's text about a problem with the authorization. Never log this text, because it may quote a
-    /// signature.
+    /// The service's text about a problem with the authorization. Never log this text, because the text can
+    /// contain a signature.
     pub authentication_detail: String,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_body_is_read_and_other_bodies_give_empty_fields() {
+    fn error_body_is_read_and_body_of_another_kind_gives_empty_fields() {
         let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
             <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
         let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_message_does_not_make_the_others_unreadable() {
+    fn unreadable_message_does_not_make_the_readable_messages_unreadable() {
         let (begin, rest) = ONE.split_once("<QueueMessage>").unwrap();
         let good = rest.strip_suffix("</QueueMessage></QueueMessagesList>").unwrap();
         let without = |field: &str| good.replace(&format!("{field}>"), "X>");

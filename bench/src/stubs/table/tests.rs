@@ -73,7 +73,7 @@ fn code(response: &WholeResponse) -> String {
 }
 
 #[test]
-fn inserted_entity_is_read_with_its_keys_time_and_etag() {
+fn inserted_entity_is_read_with_keys_time_and_etag() {
     let service = Service::start();
     let inserted = service.insert("p", "o''b", 1).expect_status(204);
     assert_eq!(inserted.header("preference-applied"), "return-no-content");

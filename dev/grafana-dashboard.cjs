@@ -2,8 +2,8 @@
 //
 //   node grafana-dashboard.cjs DASHBOARD.json
 //
-// The types are those of @grafana/schema. The TypeScript compiler checks the JSON as a literal, so the compiler
-// also finds members that no type has. The script prints every fault, and uses no network.
+// The types are those of @grafana/schema. The TypeScript compiler checks the JSON as a literal, so it also
+// finds members that no type has. The script prints every fault, and uses no network.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");

@@ -98,7 +98,8 @@ impl Application {
         &self.playground
     }
 
-    /// If a part has ended by itself, returns a message with the part's name and the last lines of its output.
+    /// If a part has ended by itself, returns a message with the part's name and the last lines of its
+    /// output.
     pub fn has_ended(&mut self) -> Option<String> {
         let host = self.host.has_ended();
         host.or_else(|| self.azurite.has_ended()).or_else(|| self.playground.has_ended())

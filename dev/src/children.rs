@@ -106,8 +106,8 @@ impl Running {
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
     }
 
-    /// Waits until `ready` returns a value, and returns this value. Fails if the child ends before that, or if
-    /// the time `within` has passed.
+    /// Waits until `ready` returns a value, and returns this value. Fails if the child ends before that, or
+    /// if the time `within` has passed.
     pub fn wait_until<T>(
         &mut self,
         within: Duration,
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn kill_now_ends_the_children_of_the_child() {
-        // The shell ignores the request to end. Without the kill, the `sleep` that the shell has started would
-        // run on.
+        // The shell ignores the request to end. Without the kill, the `sleep` that the shell has started
+        // would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();

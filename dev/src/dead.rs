@@ -65,7 +65,8 @@ struct Chosen {
     /// Chooses all dead letters
     #[arg(long)]
     all: bool,
-    /// With --outcome or --all: only dead letters whose diedAt is this time or later, e.g. 2027-01-31T12:00:00Z
+    /// With --outcome or --all: only dead letters whose diedAt is this time or later, e.g.
+    /// 2027-01-31T12:00:00Z
     #[arg(long)]
     since: Option<String>,
     /// With --outcome or --all: only dead letters whose diedAt is before this time

@@ -1,5 +1,5 @@
-//! Lists, replays and drops the dead letters of a bot by the bot's routes `/api/dead`. A dead letter is a queue
-//! message that the poller could not deliver and has moved to the poison queue.
+//! Lists, replays and drops the dead letters of a bot by the bot's routes `/api/dead`. A dead letter is a
+//! queue message that the poller could not deliver and has moved to the poison queue.
 
 use std::collections::BTreeSet;
 
@@ -105,8 +105,8 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot has reached every dead letter of the selection. `route` is the path, and the
-    /// name of the response's member that lists the replayed or dropped dead letters.
+    /// Calls a route until the bot has reached every dead letter of the selection. `route` is the path, and
+    /// the name of the response's member that lists the replayed or dropped dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

@@ -58,8 +58,8 @@ impl Host {
         Self::start_with(options, &[])
     }
 
-    /// Like [`Self::start`], with more environment variables. Pass secrets in this way, because other users of
-    /// the machine can read the arguments of a process.
+    /// Like [`Self::start`], with more environment variables. Pass secrets in this way, because other users
+    /// of the machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),

@@ -29,8 +29,8 @@ pub fn free() -> anyhow::Result<u16> {
     bail!("127.0.0.1: no port from {} to {} is free; end other programs", RANGE.start, RANGE.end)
 }
 
-/// Fails with one sentence if a program listens on the port already. `whose` names the part of the application
-/// that needs the port, and `flag` is the option that chooses another port.
+/// Fails with one sentence if a program listens on the port already. `whose` names the part of the
+/// application that needs the port, and `flag` is the option that chooses another port.
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),

@@ -23,8 +23,8 @@ pub enum Program {
     Missing(String),
 }
 
-/// Installs the program `name`, unless the versions in `dev/<name>.txt` are already installed. `dev/<name>.txt`
-/// has a hash for each download, so that neither PyPI nor a proxy can replace a download.
+/// Installs the program `name`, unless the versions in `dev/<name>.txt` are already installed.
+/// `dev/<name>.txt` has a hash for each download, so that neither PyPI nor a proxy can replace a download.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     install_and_name(name, name)
 }

@@ -81,8 +81,8 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs the parser, or
-    /// if Python is missing.
+    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs the parser,
+    /// or if Python is missing.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
         if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {

@@ -43,8 +43,8 @@ fn expand() -> TempDir {
     for file in files(&content) {
         let source = read(&content.join(&file));
         let parsed = parser.parse(&source);
-        // If a file cannot be parsed as a template, Spin copies the file unchanged, without an error. This test
-        // fails instead.
+        // If a file cannot be parsed as a template, Spin copies the file unchanged, without an error. This
+        // test fails instead.
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let rendered = parsed.render(&values).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let is_template = file.extension().is_some_and(|extension| extension == "tmpl");

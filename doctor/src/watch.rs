@@ -1,5 +1,5 @@
-//! Wraps a host, and records how far the clock of each server differs from the clock of this machine. A host is
-//! a value that implements the ports of [`platform`], the traits by which the bot's code makes its calls.
+//! Wraps a host, and records how far the clock of each server differs from the clock of this machine. A host
+//! is a value that implements the ports of [`platform`], the traits by which the bot's code makes its calls.
 
 use std::cell::RefCell;
 use std::time::Duration;

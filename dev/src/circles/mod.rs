@@ -13,8 +13,8 @@
 //! imports, and not at calls. So if a type has methods in several files, the check does not see that one of
 //! these files calls a method in another file.
 //!
-//! The project does not use `cargo modules dependencies --acyclic`, for two reasons. That program also reports
-//! circles of modules within one file. And it contains rust-analyzer, which CI would have to build.
+//! The project does not use `cargo modules dependencies --acyclic`, for two reasons. That program also
+//! reports circles of modules within one file. And it contains rust-analyzer, which CI would have to build.
 
 mod code;
 mod graph;

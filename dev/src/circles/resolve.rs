@@ -32,8 +32,8 @@ pub(super) fn arrows(read: &Crate) -> Graph {
         for path in &module.mentions {
             add(find(read, id, path, &mut Vec::new()).definitions);
         }
-        // A parent module that only re-exports names of its children does not use these names, so they make no
-        // arrows.
+        // A parent module that only re-exports names of its children does not use these names, so they make
+        // no arrows.
         for path in &module.re_exports {
             let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
             definitions.retain(|(to, _)| !is_below(read, *to, id));

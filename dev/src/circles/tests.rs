@@ -1,4 +1,5 @@
-//! Tests of `cargo dev circles`. The tests write small crates into a temporary folder, and check these crates.
+//! Tests of `cargo dev circles`. The tests write small crates into a temporary folder, and check these
+//! crates.
 
 use std::path::Path;
 

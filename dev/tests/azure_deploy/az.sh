@@ -1,7 +1,7 @@
 #!/bin/sh
 # A stub of az for the tests of deploy/azure/deploy.sh. For each object that the script makes, the stub writes
-# a file into the folder $AZ_STUB. The stub appends the arguments of each call to the file `calls`. If the stub
-# does not know a call, the call fails.
+# a file into the folder $AZ_STUB. The stub appends the arguments of each call to the file `calls`. If the
+# stub does not know a call, the call fails.
 set -eu
 caller=$PWD
 cd "$AZ_STUB"

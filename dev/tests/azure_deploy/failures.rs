@@ -1,5 +1,5 @@
-//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy, and a later run
-//! has to be able to make what is missing.
+//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy, and a later
+//! run has to be able to make what is missing.
 
 use std::fs;
 

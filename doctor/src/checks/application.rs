@@ -12,8 +12,8 @@ use url::Url;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// The limits of one HTTP call. A call of the poll route starts a run of the poller, and gets the response when
-/// the run has ended, after at most 26 s.
+/// The limits of one HTTP call. A call of the poll route starts a run of the poller, and gets the response
+/// when the run has ended, after at most 26 s.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     first_byte: Duration::from_secs(35),

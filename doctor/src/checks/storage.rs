@@ -51,8 +51,8 @@ pub(super) async fn check<H: Host>(
     }
 }
 
-/// Makes the account ready for calls. If the connection string has neither an account key nor a SAS, the calls
-/// use a token of the bot. `Err` says why no call is possible.
+/// Makes the account ready for calls. If the connection string has neither an account key nor a SAS, the
+/// calls use a token of the bot. `Err` says why no call is possible.
 async fn open<H: Host>(host: &H, account: Account, bot: Option<&BotCredentials>) -> Result<Account, String> {
     if !account.needs_token() {
         return Ok(account);

@@ -188,8 +188,8 @@ impl World {
         Some(respond(401, &json!({"error": "x", "error_description": description, "error_codes": [code]})))
     }
 
-    /// Answers a call to the queue service (`service` is 0) or to the table service (1). The call has to carry
-    /// a SAS or a token.
+    /// Answers a call to the queue service (`service` is 0) or to the table service (1). The call has to
+    /// carry a SAS or a token.
     fn storage(&self, request: &Request<Bytes>, service: usize) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let query: BTreeMap<_, _> =

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Functions of deploy.sh that call az. deploy.sh sets the variables that they use, and makes the folder
-# $scratch. The file `error` in this folder has the last error of az.
+# Functions of deploy.sh that call az. deploy.sh sets the variables that these functions use, and makes the
+# folder $scratch. The file `error` in this folder has the last error of az.
 
 # azure PURPOSE ARGUMENT...: runs az with these arguments. If az fails, prints a message that names PURPOSE
 # and the remedy, and ends the script.

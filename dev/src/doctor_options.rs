@@ -13,8 +13,8 @@ pub struct DoctorOptions {
     /// storage [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// The address of the running application, or the messaging endpoint that is registered in Azure.
-    /// Together with --env, the doctor starts one run of the poller
+    /// The address of the running application, or the messaging endpoint that is registered in Azure. If
+    /// --env is also given, the doctor starts one run of the poller
     #[arg(long)]
     pub url: Option<String>,
     /// The app package for Teams, to compare with microsoftappid

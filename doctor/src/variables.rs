@@ -44,8 +44,8 @@ impl Variables {
         self.set.contains_key(name)
     }
 
-    /// Every text that no output must contain: the values of secret variables, and the secret parts of the
-    /// values.
+    /// Every text that must not be in the output: the values of secret variables, and the secret parts of
+    /// these values.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
         for name in &self.secrets {

@@ -15,8 +15,8 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// The environment variable from which the Spin host reads the secret that signs callbacks, the bot's calls
-/// to the programs that alert people.
+/// The environment variable from which the Spin host reads the secret that signs callbacks. A callback is a
+/// call of the bot to a program that alerts people.
 const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 
 /// The environment variable from which the Spin host reads the connection string of the storage account.

@@ -1,5 +1,5 @@
-//! A back end, a program that calls a running bot: it sends alerts, and lists the conversations that can get
-//! alerts.
+//! A back end is a program that calls a running bot. It sends alerts, and lists the conversations that can
+//! get alerts.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ impl BackEnd {
         let key = AlertKey::new(key);
         ensure!(
             key.bearer().is_some(),
-            "ALERTKEY: expected a key with the scope operate; set the environment variable"
+            "ALERTKEY: expected an API key with the scope operate; set the environment variable"
         );
         Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }

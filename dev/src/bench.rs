@@ -19,8 +19,9 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The benchmarks also run the components' code natively, and compare it with the wasm code. Both have
-        // to be optimized equally, so the program `bench` is built with the profile of the host.
+        // The benchmarks also run the components' code natively, and compare the native code with the wasm
+        // code. Both have to be optimized equally, so the program `bench` is built with the profile of the
+        // host.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

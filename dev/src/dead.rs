@@ -89,7 +89,9 @@ impl Dead {
                 let key = std::env::var(KEY);
                 BackEnd::at(
                     url,
-                    &key.with_context(|| format!("{KEY}: not set; set it to a key with the scope operate"))?,
+                    &key.with_context(|| {
+                        format!("{KEY}: not set; set it to an API key with the scope operate")
+                    })?,
                 )?
             }
         });

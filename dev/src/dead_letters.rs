@@ -14,7 +14,8 @@ const MAX_IDS: usize = 100;
 /// The maximum number of API calls of one replay or drop. The limit ends the command if every response of the
 /// bot says that more dead letters are left.
 const MAX_CALLS: usize = 500;
-/// After this number of API calls in a row that replay, drop or refuse no dead letter, the command ends.
+/// The maximum number of API calls in a row that replay, drop or refuse no dead letter. Then the command
+/// ends.
 const MAX_IDLE_CALLS: usize = 5;
 
 /// The client for the dead letters of one bot.
@@ -105,8 +106,9 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot has reached every dead letter of the selection. `route` is the path, and
-    /// the name of the response's member that lists the replayed or dropped dead letters.
+    /// Calls a route until the bot answers that no dead letter of the selection is left, or until a limit of
+    /// the calls is reached. `route` is the path, and the name of the response's member that lists the
+    /// replayed or dropped dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

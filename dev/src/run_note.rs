@@ -63,7 +63,7 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this command \
+                "port {playground_port}: the chat page runs from another folder, or without an API key; run this command \
                  where `cargo dev up` was started, or start `cargo dev up` with --variable alertkey=<a key>"
             );
         };

@@ -178,8 +178,8 @@ fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the text of the deploy scripts, of the service of systemd and of GitHub's workflows. The unit tests
-/// of the crate `dev` run the scripts.
+/// Checks the text of the deploy scripts, of the service of systemd and of GitHub's workflows. The tests of
+/// the crate `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
     steps.run("service of systemd", || {

@@ -31,10 +31,10 @@ use crate::steps::silent;
 use crate::workspace::root;
 
 const FOLDER: &str = "deploy/spinkube";
-/// Files with resources of Kubernetes' own kinds, below `base` and without `.yaml`.
+/// Files with resources of Kubernetes' own kinds: their paths from `base`, without `.yaml`.
 const BUILT_IN: [&str; 7] =
     ["account", "namespace", "poll", "network", "ingress", "quota", "../secret.example"];
-/// Files with custom resources, below `base` and without `.yaml`.
+/// Files with custom resources: their paths from `base`, without `.yaml`.
 const CUSTOM: [&str; 2] = ["app", "../keda/poll"];
 /// The folders that a user applies with `kubectl apply -k`.
 const APPLIED: [&str; 2] = ["bot", "many-bots"];

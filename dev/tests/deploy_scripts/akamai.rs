@@ -86,8 +86,8 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         "{}",
         ran.stdout
     );
-    // The scheduler can send the poll key only in the path of a request, so this key is an argument. All other
-    // secrets have to stay out of the arguments.
+    // The scheduler can send the poll key only in the path of a request, so this key is an argument. All
+    // other secrets have to stay out of the arguments.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);
     }

@@ -174,7 +174,7 @@ fn report(done: &Done, what: &str) -> anyhow::Result<()> {
     }
     ensure!(
         !is_unfinished,
-        "the bot has not reached all dead letters; try again in a minute, because other calls may hide some of them"
+        "the bot has not reached all dead letters; try again in a minute, because other calls perhaps hide some of them"
     );
     Ok(())
 }

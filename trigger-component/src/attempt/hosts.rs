@@ -181,8 +181,8 @@ impl Hosts {
     }
 
     /// Returns how long an alert has to wait before this function is called for it again; `None` if the run
-    /// has to send the alert now. While the host is down, one alert at a time gets `None` and probes the host.
-    /// `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
+    /// has to send the alert now. While the host is down, one alert at a time gets `None` and probes the
+    /// host. `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;

@@ -43,8 +43,9 @@ fn endless_body_ends_when_the_call_times_out(world: &World) {
 
 #[track_caller]
 fn expect_logged(stage: &Stage, event: &str, reason: &str) {
-    let logged = stage.wait_for_events(event, 1);
-    assert!(logged.iter().any(|line| line["reason"] == reason), "{reason:?} in {logged:?}");
+    eventually(&format!("a line of the log with {event} and the reason {reason:?}"), || {
+        stage.wait_for_events(event, 1).iter().any(|line| line["reason"] == reason).then_some(())
+    });
 }
 
 fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {

@@ -93,7 +93,7 @@ fn main() {
         Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
     ];
-    end_to_end::suite::run(GROUPS, &skipped);
+    end_to_end::suite::run(GROUPS, &skipped, &["hook_load", "storm"]);
 }
 
 /// Every group of cases, by its name.

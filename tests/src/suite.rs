@@ -1,7 +1,7 @@
 //! Runs the cases with libtest-mimic. All cases share one Azurite and one kind of host.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use dev::azurite::{Azurite, AzuritePorts, StorageKey};
 use dev::host::HostKind;
@@ -14,6 +14,8 @@ use crate::failure;
 pub struct World {
     azurite: OnceLock<Azurite>,
     host: HostKind,
+    /// The use of the machine: a case that needs the whole machine writes, and every other case reads.
+    machine: RwLock<()>,
 }
 
 impl World {
@@ -67,8 +69,9 @@ pub fn chosen_host() -> HostKind {
     }
 }
 
-/// Runs the groups of cases and ends the process with libtest's exit code.
-pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
+/// Runs the groups of cases and ends the process with libtest's exit code. While a case of a group in `alone`
+/// runs, no other case runs, because a case with a high load makes the calls of other cases time out.
+pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> ! {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert_with(default_threads);
     failure::install_hook();
@@ -76,15 +79,19 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
         eprintln!("{error:#}");
         std::process::exit(2);
     }
-    let world = Arc::new(World { azurite: OnceLock::new(), host: chosen_host() });
-    let trials = groups.iter().flat_map(|(group, cases)| {
+    let world = Arc::new(World { azurite: OnceLock::new(), host: chosen_host(), machine: RwLock::default() });
+    let mut trials = Vec::new();
+    for (group, cases) in groups {
         let skipped = skipped.iter().find(|skipped| skipped.skip && skipped.group == *group);
-        cases.iter().map(|case| trial(&world, group, *case)).map(move |trial| match skipped {
-            Some(skipped) => trial.with_kind(skipped.reason).with_ignored_flag(true),
-            None => trial,
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+        for case in *cases {
+            let trial = trial(&world, group, *case, alone.contains(group));
+            trials.push(match skipped {
+                Some(skipped) => trial.with_kind(skipped.reason).with_ignored_flag(true),
+                None => trial,
+            });
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
     // Statics are never dropped, and `exit` drops nothing, so Azurite must be stopped here.
     drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
@@ -95,14 +102,16 @@ fn default_threads() -> usize {
     2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
+fn trial(world: &Arc<World>, group: &str, (name, case): Case, is_alone: bool) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
         // Each case has its own thread, because [`failure`] keeps the report in thread-local variables.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
-        let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(failure::report()),
+        let run = move || {
+            let machine = &world.machine;
+            let _alone = is_alone.then(|| machine.write().unwrap_or_else(PoisonError::into_inner));
+            let _shared = (!is_alone).then(|| machine.read().unwrap_or_else(PoisonError::into_inner));
+            catch_unwind(AssertUnwindSafe(|| case(&world))).map_err(|_| failure::report())
         };
         match thread.spawn(run).expect("a thread").join() {
             Ok(result) => result.map_err(Into::into),

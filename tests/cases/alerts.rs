@@ -25,7 +25,7 @@ end_to_end::cases!(
     sealed_alert_to_an_address_is_not_marked_as_verified,
     repeated_call_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
-    unreachable_queue_is_answered_503,
+    alert_with_an_unreachable_queue_is_answered_503,
     queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
 );
 
@@ -369,7 +369,7 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn unreachable_queue_is_answered_503(world: &World) {
+fn alert_with_an_unreachable_queue_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_queue(&closed).start();
     for conversation in ["a:1", "a:2"] {

@@ -17,7 +17,7 @@ end_to_end::cases!(
     text_of_the_bot_in_another_language_gets_no_reply,
     commands_are_whole_messages_in_upper_or_lower_case,
     command_with_a_mention_in_a_channel_is_obeyed,
-    reminder_is_delivered_when_it_is_due,
+    reminder_is_delivered_at_the_due_time,
     reminder_can_be_cancelled,
     reminder_in_367_days_is_refused_and_in_30_days_accepted,
 );
@@ -181,7 +181,7 @@ fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     assert_eq!(alert.body.get("recipient"), None, "expected that an alert in a channel has no recipient");
 }
 
-fn reminder_is_delivered_when_it_is_due(world: &World) {
+fn reminder_is_delivered_at_the_due_time(world: &World) {
     let stage = alerts::stage(world);
     let before = Utc::now();
     assert_eq!(reply_to(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");

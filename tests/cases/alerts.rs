@@ -245,8 +245,8 @@ fn either_of_two_api_keys_is_accepted_and_an_unknown_api_key_is_refused(world: &
 fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // The first size exceeds the limit of a queue message. The second size exceeds the limit of a request body
-    // that the bot reads.
+    // The first size exceeds the limit of a queue message. The second size exceeds the limit of a request
+    // body that the bot reads.
     for bytes in [49_000, 300_000] {
         let response = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
         response.expect_error(413, "MessageSizeTooBig");
@@ -301,9 +301,9 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // Another program that writes to the queue can copy an alert's id, but cannot make a seal. The cancellation
-    // applies only to the sealed envelope, so the poller delivers the envelope that has the same id, but no
-    // seal.
+    // Another program that writes to the queue can copy an alert's id, but cannot make a seal. The
+    // cancellation applies only to the sealed envelope, so the poller delivers the envelope that has the same
+    // id, but no seal.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -353,8 +353,8 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The program repeats the API call before the alert is delivered. So the bot cannot know whether the first
-    // call has put the alert on the queue. The bot puts the alert on the queue again.
+    // The program repeats the API call before the alert is delivered. So the bot cannot know whether the
+    // first call has put the alert on the queue. The bot puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);

@@ -344,7 +344,11 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "acknowledge")));
     stage.poll();
     let of_step = |step: usize| status(&stage, &id(&steps[step]))["status"].clone();
-    assert_eq!(of_step(1), "cancelling", "expected that the ledger has the cancellation before the step is due");
+    assert_eq!(
+        of_step(1),
+        "cancelling",
+        "expected that the ledger has the cancellation before the step is due"
+    );
     eventually("the first step", || {
         stage.poll();
         (of_step(0) == "cancelled").then_some(())

@@ -143,8 +143,8 @@ fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     assert!(stage.connector.received().pop().unwrap().text().starts_with("Queued: thanks"));
 }
 
-/// Sends a question to several conversations, and runs the poller, which delivers the question. Returns the id
-/// and the card of each alert.
+/// Sends a question to several conversations, and runs the poller, which delivers the question. Returns the
+/// id and the card of each alert.
 #[track_caller]
 fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, Value)> {
     let response = alert(stage, body).expect_status(202).json();

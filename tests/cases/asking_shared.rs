@@ -1,5 +1,5 @@
-//! Questions of a bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has its
-//! own key-value store.
+//! Questions of a bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has
+//! its own key-value store.
 
 use std::collections::BTreeSet;
 

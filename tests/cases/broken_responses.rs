@@ -71,8 +71,8 @@ fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
     }
 }
 
-/// The header `Retry-After` arrives before the body breaks off. So the run hides the queue message for the time
-/// in this header.
+/// The header `Retry-After` arrives before the body breaks off. So the run hides the queue message for the
+/// time in this header.
 fn throttling_with_a_lost_body_keeps_the_retry_after(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));

@@ -56,8 +56,8 @@ fn sealing(world: &World) -> Script<'_> {
     alerts::script(world).variable("sealkey", "a seal key for tests")
 }
 
-/// Sends alerts with these texts to a conversation, and expects that the poller moves the alerts to the poison
-/// queue. Returns the ids of the alerts.
+/// Sends alerts with these texts to a conversation, and expects that the poller moves the alerts to the
+/// poison queue. Returns the ids of the alerts.
 fn dead(stage: &Stage, key: &str, texts: &[&str]) -> Vec<String> {
     let ids: Vec<_> = texts.iter().map(|text| queued(stage, &to_conversation(key, text))).collect();
     let counts = stage.poll();
@@ -200,8 +200,8 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // A replay hides the dead letters that it works on from other replays. By now, all replays have ended, and
-    // all dead letters are visible again.
+    // A replay hides the dead letters that it works on from other replays. By now, all replays have ended,
+    // and all dead letters are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -248,8 +248,8 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     eventually("the expired alert to be listed as not replayable", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
-        // The list still shows one dead letter as replayable. The bot checks only at the replay whether a dead
-        // letter was changed on the poison queue.
+        // The list still shows one dead letter as replayable. The bot checks only at the replay whether a
+        // dead letter was changed on the poison queue.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
     let response = replay(&stage, &json!({"ids": ids}));

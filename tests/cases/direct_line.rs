@@ -133,8 +133,8 @@ fn trigger_to_an_untrusted_host_is_refused(world: &World) {
     let mut value = legacy(&stage, "planted");
     value["address"]["serviceUrl"] = "https://evil.example/".into();
     stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
-    // A trigger has a serviceUrl, and the alert in the trigger has another serviceUrl. In anonymous mode, both
-    // must be on loopback.
+    // A trigger has a serviceUrl, and the alert in the trigger has another serviceUrl. In anonymous mode,
+    // both must be on loopback.
     let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
     stranger["serviceUrl"] = "https://directline.botframework.com/".into();
     stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
@@ -163,8 +163,8 @@ fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world
     });
     let value = legacy(&stage, "pizza");
     // The columns: the HTTP status of the Connector, the HTTP status with which the bot answers the trigger,
-    // the HTTP status with which the bot answers the same trigger again, and the number of activities that the
-    // bot sends.
+    // the HTTP status with which the bot answers the same trigger again, and the number of activities that
+    // the bot sends.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
     {
@@ -217,8 +217,8 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // The trigger contains the alert in two forms, because Microsoft's template has a C# bot and a Node.js
-        // bot. The two forms have the same text and address.
+        // The trigger contains the alert in two forms, because Microsoft's template has a C# bot and a
+        // Node.js bot. The two forms have the same text and address.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }

@@ -1,4 +1,5 @@
-//! The HTTP entry point of the bot: probes, methods, routes, and activities for which the bot has nothing to do.
+//! The HTTP entry point of the bot: probes, methods, routes, and activities for which the bot has nothing to
+//! do.
 
 use end_to_end::activity::message;
 use end_to_end::login::{Login, Proof};

@@ -1,6 +1,6 @@
 //! Checks the components against the figures in `docs/performance.json`. Instructions, memory, outbound calls
-//! and sizes are the same on every machine. Only `cargo dev bench` measures times. In this file, a *call* is an
-//! outbound call of a component, e.g. to the table service.
+//! and sizes are the same on every machine. Only `cargo dev bench` measures times. In this file, a *call* is
+//! an outbound call of a component, e.g. to the table service.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
 use bench::host_calls::HostCalls;
@@ -21,19 +21,20 @@ end_to_end::cases!(
 );
 
 /// The maximum of additional memory for a longer queue or a longer list of conversations. The granularity of
-/// the allocator can cause this growth. If a component kept all queue messages or all conversations in memory,
-/// the component would need more.
+/// the allocator can cause this growth. If a component kept all queue messages or all conversations in
+/// memory, the component would need more.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
 /// The maximum average number of calls for one page of the list of all conversations. The conversations are
-/// divided into shards (partitions of the table). The bot reads the rest of one shard, and then the next shard.
+/// divided into shards (partitions of the table). The bot reads the rest of one shard, and then the next
+/// shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads the
-/// index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent.
+/// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads
+/// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 /// The maximum average number of calls for one page of the list of a tag's conversations. The bot makes one
-/// more call than for a tenant, because the index of a tag has two partitions: for the bot's tenant, and for no
-/// tenant.
+/// more call than for a tenant, because the index of a tag has two partitions: for the bot's tenant, and for
+/// no tenant.
 const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
@@ -66,8 +67,8 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run writes a hint to key-value: the hint says that the run is at work. The run can write the hint
-    // a second time. A delivery writes nothing to key-value.
+    // A long run writes a hint to key-value: the hint says that the run is at work. The run can write the
+    // hint a second time. A delivery writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -93,8 +94,8 @@ fn alert_costs_five_calls_and_a_share_of_the_calls_of_the_run(_: &World) {
         calls <= MOST_CALLS_PER_ALERT,
         "expected at most {MOST_CALLS_PER_ALERT} calls per alert, found {calls}"
     );
-    // The number varies a little, because a run repeats Get Messages until the run ends. So a longer run makes
-    // more calls.
+    // The number varies a little, because a run repeats Get Messages until the run ends. So a longer run
+    // makes more calls.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,

@@ -1,5 +1,6 @@
 //! The spans that Spin exports by OTLP: which trace a span continues, and which header `traceparent` the
-//! Connector gets. Spin makes a span while it handles a request. The span continues the trace of this request.
+//! Connector gets. Spin makes a span while it handles a request. The span continues the trace of this
+//! request.
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};

@@ -1,5 +1,5 @@
-//! `authmode=required`: the bot accepts activities only with a proper token, and a refused request has no side
-//! effects. In this file, a *key* is a signing key of an issuer.
+//! `authmode=required`: the bot accepts activities only with a proper token, and a refused request has no
+//! side effects. In this file, a *key* is a signing key of an issuer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -298,8 +298,8 @@ fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // The bot does not fetch the keys again within a few seconds. On a slow machine, this case takes longer, so
-    // three more fetches can follow. Each fetch reads two documents.
+    // The bot does not fetch the keys again within a few seconds. On a slow machine, this case takes longer,
+    // so three more fetches can follow. Each fetch reads two documents.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",

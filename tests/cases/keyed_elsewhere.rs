@@ -103,7 +103,11 @@ fn alerts_with_one_alert_key_to_a_channel_change_the_message_in_the_thread(world
     say("over", json!({"state": "resolved"}));
     assert_eq!(texts(&stage, &thread(1)), ["Alert: over", "Alert: three"]);
     assert_eq!(first, key_of("msteams", &thread(1)));
-    assert_ne!(say("four", json!({})), first, "expected a new thread after an alert with this `key` was resolved");
+    assert_ne!(
+        say("four", json!({})),
+        first,
+        "expected a new thread after an alert with this `key` was resolved"
+    );
     assert_eq!(texts(&stage, &thread(2)), ["Alert: four"]);
     assert_eq!(methods(&stage), [Method::PUT, Method::POST, Method::PUT]);
     let conversations = stage.connector.received().into_iter().filter_map(|received| received.conversation());

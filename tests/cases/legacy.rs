@@ -1,5 +1,5 @@
-//! Queue messages in the formats of Microsoft's bot template of 2017. The poller can read the messages of older
-//! bots, and the template's Azure function can read the messages of this bot.
+//! Queue messages in the formats of Microsoft's bot template of 2017. The poller can read the messages of
+//! older bots, and the template's Azure function can read the messages of this bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,6 @@
-//! Markdown, mentions, importance and cards of alerts, and parts of an alert that a channel does not show. Also
-//! recurring alerts (with `every`, a call starts a *series* of alerts), and quiet hours (a person's daily hours
-//! without alerts).
+//! Markdown, mentions, importance and cards of alerts, and parts of an alert that a channel does not show.
+//! Also recurring alerts (with `every`, a call starts a *series* of alerts), and quiet hours (a person's
+//! daily hours without alerts).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};

@@ -1,6 +1,6 @@
-//! The response to a Put Message is lost, so the bot repeats the Put. The queue can then contain several copies
-//! of an alert. The bot's replies must nevertheless be true. Each person must get the alert once, even if
-//! different runs get the copies.
+//! The response to a Put Message is lost, so the bot repeats the Put. The queue can then contain several
+//! copies of an alert. The bot's replies must nevertheless be true. Each person must get the alert once, even
+//! if different runs get the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

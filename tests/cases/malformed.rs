@@ -123,8 +123,8 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
     assert!(stage.queue.envelopes().iter().all(|envelope| envelope["text"] == "hello"));
 }
 
-/// If a header is not UTF-8, Spin itself answers the request, and does not call the bot. The embedded host does
-/// the same.
+/// If a header is not UTF-8, Spin itself answers the request, and does not call the bot. The embedded host
+/// does the same.
 fn header_that_is_not_utf_8_is_answered_500_by_the_host(world: &World) {
     let stage = Stage::start(world);
     let header = http::HeaderValue::from_bytes(b"Bearer \xff").unwrap();

@@ -37,8 +37,8 @@ fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-/// A component reads a whole group of variables with one host call, because the manifest joins the variables of
-/// the group into one variable of the component.
+/// A component reads a whole group of variables with one host call, because the manifest joins the variables
+/// of the group into one variable of the component.
 fn joined_variables_of_the_manifest_match_the_joined_variables_of_the_components(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();

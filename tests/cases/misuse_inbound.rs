@@ -121,7 +121,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     unknown[&long] = true.into();
     let mut in_activity = alerts::to_conversation(&key, "hello");
     in_activity["activity"] = json!({ &long: true });
-    // The bot cuts the path `activity.<name of the member>` as a whole, so fewer letters of the name are left.
+    // The bot cuts the path `activity.<name of the member>` as a whole, so fewer letters of the name are
+    // left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
     for (what, response, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),
@@ -175,8 +176,8 @@ fn id_that_consists_of_dots_is_refused(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // Another program puts two messages on the queue: an envelope of version 1, and a message in the format
-        // of Microsoft's bot template of 2017.
+        // Another program puts two messages on the queue: an envelope of version 1, and a message in the
+        // format of Microsoft's bot template of 2017.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,

@@ -1,6 +1,6 @@
-//! API keys that are entries of the variable `alertkeys`. Each entry has a name and *scopes* (the kinds of API
-//! calls that the key allows). The cases make calls that the key allows, and calls that the bot must refuse. In
-//! this file, a *key* is an API key.
+//! API keys that are entries of the variable `alertkeys`. Each entry has a name and *scopes* (the kinds of
+//! API calls that the key allows). The cases make calls that the key allows, and calls that the bot must
+//! refuse. In this file, a *key* is an API key.
 
 use bot_framework::testing::{TestKey, entra_claims};
 use chrono::Utc;

@@ -1,5 +1,6 @@
 //! A conversation with the bot must end, even if the bot talks to a program, to itself, to a mailbox that
-//! replies to everything, or to a crowd. Members of a group can command the bot only with a mention of the bot.
+//! replies to everything, or to a crowd. Members of a group can command the bot only with a mention of the
+//! bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

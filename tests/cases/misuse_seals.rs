@@ -1,6 +1,6 @@
 //! Misuse of seals: queue messages with the seal of another queue or of another bot, and a bot without a seal
-//! key. Also sealed *triggers*: a caller posts a queue message to the bot as an event, after the alert was sent,
-//! cancelled or stopped. A *wrapping* is an encoding of a queue message's text, such as base64.
+//! key. Also sealed *triggers*: a caller posts a queue message to the bot as an event, after the alert was
+//! sent, cancelled or stopped. A *wrapping* is an encoding of a queue message's text, such as base64.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +52,8 @@ fn sealing(world: &World) -> Script<'_> {
     script(world).variable("sealkey", KEY)
 }
 
-/// Sends an alert to this conversation, and deletes the alert's message from the queue. Returns the alert's id
-/// and the text of the queue message.
+/// Sends an alert to this conversation, and deletes the alert's message from the queue. Returns the alert's
+/// id and the text of the queue message.
 fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, String) {
     let id = queued(stage, &to_conversation(conversation, text));
     let message = stage.queue.take_all().remove(0);
@@ -74,8 +74,8 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     let other_queue = sealing(world).start();
     let other_bot = sealing(world).beside(&first).variable("microsoftappid", "another-bot").start();
     for (other, what) in [(&other_queue, "queue"), (&other_bot, "bot")] {
-        // The address in the message leads to the first stage's Connector, which the other bot trusts. Only the
-        // seal prevents the delivery.
+        // The address in the message leads to the first stage's Connector, which the other bot trusts. Only
+        // the seal prevents the delivery.
         other.queue.put(&message);
         let counts = other.poll();
         assert_eq!(counts["poisonedBy"]["sealBroken"], 1, "another {what}: {counts}");

@@ -1,5 +1,5 @@
-//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers. A person who wants
-//! to subscribe to a tag needs a *code*, which a back end requests from the bot.
+//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers. A person who
+//! wants to subscribe to a tag needs a *code*, which a back end requests from the bot.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -79,7 +79,8 @@ impl Scene {
         response.expect_status(200).json()["code"].as_str().unwrap().to_owned()
     }
 
-    /// The conversation keys of the conversations that get an alert for `to`, or the HTTP status of the refusal.
+    /// The conversation keys of the conversations that get an alert for `to`, or the HTTP status of the
+    /// refusal.
     fn alerted_for(&self, to: Value) -> Result<Vec<String>, u16> {
         let response = alert(&self.stage, &json!({"to": to, "text": "x"}));
         match response.status {
@@ -233,8 +234,8 @@ fn alert_to_a_tag_reaches_only_subscribers_of_the_tenant(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // In the foreign tenant, the bot refuses a code for the bot's own tenant. In the own tenant, the bot refuses
-    // a code for the foreign tenant.
+    // In the foreign tenant, the bot refuses a code for the bot's own tenant. In the own tenant, the bot
+    // refuses a code for the foreign tenant.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),

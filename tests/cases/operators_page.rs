@@ -181,8 +181,8 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
-            // The id of one dead letter is an attacker's text, too. So the API calls for this dead letter have
-            // the text in the path or in the body.
+            // The id of one dead letter is an attacker's text, too. So the API calls for this dead letter
+            // have the text in the path or in the body.
             held.dead[0]["id"] = text.as_str().into();
             held.refusals.insert(text.clone(), text.clone());
         }
@@ -349,7 +349,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
     let walk = walk.click("button", "Forget the key").expect("A key with the scope");
-    // In the script of the page, the replay is the variable `job`. The replay ends after the current API call.
+    // In the script of the page, the replay is the variable `job`. The replay ends after the current API
+    // call.
     let end =
         "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
     let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
@@ -362,8 +363,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     assert_eq!(seen["focus"], "key");
     assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
     assert_eq!(seen["typed"], json!([]));
-    // After the click on `Forget the key`, the replay must not call the bot. Otherwise the bot's response would
-    // tell the next person that the API key is wrong.
+    // After the click on `Forget the key`, the replay must not call the bot. Otherwise the bot's response
+    // would tell the next person that the API key is wrong.
     assert_eq!(texts(&seen, "said"), [""]);
     assert!(
         bot.hold().dead.len() > 1,

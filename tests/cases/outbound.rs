@@ -287,8 +287,8 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // If the bot followed a redirect of the login host, the bot would send the client secret to the host of the
-    // redirect.
+    // If the bot followed a redirect of the login host, the bot would send the client secret to the host of
+    // the redirect.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

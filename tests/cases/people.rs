@@ -220,8 +220,8 @@ fn alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason(world: 
 fn alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports(world: &World) {
     let stage = stage(world);
     let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
-    // Teams reports the installation in the person's chat. The fake Connector does not record this installation,
-    // so the fake would refuse to create a chat.
+    // Teams reports the installation in the person's chat. The fake Connector does not record this
+    // installation, so the fake would refuse to create a chat.
     let mut installed = message("a:kim-and-the-bot", "i1", "");
     installed["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM});
     (installed["type"], installed["action"]) = ("installationUpdate".into(), "add".into());

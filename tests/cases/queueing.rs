@@ -1,6 +1,6 @@
 //! The path of a person's message to the queue. The services are missing, unreachable or slow, and the
-//! messages are long or repeated. In this file, a *message* is a person's message, and a message is *queued* if
-//! the bot has put the alert of the message on the queue.
+//! messages are long or repeated. In this file, a *message* is a person's message, and a message is *queued*
+//! if the bot has put the alert of the message on the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,8 +76,8 @@ fn silent_queue_times_out_before_the_channel(world: &World) {
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
-    // The limit of a queue message is 48 KiB (49 152 bytes). The first text has more characters than the limit.
-    // The second text has fewer characters, but more bytes in UTF-8.
+    // The limit of a queue message is 48 KiB (49 152 bytes). The first text has more characters than the
+    // limit. The second text has fewer characters, but more bytes in UTF-8.
     for text in ["x".repeat(49_200), "ü".repeat(24_700)] {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));

@@ -1,5 +1,5 @@
-//! The path of a person's message: the bot puts an envelope with the text on the queue, and the poller delivers
-//! the text as an alert.
+//! The path of a person's message: the bot puts an envelope with the text on the queue, and the poller
+//! delivers the text as an alert.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{at_service, fixture, playground};
@@ -110,8 +110,8 @@ fn playground_web_chat_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "webchat", "please run pgyn7bzt");
 }
 
-/// Posts a captured activity of the M365 Agents Playground. The serviceUrl has the host name and the path that
-/// the Playground uses.
+/// Posts a captured activity of the M365 Agents Playground. The serviceUrl has the host name and the path
+/// that the Playground uses.
 #[track_caller]
 fn from_playground(world: &World, kind: &str, text: &str) {
     let stage = Stage::start(world);

@@ -154,15 +154,15 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call releases the run lock, by writing an empty `run` into the record of the run lock. `is_lock`
-/// tells whether the call names this record.
+/// Whether the call releases the run lock, by writing an empty `run` into the record of the run lock.
+/// `is_lock` tells whether the call names this record.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""
 }
 
-/// For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. When the bot
-/// forgets the conversation, it also deletes the fingerprint.
+/// For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. When the
+/// bot forgets the conversation, it also deletes the fingerprint.
 fn fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -50,8 +50,8 @@ fn malformed_outbound_host_is_refused(world: &World) {
         variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
-        // Either the Spin host refuses the manifest at the start. The embedded host names the malformed entry.
-        // The text of Spin's error depends on the version of Spin.
+        // Either the Spin host refuses the manifest at the start. The embedded host names the malformed
+        // entry. The text of Spin's error depends on the version of Spin.
         Err(error) => {
             let names_the_entry = format!("{error:#}").contains("not a host");
             assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");

@@ -43,8 +43,8 @@ fn sealed_message_of_the_bot_is_delivered(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
-    // With more spaces, the bytes of the queue message differ, but the envelope is the same. The poller accepts
-    // the seal, because the seal covers the content of the envelope.
+    // With more spaces, the bytes of the queue message differ, but the envelope is the same. The poller
+    // accepts the seal, because the seal covers the content of the envelope.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();
     stage.queue.put(&spaced);
     assert_eq!(stage.poll()["delivered"], 1);

@@ -1,5 +1,5 @@
-//! *Feedback* of people (read receipts, reactions and replies to the bot's chat messages), and the rows in which
-//! the bot stores the feedback.
+//! *Feedback* of people (read receipts, reactions and replies to the bot's chat messages), and the rows in
+//! which the bot stores the feedback.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -144,8 +144,8 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
 fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     let stage = alerts::stage(world);
     let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
-    // Teams gives each chat message a number. In this case, the numbers of two successive chat messages differ by
-    // one.
+    // Teams gives each chat message a number. In this case, the numbers of two successive chat messages
+    // differ by one.
     let first = message_now();
     let next = AtomicI64::new(first);
     stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));

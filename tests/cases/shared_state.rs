@@ -1,5 +1,5 @@
-//! A bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has its own key-value
-//! store.
+//! A bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has its own
+//! key-value store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -27,8 +27,8 @@ pub(crate) fn can_run() -> bool {
     works("curl", &["--version"]) && works("sh", &["-c", "true"])
 }
 
-/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether the script succeeds, and the output
-/// of the script.
+/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether the script succeeds, and the
+/// output of the script.
 fn run_script(url: &str, key: &str, seconds: u32) -> (bool, String) {
     let output = Command::new("sh")
         .arg(root().join("deploy/spinkube/base/poll.sh"))

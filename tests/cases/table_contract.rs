@@ -13,8 +13,8 @@ mod queries;
 mod rights;
 
 use queries::{
-    filter_selects_only_the_matching_rows, table_key_with_special_characters_finds_the_row, query_pages_show_each_row_once,
-    stored_value_is_read_unchanged,
+    filter_selects_only_the_matching_rows, query_pages_show_each_row_once, stored_value_is_read_unchanged,
+    table_key_with_special_characters_finds_the_row,
 };
 use rights::{
     sas_with_table_rights_is_enough, sas_without_table_rights_is_refused_with_the_needed_rights,

@@ -96,8 +96,8 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The channel sends an activity again. The queue message of the activity is on the queue already, but the bot
-/// cannot know this without the tables.
+/// The channel sends an activity again. The queue message of the activity is on the queue already, but the
+/// bot cannot know this without the tables.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -265,9 +265,9 @@ fn foreign_entities_are_skipped(world: &World) {
     skipped.sort_by_key(Value::to_string);
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
-    // The person writes again. The first command fails, because key-value still has the *fingerprint* (a hash)
-    // of the conversation's row before the row was broken. The bot then deletes the fingerprint, and stores the
-    // conversation again at the second message.
+    // The person writes again. The first command fails, because key-value still has the *fingerprint* (a
+    // hash) of the conversation's row before the row was broken. The bot then deletes the fingerprint, and
+    // stores the conversation again at the second message.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -321,9 +321,9 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
 }
 
 fn conversation_with_ids_too_long_for_a_table_key_is_alerted(world: &World) {
-    // The long ids repeat a short text. With 23 repeats, an escaped user id alone fits into a partition key, but
-    // the prefix of the partition key and the user id together do not fit. With 60 repeats, an id alone is longer
-    // than a partition key can be.
+    // The long ids repeat a short text. With 23 repeats, an escaped user id alone fits into a partition key,
+    // but the prefix of the partition key and the user id together do not fit. With 60 repeats, an id alone
+    // is longer than a partition key can be.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }

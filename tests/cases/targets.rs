@@ -248,8 +248,8 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// The proxy delays each call to the table service. If the bot looked up one tag after the other, the look-ups
-/// would take longer than the bot's limit of 8 s.
+/// The proxy delays each call to the table service. If the bot looked up one tag after the other, the
+/// look-ups would take longer than the bot's limit of 8 s.
 fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
@@ -274,8 +274,8 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
         response["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
     assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "expected the order of the tags");
     let notes = &tables.notes()[before..];
-    // For each tag, the bot makes one query for the tag, and one query for the tag's conversation. The bot also
-    // makes a few calls that accept the alerts.
+    // For each tag, the bot makes one query for the tag, and one query for the tag's conversation. The bot
+    // also makes a few calls that accept the alerts.
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
@@ -285,10 +285,11 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// If an API call has many targets, the bot processes one *page* of targets, and the program repeats the call with
-/// `next` for each further page. Here, the first page is the tag `a`, and the second page is the tag `b`. One
-/// conversation is the only subscriber of both tags. So the first page alerts this conversation, and the second
-/// page is empty. Then the conversation leaves the tag `a`, and the program repeats the call for the second page.
+/// If an API call has many targets, the bot processes one *page* of targets, and the program repeats the call
+/// with `next` for each further page. Here, the first page is the tag `a`, and the second page is the tag
+/// `b`. One conversation is the only subscriber of both tags. So the first page alerts this conversation, and
+/// the second page is empty. Then the conversation leaves the tag `a`, and the program repeats the call for
+/// the second page.
 fn empty_page_of_a_call_stays_empty_when_the_call_is_repeated(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -1,5 +1,5 @@
-//! The header `traceparent`: the trace id of the sender's request is also in the request to the Connector, and in
-//! the log lines.
+//! The header `traceparent`: the trace id of the sender's request is also in the request to the Connector,
+//! and in the log lines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,8 +37,8 @@ pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Whol
     web::send(request.body(web::whole(body.to_string())).unwrap())
 }
 
-/// Sends an alert with `trace` as the header `traceparent`. Expects that the bot accepts the alert, and returns the
-/// alert's envelope. `key` is the conversation key.
+/// Sends an alert with `trace` as the header `traceparent`. Expects that the bot accepts the alert, and
+/// returns the alert's envelope. `key` is the conversation key.
 #[track_caller]
 pub(crate) fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
     post(stage, "/api/alerts", trace, &to_conversation(key, text)).expect_status(202);

@@ -48,8 +48,8 @@ fn ledger(world: &World, stage: &Stage) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix))
 }
 
-/// Changes the ledger's record of an alert. In `properties`, a number is a time in milliseconds since 1970, and
-/// every other value is a text.
+/// Changes the ledger's record of an alert. In `properties`, a number is a time in milliseconds since 1970,
+/// and every other value is a text.
 fn change(world: &World, stage: &Stage, id: &str, properties: &[(&str, Value)]) {
     let table = ledger(world, stage);
     let mut record = table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record");
@@ -303,9 +303,9 @@ fn status_of_a_newer_version_is_shown_unchanged(world: &World) {
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
 
-/// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a run
-/// had sent the alert and failed to record the delivery. Another alert stays on the queue, so the status cannot
-/// depend on an empty queue.
+/// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a
+/// run had sent the alert and failed to record the delivery. Another alert stays on the queue, so the status
+/// cannot depend on an empty queue.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -94,8 +94,9 @@ fn help_lists_every_command(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Makes a message of a person whose chat client has this locale; `null` means that the client sends no locale.
-/// Each locale has its own conversation, because the bot limits the number of replies in a conversation.
+/// Makes a message of a person whose chat client has this locale; `null` means that the client sends no
+/// locale. Each locale has its own conversation, because the bot limits the number of replies in a
+/// conversation.
 fn message_in(locale: &Value, id: &str, text: &str) -> Value {
     let mut activity = message(&format!("a:{locale}"), id, text);
     activity["locale"] = locale.clone();

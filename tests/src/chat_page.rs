@@ -1,5 +1,5 @@
-//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground plays the channel.
-//! It serves the chat page, and records the HTTP calls between the chat page and the bot.
+//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground plays the
+//! channel. It serves the chat page, and records the HTTP calls between the chat page and the bot.
 
 use std::path::PathBuf;
 

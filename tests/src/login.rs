@@ -1,8 +1,8 @@
 //! A fake of the Entra login host, which gives the bot tokens for the Connector. The fake accepts exactly the
 //! request that Entra documents.
 //!
-//! The fake answers every other request with 500 and the reason. The fake also keeps the reason, and fails the
-//! test when the fake is dropped.
+//! The fake answers every other request with 500 and the reason. The fake also keeps the reason, and fails
+//! the test when the fake is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

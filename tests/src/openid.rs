@@ -1,8 +1,8 @@
 //! A fake of two issuers, the channel and Entra, whose tokens the bot's callers send. The fake serves the
 //! OpenID metadata and the signing keys of both issuers.
 //!
-//! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send, and
-//! keeps a complaint. A fake with a complaint fails the test when it is dropped.
+//! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send,
+//! and keeps a complaint. A fake with a complaint fails the test when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,8 @@
 //! A strict fake of the bot, for the tests of the operator's page (the web page that the bot serves at
 //! `/ops`). The fake serves the real page, and answers the page's API calls in the shapes of
-//! `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters (messages in the poison queue),
-//! and changes the lists as the page asks. It complains about every API call that the page must not make.
+//! `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters (messages in the poison
+//! queue), and changes the lists as the page asks. It complains about every API call that the page must not
+//! make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,10 +51,9 @@ pub struct Shared {
     /// The reason why a dead letter cannot be replayed, by the id of the dead letter. The fake returns the
     /// reason as the text for people.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the
-    /// `<method> <path>` of a call starts with the beginning of an element, the fake answers with this
-    /// element, and removes it from the list. A call with a scripted response changes nothing else in the
-    /// fake.
+    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the `<method>
+    /// <path>` of a call starts with the beginning of an element, the fake answers with this element, and
+    /// removes it from the list. A call with a scripted response changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,

@@ -1,5 +1,5 @@
-//! Implements the traits that the project's storage clients need (`HttpClient`, `Clock`, `Randomness`), so that
-//! native tests can use these clients.
+//! Implements the traits that the project's storage clients need (`HttpClient`, `Clock`, `Randomness`), so
+//! that native tests can use these clients.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! A fake trace collector, which stores the spans that Spin exports.
 //!
-//! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The protobuf
-//! messages below have only the fields that cases read. The field numbers come from opentelemetry-proto:
-//! `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
+//! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
+//! protobuf messages below have only the fields that cases read. The field numbers come from
+//! opentelemetry-proto: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,6 @@
-//! The stage of a case: one or two Spin hosts with the components, and a queue, tables and a fake Connector for
-//! this case only. In this file, a *host* is a Spin host: the embedded host of this repository, or real Spin.
+//! The stage of a case: one or two Spin hosts with the components, and a queue, tables and a fake Connector
+//! for this case only. In this file, a *host* is a Spin host: the embedded host of this repository, or real
+//! Spin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -363,8 +364,8 @@ impl Stage {
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 
-    /// Points the activity's serviceUrl to this stage's Connector, and posts the activity. Expects that the bot
-    /// accepts the activity.
+    /// Points the activity's serviceUrl to this stage's Connector, and posts the activity. Expects that the
+    /// bot accepts the activity.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
         let response = self.post(&self.connector.host(activity)).expect_status(202);

@@ -60,8 +60,8 @@ impl WholeResponse {
         self
     }
 
-    /// Returns the response. Fails the test if the response is not an error in the Connector's form, with this
-    /// HTTP status, this code and a message.
+    /// Returns the response. Fails the test if the response is not an error in the Connector's form, with
+    /// this HTTP status, this code and a message.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let response = self.expect_status(status);

@@ -49,8 +49,8 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
         change(&mut claims);
         sign(&claims)
     };
-    // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key, but
-    // the entry `entra:roles` in `alertkeys`. Both bots accept tokens.
+    // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key,
+    // but the entry `entra:roles` in `alertkeys`. Both bots accept tokens.
     for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
         let bot = Registered::start(world, alertkey, alertkeys);
         let stage = &bot.stage;

@@ -74,10 +74,10 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert!(texts(&seen, "left").is_empty());
     let mut statuses = texts(&seen, "statuses");
     statuses.sort();
-    // Three alerts stay `queued`, because this case has taken the queue messages of these alerts off the queue:
-    // the alerts of the two messages `hello`, and the alert `genuine`. The forged copy of `genuine` has a broken
-    // seal. Any program that can write to the queue can make such a copy. So the poller does not record the
-    // alert as dead because of the copy.
+    // Three alerts stay `queued`, because this case has taken the queue messages of these alerts off the
+    // queue: the alerts of the two messages `hello`, and the alert `genuine`. The forged copy of `genuine`
+    // has a broken seal. Any program that can write to the queue can make such a copy. So the poller does not
+    // record the alert as dead because of the copy.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     let mut alerted: Vec<_> =

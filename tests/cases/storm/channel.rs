@@ -1,4 +1,5 @@
-//! The channel in the storm. It sends people's messages to the bot, and repeats a message until the bot answers
+//! The channel in the storm. It sends people's messages to the bot, and repeats a message until the bot
+//! answers
 //! 202. In this file, a *message* is a person's message.
 
 use std::collections::BTreeMap;
@@ -19,13 +20,13 @@ const CONVERSATIONS: usize = 20;
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// How often the channel sent the message and got no 202. Each time, the bot has perhaps queued the message
-    /// nevertheless.
+    /// How often the channel sent the message and got no 202. Each time, the bot has perhaps queued the
+    /// message nevertheless.
     pub(super) unanswered: usize,
 }
 
-/// Sends `count` messages. The channel repeats a message until a Spin host answers 202, or until `over` is set.
-/// Each repetition goes to the next host.
+/// Sends `count` messages. The channel repeats a message until a Spin host answers 202, or until `over` is
+/// set. Each repetition goes to the next host.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {

@@ -1,6 +1,6 @@
 //! Evidence about a storm: the notes of the two proxies, the requests at the Connector, the log lines, and
-//! conclusions from this evidence. A *death* is the moment at which the case killed a Spin host. An *attempt* is
-//! one request to the Connector that delivers an alert.
+//! conclusions from this evidence. A *death* is the moment at which the case killed a Spin host. An *attempt*
+//! is one request to the Connector that delivers an alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{DeliveredAgain, Overtaken};
 
-/// Within this time after the Connector's response, the run certainly sends the Delete of the queue message, or
-/// records the delivery in the ledger. The time is long enough for a busy machine.
+/// Within this time after the Connector's response, the run certainly sends the Delete of the queue message,
+/// or records the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// A little less than the time that the poller waits for a response of the queue service. It is less, because
@@ -35,10 +35,11 @@ pub(super) struct Evidence {
     /// Every note of the table proxy.
     pub(super) tables: Vec<faulty_tables::Note>,
     pub(super) deaths: Vec<Death>,
-    /// The times at which a host logged that an alert was delivered, by the host's number and the envelope's id.
+    /// The times at which a host logged that an alert was delivered, by the host's number and the envelope's
+    /// id.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
-    /// For each run that ended because the queue service did not answer in time: the number of the host, and the
-    /// time of the log line.
+    /// For each run that ended because the queue service did not answer in time: the number of the host, and
+    /// the time of the log line.
     unanswered: Vec<(usize, Instant)>,
     /// The path of the record in which a run notes its messages in hand.
     run_record: String,
@@ -75,15 +76,15 @@ impl Evidence {
         Self { attempts, queue, tables, deaths, delivered, unanswered, run_record, ledger }
     }
 
-    /// How many writes to the record of the run lock the table service refused, because another run had changed
-    /// the record.
+    /// How many writes to the record of the run lock the table service refused, because another run had
+    /// changed the record.
     pub(super) fn refused_by_etag(&self) -> usize {
         let of_run = self.tables.iter().filter(|note| note.path == self.run_record);
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the last Get Messages up to the moment `before` that returned the alert. A Get whose response was
-    /// lost does not count.
+    /// Finds the last Get Messages up to the moment `before` that returned the alert. A Get whose response
+    /// was lost does not count.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -165,8 +166,8 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// The reason why the person saw the alert `younger` at the moment `when`, although the person had not seen
-    /// the alert `older` of the same conversation. `None` if the reason is not known.
+    /// The reason why the person saw the alert `younger` at the moment `when`, although the person had not
+    /// seen the alert `older` of the same conversation. `None` if the reason is not known.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
@@ -191,8 +192,8 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // If the host is not killed, the run records the messages in hand at once, or works on none of
-                // the messages.
+                // If the host is not killed, the run records the messages in hand at once, or works on none
+                // of the messages.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
@@ -204,15 +205,15 @@ impl Evidence {
         }
     }
 
-    /// Whether the run ended soon after this Get Messages, because the queue service had not answered in time. On
-    /// a busy machine, a run can stop waiting although the proxy has sent the response.
+    /// Whether the run ended soon after this Get Messages, because the queue service had not answered in
+    /// time. On a busy machine, a run can stop waiting although the proxy has sent the response.
     fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
     }
 
-    /// All evidence that names these alerts or the queue messages of these alerts, as lines for people. Each line
-    /// begins with the seconds since the moment `when`; earlier lines have a negative number.
+    /// All evidence that names these alerts or the queue messages of these alerts, as lines for people. Each
+    /// line begins with the seconds since the moment `when`; earlier lines have a negative number.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),

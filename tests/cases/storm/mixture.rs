@@ -146,8 +146,8 @@ pub(super) fn connector(
     }
 }
 
-/// Plans the faults of the queue service: 5 % of the calls fail. Deletes are slow, so that a kill interrupts many
-/// Deletes.
+/// Plans the faults of the queue service: 5 % of the calls fail. Deletes are slow, so that a kill interrupts
+/// many Deletes.
 pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan + Send + Sync {
     move |call, method| {
         let fault = match dice.roll(("queue", call), 1000) {

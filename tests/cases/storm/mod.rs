@@ -2,12 +2,13 @@
 //! two Spin hosts again and again. Still, no alert is lost, and the alerts of each conversation keep their
 //! order. No alert is delivered twice if the poller could have known of the first delivery.
 //!
-//! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the middle
-//! of the storm, one host loses the key-value store, which is only a cache.
+//! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the
+//! middle of the storm, one host loses the key-value store, which is only a cache.
 //!
-//! The short form is an ordinary case. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the script
-//! of a storm. The script decides how each call fails, and after how many attempts the case kills a host. The
-//! events of two storms with the same script still differ, because the events also depend on the machine.
+//! The short form is an ordinary case. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
+//! script of a storm. The script decides how each call fails, and after how many attempts the case kills a
+//! host. The events of two storms with the same script still differ, because the events also depend on the
+//! machine.
 
 mod channel;
 mod evidence;
@@ -119,7 +120,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case puts new alerts on the queue, and older alerts become visible again.
+    // After each start of a host, the case puts new alerts on the queue, and older alerts become visible
+    // again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());

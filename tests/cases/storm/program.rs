@@ -1,6 +1,6 @@
-//! The program in the storm. It sends alerts by API calls, each with an idempotency key. The program sends a call
-//! to the two Spin hosts in turn, until a host accepts the alert. Then the program sends the same call once more,
-//! to the next host.
+//! The program in the storm. It sends alerts by API calls, each with an idempotency key. The program sends a
+//! call to the two Spin hosts in turn, until a host accepts the alert. Then the program sends the same call
+//! once more, to the next host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +27,8 @@ pub(super) struct Called {
     pub(super) is_paused: bool,
 }
 
-/// Sends `count` alerts, or fewer if `over` is set earlier. The first call of each alert goes to another host than
-/// the first call of the previous alert.
+/// Sends `count` alerts, or fewer if `over` is set earlier. The first call of each alert goes to another host
+/// than the first call of the previous alert.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }

@@ -1,5 +1,5 @@
-//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why. An alert is
-//! *overtaken* if the person saw a younger alert of the same conversation first.
+//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why. An alert
+//! is *overtaken* if the person saw a younger alert of the same conversation first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,8 +24,8 @@ pub(super) enum DeliveredAgain {
     ResponseCut,
     /// The host was killed before it had the response.
     KilledBeforeResponse,
-    /// The host was killed after it had the response, and before it sent the Delete of the queue message. Or the
-    /// Delete failed, and the host was killed before the ledger recorded the delivery.
+    /// The host was killed after it had the response, and before it sent the Delete of the queue message. Or
+    /// the Delete failed, and the host was killed before the ledger recorded the delivery.
     KilledBeforeDelete,
 }
 
@@ -162,8 +162,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Also compares the bot's figures with the
-    /// notes of the queue proxy.
+    /// Checks that the bot shows the right final status of every alert. Also compares the bot's figures with
+    /// the notes of the queue proxy.
     pub(super) fn look_at_states(
         &mut self,
         form: Form,
@@ -175,8 +175,8 @@ impl Verdict {
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
         let by_api = called.iter().flat_map(|called| called.ids.iter().cloned());
         let ids: Vec<String> = planted.chain(by_api).collect();
-        // The queue can contain several messages of an alert. If one message is moved to the poison queue, the
-        // poller can still deliver the alert through another message.
+        // The queue can contain several messages of an alert. If one message is moved to the poison queue,
+        // the poller can still deliver the alert through another message.
         let is_sent_by_a_copy = |id: &str| {
             let notes = evidence.queue.iter().filter(|note| note.envelope == id && !note.message.is_empty());
             let messages: BTreeSet<&str> = notes.map(|note| &*note.message).collect();

@@ -19,8 +19,8 @@ pub(super) fn query_pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // The case reads pages with one row only from one partition. A larger page can begin in one partition,
-        // and end in another partition.
+        // The case reads pages with one row only from one partition. A larger page can begin in one
+        // partition, and end in another partition.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows
@@ -38,7 +38,8 @@ pub(super) fn query_pages_show_each_row_once(world: &World) {
                 count += 1;
                 assert!(count <= pages + 1, "{top}: expected at most {pages} pages");
                 match page.next {
-                    // The case converts the continuation to text and back, because the bot's API does so, too.
+                    // The case converts the continuation to text and back, because the bot's API does so,
+                    // too.
                     Some(at) => next = Some(Continuation::from_text(&at.to_text()).unwrap()),
                     None => break,
                 }

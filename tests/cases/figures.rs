@@ -12,8 +12,8 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     instructions_are_as_recorded,
-    alert_costs_five_calls_and_a_share_of_the_calls_of_the_run,
-    alert_of_a_call_with_100_targets_costs_three_calls_and_a_share_of_the_calls_of_the_run,
+    alert_costs_fewer_than_six_outbound_calls,
+    alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls,
     memory_does_not_grow_with_the_backlog,
     page_of_targets_costs_the_same_with_many_conversations,
     sizes_are_as_recorded,
@@ -87,7 +87,7 @@ fn instructions_are_as_recorded(_: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn alert_costs_five_calls_and_a_share_of_the_calls_of_the_run(_: &World) {
+fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(
@@ -103,7 +103,7 @@ fn alert_costs_five_calls_and_a_share_of_the_calls_of_the_run(_: &World) {
     );
 }
 
-fn alert_of_a_call_with_100_targets_costs_three_calls_and_a_share_of_the_calls_of_the_run(_: &World) {
+fn alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls(_: &World) {
     let (stubs, workload) = world();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;

@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    webhook_command_gives_an_address_that_works_until_a_new_address_or_the_command_off,
+    webhook_address_works_until_the_command_webhook_new_or_webhook_off,
     address_for_a_channel_is_sent_to_the_persons_own_chat,
     address_begins_with_the_variable_publicurl,
     token_that_is_forged_or_ended_is_refused,
@@ -40,7 +40,7 @@ fn expect_said(stage: &Stage, hook: &Hook, said: &str) {
     eventually("the posted text", || summaries(stage).contains(&said.to_owned()).then_some(()));
 }
 
-fn webhook_command_gives_an_address_that_works_until_a_new_address_or_the_command_off(world: &World) {
+fn webhook_address_works_until_the_command_webhook_new_or_webhook_off(world: &World) {
     let stage = Stage::start(world);
     let first = ask(&stage, "a:1", "webhook");
     expect_said(&stage, &first, "one");

@@ -106,7 +106,7 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
     // Only kicks start runs here. Together, these runs deliver each queue message, or hide the queue message
-    // behind an older one of the same conversation.
+    // behind an older queue message of the same conversation.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
     eventually("runs that together delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())

@@ -216,7 +216,7 @@ fn trusted_flag_in_a_message_is_ignored(world: &World) {
 }
 
 /// The Azure function of the template of 2017 reads base64 of JSON, and passes `address` and `text` to the
-/// template's bot. This bot passes the address to botbuilder 3, which reads the fields below.
+/// template's bot. The template's bot passes the address to botbuilder 3, which reads the fields below.
 fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
     let stage = Stage::start(world);
     for (name, activity) in [
@@ -227,7 +227,10 @@ fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
         stage.post(&activity).expect_status(202);
         let text = stage.queue.take_all().remove(0);
         let json = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
-        assert!(!json.starts_with('\u{FEFF}'), "a byte order mark, which JSON.parse of Node.js refuses");
+        assert!(
+            !json.starts_with('\u{FEFF}'),
+            "the envelope begins with a byte order mark, which JSON.parse of Node.js refuses"
+        );
         let my_queue_item: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(my_queue_item["text"], activity["text"], "{name}");
         let address = &my_queue_item["address"];

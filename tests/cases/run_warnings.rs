@@ -1,5 +1,5 @@
 //! Log lines about failures that a run or the bot survives. If the same failure happens several times, the
-//! run writes one line for all of them.
+//! run writes one line for all these failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ end_to_end::cases!(
 /// repeat the call.
 const REFUSED: u16 = 403;
 
-/// Expects one log line of this event, with [`REFUSED`] as the reason.
+/// Expects one log line of this event. The reason in the line must contain [`REFUSED`].
 #[track_caller]
 fn expect_one(stage: &Stage, event: &str) {
     let events = stage.wait_for_events(event, 1);

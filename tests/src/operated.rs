@@ -48,12 +48,11 @@ pub struct Shared {
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
     pub targets: Vec<Value>,
-    /// The reason why a dead letter cannot be replayed, by the id of the dead letter. The fake returns the
-    /// reason as the text for people.
+    /// The reason why a dead letter cannot be replayed, as a text for people, by the id of the dead letter.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the `<method>
-    /// <path>` of a call starts with the beginning of an element, the fake answers with this element, and
-    /// removes it from the list. A call with a scripted response changes nothing else in the fake.
+    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the method
+    /// and the path of a call start with the beginning of an element, the fake answers with this element, and
+    /// removes the element from the list. A call with a scripted response changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,

@@ -97,8 +97,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. The error tells a request that was certainly not sent from a
-/// request that perhaps arrived.
+/// Sends a request and returns the response. An error says whether the request was certainly not sent, or
+/// perhaps arrived.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }

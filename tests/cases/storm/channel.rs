@@ -1,6 +1,5 @@
-//! The channel in the storm. It sends people's messages to the bot, and repeats a message until the bot
-//! answers
-//! 202. In this file, a *message* is a person's message.
+//! The channel in the storm. It sends people's messages to the bot. If the bot does not answer 202, the
+//! channel sends the message again. In this file, a *message* is a person's message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

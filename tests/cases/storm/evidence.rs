@@ -19,8 +19,9 @@ use super::verdict::{DeliveredAgain, Overtaken};
 /// or records the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// A little less than the time that the poller waits for a response of the queue service. It is less, because
-/// the poller's time begins before the call arrives at the proxy.
+/// The time after which the poller stops waiting for a response of the queue service. The constant is a
+/// little less than the poller's own limit, because the poller's time begins before the call arrives at the
+/// proxy.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
 /// For this long after the death of a host, the last calls of the host can arrive. The host takes longer to
@@ -105,8 +106,8 @@ impl Evidence {
         attempt.is_shown(self.death_after(attempt).map(|death| death.at))
     }
 
-    /// The reason why the poller could not know, at the time of the attempt `later`, that the person saw the
-    /// attempt `earlier`. `None` if the poller could know this.
+    /// The reason why the poller could not know, at the time of the attempt `later`, that the person had seen
+    /// the alert after the attempt `earlier`. `None` if the poller could know this.
     pub(super) fn why_delivered_again(&self, earlier: &Attempt, later: &Attempt) -> Option<DeliveredAgain> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(DeliveredAgain::ResponseCut);

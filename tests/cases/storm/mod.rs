@@ -1,6 +1,6 @@
 //! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
-//! two Spin hosts again and again. Still, no alert is lost, and the alerts of each conversation keep their
-//! order. No alert is delivered twice if the poller could have known of the first delivery.
+//! two Spin hosts again and again. Still, no alert is lost, and each conversation gets the alerts in order.
+//! No alert is delivered twice if the poller could have known of the first delivery.
 //!
 //! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the
 //! middle of the storm, one host loses the key-value store, which is only a cache.
@@ -84,7 +84,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// How many times at the same moment the case calls `POST /internal/poll` of each host.
+/// The number of calls of `POST /internal/poll` that the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 

@@ -93,7 +93,7 @@ impl Received {
         } else if is_deletion && !self.raw.is_empty() {
             Some("a deletion has no body")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
-            Some("no credential must be sent in anonymous mode")
+            Some("a credential must not be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
         } else if is_deletion || self.method == Method::GET {

@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154
 # The functions that the deploy scripts share. A script sets `script` (its name in messages) and `root` (the
-# folder of the project), and then reads this file. Its options set `env` and `build`.
+# folder of the project), and then reads this file. The script's options set `env` (the path of the .env file)
+# and `build` (`yes` or `no`).
 
 fail() {
     printf '%s: %s\n' "$script" "$*" >&2
@@ -16,7 +17,8 @@ expect() {
     command -v "$1" >/dev/null 2>&1 || fail "$1: not found; $2"
 }
 
-# Makes a folder that only this user can read, and deletes it when the script ends. `work` is its path.
+# Makes a folder that only this user can read, and sets `work` to the path of the folder. The folder is
+# deleted when the script ends.
 private_folder() {
     work=$(mktemp -d) || fail "mktemp: no temporary folder can be made; check TMPDIR and the free space"
     trap 'rm -rf "$work"' EXIT
@@ -25,12 +27,12 @@ private_folder() {
     trap 'exit 143' TERM
 }
 
-# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of its variables.
-# env.awk explains NEEDED and KICK. `manifest_now`, `needed_now` and `kick_now` keep the arguments for
+# open_env MANIFEST NEEDED KICK: checks the file `env`, and sets `names` to the names of the variables in this
+# file. env.awk explains NEEDED and KICK. `manifest_now`, `needed_now` and `kick_now` keep the arguments for
 # print_env.
 open_env() {
     manifest_now=$1 needed_now=$2 kick_now=$3
-    # awk would take a path such as `a=b` for an assignment, but not one that begins with ./ or /.
+    # awk would take a path such as `a=b` for an assignment, but not a path that begins with ./ or /.
     case $env in
     /*) ;;
     *) env=./$env ;;
@@ -48,7 +50,7 @@ open_env() {
     [ -n "$names" ] || fail "$env: sets no variable; add lines SPIN_VARIABLE_<NAME>=<value>"
 }
 
-# print_env FORMAT: the variables of `env` in a format of env.awk.
+# print_env FORMAT: prints the variables of the file `env` in a format of env.awk.
 print_env() {
     LC_ALL=C awk -v "format=$1" -v "needed=$needed_now" -v "kick=$kick_now" -f "$root/deploy/env.awk" \
         "$manifest_now" "$env"

@@ -6,8 +6,8 @@
 # format=options  --variable 'name=value' for each variable, quoted for a POSIX shell
 # format=names    the names, separated by blanks
 # format=pollkey  the value of `pollkey`, percent-encoded
-# format=keda     {"connection":"value"} with the value of KEDA_STORAGECONNECTION; nothing if the file has none
-# format=header   a line of a configuration file of curl, with the key that the poller expects
+# format=keda     {"connection":"value"} with the value of KEDA_STORAGECONNECTION, or nothing without this value
+# format=header   a line for a configuration file of curl: the header with the poll key
 #
 # `needed` lists the variables that must have a value. With kick=off, the value `on` of the variable `kick` is a
 # problem. Problems go to stderr as `file:line: what is wrong; what to do`, without any part of a value. If there
@@ -23,8 +23,8 @@ function missing(name, text) {
     problems++
 }
 
-# Returns the value that dotenv and Spin read from `text`. Sets `fault` if the text is wrong, or if programs may
-# read it differently.
+# Returns the value that dotenv and Spin read from `text`. Sets `fault` if the text is wrong, or if two programs
+# could read different values from the text.
 function decoded(text,    first, inner, i, c, result) {
     fault = ""
     first = substr(text, 1, 1)
@@ -173,7 +173,7 @@ FILENAME == ARGV[1] {
     if (fault == "" && value ~ /^[ \t]|[ \t]$/) {
         fault = "the value begins or ends with a blank; remove it"
     }
-    # The value may contain line ends, because a certificate has them.
+    # A value is allowed to contain line ends, because a certificate has several lines.
     shown = value
     gsub(/\n/, "", shown)
     if (fault == "" && shown ~ /[\001-\037\177]/) {

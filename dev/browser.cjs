@@ -9,9 +9,9 @@
 //
 // At the end, prints the bot's messages and cards on the page as JSON:
 // {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …], "colors": [color, …]}.
-// A bubble is one message of the bot, with its card. "colors" has the background color of each card for which
-// the person waited, if the card has a container: the color of its first container. Every step has its time
-// limit.
+// A bubble is one message of the bot, with the message's card. The person waits for cards (--card and
+// --then-card). For each awaited card with a container, "colors" has the background color of the first
+// container. Every step has a time limit of one minute.
 "use strict";
 const { parseArgs } = require("node:util");
 const { launch } = require("./chromium.cjs");
@@ -42,7 +42,7 @@ async function main() {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(STEP_MS);
   try {
-    // The page requests fonts from a content network. Requests to other machines are blocked here.
+    // The page requests fonts from a content network. This route blocks all requests to other machines.
     await page.route((url) => !["localhost", "127.0.0.1"].includes(url.hostname), (route) => route.abort());
     await page.goto(options.page);
     const box = page.getByRole("textbox");
@@ -71,7 +71,7 @@ async function main() {
     await awaitCard(options.card);
     if (options.press) {
       await cards.getByRole("button", { name: options.press, exact: true }).first().click();
-      // The label of the button may have the same text.
+      // The button's own label can have the same text, so only blocks of text count.
       await cards.locator(".ac-textBlock").filter({ hasText: options.shows }).first().waitFor();
     }
     if (options["then-say"]) {
@@ -80,7 +80,7 @@ async function main() {
     }
     const read = async (card) => ({
       texts: trimmed(await card.locator(".ac-textBlock").allInnerTexts()),
-      // A button that opens an address has the role of a link.
+      // A button that opens a web address has the role of a link.
       buttons: trimmed(await card.getByRole("button").or(card.getByRole("link")).allInnerTexts()),
     });
     return {

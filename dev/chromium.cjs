@@ -1,4 +1,4 @@
-// Starts the Chromium of the page's tests. Use this module in each script that opens a page of the project.
+// Starts Chromium for tests. Each script that opens a web page of the project uses this module.
 "use strict";
 const { chromium } = require("playwright-core");
 
@@ -12,6 +12,6 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-// Starts the program with an empty profile, which Playwright deletes at the end.
+// Starts the program with an empty profile. At the end, Playwright deletes the profile.
 exports.launch = (program, milliseconds) =>
   chromium.launch({ executablePath: program, args: ARGUMENTS, timeout: milliseconds });

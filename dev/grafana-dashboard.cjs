@@ -2,8 +2,8 @@
 //
 //   node grafana-dashboard.cjs DASHBOARD.json
 //
-// The types are those of @grafana/schema. The compiler checks the JSON as a literal, so it also finds members
-// that no type has. The script prints every fault, and uses no network.
+// The types are those of @grafana/schema. The TypeScript compiler checks the JSON as a literal, so it also
+// finds members that no type has. The script prints every fault, and uses no network.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");
@@ -11,7 +11,7 @@ const ts = require("typescript");
 
 const types = path.dirname(require.resolve("@grafana/schema/package.json")) + "/dist/types/raw";
 
-// The module with the options of each type of panel that the dashboard may have.
+// The types of panel that the dashboard is allowed to have, each with the module of its options.
 const PANELS = {
   stat: "composable/stat/panelcfg/x/types.gen",
   timeseries: "composable/timeseries/panelcfg/x/types.gen",

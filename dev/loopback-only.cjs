@@ -1,6 +1,6 @@
-// Keeps the Playground on loopback. Node.js loads this script before the Playground. Without the script, the
-// Playground listens on every interface, and its telemetry library calls a link-local address even when
-// telemetry is off.
+// Keeps the Playground (Microsoft's chat page for bots) on loopback. Node.js loads this script before the
+// Playground. Without the script, the Playground listens on every interface, and the Playground's telemetry
+// library calls a link-local address even when telemetry is off.
 "use strict";
 const net = require("node:net");
 
@@ -25,7 +25,7 @@ net.Socket.prototype.connect = function (...args) {
   const first = Array.isArray(args[0]) ? args[0][0] : args[0];
   const host = first !== null && typeof first === "object" ? first.host : args[1];
   if (typeof host === "string" && !isLoopback(host)) {
-    process.nextTick(() => this.destroy(new Error(`dev/loopback-only.cjs: ${host} is not loopback; the Playground may call loopback only`)));
+    process.nextTick(() => this.destroy(new Error(`dev/loopback-only.cjs: ${host} is not loopback; the Playground must call no other machine`)));
     return this;
   }
   return connect.apply(this, args);

@@ -1,5 +1,5 @@
-# Parses OpenMetrics text from standard input with Prometheus' own parser, and prints its families as JSON. If
-# the text breaks a rule, the program fails with the parser's message.
+# Parses OpenMetrics text from standard input with Prometheus' own parser, and prints the metric families as
+# JSON. If the text breaks a rule of the format, the program fails with the parser's message.
 import json
 import sys
 

@@ -1,5 +1,6 @@
-// Takes every message from a queue with Microsoft's own client, as a program of a sender does. Prints the
-// JSON of all messages as one list. The environment variable QUEUE_CONNECTION has the connection string.
+// Plays a program that reads people's answers from the queue `<queuename>-replies`. Takes every queue message
+// of QUEUE with Microsoft's own client, and prints the JSON of all these messages as one list. The
+// environment variable QUEUE_CONNECTION has the connection string.
 //
 //   node replies.cjs QUEUE
 "use strict";

@@ -1,4 +1,4 @@
-// Walks through a page in a real browser, step by step, mostly by keyboard.
+// Walks through a web page in a real browser, step by step, mostly by keyboard.
 //
 //   node walk.cjs --chromium PROGRAM < WALK
 //
@@ -7,8 +7,8 @@
 // If a step fails, FILE gets a picture of the page.
 //
 // At the end, prints {"seen": {name: value, …}, "faults": [text, …]} as JSON. A fault is something that must
-// not happen on any page: a script's error, a dialog of the browser, a violation of the page's policy, a call
-// to another server. Every step has its time limit.
+// not happen on any page: a script's error, a dialog of the browser, a violation of the page's content
+// security policy, or a call to another server. Every step has a time limit of one minute.
 "use strict";
 const fs = require("node:fs");
 const { parseArgs } = require("node:util");
@@ -28,13 +28,13 @@ class Walk {
     this.faults.push(text);
   }
 
-  // Opens the page in a tab of its own, in the same profile.
+  // Opens the page in a new tab of the same profile.
   async newTab() {
     const { walk } = this;
     const page = await this.context.newPage();
     page.setDefaultTimeout(STEP_MS);
-    // On its console, the browser reports each response with a status of 400 or above. Such a report is no
-    // fault.
+    // On its console, the browser reports each response with an HTTP status of 400 or above. Such a report is
+    // no fault.
     const isReport = (text) => text.startsWith("Failed to load resource: the server responded with");
     page.on("console", (line) => isReport(line.text()) || this.fault(`console: ${line.text()}`));
     page.on("pageerror", (error) => this.fault(`error in a script: ${error.message}`));
@@ -70,7 +70,7 @@ class Walk {
 }
 
 const STEPS = {
-  // Presses Tab, or another key, until an element with this role and name has the focus.
+  // Presses Tab (or `key`, e.g. Shift+Tab) until an element with this role and name has the focus.
   async tabTo(walk, target) {
     for (let tabs = 0; tabs < MOST_TABS; tabs++) {
       if (await walk.hasFocus(target)) {
@@ -95,11 +95,11 @@ const STEPS = {
   click: (walk, target) => walk.find(target).first().click(),
   // Waits until the page shows this text.
   expect: (walk, text) => walk.page.getByText(text).filter({ visible: true }).first().waitFor(),
-  // Keeps the texts of all elements that match.
+  // Keeps the texts of all elements that match the CSS selector.
   async read(walk, { name, css }) {
     walk.seen[name] = await walk.page.locator(css).allTextContents();
   },
-  // Keeps the value of an expression.
+  // Keeps the value of a JavaScript expression.
   async evaluate(walk, { name, expression }) {
     walk.seen[name] = await walk.page.evaluate(expression);
   },

@@ -1,5 +1,7 @@
-//! The contenders of a measurement: the components in their host, the guest that only makes the same host
-//! calls, a component that does nothing, and the native build.
+//! The contenders of a measurement. A *contender* is a process whose speed or cost is measured: the
+//! components (bot and poller) in their host, the guest that only makes the same host calls, a component that
+//! does nothing, or the native build. A *host* is a program that runs WebAssembly components: Spin, or the
+//! project's embedded host.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,7 +16,7 @@ use tempfile::TempDir;
 use crate::machine;
 use crate::workload::Workload;
 
-/// The wasm of the guest with which the components are compared.
+/// The WebAssembly file of the guest, with which the components are compared.
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
 /// A process under measurement. It serves HTTP.
@@ -42,7 +44,7 @@ pub struct Variant {
     pub logs: bool,
     /// Whether the cron trigger runs.
     pub cron: bool,
-    /// Whether each instance has a meter, which costs speed.
+    /// Whether the host reports the resources that each instance used (its *meter*), which costs speed.
     pub meter: bool,
 }
 
@@ -102,15 +104,15 @@ impl Contender {
         Ok(Self { process: Process::Host(host), url, _folder: folder })
     }
 
-    /// Starts the native build. It is this program again, in a second process, with the subcommand `native`.
+    /// Starts the native build: this program again, in a second process, with the subcommand `native`.
     pub fn native(workload: &Workload, fresh_connections: bool) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("native");
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // The variant has no kick. The bot kicks the poller after the response, and the native build runs
-        // nothing after the response.
+        // The variant has no kick (the bot's call to the poller). The bot makes this call after its response,
+        // and the native build runs nothing after a response.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
@@ -121,7 +123,7 @@ impl Contender {
         Ok(Self { process: Process::Native(process), url, _folder: tempfile::tempdir()? })
     }
 
-    /// The address at which the process serves.
+    /// The URL at which the process serves.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -149,8 +151,9 @@ fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> 
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-    // A load test sends more messages in a minute than the bot may answer, so it has no limit. A metered run
-    // sends few messages, and keeps the limit. So its figures include the cost of counting the replies.
+    // By default, the bot replies to at most 20 messages of a conversation in a minute. A load test sends
+    // more, so it turns the limit off (0). A metered measurement sends few messages and keeps the limit. So
+    // its figures include the cost of counting the replies.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

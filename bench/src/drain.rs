@@ -1,4 +1,4 @@
-//! Lets the poller empty the queue of the stubs.
+//! Lets the poller empty the stub queue.
 
 use anyhow::ensure;
 

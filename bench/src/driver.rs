@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// The time limit of a request. A request that starts a run of the poller may take 30 s.
+/// The time limit of a request. A request that starts a run of the poller can take 30 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// The result of a load.
@@ -27,7 +27,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Responses per second.
+    /// The number of responses per second.
     pub fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
@@ -35,7 +35,7 @@ impl Outcome {
 
 /// Sends all requests to `url` (`http://address:port`) over `connections` connections. Each connection sends
 /// its next request when it has the response to its previous request. Returns an error if a response has
-/// another status than `expected`.
+/// another HTTP status than `expected`.
 pub fn load(
     url: &str,
     connections: usize,

@@ -1,4 +1,4 @@
-//! Measures the figures that are the same on every machine: instructions, memory, calls, sizes.
+//! Measures the *exact figures*, which are the same on every machine: instructions, memory, calls, sizes.
 
 use std::collections::BTreeMap;
 
@@ -22,16 +22,18 @@ use crate::workload::{KNOWN, Tokens, Workload};
 pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
-    /// Calls to the host, for each kind of work.
+    /// Calls of a component to its host, by what the component does.
     pub host_calls: PerWork,
-    /// Outbound calls for one alert that a person requests by a message, from the arrival of the message to
-    /// the Delete of the alert.
+    /// Outbound calls for one alert that a person requests by a chat message, from the arrival of this
+    /// message to the Delete of the alert's queue message.
     pub calls_per_alert: f64,
     /// Outbound calls for one alert that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
-    /// The largest instance of the poller, in bytes of linear memory, by the number of waiting messages.
+    /// The largest instance of the poller, in bytes of linear memory, by the number of waiting queue
+    /// messages.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
-    /// The cost of listing, by the number of conversations that the bot knows.
+    /// The cost of listing the conversations (`GET /api/targets`), by the number of conversations that the
+    /// bot knows.
     pub listing: BTreeMap<usize, Listing>,
     /// The sizes of the components' files.
     pub component_bytes: BTreeMap<String, u64>,
@@ -43,21 +45,22 @@ pub struct Exact {
 pub struct Instructions {
     /// A request to a component that does nothing; 0 if it was not measured.
     pub noop: u64,
-    /// A message activity in a known conversation with a known token: checked, queued, acknowledged.
+    /// A message activity in a known conversation with a known token. The bot checks, queues and acknowledges
+    /// the activity.
     pub activity: u64,
     /// A message activity with a known token, in a conversation that the bot does not know yet.
     pub first_activity: u64,
     /// A message activity in a known conversation, with a new token, whose signature the bot has to check.
     pub activity_with_new_token: u64,
-    /// A run that finds the queue empty.
+    /// A run of the poller that finds the queue empty.
     pub empty_run: u64,
-    /// One alert of a run that delivers 320 alerts to 320 conversations. The instructions of an empty run are
-    /// subtracted.
+    /// One alert of a run that delivers 320 alerts to 320 conversations, without the instructions of an empty
+    /// run.
     pub delivery: u64,
 }
 
-/// Calls to the host, for each kind of work. An activity is in a known conversation with a known token. A
-/// full run delivers [`DELIVERIES`] alerts.
+/// Calls of one instance to its host, by what the instance does. An activity is in a known conversation with
+/// a known token. A full run of the poller delivers [`DELIVERIES`] alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerWork {
@@ -72,31 +75,31 @@ pub struct PerWork {
 }
 
 /// Outbound calls per alert of `POST /api/alerts` without an idempotency key, by the number of targets. The
-/// targets are conversations, named by their keys.
+/// API call names each target by its conversation key.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
-    /// An alert of a call for one conversation.
+    /// An alert of an API call for one conversation.
     pub one_target: f64,
-    /// An alert of a call for 100 of the 200 conversations that the bot knows.
+    /// An alert of an API call for 100 of the 200 conversations that the bot knows.
     pub hundred_targets: f64,
 }
 
-/// The number of alerts over which calls are counted. The number is large, so that an additional Get or an
-/// additional fetch of a token hardly changes the calls per alert.
+/// The number of alerts for which outbound calls are counted. The number is large, so that an additional Get
+/// or an additional fetch of a token hardly changes the calls per alert.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
 /// The number of alerts in the run that delivers.
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
-/// The number of conversations in a backlog. It is large, because the poller sends at most 7 messages a
-/// second to one conversation.
+/// The number of conversations in a backlog (a queue with many waiting messages). The number is large,
+/// because the poller sends at most 7 messages a second to one conversation.
 pub const CONVERSATIONS: usize = 1_000;
 
-/// The lengths of the backlogs. Memory must not grow with them.
+/// The lengths of the backlogs. The poller's memory must not grow with the length.
 pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
-/// The lengths of the backlogs in a quick run, and in the test.
+/// The lengths of the backlogs in a quick measurement (`--quick`), and in the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
 /// Measures all figures, with backlogs of these lengths and address books of these sizes. An address book is
@@ -117,7 +120,8 @@ pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     })
 }
 
-/// Counts instructions and calls to the host; `noop` is the metered component that does nothing.
+/// Counts instructions and calls to the host. `noop` is the metered component that does nothing. Without
+/// `noop`, [`Instructions::noop`] is 0.
 pub fn metered(
     stubs: &Stubs,
     workload: &Workload,
@@ -176,8 +180,9 @@ pub fn metered(
     Ok((instructions, host_calls))
 }
 
-/// Counts the outbound calls of [`ALERTS`] alerts for people whom the bot knows. The first message of a
-/// person costs a few more calls, so every person writes once before the count begins.
+/// Counts the outbound calls for [`ALERTS`] alerts to people whom the bot knows, and returns the average for
+/// one alert. The first chat message of a person costs a few more calls, so every person writes once before
+/// the count begins.
 pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
@@ -190,7 +195,8 @@ pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)
 }
 
-/// Counts the outbound calls of [`ALERTS`] alerts by `POST /api/alerts`, for people whom the bot knows.
+/// Counts the outbound calls for [`ALERTS`] alerts by `POST /api/alerts` to people whom the bot knows, and
+/// returns the averages for one alert.
 pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<PerApiAlert> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;

@@ -1,11 +1,12 @@
-//! Measures the application as a whole: the built components in the embedded host, between stubs that need
-//! hardly any time. The report compares each figure with a baseline. `docs/performance.md` describes the
-//! method and has the results.
+//! Measures the application as a whole: the built components in a host, between stubs that need hardly any
+//! time. A *stub* is a small server that plays a service, and a *host* is Spin or the project's embedded
+//! host. The report compares each figure with a baseline. `docs/performance.md` describes the method and has
+//! the results.
 //!
-//! `cargo dev bench` uses this crate; no component contains it. The figures of [`exact`] (instructions,
-//! memory, calls, sizes) are the same on every machine, and a test compares them with
-//! `docs/performance.json`. The figures of [`figures`] are times. No test asserts them, because they differ
-//! from run to run.
+//! `cargo dev bench` uses this crate. No component contains this crate. The figures of [`exact`]
+//! (instructions, memory, calls, sizes) are the same on every machine, and a test compares them with
+//! `docs/performance.json`. The figures of [`figures`] are times. No test checks these times, because they
+//! differ from one measurement to the next.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod contender;

@@ -1,5 +1,6 @@
 //! Measures how the cost of `GET /api/targets` depends on the number of conversations that the bot knows (the
-//! size of its address book). The cost is the number of calls for a page, and the bot's memory.
+//! size of its address book). The cost is the number of storage calls for a page of the list, and the bot's
+//! memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,28 +16,28 @@ use crate::meter::Meter;
 use crate::stubs::Stubs;
 use crate::workload::{Tokens, Workload};
 
-/// The tag of all conversations.
+/// The tag of all conversations. A *tag* is a name to which conversations subscribe.
 const TAG: &str = "bench";
 
-/// The number of conversations on a page.
+/// The number of conversations on a page of the list.
 const PAGE: usize = 100;
 
-/// The sizes of the address books.
+/// The sizes of the address books: numbers of conversations.
 pub const BOOKS: [usize; 2] = [1_000, 100_000];
-/// The sizes of the address books in a quick run, and in the test.
+/// The sizes of the address books in a quick measurement (`--quick`), and in the test.
 pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 
-/// The cost of all pages of an address book.
+/// The cost of listing a whole address book.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
-    /// Calls of the table service for a page of all conversations, on average.
+    /// Calls to the table service for a page of all conversations, on average.
     pub calls_per_page: f64,
-    /// Calls of the table service for a page of the index of one tenant, on average. All conversations belong
-    /// to this tenant.
+    /// Calls to the table service for a page of the conversations of one tenant, on average. All
+    /// conversations belong to this tenant.
     pub calls_per_indexed_page: f64,
-    /// Calls of the table service for a page of the index of one tag, on average. All conversations have this
-    /// tag.
+    /// Calls to the table service for a page of the conversations of one tag, on average. All conversations
+    /// have this tag.
     pub calls_per_tagged_page: f64,
     /// The largest instance of the bot, in bytes of linear memory.
     pub bot_memory_bytes: u64,

@@ -1,4 +1,4 @@
-//! Describes the machine on which the bench measures. Times of different machines cannot be compared.
+//! Describes the machine on which the benchmark runs. Times of different machines cannot be compared.
 
 use std::process::Command;
 use std::time::Duration;
@@ -80,7 +80,7 @@ struct Stat {
 }
 
 /// Reads the parent and the processor time from `/proc/<pid>/stat`: fields 4, 14 and 15 of proc(5). Fields 14
-/// and 15 are in ticks of 10 ms. Field 2 may contain spaces, so this function counts the fields behind field
+/// and 15 are in ticks of 10 ms. Field 2 can contain spaces, so this function counts the fields after field
 /// 2.
 fn stat_of(process: &str) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;

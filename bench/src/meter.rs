@@ -1,4 +1,5 @@
-//! Reads the embedded host's reports on each instance (`--meter`).
+//! Reads the embedded host's reports on each instance (`--meter`). The host makes a new *instance* of a
+//! component for each request.
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;

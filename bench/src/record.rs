@@ -8,33 +8,34 @@ use anyhow::Context;
 
 use crate::exact::Exact;
 
-/// The largest difference, in percent, between measured instructions or sizes and the recorded ones.
+/// The largest difference, in percent, between a measured number of instructions or bytes and the recorded
+/// number.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most outbound calls that an alert from a person's message may cost: the insert into the ledger, Put,
-/// acknowledgement, post, Delete, and a fraction of the calls that serve many alerts.
+/// The most outbound calls that are allowed for an alert from a person's message: the insert into the ledger,
+/// Put, acknowledgement, post, Delete, and a fraction of the calls that serve many alerts.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
-/// The most outbound calls that an alert by API may cost: in a call for one conversation, and in a call for
-/// 100 conversations.
+/// The most outbound calls that are allowed for an alert by API: in an API call for one conversation, and in
+/// an API call for 100 conversations.
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
-/// The most bytes that a component may have.
+/// The most bytes that a component is allowed to have.
 pub const MOST_COMPONENT_BYTES: u64 = 3 * 1024 * 1024;
 
-/// The path of the record.
+/// The path of the recorded figures.
 pub fn path() -> PathBuf {
     dev::workspace::root().join("docs/performance.json")
 }
 
-/// Reads the record.
+/// Reads the recorded figures.
 pub fn read() -> anyhow::Result<Exact> {
     let path = path();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{}: not a valid record", path.display()))
 }
 
-/// Writes the record.
+/// Writes the recorded figures.
 pub fn write(exact: &Exact) -> anyhow::Result<()> {
     let path = path();
     let text = serde_json::to_string_pretty(exact)? + "\n";

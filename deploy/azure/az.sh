@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Functions of deploy.sh that call az. deploy.sh sets the variables that they use, and makes the folder
-# $scratch. The file `error` in this folder has the last error of az.
+# Functions of deploy.sh that call az. deploy.sh sets the variables that these functions use, and makes the
+# folder $scratch. The file `error` in this folder has the last error of az.
 
 # azure PURPOSE ARGUMENT...: runs az with these arguments. If az fails, prints a message that names PURPOSE
 # and the remedy, and ends the script.
@@ -34,10 +34,10 @@ explain() {
         *"az login"* | *AADSTS* | *InteractionRequired*)
             remedy="az is not logged in, or its login has ended; run az login, then run this again" ;;
         *"Insufficient privileges"* | *Authorization_RequestDenied*)
-            remedy="you may not register apps; ask for the Entra role Application Developer, or for an app registration \
+            remedy="you are not allowed to register apps; ask for the Entra role Application Developer, or for an app registration \
 that you own, and add --app-id" ;;
         *roleAssignments/write*)
-            remedy="you may not assign roles; ask for the role Owner or User Access Administrator, or add --access sas" ;;
+            remedy="you are not allowed to assign roles; ask for the role Owner or User Access Administrator, or add --access sas" ;;
         *RoleAssignmentExists* | *RoleAssignmentUpdateNotPermitted*)
             remedy="the storage account has this role assignment, or one of a deleted app, under another name; delete the assignment \
 (find it with: az role assignment list --scope <id of the storage account>), then run this again" ;;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Replaces the Deploy-to-Azure button of the README, which opens an empty form of Azure's portal. The new
-# button opens the template's form. The portal reads the template from a public repository on GitHub.
+# Replaces the Deploy-to-Azure button in the README. The old button opens an empty form of Azure's portal. The
+# new button opens the template's form. The portal reads the template from a public repository on GitHub.
 set -eu
 script=deploy/azure/button.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -37,7 +37,8 @@ case $branch in
 esac
 
 template=https://raw.githubusercontent.com/$repository/$branch/deploy/azure/azuredeploy.json
-# The address of the template is one segment in the portal's URL, so its : and / are percent-encoded.
+# The address of the template is one segment in the portal's URL, so each : and / of the address has to be
+# percent-encoded.
 encoded=$(printf '%s' "$template" | sed 's|:|%3A|g; s|/|%2F|g')
 button="[![Deploy to Azure](https://aka.ms/deploytoazurebutton)](https://portal.azure.com/#create/Microsoft.Template/uri/$encoded)"
 private_folder

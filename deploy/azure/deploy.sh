@@ -232,7 +232,7 @@ if [ -n "$app_id" ]; then
     [ -n "$found" ] ||
         die "the tenant $tenant has no app registration $app_id; run az login with the app's tenant, or remove the id from $env_file"
 else
-    # An interrupted run may have made the registration, but not written its id to the file.
+    # An interrupted run has perhaps made the registration, without writing the app id to the file.
     app_id=$(azure "the query of the app" ad app list --filter "displayName eq '$bot'" --query '[].appId' -o tsv)
     [ "$(printf '%s\n' "$app_id" | wc -l)" -eq 1 ] ||
         die "the tenant has more than one app registration with the name $bot; choose one with --app-id"
@@ -292,7 +292,7 @@ done
 
 # --- The resources
 
-# A SAS is signed with a key of the account. Without a SAS, the bot and KEDA need no key.
+# A SAS is signed with an account key. Without a SAS, the bot and KEDA need no account key.
 if [ "$access" = sas ] || $keda; then shared_key=true; else shared_key=false; fi
 unknown=00000000-0000-0000-0000-000000000000
 set -- "appId=${app_id:-$unknown}" "appTenantId=$tenant" "botName=$bot" "displayName=$display_name" "sku=$sku" \
@@ -348,7 +348,7 @@ if [ "$access" = roles ]; then
     if ! $what_if; then put SPIN_VARIABLE_STORAGECONNECTION "$connection"; fi
 elif ! keeps_sas SPIN_VARIABLE_STORAGECONNECTION && change "make a SAS for the bot and the poller, valid for a year"; then
     # The resource type is only `o` (objects), so the bot can neither make nor delete queues and tables. The
-    # template makes them.
+    # template has made the queues and tables.
     token=$(sas qt o rdaup)
     put SPIN_VARIABLE_STORAGECONNECTION "$queue_endpoint;$table_endpoint;SharedAccessSignature=$token"
 fi

@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # Functions of deploy.sh that read and write the .env file, whose path is in $env_file. A line is NAME=value.
 
-# Checks the lines of the file. Messages give the number of a wrong line, but not its text, which may be a
-# secret.
+# Checks the lines of the file. Messages give the number of a wrong line, but not the text of the line,
+# because the text can be a secret.
 check_env_file() {
     folder=$(dirname "$env_file")
     { [ -d "$folder" ] && [ -w "$folder" ]; } ||
@@ -24,7 +24,7 @@ refuse_line() {
     [ -z "$number" ] || die "$env_file: line $number $2"
 }
 
-# Prints the value of a name, without its quotes.
+# Prints the value of a name, without the quotes around the value.
 value_of() {
     [ -f "$env_file" ] || return 0
     sed -n -e "/^$1=/{ s///; s/^'\\(.*\\)'\$/\\1/; s/^\"\\(.*\\)\"\$/\\1/; h; }" -e "\$ { x; p; }" "$env_file"
@@ -34,8 +34,8 @@ has() {
     [ -n "$(value_of "$1")" ]
 }
 
-# put NAME VALUE: writes a line. The shell, Spin and `cargo dev` read the file. If one of them would change
-# the value, the value gets single quotes.
+# put NAME VALUE: writes a line. The shell, Spin and `cargo dev` read the file. If one of these programs would
+# change the value, the value gets single quotes.
 put() {
     if [ "$(value_of "$1")" = "$2" ] && [ -n "$2" ]; then return 0; fi
     case $2 in
@@ -48,7 +48,7 @@ put() {
     mv "$env_file.new" "$env_file"
 }
 
-# Removes the line of a name, and makes the file if it is missing.
+# Removes the line of a name. If the file is missing, makes an empty file.
 remove() {
     if [ -f "$env_file" ]; then
         grep -v "^$1=" "$env_file" >"$env_file.new" || true

@@ -42,7 +42,7 @@ eval "set -- $(print_env options)"
 spin cloud deploy --from "$manifest" --link "kv:default=$name" "$@" ||
     fail "the deployment failed; read the plugin's message above, then run this again"
 
-# The plugin does not delete variables that an earlier run has set, so this script does.
+# The plugin does not delete variables that an earlier run has set, so this script deletes such variables.
 spin cloud variables list --app "$name" >"$work/kept" || fail "the variables cannot be listed; run this again"
 set --
 while read -r variable; do

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Pushes the built application to a registry, signs it, and attaches the lists of its crates (SBOM). The
-# workflow release.yml first logs `spin` and `cosign` in to the registry, and then runs this script.
+# Pushes the built application to a registry, signs the application, and attaches the lists of the
+# application's crates (SBOM). The workflow release.yml first logs `spin` and `cosign` in to the registry, and
+# then runs this script.
 #
 #   deploy/release/publish.sh ghcr.io/owner/proactive-bot:0.1.0 bot.cdx.json poller.cdx.json
 #
-# The last line of stdout is `digest=sha256:...`. A second run pushes the same content, and signs it again.
+# The last line of stdout is `digest=sha256:...`. A second run pushes and signs the same content again.
 set -eu
 script=deploy/release/publish.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, the script
-# also makes a Secret for KEDA. It prints no value, and gives no value to a command as an argument.
-# `--dry-run` only checks the file. deploy/spinkube/README.md describes the script.
+# Makes or replaces the Secret of a bot from `.env`. If the file has KEDA_STORAGECONNECTION, the script also
+# makes or replaces a Secret for KEDA. The script prints no value, and gives no value to a command as an
+# argument. `--dry-run` only checks the file. deploy/spinkube/README.md describes the script.
 set -eu
 script=deploy/spinkube/make-secret.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -27,8 +27,9 @@ case $namespace in
 esac
 
 # store_secret NAME FORMAT: makes or replaces a Secret with the values that print_env prints in this format.
-# For an existing Secret, the script uses `kubectl replace`, because it deletes the keys that `.env` no longer
-# has. `kubectl apply` would keep these keys, and would store a second copy of the values in an annotation.
+# For an existing Secret, the script uses `kubectl replace`, because this command deletes the keys that `.env`
+# no longer has. `kubectl apply` would keep these keys, and would store a second copy of the values in an
+# annotation.
 store_secret() {
     found=$(kubectl get secret "$1" --namespace "$namespace" --ignore-not-found --output name) ||
         fail "the Secret $1 cannot be read; ask for the rights get, create and update on secrets in $namespace"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the bot as a service of systemd, with all variables of `.env`, and starts it. A second run updates
-# the service. The script needs root. With DESTDIR, it only writes the files below that folder.
-# deploy/systemd/README.md describes the script.
+# Installs the bot as a service of systemd, with all variables of `.env`, and starts the service. A second run
+# updates the service. The script needs root. If the environment variable DESTDIR names a folder, the script
+# only writes the files below this folder. deploy/systemd/README.md describes the script.
 set -eu
 script=deploy/systemd/install.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

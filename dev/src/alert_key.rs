@@ -1,30 +1,31 @@
-//! The key of the alert routes while `cargo dev up` runs.
+//! The API key of the local bot that `cargo dev up` runs. A program sends this key to the alert routes
+//! (`/api/alerts` and the other routes for programs).
 
 use std::fmt;
 
 use crate::chosen;
 
-/// The environment variable from which the host reads the key.
+/// The environment variable from which the Spin host reads the API key.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 
-/// A value of the variable `alertkey`: one key, or two separated by a comma.
+/// A value of the variable `alertkey`: one API key, or two API keys that are separated by a comma.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AlertKey(String);
 
 impl AlertKey {
-    /// A key of 32 random bytes, for one run.
+    /// An API key of 32 random bytes, for one start of the bot.
     pub fn random() -> anyhow::Result<Self> {
         chosen::random_hex().map(Self)
     }
 
-    /// Chooses the key of an application that gets these variables.
+    /// Chooses the API key of a bot that gets these variables. `None` closes the alert routes of the bot.
     ///
     /// A person can set the key in `variables`, in the environment, or in `.env`. The first of the three that
-    /// sets the key decides. If this key is empty, the function returns `None`, which leaves the alert routes
-    /// closed.
+    /// sets the key decides. If this key is empty, the function returns `None`.
     ///
-    /// If no key is set, the function makes a random key for this run. There is one exception: with an
-    /// `authmode` other than `anonymous`, it returns `None`, because other machines may reach the bot.
+    /// If no key is set, the function makes a random key for this start of the bot. There is one exception:
+    /// with an `authmode` other than `anonymous`, the function returns `None`, because other machines can
+    /// perhaps reach the bot.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }
@@ -50,7 +51,7 @@ impl AlertKey {
         &self.0
     }
 
-    /// The first key that is not empty, for a caller.
+    /// The first API key that is not empty. A caller sends this key.
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.0.split(',').map(str::trim).find(|key| !key.is_empty())
     }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn key_that_a_person_has_set_is_used() {
+    fn key_set_by_a_person_is_used() {
         for (variables, elsewhere, expected) in [
             (&[("alertkey", "mine")][..], Some("other"), Some("mine")),
             (&[("alertkey", "first"), ("alertkey", "last")], None, Some("last")),
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn random_key_differs_each_time_and_debug_hides_it() {
+    fn random_key_differs_each_time_and_is_hidden_by_debug() {
         let (one, other) = (choose(&[], None).unwrap(), choose(&[("authmode", "anonymous")], None).unwrap());
         assert_ne!(one, other);
         assert_eq!(one.bearer().map(str::len), Some(64));

@@ -1,5 +1,5 @@
-//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat
-//! page.
+//! Runs the whole application on loopback: the queue and table emulator, the components in a Spin host, and a
+//! chat page.
 
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
@@ -15,16 +15,17 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// The environment variable from which the host reads the secret that signs callbacks.
+/// The environment variable from which the Spin host reads the secret that signs callbacks. A callback is a
+/// call of the bot to a program that alerts people.
 const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 
-/// The environment variable from which the host reads the connection string.
+/// The environment variable from which the Spin host reads the connection string of the storage account.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
 /// The options with which the application is started.
 #[derive(Debug, Clone)]
 pub struct ApplicationOptions {
-    /// The host that runs the components.
+    /// The kind of the Spin host that runs the components.
     pub host: HostKind,
     /// The port of the bot.
     pub bot_port: u16,
@@ -36,8 +37,8 @@ pub struct ApplicationOptions {
     pub channel_id: String,
     /// Values of the application's variables, in addition to those that follow from the other fields.
     pub variables: Vec<(String, String)>,
-    /// The key of the alert routes. `cargo dev send` reads it from the run note. Without a key here or in
-    /// `variables`, the routes are closed.
+    /// The API key that the alert routes accept. The application passes the key on to `cargo dev send` in the
+    /// run note, a file under `target/`. Without a key here or in `variables`, the alert routes are closed.
     pub alert_key: Option<AlertKey>,
     /// The folder of the key-value store and of the chat page's log.
     pub state_dir: PathBuf,
@@ -97,15 +98,16 @@ impl Application {
         &self.playground
     }
 
-    /// If a part has ended by itself, returns a message with the part's name and last lines.
+    /// If a part has ended by itself, returns a message with the part's name and the last lines of its
+    /// output.
     pub fn has_ended(&mut self) -> Option<String> {
         let host = self.host.has_ended();
         host.or_else(|| self.azurite.has_ended()).or_else(|| self.playground.has_ended())
     }
 }
 
-/// Creates the state folder unless it exists, for the host and the chat page. Only this user can read the
-/// folder.
+/// Creates the folder in which the host and the chat page keep their state, unless the folder exists. Only
+/// this user can read the folder.
 fn create_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -119,14 +121,14 @@ fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
 }
 
 impl ApplicationOptions {
-    /// The connection string of the emulator; `None` if the person has set another one.
+    /// The connection string of the emulator; `None` if the person has set another connection string.
     fn storage(&self, key: &StorageKey) -> Option<String> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
             || chosen::outside(STORAGE).is_some();
         (!is_chosen).then(|| self.azurite_ports.connection_string(key))
     }
 
-    /// The secret that signs callbacks, for one run; `None` if the person has set one.
+    /// A new secret that signs callbacks, for one start of the bot; `None` if the person has set a secret.
     fn callback_secret(&self) -> anyhow::Result<Option<String>> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
             || chosen::outside(CALLBACK_SECRET).is_some();

@@ -1,4 +1,4 @@
-//! Azurite's queue and table services: in memory, on loopback.
+//! Runs the queue and table services of Azurite, the emulator of Azure Storage: in memory, on loopback.
 
 use std::fmt;
 use std::process::Command;
@@ -13,15 +13,15 @@ use crate::tools::{node, node_modules};
 
 /// The emulator's well-known account.
 pub const ACCOUNT: &str = "devstoreaccount1";
-/// The key of [`ACCOUNT`]. Azurite's documentation publishes it.
+/// The account key of [`ACCOUNT`]. Azurite's documentation publishes this key.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// The environment variable with Azurite's accounts, each `name:key`. The key is not an argument, because
-/// other users of the machine can read a process's arguments, but not its environment.
+/// The environment variable with Azurite's accounts, each as `name:key`. The account key is not an argument,
+/// because other users of the machine can read a process's arguments, but not its environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
-/// The key of the emulator's account. `Debug` masks it.
+/// The account key of the emulator's account. `Debug` masks it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StorageKey(String);
 
@@ -31,9 +31,9 @@ impl StorageKey {
         Self(KEY.to_owned())
     }
 
-    /// A key of 64 random bytes, for one run.
+    /// An account key of 64 random bytes, for one start of the emulator.
     pub fn random() -> anyhow::Result<Self> {
-        // 128 hexadecimal digits are also base64, which the service expects.
+        // Azurite expects base64, and 128 hexadecimal digits are also valid base64.
         Ok(Self([chosen::random_hex()?, chosen::random_hex()?].concat()))
     }
 }
@@ -103,7 +103,8 @@ impl Azurite {
         on_loopback(self.ports.table)
     }
 
-    /// If a service has ended by itself, returns a message with the service's name and last lines.
+    /// If a service has ended by itself, returns a message with the service's name and the last lines of its
+    /// output.
     pub fn has_ended(&mut self) -> Option<String> {
         self.queue.has_ended().or_else(|| self.table.has_ended())
     }
@@ -114,8 +115,7 @@ impl Azurite {
     }
 }
 
-/// The connection string of the emulator's account with its well-known key, each service at an
-/// `address:port`.
+/// The connection string of [`ACCOUNT`] with [`KEY`]. `queue` and `table` are the services' `address:port`.
 pub fn connection_string(queue: &str, table: &str) -> String {
     connection_string_of(queue, table, &StorageKey::well_known())
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn random_key_differs_each_time_and_debug_hides_it() {
+    fn random_key_differs_each_time_and_is_hidden_by_debug() {
         let keys = [StorageKey::random().unwrap(), StorageKey::random().unwrap()];
         assert!(keys[0] != keys[1] && keys[0].0.len() == 128, "64 random bytes");
         assert_eq!(format!("{:?}", keys[0]), "StorageKey(***)");

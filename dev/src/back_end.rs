@@ -1,4 +1,5 @@
-//! A back end of a running application: it sends alerts, and lists the conversations that can get them.
+//! A back end is a program that calls a running bot. It sends alerts, and lists the conversations that can
+//! get alerts.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::run_note::RunNote;
 /// The content type of an Adaptive Card.
 const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// A back end of one application.
+/// A back end that calls one bot.
 #[derive(Debug)]
 pub struct BackEnd {
     agent: Agent,
@@ -20,7 +21,7 @@ pub struct BackEnd {
     callback_secret: Option<String>,
 }
 
-/// The outcome of an alert for one conversation.
+/// The part of the bot's response to an alert that is about one conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerted {
     /// The alert's id; `None` if the conversation gets no alert.
@@ -30,7 +31,7 @@ pub struct Alerted {
 }
 
 impl BackEnd {
-    /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this key.
+    /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this API key.
     pub fn new(bot: &str, key: AlertKey) -> Self {
         Self { agent: agent(), bot: bot.to_owned(), key, callback_secret: None }
     }
@@ -40,7 +41,7 @@ impl BackEnd {
         self.callback_secret.as_deref()
     }
 
-    /// Finds the application of `cargo dev up` by the port of its chat page.
+    /// Makes a back end for the bot that `cargo dev up` runs. The port of the chat page tells which bot.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
         let RunNote { bot, key, callback_secret, .. } = RunNote::read(playground_port)?;
         Ok(Self { callback_secret, ..Self::new(&bot, key) })
@@ -73,8 +74,8 @@ impl BackEnd {
         }
     }
 
-    /// Makes a back end that calls the bot at this address, which may be on another machine. The back end
-    /// sends the key only over https or within this machine.
+    /// Makes a back end that calls the bot at this address, perhaps on another machine. The back end sends
+    /// the API key only over https or within this machine.
     pub fn at(url: &str, key: &str) -> anyhow::Result<Self> {
         let bot = url.trim().trim_end_matches('/');
         let host = bot.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
@@ -86,13 +87,13 @@ impl BackEnd {
         let key = AlertKey::new(key);
         ensure!(
             key.bearer().is_some(),
-            "ALERTKEY: expected a key with the scope operate; set the environment variable"
+            "ALERTKEY: expected an API key with the scope operate; set the environment variable"
         );
         Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }
 
-    /// Calls a route, and returns the status and the JSON of the response. A status of 400 or more is an
-    /// error.
+    /// Calls a route, and returns the HTTP status and the JSON of the response. An HTTP status of 400 or more
+    /// is an error.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
         let request = ureq::http::Request::builder().method(method).uri(self.url(path));
         let request = request.header("authorization", self.authorization());

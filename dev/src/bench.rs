@@ -19,8 +19,9 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The benchmarks also run the components' code natively. So the program `bench` has the profile of
-        // the host: the native code has to be as optimized as the wasm code that it is compared with.
+        // The benchmarks also run the components' code natively, and compare the native code with the wasm
+        // code. Both have to be optimized equally, so the program `bench` is built with the profile of the
+        // host.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

@@ -1,5 +1,5 @@
 //! Controls a real browser with two scripts: `dev/browser.cjs` visits the chat page, and `dev/walk.cjs` walks
-//! through any page.
+//! through any web page.
 
 pub mod walk;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::tools::node;
 use crate::workspace::root;
 
-/// The names of Chromium's program: Debian's, other systems', Google's, macOS's.
+/// The names of Chromium's program: on Debian, on other systems, two from Google, and on macOS.
 const PROGRAMS: [&str; 5] = [
     "chromium",
     "chromium-browser",
@@ -20,7 +20,7 @@ const PROGRAMS: [&str; 5] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
-/// A Chromium that is installed here.
+/// A Chromium that is installed on this machine.
 #[derive(Debug)]
 pub struct Browser {
     program: PathBuf,
@@ -67,7 +67,7 @@ impl Browser {
     }
 }
 
-/// A person's visit to the page.
+/// A person's visit to the chat page.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
     /// The message that the person types.
@@ -79,7 +79,8 @@ pub struct Visit<'a> {
     /// A button that the person presses when the card is shown, and the text that a card shows after the
     /// press.
     pub press: Option<(&'a str, &'a str)>,
-    /// The person's second message, and a text on the card for which the person waits after it.
+    /// The person's second message, and a text on a card. After this message, the person waits until the page
+    /// shows a card with this text.
     pub then: Option<(&'a str, &'a str)>,
 }
 
@@ -90,17 +91,17 @@ pub struct Seen {
     pub bubbles: Vec<String>,
     /// The cards in the bubbles that the page has rendered.
     pub cards: Vec<Card>,
-    /// The background of each card for which the person waited, if the card has a container: the color of its
-    /// first container.
+    /// The background color of the first container of each card for which the person waited. Cards without a
+    /// container are left out.
     pub colors: Vec<String>,
 }
 
 /// A rendered card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Card {
-    /// Its blocks of text.
+    /// The texts of the card's text blocks.
     pub texts: Vec<String>,
-    /// The labels of its buttons.
+    /// The labels of the card's buttons.
     pub buttons: Vec<String>,
 }
 

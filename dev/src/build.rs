@@ -1,4 +1,5 @@
-//! Builds the components and the embedded host.
+//! Builds the components and the embedded host. The embedded host is the project's own Spin host (the crate
+//! `local-host`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +12,7 @@ use crate::workspace::target;
 /// The environment variable with the path of an embedded host that is built already.
 const BUILT_HOST: &str = "LOCAL_HOST_BIN";
 
-/// The built components: name and path.
+/// The built components, each with its name and path.
 pub fn component_files() -> [(&'static str, PathBuf); 2] {
     ["bot_component", "trigger_component"]
         .map(|name| (name, target().join(format!("wasm32-wasip2/release/{name}.wasm"))))
@@ -31,7 +32,7 @@ pub fn components() -> Command {
     ])
 }
 
-/// The command that builds the guest with which the benchmarks compare the components.
+/// The command that builds `bench-guest`, a small component with which the benchmarks compare the components.
 pub fn bench_guest() -> Command {
     cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "bench-guest"])
 }

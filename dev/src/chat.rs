@@ -1,7 +1,7 @@
 //! Sends messages in a running chat page from outside, by the routes that the page itself uses.
 //!
-//! The routes are internal to the Playground, so another version may have other routes. `package.json` pins
-//! the version.
+//! The chat page is Microsoft's M365 Agents Playground. The routes are internal to the Playground, so another
+//! version can have other routes. `package.json` pins the version.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -57,7 +57,8 @@ impl PersonalChat {
         &self.conversation
     }
 
-    /// The conversation's reference, in the form in which a back end stores it.
+    /// The conversation's reference: the ids and the address by which the bot can reach the conversation. A
+    /// back end stores a reference in this form.
     pub fn reference(&self) -> &Value {
         &self.reference
     }

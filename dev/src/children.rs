@@ -27,7 +27,7 @@ pub struct Output {
     pub log: Option<PathBuf>,
 }
 
-/// A running child in its own process group. When it is dropped, the group ends.
+/// A running child in its own process group. When this value is dropped, the group ends.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -100,13 +100,14 @@ impl Running {
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// If the child has ended by itself, returns a message with its status and last lines.
+    /// If the child has ended by itself, returns a message with the child's exit status and last lines.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
     }
 
-    /// Waits until `ready` returns a value, and returns it. Fails if the child ends first, or after `within`.
+    /// Waits until `ready` returns a value, and returns this value. Fails if the child ends before that, or
+    /// if the time `within` has passed.
     pub fn wait_until<T>(
         &mut self,
         within: Duration,
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_child_gives_an_error_with_its_name_and_status() {
+    fn wait_until_fails_with_the_name_and_status_of_an_ended_child() {
         let error = shell("echo to say; echo it plainly >&2; exit 3")
             .wait_until(Duration::from_secs(20), |_| None::<()>);
         let error = error.unwrap_err().to_string();
@@ -208,23 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn wait_until_returns_as_soon_as_there_is_a_value() {
+    fn wait_until_returns_as_soon_as_ready_returns_a_value() {
         let mut child = shell("echo up; sleep 60");
         let line = child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
         assert_eq!(line, "up");
     }
 
     #[test]
-    fn kill_now_ends_grandchildren_too() {
-        // The shell ignores the request to end. Without the kill, its child would run on.
+    fn kill_now_ends_the_children_of_the_child() {
+        // The shell ignores the request to end. Without the kill, the `sleep` that the shell has started
+        // would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();
         expect_end(&grandchild);
     }
 
-    /// This test is a program of its own: [`signal_ends_the_children_too`] starts it as a process. The
-    /// program starts a child.
+    /// A program that starts a child and waits. [`signal_ends_the_children_too`] runs this test as a process
+    /// of its own, and sends a signal to the process.
     #[test]
     #[ignore = "a part of another test"]
     fn a_program_with_a_child() {

@@ -1,9 +1,10 @@
-//! Values that a person has set for the application's variables, and random secrets for one run.
+//! Values that a person has set for the application's variables, and random secrets for one start of the
+//! application.
 
 use anyhow::Context;
 
-/// The value of this variable in the environment or in `.env`. This function ignores broken lines of the
-/// file, because the host also reads the file, and reports its broken lines.
+/// The value of this environment variable, or its value in `.env`; `None` if neither sets the variable. This
+/// function ignores broken lines of the file, because the Spin host reads the file, too, and reports them.
 pub(crate) fn outside(variable: &str) -> Option<String> {
     std::env::var(variable).ok().or_else(|| {
         let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);

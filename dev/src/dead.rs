@@ -1,4 +1,5 @@
-//! `cargo dev dead`: lists, shows, replays and drops dead letters, from a shell.
+//! `cargo dev dead`: lists, shows, replays and drops dead letters, from a shell. A dead letter is a queue
+//! message that the poller could not deliver and has moved to the poison queue.
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -7,14 +8,14 @@ use dev::dead_letters::{DeadLetters, Done, Selection};
 use dev::playground::Playground;
 use serde_json::Value;
 
-/// The environment variable with the key for `--url`.
+/// The environment variable with the API key for the bot of `--url`.
 const KEY: &str = "ALERTKEY";
 
 #[derive(Debug, Args)]
 pub(crate) struct Dead {
     #[command(subcommand)]
     what: What,
-    /// The address of a deployed bot, https://<host>; its key comes from the environment variable ALERTKEY
+    /// The address of a deployed bot, https://<host>; the environment variable ALERTKEY has the bot's API key
     /// [default: the bot of `cargo dev up`]
     #[arg(long, global = true)]
     url: Option<String>,
@@ -30,13 +31,14 @@ enum What {
         /// Lists only dead letters with this outcome, e.g. destinationGone
         #[arg(long)]
         outcome: Option<String>,
-        /// Lists only dead letters to the conversation with this key
+        /// Lists only dead letters to the conversation with this conversation key
         #[arg(long, value_name = "KEY")]
         conversation: Option<String>,
-        /// Also shows the texts of the 32 oldest messages, and the messages of other programs
+        /// Also shows the texts of the 32 oldest messages on the poison queue, and lists each of these
+        /// messages that no poller has listed
         #[arg(long)]
         text: bool,
-        /// The most dead letters to list
+        /// The maximum number of dead letters to list
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
@@ -63,10 +65,11 @@ struct Chosen {
     /// Chooses all dead letters
     #[arg(long)]
     all: bool,
-    /// With --outcome or --all: only dead letters that died at this time or later, e.g. 2027-01-31T12:00:00Z
+    /// With --outcome or --all: only dead letters whose diedAt is this time or later, e.g.
+    /// 2027-01-31T12:00:00Z
     #[arg(long)]
     since: Option<String>,
-    /// With --outcome or --all: only dead letters that died before this time
+    /// With --outcome or --all: only dead letters whose diedAt is before this time
     #[arg(long)]
     until: Option<String>,
 }
@@ -86,7 +89,9 @@ impl Dead {
                 let key = std::env::var(KEY);
                 BackEnd::at(
                     url,
-                    &key.with_context(|| format!("{KEY}: not set; set it to a key with the scope operate"))?,
+                    &key.with_context(|| {
+                        format!("{KEY}: not set; set it to an API key with the scope operate")
+                    })?,
                 )?
             }
         });
@@ -169,7 +174,7 @@ fn report(done: &Done, what: &str) -> anyhow::Result<()> {
     }
     ensure!(
         !is_unfinished,
-        "the bot has not reached all dead letters; try again in a minute, because other calls may hide some of them"
+        "the bot has not reached all dead letters; try again in a minute, because other calls perhaps hide some of them"
     );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The dead letters of a bot, through its routes `/api/dead`: the messages that the poller could not deliver.
+//! Lists, replays and drops the dead letters of a bot by the bot's routes `/api/dead`. A dead letter is a
+//! queue message that the poller could not deliver and has moved to the poison queue.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +9,23 @@ use url::form_urlencoded;
 
 use crate::back_end::BackEnd;
 
-/// The most ids of one call.
+/// The maximum number of ids in one API call.
 const MAX_IDS: usize = 100;
-/// The most calls of one replay or drop. The limit ends the command if every response of the bot says that
-/// more dead letters are left.
+/// The maximum number of API calls of one replay or drop. The limit ends the command if every response of the
+/// bot says that more dead letters are left.
 const MAX_CALLS: usize = 500;
-/// The most calls in a row that replay, drop or refuse no dead letter. After these, the command ends.
+/// The maximum number of API calls in a row that replay, drop or refuse no dead letter. Then the command
+/// ends.
 const MAX_IDLE_CALLS: usize = 5;
 
-/// The dead letters of one bot.
+/// The client for the dead letters of one bot.
 #[derive(Debug)]
 pub struct DeadLetters(BackEnd);
 
 /// One page of the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The approximate number of messages on the poison queue.
+    /// The approximate number of queue messages on the poison queue.
     pub messages: u64,
     /// The dead letters, as `GET /api/dead` returns them.
     pub letters: Vec<Value>,
@@ -38,9 +40,9 @@ pub struct Selection {
     pub ids: Vec<String>,
     /// Only dead letters with this outcome.
     pub outcome: Option<String>,
-    /// Only dead letters that died at this time or later.
+    /// Only dead letters that the poller moved to the poison queue at this time or later.
     pub since: Option<String>,
-    /// Only dead letters that died before this time.
+    /// Only dead letters that the poller moved to the poison queue before this time.
     pub until: Option<String>,
 }
 
@@ -49,19 +51,19 @@ pub struct Selection {
 pub struct Done {
     /// The ids of the dead letters that the bot has replayed or dropped.
     pub ids: BTreeSet<String>,
-    /// The dead letters that the bot has refused to replay or drop: the id, and the reason for people.
+    /// The dead letters that the bot has refused to replay or drop: the id, and the reason in words.
     pub refused: Vec<(String, String)>,
     /// Whether the calls ended although the bot had not reached every dead letter of the selection.
     pub is_unfinished: bool,
 }
 
 impl DeadLetters {
-    /// The dead letters of the bot that this back end calls.
+    /// Makes a client for the bot that this back end calls.
     pub fn new(back_end: BackEnd) -> Self {
         Self(back_end)
     }
 
-    /// Reads one page of the list. `parameters` are those of `GET /api/dead`.
+    /// Reads one page of the list. `parameters` are query parameters of `GET /api/dead`.
     pub fn page(&self, parameters: &[(&str, &str)]) -> anyhow::Result<Page> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let (_, mut response) = self.0.call("GET", &format!("/api/dead?{query}"), None)?;
@@ -76,7 +78,7 @@ impl DeadLetters {
         Ok(Page { messages: response["messages"].as_u64().unwrap_or_default(), letters, next })
     }
 
-    /// Finds one dead letter, with its text if the bot shows it.
+    /// Finds one dead letter. If the bot shows the text of this dead letter, the result has the text.
     pub fn find(&self, id: &str) -> anyhow::Result<Value> {
         let mut after: Option<String> = None;
         for _ in 0..MAX_CALLS {
@@ -94,18 +96,19 @@ impl DeadLetters {
         bail!("{id}: no dead letter has this id; list them with `cargo dev dead list`")
     }
 
-    /// Replays dead letters, with as many calls as it takes.
+    /// Replays dead letters, with as many API calls as necessary.
     pub fn replay(&self, selection: &Selection) -> anyhow::Result<Done> {
         self.act(("/api/dead/replay", "replayed"), selection)
     }
 
-    /// Drops dead letters, with as many calls as it takes.
+    /// Drops dead letters, with as many API calls as necessary.
     pub fn drop(&self, selection: &Selection) -> anyhow::Result<Done> {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot answers that there is no more to do. `route` is the path, and the name of
-    /// the response's member that lists the replayed or dropped dead letters.
+    /// Calls a route until the bot answers that no dead letter of the selection is left, or until a limit of
+    /// the calls is reached. `route` is the path, and the name of the response's member that lists the
+    /// replayed or dropped dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

@@ -6,15 +6,15 @@ use std::process::Command;
 use crate::steps::{loud, shown};
 use crate::workspace::root;
 
-/// Checks licences, bans and sources. It needs no network, because the lock file and the crates' manifests
-/// suffice.
+/// Checks licences, bans and sources. The check needs no network, because it reads only the lock file and the
+/// crates' manifests.
 pub fn check(program: &Path) -> anyhow::Result<()> {
     loud("licences, bans, sources", in_workspace(program, &["check", "licenses", "bans", "sources"]))
 }
 
 /// Checks the crates against RustSec's database on GitHub. If the database cannot be fetched, this function
-/// checks nothing, and returns the reason. It does not use an old copy, because the newest advisories may be
-/// missing there.
+/// checks nothing, and returns the reason. The function does not use an old copy of the database, because the
+/// copy perhaps lacks the newest advisories.
 pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let mut fetch = in_workspace(program, &["fetch", "db"]);
     // git must not ask for a password, because no person can type one here. If the network drops packets, git

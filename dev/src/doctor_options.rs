@@ -1,4 +1,5 @@
-//! The options of `cargo dev doctor`. The command passes them on to the program that it builds.
+//! The options of `cargo dev doctor`. The command builds the program `doctor`, and passes the options on to
+//! this program.
 
 use std::path::{Path, PathBuf};
 
@@ -8,18 +9,18 @@ use clap::Args;
 /// The parts of a deployment that the doctor examines.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
-    /// A file with lines SPIN_VARIABLE_<NAME>=value: examines variables, login, signing keys and storage
-    /// [default without --url: .env]
+    /// A file with lines SPIN_VARIABLE_<NAME>=value. The doctor examines variables, login, signing keys and
+    /// storage [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// The address of the running application, or the messaging endpoint that is registered in Azure.
-    /// Together with --env, the doctor starts one run of the poller
+    /// The address of the running application, or the messaging endpoint that is registered in Azure. If
+    /// --env is also given, the doctor starts one run of the poller
     #[arg(long)]
     pub url: Option<String>,
     /// The app package for Teams, to compare with microsoftappid
     #[arg(long, value_name = "FILE")]
     pub teams: Option<PathBuf>,
-    /// The manifest that is deployed [default: deploy/spin.http.toml]
+    /// The Spin manifest that is deployed [default: deploy/spin.http.toml]
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
 }

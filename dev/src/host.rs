@@ -1,4 +1,4 @@
-//! Starts the host that runs the components: the embedded host or Spin itself. Both take the same flags.
+//! Starts the Spin host that runs the components: the embedded host or Spin itself. Both take the same flags.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::build::embedded_host_file;
 use crate::children::{Output, Running};
 use crate::ports;
 
-/// The kind of a host.
+/// The kind of a Spin host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HostKind {
     /// The project's own host, on wasmtime.
@@ -24,9 +24,9 @@ pub enum HostKind {
 pub struct HostOptions {
     /// The kind of host.
     pub kind: HostKind,
-    /// The manifest.
+    /// The Spin manifest.
     pub manifest: PathBuf,
-    /// `address:port`. With port 0, the host gets a free port.
+    /// The `address:port` on which the host listens. Port 0 means any free port.
     pub listen: String,
     /// Values of the application's variables.
     pub variables: Vec<(String, String)>,
@@ -38,13 +38,13 @@ pub struct HostOptions {
     pub log: Option<PathBuf>,
     /// Whether this process prints everything that the host writes.
     pub print_prefix: bool,
-    /// Whether the embedded host reports what each instance used.
+    /// Whether the embedded host reports the resources that each instance of a component used, e.g. memory.
     pub meter: bool,
     /// The time that the embedded host waits at each read of a variable.
     pub variable_delay: Duration,
 }
 
-/// A running host. When it is dropped, its process ends.
+/// A running host. When this value is dropped, the host's process ends.
 #[derive(Debug)]
 pub struct Host {
     child: Running,
@@ -58,8 +58,8 @@ impl Host {
         Self::start_with(options, &[])
     }
 
-    /// Like [`Self::start`], with more environment variables. Secrets belong there, because other users of
-    /// the machine can read the arguments of a process.
+    /// Like [`Self::start`], with more environment variables. Pass secrets in this way, because other users
+    /// of the machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
@@ -120,12 +120,12 @@ impl Host {
         }
     }
 
-    /// Every line so far, of stdout and stderr.
+    /// Every line that the host or its components have written so far, to stdout or stderr.
     pub fn output(&self) -> Vec<String> {
         self.child.output()
     }
 
-    /// If the host has ended by itself, returns a message with its status and last lines.
+    /// If the host has ended by itself, returns a message with the exit status and the last lines of output.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

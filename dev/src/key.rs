@@ -1,11 +1,11 @@
-//! `cargo dev key`: a key of the alert routes for one program.
+//! `cargo dev key`: makes an API key for one program that calls the alert routes.
 
 use clap::Args;
 use dev::named_key::{NamedKey, Purpose};
 
 #[derive(Debug, Args)]
 pub(crate) struct Key {
-    /// The name of the program that gets the key, e.g. ci; log and ledger show it
+    /// The name of the program that gets the key, e.g. ci; log and ledger show this name
     #[arg(long)]
     name: String,
     /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate, watch

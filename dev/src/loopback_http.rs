@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-/// The time limit of a call. It is long, because the Playground answers only after it has the bot's response.
+/// The time limit of an HTTP call. The limit is long, because the Playground answers only after the bot has
+/// answered the Playground's own call.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A client that uses no proxy, and for which no status is an error.
+/// A client that uses no proxy, and for which no HTTP status is an error.
 pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).proxy(None);
     Agent::new_with_config(config.http_status_as_error(false).build())
 }
 
-/// A client that uses the proxy of the environment, and for which no status is an error. It follows no
-/// redirect, because it sends a key.
+/// A client that uses the proxy of the environment, and for which no HTTP status is an error. The client
+/// follows no redirect, so that it sends the API key only to the bot.
 pub(crate) fn remote_agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).max_redirects(0);
     Agent::new_with_config(config.http_status_as_error(false).build())

@@ -26,11 +26,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs everything: queue and table emulator, bot, poller, and a chat page to try it in
+    /// Runs everything: queue and table emulator, bot, poller, and a chat page to try the bot in
     Up(up::Up),
     /// Sends a message to the bot, or an alert to the person, in the chat page that `cargo dev up` runs
     Send(send::Send),
-    /// Makes a key with a name and scopes for a program that alerts people
+    /// Makes an API key with a name and scopes for a program that alerts people
     Key(key::Key),
     /// Lists, replays and drops the alerts that could not be delivered
     Dead(dead::Dead),

@@ -1,6 +1,8 @@
-//! Named keys of the alert routes: entries of the variable `alertkeys`, `name:scopes:sha256(key)[:until]`.
+//! Makes API keys with a name. The variable `alertkeys` has an entry for each of them:
+//! `name:scopes:sha256(key)[:until]`.
 //!
-//! The bot reads the entries (`bot-component/src/alerts/named_key.rs`). The checks here find typing errors.
+//! The bot reads these entries (`bot-component/src/alerts/named_key.rs`). The checks here find typing errors
+//! before the bot would refuse an entry.
 
 use std::fmt::Write;
 
@@ -11,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 const SCOPES: [&str; 6] = ["send", "address", "cancel", "list", "operate", "watch"];
 
-/// The purpose of a key.
+/// The program that gets an API key, and the limits of the key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purpose {
     /// The name of the program or person that has the key.
@@ -22,11 +24,12 @@ pub struct Purpose {
     pub until: Option<String>,
     /// The only tenant whose conversations the key reaches.
     pub tenant: Option<String>,
-    /// The prefix of tags: the key reaches only tags that begin with this text.
+    /// The prefix of tags: the key reaches only tags that begin with this text. A tag is a topic to which
+    /// conversations subscribe.
     pub tag: Option<String>,
 }
 
-/// A new key. Only its owner keeps it; the bot gets a hash.
+/// A new API key. Only its owner keeps the key; the bot gets a hash of the key.
 pub struct NamedKey {
     key: String,
     entry: String,
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn random_key_differs_each_time_and_its_entry_holds_only_its_hash() {
+    fn random_key_differs_each_time_and_the_entry_holds_only_a_hash() {
         let (one, other) = (purpose(|_| {}), purpose(|_| {}));
         let (one, other) = (NamedKey::random(&one).unwrap(), NamedKey::random(&other).unwrap());
         assert_ne!(one.key(), other.key());
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn purpose_that_the_bot_would_refuse_gives_an_error_with_its_option() {
+    fn value_that_the_bot_would_refuse_gives_an_error_with_the_option() {
         let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         type Change<'a> = Box<dyn FnOnce(&mut Purpose) + 'a>;
         let rows: Vec<(&str, Change<'_>)> = vec![

@@ -1,4 +1,4 @@
-//! The M365 Agents Playground: a chat page, and a Connector, on loopback.
+//! Runs Microsoft's M365 Agents Playground: a chat page, and a Connector, on loopback.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::workspace::root;
 pub struct PlaygroundOptions {
     /// The port of the Playground's page and Connector.
     pub port: u16,
-    /// The address of the bot's messages.
+    /// The address to which the Playground posts people's messages: the bot's route `/api/messages`.
     pub bot_endpoint: String,
-    /// `msteams`, `webchat`, `directline` or `emulator`.
+    /// The channel that the Playground simulates: `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
     /// A file for the Playground's log.
     pub log: PathBuf,
@@ -25,21 +25,21 @@ pub struct PlaygroundOptions {
     pub recording: Option<PathBuf>,
 }
 
-/// A running Playground. When it is dropped, its process ends.
+/// A running Playground. When this value is dropped, the Playground's process ends.
 #[derive(Debug)]
 pub struct Playground {
     child: Running,
     port: u16,
 }
 
-/// The address of the Playground's Connector, which its activities have as `serviceUrl`.
+/// The address of the Playground's Connector. The Playground's activities have this address as `serviceUrl`.
 pub(crate) fn service_url(port: u16) -> String {
     format!("http://localhost:{port}/_connector")
 }
 
 impl Playground {
-    /// The port that `cargo dev up` uses. The Playground's own default is in Linux's range of outgoing ports,
-    /// so an outgoing connection can occupy it.
+    /// The port that `cargo dev up` uses. The Playground's own default port is in Linux's range of outgoing
+    /// ports, so an outgoing connection can occupy that port.
     pub const PORT: u16 = 3979;
 
     /// Starts the Playground, and waits until its page answers.
@@ -72,7 +72,8 @@ impl Playground {
         format!("http://localhost:{}", self.port)
     }
 
-    /// If the Playground has ended by itself, returns a message with its status and last lines.
+    /// If the Playground has ended by itself, returns a message with the exit status and the last lines of
+    /// output.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

@@ -29,7 +29,8 @@ pub fn free() -> anyhow::Result<u16> {
     bail!("127.0.0.1: no port from {} to {} is free; end other programs", RANGE.start, RANGE.end)
 }
 
-/// Fails with one sentence if a program listens on the port already.
+/// Fails with one sentence if a program listens on the port already. `whose` names the part of the
+/// application that needs the port, and `flag` is the option that chooses another port.
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taken_port_gives_an_error_with_its_flag() {
+    fn expect_free_names_the_flag_if_the_port_is_taken() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = expect_free(port, "Azurite", "--azurite-port").unwrap_err().to_string();

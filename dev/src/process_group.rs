@@ -28,7 +28,8 @@ impl ProcessGroup {
     pub(crate) fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // The lock is kept until the child is on the list, so that `end_with_us` cannot miss the child.
+        // This thread keeps the list locked until the child is on it, so that `end_with_us` cannot miss the
+        // child.
         let mut running = running();
         let child = command.spawn()?;
         running.push(child.id());
@@ -49,10 +50,10 @@ impl Drop for ProcessGroup {
 
 /// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
 /// handler does not ask the children to end, because nothing that they store is needed any more. `cargo dev
-/// up` asks its children first, so it has another handler.
+/// up` asks its children to end before it kills them, so that command has a handler of its own.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
-        // The lock is never released, so from here on no child starts, and no child leaves the list.
+        // The list stays locked, so from here on no child starts, and no child leaves the list.
         let running = running();
         for id in running.iter() {
             send(*id, Signal::Kill);

@@ -68,7 +68,8 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
             .collect();
         let results: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         drop(all_done);
-        // If a task ended only because another task had failed, its error is not the cause.
+        // `min_by_key` below prefers an error that is not `Ended`. The error `Ended` is never the cause,
+        // because it means that another task had failed before.
         let errors = results.into_iter().filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -152,8 +153,8 @@ impl<'a> Doing<'a> {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when the command
-    /// has ended. If the command fails, its messages are the error.
+    /// Runs a cargo command, and shows the newest line of its progress. The warnings are printed when the
+    /// command has ended. If the command fails, its messages are the error.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::steps::silent;
 use crate::workspace::root;
 
-/// The oldest Python that the programs run on.
+/// The minor version of the oldest Python 3 that the programs run on.
 const PYTHON_MINOR: u32 = 11;
 
 /// Whether a program can be run.
@@ -23,8 +23,8 @@ pub enum Program {
     Missing(String),
 }
 
-/// Installs the program `name` in the versions of `dev/<name>.txt`, unless these versions are installed. This
-/// file has a hash for each download, so that neither PyPI nor a proxy can replace a download.
+/// Installs the program `name`, unless the versions in `dev/<name>.txt` are already installed.
+/// `dev/<name>.txt` has a hash for each download, so that neither PyPI nor a proxy can replace a download.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     install_and_name(name, name)
 }

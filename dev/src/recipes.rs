@@ -14,7 +14,8 @@ const SERVICE: &str = "proactive-bot.service";
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
 /// The first systemd with `--offline`.
 const SYSTEMD: u32 = 250;
-/// The exposure that `systemd-analyze security` may find, in tenths: 0 is best, and 100 is worst.
+/// The highest exposure that `systemd-analyze security` is allowed to report, in tenths: 0 is the best value,
+/// and 100 is the worst.
 const EXPOSURE: &str = "20";
 
 /// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for
@@ -40,7 +41,7 @@ pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Pa
     find(&root().join(".github/workflows"), "yml", &mut workflows)?;
     ensure!(!workflows.is_empty(), ".github/workflows: expected workflows, found none");
     let mut lint = Command::new(actionlint);
-    // If ShellCheck is missing, an empty path turns off actionlint's use of it.
+    // If ShellCheck is missing, the empty path tells actionlint not to run ShellCheck.
     lint.arg("-shellcheck").arg(shellcheck.unwrap_or(Path::new(""))).args(&workflows).current_dir(root());
     silent(lint)?;
     let mut audit = Command::new(zizmor);
@@ -49,7 +50,7 @@ pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Pa
 }
 
 /// Verifies the service with systemd's own program, in a folder with the files that the service names. If
-/// this machine cannot do that, checks nothing, and returns the reason.
+/// systemd is missing or too old, checks nothing, and returns the reason.
 pub fn check_service() -> anyhow::Result<Option<String>> {
     let Some(version) = systemd_version() else {
         return Ok(Some(

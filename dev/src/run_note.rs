@@ -1,8 +1,9 @@
-//! The run note: a file under `target/` by which other commands find a running application.
+//! The run note: a file under `target/` by which other commands find the bot that `cargo dev up` runs.
 //!
-//! The file holds the bot's address, the key of the alert routes, the secret that signs callbacks, and the
-//! connection string of the storage account. Each chat page has its own file. Only the user of the run can
-//! read the file. The run deletes it at its end.
+//! The file holds the bot's address, the API key for the alert routes, the secret that signs callbacks (the
+//! bot's calls to programs), and the connection string of the storage account. Each chat page has its own
+//! file. Only the user who has started `cargo dev up` can read the file. `cargo dev up` deletes the file when
+//! it ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -14,16 +15,16 @@ use serde_json::{Value, json};
 use crate::alert_key::AlertKey;
 use crate::workspace::target;
 
-/// The content of the file.
+/// The content of the run note.
 #[derive(Debug)]
 pub(crate) struct RunNote {
-    /// `http://127.0.0.1:<port>`
+    /// The bot's address, `http://127.0.0.1:<port>`.
     pub(crate) bot: String,
-    /// The key of the alert routes.
+    /// The API key for the alert routes.
     pub(crate) key: AlertKey,
-    /// The connection string of the run's own storage account.
+    /// The connection string of the emulator; `None` if the person has set another connection string.
     pub(crate) storage: Option<String>,
-    /// The run's own secret that signs callbacks.
+    /// The secret that signs callbacks; `None` if the person has set it.
     pub(crate) callback_secret: Option<String>,
 }
 
@@ -42,7 +43,7 @@ impl RunNote {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            // A killed run leaves its file behind, perhaps with another mode.
+            // A killed `cargo dev up` leaves its file behind, perhaps with another mode.
             _ = std::fs::remove_file(&path);
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
@@ -62,7 +63,7 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this command \
+                "port {playground_port}: the chat page runs from another folder, or without an API key; run this command \
                  where `cargo dev up` was started, or start `cargo dev up` with --variable alertkey=<a key>"
             );
         };

@@ -1,4 +1,4 @@
-//! `cargo dev send`: sends a message to the bot, or an alert to the person, from the shell.
+//! `cargo dev send`: sends a message to the bot, or an alert to the person in the chat page, from the shell.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
     ask: Option<String>,
     /// A button of the question, e.g. approve, or approve="Approve it". Without --action, the question has
-    /// one button, to acknowledge it
+    /// one button, with which the person acknowledges the question
     #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask", conflicts_with = "alert")]
     actions: Vec<String>,
     /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
@@ -65,7 +65,8 @@ impl Send {
     }
 }
 
-/// The button with an id, and with a title if there is one.
+/// The button of an `<id>` or `<id>=<title>`. If `action` has no title, the title is the id with a capital
+/// letter.
 fn action_of(action: &str) -> Value {
     let (id, title) = match action.split_once('=') {
         Some((id, title)) => (id, title.to_owned()),
@@ -104,7 +105,7 @@ fn read_card(path: &Path) -> anyhow::Result<Value> {
     attachment_of(&card).with_context(|| path.display().to_string())
 }
 
-/// The id of the alert. Fails with the reason if not exactly one alert is queued.
+/// The id of the alert. Fails with the reason unless exactly one alert is queued.
 fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
     match alerted {
         [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),

@@ -1,4 +1,4 @@
-//! `cargo dev soak`: runs the fault test for minutes, and prints its figures.
+//! `cargo dev soak`: runs the end-to-end test `storm` for minutes. In this test, all services fail at random.
 
 use clap::Args;
 use dev::steps::{cargo, loud};
@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// The seed that an earlier run printed; repeats the faults of that run
+    /// The seed that an earlier `cargo dev soak` printed, to repeat the same faults
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! `cargo dev teams`: the app package to upload to Teams.
+//! `cargo dev teams`: makes the app package that a person uploads to Teams.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,13 @@ pub(crate) struct Teams {
     /// The organization that people see, at most 32 characters
     #[arg(long, default_value = "proactive-bot")]
     developer: String,
-    /// The page about the app; by default the address of the application
+    /// The web page about the app; by default the address of the application
     #[arg(long, value_name = "URL")]
     website: Option<String>,
-    /// The page about privacy; by default the address of the application
+    /// The web page about privacy; by default the address of the application
     #[arg(long, value_name = "URL")]
     privacy: Option<String>,
-    /// The page with the terms of use; by default the address of the application
+    /// The web page with the terms of use; by default the address of the application
     #[arg(long, value_name = "URL")]
     terms: Option<String>,
     /// Where people can install the app: some of personal, team, groupChat, separated by commas

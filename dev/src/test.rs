@@ -65,8 +65,8 @@ impl Test {
         Ok(())
     }
 
-    /// Installs Schemathesis. Returns `None` if the filter leaves out the test that needs it, or if Python is
-    /// missing.
+    /// Installs Schemathesis. Returns `None` if the filter leaves out the test that needs Schemathesis, or if
+    /// Python is missing.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -81,8 +81,8 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs it, or if
-    /// Python is missing.
+    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs the parser,
+    /// or if Python is missing.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
         if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {
@@ -163,8 +163,8 @@ fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the Azure template with Azure's descriptions of its types. Unit tests make all other checks of
-/// the template.
+/// Compares the Azure template with Azure's descriptions of resource types. Unit tests make all other checks
+/// of the template.
 fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "types of the Azure template";
     let mut unchecked = None;
@@ -178,7 +178,8 @@ fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the scripts, the service and the workflows. The tests of `dev` run the scripts.
+/// Checks the text of the deploy scripts, of the service of systemd and of GitHub's workflows. The tests of
+/// the crate `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
     steps.run("service of systemd", || {
@@ -282,7 +283,7 @@ impl Steps {
 
     fn skip(&mut self, name: &'static str, why: String) {
         eprintln!("  SKIPPED {name}: {why}");
-        // The summary must not list a skipped step among those that passed.
+        // The summary must not list a skipped step among the steps that passed.
         self.done.retain(|(done, _)| *done != name);
         self.skipped.push((name, why));
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::steps::{loud, silent};
 use crate::workspace::root;
 
-/// The oldest Node.js that Azurite and the Playground run on.
+/// The major version of the oldest Node.js that Azurite and the Playground run on.
 const NODE_MAJOR: u32 = 20;
 
 /// A `node` command.
@@ -38,7 +38,7 @@ pub fn node_modules() -> PathBuf {
     root().join("dev/node_modules")
 }
 
-/// Installs the npm packages of the lock file, unless exactly these are installed.
+/// Installs the npm packages of the lock file, unless exactly these packages are installed.
 pub fn install_npm_packages() -> anyhow::Result<()> {
     expect_node()?;
     let lock_file = root().join("dev/package-lock.json");
@@ -54,7 +54,7 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Installs the compile target of the components, unless it is installed.
+/// Installs `wasm32-wasip2`, the compile target of the components, unless this target is installed.
 pub fn install_wasm_target() -> anyhow::Result<()> {
     let output =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();

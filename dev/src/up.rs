@@ -1,4 +1,4 @@
-//! `cargo dev up`: runs everything on loopback, and prints the one address to open.
+//! `cargo dev up`: runs everything on loopback, and prints the address of the chat page.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
         let alert_key = AlertKey::of_run(&variables)?;
-        // From here on, Ctrl-C ends the children too.
+        // From here on, Ctrl-C also ends the child processes.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -132,8 +132,8 @@ impl Up {
     }
 }
 
-/// Whether `cargo dev up` shows a line of the host. It leaves out the lines of cron ticks on an empty queue,
-/// because the poller logs one each second.
+/// Whether `cargo dev up` shows a line of the host. The command leaves out the lines of cron ticks that find
+/// an empty queue, because the poller logs such a line each second.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)

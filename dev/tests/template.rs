@@ -43,8 +43,8 @@ fn expand() -> TempDir {
     for file in files(&content) {
         let source = read(&content.join(&file));
         let parsed = parser.parse(&source);
-        // If a file cannot be parsed as a template, Spin copies it unchanged, without an error. Here it is an
-        // error.
+        // If a file cannot be parsed as a template, Spin copies the file unchanged, without an error. This
+        // test fails instead.
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let rendered = parsed.render(&values).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let is_template = file.extension().is_some_and(|extension| extension == "tmpl");
@@ -70,7 +70,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A manifest of the project, with the name and the paths that the template gives to its copy.
+/// A manifest of the project, with the name and the paths of the template's copy of this manifest.
 fn as_in_the_template(name: &str) -> Table {
     let mut manifest = table(&root().join(name));
     manifest["application"]["name"] = "my-bot".into();
@@ -111,7 +111,7 @@ fn manifest_of_the_template_has_the_form_that_spin_reads() {
 }
 
 #[test]
-fn expanded_manifests_equal_those_of_the_project() {
+fn expanded_manifests_equal_the_manifests_of_the_project() {
     let project = expand();
     for (name, original) in [("spin.toml", "spin.toml"), ("spin.http.toml", "deploy/spin.http.toml")] {
         let expanded = table(&project.path().join(name));

@@ -1,4 +1,4 @@
-//! Reads a file with lines `SPIN_VARIABLE_<NAME>=value` in the way in which Spin reads `.env`.
+//! Reads a file with lines `SPIN_VARIABLE_<NAME>=value`, as Spin reads `.env`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,7 +42,7 @@ impl EnvFile {
         Ok(file)
     }
 
-    /// Reads the text of a file. A fault never contains the value of a line, because the value may be a
+    /// Reads the text of a file. A fault never contains the value of a line, because the value can be a
     /// secret.
     pub fn parse(text: &str, manifest: &Manifest) -> Self {
         let mut file = Self { values: BTreeMap::new(), faults: Vec::new() };
@@ -98,7 +98,7 @@ impl EnvFile {
                     format!("{name}: Spin does not read this name; write {PREFIX}{bare}"),
                 );
             }
-            // Other names are allowed, because scripts may read them.
+            // Other names are allowed, because scripts can read them.
             return;
         };
         if !known(variable) {
@@ -122,7 +122,7 @@ impl EnvFile {
 
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
-            // `part` is either the whole line or only its value. A value in quotes may have several lines.
+            // `part` is either the whole line or only its value. A value in quotes can have several lines.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_of_a_line_is_named_without_its_value() {
+    fn fault_of_a_line_is_named_without_the_value() {
         for (text, expected) in [
             ("POLLKEY=hunter2", "POLLKEY: Spin does not read this name; write SPIN_VARIABLE_POLLKEY"),
             ("pollkey=hunter2", "write SPIN_VARIABLE_POLLKEY"),

@@ -6,7 +6,8 @@
 //! A probe of the storage account changes nothing: it only reads, or it names a queue or table that does not
 //! exist. One call changes something: the call of the poll route starts a run, as a scheduler's call does.
 //!
-//! No line holds a secret: the texts are the project's own, and [`Report`] removes each secret value.
+//! No line of the result holds a secret: the texts are the project's own, and [`Report`] removes each secret
+//! value.
 #![warn(missing_docs)]
 
 mod archive;

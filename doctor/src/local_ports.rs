@@ -1,11 +1,12 @@
-//! The clock and the random numbers of this machine.
+//! The clock and the random numbers of this machine: two of the ports of [`platform`]. A port is a trait for
+//! one service of the platform on which the bot runs.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 /// The clock and the random numbers of this machine, for native programs. The type has no `sleep` and no HTTP
-/// client, because each program has its own.
+/// client, because each program brings its own `sleep` and client.
 #[derive(Debug)]
 pub struct LocalPorts {
     started: Instant,

@@ -1,4 +1,5 @@
-//! The ports of `platform` on this machine: HTTP, the clock, random numbers, and a store in memory.
+//! The ports of `platform` on this machine: HTTP, the clock, random numbers, and a key-value store in memory.
+//! A port is a trait for one service of the platform on which the bot runs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,13 +18,14 @@ use ureq::Agent;
 
 use crate::local_ports::LocalPorts;
 
-/// The ports of [`platform`] on this machine. Their calls block the thread, so [`block_on`] is enough to run
-/// their futures.
+/// The ports of [`platform`] on this machine. Every call blocks the thread, so [`block_on`] is enough to run
+/// the futures of the calls.
 pub struct Machine {
     local: LocalPorts,
-    /// The client for servers on other machines. It uses the proxy that the environment names.
+    /// The HTTP client for servers on other machines. It uses the proxy that the environment names.
     agent: Agent,
-    /// The client for servers on this machine. It uses no proxy, because a proxy cannot reach them.
+    /// The HTTP client for servers on this machine. It uses no proxy, because a proxy cannot reach this
+    /// machine's loopback.
     local_agent: Agent,
     store: RefCell<BTreeMap<String, Vec<u8>>>,
 }
@@ -100,8 +102,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Describes a failure in this project's words. The texts of ureq may repeat the URL, which may contain a
-/// SAS.
+/// Describes a failure in this project's words. The texts of ureq can repeat the URL, and the URL can contain
+/// a SAS.
 fn transport_error(error: &ureq::Error) -> TransportError {
     use std::io::ErrorKind;
     use ureq::Timeout;

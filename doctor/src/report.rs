@@ -1,4 +1,4 @@
-//! The result: lines in sections, without secrets.
+//! The report of the doctor: lines in sections, without secrets.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub enum Status {
     Fine,
     /// The check was not made; the line gives the reason.
     Skipped,
-    /// The bot works, but something may be unintended.
+    /// The bot works, but a value or a right is perhaps unintended.
     Warning,
     /// The bot does not work, or is not safe.
     Problem,
@@ -34,7 +34,7 @@ pub struct Report {
     secrets: Vec<String>,
 }
 
-/// The length of the shortest secret that a report removes. A shorter value may be a part of an ordinary
+/// The length of the shortest secret that a report removes. A shorter value can be a part of an ordinary
 /// word.
 const SHORTEST_SECRET_BYTES: usize = 5;
 
@@ -43,12 +43,12 @@ impl Report {
     pub fn without(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().collect();
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
-        // If a secret contains another secret, the longer one has to be removed first.
+        // If a secret contains another secret, the longer secret has to be removed first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets, ..Self::default() }
     }
 
-    /// Begins a section. The lines that follow belong to it.
+    /// Begins a section. The lines that are added from here on belong to this section.
     pub fn begin(&mut self, section: &'static str) {
         self.section = section;
     }

@@ -44,7 +44,8 @@ impl Variables {
         self.set.contains_key(name)
     }
 
-    /// Every text that no output may contain: the values of secret variables, and their parts.
+    /// Every text that must not be in the output: the values of secret variables, and the secret parts of
+    /// these values.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
         for name in &self.secrets {
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_is_not_set_is_the_default() {
+    fn unset_variable_has_the_default() {
         let variables = variables(&[("pollkey", " hunter2\n")]);
         assert_eq!(
             (variables.trimmed("pollkey"), variables.value("kick"), variables.value("x")),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_include_the_key_and_the_signature_of_a_connection_string() {
+    fn secrets_include_the_sas_and_the_signature_of_a_connection_string() {
         let connection = "AccountName=contoso;SharedAccessSignature=sv=1&sig=abc%3D";
         let secrets = variables(&[("storageconnection", connection), ("kick", "off")]).secrets();
         for expected in [connection, "sv=1&sig=abc%3D", "abc%3D"] {

@@ -1,4 +1,5 @@
-//! Wraps a host, and records how far the clock of each server differs from the clock of this machine.
+//! Wraps a host, and records how far the clock of each server differs from the clock of this machine. A host
+//! is a value that implements the ports of [`platform`], the traits by which the bot's code makes its calls.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -16,14 +17,14 @@ use crate::variables::Variables;
 /// The difference between the clock of a server and the clock of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skew {
-    /// The host of the server.
+    /// The host name of the server.
     pub(crate) host: String,
     /// The server's time minus this machine's time.
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. It compares the first `Date` of each server with its own
-/// clock.
+/// A host with the variables of the deployment. This host compares the header `Date` of each server's first
+/// response with its own clock.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -101,6 +102,7 @@ impl<H> Settings for Watch<'_, H> {
 }
 
 impl<H> Log for Watch<'_, H> {
-    /// Discards the line. The bot's own code writes it, and the report already says everything that matters.
+    /// Discards the line. The bot's own code writes the line, but the report already says everything that
+    /// matters.
     fn line(&self, _: &str) {}
 }

@@ -13,7 +13,7 @@ fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
-/// Starts a server that answers as the bot does. It ends with the test's process.
+/// Starts a server that answers as the bot does. The server ends with the test's process.
 fn application() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -38,7 +38,7 @@ fn application() -> String {
 }
 
 #[test]
-fn exit_status_is_0_without_a_problem_and_1_with_one_and_2_if_nothing_was_examined() {
+fn exit_status_is_0_without_problems_1_with_a_problem_and_2_if_nothing_was_examined() {
     let origin = application();
     let (status, text) = doctor(&["--url", &origin]);
     assert_eq!(status, Some(0), "{text}");
@@ -62,7 +62,7 @@ fn exit_status_is_0_without_a_problem_and_1_with_one_and_2_if_nothing_was_examin
 }
 
 #[test]
-fn server_that_refuses_connections_is_a_problem_with_its_address() {
+fn refused_connection_is_a_problem_with_the_address() {
     // The listener is closed at once, so no server listens on this port.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let (status, text) = doctor(&["--url", &format!("http://127.0.0.1:{port}")]);

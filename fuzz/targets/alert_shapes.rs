@@ -1,4 +1,5 @@
-//! Reads the body of a webhook, in every shape.
+//! Reads the body of a post to a webhook, in every shape. A *shape* is the format of one kind of sender, such
+//! as Alertmanager.
 #![no_main]
 
 use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, read};

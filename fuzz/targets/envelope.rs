@@ -1,4 +1,4 @@
-//! Reads the text of a queue message, of any shape and in any encoding.
+//! Reads the text of a queue message, in any format and any encoding.
 #![no_main]
 
 use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};

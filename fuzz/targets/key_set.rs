@@ -1,4 +1,4 @@
-//! Reads a JWK set, and checks a signature with each of its keys.
+//! Reads a JWK set, and checks a signature with each key of the set.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

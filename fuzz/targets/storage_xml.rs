@@ -1,4 +1,4 @@
-//! Reads responses of the queue service: lists of messages, and errors.
+//! Reads responses of the queue service: lists of queue messages, and errors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Makes the host calls of an activity and of a run, and does nothing else.
+//! Makes the host calls that the bot makes for an activity, or the poller for a run, and does nothing else.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 16 * 1024 * 1024,
 };
 
-/// The number of messages that a run delivers at once. The poller has the same limit.
+/// The number of queue messages that the guest handles at once. The poller has the same limit.
 const AT_ONCE: usize = 16;
 
 /// The host calls that a request asks for. Each field comes from a header.
@@ -28,12 +28,12 @@ struct Calls {
     reads: u32,
     /// `x-writes`: the number of key-value writes. A run makes this number of writes after each Get Messages.
     writes: u32,
-    /// `x-queue`: the address of the queue's messages.
+    /// `x-queue`: the URL of the queue's messages.
     queue: String,
-    /// `x-connector`: the address of the Connector's activities.
+    /// `x-connector`: the URL to which the guest posts activities.
     connector: String,
     /// `x-outbound`: the number of outbound calls of an activity. The guest makes at least two: a Put
-    /// Message, and a call of the Connector. All further calls go to the Connector, too.
+    /// Message, and a call to the Connector. All further calls go to the Connector, too.
     outbound: u32,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
     let header =
         |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header("prefer") == "respond-async" {
-        // Tests of the kick use this guest as a poller that hangs.
+        // Tests of the kick (the bot's call to the poller) use this guest as a poller that hangs.
         host.sleep(Duration::from_secs(20)).await;
     }
     let queue = header("x-queue").to_owned();

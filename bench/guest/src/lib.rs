@@ -1,4 +1,4 @@
-//! The guest with which the benchmarks compare the components.
+//! The guest (a WebAssembly component) with which the benchmarks compare the bot and the poller.
 //!
 //! For a request without the header `x-queue`, the guest does nothing. Such a request has only the costs that
 //! every component has: an instance, the SDK's entry point, an empty response. For a request with this

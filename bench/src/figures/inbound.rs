@@ -1,4 +1,5 @@
-//! Measures activities per second, the latency of each, and the host's processor time for each.
+//! Measures the number of activities per second, the latency of an activity, and the host's processor time
+//! for an activity.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::machine::processor_time;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The kind of requests that are sent.
+/// The kind of requests that the driver sends.
 #[derive(Debug, Clone, Copy)]
 enum Load {
     Activities(Tokens),
@@ -47,7 +48,7 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
             bench.workload.floor_of(activities, "inbound,outbound", &bench.host_calls.activity)
         }
     };
-    // This load fills caches, makes conversations known, and runs every path once.
+    // This load fills caches, makes conversations known to the bot, and runs every code path once.
     for (_, status, load, contender) in contenders {
         driver::load(contender.url(), 1, requests(bench, load, KNOWN), status)?;
     }

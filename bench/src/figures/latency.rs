@@ -1,4 +1,4 @@
-//! Measures how long a single message takes from the queue to the person.
+//! Measures how long a single alert takes from the queue to the person.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Measures 200 single messages in each of three ways: with cron every second, with a call of
-/// `/internal/poll` for each message, and with the bot's kick.
+/// `/internal/poll` for each message, and with the bot's kick (its own call to the poller).
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
     (0..repetitions).try_for_each(|_| all(bench, count))
@@ -51,8 +51,8 @@ fn add(bench: &mut Bench, contender: &str, latencies: &[Duration]) {
     }
 }
 
-/// Sends activities one after the other, and waits for the alert of each before it sends the next. Returns
-/// the times from each Put to the arrival of its alert, in ascending order.
+/// Sends activities one after the other, and waits for the alert of each before it sends the next. Returns,
+/// in ascending order, the time from each Put to the arrival of the alert at the Connector.
 fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::Result<Vec<Duration>> {
     driver::load(contender.url(), 1, bench.workload.activities(KNOWN, Tokens::One), 202)?;
     wait_until(|| bench.stubs.queue.is_empty())?;
@@ -83,8 +83,8 @@ fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts messages, calls `between` after each, and waits until all are delivered. Returns how long each
-/// message took, in ascending order.
+/// Puts messages on the queue, calls `between` after each Put, and waits until all messages are delivered.
+/// Returns how long each message took, in ascending order.
 fn deliver(
     bench: &Bench,
     count: usize,

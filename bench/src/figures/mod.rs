@@ -1,5 +1,5 @@
-//! The figures that depend on the machine. Measurements of a figure and of its baseline alternate, so that
-//! other work of the machine affects both alike.
+//! The figures (measured quantities) that depend on the machine. Measurements of a figure and of its baseline
+//! alternate, so that other work of the machine affects both in the same way.
 
 mod drain;
 mod inbound;
@@ -33,7 +33,7 @@ pub struct Bench {
     pub host: HostKind,
     /// The host calls of the components. The guest that measures the floor makes the same calls.
     pub host_calls: PerWork,
-    /// Whether the run is short, with few repetitions and small loads.
+    /// Whether the measurement is short (`--quick`), with few repetitions and small loads.
     pub quick: bool,
 }
 
@@ -49,7 +49,7 @@ impl Bench {
         }
     }
 
-    /// The number of measurements of a figure: five in a full run.
+    /// The number of repetitions for each figure.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

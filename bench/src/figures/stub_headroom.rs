@@ -1,5 +1,5 @@
 //! Measures how many calls per second the stubs answer without any contender, to show that the stubs do not
-//! limit other figures.
+//! limit the other figures.
 
 use bytes::Bytes;
 use http::Request;
@@ -47,7 +47,7 @@ fn create_table(account: &str) -> http::Result<Request<Bytes>> {
 }
 
 /// Makes the request that writes an entity as large as a message. The entities share 1 000 rows, because a
-/// run, too, writes few different rows.
+/// run of the poller, too, writes few different rows.
 fn write_entity(account: &str, number: usize, data: &str) -> http::Result<Request<Bytes>> {
     let path = path_of(account, &format!("headroom(PartitionKey='p',RowKey='{}')", number % 1_000))?;
     table_request(Request::put(path), format!(r#"{{"data":"{data}"}}"#).into())

@@ -34,7 +34,7 @@ pub(super) struct Shared {
     store: Mutex<HashMap<String, Vec<u8>>>,
 }
 
-/// The platform of one request.
+/// The ports, as one request uses them.
 #[derive(Debug)]
 pub struct NativeHost {
     shared: Arc<Shared>,
@@ -42,10 +42,10 @@ pub struct NativeHost {
     machine: Machine,
 }
 
-/// An HTTP client for any number of requests.
+/// An HTTP client for any number of requests. By default, the client keeps its connections open in a pool.
 pub(super) type HttpPool = Client<HttpConnector, Full<Bytes>>;
 
-/// Makes a client. With `fresh_connections` it opens a connection for each request.
+/// Makes a client. With `fresh_connections`, the client opens a connection for each request.
 pub(super) fn pool(fresh_connections: bool) -> HttpPool {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);

@@ -1,4 +1,5 @@
-//! The baseline: the components' handlers, compiled natively, and served at the same paths as the components.
+//! The native build, a baseline: the components' handlers, compiled natively, and served at the same paths as
+//! the components.
 
 mod host;
 mod server;
@@ -10,7 +11,7 @@ use clap::Args;
 use host::Shared;
 pub use host::{NativeHost, Variables};
 
-/// The options of the native build. It runs in a process of its own, like the host with which it is compared.
+/// The options of the native build. The native build runs in a process of its own, as the host does.
 #[derive(Debug, Clone, Args)]
 pub struct Native {
     /// The address on which to serve; port 0 picks a free port
@@ -19,7 +20,7 @@ pub struct Native {
     /// Opens a connection for each outbound call
     #[arg(long)]
     fresh_connections: bool,
-    /// The value of a variable; may be repeated
+    /// The value of a variable; can be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     variable: Vec<String>,
 }

@@ -49,7 +49,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
                     let host = NativeHost::new(Arc::clone(&shared), client.clone());
                     async move { Ok::<_, Infallible>(response(&host, request).await) }
                 });
-                // If a client disconnects, only its own connection ends.
+                // If a client disconnects, only the connection of this client ends.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }

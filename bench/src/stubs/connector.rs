@@ -1,4 +1,4 @@
-//! The stub of the Connector. It accepts every activity.
+//! The stub of the Connector. The stub accepts every activity.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::stub::{Stub, response};
 
-/// A Connector that answers 201 to every post of an activity with a token. It does not check the token.
+/// A Connector that answers 201 to every post of an activity with a token. The stub does not check the token.
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 
@@ -25,12 +25,12 @@ impl Connector {
         self.0.authority()
     }
 
-    /// The number of calls so far.
+    /// The number of calls to the stub so far.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }
 
-    /// Records from now on when the first activity of each conversation arrives.
+    /// From now on, the stub records when the first activity of each conversation arrives.
     pub fn note_arrivals(&self) {
         *self.0.state() = Some(HashMap::new());
     }
@@ -59,7 +59,8 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply to an activity is the bot's acknowledgement, and not an alert.
+    // A reply to an activity is the bot's acknowledgement and not an alert, so the stub does not record the
+    // arrival.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

@@ -1,5 +1,6 @@
-//! The outside services of a benchmark: servers on loopback that do little and count the calls. A call that a
-//! stub does not expect fails the run.
+//! The stubs of a benchmark. A *stub* is a server on loopback that plays a service, does little, and counts
+//! the calls. If a stub gets a call that it does not expect, the stub keeps the call as its *complaint*, and
+//! the benchmark fails.
 
 mod connector;
 mod queue;
@@ -25,10 +26,10 @@ pub struct Stubs {
     /// The Bot Connector.
     pub connector: Connector,
     /// The issuer of the channel's tokens. Its strict checks hardly change the figures, because the bot calls
-    /// it only once a day.
+    /// this issuer only once a day.
     pub open_id: OpenId,
-    /// The issuer of the bot's tokens. Its strict checks hardly change the figures, because the bot calls it
-    /// only once an hour.
+    /// The issuer of the bot's tokens. Its strict checks hardly change the figures, because the bot calls
+    /// this issuer only once an hour.
     pub login: Login,
 }
 
@@ -44,12 +45,13 @@ impl Stubs {
         }
     }
 
-    /// The variable `storageconnection`: queue and tables.
+    /// The value of the variable `storageconnection`, with the addresses of the queue stub and the table
+    /// stub.
     pub fn connection_string(&self) -> String {
         azurite::connection_string(self.queue.authority(), self.table.authority())
     }
 
-    /// The number of calls so far, of all stubs.
+    /// The number of calls to all stubs so far.
     pub fn calls(&self) -> u64 {
         let issuers = self.open_id.fetches() + self.login.requests();
         self.queue.calls() + self.table.calls() + self.connector.calls() + issuers as u64

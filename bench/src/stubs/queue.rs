@@ -1,5 +1,5 @@
-//! The stub of the queue service: one queue in memory, with the operations that the components use. It checks
-//! no signatures.
+//! The stub of the queue service: one queue in memory, with the operations that the components use. The stub
+//! checks no signatures.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -21,8 +21,8 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// The leased messages, by id. In the stub, a lease never expires. On Azure, too, a run ends long before
-    /// its leases expire.
+    /// The leased messages, by id. In the stub, a lease never expires. On Azure, too, a run of the poller
+    /// ends long before its leases expire.
     leased: HashMap<String, Message>,
 }
 
@@ -47,12 +47,12 @@ impl Queue {
         self.0.authority()
     }
 
-    /// The address of the queue's messages.
+    /// The URL of the queue's messages.
     pub fn messages_url(&self) -> String {
         format!("http://{}/{ACCOUNT}/{}/messages", self.0.authority(), Self::NAME)
     }
 
-    /// Puts a message. This does not count as a call.
+    /// Puts a message. The stub does not count this as a call.
     pub fn put(&self, text: String) {
         self.0.state().put(text);
     }
@@ -68,19 +68,19 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Deletes all messages. This does not count as a call.
+    /// Deletes all messages. The stub does not count this as a call.
     pub fn clear(&self) {
         let mut messages = self.0.state();
         messages.visible.clear();
         messages.leased.clear();
     }
 
-    /// The time at which the last message was put.
+    /// The time of the last Put Message, or of the last [`Queue::put`].
     pub fn last_put(&self) -> Option<Instant> {
         self.0.state().last_put
     }
 
-    /// The number of calls so far.
+    /// The number of calls to the stub so far.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }
@@ -120,7 +120,7 @@ impl Messages {
         }
     }
 
-    /// The response of Put Message.
+    /// Put Message: stores the message, and returns the body of the response.
     fn put(&mut self, text: String) -> String {
         self.next_id += 1;
         self.last_put = Some(Instant::now());
@@ -137,7 +137,7 @@ impl Messages {
         xml
     }
 
-    /// The response of Peek Messages, with at most one message.
+    /// Peek Messages: returns the body of the response, with at most one message.
     fn peek(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessagesList>");
         if let Some(message) = self.visible.front() {
@@ -147,7 +147,7 @@ impl Messages {
         xml
     }
 
-    /// The response of Get Messages.
+    /// Get Messages: leases messages, and returns the body of the response.
     fn get(&mut self, count: usize) -> String {
         let count = count.min(self.visible.len());
         let mut xml = String::with_capacity(256 + count * 2048);
@@ -161,7 +161,7 @@ impl Messages {
         xml
     }
 
-    /// Renews a lease, or makes the message visible again.
+    /// Update Message: renews the lease, or makes the message visible again.
     fn update(&mut self, id: &str, text: Option<String>, is_released: bool) -> Option<http::Response<Bytes>> {
         let mut message = self.leased.remove(id)?;
         if let Some(text) = text {
@@ -199,7 +199,7 @@ fn rfc1123(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// The text between the tags. It has no XML entities, because the components put base64.
+/// Returns the text between the tags. The text has no XML entities, because the components put base64.
 fn text_of(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once("<MessageText>")?;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use end_to_end::loopback_server::LoopbackServer;
 use serde_json::Value;
 
-/// A server that plays one service, and the state from which it makes its responses. The stub counts the
-/// calls, and keeps the first call that it does not expect, for the report.
+/// A server that plays one service, and the state from which the server makes its responses. The stub counts
+/// the calls. It keeps the first call that it does not expect as its *complaint*.
 #[derive(Debug)]
 pub(super) struct Stub<S> {
     server: LoopbackServer,
@@ -77,7 +77,7 @@ pub(super) fn json_response(status: u16, body: &Value) -> http::Response<Bytes> 
     response
 }
 
-/// A request in one line, for a complaint.
+/// Describes a request in one line, for a complaint.
 fn describe(request: &http::Request<Bytes>) -> String {
     format!("{} {} {}", request.method(), request.uri(), String::from_utf8_lossy(request.body()))
 }

@@ -1,5 +1,5 @@
-//! The stub of the table service: entities in memory, with the operations that the components use. It checks
-//! no signatures. Where Azurite is less strict than Azure, the stub is as strict as Azure.
+//! The stub of the table service: entities in memory, with the operations that the components use. The stub
+//! checks no signatures. Where Azurite is less strict than Azure, the stub is as strict as Azure.
 
 mod batch;
 mod entities;
@@ -32,7 +32,7 @@ impl Table {
         self.0.authority()
     }
 
-    /// The address of the account. Tables and entities are below it.
+    /// The URL of the account. The URLs of tables and entities begin with this URL.
     pub fn account_url(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.0.authority())
     }
@@ -47,23 +47,23 @@ impl Table {
         self.len() == 0
     }
 
-    /// Copies the rows of a conversation as rows of `times` other conversations. This does not count as a
-    /// call.
+    /// Copies the rows of the conversation with this conversation key to `times` new conversations. The stub
+    /// does not count this as a call.
     pub fn copy_rows(&self, key: &str, times: usize) {
-        // Multiplication by an odd factor makes a different key of each number, and spreads the keys over the
-        // whole range.
+        // Multiplication by an odd factor makes a different conversation key from each number, and spreads
+        // the keys over the whole range.
         let other = |number: usize| {
             format!("{:032x}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
         };
         self.0.state().copy_rows(key, (0..times).map(other));
     }
 
-    /// Deletes all tables. This does not count as a call.
+    /// Deletes all tables. The stub does not count this as a call.
     pub fn clear(&self) {
         *self.0.state() = Entities::default();
     }
 
-    /// The number of calls so far. A batch is one call.
+    /// The number of calls to the stub so far. A batch is one call.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }

@@ -50,7 +50,7 @@ const PAGE: &str = concat!(
 /// also stops the script from turning a text into markup (`require-trusted-types-for`). A test compares the
 /// hashes with the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-hcZ2EqDZ7aviKKv5/Z4Ga4iZPSn49oUe0wawHtWy0sQ='; \
+    script-src 'sha256-KjD3mpRGktSV2miQJaKU6gx0dSaVvQizU1M8Rniph0Y='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

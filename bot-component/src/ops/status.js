@@ -41,7 +41,7 @@ function factsOf(status) {
   if (typeof skew === "number") facts.push(tile("Clock", Math.abs(skew) < 2 ? "correct" : `${duration(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}`, "compared with the storage account"));
   if (status.token?.until) facts.push(tile("Token of the bot", `good for ${duration((Date.parse(status.token.until) - Date.parse(status.now)) / 1000)}`, time(status.token.until)));
   if (versions) facts.push(tile("Version", outside(versions.bot ?? "unknown", 40), ...(versions.commit ? [outside(versions.commit, 40)] : [])));
-  if (hostsOut?.length) facts.push(tile("Hosts that are out", count(hostsOut.length, "host"), ...hostsOut.map((host) => outside(host))));
+  if (hostsOut?.length) facts.push(tile("Connector hosts that are down", count(hostsOut.length, "host"), ...hostsOut.map((host) => outside(host))));
   if (pausedConversations?.length) {
     const rows = pausedConversations.map(({ conversation, until }) => make("div", {}, outside(conversation), " until ", time(until)));
     facts.push(tile("Paused conversations", count(rows.length, "conversation"), make("details", {}, make("summary", { textContent: "Which" }), ...rows)));

@@ -1,22 +1,22 @@
-//! The alert that a reader makes of a payload.
+//! The alert that the crate makes from a payload.
 
 use serde_json::Value;
 
-/// One alert, made of the payload that a sender posted.
+/// One alert, made from the payload that a sender posted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShapedAlert {
-    /// One line of plain text, for example for the notification on a phone. It is never empty.
+    /// One line of plain text, for example for the notification on a phone. The line is never empty.
     pub summary: String,
-    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). Its version is 1.5, or the
-    /// version of the sender's own card if that is lower.
+    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). The card's version is 1.5. If
+    /// the sender's own card has a lower version, the card keeps the lower version.
     pub card: Value,
-    /// The sender's key, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later alert with the same key
-    /// changes the message of the earlier alert.
+    /// The alert key, which the sender chooses, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later
+    /// alert with the same alert key changes the chat message of the earlier alert.
     pub key: Option<String>,
-    /// Whether the problem lasts.
+    /// The state of the problem that the alert reports.
     pub state: State,
-    /// The sender's own id of this delivery, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If the sender
-    /// repeats the delivery, the id is the same.
+    /// The sender's own id of this post to the webhook, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If
+    /// the sender repeats the post, the id is the same.
     pub idempotency_key: Option<String>,
     /// Whether the sender marks the alert as critical.
     pub importance_high: bool,

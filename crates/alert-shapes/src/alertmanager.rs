@@ -1,5 +1,5 @@
-//! Reads the webhooks of Alertmanager (version 4) and of Grafana. A payload is a group of alerts. Grafana's
-//! payload has all members of Alertmanager's payload, and some more.
+//! Reads the webhooks of Alertmanager (version 4) and of Grafana. A payload contains a group of alerts.
+//! Grafana's payload has all members of Alertmanager's payload, and some more.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// The most labels in the line below an alert. Also the most labels in the facts of a group, besides those by
-/// which the sender groups its alerts.
+/// The most labels in the line below an alert. Also the most labels in the facts of a group. The labels by
+/// which the sender groups its alerts do not count.
 const MAX_LABELS: usize = 8;
 /// The most values in the line below an alert.
 const MAX_VALUES: usize = 5;
@@ -115,7 +115,7 @@ fn is_critical(severity: &str) -> bool {
         .any(|name| name.eq_ignore_ascii_case(severity))
 }
 
-/// One alert of the group.
+/// Makes the part of the card for one alert of the group.
 fn item(value: &Value, alert: &Value, is_single: bool, name: &str) -> Part {
     let (labels, annotations) = (&alert["labels"], &alert["annotations"]);
     let is_resolved = alert["status"] == "resolved";
@@ -172,7 +172,8 @@ fn own_links(alert: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Adds the buttons: pages that explain the alert, and the page on which a person can silence the alert.
+/// Adds the buttons. They open the pages that explain the alert, and the page on which a person can silence
+/// the alert.
 fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: bool) {
     let null = Value::Null;
     let first = first.unwrap_or(&null);

@@ -124,8 +124,8 @@ fn context(draft: &mut Draft, context: &Value) {
     }
 }
 
-/// A condition as facts. For example, the first fact has the name `Percentage CPU (Average)` and the value
-/// `93.5 (GreaterThan 80)`. Each dimension is one more fact.
+/// Turns a condition of the alert rule into facts. For example, the first fact has the name `Percentage CPU
+/// (Average)` and the value `93.5 (GreaterThan 80)`. Each dimension is one more fact.
 fn condition(condition: &Value) -> Vec<(String, String)> {
     let metric =
         json::first(condition, &["metricName", "metricMeasureColumn", "searchQuery"]).unwrap_or("Condition");

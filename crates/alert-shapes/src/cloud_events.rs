@@ -24,8 +24,9 @@ pub struct OptionsResponse {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Answers the handshake, a request `OPTIONS` with the header `WebHook-Request-Origin`. The response allows
-/// the origin in this header to post. `None` if the header is missing or its value is invalid.
+/// Answers the handshake, which is an `OPTIONS` request with the header `WebHook-Request-Origin`. The
+/// response allows the origin in this header to post events. `None` if the header is missing or the header's
+/// value is invalid.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
@@ -53,7 +54,8 @@ pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Vec<Dra
     }
 }
 
-/// Makes a JSON event of a binary event, whose attributes are in headers, and whose data is the body.
+/// Turns a binary event into a JSON event. The attributes of a binary event are in headers, and its data is
+/// the body.
 fn binary(incoming: &Incoming<'_>, content: &Content) -> Value {
     let mut event = Map::new();
     for name in ATTRIBUTES {
@@ -91,7 +93,8 @@ fn draft(event: &Value) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Adds the data of an event to the draft: its text as text, and its other members as facts.
+/// Adds the data of an event to the draft. A text becomes a text of the card, and the other members become
+/// facts.
 pub(crate) fn data(draft: &mut Draft, data: &Value) {
     match data {
         Value::String(text) => draft.text(markdown::with_line_breaks(text)),

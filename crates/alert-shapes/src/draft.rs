@@ -1,5 +1,6 @@
-//! The draft that a reader makes of a payload, and the card that this module makes of the draft. The module
-//! cleans and cuts every text of a draft, so a reader may pass a sender's text to the draft unchanged.
+//! Drafts of alerts. A reader (the module for one shape of payloads) makes a draft from a payload, and this
+//! module makes the card from the draft. The module cleans and cuts every text of a draft, so a reader can
+//! pass a sender's text to the draft unchanged.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,6 +55,7 @@ pub(crate) enum Part {
     Subtle(String),
     /// A title inside the card.
     Heading(String),
+    /// Rows, each with a name and a value.
     Facts(Vec<(String, String)>),
     Image {
         address: String,
@@ -66,18 +68,20 @@ pub(crate) enum Part {
     },
 }
 
-/// The draft of an alert. A reader makes it, and [`Draft::finish`] makes the card of it.
+/// The draft of an alert. A reader makes the draft, and [`Draft::finish`] makes the alert and its card from
+/// the draft.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     shape: Shape,
     pub(crate) title: String,
-    /// The line for the notification. `None` if the title is the line.
+    /// The line for the notification. `None` if the notification shows the title.
     pub(crate) summary: Option<String>,
     pub(crate) tone: Tone,
     parts: Vec<Part>,
     links: Vec<(String, String)>,
     /// The number of alerts of the group that are not in `parts`.
     pub(crate) more_items: u64,
+    /// The alert key. A later alert with the same alert key changes the chat message of this alert.
     pub(crate) key: Option<String>,
     pub(crate) state: State,
     pub(crate) idempotency_key: Option<String>,
@@ -130,14 +134,14 @@ impl Draft {
         }
     }
 
-    /// Adds the name of a part of the payload to the names of the parts that the card leaves out.
+    /// Records that the card leaves out a part of the payload. `what` is the name of this part.
     pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
         if self.left_out.len() < MAX_LEFT_OUT {
             self.left_out.push(what.into());
         }
     }
 
-    /// Makes the card.
+    /// Makes the alert and its card.
     pub(crate) fn finish(mut self) -> Result<ShapedAlert, ShapeError> {
         let title = markdown::line(&self.title, MAX_TITLE_BYTES);
         let summary = self.summary_line(&title).ok_or(ShapeError::Empty { shape: self.shape })?;
@@ -189,8 +193,8 @@ impl Draft {
         Ok(ShapedAlert { summary, card, key, state, idempotency_key, importance_high, left_out })
     }
 
-    /// The line for the notification: the summary, the title or the first text, whichever is the first that
-    /// is not blank.
+    /// The line for the notification: the summary, the title, or a text of the card. The function takes the
+    /// first of these that is not blank.
     fn summary_line(&self, title: &str) -> Option<String> {
         let own = self.summary.iter().map(String::as_str);
         let texts = self.parts.iter().take(MAX_PARTS).filter_map(|part| match part {
@@ -310,7 +314,7 @@ fn subtle(text: &str) -> Value {
     json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true, "size": "Small", "spacing": "Small"})
 }
 
-/// The last lines of a card: the names of the parts that it leaves out, and the shape of the payload.
+/// The last lines of a card: the names of the parts that the card leaves out, and the shape of the payload.
 pub(crate) fn frame(shape: Shape, left_out: &[String]) -> Vec<Value> {
     let mut lines = Vec::new();
     if !left_out.is_empty() {
@@ -337,8 +341,8 @@ pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     cleaned
 }
 
-/// Returns a key of at most [`MAX_KEY_BYTES`], without control characters. If a key breaks these rules or is
-/// empty, the function cuts it and appends its hash.
+/// Returns an alert key or an idempotency key of at most [`MAX_KEY_BYTES`], without control characters. If
+/// `key` breaks these rules or is empty, the function cuts `key` and appends the hash of `key`.
 pub(crate) fn bounded_key(key: &str) -> String {
     let is_fit = key.len() <= MAX_KEY_BYTES && !key.is_empty() && !key.chars().any(char::is_control);
     if is_fit {

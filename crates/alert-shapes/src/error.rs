@@ -4,7 +4,8 @@ use thiserror::Error;
 
 use crate::{MAX_EVENTS, Shape};
 
-/// The reason why the crate can make no alert of a payload. The text is for the person who set up the sender.
+/// The reason why the crate cannot make an alert from a payload. The text is for the person who set up the
+/// sender.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The body has bytes that are not UTF-8.

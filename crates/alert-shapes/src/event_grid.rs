@@ -9,10 +9,10 @@ use crate::{MAX_EVENTS, Shape, ShapeError, cloud_events, json, time};
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 const DELETION: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
-/// The content of a delivery.
+/// The content of a request from Event Grid.
 pub(crate) enum Events {
-    /// Event Grid validates the address with this code. It expects the code in the response, as proof that
-    /// the address accepts events.
+    /// Event Grid validates the webhook address with this code. Event Grid expects the code in the response,
+    /// as proof that the address accepts events.
     Validation(String),
     Drafts(Vec<Draft>),
 }
@@ -20,7 +20,7 @@ pub(crate) enum Events {
 pub(crate) fn read(content: &Content) -> Result<Events, ShapeError> {
     let shape = Shape::EventGrid;
     let value = content.json();
-    // Event Grid sends an array. But a person who tests the address may post a single event.
+    // Event Grid sends an array. But a person who tests the webhook address can post a single event.
     let events = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     if events.len() > MAX_EVENTS {
         return Err(ShapeError::TooMany { found: events.len() });

@@ -86,8 +86,8 @@ fn push(body: &Value) -> Draft {
     draft
 }
 
-/// Makes the draft for an issue or a pull request. All its events have the same key, so they change one
-/// message, until the issue or pull request is closed.
+/// Makes the draft for an issue or a pull request. All events of one issue or pull request have the same
+/// alert key. So these events change one chat message, until the issue or pull request is closed.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -113,8 +113,8 @@ fn ticket(body: &Value, member: &str, name: &str) -> Draft {
         ("Branches", branches.map(|(head, base)| format!("{head} → {base}"))),
         ("Labels", Some(labels.join(", ")).filter(|labels| !labels.is_empty())),
     ]));
-    // Every event has the whole text of the issue, which is long. So the card shows the text only for the
-    // events `opened` and `reopened`.
+    // Every event has the whole text of the issue or pull request, which is long. So the card shows the text
+    // only for the events `opened` and `reopened`.
     if let Some(text) =
         json::text(ticket, "body").filter(|_| matches!(action.as_str(), "opened" | "reopened"))
     {
@@ -141,8 +141,8 @@ fn release(body: &Value) -> Draft {
     draft
 }
 
-/// Makes the draft for a run of a workflow or of a check. All events of the run have the same key, so they
-/// change one message, until the run has ended without a failure.
+/// Makes the draft for a run of a workflow or of a check. All events of one run have the same alert key. So
+/// these events change one chat message, until the run has ended without a failure.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");

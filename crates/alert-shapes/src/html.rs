@@ -42,11 +42,12 @@ pub(crate) fn without_tags(text: &str) -> String {
     result + rest
 }
 
-/// Turns the HTML that MessageCards may have into Markdown. Unknown tags stay unchanged.
+/// Turns HTML into Markdown. The known tags are those that MessageCards can contain. Unknown tags stay
+/// unchanged.
 pub(crate) fn to_markdown(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
-    // The address of the open link. The loop is reading the text of this link.
+    // The address of the link whose text the loop is reading. `None` outside a link.
     let mut target = None;
     while let Some(at) = rest.find('<') {
         result.push_str(&rest[..at]);
@@ -86,7 +87,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
     with_characters(&result)
 }
 
-/// Replaces the entities that programs usually write.
+/// Replaces the HTML entities that programs usually write by their characters.
 pub(crate) fn with_characters(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];

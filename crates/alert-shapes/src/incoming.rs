@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::ShapeError;
 
-/// The most fields of a form that the reader reads.
+/// The most fields that the crate reads from a form.
 const MAX_FIELDS: usize = 64;
 
 /// The request of a sender: its headers and its body.
@@ -38,12 +38,12 @@ pub(crate) enum Content {
     Json(Value),
     /// Any other text.
     Text(String),
-    /// Bytes that are not UTF-8. Only a binary CloudEvent may have them.
+    /// Bytes that are not UTF-8. Only a binary CloudEvent can have such a body.
     Bytes { count: usize },
 }
 
 impl Content {
-    /// The JSON, or null.
+    /// Returns the JSON value. Returns null if the body is not JSON.
     pub(crate) fn json(&self) -> &Value {
         match self {
             Self::Json(value) => value,
@@ -53,7 +53,7 @@ impl Content {
 }
 
 impl Incoming<'_> {
-    /// The value of a header other than `Content-Type`, without blanks around it.
+    /// The value of a header other than `Content-Type`, without the blanks around the value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         (self.header)(name).map(str::trim).filter(|value| !value.is_empty())
     }
@@ -65,7 +65,8 @@ impl Incoming<'_> {
     }
 
     /// Reads the body. If the body begins like JSON, the method reads JSON and ignores `Content-Type`,
-    /// because `curl -d` sends JSON with the type of a form.
+    /// because `curl -d` sends JSON with the type of a form. If such a body is not valid JSON and its type is
+    /// `text/…`, the method reads the body as text.
     pub(crate) fn content(&self) -> Result<Content, ShapeError> {
         let media_type = self.media_type();
         let text = match std::str::from_utf8(self.body) {

@@ -10,7 +10,7 @@ pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The first of these members that has a text.
+/// Returns the text of the first of these members that has a text.
 pub(crate) fn first<'a>(value: &'a Value, members: &[&str]) -> Option<&'a str> {
     members.iter().find_map(|member| text(value, member))
 }
@@ -42,8 +42,8 @@ pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
 }
 
-/// The texts, numbers and booleans in a JSON value, at most `limit`. The name of a nested value is its path,
-/// joined with dots.
+/// Returns at most `limit` of the texts, numbers and booleans in a JSON value, each with its name. The name
+/// of a nested value is its path, joined with dots.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

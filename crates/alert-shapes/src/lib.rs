@@ -1,18 +1,22 @@
 //! Readers of the payloads that monitoring, CI and chat programs post to a webhook.
 //!
-//! [`read`] recognises the shape of a payload (the format of its sender), and makes alerts of it. Each alert
-//! has an Adaptive Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a
-//! CloudEvents webhook. [`github`] and [`grafana`] check the signatures of these two senders.
+//! A *sender* is one of these programs. A *payload* is the body of its request, and the *shape* of a payload
+//! is its format. A *reader* is a module that turns the payloads of one shape into *drafts*. A draft becomes
+//! one alert.
+//!
+//! [`read`] recognises the shape of a payload, and makes alerts from the payload. Each alert has an Adaptive
+//! Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a CloudEvents webhook.
+//! [`github`] and [`grafana`] check the signatures of these two senders.
 //!
 //! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that posts, and
-//! links only to web addresses (`https:` and `http:`). It also loads images only from web addresses. A card
+//! links only to web addresses (`https:` and `http:`). Images, too, come only from web addresses. A card
 //! never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part of the payload, the card says so.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `incoming`, `detect` | read the body, and recognise its shape |
 //! | `alertmanager`, `azure_monitor`, … | one reader for each shape, which makes drafts |
-//! | `draft` | makes a card of a draft, within the size limit |
+//! | `draft` | makes a card from a draft, within the size limit |
 //! | `passed_card` | makes a sender's own Adaptive Card harmless |
 //! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | clean and cut senders' texts and addresses |
 #![warn(missing_docs)]
@@ -57,8 +61,8 @@ pub use signature::{github, grafana};
 pub enum Reading {
     /// The alerts to queue, at least one.
     Alerts(Vec<ShapedAlert>),
-    /// The sender only tests the address. The caller answers with status 200 and this body, and queues no
-    /// alert.
+    /// The sender only tests the webhook address. The caller has to answer with HTTP status 200 and this
+    /// body, and must not queue an alert.
     Handshake {
         /// The body of the response.
         body: Value,

@@ -6,5 +6,5 @@ pub const MAX_CARD_BYTES: usize = 24_000;
 /// The most events in one batch.
 pub const MAX_EVENTS: usize = 100;
 
-/// The most bytes of a key, and of an idempotency key.
+/// The most bytes of an alert key, and of an idempotency key.
 pub const MAX_KEY_BYTES: usize = 200;

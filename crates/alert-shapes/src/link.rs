@@ -1,4 +1,4 @@
-//! Checks the addresses that a card may open or load. Only web addresses (`https:` and `http:`) are allowed.
+//! Checks the addresses that a card can open or load. Only web addresses (`https:` and `http:`) are allowed.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 

@@ -3,7 +3,7 @@
 use crate::{cut, html, link};
 
 /// The most passes over a text. If a pass removes a part of the text, the characters around this part can
-/// become a new tag or link. So the code repeats the pass while it changes the text.
+/// become a new tag or link. So the code repeats the pass until the text no longer changes.
 const MAX_PASSES: usize = 4;
 
 /// The most bytes in which the code looks for the end of a link.
@@ -26,7 +26,7 @@ pub(crate) fn block(text: &str, most: usize) -> String {
     format!("{kept}… ({missing} more characters)")
 }
 
-/// Cleans Markdown, and makes one line of at most `most` bytes of it.
+/// Cleans Markdown, and joins the text into one line of at most `most` bytes.
 pub(crate) fn line(text: &str, most: usize) -> String {
     let cleaned = clean(cut::prefix(text, most.saturating_mul(2)));
     let joined = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -78,8 +78,8 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // A sender has made this text to resist the passes. Without these characters, it has neither tags nor
-    // links.
+    // A sender has made this text to resist the passes. Without these characters, the text has neither tags
+    // nor links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text
 }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn single_line_break_is_doubled_so_that_markdown_shows_it() {
+    fn single_line_break_is_doubled_so_that_markdown_shows_a_line_break() {
         assert_eq!(with_line_breaks("a\nb\n\nc\n- d\n- e\n1. f"), "a\n\nb\n\nc\n- d\n- e\n1. f");
     }
 }

@@ -66,7 +66,7 @@ fn section(draft: &mut Draft, section: &Value) {
 }
 
 /// Keeps the buttons that open an address. Buttons that post or ask for input are left out, because a press
-/// of such a button would call an address that the sender chose. The card only names them.
+/// of such a button would call an address that the sender chose. The card only names these buttons.
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in actions.iter().take(MAX_ACTIONS) {
         let name = json::text(action, "name").unwrap_or("Open");
@@ -74,8 +74,8 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
         let targets = json::list(action, "targets");
         let target = targets.iter().find(|target| target["os"] == "default").or(targets.first());
         let address = target.and_then(|target| json::text(target, "uri"));
-        // In the first version of MessageCards, this action is called `ViewAction`, and its address is in
-        // `target`.
+        // In the first version of MessageCards, the action that opens an address is called `ViewAction`. Its
+        // address is in `target`.
         let first = action["target"].as_str().or_else(|| action["target"][0].as_str());
         match kind {
             "OpenUri" | "ViewAction" | "" => match address.or(first) {

@@ -48,14 +48,13 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Adds the name of an attached file to the names of the parts that the card leaves out. Apprise sends
-/// attached files in base64.
+/// Records that the card leaves out an attached file. Apprise sends attached files in base64.
 fn leave_out_attachment(draft: &mut Draft, attachment: &Value) {
     let name = json::first(attachment, &["filename", "name"]).unwrap_or("without a name");
     draft.leave_out(format!("file {name}"));
 }
 
-/// The tone for the name of a level, such as `critical`.
+/// Returns the tone (the colour of the title) for the name of a level, such as `critical`.
 pub(crate) fn tone(level: &str) -> Tone {
     match level.to_ascii_lowercase().as_str() {
         "failure" | "failed" | "error" | "critical" | "fatal" | "danger" | "down" | "alert" => {

@@ -1,4 +1,4 @@
-//! The shapes of payloads: one for each format that the crate can read.
+//! The shapes of payloads: one shape for each format that the crate can read.
 
 use std::fmt;
 

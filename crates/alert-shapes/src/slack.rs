@@ -28,7 +28,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let mut draft = Draft::new(Shape::Slack, "");
     let text = json::text(value, "text").map(to_markdown);
     draft.summary.clone_from(&text);
-    // If a message has blocks, Slack shows its text only in notifications.
+    // If a Slack message has blocks, Slack shows the member `text` only in notifications.
     let has_blocks = !json::list(value, "blocks").is_empty();
     if let Some(text) = text.filter(|_| !has_blocks) {
         draft.text(text);
@@ -140,7 +140,7 @@ fn one_block(draft: &mut Draft, block: &Value) {
     }
 }
 
-/// Makes a fact of a section's field. If the first line of the field is bold, this line is the name of the
+/// Makes a fact from a section's field. If the first line of the field is bold, this line is the name of the
 /// fact.
 fn fact(text: String) -> (String, String) {
     match text.split_once('\n') {
@@ -164,8 +164,8 @@ fn element(draft: &mut Draft, element: &Value) {
     }
 }
 
-/// Keeps a button that has an address. A button without an address is left out, because Slack itself would
-/// handle its press.
+/// Keeps a button that has an address. A button without an address is left out, because only Slack can handle
+/// a press of such a button.
 fn button(draft: &mut Draft, button: &Value, title: &str) {
     match json::text(button, "url") {
         Some(address) => draft.link(title, &html::with_characters(address)),
@@ -173,7 +173,7 @@ fn button(draft: &mut Draft, button: &Value, title: &str) {
     }
 }
 
-/// The text of a text object, or a plain string. The result is Markdown.
+/// Returns the text of a text object or of a plain string, as Markdown.
 fn text_of(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| json::text(value, "text"))?;
     match value["type"] == "plain_text" {

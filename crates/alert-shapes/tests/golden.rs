@@ -1,5 +1,5 @@
-//! Compares the alerts that the crate makes of senders' payloads with the golden files. With
-//! `UPDATE_GOLDEN=1`, the test writes the golden files again.
+//! Reads the payloads of senders in `tests/golden`, and compares the resulting alerts with the golden files
+//! (the files with the expected results). With `UPDATE_GOLDEN=1`, the test writes the golden files again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

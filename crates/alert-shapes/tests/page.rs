@@ -1,5 +1,5 @@
-//! Tests the examples in `docs/hooks.md`. The crate recognises each example as the format that the heading
-//! above it names.
+//! Tests the examples in `docs/hooks.md`. The crate has to recognise each example as the format that the
+//! heading above the example names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -26,7 +26,7 @@ fn options<'a>(command: &'a str, option: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn examples_of_the_page_are_recognised_as_their_format() {
+fn examples_in_docs_hooks_are_recognised_as_the_format_in_their_heading() {
     let mut shapes = Vec::new();
     let (_, section) = PAGE.split_once("\n## Formats\n").expect("the section is on the page");
     let section = section.split_once("\n## ").map_or(section, |(section, _)| section);

@@ -1,4 +1,5 @@
-//! Property tests: for every body, each alert keeps the rules that `check` in `support` tests.
+//! Property tests: whatever the body of a request is, each alert obeys the rules that `check` in `support`
+//! tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -165,7 +166,8 @@ fn mutate(value: &mut Value, path: &[prop::sample::Index], new: Value) {
     *place = new;
 }
 
-fn keeps_its_promise(
+/// Reads a request, and checks each alert. If the crate returns an error instead of alerts, the check passes.
+fn check_alerts(
     headers: &BTreeMap<String, String>,
     body: &[u8],
     source: Option<Shape>,
@@ -186,14 +188,14 @@ proptest! {
     fn any_json_makes_a_harmless_card_or_an_error(value in value(), source in shape(), event in prop::option::of(key())) {
         let mut headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
         headers.extend(event.map(|event| ("x-github-event".to_owned(), event)));
-        keeps_its_promise(&headers, value.to_string().as_bytes(), source)?;
+        check_alerts(&headers, value.to_string().as_bytes(), source)?;
     }
 
     #[test]
     fn any_bytes_make_a_harmless_card_or_an_error(body in vec(any::<u8>(), 0..300), source in shape(), form in any::<bool>()) {
         let kind = if form { "application/x-www-form-urlencoded" } else { "text/plain" };
         let headers = BTreeMap::from([("content-type".to_owned(), kind.to_owned())]);
-        keeps_its_promise(&headers, &body, source)?;
+        check_alerts(&headers, &body, source)?;
     }
 
     #[test]
@@ -205,7 +207,7 @@ proptest! {
             json!({"attachments": [{"color": "good", kind: text, "text": text}]}),
             json!({"type": "AdaptiveCard", "body": [{"type": "TextBlock", "text": text}, {"type": "Image", "url": text}]}),
         ] {
-            keeps_its_promise(&headers, body.to_string().as_bytes(), None)?;
+            check_alerts(&headers, body.to_string().as_bytes(), None)?;
         }
     }
 
@@ -220,8 +222,8 @@ proptest! {
         for (path, new) in changes {
             mutate(&mut value, &path, new);
         }
-        keeps_its_promise(headers, value.to_string().as_bytes(), source)?;
-        keeps_its_promise(headers, value.to_string().as_bytes(), None)?;
+        check_alerts(headers, value.to_string().as_bytes(), source)?;
+        check_alerts(headers, value.to_string().as_bytes(), None)?;
     }
 }
 

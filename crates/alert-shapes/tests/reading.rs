@@ -1,4 +1,4 @@
-//! Tests of errors, handshakes and limits. Each test checks one rule.
+//! Tests of errors, handshakes and limits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -28,7 +28,7 @@ fn alert(body: &Value) -> ShapedAlert {
 }
 
 #[test]
-fn named_source_without_its_member_is_an_error_that_names_the_member() {
+fn named_source_without_a_needed_member_is_an_error_that_names_the_member() {
     for (source, member) in [
         (Shape::Alertmanager, "alerts"),
         (Shape::Grafana, "alerts"),
@@ -61,7 +61,7 @@ fn payload_without_a_text_is_an_error() {
 }
 
 #[test]
-fn shape_is_found_by_its_name() {
+fn shape_is_found_by_the_name_of_the_shape() {
     for shape in Shape::ALL {
         assert_eq!(Shape::named(shape.name()), Some(shape));
     }
@@ -116,7 +116,7 @@ fn long_key_is_cut_and_stays_unique() {
 }
 
 #[test]
-fn group_gets_its_state_tone_and_importance_from_its_status_and_severity() {
+fn status_and_severity_of_a_group_give_state_tone_and_importance() {
     let group = |status: &str, severity: &str| {
         json!({"groupKey": "g", "status": status, "commonLabels": {"severity": severity},
                "alerts": [{"status": "resolved", "labels": {"alertname": "A"}}, {"status": status, "labels": {}}]})
@@ -136,7 +136,7 @@ fn group_gets_its_state_tone_and_importance_from_its_status_and_severity() {
 }
 
 #[test]
-fn big_group_shows_ten_alerts_and_the_number_of_the_others() {
+fn big_group_shows_ten_alerts_and_the_number_of_hidden_alerts() {
     let alerts: Vec<_> = (0..200)
         .map(|n| json!({"status": "firing", "labels": {"instance": format!("i{n}"), "x": "y".repeat(90)}}))
         .collect();

@@ -8,15 +8,15 @@ use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, Unusable, wrong};
 use crate::service::Service;
 
-/// The scope of the Entra ID token that an account needs if it has neither key nor SAS. One token serves the
-/// queue and the table service.
+/// The scope of the Entra ID token for Azure Storage. Requests need this token if the connection string
+/// contains neither account key nor SAS. One token is valid for the queue service and the table service.
 pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// A storage account: the URLs of its services, and the credential for them.
 #[derive(Clone)]
 pub struct Account {
-    /// The URL of the queue service: scheme, host, and for an emulator the path. The URL has no slash at its
-    /// end.
+    /// The URL of the queue service: scheme, host, and for an emulator the path. The URL has no trailing
+    /// slash. `None` if the connection string gives no URL of this service.
     pub(crate) queue_endpoint: Option<String>,
     /// The URL of the table service, in the same form.
     pub(crate) table_endpoint: Option<String>,
@@ -28,15 +28,16 @@ pub struct Account {
 pub(crate) enum Credential {
     /// The client signs every request with the account's key.
     SharedKey { account: String, key: AccountKey },
-    /// A shared access signature, which the owner of the account has made. It consists of query parameters,
-    /// already encoded.
+    /// A shared access signature, which the owner of the account has made. The text consists of query
+    /// parameters, already encoded.
     Sas(String),
     /// Every request carries this token of Entra ID. Without a token, no request can be sent.
     Entra(Option<Secret>),
 }
 
 impl Account {
-    /// Returns the URL of a service, without a slash at its end. The error names the missing setting.
+    /// Returns the URL of a service, without a trailing slash. If the account has no URL of this service, the
+    /// error names the missing setting.
     pub fn endpoint(&self, service: Service) -> Result<&str, Unusable> {
         let endpoint = match service {
             Service::Queue => &self.queue_endpoint,
@@ -45,9 +46,9 @@ impl Account {
         endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
     }
 
-    /// Whether the account has neither key nor SAS. If so, the caller has to set a token with
+    /// Whether the account has neither account key nor SAS. If so, the caller has to set a token with
     /// [`Account::with_token`] before the first call. The result is also `true` for an account with a token,
-    /// because tokens expire.
+    /// because tokens expire and the caller has to set a new token.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }
@@ -55,8 +56,8 @@ impl Account {
     /// Returns the account with a token for [`STORAGE_SCOPE`]. Every request then carries this token. A later
     /// token replaces an earlier token.
     ///
-    /// The method fails if the account has a key or a SAS. It also fails if an endpoint is plain HTTP on
-    /// another machine, because others could read the token.
+    /// The method fails if the account has an account key or a SAS. The method also fails if an endpoint uses
+    /// plain HTTP and is on another machine, because others could read the token.
     pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
         if !self.needs_token() {
             return wrong(
@@ -77,8 +78,8 @@ impl Account {
     }
 }
 
-/// Whether the client may send a token to this endpoint. The endpoint must be HTTPS or on this machine,
-/// because others could read a token that plain HTTP carries to another machine.
+/// Whether the client is allowed to send a token to this endpoint. The endpoint must use HTTPS or be on this
+/// machine. On the way to another machine, others could read a token that is sent by plain HTTP.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn token_for_an_account_with_key_or_sas_is_refused() {
+    fn token_for_an_account_with_account_key_or_sas_is_refused() {
         for (text, needs_token) in [
             ("AccountName=contoso", true),
             ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", false),

@@ -1,4 +1,4 @@
-//! One request, and its authorization.
+//! One storage call, and the authorization of its HTTP requests.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -25,8 +25,8 @@ pub fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// A request without its authorization. [`Sender`](crate::Sender) signs each attempt anew, because the
-/// signature covers the date.
+/// A storage call: the HTTP request of one operation, still without its authorization.
+/// [`Sender`](crate::Sender) makes a new signature for each attempt, because the signature covers the date.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
@@ -40,7 +40,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Makes a call of `path`. The path must already be encoded, and must begin with a slash.
+    /// Makes a storage call without query, headers and body. The path must already be encoded, and must begin
+    /// with a slash.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self {
             method,
@@ -53,7 +54,7 @@ impl Call {
     }
 
     /// Adds a query parameter. The name must have only characters that need no encoding. For the queue
-    /// service, the name must be in lower case.
+    /// service, the name must be in lower case, because the signature requires this.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -74,15 +75,16 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Marks a call that needs the body of the response. If the body is lost, this call fails. A call without
-    /// the mark succeeds by the status alone, even if the body is lost.
+    /// Marks a call that needs the body of the response. If the body is lost, the marked call fails. Without
+    /// the mark, the HTTP status alone decides: the call succeeds with a 2xx status, even if the body is
+    /// lost.
     #[must_use]
     pub fn reading_the_response(mut self) -> Self {
         self.reads_response = true;
         self
     }
 
-    /// Returns the request with its authorization. The signature contains `now`.
+    /// Returns the request with its authorization. The signature covers the time `now`.
     pub(crate) fn authorize(
         &self,
         account: &Account,
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn request_with_each_credential_is_authorized_in_its_own_way() {
+    fn request_authorization_matches_the_kind_of_credential() {
         const FILTER: &str = "$filter=a%20eq%20%27b%20c%27";
         let entra = Account::parse("AccountName=contoso").unwrap();
         assert_eq!(request(&entra, Service::Table).unwrap_err(), Unusable::NoToken);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn error_for_a_missing_endpoint_names_its_setting() {
+    fn error_for_a_missing_endpoint_names_the_setting() {
         let text = "QueueEndpoint=https://contoso.queue.core.windows.net;SharedAccessSignature=sig=x";
         let account = Account::parse(text).unwrap();
         let error = request(&account, Service::Table).unwrap_err().to_string();

@@ -10,13 +10,13 @@ use crate::account::{Account, Credential};
 use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, wrong};
 
-/// The well-known account of the storage emulator. Its key is public.
+/// The well-known account of the storage emulator. The account key of this account is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Every setting that a connection string may contain. The bot accepts the settings of other services, but
-/// ignores them.
+/// Every setting that is allowed in a connection string, in lower case. The bot accepts the settings of the
+/// blob and file services, but ignores these settings.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -53,7 +53,7 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account may belong to an emulator. A cloud URL with the same
+        // If QueueEndpoint is set, the account perhaps belongs to an emulator. A cloud URL with the same
         // AccountName could then lead to the account of another owner. So the code derives the URL of the
         // table service from AccountName only if QueueEndpoint is missing, or if EndpointSuffix names the
         // cloud.
@@ -121,7 +121,8 @@ impl Account {
     }
 }
 
-/// Returns the URL of a service in the cloud. `None` if AccountName is missing.
+/// Returns the URL of a service in the cloud. `None` if AccountName is missing. `get` reads a setting by its
+/// name in lower case. `service` is `queue` or `table`.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,
@@ -150,7 +151,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // The error leaves out the text, because the text may be a pasted key.
+            // The error leaves out the text, because the text can be a pasted account key.
             return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {

@@ -1,5 +1,5 @@
-//! The errors that both storage services have in common. The clients in `storage_queue` and `storage_table`
-//! add the meaning of each service's own error codes.
+//! The errors that the queue service and the table service have in common. The clients in `storage_queue` and
+//! `storage_table` add the meaning of each service's own error codes.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::xml::ErrorBody;
 
-/// A problem in a connection string. The text names the setting. It never repeats a value, because the value
-/// may be the key.
+/// A problem in a connection string. The text names the setting, but never contains the setting's value,
+/// because the value can be the account key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConnectionStringError(pub(crate) String);
@@ -19,7 +19,8 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
     Err(ConnectionStringError(problem.into()))
 }
 
-/// Why the account cannot be used. The client has sent nothing. The texts contain no secret.
+/// Why the account cannot be used. If a call returns this error, the client has sent nothing. The texts
+/// contain no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The connection string does not contain the URL of the service.
@@ -27,10 +28,10 @@ pub enum Unusable {
         "{setting} is missing; add it to storageconnection, because the bot cannot derive the service's URL"
     )]
     NoEndpoint {
-        /// The setting's name.
+        /// The name of the missing setting.
         setting: &'static str,
     },
-    /// The account has neither key nor SAS, and no usable token.
+    /// The account has neither account key nor SAS, and no usable token.
     #[error(
         "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable token of \
          Entra ID; add a key or a SAS, or check the bot's credential"
@@ -44,7 +45,7 @@ pub enum Unusable {
 /// Why an attempt did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The service answered with a status that is not a success.
+    /// The service answered with an HTTP status other than 2xx.
     Answered(Response<Bytes>),
     /// The attempt got no response, or only a part of a response.
     Transport(TransportError),
@@ -52,20 +53,21 @@ pub enum Failure {
     Unusable(Unusable),
 }
 
-/// A call that failed and is not repeated.
+/// A failed storage call that the sender does not repeat.
 #[derive(Debug)]
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt of this call before the last attempt may have reached the service, so that it may
-    /// have taken effect.
+    /// Whether an attempt before the last attempt perhaps reached the service. If so, the call has perhaps
+    /// taken effect, although the last attempt failed.
     pub may_be_done: bool,
-    /// Whether the result of any attempt is unknown, including the last attempt.
+    /// Whether the result of at least one attempt is unknown. The last attempt counts, too.
     pub is_doubtful: bool,
 }
 
 impl Failed {
-    /// Returns the status of the last attempt's response. `None` if the last attempt got no response.
+    /// Returns the HTTP status of the response to the last attempt. `None` if the last attempt got no
+    /// response.
     pub fn status(&self) -> Option<u16> {
         match &self.failure {
             Failure::Answered(response) => Some(response.status().as_u16()),
@@ -75,7 +77,7 @@ impl Failed {
 }
 
 impl Failure {
-    /// Whether another attempt may succeed.
+    /// Whether another attempt can succeed.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Answered(response) => is_busy(response.status().as_u16()),
@@ -84,7 +86,7 @@ impl Failure {
         }
     }
 
-    /// Whether the attempt may have reached the service.
+    /// Whether the attempt perhaps reached the service.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self {
             Self::Answered(_) => true,
@@ -94,8 +96,8 @@ impl Failure {
     }
 
     /// Whether the result of the attempt is unknown. A service that answers 429 or 503 has done nothing.
-    /// After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504), the attempt may
-    /// have taken effect.
+    /// After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504), the attempt has
+    /// perhaps taken effect.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(response) => matches!(response.status().as_u16(), 408 | 500 | 502 | 504),
@@ -112,16 +114,17 @@ impl Failure {
     }
 }
 
-/// Whether a status means that the service cannot do the call now, but may do it later.
+/// Whether an HTTP status means that the service cannot do the call now, but perhaps later.
 pub fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether another attempt may succeed after this error.
+/// Whether another attempt can succeed after this error.
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NotSent(_) | TransportError::ResponseLost(_) => true,
-        // The next response would also be too large, and another Get Messages would only lease more messages.
+        // After a response that is too large, the next response would be too large, too. Another Get Messages
+        // would only lease more messages.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }
@@ -137,15 +140,15 @@ pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok())
 }
 
-/// Returns the error code, if it has only letters and digits. Otherwise returns the empty string, because
-/// codes appear in logs, and a code with other characters could be any text.
+/// Returns the service's error code if the code has only letters and digits. Otherwise returns the empty
+/// string. The bot logs error codes, and a code with other characters could be any text.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }
 
 /// Explains why the service refused the credentials, and what to do. The function never returns the service's
-/// own text, because that text may quote the signature. If a SAS or a role does not allow the call, the
-/// result is `mismatch`.
+/// own text, because the service's text can contain the signature. If a SAS or a role does not allow the
+/// call, the result is `mismatch`.
 pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static str {
     if matches!(
         code,

@@ -1,12 +1,14 @@
 //! The shared code of the clients of Azure Queue Storage and Azure Table Storage. It reads connection
-//! strings, signs requests, sends a call with retries, and reads errors.
+//! strings, signs requests, sends calls with retries, and reads errors.
 //!
-//! For calls of a service, use the clients in `storage_queue` and `storage_table`. Use this crate to read a
+//! A *call* is one operation of a storage service, such as Put Message. An *attempt* is one HTTP request for
+//! a call. *Key* always means the account key (`AccountKey`), and *SAS* a shared access signature.
+//!
+//! To call a service, use the clients in `storage_queue` and `storage_table`. Use this crate to read a
 //! connection string, to give the account a token, or to write a client of another storage service.
 //!
-//! This crate knows no operations of the services. The only error codes that it knows are those of
-//! authorization. Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a
-//! token.
+//! This crate knows no operations of the services. It knows only the error codes for a refused authorization.
+//! Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a token.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
 #![warn(missing_docs)]

@@ -1,5 +1,5 @@
-//! Reads the rights of an account SAS from its query parameters. These parameters are not secret. Only the
-//! signature of a SAS is secret.
+//! Reads the rights of an account SAS (a shared access signature for services of the account) from its query
+//! parameters. These parameters are not secret. Only the signature of a SAS is secret.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 
@@ -25,8 +25,8 @@ impl Service {
     }
 }
 
-/// The parameters that limit what calls with an account SAS may do. A SAS for only one queue or table has
-/// none of them, so the fields are then empty.
+/// The parameters that limit which calls an account SAS allows. A SAS for only one queue or table has no `ss`
+/// and no `srt`, so `services` and `resource_types` are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SasRights {
     /// `ss`: the services.
@@ -48,27 +48,27 @@ impl SasRights {
         Self { services: value("ss"), resource_types: value("srt"), permissions: value("sp") }
     }
 
-    /// Whether the SAS gives a right.
+    /// Whether the SAS gives the right with this letter in `sp`.
     pub fn has(&self, letter: char) -> bool {
         self.permissions.contains(letter)
     }
 
-    /// Whether the SAS is for a service.
+    /// Whether the SAS allows calls to this service.
     pub fn is_for(&self, service: Service) -> bool {
         self.services.contains(service.sas_letter())
     }
 
-    /// Whether the SAS allows calls of messages and entities (the resource type `o`).
+    /// Whether the SAS allows calls on messages and entities (the resource type `o`).
     pub fn is_for_objects(&self) -> bool {
         self.resource_types.contains('o')
     }
 
-    /// Whether the SAS may create a missing queue or table.
+    /// Whether the SAS allows its user to create a missing queue or table.
     pub fn may_create(&self) -> bool {
         self.has('c') && self.resource_types.contains('c')
     }
 
-    /// Names the letters that the SAS lacks for calls of a service. The text is empty if the SAS lacks none.
+    /// Names the letters that the SAS lacks for calls to a service. The text is empty if the SAS lacks none.
     pub fn missing(&self, service: Service) -> String {
         let mut missing = String::new();
         let mut expect = |letter: char, parameter: &str, value: &str| {
@@ -87,7 +87,7 @@ impl SasRights {
 }
 
 impl Account {
-    /// Names the letters that the account's SAS lacks for calls of a service. The text is empty if the SAS
+    /// Names the letters that the account's SAS lacks for calls to a service. The text is empty if the SAS
     /// lacks none, or if the account has no SAS.
     pub fn missing_in_sas(&self, service: Service) -> String {
         match &self.credential {

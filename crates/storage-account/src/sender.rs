@@ -1,5 +1,5 @@
-//! Sends a call, and repeats a failed call until it succeeds, cannot succeed, or has used up its attempts or
-//! its time.
+//! Sends a storage call, and repeats a failed call. The sender stops when the call has succeeded, when the
+//! call cannot succeed, or when the attempts or the time are used up.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use crate::call::Call;
 use crate::error::{Failed, Failure};
 use crate::service::Service;
 
-/// The default for the most attempts of one call. The wait before a repeated attempt is random: up to 200 ms
-/// before the second attempt, and up to 400 ms before the third.
+/// The most attempts of one call, unless [`Sender::with_attempts`] sets another number. The wait before a
+/// repeated attempt is random: up to 200 ms before the second attempt, and up to 400 ms before the third. If
+/// the response has a `Retry-After`, this time is added to the wait.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
-/// Sends calls to one service of an account until a deadline.
+/// Sends calls to one service of an account, with a deadline for repeated attempts.
 ///
-/// If another attempt may succeed, the sender repeats a failed call after a random wait, with a new
-/// authorization. It never begins a repeated attempt after the deadline. Calls may run concurrently.
+/// If another attempt can succeed, the sender repeats a failed call after a random wait, with a new
+/// authorization. The sender never begins a repeated attempt after the deadline. Calls can run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,
@@ -38,18 +39,18 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The response. Its status is 2xx.
     pub response: Response<Bytes>,
-    /// Whether an attempt before the last attempt may have reached the service. An attempt that the service
+    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that the service
     /// refused (503) also counts.
     pub may_be_done: bool,
-    /// Whether an earlier attempt may have taken effect, too. An attempt that the service refused (429, 503)
-    /// does not count.
+    /// Whether an attempt before the last attempt has perhaps taken effect. If so, the call has perhaps taken
+    /// effect twice. An attempt that the service refused (429, 503) does not count.
     pub is_doubtful: bool,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
-    /// Makes a sender that repeats no call after `deadline`. It shortens the `timeouts` of every attempt to
-    /// the time that is left until `deadline`. If a call begins after `deadline`, the sender still makes the
-    /// first attempt, with time-outs of about 1 ms.
+    /// Makes a sender that repeats no call after `deadline`. The sender shortens the `timeouts` of every
+    /// attempt to the time that is left until `deadline`. If a call begins after `deadline`, the sender still
+    /// makes the first attempt, with time-outs of about 1 ms.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -66,7 +67,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         Self { attempts, ..self }
     }
 
-    /// The host through which the sender sends calls.
+    /// The Spin host (in tests: its fake), through which the sender sends HTTP requests.
     pub fn host(&self) -> &'a H {
         self.host
     }
@@ -76,18 +77,18 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.account
     }
 
-    /// The number of repeated attempts so far, of all calls.
+    /// The number of repeated attempts of all calls of this sender so far.
     pub fn retries(&self) -> u32 {
         self.retries.get()
     }
 
-    /// Sends a call, and repeats it if another attempt may succeed.
+    /// Sends a call, and repeats the call if another attempt can succeed.
     pub async fn send(&self, call: &Call) -> Result<Sent, Failed> {
         self.send_noting_trouble(call, async || None).await
     }
 
     /// Does the same as [`Sender::send`], and also runs `on_trouble` directly after the first attempt, if
-    /// this attempt fails. If `on_trouble` returns a call, the next attempts send that call.
+    /// this attempt fails. If `on_trouble` returns a call, the next attempts send that call instead.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,
@@ -130,7 +131,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let request =
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
-            // The status alone shows whether the service did or refused the call, so the body is not needed.
+            // The HTTP status alone shows whether the service did or refused the call, so the body is not
+            // needed.
             Err(TransportError::BodyLost(lost)) if !(call.reads_response && lost.status.is_success()) => {
                 Ok(lost.into_response())
             }

@@ -5,7 +5,7 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 use thiserror::Error;
 
-/// Why a document cannot be read.
+/// Why the body of a response cannot be read as XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// The document is not UTF-8.
@@ -21,8 +21,8 @@ pub enum Malformed {
 pub struct ErrorBody {
     /// The service's error code.
     pub code: String,
-    /// The service's text about a problem with the authorization. Never log this text, because it may quote a
-    /// signature.
+    /// The service's text about a problem with the authorization. Never log this text, because the text can
+    /// contain a signature.
     pub authentication_detail: String,
 }
 
@@ -38,7 +38,8 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
 }
 
 /// Walks through a document. Where an element begins, the function calls `visit(path, None)`. Where the
-/// element ends, it calls `visit(path, Some(text))`.
+/// element ends, the function calls `visit(path, Some(text))`. `path` holds the names of the open elements,
+/// from the root to the current element.
 ///
 /// If an element is not in `elements`, its name in the path is empty. The function does not trim text. It
 /// replaces references such as `&amp;` by their characters.
@@ -86,8 +87,8 @@ pub fn walk(
                     Ok(None) => resolve_xml_entity(&named),
                     Err(_) => None,
                 };
-                // An unknown reference becomes U+FFFD inside a message, so that the other messages stay
-                // readable.
+                // Inside a queue message, an unknown reference becomes U+FFFD, so that the other messages in
+                // the response stay readable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
                 append(&mut texts, resolved.ok_or_else(malformed)?);
             }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_body_is_read_and_other_bodies_give_empty_fields() {
+    fn error_body_is_read_and_body_of_another_kind_gives_empty_fields() {
         let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
             <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
         let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };

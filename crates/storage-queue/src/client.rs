@@ -1,5 +1,7 @@
-//! The client of one queue. The calls are those of
-//! <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
+//! The client of one queue. The crate's [front page](crate) explains *message*, *receipt*, *lease*, *call*
+//! and *attempt*.
+//!
+//! Source of the calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
 
 use std::time::Duration;
 
@@ -32,15 +34,15 @@ const ESCAPED_BYTE_BYTES: usize = 6;
 /// An upper limit for the other parts of a message in a response: an id, a receipt, a count, three dates, and
 /// the XML tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
-/// The size of the longest possible response. With a smaller limit, 32 long messages could exceed the limit.
-/// Every Get Messages would then lease these messages, fail, and be repeated.
+/// The size of the longest possible response. With a smaller limit, a response with 32 long messages could
+/// exceed the limit. The client would then lease the messages, and fail to read the response.
 const LONGEST_RESPONSE_BYTES: usize =
     MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
 /// A client of one queue, with a deadline for its calls.
 ///
-/// If another attempt may succeed, the client repeats a failed call after a random wait, with a new
-/// signature. It never begins a repeated attempt after the deadline. Calls may run concurrently.
+/// If another attempt can succeed, the client repeats a failed call after a random wait, with a new
+/// signature. The client never begins a repeated attempt after the deadline. Calls can run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
     sender: Sender<'a, H>,
@@ -54,7 +56,8 @@ pub struct PutOptions {
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
-    /// Whether the client reads [`Put::stored`], with which the caller can delete the message again.
+    /// Whether the client reads [`Put::stored`] from the response. With these two values, the caller can
+    /// delete the new message.
     pub can_be_taken_back: bool,
 }
 
@@ -63,7 +66,7 @@ pub struct PutOptions {
 pub struct NotDeleted {
     /// The failure of the last attempt.
     pub error: QueueError,
-    /// Whether the result of an attempt is unknown, so that the message may be deleted.
+    /// Whether the result of at least one attempt is unknown. If so, the message has perhaps been deleted.
     pub is_doubtful: bool,
 }
 
@@ -84,8 +87,8 @@ pub enum TimeToLive {
 pub struct Put {
     /// `Ok` if the service confirmed that it has stored the message.
     pub result: Result<(), QueueError>,
-    /// Whether the result of an attempt is unknown, so that the queue may hold a copy of the message that
-    /// `result` does not show.
+    /// Whether the result of at least one attempt is unknown. If so, the queue perhaps holds one more copy of
+    /// the message than `result` shows.
     pub is_doubtful: bool,
     /// The id and the receipt of the stored message, if [`PutOptions::can_be_taken_back`] is set and the
     /// response contains them.
@@ -107,9 +110,11 @@ pub enum Hidden {
     /// The service confirmed that the message is hidden.
     Surely,
     /// A repeated attempt found that the message has another receipt. Either an earlier attempt hid the
-    /// message and changed the receipt, or the lease ended before and the message was handed out again.
+    /// message and changed the receipt, or the lease had ended and the queue had handed out the message
+    /// again.
     Perhaps,
-    /// A repeated attempt found no message with this receipt, and an earlier attempt may have taken effect.
+    /// A repeated attempt found no message with this receipt. Perhaps an earlier attempt hid the message and
+    /// changed the receipt. Perhaps the message was deleted.
     Gone,
 }
 
@@ -123,9 +128,9 @@ pub enum Created {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
-    /// Makes a client that repeats no call after `deadline`. It shortens the time-outs of every attempt to
-    /// the time that is left until `deadline`. If a call begins after `deadline`, the client still makes the
-    /// first attempt, with time-outs of about 1 ms.
+    /// Makes a client that repeats no call after `deadline`. The client shortens the time-outs of every
+    /// attempt to the time that is left until `deadline`. If a call begins after `deadline`, the client still
+    /// makes the first attempt, with time-outs of about 1 ms.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
     }
@@ -136,7 +141,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// The number of repeated attempts so far, of all calls.
+    /// The number of repeated attempts of all calls of this client so far.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
@@ -154,18 +159,18 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Put Message. If the response is lost, the client sends the message again, so the queue may hold the
-    /// message twice. The text should contain an id, by which the reader can recognise the copy.
+    /// Put Message. If the response is lost, the client sends the message again. The queue then perhaps holds
+    /// the message twice. The text should contain an id, by which the reader can recognise the copy.
     ///
-    /// The client does not need the body of the response, because the status 201 alone means that the message
-    /// is stored.
+    /// The client does not need the body of the response, because the HTTP status 201 alone means that the
+    /// message is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
     /// Does the same as [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. If the
     /// first attempt fails, the next attempts put the text that `marked` returns. If `marked` returns `None`,
-    /// they put the same text again.
+    /// the next attempts put the first text again.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -229,9 +234,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
     ///
-    /// The result leaves out a message that the client cannot read. The message becomes visible again when
-    /// its lease ends, until it expires. If the client can read none of the messages in the response, the
-    /// result is a [`QueueError::Unreadable`].
+    /// If the client cannot read a message, the result leaves out the message. The message becomes visible
+    /// again after each lease, until the message expires. If the client can read none of the messages in the
+    /// response, the result is a [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -271,15 +276,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(response.body())
     }
 
-    /// Does the same as [`QueueClient::peek`], and also returns the ids and times of the messages. The result
-    /// leaves out a message that the client cannot read.
+    /// Does the same as [`QueueClient::peek`], and also returns the ids and insertion times of the messages.
+    /// If the client cannot read a message, the result leaves out the message.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
         let all = self.peek_fields(count).await?;
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
     }
 
-    /// Delete Message. If a repeated attempt finds no message, the message counts as deleted, because an
-    /// earlier attempt may have deleted it.
+    /// Delete Message. If a repeated attempt finds no message, and an earlier attempt perhaps reached the
+    /// service, the message counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         self.delete_noting_trouble(id, receipt, async || {}).await.map_err(|failed| failed.error)
     }
@@ -335,8 +340,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Does the same as [`QueueClient::update`], for a caller that does not need the new receipt.
     ///
-    /// If an earlier attempt may have hidden the message, the receipt may be old. So a repeated attempt that
-    /// fails because of the receipt counts as a success. [`Hidden`] shows how sure the success is.
+    /// If an earlier attempt perhaps hid the message, the receipt is perhaps old. If a repeated attempt then
+    /// fails because of the receipt, the method returns `Ok`. [`Hidden`] shows how sure the success is.
     pub async fn hide(
         &self,
         id: &MessageId,
@@ -370,7 +375,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Returns the number of messages, including hidden messages. The number may be too high, but is never
+    /// Returns the number of messages, including hidden messages. The number can be too high, but is never
     /// too low.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
         let response = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;

@@ -11,20 +11,20 @@ use thiserror::Error;
 /// The detail of [`QueueError::NotAuthorized`] if a SAS or a role does not allow the call.
 const MISMATCH: &str = "the SAS in storageconnection, or the role of the bot's identity, does not allow this call; grant the permission";
 
-/// A call of the queue service that failed. The codes are those of
+/// A failed call to the queue service. Source of the error codes:
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QueueError {
     /// The queue does not exist. The caller can create the queue, or treat it as empty.
     #[error("the queue does not exist")]
     QueueMissing,
-    /// The receipt of the message is no longer valid, because the message was deleted or handed out again.
-    /// This can happen without any fault.
+    /// The receipt of the message is no longer valid, because the message was deleted, updated or handed out
+    /// again. This can happen without any fault.
     #[error("the lease on the message is lost")]
     LeaseLost {
         /// Whether the queue certainly holds the message, with another receipt. If this is `false`, the queue
-        /// may still hold the message, because Azure gives the same response for a missing message and for an
-        /// old receipt.
+        /// perhaps still holds the message, because Azure gives the same response for a missing message and
+        /// for an old receipt.
         is_on_queue: bool,
     },
     /// The message is too large. Sending it again fails in the same way.
@@ -43,15 +43,15 @@ pub enum QueueError {
         /// The seconds of `Retry-After`.
         retry_after_seconds: Option<u64>,
     },
-    /// The service refused the credentials: the key, the SAS or the clock is wrong.
+    /// The service refused the credentials: the account key, the SAS or the clock is wrong.
     #[error("the storage account does not accept the credentials ({status} {code}): {detail}")]
     NotAuthorized {
         /// The HTTP status.
         status: u16,
         /// The service's error code, or the empty string.
         code: String,
-        /// The problem, and what to do. The text does not quote the service, because the service's text may
-        /// quote the signature.
+        /// The problem, and what to do. The text does not quote the service, because the service's own text
+        /// can contain the signature.
         detail: &'static str,
     },
     /// The service refused the request, because the account or a name is wrong, or the bot has a bug.
@@ -74,7 +74,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether another attempt may succeed soon.
+    /// Whether another attempt can succeed soon.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -83,7 +83,7 @@ impl QueueError {
         }
     }
 
-    /// Returns the seconds that the service asks the caller to wait. `None` if it does not ask.
+    /// Returns the seconds that the service asks the caller to wait. `None` if the service does not ask.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Busy { retry_after_seconds, .. } => *retry_after_seconds,
@@ -91,7 +91,7 @@ impl QueueError {
         }
     }
 
-    /// Returns the error for a response that is not a success. The function looks at the status first,
+    /// Returns the error for a response that is not a success. The function looks at the HTTP status first,
     /// because some responses have neither code nor body.
     pub(crate) fn from_response(response: &Response<Bytes>) -> Self {
         let body = read_error(response.body());
@@ -120,7 +120,8 @@ impl From<Failure> for QueueError {
         match failure {
             Failure::Answered(response) => Self::from_response(&response),
             Failure::Transport(error) => Self::Transport(error),
-            // The client sent nothing. The status and the code are those that the service would return.
+            // The client sent nothing. The service would return this status and this code for a request
+            // without authorization.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,
                 code: "NoAuthenticationInformation".to_owned(),

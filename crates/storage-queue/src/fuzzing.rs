@@ -1,5 +1,5 @@
-//! The entry point for the target `storage_xml` in `fuzz/`. Only builds with `--cfg fuzzing` contain this
-//! module.
+//! The entry point for the fuzz target `storage_xml` in `fuzz/`. Only builds with `--cfg fuzzing` contain
+//! this module.
 
 use storage_account::read_error;
 

@@ -4,6 +4,10 @@
 //! `storage_account`. The bot does not use the official crate, because that crate supports neither Shared Key
 //! nor connection strings, and makes a WebAssembly component several times as large.
 //!
+//! In this crate, a *message* is a queue message, a *receipt* is its pop receipt, and a *lease* is the time
+//! for which Get Messages hides a message from other callers. A *call* is one operation of the service, and
+//! can consist of several *attempts* (HTTP requests).
+//!
 //! This crate does not interpret the text of a message. The client repeats no call after its deadline.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>, API version

@@ -1,5 +1,5 @@
-//! The names of queues, and the ids and receipts of messages. Each has its own type, so that no caller can
-//! confuse them.
+//! The names of queues, and the ids and receipts of messages. Each of the three has its own type, so that no
+//! caller can confuse them.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ const REPLIES: &str = "-replies";
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. The name may have at most 55 characters, because `-replies` is appended for the queue
-    /// of replies.
+    /// Checks a name. The name must have at most 55 characters, because the queue of replies has the same
+    /// name with `-replies` at its end.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (3..=63 - REPLIES.len()).contains(&name.len())
@@ -83,13 +83,13 @@ macro_rules! text {
 }
 
 text! {
-    /// The id of a message. The id never changes.
+    /// The id of a queue message. The id never changes.
     MessageId
 }
 text! {
-    /// The receipt with which a caller may delete or update a message. Each time the service hands out or
-    /// updates the message, it makes a new receipt, and the earlier receipt is no longer valid. The text is
-    /// base64, so it may contain `+`, `/` and `=`.
+    /// The pop receipt, with which a caller can delete or update a queue message. Each time the service hands
+    /// out or updates the message, the service makes a new receipt, and the earlier receipt is no longer
+    /// valid. The text of a receipt is base64, so the text can contain `+`, `/` and `=`.
     PopReceipt
 }
 

@@ -8,12 +8,12 @@ use storage_account::{parse_rfc_1123, walk};
 use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt};
 
-/// A message that Get Messages handed out.
+/// A queue message that Get Messages handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMessage {
     /// The id of the message.
     pub id: MessageId,
-    /// The receipt with which the caller may delete or update the message, until the message is handed out
+    /// The receipt with which the caller can delete or update the message, until the message is handed out
     /// again.
     pub pop_receipt: PopReceipt,
     /// When the message was put on the queue.
@@ -28,7 +28,7 @@ pub struct QueueMessage {
     pub text: String,
 }
 
-/// A message that Peek Messages returned, without leasing it.
+/// A queue message that Peek Messages returned without leasing the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeekedMessage {
     /// The id of the message.
@@ -102,7 +102,7 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     if root_seen { Ok(messages) } else { Err(unreadable("expected a QueueMessagesList, found other XML")) }
 }
 
-/// Returns the readable messages. Returns an error if all messages are unreadable.
+/// Returns the readable messages. Returns an error if there are messages, but all of them are unreadable.
 pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, QueueError> {
     let mut unreadable = None;
     let mut messages = Vec::with_capacity(all.len());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_message_does_not_make_the_others_unreadable() {
+    fn unreadable_message_does_not_make_the_readable_messages_unreadable() {
         let (begin, rest) = ONE.split_once("<QueueMessage>").unwrap();
         let good = rest.strip_suffix("</QueueMessage></QueueMessagesList>").unwrap();
         let without = |field: &str| good.replace(&format!("{field}>"), "X>");

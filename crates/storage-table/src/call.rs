@@ -21,7 +21,7 @@ const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");
 
 const MOST_ROWS: u16 = 1000;
 
-/// Makes a call with the headers that every call needs.
+/// Makes a storage call with the headers that every call needs.
 pub(crate) fn new(method: Method, path: String) -> Call {
     Call::new(method, path)
         .header(ACCEPT, HeaderValue::from_static(NO_METADATA))
@@ -49,7 +49,7 @@ pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
         .map_err(|_| TableError::Invalid("If-Match: the ETag does not come from the service".to_owned()))
 }
 
-/// Adds the condition that the entity exists and has this version. Without an ETag, any version will do.
+/// Adds the condition that the entity exists and has this version. Without an ETag, every version matches.
 pub(crate) fn matching(call: Call, etag: Option<&ETag>) -> Result<Call, TableError> {
     Ok(call.header(IF_MATCH, if_match(etag)?))
 }

@@ -1,5 +1,6 @@
-//! The client of one table. The calls are those of
-//! <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
+//! The client of one table. The crate's [front page](crate) explains *key*, *page*, *call* and *attempt*.
+//!
+//! Source of the calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
 
 use std::time::Duration;
 
@@ -27,20 +28,20 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
-/// The size of a page of 1000 entities of 16 KiB each. A query for larger entities has to ask for fewer
-/// entities on a page.
+/// The size of the longest response: a page with 1000 entities, each of 16 KiB. A query for larger entities
+/// has to ask for fewer entities on a page.
 const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one table, with a deadline for its calls.
 ///
-/// If another attempt may succeed, the client repeats a failed call after a random wait, with a new
-/// signature. It never begins a repeated attempt after the deadline. Calls may run concurrently.
+/// If another attempt can succeed, the client repeats a failed call after a random wait, with a new
+/// signature. The client never begins a repeated attempt after the deadline. Calls can run concurrently.
 ///
-/// If the table is missing, an insert, an upsert or a transaction creates it.
+/// If the table is missing, an insert, an upsert or a transaction creates the table.
 ///
-/// If an earlier attempt of an insert or a conditional write has succeeded, but its response was lost, the
-/// service refuses the repeated attempt. The client then reads the entity, to find out whether the earlier
-/// attempt wrote it.
+/// If the response to an insert or to a write with an ETag is lost, the client repeats the write. If the
+/// first attempt took effect, the service refuses the repeated attempt. The client then reads the entity, to
+/// find out whether the first attempt wrote this version.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,
@@ -50,7 +51,7 @@ pub struct TableClient<'a, H> {
 /// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
-    /// The call inserted the entity. The ETag is its version.
+    /// The call inserted the entity. The ETag is the entity's version.
     New(ETag),
     /// Another entity with this key exists. The call wrote nothing.
     Exists,
@@ -59,7 +60,7 @@ pub enum Inserted {
 /// The result of a write to an existing entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
-    /// The call wrote the entity. The ETag is its new version.
+    /// The call wrote the entity. The ETag is the entity's new version.
     Done(ETag),
     /// The entity has another version. The call wrote nothing.
     Changed,
@@ -79,8 +80,8 @@ pub enum Deleted {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
-    /// Makes a client that repeats no call after `deadline`. It shortens the time-outs of every attempt to
-    /// the time that is left until `deadline`.
+    /// Makes a client that repeats no call after `deadline`. The client shortens the time-outs of every
+    /// attempt to the time that is left until `deadline`.
     pub fn new(host: &'a H, account: &'a Account, table: &'a TableName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Table, TIMEOUTS, deadline), table }
     }
@@ -91,7 +92,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// The number of repeated attempts so far, of all calls.
+    /// The number of repeated attempts of all calls of this client so far.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
@@ -186,8 +187,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 
     /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If a
-    /// repeated attempt finds no entity, the entity counts as deleted, because an earlier attempt may have
-    /// deleted it.
+    /// repeated attempt finds no entity, and an earlier attempt perhaps reached the service, the entity
+    /// counts as deleted.
     pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
         key.check()?;
         let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
@@ -200,8 +201,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Query Entities: returns one page. `None` as `from` gives the first page, and [`Page::next`] of a page
-    /// gives the page after it. A missing table gives an empty page.
+    /// Query Entities: returns one page. To get the first page, pass `None` as `from`. To get a later page,
+    /// pass the [`Page::next`] of the page before. If the table is missing, the page is empty.
     pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
         match self.send(&call::query(self.table, query, from)?).await {
             Ok(Sent { response, .. }) => Page::read(response.headers(), response.body()),
@@ -213,13 +214,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// Entity group transaction: does all operations or none. A transaction has 1 to 100 operations on
     /// different entities of one partition, in a request of at most 4 MiB.
     ///
-    /// If the service refuses a repeated transaction, an earlier attempt may have done the transaction. The
-    /// client then reads the first entity that the transaction writes. If this transaction wrote that entity,
-    /// the result is [`Batch::Done`].
+    /// If the service refuses a repeated transaction, an earlier attempt has perhaps done the transaction.
+    /// The client then reads the first entity that the transaction writes. If this transaction wrote the
+    /// stored entity, the result is [`Batch::Done`].
     ///
-    /// A transaction that only deletes writes no entity, so the client cannot recognise an earlier attempt.
-    /// If an earlier attempt did this transaction, the result is a refusal with 404. The caller then has to
-    /// find out whether the entities are deleted.
+    /// If all operations are deletes, the transaction writes no entity, so the client cannot recognise an
+    /// earlier attempt. If an earlier attempt did such a transaction, the result is a refusal with 404. The
+    /// caller then has to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -265,7 +266,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
     }
 
-    /// Reads one entity by its key. `None` if the entity or the table does not exist.
+    /// Get Entity: returns the response. `None` if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
         let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_response();
@@ -276,7 +277,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Returns the version of the entity, if an earlier attempt of the write with this `op` wrote the entity.
+    /// Returns the version of the stored entity if an earlier attempt of the write with this `op` wrote the
+    /// entity. Returns `None` otherwise. If `may_be_done` is `false`, no earlier attempt reached the service,
+    /// so the method reads nothing and returns `None`.
     async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
@@ -310,13 +313,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 }
 
-/// A call that the service refused, or that got no response.
+/// A failed call: the service refused it, no response came, or the client could not send it.
 struct Refusal {
-    /// The status of the last attempt's response. `None` if the last attempt got no response, or if the
-    /// client could not create the missing table.
+    /// The HTTP status of the response to the last attempt. `None` if the last attempt got no response, or if
+    /// the client could not create the missing table.
     status: Option<u16>,
     error: TableError,
-    /// Whether an attempt before the last attempt may have taken effect.
+    /// Whether an attempt before the last attempt perhaps reached the service.
     may_be_done: bool,
 }
 

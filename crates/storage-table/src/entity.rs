@@ -1,4 +1,4 @@
-//! Entities: checks and writes them for a request, and reads them from a response.
+//! Checks and writes entities for a request, and reads entities from a response.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,14 +16,14 @@ pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
 const TIMESTAMP: &str = "Timestamp";
 
-/// The service allows 252 properties, and the client's `op` is one of them.
+/// The service allows 252 properties, and the client's own property [`op`](crate::op) is one of them.
 const MOST_PROPERTIES: usize = 251;
 const LONGEST_NAME_CHARACTERS: usize = 255;
 const LONGEST_STRING_UNITS: usize = 32_768;
 const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
 
-/// An entity: its key and its properties. The properties do not include the key, the timestamp, and the
-/// client's own property `op`.
+/// An entity: its key and its properties. The properties do not include the key, the timestamp, or the
+/// client's own property `op`, which identifies the last write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {
     /// The key.
@@ -46,7 +46,7 @@ pub struct Found {
     pub etag: ETag,
     /// When the entity was written (`Timestamp`).
     pub written_at: DateTime<Utc>,
-    /// When the service answered (`Date`). The time is in whole seconds, so it may be a little earlier than
+    /// When the service answered (`Date`). The time is in whole seconds, so it can be a little earlier than
     /// `written_at`.
     pub answered_at: DateTime<Utc>,
 }
@@ -97,8 +97,7 @@ impl Entity {
         self.properties.get(name)?.as_bool()
     }
 
-    /// Returns the body of a write. An insert needs `with_keys`, because other writes have the keys in the
-    /// URL.
+    /// Returns the body of a write. An insert needs `with_keys`. The other writes have the keys in the URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
         Ok(ascii_json(&Body { entity: self, op, with_keys }))
@@ -133,7 +132,8 @@ impl Entity {
         Ok(())
     }
 
-    /// Reads an entity from a response, and its timestamp if it has one.
+    /// Reads an entity from a response. Also returns the entity's `Timestamp`, if the response contains a
+    /// `Timestamp`.
     pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
         let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
         let Value::Object(mut properties) = value else {
@@ -181,8 +181,8 @@ impl Serialize for Body<'_> {
     }
 }
 
-/// Writes JSON in ASCII, because Azurite decodes a body piece by piece. It damages a character whose bytes
-/// are in two pieces.
+/// Writes JSON in ASCII, because Azurite decodes a body piece by piece. If the bytes of a character are in
+/// two pieces, Azurite damages the character.
 fn ascii_json(value: &impl Serialize) -> String {
     // Writing JSON with text keys into memory cannot fail.
     let json = serde_json::to_string(value).unwrap_or_default();
@@ -224,7 +224,8 @@ fn check_name(name: &str) -> Result<(), TableError> {
     invalid("?", "expected a name of at most 255 letters, digits and `_`, without a digit at the beginning")
 }
 
-/// Checks a value, and returns its size in bytes.
+/// Checks a value, and returns its size in bytes. `is_typed` returns whether the entity gives a type for the
+/// property.
 fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result<usize, TableError> {
     match value {
         Value::Bool(_) => Ok(1),
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_the_op_and_the_types_and_has_the_keys_only_if_asked() {
+    fn body_has_op_and_types_and_has_the_keys_only_if_with_keys_is_true() {
         let entity = entity(json!({"a": 1, "b": "x", "c": true})).with_int64("d", 9_007_199_254_740_993);
         let body: Value = serde_json::from_str(&entity.body("o1", true).unwrap()).unwrap();
         assert_eq!(

@@ -9,11 +9,12 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// A call of the table service that failed. After a failed write with [`TableError::Transport`],
-/// [`TableError::Busy`] or [`TableError::Unreadable`], the service may have done the write, or may still do
-/// it.
+/// A failed call to the table service. After a write that failed with [`TableError::Transport`],
+/// [`TableError::Busy`] or [`TableError::Unreadable`], the service has perhaps done the write, or will
+/// perhaps still do it.
 ///
-/// The codes are those of <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
+/// Source of the error codes:
+/// <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TableError {
     /// The service is deleting the table, which takes about a minute.
@@ -36,8 +37,8 @@ pub enum TableError {
         status: u16,
         /// The service's error code, or the empty string.
         code: String,
-        /// The problem, and what to do. The text does not quote the service, because the service's text may
-        /// quote the signature.
+        /// The problem, and what to do. The text does not quote the service, because the service's own text
+        /// can contain the signature.
         detail: Box<str>,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
@@ -66,14 +67,15 @@ pub enum TableError {
     Unusable(#[from] Unusable),
 }
 
-/// The detail of [`TableError::NotAuthorized`] if the SAS or the role does not allow the call.
+/// The detail of [`TableError::NotAuthorized`] if the SAS does not allow the call.
 const SAS_MISMATCH: &str =
     "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
+/// The detail of [`TableError::NotAuthorized`] if the role of the bot's identity does not allow the call.
 const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Table Data Contributor on the storage \
      account; assign the role, which takes effect after some minutes";
 
 impl TableError {
-    /// Whether another attempt may succeed soon.
+    /// Whether another attempt can succeed soon.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -92,7 +94,8 @@ impl TableError {
         }
     }
 
-    /// Adds the letters that the SAS lacks to the error, if the text of the SAS shows what it lacks.
+    /// Names the missing letters of the SAS in the error, if the text of the SAS shows which letters are
+    /// missing.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH
@@ -112,8 +115,8 @@ impl TableError {
         Self::from_parts(response.status().as_u16(), response.headers(), response.body(), with_token)
     }
 
-    /// Returns the error for the parts of a response. The function looks at the status first, because some
-    /// responses have neither code nor body. The code is in the header, or in a body of JSON or XML.
+    /// Returns the error for the parts of a response. The function looks at the HTTP status first, because
+    /// some responses have neither code nor body. The code is in the header, or in a body of JSON or XML.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
         let json = value_of(body).unwrap_or_default();

@@ -16,6 +16,7 @@ pub struct Query {
 /// service reads every entity that matches the conditions on keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
+    /// The comparisons, such as `RowKey ge 'a'`. An entity has to match all of them.
     terms: Vec<String>,
 }
 
@@ -35,13 +36,13 @@ impl Filter {
         Self::range("PartitionKey", from, to)
     }
 
-    /// Limits the filter to the rows from `from` (inclusive) to `to` (exclusive).
+    /// Limits the filter to the row keys from `from` (inclusive) to `to` (exclusive).
     #[must_use]
     pub fn rows(self, from: &str, to: &str) -> Self {
         self.and(Self::range("RowKey", from, to))
     }
 
-    /// Limits the filter to the rows that begin with `prefix`.
+    /// Limits the filter to the row keys that begin with `prefix`.
     #[must_use]
     pub fn rows_starting_with(self, prefix: &str) -> Self {
         match after_prefix(prefix) {
@@ -75,7 +76,7 @@ impl Filter {
         Self::term(name, "lt", &quoted(value))
     }
 
-    /// Matches if the String property `name` is `value` or sorts after it.
+    /// Matches if the String property `name` is `value` or sorts after `value`.
     pub fn text_at_least(name: &'static str, value: &str) -> Self {
         Self::term(name, "ge", &quoted(value))
     }
@@ -111,13 +112,13 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns the first text that sorts after every text with this prefix: the prefix with its last character
-/// replaced by the next character. `None` if no text sorts after them.
+/// Returns the first text that sorts after every text with this prefix. This is the prefix with its last
+/// character replaced by the next character. `None` if there is no such text.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // One implementation may sort by UTF-16 units, and another by code points. Up to U+FFFF, the next
-        // character is higher in both orders.
+        // Azure and the emulators can differ: one sorts by UTF-16 units, and another by code points. Up to
+        // U+FFFF, the next character is higher in both orders.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);

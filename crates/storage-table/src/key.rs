@@ -1,4 +1,4 @@
-//! The two keys of an entity, and [`escape`], which makes a valid key of any text.
+//! The two keys of an entity, and [`escape`], which makes a valid key from any text.
 
 use platform::hex;
 use sha2::{Digest, Sha256};
@@ -56,9 +56,9 @@ pub(crate) fn is_forbidden(character: char) -> bool {
     matches!(character, '/' | '\\' | '#' | '?') || character.is_control()
 }
 
-/// Escapes any text, so that it can be a key or a part of a key. The function escapes the characters that
-/// keys must not contain, `!`, and `%` (because proxies may decode `%` twice). Each UTF-8 byte of such a
-/// character becomes `!` and two hexadecimal digits.
+/// Escapes any text, so that it can be a key or a part of a key. The function escapes `!`, `%`, and the
+/// characters that keys must not contain. It escapes `%` because a proxy can decode `%` twice. Each UTF-8
+/// byte of an escaped character becomes `!` and two hexadecimal digits.
 ///
 /// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`
 /// in hexadecimal instead. No other text has the same result. [`unescape`] cannot restore a hashed text, so

@@ -1,5 +1,5 @@
-//! The names of tables and the versions of entities. Each has its own type, so that no caller can confuse
-//! them.
+//! The names of tables and the versions of entities. Each of the two has its own type, so that no caller can
+//! confuse them.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@
 //! the client whether its own write or another client's write stored the entity.
 //!
 //! Upserts and merges also store an `op`. Otherwise, the `op` of an earlier writer would stay in the entity,
-//! and the earlier writer would take the newer version for its own.
+//! and the earlier writer would believe that it had written the newer version.
 
 use platform::{Randomness, hex};
 

@@ -1,4 +1,4 @@
-//! The pages of a query, and the continuation from one page to the next.
+//! The pages of query results, and the continuation from one page to the next page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::entity::Entity;
 use crate::error::TableError;
 
-/// One page of a query. A page can be empty although more pages follow it.
+/// One page of query results. A page can be empty although more pages follow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The entities, sorted by partition key and row key.
@@ -20,11 +20,11 @@ pub struct Page {
     pub next: Option<Continuation>,
 }
 
-/// The position at which the next page of a query begins. It is valid only for the same query.
+/// The position at which the next page of a query begins. The position is valid only for the same query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
     pub(crate) partition: String,
-    /// The row key of the next page. The service may leave it out.
+    /// The row key at which the next page begins. The service can leave the row key out.
     pub(crate) row: Option<String>,
 }
 

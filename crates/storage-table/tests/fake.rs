@@ -1,5 +1,5 @@
-//! Tests of the fake service. It panics on a request that Azure refuses, and on a request that it does not
-//! know.
+//! Tests of the fake service. The fake panics on a request that Azure refuses, and on a request that the fake
+//! does not know.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +56,7 @@ fn fake_service_does_not_answer_a_request_for_another_service() {
 }
 
 #[test]
-fn fake_service_panics_on_a_request_that_azure_refuses_or_that_it_does_not_know() {
+fn fake_service_panics_on_an_unknown_request_and_on_a_request_that_azure_refuses() {
     let all = [SIGNED, VERSION, ACCEPT, JSON, MATCH];
     let without = |name: &str| all.into_iter().filter(|(header, _)| *header != name).collect::<Vec<_>>();
     let filter = |filter: &str| format!("vectors1()?$filter={filter}");

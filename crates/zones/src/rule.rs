@@ -1,4 +1,5 @@
-//! The rule of a zone: its offset and, if it has summer time, the two changes of the offset in a year.
+//! The rule of a time zone: its offset and, if the zone has summer time, the two changes of the offset in a
+//! year.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 
@@ -21,7 +22,7 @@ pub(crate) struct Summer {
 
 /// A change of the offset in a year. `weekday` (0 is Sunday) and `week` give the day in the month: week 1 is
 /// the first such weekday, and week 5 is the last. The change happens `seconds` after the beginning of that
-/// day. `seconds` may be negative, or more than a day.
+/// day. `seconds` can be negative, or more than a day.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) month: u32,
@@ -64,7 +65,7 @@ impl Rule {
         summer.flat_map(years).flat_map(|(begin, end)| [begin, end]).flatten()
     }
 
-    /// The offsets of the zone: one, or two if it has summer time.
+    /// The offsets of the zone: one offset, or two if the zone has summer time.
     pub(crate) fn offsets(&self) -> impl Iterator<Item = i32> {
         [Some(self.standard), self.summer.as_ref().map(|summer| summer.offset)].into_iter().flatten()
     }
@@ -80,7 +81,8 @@ impl Change {
         let first = NaiveDate::from_ymd_opt(year, self.month, 1)?;
         let to_weekday = (7 + self.weekday - first.weekday().num_days_from_sunday()) % 7;
         let in_week = |week: u32| first.checked_add_days(Days::new(u64::from(to_weekday + 7 * (week - 1))));
-        // A month has each weekday four or five times. Week 5 means the last, so it may be the fourth.
+        // A month has each weekday four or five times. Week 5 means the last of them, which can be the
+        // fourth.
         let day = in_week(self.week).filter(|day| day.month() == self.month).or_else(|| in_week(4))?;
         Some(day.and_hms_opt(0, 0, 0)?.and_utc() + TimeDelta::seconds((self.seconds - offset).into()))
     }

@@ -18,14 +18,14 @@ pub struct ClockSpan {
 }
 
 impl ClockSpan {
-    /// Makes a span from one minute of the day to another. `None` if the two are equal, or if one of them is
-    /// not less than 1440.
+    /// Makes a span from the minute `from` of the day to the minute `to`. `None` if both are the same minute,
+    /// or if one of the two is 1440 or more.
     pub fn new(from: u16, to: u16) -> Option<Self> {
         (from != to && from < MINUTES_OF_A_DAY && to < MINUTES_OF_A_DAY).then_some(Self { from, to })
     }
 
-    /// Reads two times of day with a dash between them, such as `22:00-07:00` or `22 - 7`. `24:00` is
-    /// midnight.
+    /// Reads two times of day with a dash between them, such as `22:00-07:00` or `22 - 7`. `None` if the text
+    /// has another form, or if both times are the same. `24:00` is midnight.
     pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once(['-', '\u{2013}', '\u{2014}'])?;
         Self::new(minutes(from.trim())?, minutes(to.trim())?)
@@ -44,7 +44,7 @@ impl ClockSpan {
         }
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
-        // When the offset changes, the local time may jump out of the span, or may pass the end of the span
+        // When the offset changes, the local time can jump out of the span, or can pass the end of the span
         // twice. So a change of the offset can also be the end.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());

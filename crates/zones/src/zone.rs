@@ -53,7 +53,7 @@ impl Zone {
         Self(Kind::Offset(offset.local_minus_utc() / 60 * 60))
     }
 
-    /// Whether the zone has a name. For a zone with a name, the changes of its offset are known.
+    /// Whether the zone has a name. The changes of the offset are known only for a zone with a name.
     pub fn is_named(&self) -> bool {
         matches!(self.0, Kind::Named(..))
     }
@@ -63,9 +63,9 @@ impl Zone {
         moment.naive_utc() + TimeDelta::seconds(self.offset_at(moment).into())
     }
 
-    /// The moment at which this zone has a local time. If there are two such moments, because summer time
-    /// ends, the function returns the first. In the night in which summer time begins, some local times do
-    /// not exist. The function reads these as standard time.
+    /// Returns the moment at which the local time in this zone is `clock`. In the night in which summer time
+    /// ends, some local times have two moments. The function returns the first of the two. In the night in
+    /// which summer time begins, some local times do not exist. The function reads them as standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,
@@ -75,8 +75,9 @@ impl Zone {
         self.moments_of(clock).min().unwrap_or_else(in_standard_time)
     }
 
-    /// The moments at which this zone has a local time. Usually there is one moment. There may be two in the
-    /// night in which summer time ends, and none in the night in which summer time begins.
+    /// Returns the moments at which the local time in this zone is `clock`. Usually there is one moment.
+    /// There can be two in the night in which summer time ends, and none in the night in which summer time
+    /// begins.
     pub(crate) fn moments_of(&self, clock: NaiveDateTime) -> impl Iterator<Item = DateTime<Utc>> {
         let (fixed, rule) = match self.0 {
             Kind::Named(_, rule) => (None, Some(rule)),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn local_time_in_the_night_of_a_change_may_have_no_moment_or_two_moments() {
+    fn local_time_in_the_night_of_a_change_can_have_no_moment_or_two_moments() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let moments = |text: &str| berlin.moments_of(text.parse().unwrap()).count();
         assert_eq!(moments("2027-03-28T02:30:00"), 0);

@@ -6,7 +6,7 @@ set -eu
 end=$(($(date +%s) + POLL_SECONDS))
 while :; do
     failed=0
-    # The key goes through a pipe, because every process of the node sees the arguments of curl.
+    # The poll key goes through a pipe, because every process of the node can read the arguments of curl.
     response=$(printf 'Authorization: Bearer %s\n' "$POLLKEY" |
         curl -fsS -m 40 -X POST -H @- -w ' %{http_code}' "$POLL_URL") || failed=1
     if [ "$failed" = 0 ]; then

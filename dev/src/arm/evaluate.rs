@@ -1,4 +1,4 @@
-//! Evaluates expressions as Azure does, with fixed values instead of a real subscription.
+//! Evaluates the expressions of a template as Azure does, with fixed values instead of a real subscription.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ pub(super) const GROUP_ID: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/test-group";
 const SUBSCRIPTION_ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
 
-/// A fault in the meaning of an expression.
+/// The reason why an expression has no value.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum EvaluationError {
     #[error(transparent)]
@@ -38,7 +38,7 @@ pub(super) struct Scope<'a> {
     pub(super) parameters: &'a Map<String, Value>,
     /// The variables as the template has them.
     pub(super) variables: &'a Map<String, Value>,
-    /// The names that were read: `parameters('x')` or `variables('x')`.
+    /// The parameters and variables that expressions have read, as `parameters('x')` or `variables('x')`.
     pub(super) read: RefCell<BTreeSet<String>>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Scope<'a> {
 pub(super) struct At {
     /// The value of `copyIndex()`; `None` outside of a `copy` loop.
     pub(super) copy_index: Option<usize>,
-    /// Whether the expression may read the state of resources.
+    /// Whether the expression is allowed to read the state of resources.
     pub(super) is_runtime: bool,
 }
 
@@ -97,8 +97,8 @@ impl Scope<'_> {
     }
 
     fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
-        // `if` evaluates only the chosen branch, so the other branch may read a resource that does not exist.
-        // But the names in both branches have to exist.
+        // `if` evaluates only the chosen branch, so the other branch is allowed to read a resource that does
+        // not exist. But the parameters and variables in both branches have to exist.
         if function == "if"
             && let [condition, yes, no] = arguments
         {
@@ -215,8 +215,9 @@ fn wrong_arguments(function: &str, values: &[Value]) -> EvaluationError {
     EvaluationError::Arguments { function: function.to_owned(), arguments }
 }
 
-/// The id of a resource below `base`, in which types and names alternate. `arguments` are the type, with its
-/// namespace, and one name for each part of the type after the namespace.
+/// The id of a resource: `base`, the namespace, and behind them types and names in turn. The first of
+/// `arguments` is the whole type, e.g. `Namespace/type/subtype`. The other arguments are the names: one for
+/// each part of the type after the namespace. Returns `None` if the number of names is wrong.
 fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     let (kind, names) = arguments.split_first()?;
     let (namespace, types) = kind.split_once('/')?;
@@ -228,7 +229,7 @@ fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     (types.len() == names.len()).then(|| id.into())
 }
 
-/// 13 characters of a hash, as Azure's function makes them. Azure uses another hash, which is not published.
+/// 13 characters of a hash, in place of Azure's function `uniqueString`. Azure does not publish its own hash.
 fn unique_string(texts: &[&str]) -> String {
     let hash = Sha256::digest(texts.join("-"));
     hash.iter()
@@ -237,7 +238,7 @@ fn unique_string(texts: &[&str]) -> String {
         .collect()
 }
 
-/// A name-based UUID, as Azure's function makes it, but from another hash.
+/// A name-based UUID, in place of Azure's function `guid`. Azure makes the UUID from another hash.
 fn guid(texts: &[&str]) -> String {
     let hex: String = Sha256::digest(texts.join("-")).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-5{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])

@@ -1,4 +1,4 @@
-//! Expressions of a template: the text between `[` and `]` of a string.
+//! Parses the expressions of a template. An expression is the text between `[` and `]` of a string.
 
 use thiserror::Error;
 
@@ -24,7 +24,7 @@ pub(super) struct SyntaxError {
     text: String,
 }
 
-/// Parses a string of a template. `None` if the string is plain text.
+/// Parses a string of a template. Returns `None` if the string is plain text.
 pub(super) fn parse(text: &str) -> Result<Option<Expression>, SyntaxError> {
     let is_expression = text.starts_with('[') && text.ends_with(']') && !text.starts_with("[[");
     if !is_expression {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_in_the_syntax_is_named_with_its_place() {
+    fn syntax_error_names_the_expected_token_and_the_position() {
         for (source, expected) in [
             ("[]", "expected a string, a number or a function at character 1 of ``"),
             ("[f]", "expected `(` at character 2 of `f`"),

@@ -1,9 +1,10 @@
-//! Checks of `deploy/azure/azuredeploy.json`, without Azure.
+//! Checks `deploy/azure/azuredeploy.json` without Azure. This template of Azure Resource Manager (ARM) makes
+//! the bot's resources.
 //!
-//! `expression.rs` parses the template's expressions, `evaluate.rs` and `template.rs` evaluate them for each
-//! type of app, and the tests compare the result with golden files. `types.rs` compares the evaluated
-//! resources with Azure's own descriptions. The project does not contain these descriptions. If they are
-//! missing, the summary of `cargo dev test` lists the check as skipped.
+//! `expression.rs` parses the template's expressions. `evaluate.rs` and `template.rs` evaluate them, once for
+//! each type of app registration, and the tests compare the result with golden files. `types.rs` compares the
+//! evaluated resources with Azure's own descriptions of resource types. The project does not contain these
+//! descriptions. If they are missing, the summary of `cargo dev test` lists the check as skipped.
 
 mod evaluate;
 mod expression;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::workspace::root;
 
-/// The types of app, each with the parameters of an example.
+/// The types of app registration, each with the parameters of an example deployment.
 fn examples() -> [(&'static str, Value); 2] {
     [
         (
@@ -52,19 +53,20 @@ fn template() -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// The folder with the descriptions of Azure's types.
+/// The folder with Azure's descriptions of resource types.
 fn data() -> PathBuf {
     root().join("../shared/data/bicep-types")
 }
 
-/// The outputs of the template with these parameters. If the template does not declare a parameter, the error
-/// names it.
+/// The outputs of the template with these parameters. If the template does not declare one of the parameters,
+/// the error names this parameter.
 pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
     Ok(template::deploy(&template()?, parameters)?.outputs)
 }
 
-/// Compares the template's resources with Azure's types. If the descriptions are missing, checks nothing, and
-/// returns the reason.
+/// Compares the template's resources with Azure's descriptions of their types. If the descriptions are
+/// missing, checks nothing, and returns the reason. `None` means that the check was made and found no
+/// difference.
 pub fn check_types() -> anyhow::Result<Option<String>> {
     check_types_by(&data())
 }

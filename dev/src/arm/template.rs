@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::evaluate::{At, EvaluationError, GROUP_ID, Scope};
 
-/// A fault of a template, with its place.
+/// A fault of a template, with the place of the fault.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum TemplateError {
     #[error("{place}: {error}")]
@@ -17,7 +17,7 @@ pub(super) enum TemplateError {
     Form { place: String, problem: String },
 }
 
-/// A template that was deployed with some parameters.
+/// The resources and outputs that a template makes from some parameters.
 #[derive(Debug)]
 pub(super) struct Deployment {
     /// The resources whose condition is true, in the template's order.
@@ -161,7 +161,8 @@ fn expect_type(place: &str, kind: &str, value: &Value) -> Result<(), TemplateErr
     if fits { Ok(()) } else { Err(form(place, format!("expected {kind}, found {value}"))) }
 }
 
-/// The id of a resource of the template. The name has a part for each part of the type.
+/// The id of a resource of the template. Fails unless the name has as many parts as the type `kind` has after
+/// its namespace.
 fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
     let (types, names): (Vec<_>, Vec<_>) = (types.split('/').collect(), name.split('/').collect());

@@ -1,5 +1,5 @@
-//! Tests of the template, and of the checks. To test the checks, the tests put mistakes into the template.
-//! The checks have to find each mistake.
+//! Tests of the template, and of this module's checks. To test the checks, the tests put mistakes into the
+//! template. The checks have to find each mistake.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ fn evaluated_template_equals_the_golden_file() {
     }
     assert!(
         differences.is_empty(),
-        "to see the differences, run {differences:?}; if they are right, copy the second file to the first"
+        "to see the differences, run {differences:?}; if the second file is right, copy it over the first"
     );
 }
 
@@ -55,7 +55,7 @@ fn every_parameter_and_variable_is_read_in_a_deployment() {
 }
 
 #[test]
-fn names_have_the_lengths_and_characters_that_azure_takes() {
+fn names_have_lengths_and_characters_that_azure_accepts() {
     let is = |text: &str, least: usize, most: usize, extra: &str| {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c);
         (least..=most).contains(&text.len()) && text.chars().all(allowed)
@@ -233,7 +233,7 @@ fn difference_from_azures_types_is_found() {
                     deployment.resources.iter().filter_map(|resource| types::check(&data(), resource).err());
                 errors.map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
             }
-            // A change of the type also breaks the resources below it.
+            // If the type of a resource changes, the dependencies of its child resources break, too.
             Err(error) => error.to_string(),
         };
         let expected =

@@ -1,5 +1,5 @@
-//! Compares resources with Azure's own descriptions of their types, as the compiler of Bicep uses them
-//! (<https://github.com/Azure/bicep-types-az>).
+//! Compares resources with Azure's own descriptions of resource types. The compiler of Bicep uses the same
+//! descriptions (<https://github.com/Azure/bicep-types-az>).
 
 use std::path::Path;
 
@@ -37,8 +37,8 @@ pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let version = resource["apiVersion"].as_str().unwrap_or_default();
     let description = Description::find(data, kind, version)?;
     let mut body = resource.as_object().cloned().unwrap_or_default();
-    // These members are not properties of the resource. `scope` names the resource to which an extension
-    // belongs.
+    // These members are not properties of the resource. In an extension resource (a role assignment), `scope`
+    // names the resource that is extended.
     body.retain(|name, _| !["type", "apiVersion", "name", "scope"].contains(&name.as_str()));
     description.check(kind, &description.body, &body.into())
 }

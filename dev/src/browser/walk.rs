@@ -1,4 +1,4 @@
-//! A walk through a page, step by step. `dev/walk.cjs` carries out the steps.
+//! A walk through a web page in a real browser, step by step. `dev/walk.cjs` carries out the steps.
 
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Walk {
 pub type Seen = Map<String, Value>;
 
 impl Walk {
-    /// Opens the page in a window of this width.
+    /// Opens the page in a window of this width, in pixels.
     pub fn open(page: &str, width: u32) -> Self {
         Self { page: page.into(), width, is_dark: false, steps: Vec::new() }
     }
@@ -58,7 +58,7 @@ impl Walk {
         self.step("expectFocus", json!({"role": role, "name": name}))
     }
 
-    /// Presses a key, by its name.
+    /// Presses the key of the keyboard with this name, e.g. `Enter`.
     #[must_use]
     pub fn press(self, key: &str) -> Self {
         self.step("press", key)
@@ -121,8 +121,8 @@ impl Walk {
 
 impl Browser {
     /// Runs the walk in the browser. Fails if a step fails, or if the page has a fault: a script's error, a
-    /// dialog, a violation of its policy, or a call to another server. If a step fails, the picture `failure`
-    /// shows the page.
+    /// dialog, a violation of the page's content security policy, or a call to another server. If a step
+    /// fails, the file `failure` gets a picture of the page.
     pub fn walk(&self, walk: &Walk, failure: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/walk.cjs")).arg("--chromium").arg(&self.program);
@@ -144,7 +144,7 @@ impl Browser {
             .context("dev/walk.cjs: expected JSON, found something else")?;
         let faults = result["faults"].as_array().context("dev/walk.cjs: expected `faults`")?;
         if !faults.is_empty() {
-            bail!("the page did what no page may do: {faults:#?}");
+            bail!("the page did what a page must not do: {faults:#?}");
         }
         match result["seen"].take() {
             Value::Object(seen) => Ok(seen),

@@ -231,7 +231,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
-        // A constant in a pattern looks like a variable.
+        // In a pattern, a constant looks like a variable, so every name of a pattern counts as mentioned.
         self.mention(vec![name_of(&pattern.ident)]);
         visit::visit_pat_ident(self, pattern);
     }
@@ -241,7 +241,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The variables of a function: all names in lower case that its patterns have.
+/// The variables of a function: the names in the function's patterns that begin with a small letter.
 #[derive(Debug, Default)]
 struct Variables(BTreeSet<String>);
 

@@ -1,18 +1,20 @@
 //! `cargo dev circles`: finds files that import each other, and packages that depend on each other.
 //!
-//! Without circles, a reader can understand the files one after the other, from the lowest to the highest.
+//! Without circles, a reader can understand the files one after the other: first the files that import
+//! nothing, and last the files that no other file imports.
 //!
 //! - `packages.rs` asks cargo for the packages of the workspace, and for their dependencies.
-//! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file (`names.rs`).
+//! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file.
+//! - `names.rs` has the types for these names.
 //! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
 //! - `graph.rs` finds the circles.
 //!
-//! Tests may import what they test from anywhere, so the check ignores their code. The check looks at
+//! Tests are allowed to import from every file, so the check ignores the code of tests. The check looks at
 //! imports, and not at calls. So if a type has methods in several files, the check does not see that one of
 //! these files calls a method in another file.
 //!
-//! The project does not use `cargo modules dependencies --acyclic`. That program finds circles of modules,
-//! even within one file. It also contains rust-analyzer, and CI would have to build it.
+//! The project does not use `cargo modules dependencies --acyclic`, for two reasons. That program also
+//! reports circles of modules within one file. And it contains rust-analyzer, which CI would have to build.
 
 mod code;
 mod graph;

@@ -9,7 +9,7 @@ use syn::{Item, ItemMod};
 use super::code::{self, Code};
 use super::names::{Meaning, ModuleId, Segments};
 
-/// All modules of a crate except tests. The first is the crate's root.
+/// All modules of a crate except tests. The first module is the crate's root.
 #[derive(Debug)]
 pub(super) struct Crate {
     pub(super) modules: Vec<Module>,

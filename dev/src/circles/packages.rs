@@ -12,10 +12,10 @@ use crate::steps::cargo;
 #[derive(Debug)]
 pub(super) struct Package {
     pub(super) name: String,
-    /// The first files of its library and of its programs, such as `src/lib.rs`.
+    /// The first file of the package's library and of each of its programs, such as `src/lib.rs`.
     pub(super) crate_roots: Vec<PathBuf>,
-    /// The packages of the workspace that this package needs, also for its tests. Each has the table of
-    /// `Cargo.toml` that names it, such as `dev-dependencies`.
+    /// The packages of the workspace that this package needs, also for its tests. Beside each name is the
+    /// table of `Cargo.toml` that lists the needed package, such as `dev-dependencies`.
     pub(super) needs: Vec<(String, &'static str)>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn arrows(packages: &[Package]) -> Graph {
     let mut graph = Graph::default();
     for package in packages {
         graph.add_place(&package.name);
-        // A package may need itself for its tests, with other features.
+        // A package is allowed to depend on itself, because its tests can need it with other features.
         for (need, table) in package.needs.iter().filter(|(need, _)| *need != package.name) {
             graph.add_arrow(&package.name, need, table);
         }

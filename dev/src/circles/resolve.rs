@@ -32,7 +32,8 @@ pub(super) fn arrows(read: &Crate) -> Graph {
         for path in &module.mentions {
             add(find(read, id, path, &mut Vec::new()).definitions);
         }
-        // A parent module that only re-exports names of its children does not use these names.
+        // A parent module that only re-exports names of its children does not use these names, so they make
+        // no arrows.
         for path in &module.re_exports {
             let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
             definitions.retain(|(to, _)| !is_below(read, *to, id));
@@ -52,8 +53,8 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
 }
 
 /// Follows `path` from `module`. `seen` holds the names that the callers of this function are looking up.
-/// Without this list, the search could go round forever, because a module can import a name from a child
-/// module of the same name.
+/// Without this list, the search could be endless, because a module can import a name from a child module of
+/// the same name.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {

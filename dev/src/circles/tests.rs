@@ -1,4 +1,5 @@
-//! Tests of the check on small made-up crates.
+//! Tests of `cargo dev circles`. The tests write small crates into a temporary folder, and check these
+//! crates.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use super::packages::{self, Package};
 use super::{arrows_between_files, graph::Graph};
 
-/// The circles of a crate with these files. The first file is its root.
+/// The circles of a crate with these files. The first file is the root of the crate.
 fn circles(files: &[(&str, &str)]) -> Vec<String> {
     let folder = TempDir::new().unwrap();
     for (file, text) in files {
@@ -23,7 +24,7 @@ const ROOT: (&str, &str) = ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n");
 const NOTHING: &str = "";
 
 #[test]
-fn files_that_import_each_other_are_a_circle_however_the_names_are_written() {
+fn files_that_import_each_other_are_a_circle_in_every_form_of_import() {
     const A: &str = "pub struct A;\npub const MOST: u8 = 1;\npub fn make() {}\n";
     for (b, names) in [
         ("use crate::a::A;", "A"),
@@ -48,7 +49,7 @@ fn files_that_import_each_other_are_a_circle_however_the_names_are_written() {
 }
 
 #[test]
-fn circle_of_three_files_is_reported_with_all_its_arrows() {
+fn circle_of_three_files_is_reported_with_all_arrows() {
     let found = circles(&[
         ROOT,
         ("a.rs", "pub struct A; use crate::b::B; use crate::d::D;"),
@@ -62,7 +63,7 @@ fn circle_of_three_files_is_reported_with_all_its_arrows() {
 }
 
 #[test]
-fn name_that_a_parent_re_exports_is_an_arrow_to_the_file_that_defines_it() {
+fn re_exported_name_makes_an_arrow_to_the_defining_file() {
     const PARENT: &str = "mod low;\nmod high;\npub use low::Low;\npub use high::high;\n";
     let files = |parent: &str, high: &str| {
         circles(&[
@@ -84,7 +85,7 @@ fn name_that_a_parent_re_exports_is_an_arrow_to_the_file_that_defines_it() {
 }
 
 #[test]
-fn code_of_tests_and_other_crates_makes_no_arrow() {
+fn tests_and_names_of_other_crates_make_no_arrow() {
     const A: &str = "pub struct A;\nuse crate::b::B;\n";
     for b in [
         "#[cfg(test)]\nmod tests { use crate::a::A; }",
@@ -128,7 +129,7 @@ fn packages_that_depend_on_each_other_are_a_circle() {
         crate_roots: Vec::new(),
         needs: needs.iter().map(|need| ((*need).to_owned(), "dependencies")).collect(),
     };
-    // A package may need itself, with other features, for its tests.
+    // A package is allowed to depend on itself, because its tests can need it with other features.
     let all = [package("a", &["b"]), package("b", &["c", "b"]), package("c", &["a"]), package("d", &["a"])];
     let found = packages::arrows(&all).circles("depends on", "move it");
     assert_eq!(found.len(), 1, "{found:?}");

@@ -3,7 +3,7 @@
 //! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
-//! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`).
+//! - whether the NetworkPolicies allow and refuse connections as the README's table says (`reach.rs`).
 //!
 //! The last three checks also read the resources that kustomize renders from the bots' folders. Without
 //! kubectl, these resources are not checked.
@@ -31,14 +31,15 @@ use crate::steps::silent;
 use crate::workspace::root;
 
 const FOLDER: &str = "deploy/spinkube";
-/// Files of Kubernetes' own kinds.
+/// Files with resources of Kubernetes' own kinds: their paths from `base`, without `.yaml`.
 const BUILT_IN: [&str; 7] =
     ["account", "namespace", "poll", "network", "ingress", "quota", "../secret.example"];
-/// Files of custom resources.
+/// Files with custom resources: their paths from `base`, without `.yaml`.
 const CUSTOM: [&str; 2] = ["app", "../keda/poll"];
-/// The folders that a user applies.
+/// The folders that a user applies with `kubectl apply -k`.
 const APPLIED: [&str; 2] = ["bot", "many-bots"];
-/// The names of the CRDs' files. The files are not part of the project, but in a folder beside it.
+/// The names of the CRDs' files. The files are not part of the project. They are in a folder beside the
+/// project's folder.
 const CRDS: [&str; 4] = ["spinapps", "spinappexecutors", "scaledjobs", "triggerauthentications"];
 
 /// A check that could not be made.
@@ -50,7 +51,8 @@ pub struct Skipped {
     pub why: String,
 }
 
-/// Makes all checks. `validator` is `kubernetes-validate`, if it is installed.
+/// Makes all checks, and returns the checks that were skipped. Fails if a check finds a fault. `validator` is
+/// the program `kubernetes-validate`, if it is installed.
 pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
     let root = root();
     let mut skipped = Vec::new();
@@ -131,8 +133,8 @@ fn missing_lines(readme: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rendered resources of the applied folders, by namespace: one namespace for each bot. `None` if there
-/// is no kubectl.
+/// The rendered resources of the applied folders, by namespace: one namespace for each bot. `None` if kubectl
+/// is not installed.
 fn rendered(root: &Path) -> anyhow::Result<Option<BTreeMap<String, Vec<Resource>>>> {
     let mut bots: BTreeMap<String, Vec<Resource>> = BTreeMap::new();
     for folder in APPLIED {
@@ -161,8 +163,8 @@ fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
 }
 
-/// Checks every custom resource against the CRDs in this folder. The inner error is the reason why nothing
-/// was checked.
+/// Checks every custom resource against the CRDs in this folder, and returns the findings. If the folder is
+/// missing, the inner error says that nothing was checked, and why.
 fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
     Ok(match crds(folder)? {
         Some(crds) => Ok(check_custom(&crds, resources)),

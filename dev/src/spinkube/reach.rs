@@ -1,4 +1,4 @@
-//! Computes from NetworkPolicies which connections are open.
+//! Computes from NetworkPolicies which connections are open, and compares the result with the README's table.
 //!
 //! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: if no
 //! policy of a direction selects a pod, the pod is open in that direction. If at least one policy selects the
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::resource::{Resource, list, text};
 
-/// An end of a connection.
+/// One end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Peer {
     /// A pod: its namespace, and its labels.
     Pod(&'static str, &'static [(&'static str, &'static str)]),
-    /// An address outside of the cluster's pods.
+    /// An IP address that belongs to no pod of the cluster.
     Address(&'static str),
 }
 
@@ -49,7 +49,7 @@ const PRIVATE: (&str, Peer) = ("a private address", Peer::Address("10.96.0.1"));
 const PRIVATE_6: (&str, Peer) = ("a private address (IPv6)", Peer::Address("fd00::1"));
 const METADATA: (&str, Peer) = ("the metadata service", Peer::Address("169.254.169.254"));
 
-/// The lines, as `deploy/spinkube/README.md` shows them.
+/// The lines of the table in `deploy/spinkube/README.md`: from, to, port, and whether the connection is open.
 pub(super) const TABLE: [Line; 26] = [
     line(INGRESS, BOT, 80, true),
     line(POLL, BOT, 80, true),
@@ -84,15 +84,15 @@ const fn line(from: (&'static str, Peer), to: (&'static str, Peer), port: u16, i
 }
 
 impl Line {
-    /// The line in Markdown.
+    /// The line in Markdown: `| from | to | port | yes or no |`.
     pub(super) fn markdown(&self) -> String {
         let yes_or_no = if self.is_open { "yes" } else { "no" };
         format!("| {} | {} | {} | {yes_or_no} |", self.from.0, self.to.0, self.port)
     }
 
     /// Whether the policies agree with the line. For `yes`, both ends have to allow the connection. For `no`,
-    /// both ends have to refuse it, so that one mistake opens nothing. An end without policies does not
-    /// count, because it can be outside of the bots' namespaces.
+    /// both ends have to refuse the connection, so that one mistake opens nothing. An end without policies
+    /// does not count, because that end can be outside of the bots' namespaces.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -103,7 +103,7 @@ impl Line {
     }
 }
 
-/// Compares the table with the policies. Both bots of the table have the same policies.
+/// Compares the table with the policies. Both bots of the table get the same policies.
 pub(super) fn check(resources: &[Resource]) -> Vec<String> {
     let specs = resources.iter().filter(|resource| resource.kind() == "NetworkPolicy");
     let policies: Vec<Policy<'_>> = specs
@@ -186,8 +186,8 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, wanted)| value(key) == wanted.as_str()));
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
-        // Only the operator `In` is implemented. Any other operator selects nothing, so the comparison with
-        // the table finds a policy that uses it.
+        // Only the operator `In` is implemented. A selector with another operator selects nothing, so the
+        // comparison with the table finds the policy.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });
@@ -205,7 +205,7 @@ fn contains(range: &str, address: &str) -> bool {
     base_width == width && (rest == 128 || base >> rest == address >> rest)
 }
 
-/// The bits of an address, and their number.
+/// The bits of an IP address, and the number of the bits.
 fn bits_of(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(address) => (address.to_bits().into(), 32),
@@ -218,7 +218,7 @@ mod tests {
     use super::contains;
 
     #[test]
-    fn range_contains_its_addresses_only() {
+    fn range_contains_only_addresses_within_the_range() {
         for (range, address, expected) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),

@@ -50,7 +50,7 @@ pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
     findings
 }
 
-/// Checks the rules of the operator's webhook, and the routes of the health checks.
+/// Checks the SpinApp by the rules of spin-operator's admission webhook, and the routes of the health checks.
 fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let executor = text(&app.value, "/spec/executor");
     let fits = |resource: &&Resource| resource.kind() == "SpinAppExecutor" && resource.name() == executor;
@@ -120,7 +120,7 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
 }
 
 /// Checks that the example Secret has a key for each variable of the manifest, with the manifest's default.
-/// The values of [`OWN_VALUES`] may differ from the default.
+/// The values of [`OWN_VALUES`] are allowed to differ from the default.
 fn check_example(context: &Context, findings: &mut Vec<String>) {
     let empty = serde_json::Map::new();
     let values = context.example.value["stringData"].as_object().unwrap_or(&empty);

@@ -22,7 +22,7 @@ impl Resource {
         Self::parse(file, &text)
     }
 
-    /// Parses a stream of YAML documents. A key that is set twice is an error.
+    /// Parses a stream of YAML documents. A mapping with two equal keys is an error.
     pub(super) fn parse(place: &str, text: &str) -> anyhow::Result<Vec<Self>> {
         let mut resources = Vec::new();
         for document in serde_yaml_ng::Deserializer::from_str(text) {
@@ -35,7 +35,7 @@ impl Resource {
         Ok(resources)
     }
 
-    /// Renders a folder by `kubectl kustomize`, which needs no cluster. `None` if there is no kubectl.
+    /// Renders a folder by `kubectl kustomize`, which needs no cluster. `None` if kubectl is not installed.
     pub(super) fn render(root: &Path, folder: &str) -> anyhow::Result<Option<Vec<Self>>> {
         let Ok(output) = Command::new("kubectl").arg("kustomize").arg(root.join(folder)).output() else {
             return Ok(None);
@@ -65,12 +65,12 @@ impl Resource {
     }
 }
 
-/// The text at a JSON pointer; empty if there is none.
+/// The text at a JSON pointer; empty if the pointer leads to no text.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The list at a JSON pointer; empty if there is none.
+/// The list at a JSON pointer; empty if the pointer leads to no list.
 pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }

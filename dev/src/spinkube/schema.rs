@@ -1,15 +1,17 @@
 //! Checks custom resources against the schemas of their CRDs.
 //!
-//! The schemas are *structural*: a subset of JSON Schema, which Kubernetes requires of a CRD
+//! The schemas are *structural*: Kubernetes requires that a CRD uses only this subset of JSON Schema
 //! (<https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>). This
-//! module reads the keywords of that subset, except `pattern` and `format`. An API server drops properties
-//! that the schema does not have. This check refuses them.
+//! module checks types, enumerations, minimums, lengths, and the names of properties. It ignores the other
+//! keywords, e.g. `pattern` and `format`. An API server drops properties that the schema does not have. This
+//! check refuses them.
 
 use serde_json::{Map, Value};
 
 use super::resource::{Resource, list, text};
 
-/// Checks a resource if `crd` defines its kind; `None` if it defines another kind.
+/// Checks a resource, and returns the findings. Returns `None` if `crd` does not define the kind of the
+/// resource.
 pub(super) fn check(crd: &Resource, resource: &Resource) -> Option<Vec<String>> {
     let (group, version) = text(&resource.value, "/apiVersion").split_once('/')?;
     if text(&crd.value, "/spec/names/kind") != resource.kind() || text(&crd.value, "/spec/group") != group {

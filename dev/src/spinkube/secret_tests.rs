@@ -121,7 +121,7 @@ impl Script {
 }
 
 #[test]
-fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
+fn first_run_creates_namespace_and_secret_and_second_run_replaces_the_secret() {
     let script = Script::new("proactive-bot", GOOD);
     let first = script.run(&[]);
     assert!(first.is_success, "{}", first.stderr);
@@ -154,7 +154,7 @@ fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
 }
 
 #[test]
-fn sas_of_keda_gets_its_own_secret() {
+fn sas_of_keda_is_stored_in_a_separate_secret() {
     let keda = "QueueEndpoint=https://a.queue.core.windows.net/;SharedAccessSignature=sp=r&sig=%2Bkeda";
     let script = Script::new("proactive-bot", &format!("{GOOD}KEDA_STORAGECONNECTION='{keda}'\n"));
     for verb in ["create", "replace"] {
@@ -174,7 +174,7 @@ fn sas_of_keda_gets_its_own_secret() {
 }
 
 #[test]
-fn certificate_of_several_lines_reaches_the_secret_with_its_line_ends() {
+fn certificate_of_several_lines_keeps_the_line_ends_in_the_secret() {
     let certificate = "SPIN_VARIABLE_CERTIFICATE=\"-----BEGIN KEY-----\\nabc\\n-----END KEY-----\\n\"\n";
     let script = Script::new("proactive-bot", &format!("{GOOD}{certificate}"));
     let outcome = script.run(&[]);
@@ -214,7 +214,7 @@ fn env_with_a_mistake_is_refused_with_a_remedy_before_any_call() {
 }
 
 #[test]
-fn bot_in_its_own_namespace_needs_its_own_names() {
+fn namespace_other_than_the_default_requires_queue_name_and_table_prefix() {
     let outcome = Script::new("orders-bot", GOOD).run(&[]);
     assert!(!outcome.is_success && outcome.stderr.contains("SPIN_VARIABLE_QUEUENAME="), "{}", outcome.stderr);
     let names = "SPIN_VARIABLE_QUEUENAME=orders-queue\nSPIN_VARIABLE_TABLEPREFIX=ordersbot\n";

@@ -1,4 +1,4 @@
-//! Tests of the checks. Each test gives a check one mistake at a time.
+//! Tests of the checks of `deploy/spinkube`. Each test gives a check one mistake at a time.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn with_mistake((kind, pointer, value, _): &Mistake) -> Vec<Resource> {
     resources
 }
 
-/// Replaces the value at the pointer. `null` deletes it.
+/// Replaces the value at the pointer. If `new` is `null`, deletes the value.
 fn change(resources: &mut [Resource], kind: &str, pointer: &str, new: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parents = resources.iter_mut().filter(|resource| resource.kind() == kind);
@@ -138,6 +138,7 @@ fn wrong_example_of_the_secret_is_found() {
 
 #[test]
 fn wrong_network_policy_is_found() {
+    // Each expected text is a line of the README's table: from, to, port, and whether the connection is open.
     let mistakes: [Mistake; 7] = [
         ("NetworkPolicy", "/spec/policyTypes", json!(["Ingress"]), "| the bot | the internet | 80 | no |"),
         (
@@ -186,7 +187,7 @@ fn wrong_network_policy_is_found() {
 }
 
 #[test]
-fn table_of_the_readme_without_a_line_is_found() {
+fn missing_line_in_the_table_of_the_readme_is_found() {
     assert_eq!(missing_lines("").len(), reach::TABLE.len());
 }
 

@@ -15,11 +15,11 @@ pub struct App {
     pub name: String,
     /// The organization that people see, at most 32 characters.
     pub developer: String,
-    /// The page about the app; without it, `url`.
+    /// The web page about the app; `None` means the origin of `url`.
     pub website: Option<String>,
-    /// The page about privacy; without it, `url`.
+    /// The web page about privacy; `None` means the origin of `url`.
     pub privacy: Option<String>,
-    /// The terms of use; without them, `url`.
+    /// The web page with the terms of use; `None` means the origin of `url`.
     pub terms: Option<String>,
     /// Where people can install the app: some of [`SCOPES`].
     pub scopes: Vec<String>,
@@ -27,7 +27,7 @@ pub struct App {
     pub read_receipts: bool,
 }
 
-/// All scopes in which the bot can be installed.
+/// All scopes in which the bot can be installed. A scope is a kind of conversation in Teams.
 pub const SCOPES: [&str; 3] = ["personal", "team", "groupChat"];
 
 impl App {
@@ -47,7 +47,7 @@ impl App {
         }
     }
 
-    /// The address without a path, in lower case.
+    /// The origin of `url`: its scheme, host and port, in lower case.
     pub(super) fn origin(&self) -> anyhow::Result<String> {
         https_origin(&self.url).with_context(|| {
             format!("--url: expected https://<host>, e.g. https://bot.example.com, found `{}`", self.url)
@@ -96,7 +96,7 @@ pub(super) fn is_uuid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The scheme and host of an https address; `None` for any other text.
+/// The origin (scheme, host and port) of an https address; `None` for any other text.
 fn https_origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_at_checked("https://".len())?;
     let authority = rest.split(['/', '?', '#']).next()?;

@@ -1,4 +1,4 @@
-//! `manifest.json` of the package.
+//! Makes the content of `manifest.json` in the app package.
 //!
 //! Source: <https://learn.microsoft.com/microsoft-365/extensibility/schema/>.
 
@@ -89,8 +89,8 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// The app's id in Teams: a UUID of version 8 (RFC 9562), which is derived from the bot's id and never
-/// changes. It differs from the bot's id, because an organization can have several apps of one bot.
+/// The app's id in Teams: a UUID of version 8 (RFC 9562). The app's id is derived from the bot's id, so it
+/// never changes. The two ids differ, because an organization can have several apps of one bot.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;

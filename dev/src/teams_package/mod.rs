@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_teams_would_refuse_give_an_error_with_their_name() {
+    fn value_that_teams_would_refuse_gives_an_error_with_the_option() {
         type Change = fn(&mut App);
         let rows: [(&str, Change); 15] = [
             ("--app-id", |app| app.bot_id = "11111111222233334444555555555555".into()),

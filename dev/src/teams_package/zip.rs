@@ -1,4 +1,4 @@
-//! A zip of a few small files, without compression and with one fixed time.
+//! Makes a zip of a few small files, without compression and with one fixed time.
 //!
 //! Source: <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>, sections 4.3.7, 4.3.12 and 4.3.16.
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crc32_has_its_known_values() {
+    fn crc32_equals_the_published_values() {
         for (text, expected) in [("", 0), ("123456789", 0xcbf4_3926), ("a", 0xe8b7_be43)] {
             assert_eq!(crc32(text.as_bytes()), expected, "{text}");
         }

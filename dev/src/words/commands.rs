@@ -12,8 +12,8 @@ pub(super) struct Shown {
     pub(super) line: usize,
     /// The program and its arguments, without assignments in front of them.
     pub(super) words: Vec<String>,
-    /// Whether the command is in the text and not in fenced code. A command in the text may lack required
-    /// arguments, and may have `N` instead of a number.
+    /// Whether the command is in the text and not in fenced code. A command in the text is allowed to lack
+    /// required arguments, and to have `N` instead of a number.
     is_in_text: bool,
 }
 

@@ -3,7 +3,7 @@
 /// One line of a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Comment<'a> {
-    /// Counted from 1.
+    /// The number of the line in the file, counted from 1.
     pub(super) line: usize,
     /// `///`, `//!`, `//`, `/*` or `#`.
     marker: &'static str,
@@ -102,7 +102,7 @@ pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     comments
 }
 
-/// Where the lines of a source begin.
+/// The positions at which the lines of a source begin.
 struct Lines<'a> {
     source: &'a str,
     starts: Vec<usize>,
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
         Self { source, starts: std::iter::once(0).chain(behind_newline).collect() }
     }
 
-    /// The comment `text` that begins at `at`, its marker included.
+    /// Makes the comment that begins at the position `at`. `text` begins with the marker.
     fn comment(&self, at: usize, marker: &'static str, text: &'a str) -> Comment<'a> {
         let line = self.starts.partition_point(|start| *start <= at);
         let before = &self.source[self.starts[line - 1]..at];
@@ -165,7 +165,7 @@ fn char_length(text: &str) -> usize {
     }
 }
 
-/// The length of `r"…"` or `r#"…"#`; `None` if it is something else that begins with `r`.
+/// The length of `r"…"` or `r#"…"#`; `None` if the text begins with another `r`, e.g. of a name.
 fn raw_string_length(text: &[u8]) -> Option<usize> {
     let hashes = text[1..].iter().take_while(|byte| **byte == b'#').count();
     if text.get(1 + hashes) != Some(&b'"') {

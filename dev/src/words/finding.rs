@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing to correct. Its text is `file:line: what is wrong; what to do`.
+/// One fault to correct. It is shown as `file:line: what is wrong; what to do`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Finding {
     pub(super) file: PathBuf,

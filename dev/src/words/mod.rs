@@ -1,6 +1,6 @@
 //! `cargo dev words`: checks that engineers who have never met the authors can read comments and documents.
 //!
-//! The check reads the tree's text and needs no network. It looks for five things:
+//! The check reads the files of the workspace and needs no network. It looks for five kinds of faults:
 //!
 //! - lines with a comment that are wider than the code (`width.rs`);
 //! - words of `dev/words.txt` in comments and in Markdown (`wording.rs`);
@@ -90,7 +90,8 @@ pub struct DocumentedCommand {
     pub arguments: Vec<String>,
 }
 
-/// The `cargo dev` commands in the workspace's Markdown, for crates that define their own options.
+/// The `cargo dev` commands in the workspace's Markdown. Crates that define options of their own check these
+/// commands in their tests.
 pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     let root = root();
     let mut files = Vec::new();
@@ -146,7 +147,7 @@ fn check_code(file: &Path, text: &str, syntax: Syntax, wording: &Wording, findin
     }
 }
 
-/// Finds the files of `folder`, which is relative to `root`.
+/// Finds the files below `folder` that the check can read. `folder` is relative to `root`.
 fn walk(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, Syntax)>) -> anyhow::Result<()> {
     let path = root.join(folder);
     let entries = std::fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 pub(super) struct Segment {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// Where each line begins in `text`, and its number in the file.
+    /// For each line of the segment: where the line begins in `text`, and the line's number in the file.
     lines: Vec<(usize, usize)>,
 }
 
@@ -60,14 +60,14 @@ impl Segment {
     }
 }
 
-/// Stands for a character that is not prose. It is part of no word.
+/// Stands for a character that is not prose. No word contains this filler.
 pub(super) const FILLER: char = '\u{1}';
 
 fn blank(text: &mut String, start: usize, end: usize) {
     text.replace_range(start..end, &FILLER.to_string().repeat(end - start));
 }
 
-/// Finds the parts between two runs of `mark` of the same length, the marks included.
+/// Finds the parts between two equally long sequences of `mark`. Each part includes both sequences.
 fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
     let run = |at: usize| text[at..].len() - text[at..].trim_start_matches(mark).len();
     let mut spans = Vec::new();
@@ -192,7 +192,7 @@ fn item(line: &str) -> Option<&str> {
     ["- ", "* ", "+ "].into_iter().find_map(|mark| line.strip_prefix(mark)).or(numbered)
 }
 
-/// Whether the row of a table separates its header from the rest.
+/// Whether the row is the rule between the header and the other rows of a table, e.g. `|---|---|`.
 fn is_rule(row: &str) -> bool {
     row.contains('-') && row.chars().all(|character| matches!(character, '|' | '-' | ':' | ' '))
 }

@@ -9,7 +9,8 @@ use super::commands::{Shown, shown};
 use super::finding::Finding;
 use super::prose::{Document, Fence};
 
-/// The pages whose snippets have to name a file, unless they are shell commands or queries.
+/// The pages (all below a folder, or one page) whose snippets have to name a file. Shell commands and queries
+/// are exceptions.
 const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
 
 /// Checks the commands and the snippets of a page.

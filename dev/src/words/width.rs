@@ -9,8 +9,8 @@ use super::finding::Finding;
 /// `max_width` of `rustfmt.toml`, in characters.
 const COLUMNS: usize = 110;
 
-/// Finds lines with a comment that are too wide. Rows of tables and lines with a URL may be wider, because a
-/// break would destroy them.
+/// Finds lines with a comment that are too wide. Rows of tables and lines with a URL are allowed to be wider,
+/// because a line break would destroy them.
 pub(super) fn check(file: &Path, source: &str, comments: &[Comment<'_>], findings: &mut Vec<Finding>) {
     let mut comments = comments.iter().peekable();
     for (index, line) in source.lines().enumerate() {

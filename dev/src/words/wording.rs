@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_of_the_list_with_a_mistake_is_an_error_with_its_place() {
+    fn wrong_line_of_the_list_gives_an_error_with_the_line_number() {
         for (list, expected) in [
             ("[phrases]\nstands there", "dev/words.txt:2: expected `refused words"),
             ("\nstands there = is stored", "dev/words.txt:2: expected [openings]"),

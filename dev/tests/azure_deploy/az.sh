@@ -1,6 +1,7 @@
 #!/bin/sh
-# A stub of az for the tests of deploy/azure/deploy.sh. It stores the objects that the script makes as files
-# in $AZ_STUB, and writes its arguments to `calls`. A call that the tests do not know fails.
+# A stub of az for the tests of deploy/azure/deploy.sh. For each object that the script makes, the stub writes
+# a file into the folder $AZ_STUB. The stub appends the arguments of each call to the file `calls`. If the
+# stub does not know a call, the call fails.
 set -eu
 caller=$PWD
 cd "$AZ_STUB"
@@ -35,8 +36,8 @@ parameter() {
     done
 }
 
-# Makes a call fail once, before or after it has its effect. The file `fail-before` or `fail-after` has the
-# beginning of the call in its first line, and the error message in the others.
+# Makes a call fail once, before or after the call takes effect. The first line of the file `fail-before` or
+# `fail-after` is the beginning of the call. The other lines are the error message.
 fail() {
     if [ -f "fail-$1" ]; then
         beginning=$(head -n 1 "fail-$1")

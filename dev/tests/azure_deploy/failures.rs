@@ -1,5 +1,5 @@
-//! Tests of runs that fail. Each run has to print one sentence with the remedy, and a later run has to be
-//! able to make the rest.
+//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy, and a later
+//! run has to be able to make what is missing.
 
 use std::fs;
 
@@ -72,7 +72,7 @@ fn another_cloud_is_refused() {
 }
 
 #[test]
-fn taken_name_of_a_storage_account_is_named_before_anything_is_made() {
+fn taken_name_of_a_storage_account_is_reported_before_any_change() {
     let stage = Stage::new();
     stage.set("taken", &format!("{STORAGE}\n"));
     let found = sentence(&stage, &[]);
@@ -88,7 +88,7 @@ fn taken_name_of_a_storage_account_is_named_before_anything_is_made() {
 }
 
 #[test]
-fn refusal_of_azure_has_its_remedy() {
+fn refusal_of_azure_is_reported_with_the_remedy() {
     for (call, message, expected) in [
         (
             "deployment group create",
@@ -110,7 +110,7 @@ fn refusal_of_azure_has_its_remedy() {
             "deployment group create",
             "AuthorizationFailed: The client does not have permission to perform action \
              'Microsoft.Authorization/roleAssignments/write' at scope 'x'.",
-            "you may not assign roles; ask for the role Owner or User Access Administrator, or add --access sas".into(),
+            "you are not allowed to assign roles; ask for the role Owner or User Access Administrator, or add --access sas".into(),
         ),
         (
             "deployment group create",
@@ -130,7 +130,7 @@ fn refusal_of_azure_has_its_remedy() {
         (
             "ad app create",
             "Insufficient privileges to complete the operation.",
-            "you may not register apps; ask for the Entra role Application Developer".into(),
+            "you are not allowed to register apps; ask for the Entra role Application Developer".into(),
         ),
         (
             "ad app credential reset",
@@ -186,7 +186,7 @@ fn env_file_of_another_bot_is_refused() {
 }
 
 #[test]
-fn app_that_is_missing_or_is_not_the_app_of_the_bot_is_refused() {
+fn missing_ambiguous_or_wrong_app_is_refused() {
     let other = "00000000-0000-0000-0000-000000000007";
     let stage = Stage::new();
     let found = sentence(&stage, &["--app-id", other]);
@@ -207,7 +207,7 @@ fn app_that_is_missing_or_is_not_the_app_of_the_bot_is_refused() {
 }
 
 #[test]
-fn broken_line_of_the_env_file_is_named_without_its_value() {
+fn broken_line_of_the_env_file_is_named_without_the_value() {
     for (text, expected) in [
         ("A=1\nB=hunter2\r\nC=3\r\n", ".env: line 2 ends with CR LF; remove it: tr -d '\\r'"),
         ("A=1\n\n# b = c\nB = hunter2\n", ".env: line 4 has a blank before the =; "),

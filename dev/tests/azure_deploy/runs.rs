@@ -1,4 +1,4 @@
-//! Tests of runs that succeed: the calls of az, and the `.env` file.
+//! Tests of runs of `deploy.sh` that succeed: the calls of az, and the `.env` file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -167,7 +167,7 @@ fn run_after_a_failure_at_each_step_completes_the_deployment() {
 }
 
 #[test]
-fn call_that_fails_because_the_new_app_is_still_unknown_is_repeated() {
+fn call_is_repeated_if_azure_does_not_know_the_new_app_yet() {
     let stage = Stage::new();
     let message = "ERROR: The appId 'x' does not reference a valid application object.";
     stage.set("fail-before", &format!("ad sp create\n{message}\n"));
@@ -214,7 +214,7 @@ fn what_if_changes_nothing() {
 }
 
 #[test]
-fn sas_has_the_services_and_permissions_that_its_user_needs() {
+fn sas_of_the_bot_and_sas_of_keda_have_the_needed_services_and_permissions() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
     let env = stage.env();
@@ -244,7 +244,7 @@ fn sas_has_the_services_and_permissions_that_its_user_needs() {
 }
 
 #[test]
-fn sas_or_credential_that_ends_soon_is_named() {
+fn soon_expiring_sas_or_credential_gives_a_note() {
     let stage = Stage::new();
     assert!(!stage.succeed(&["--access", "sas"]).contains("Note:"));
     let mut text = fs::read_to_string(stage.env_file()).unwrap();

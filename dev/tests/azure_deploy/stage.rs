@@ -42,7 +42,7 @@ pub(crate) struct Run {
 }
 
 impl Stage {
-    /// A machine with az, logged in to a subscription without any resource.
+    /// A machine with az. az is logged in to a subscription without any resource.
     pub(crate) fn new() -> Self {
         let stage = Self { folder: TempDir::new().unwrap(), shell: "sh" };
         for folder in ["bin", "state", "tmp", "work"] {
@@ -74,7 +74,7 @@ impl Stage {
         fs::write(self.path("state").join(name), text).unwrap();
     }
 
-    /// A file of the stub's state; empty if it does not exist.
+    /// The text of a file of the stub's state; empty if the file does not exist.
     pub(crate) fn state(&self, name: &str) -> String {
         fs::read_to_string(self.path("state").join(name)).unwrap_or_default()
     }
@@ -142,7 +142,7 @@ impl Stage {
         dotenvy::from_path_iter(self.env_file()).unwrap().map(Result::unwrap).collect()
     }
 
-    /// The values as a shell reads them.
+    /// The names and values of the `.env` file, as a shell reads them.
     pub(crate) fn env_of_shell(&self, shell_name: &str) -> BTreeMap<String, String> {
         let script = "set -a; . ./.env; set +a; exec env";
         let output = Command::new(shell(shell_name))

@@ -7,7 +7,7 @@ const ID: &str = "79b823de-37b6-4a85-b3cc-16a40738c5a7";
 const KEY: &str = "a%26poll%22key%2Bof%2020%20%3F";
 
 /// Puts a stub of Spin on the PATH. For the plugin `aka`, the stub prints what the plugin's documentation
-/// describes. The account's app exists if `apps` names it, or after a deployment.
+/// describes. The account has the apps that `apps` lists. A deployment adds the app `proactive-bot`.
 pub(crate) fn stub_account(stage: &Stage, apps: &str) {
     stage.write("apps", apps);
     stage.write("jobs", "");
@@ -86,15 +86,15 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         "{}",
         ran.stdout
     );
-    // The scheduler can send the key only in the path of a request, so this key is an argument. No other
-    // secret may be an argument.
+    // The scheduler can send the poll key only in the path of a request, so this key is an argument. All
+    // other secrets have to stay out of the arguments.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);
     }
 }
 
 #[test]
-fn second_run_updates_the_app_and_replaces_its_jobs() {
+fn second_run_updates_the_app_and_replaces_the_poll_jobs() {
     let stage = with_app();
     stage.write(
         "jobs",

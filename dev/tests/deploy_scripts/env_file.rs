@@ -8,7 +8,8 @@ use dev::workspace::root;
 use super::stage::{ENV, Stage};
 
 /// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the JSON, or the error messages. `needed`
-/// lists the variables that must be set. If `kick` is `off`, the variable `kick` must not be `on`.
+/// lists the variables that the file must set. If the argument `kick` is `off`, the file must not set the
+/// variable `kick` to `on`.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");
@@ -62,7 +63,7 @@ fn env_file_is_read_as_dotenvy_reads_it() {
 }
 
 #[test]
-fn env_file_with_a_fault_is_refused_with_its_line_and_the_remedy() {
+fn env_file_with_a_fault_is_refused_with_the_line_and_the_remedy() {
     for (text, expected) in [
         (
             "SPIN_VARIABLE_TENANTS=any\r\nSPIN_VARIABLE_PACE=1\r\n",

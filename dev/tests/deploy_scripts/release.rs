@@ -21,7 +21,7 @@ fn stage() -> Stage {
 }
 
 #[test]
-fn release_is_signed_and_attested_by_its_digest() {
+fn release_is_signed_and_attested_by_digest() {
     let stage = stage();
     let ran = stage.run(SCRIPT, &[IMAGE, "bot.cdx.json", "poller.cdx.json"]).expect_success();
     assert_eq!(ran.stdout.lines().last(), Some(format!("digest={DIGEST}").as_str()));

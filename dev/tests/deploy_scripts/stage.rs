@@ -63,8 +63,8 @@ impl Stage {
         fs::set_permissions(self.path(".env"), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Puts a stub on the PATH. It records its arguments, and then runs `case "$*" in` with these `arms`. A
-    /// call that no arm names fails. Without arms, every call succeeds.
+    /// Puts a stub on the PATH. The stub records its arguments, and then runs `case "$*" in` with these
+    /// `arms`. If no arm matches a call, the call fails. Without arms, every call succeeds.
     pub(crate) fn stub(&self, name: &str, arms: &str) {
         let arms = if arms.is_empty() { "*) ;;" } else { arms };
         let log = self.path("calls");

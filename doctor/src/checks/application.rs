@@ -12,7 +12,8 @@ use url::Url;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// The limits of one call. A call of the poll route waits for the run that it starts, for at most 26 s.
+/// The limits of one HTTP call. A call of the poll route starts a run of the poller, and gets the response
+/// when the run has ended, after at most 26 s.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     first_byte: Duration::from_secs(35),
@@ -23,10 +24,11 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 const ENDPOINT: &str = "/api/messages";
 
-/// The parts of a response of the application that the checks use.
+/// The parts of the application's response that the checks use.
 struct Response {
+    /// The HTTP status.
     status: u16,
-    /// The code of the error, or the empty string.
+    /// The error code in the response, or the empty string.
     code: String,
     /// The reason why a run of the poller did nothing, or the empty string.
     skipped: String,
@@ -77,7 +79,7 @@ pub(super) async fn check<H: Host>(host: &H, variables: Option<&Variables>, url:
     }
 }
 
-/// Checks the address. Returns its scheme, host and port.
+/// Checks the address. Returns its origin (scheme, host and port), or `None` if the text is no address.
 fn origin(url: &str, report: &mut Report) -> Option<String> {
     let parsed = Url::parse(url).ok().filter(|url| url.has_host() && url.username().is_empty());
     let Some(parsed) = parsed else {
@@ -180,15 +182,14 @@ async fn call<H: Host>(
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
-    // The library's error could repeat the key, so the report does not show this error.
+    // The error of the crate `http` could repeat the poll key, so the report does not show this error.
     let invalid = |_| TransportError::NotSent("the address or the key cannot be sent".into());
     let response = match host.send(request.body(Bytes::new()).map_err(invalid)?, TIMEOUTS).await {
         Err(TransportError::BodyLost(lost)) => lost.into_response(),
         response => response?,
     };
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    // The server's text could repeat a key, so a text with other characters than letters and digits is not
-    // shown.
+    // The server's text could repeat the poll key. So the report shows only texts of letters and digits.
     let word = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text.to_owned() } else { String::new() }

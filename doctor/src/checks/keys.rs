@@ -34,14 +34,14 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
             "the keys of the channels cannot be fetched, so every message gets 503: {error}; check openidmetadata and \
              channelservice"
         )),
-        // The bot has fetched the keys. It refuses the token, because none of these keys has signed the
-        // token.
+        // The bot's code has fetched the signing keys. It refuses the token, because none of these keys has
+        // signed the token.
         _ => report.fine("the keys of the channels can be fetched"),
     }
 }
 
-/// A token that passes every rule before the look-up of its key. No issuer has this key, so the bot's own
-/// code fetches the keys, and then refuses the token.
+/// A token that passes every check before the look-up of the signing key that it names. No issuer publishes a
+/// signing key with this name. So the bot's own code fetches the signing keys, and then refuses the token.
 fn unsigned_token(issuer: &str, app_id: &str, now: i64) -> HeaderMap {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "RS256", "typ": "JWT", "kid": "cargo-dev-doctor"}));

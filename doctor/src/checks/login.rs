@@ -42,7 +42,7 @@ fn explained(error: &TokenError) -> String {
     let hint = if text.starts_with("AADSTS7000215") {
         "; if the secret is right, microsoftappid is the app id of another bot"
     } else if text.starts_with("AADSTS700016") {
-        "; the app id may be of another bot, in another tenant"
+        "; perhaps the app id belongs to another bot, in another tenant"
     } else {
         ""
     };

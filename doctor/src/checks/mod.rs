@@ -19,16 +19,16 @@ use crate::report::Report;
 use crate::variables::Variables;
 use crate::watch::Watch;
 
-/// The parts of a deployment to examine. Each can be missing.
+/// The parts of a deployment to examine. The checks that need a missing part are left out.
 #[derive(Debug, Default)]
 pub struct Examination {
-    /// The manifest that is deployed.
+    /// The Spin manifest that is deployed.
     pub manifest: Manifest,
     /// The file with the variables.
     pub env: Option<EnvFile>,
     /// The address of the application, or the messaging endpoint as it is registered in Azure.
     pub url: Option<String>,
-    /// The app package for Teams, or its manifest.
+    /// The app package for Teams, or only the package's `manifest.json`.
     pub package: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,4 @@
-//! Checks the parts of a shared access signature (SAS) that can be read without a call.
+//! Checks the parts of a shared access signature (SAS) that can be read without a call to Azure.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 

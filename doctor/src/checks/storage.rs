@@ -51,8 +51,8 @@ pub(super) async fn check<H: Host>(
     }
 }
 
-/// Makes the account ready for calls. If the connection string has neither key nor SAS, the calls use a token
-/// of the bot. `Err` says why no call is possible.
+/// Makes the account ready for calls. If the connection string has neither an account key nor a SAS, the
+/// calls use a token of the bot. `Err` says why no call is possible.
 async fn open<H: Host>(host: &H, account: Account, bot: Option<&BotCredentials>) -> Result<Account, String> {
     if !account.needs_token() {
         return Ok(account);
@@ -98,9 +98,9 @@ impl<H: Host> Examined<'_, H> {
                     self.report.problem(text);
                     return false;
                 }
-                // `try_rights` then reports the rights one by one.
+                // The caller then calls `try_rights`, which reports the missing rights one by one.
                 Outcome::NoRight => return true,
-                // The report already has the reason.
+                // The report already says that the SAS has expired, or is not valid yet.
                 Outcome::Refused(_) if is_out_of_time => return false,
                 Outcome::Refused(reason) => {
                     let text = format!("{endpoint}: the account does not accept the credentials ({reason})");
@@ -123,15 +123,15 @@ impl<H: Host> Examined<'_, H> {
             self.report.fine(format!("{} {name}: does not exist yet; the bot creates it", words.one));
         } else {
             self.report.problem(format!(
-                "{} {name}: does not exist, and the SAS may not create it (`c` in srt and sp); create it: az storage {} \
+                "{} {name}: does not exist, and the SAS lacks the right to create it (`c` in srt and sp); create it: az storage {} \
                  create -n {name}",
                 words.one, words.one
             ));
         }
     }
 
-    /// Tries one call for each right. If the text of the SAS lacks a right, the report already names it, so
-    /// this function does not try it.
+    /// Tries one call for each right. If the text of the SAS lacks a right, the report already names the
+    /// right, so this function does not try it.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;

@@ -35,7 +35,8 @@ pub(super) enum Outcome {
     /// The credentials are valid, but do not permit the call.
     NoRight,
     /// The account does not accept the credentials. The string is this project's explanation. It repeats at
-    /// most the status and the error code of the response, because the rest may quote the signature.
+    /// most the HTTP status and the error code of the response, because the rest of the response can quote
+    /// the signature.
     Refused(String),
     /// There is no response.
     Unreachable(String),
@@ -98,7 +99,8 @@ pub(super) fn look(table: &str) -> Call {
     json(Call::new(Method::GET, format!("/{table}()")).query("$top", 1))
 }
 
-/// The calls that need the right, each with its service. They name a queue or table that does not exist.
+/// The calls that need the right, each with its service. Every call names a queue or table that does not
+/// exist.
 pub(super) fn calls_with(right: char) -> Vec<(Service, Call)> {
     const MESSAGE: &str = "/messages/00000000-0000-0000-0000-000000000000";
     let queue = |method, path: &str| Call::new(method, format!("/{NO_SUCH_QUEUE}{path}"));

@@ -4,8 +4,8 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// Keys that other programs send. If such a program reads the same value as the application, it also sends
-/// the white space around the key.
+/// The variables with keys that other programs send to the application. If a program reads the same value as
+/// the application, the program also sends the white space around the key.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {

@@ -45,7 +45,7 @@ fn set_sas(deployment: &mut Deployment, from: &str, to: &str) {
     set(deployment, "STORAGECONNECTION", connection);
 }
 
-/// Removes the allowed hosts of a component that contain `part`.
+/// Removes each allowed host that contains `part` from the list of a component.
 fn without_host(manifest: &mut Manifest, component: &str, part: &str) {
     manifest.hosts.get_mut(component).unwrap().retain(|host| !host.contains(part));
 }
@@ -147,7 +147,7 @@ fn all_breakages_that_can_occur_together_are_named_in_one_run() {
 }
 
 #[test]
-fn right_that_the_service_refuses_is_named_by_its_letter_or_role() {
+fn missing_right_is_named_by_letter_or_role() {
     expect(
         "right of tables",
         |deployment| deployment.world.rights[1] = "rdac",
@@ -204,7 +204,7 @@ fn each_further_fault_is_named_and_nothing_else() {
         &["https://contoso.queue.core.windows.net: cannot be reached"],
     );
     expect(
-        "missing queue that the SAS may not create",
+        "missing queue, and a SAS without the right to create it",
         |deployment| {
             deployment.world.there.retain(|name| *name != "bot-queue");
             set_sas(deployment, "sp=rdacup", "sp=rdaup");

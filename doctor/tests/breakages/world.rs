@@ -32,7 +32,7 @@ pub(crate) const URL: &str = "https://bot.example.com";
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
-    /// may name other rights.
+    /// can name other rights.
     pub(crate) rights: [&'static str; 2],
     /// Whether the secret has expired.
     pub(crate) secret_has_expired: bool,
@@ -44,11 +44,11 @@ pub(crate) struct World {
     pub(crate) ahead: TimeDelta,
     /// The queues and tables that exist.
     pub(crate) there: Vec<&'static str>,
-    /// The key that the running application has.
+    /// The poll key that the running application has.
     pub(crate) poll_key: &'static str,
     /// The reason in the poller's response if a run does nothing; otherwise empty.
     pub(crate) skipped: &'static str,
-    /// The status of the bot's endpoint, and the code of its error.
+    /// The HTTP status and the error code with which the bot's endpoint answers.
     pub(crate) endpoint: (u16, &'static str),
     /// Hosts that do not answer.
     pub(crate) unreachable: Vec<&'static str>,
@@ -188,7 +188,8 @@ impl World {
         Some(respond(401, &json!({"error": "x", "error_description": description, "error_codes": [code]})))
     }
 
-    /// Answers a call of the queue service (0) or the table service (1) with a SAS or a token.
+    /// Answers a call to the queue service (`service` is 0) or to the table service (1). The call has to
+    /// carry a SAS or a token.
     fn storage(&self, request: &Request<Bytes>, service: usize) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let query: BTreeMap<_, _> =
@@ -209,7 +210,7 @@ impl World {
             _ => return None,
         };
         let name = name.strip_prefix('/')?;
-        // Only a call that changes nothing may name a queue or table that exists.
+        // A call that could change something must not name a queue or table that exists.
         if letter != 'r' && self.there.contains(&name) {
             return None;
         }

@@ -23,7 +23,7 @@ const CONVERSATIONS: usize = 3;
 const MAX_RESULTS: usize = 8;
 /// Results older than this are ignored.
 const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
-/// The pause before the first probe of a host that is out. A *probe* is one alert that the run sends to find
+/// The pause before the first probe of a host that is down. A *probe* is one alert that the run sends to find
 /// out whether the host works again. The pause doubles with each probe that fails.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
@@ -86,7 +86,7 @@ struct LastResult {
 struct Results {
     /// One result for each conversation, the newest last.
     last: Vec<LastResult>,
-    /// The time of the next probe, while the host is out.
+    /// The time of the next probe, while the host is down.
     probe_at: i64,
     /// If the next probe fails, this is the pause after it, in milliseconds.
     pause: u64,
@@ -173,7 +173,7 @@ impl Hosts {
         hosts.retain(|_, results| !results.last.is_empty());
     }
 
-    /// Returns the names of the hosts that are out.
+    /// Returns the names of the hosts that are down.
     pub(crate) fn out(&self) -> Vec<String> {
         let hosts = self.0.borrow();
         let out = hosts.iter().filter(|(_, results)| results.is_out());
@@ -181,8 +181,8 @@ impl Hosts {
     }
 
     /// Returns how long an alert has to wait before this function is called for it again; `None` if the run
-    /// has to send the alert now. While the host is out, one alert at a time gets `None` and probes the host.
-    /// `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
+    /// has to send the alert now. While the host is down, one alert at a time gets `None` and probes the
+    /// host. `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -207,7 +207,7 @@ impl Hosts {
     }
 
     /// Records the result of an attempt. Returns the state of the host. If this result changes whether the
-    /// host is out, also returns this change.
+    /// host is down, also returns this change.
     pub(super) fn record(
         &self,
         host: &str,
@@ -243,7 +243,7 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Makes the verdict for an alert that was not sent, because its Connector host is out.
+/// Makes the verdict for an alert that was not sent, because its Connector host is down.
 pub(super) fn host_out(region: &str) -> Verdict {
     let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }

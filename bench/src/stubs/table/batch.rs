@@ -19,7 +19,8 @@ const DUPLICATE: Refusal = Refusal { status: 400, code: "InvalidDuplicateRow" };
 const SEVERAL_PARTITIONS: Refusal = Refusal { status: 400, code: "CommandsInBatchActOnDifferentPartitions" };
 const TOO_MANY: Refusal = Refusal { status: 400, code: "InvalidInput" };
 
-/// Executes a batch; `None` if it does not have the form that Azure documents.
+/// Executes a batch. `None` if the batch does not have the form that Azure documents. `kind` is the value of
+/// `Content-Type`.
 pub(super) fn response_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
     let body = std::str::from_utf8(body).ok()?;
     let operations = operations(kind, body)?;
@@ -62,7 +63,8 @@ fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str
     );
 }
 
-/// Makes the checks that Azure makes before it executes any operation.
+/// Checks the operations. Azure makes the same checks before it executes any operation. The error contains
+/// the index of the wrong operation.
 fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     let mut keys = BTreeSet::new();
     for (index, operation) in operations.iter().enumerate() {
@@ -112,7 +114,7 @@ fn operation(part: &str) -> Option<Operation<'_>> {
     if version != "HTTP/1.1" {
         return None;
     }
-    // The stub accepts only absolute addresses, because Azurite answers 500 to relative ones.
+    // The stub accepts only absolute addresses, because Azurite answers 500 to relative addresses.
     let (_, path) = url.strip_prefix("http://")?.split_once('/')?;
     let path = path.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(path).decode_utf8().ok()?;

@@ -23,7 +23,7 @@ pub(super) struct Entity {
     pub(super) etag: String,
 }
 
-/// The metadata that a response has beside the properties.
+/// The metadata that a response contains besides the properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metadata {
     /// `odata=nometadata`
@@ -47,7 +47,7 @@ impl Refusal {
     const CHANGED: Self = Self { status: 412, code: "UpdateConditionNotSatisfied" };
     const NO_CONDITION: Self = Self { status: 400, code: "MissingRequiredHeader" };
 
-    /// The body of the response; in a batch, with the operation's index.
+    /// The body of the response. In a batch, the body contains the operation's index.
     pub(super) fn body(self, index: Option<usize>) -> Value {
         let index = index.map(|index| format!("{index}:")).unwrap_or_default();
         let message = format!("{index}The stub refused the operation.");
@@ -74,7 +74,8 @@ enum Kind {
 }
 
 impl<'a> Operation<'a> {
-    /// Reads a request; `None` if the request does not change an entity. `path` is already percent-decoded.
+    /// Reads a request. `None` if the request does not change an entity, or if Azure would refuse the
+    /// request. `path` is already percent-decoded.
     pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
         let kind = match method {
             "POST" => Kind::Insert,
@@ -117,8 +118,8 @@ pub(super) fn key_of(path: &str) -> Option<(String, Key)> {
     (rest == ")").then(|| (table.to_owned(), (partition, row)))
 }
 
-/// Reads a string in single quotes, in which `''` means one quote. Returns the string, and the text behind
-/// it.
+/// Reads a string in single quotes, in which `''` means one quote. Returns the string, and the text after the
+/// string.
 pub(super) fn literal(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('\'')?;
     let mut value = String::new();
@@ -219,9 +220,10 @@ impl Entities {
         Ok(etags)
     }
 
-    /// Copies the rows whose row keys begin with the conversation key `of`, once for each of `keys`. The name
-    /// of a conversation's partition contains the first digit of its key, so copies of rows in that partition
-    /// get the partition of the new key. Copies of other rows keep their partition.
+    /// Copies all rows whose row keys begin with the conversation key `of`, once for each conversation key in
+    /// `keys`. Some partition keys contain the first digit of the conversation key. The copies of rows in
+    /// such a partition get the partition key for the new conversation key. The copies of the other rows keep
+    /// their partition key.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
 use crate::stubs::stub::json_response;
 
-/// The most rows of a page.
+/// The most rows on a page of query results.
 const PAGE: usize = 1_000;
 
 /// A query of the form that the components use: a filter of key conditions that are joined by `and`.
@@ -50,7 +50,7 @@ enum Operator {
 }
 
 impl Query {
-    /// Reads the query of a URL; `None` if this stub cannot answer it.
+    /// Reads the query of a URL. `None` if this stub cannot answer the query.
     pub(super) fn parse(query: &str) -> Option<Self> {
         let mut parsed = Self { conditions: Vec::new(), top: PAGE, selected: Vec::new(), from: None };
         let (mut partition, mut row) = (None, None);
@@ -96,8 +96,8 @@ impl Query {
         Ok(response)
     }
 
-    /// The matching rows, beginning at the continuation. If the query names a partition, only the rows of
-    /// this partition are read.
+    /// Returns the matching rows, beginning at the continuation. If the query names a partition, the function
+    /// reads only the rows of this partition.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
         let value = |of: KeyPart, operators: &[Operator]| {
             let of_key =

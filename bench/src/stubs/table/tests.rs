@@ -73,11 +73,11 @@ fn code(response: &WholeResponse) -> String {
 }
 
 #[test]
-fn inserted_entity_is_read_with_its_keys_time_and_etag() {
+fn inserted_entity_is_read_with_keys_time_and_etag() {
     let service = Service::start();
     let inserted = service.insert("p", "o''b", 1).expect_status(204);
     assert_eq!(inserted.header("preference-applied"), "return-no-content");
-    // In the path, a quote is doubled and may be encoded.
+    // In the path, a quote is doubled and can be encoded.
     let read = service.get("o%27%27%27%27b").expect_status(200);
     assert_eq!(read.header("etag"), inserted.header("etag"));
     assert!(inserted.header("etag").starts_with("W/\""), "{}", inserted.describe());

@@ -1,5 +1,5 @@
-//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the card
-//! has no bytes left.
+//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the
+//! bytes of the card are used up.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ const OBJECT_BYTES: usize = 24;
 
 /// Cleans one card, and counts the bytes of the result.
 pub(super) struct Cleaner {
-    /// The bytes that the card may still use.
+    /// The bytes that the card can still use.
     free: usize,
     /// The number of elements that do not fit.
     missing: usize,
@@ -74,7 +74,7 @@ impl Cleaner {
         members
     }
 
-    /// Returns the children that the card keeps. `None` if it keeps none.
+    /// Returns the children that the card keeps. `None` if the card keeps none of them.
     fn children(&mut self, value: &Value, family: Family, level: usize) -> Option<Value> {
         let children = value.as_array()?;
         if level >= MAX_LEVELS {
@@ -152,7 +152,7 @@ impl Cleaner {
         for (name, kind) in members {
             let Some(value) = from.get(*name).filter(|value| !value.is_null()) else { continue };
             let Some(value) = self.value(*kind, value, level) else { continue };
-            // The bytes of children have already been counted.
+            // The bytes of the children have already been subtracted from `free`.
             let is_paid = matches!(kind, Kind::Children(_) | Kind::Action | Kind::Card);
             let cost = name.len() + 4 + if is_paid { 4 } else { draft::size(&value) };
             if self.pay(cost) {

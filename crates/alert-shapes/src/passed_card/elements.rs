@@ -1,6 +1,6 @@
-//! The tables of the elements and actions that a sender's card may have, with their members.
+//! The tables of the elements and actions that are allowed in a sender's card, with their members.
 
-/// The kind of value that a member may have.
+/// The kind of value that a member can have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// Text with Markdown.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Card,
 }
 
-/// The kinds of children that an element may have.
+/// The kind of children that an array of an element can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Element,
@@ -67,7 +67,7 @@ const SIDES: Kind = Word(&["left", "center", "right"]);
 const ENDS: Kind = Word(&["top", "center", "bottom"]);
 const IMAGE_SIZES: Kind = Word(&["auto", "stretch", "small", "medium", "large"]);
 
-/// The members that every element may have.
+/// The members that are allowed in every element.
 pub(super) const OF_ELEMENTS: &[(&str, Kind)] = &[
     ("height", Word(&["auto", "stretch"])),
     ("id", Line),
@@ -76,7 +76,7 @@ pub(super) const OF_ELEMENTS: &[(&str, Kind)] = &[
     ("spacing", Word(&["default", "none", "small", "medium", "large", "extraLarge", "padding"])),
 ];
 
-/// The members that every action may have.
+/// The members that are allowed in every action.
 pub(super) const OF_ACTIONS: &[(&str, Kind)] = &[
     ("title", Line),
     ("iconUrl", Address),

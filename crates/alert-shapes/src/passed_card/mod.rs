@@ -1,7 +1,7 @@
-//! Reads Adaptive Cards that senders make themselves. A payload is the card alone, or a message with the
-//! card, as Teams' Workflows accept it.
+//! Reads Adaptive Cards that senders make themselves. A payload is the card alone, or a JSON message with the
+//! card in `attachments`, as Teams' Workflows accept it.
 //!
-//! The alert keeps the elements of version 1.5 that only show something. It leaves out inputs, media,
+//! The alert keeps the elements of version 1.5 that only show something. The alert leaves out inputs, media,
 //! mentions, and actions that post or refresh. The module `elements` lists all elements and members that
 //! stay, so every unknown element or member is left out.
 
@@ -15,7 +15,7 @@ use crate::{Shape, ShapeError, ShapedAlert, State, draft, json, markdown};
 
 use cleaner::Cleaner;
 
-/// The versions of Adaptive Cards that the alert's card may have.
+/// The versions of Adaptive Cards that the alert's card can have.
 const VERSIONS: [&str; 6] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
 
 /// The media type of an Adaptive Card in a message.
@@ -26,7 +26,8 @@ pub(crate) fn is_card(value: &Value) -> bool {
     card_of(value).is_some()
 }
 
-/// The card of a payload: the payload itself, or the first card of a message.
+/// Returns the card of a payload: the payload itself, or the first card in a message. `None` if the payload
+/// has no card.
 fn card_of(value: &Value) -> Option<&Value> {
     if value["type"] == "AdaptiveCard" {
         return Some(value);
@@ -41,7 +42,7 @@ fn cards_of(value: &Value) -> impl Iterator<Item = &Value> {
         .map(|attachment| &attachment["content"])
 }
 
-/// Makes an alert of a payload with a card.
+/// Makes an alert from a payload with a card.
 pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let shape = Shape::AdaptiveCard;
     let value = content.json();

@@ -1,4 +1,4 @@
-//! Reads the golden files, and checks the rules that every alert keeps.
+//! Reads the example requests of senders in `tests/golden`, and checks the rules that every alert obeys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code, reason = "each test uses a part of this module")]
 
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, ShapeError, ShapedAlert, read};
 use serde_json::Value;
 
-/// A request, as a golden file contains it: headers, an empty line, and the body.
+/// A sender's request, as a file `*.http` in `tests/golden` contains it: headers, an empty line, and the
+/// body.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) headers: BTreeMap<String, String>,
@@ -47,7 +48,7 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Reads the names and the requests of the golden files.
+/// Reads the files `*.http` in `tests/golden`. Returns their names and their requests.
 pub(crate) fn goldens() -> Vec<(String, Request)> {
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut requests: Vec<_> = files
@@ -61,7 +62,8 @@ pub(crate) fn goldens() -> Vec<(String, Request)> {
     requests
 }
 
-/// Checks the rules that every alert keeps.
+/// Checks the rules that every alert obeys: the size and the elements of the card, the summary, the keys, the
+/// last line, and the texts and addresses.
 pub(crate) fn check(alert: &ShapedAlert) -> Result<(), String> {
     let bytes = serde_json::to_vec(&alert.card).unwrap().len();
     if bytes > MAX_CARD_BYTES {

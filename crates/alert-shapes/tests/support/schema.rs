@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-/// The types of elements, one `name: members` in a line. Each member has a kind of value. `!` marks a
-/// required member. `+` adds the members that [`shared`] returns.
+/// The types of elements. A line has the form `type: member=kind member=kind`, where `kind` is the kind of
+/// the member's value. `!` marks a required member. `+element` and `+action` add the members that [`shared`]
+/// returns.
 const TYPES: &str = "
 AdaptiveCard: version=text! body=elements actions=actions selectAction=action fallbackText=text \
   backgroundImage=text minHeight=text rtl=bool speak=text lang=text verticalContentAlignment=end
@@ -35,7 +36,7 @@ Action.ToggleVisibility: targetElements=texts! +action
 Action.ShowCard: card=card +action
 ";
 
-/// The members for a name with `+`: the members that all elements have, or that all actions have.
+/// Returns the members that all elements have (`+element`), or that all actions have (`+action`).
 fn shared(name: &str) -> &'static str {
     match name {
         "+element" => "height=height id=text isVisible=bool separator=bool spacing=spacing",

@@ -5,18 +5,18 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The key of an account. The struct holds the HMAC-SHA256 with the key already hashed, so that the key is
-/// hashed only once.
+/// The key of an account. The struct holds an HMAC-SHA256 that has already hashed the key, so that the key is
+/// not hashed again for each request.
 #[derive(Clone)]
 pub(crate) struct AccountKey(Hmac<Sha256>);
 
 impl AccountKey {
     pub(crate) fn new(bytes: &[u8]) -> Self {
         #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        Self(Hmac::new_from_slice(bytes).expect("any length will do"))
+        Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of every length"))
     }
 
-    /// Returns the value of the `authorization` header for a string to sign.
+    /// Returns the value of the `authorization` header. `text` is the [string to sign](super).
     pub(crate) fn authorization(&self, account: &str, text: &str) -> String {
         ["SharedKey ", account, ":", &self.sign(text)].concat()
     }

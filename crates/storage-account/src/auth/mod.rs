@@ -1,6 +1,10 @@
 //! Signs requests by Shared Key
-//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). Each service has its
-//! own string to sign. The signature of this string is computed in the same way for all services.
+//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The *string to sign*
+//! is a text that is built from parts of the request. Each service has its own rules for this text. The
+//! signature of the text is computed in the same way for all services.
+//!
+//! The tests compare signatures with *test vectors*: requests (V1 to V10 for queues, T1 to T9 for tables)
+//! whose signatures are known.
 
 mod account_key;
 mod queue;

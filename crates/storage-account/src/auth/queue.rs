@@ -1,4 +1,4 @@
-//! The queue service's string to sign.
+//! Builds the [string to sign](super) of the queue service.
 
 use super::to_sign::ToSign;
 use crate::service::API_VERSION;
@@ -11,8 +11,8 @@ pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let mut text =
         [request.method, "\n\n\n", &length, "\n\n", request.content_type, "\n\n\n\n\n\n\n"].concat();
     text.extend(["x-ms-date:", request.date, "\nx-ms-version:", API_VERSION, "\n"]);
-    // The documentation requires the account in front of the path. The emulator's path also begins with the
-    // account, so the string then contains the account twice.
+    // The documentation requires the account's name in front of the path. The emulator's path also begins
+    // with this name, so the string for the emulator contains the name twice.
     text.extend(["/", request.account, request.path]);
     let mut query: Vec<_> = request.query.iter().collect();
     query.sort_unstable_by_key(|(name, _)| *name);
@@ -32,10 +32,10 @@ mod tests {
 
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// V4 and V5 are vectors of Shared Key Lite, which the client never sends. This test signs their
-    /// documented strings, so that tests check the signer against all ten vectors.
+    /// The test vectors V4 and V5 use Shared Key Lite, which the client never sends. This test signs the two
+    /// strings directly, so that tests check the signer against all ten test vectors of the queue service.
     #[test]
-    fn signatures_of_vectors_v4_and_v5_are_the_documented_ones() {
+    fn signatures_of_vectors_v4_and_v5_equal_the_known_signatures() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let queue = "/devstoreaccount1/devstoreaccount1/test-vectors";
         for (name, text, signature) in [
@@ -54,10 +54,10 @@ mod tests {
         }
     }
 
-    /// This test makes the string itself, because the client has no call for the vector's operation (Delete
-    /// Queue).
+    /// The test vector V8 is a Delete Queue. The client has no call for this operation, so the test calls
+    /// `string_to_sign`.
     #[test]
-    fn signature_of_vector_v8_is_the_documented_one() {
+    fn signature_of_vector_v8_equals_the_known_signature() {
         let to_sign = ToSign {
             method: "DELETE",
             account: "devstoreaccount1",
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn string_to_sign_of_put_message_is_the_documented_one() {
+    fn string_to_sign_of_put_message_has_the_documented_form() {
         let to_sign = ToSign {
             method: "POST",
             account: "contoso",

@@ -1,11 +1,11 @@
-//! The table service's string to sign. It has five parts, no `x-ms-` headers, and no query parameter except
-//! `comp`.
+//! Builds the [string to sign](super) of the table service. The string has five parts. It contains no `x-ms-`
+//! header, and no query parameter except `comp`.
 
 use super::to_sign::ToSign;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let ToSign { method, account, path, content_type, date, .. } = request;
-    // The empty line stands for Content-MD5. The line of Date has the value of x-ms-date.
+    // The line for Content-MD5 is empty. The line for Date has the value of x-ms-date.
     let mut text = [method, "\n\n", content_type, "\n", date, "\n/", account, path].concat();
     if let Some((_, comp)) = request.query.iter().find(|(name, _)| *name == "comp") {
         text.extend(["?comp=", comp]);
@@ -24,7 +24,7 @@ mod tests {
     const JSON: &str = "application/json";
 
     #[test]
-    fn signatures_of_vectors_t1_to_t6_t8_and_t9_are_the_documented_ones() {
+    fn signatures_of_vectors_t1_to_t6_t8_and_t9_equal_the_known_signatures() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let filter = || vec![("$filter", "PartitionKey eq 'lease'".to_owned()), ("$top", "10".to_owned())];
         let acl = || vec![("comp", "acl".to_owned()), ("timeout", "5".to_owned())];
@@ -91,7 +91,7 @@ mod tests {
 
     /// The client never sends Shared Key Lite, so this test checks only the signer.
     #[test]
-    fn signatures_of_shared_key_lite_are_the_documented_ones() {
+    fn signatures_of_shared_key_lite_equal_the_known_signatures() {
         let lease = "vectors1(PartitionKey='lease',RowKey='run')";
         let text = format!("{DATE}\n/devstoreaccount1/devstoreaccount1/{lease}");
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn signature_with_an_account_of_the_public_cloud_is_the_documented_one() {
+    fn signature_for_an_account_of_the_public_cloud_equals_the_known_signature() {
         let to_sign = ToSign {
             method: "GET",
             account: "contoso",

@@ -1,6 +1,6 @@
-//! The input of a string to sign.
+//! The input from which the [string to sign](super) is built.
 
-/// The parts of a request that the string to sign may contain.
+/// The parts of a request that the string to sign can contain.
 pub(crate) struct ToSign<'a> {
     pub(crate) method: &'a str,
     pub(crate) account: &'a str,

@@ -1,5 +1,6 @@
 //! Tests of the client against scripted responses. They check the client's requests, its results and its
-//! repeated calls. The signatures of the requests must be those of the test vectors.
+//! repeated calls. The signatures of the requests must equal those of the *test vectors* (requests whose
+//! signatures are known).
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +17,8 @@ use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
 const EMULATOR: &str = "UseDevelopmentStorage=true";
-/// The account of the test vectors V9 and V10: the account of `EMULATOR`, with its name in the host instead
-/// of the path.
+/// The account of the test vectors V9 and V10: the account of `EMULATOR`, but with the account's name in the
+/// host part of the URL instead of in the path.
 const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
@@ -50,7 +51,7 @@ fn message(id: &str, receipt: &str) -> String {
     )
 }
 
-/// Checks the last request.
+/// Checks the method, the URL, the signature and the body of the last request.
 fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
     let sent = host.sent.borrow();
     let request = sent.last().unwrap();
@@ -130,7 +131,7 @@ fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
 fn request_to_the_public_cloud_has_the_signature_of_the_vector() {
     let host = FakeHost::default();
     host.then_status(201, PUT_RESPONSE);
-    // The key is the bytes 0 to 63.
+    // The account key consists of the bytes 0 to 63.
     let account = Account::parse(
         "AccountName=contoso;AccountKey=\
          AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
@@ -197,7 +198,7 @@ fn response_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The response to Peek Messages has no receipts. In the response, a message that was hidden before may
+    // The response to Peek Messages has no receipts. In the response, a message that was hidden before can
     // come after younger messages.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");

@@ -15,8 +15,8 @@ use storage_queue::{Account, Created, Hidden, QueueClient, QueueError, QueueName
 
 use crate::{EMULATOR, error, message, put_options, with};
 
-/// A host that records the time-outs of each request. Its random numbers have the highest value, so each
-/// random wait has the longest length. It answers a DELETE later than other concurrent requests.
+/// A fake Spin host that records the time-outs of each request. Its random numbers have the highest value, so
+/// each random wait has the longest length. The host answers a DELETE later than other concurrent requests.
 #[derive(Default)]
 struct RecordingHost {
     host: FakeHost,
@@ -85,7 +85,7 @@ fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B
 }
 
 #[test]
-fn call_is_repeated_only_if_another_attempt_may_succeed() {
+fn call_is_repeated_only_if_another_attempt_can_succeed() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let ok = || Ok(response(200, "<QueueMessagesList/>"));
@@ -118,7 +118,7 @@ fn call_is_repeated_only_if_another_attempt_may_succeed() {
 }
 
 #[test]
-fn call_is_sent_at_most_as_often_as_with_attempts_allows() {
+fn with_attempts_limits_the_attempts_of_a_call() {
     for (attempts, expected) in [(0, 1), (1, 1), (2, 2), (3, 3)] {
         let host = FakeHost::default();
         host.answers(|_| Some(error(503, "ServerBusy")));
@@ -166,7 +166,7 @@ fn attempt_near_the_deadline_has_shorter_timeouts_and_no_attempt_begins_after_th
             ("total", seconds(10))
         ]
     );
-    // The size of the 32 longest texts, if XML escapes each byte into six bytes.
+    // A response can hold 32 texts of 64 KiB, and the XML can use six bytes for each byte of a text.
     assert!(timeouts[0].max_response_bytes > 32 * (6 << 16), "{timeouts:?}");
     // Two waits of 3 s and random waits have passed, so less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
@@ -334,7 +334,7 @@ fn failed_delete_is_doubtful_only_if_the_result_of_an_attempt_is_unknown() {
     }
 }
 
-/// `hide` does not return the new receipt, so the lost response does not matter.
+/// `hide` does not return the new receipt, so the loss of the response does not matter.
 #[test]
 fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));

@@ -50,8 +50,8 @@ pub enum Batch {
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,
-        /// The status of the operation: 404 (the entity is missing), 409 (the entity exists), 412 (the entity
-        /// has another version), or 400 (the operation is invalid).
+        /// The HTTP status of the operation: 404 (the entity is missing), 409 (the entity exists), 412 (the
+        /// entity has another version), or 400 (the operation is invalid).
         status: u16,
         /// The service's error code, or the empty string.
         code: String,

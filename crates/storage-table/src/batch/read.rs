@@ -16,8 +16,9 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads a response with status 202 to a transaction with this number of operations. If the response does
-    /// not show whether the service did or refused the transaction, the error is [`TableError::Unreadable`].
+    /// Reads a response with status 202 to a transaction. `operations` is the number of the transaction's
+    /// operations. `with_token` is `true` if the account uses Entra ID. If the response does not show whether
+    /// the service did or refused the transaction, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
         response: &Response<Bytes>,
         operations: usize,

@@ -22,8 +22,8 @@ pub(crate) struct Transaction<'e> {
 }
 
 impl<'e> Transaction<'e> {
-    /// Checks the operations and builds the request. The transaction stores `op` in every entity that it
-    /// writes, so that the client can later recognise these writes.
+    /// Checks the operations and builds the request. The transaction stores [`op`](crate::op) in every entity
+    /// that it writes, so that the client can later recognise these writes.
     pub(crate) fn new(
         base: &str,
         table: &TableName,

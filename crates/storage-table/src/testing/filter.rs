@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::request::with_single_quotes;
 use crate::entity::{INT64, TYPE_SUFFIX};
 
-/// A parsed filter. An entity matches the filter if it matches every term.
+/// A parsed filter. A *term* is one comparison, such as `RowKey ge 'a'`. An entity matches the filter if it
+/// matches every term.
 pub(super) struct Condition {
     terms: Vec<Term>,
 }
@@ -25,7 +26,7 @@ enum Literal {
 }
 
 impl Condition {
-    /// Reads a filter, and panics if the fake service does not know it.
+    /// Reads a filter, and panics if the fake service does not know the filter.
     pub(super) fn read(filter: &str) -> Self {
         let mut terms = Vec::new();
         let mut rest = filter;
@@ -60,7 +61,7 @@ impl Condition {
     }
 }
 
-/// Splits a text after the literal at its beginning.
+/// Splits a text that begins with a literal into the literal and the rest.
 fn split_literal(text: &str) -> (&str, &str) {
     let end = if text.starts_with('\'') {
         let mut inside = false;

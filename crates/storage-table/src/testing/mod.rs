@@ -1,5 +1,5 @@
-//! A fake table service in memory, for tests. It panics on a request that it does not know, and on a request
-//! that an emulator accepts but Azure refuses.
+//! A fake table service in memory, for tests. The service panics on a request that it does not know, and on a
+//! request that an emulator accepts but Azure refuses.
 //!
 //! ```
 //! # use {platform::testing::FakeHost, platform::Clock, storage_table::testing::FakeTables};
@@ -29,8 +29,8 @@ use request::ParsedRequest;
 pub use store::Entities;
 use store::Table;
 
-/// A fake table service in memory. It checks that each request has a signature, but does not check the
-/// signature itself.
+/// A fake table service in memory. The service checks that each request has a signature, but not whether the
+/// signature is right.
 #[derive(Debug, Default)]
 pub struct FakeTables {
     /// The tables by their names in lower case.
@@ -65,7 +65,8 @@ impl FakeTables {
         }
     }
 
-    /// Returns every entity of a table for changes. Creates the table if it is missing.
+    /// Returns every entity of a table, so that a test can change the entities. Creates the table if it is
+    /// missing.
     ///
     /// A changed entity keeps its version and its time. A new entity has the time 1970-01-01. To set another
     /// time or version, use [`FakeTables::store`].
@@ -98,7 +99,7 @@ impl FakeTables {
         self.empty_pages = pages;
     }
 
-    /// Ends each page at the end of a partition, as the real service may do. If no entity of the partition
+    /// Ends each page at the end of a partition, as the real service can do. If no entity of the partition
     /// matches, the page is empty.
     pub fn end_pages_with_their_partitions(&mut self) {
         self.one_partition_a_page = true;

@@ -55,7 +55,7 @@ impl ParsedRequest {
         Some(parsed)
     }
 
-    /// Reads one request of a transaction.
+    /// Reads one request inside a transaction.
     pub(super) fn read_part(part: &str) -> Self {
         let (head, body) = part.split_once("\r\n\r\n").expect("a blank line follows the headers");
         let mut lines = head.split("\r\n");

@@ -42,8 +42,8 @@ impl FakeTables {
         done(None)
     }
 
-    /// Does one write, alone or in a transaction. Returns the new version of the entity. `None` after a
-    /// delete.
+    /// Does one write: a whole request, or one operation of a transaction. Returns the new version of the
+    /// entity. `None` after a delete.
     pub(super) fn write(
         &mut self,
         parsed: &ParsedRequest,
@@ -83,7 +83,7 @@ impl FakeTables {
         {
             let mut merged = old.clone();
             for name in body.keys() {
-                // The type of the old value is removed, because the new value may have another type.
+                // The type of the old value is removed, because the new value can have another type.
                 merged.remove(&format!("{name}@odata.type"));
             }
             merged.extend(body);
@@ -173,7 +173,7 @@ fn object(body: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// Panics on a property that Azure refuses, even if an emulator accepts it.
+/// Panics on a property that Azure refuses, even if an emulator accepts the property.
 fn check_properties(properties: &Map<String, Value>) {
     for (name, value) in properties {
         let is_text_or_plain = match value {

@@ -10,8 +10,8 @@ use crate::{
 };
 use platform::TransportError;
 
-/// Replaces the first responses to requests with this method by `responses`. The service has done the
-/// requests.
+/// Replaces the first responses to requests with this method by `responses`. The fake service has already
+/// done these requests.
 fn replace_first(
     method: &'static str,
     responses: Vec<Outcome>,
@@ -91,7 +91,8 @@ fn replace_after_a_write_of_another_client_returns_changed() {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
                 panic!("the insert is not new")
             };
-            // Either write of the other client replaces the op of the earlier writer.
+            // Both kinds of write replace the property `op`, so the client can see that another client wrote
+            // the entity.
             if other_client_merges {
                 table.merge(&entity("r", "other"), None).await.unwrap();
             } else {

@@ -34,8 +34,8 @@ fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient
     run(call(TableClient::new(host, &account, &table, Deadline::after(host, Duration::from_secs(20)))))
 }
 
-/// Returns a host with a fake service. After the service has done a request, `replace` may return another
-/// response for it.
+/// Returns a fake Spin host with a fake table service. After the service has done a request, `replace` can
+/// return another response to the request.
 fn fake_service_replacing_responses(
     replace: impl FnMut(&http::Request<Bytes>) -> Option<Outcome> + 'static,
 ) -> (FakeHost, Rc<RefCell<FakeTables>>) {

@@ -1,4 +1,5 @@
-//! Tests of requests, whose signatures must be those of the test vectors, and of unexpected responses.
+//! Tests of signed requests and of unexpected responses. The signatures must equal those of the *test
+//! vectors* (requests whose signatures are known).
 
 use bytes::Bytes;
 use http::Response;

@@ -115,8 +115,8 @@ fn invalid_request_is_an_error_and_is_not_sent() {
     assert!(host.sent.borrow().is_empty());
 }
 
-/// The header makes the difference: a replace without `If-Match` would be an upsert, and an upsert with
-/// `If-Match` could not insert an entity.
+/// Only the header `If-Match` distinguishes a replace from an upsert. A replace without `If-Match` would be
+/// an upsert, and an upsert with `If-Match` could not insert an entity.
 #[test]
 fn if_match_is_sent_only_with_writes_to_an_existing_entity() {
     let (host, _) = fake_service();

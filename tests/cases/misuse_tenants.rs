@@ -249,7 +249,8 @@ fn delete_user_data_from_web_chat_forgets_only_this_conversation(world: &World) 
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // The activity names the person's object id, and the user id of the other visitor.
+    // The activity names the person's object id, and the user id that the visitor of the conversation `other`
+    // has, too.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);

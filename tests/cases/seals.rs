@@ -107,8 +107,8 @@ fn unsealed_message_is_delivered_or_refused_by_the_variable_unsealed(world: &Wor
     }
 }
 
-/// Another program that can write to the queue copies an alert's id. It puts an envelope with this id on the
-/// queue, in front of the sealed envelope.
+/// Another program that can write to the queue copies an alert's id. This program puts an envelope with this
+/// id on the queue, in front of the sealed envelope.
 fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);

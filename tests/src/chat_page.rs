@@ -99,8 +99,8 @@ impl ChatPage {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Makes a back end: a client that calls this application's alert routes. It reads the API key from the
-    /// same file as `cargo dev send`.
+    /// Makes a back end: a client that calls this application's alert routes. The client reads the API key
+    /// from the same file as `cargo dev send`.
     #[track_caller]
     pub fn back_end(&self) -> BackEnd {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
@@ -166,7 +166,7 @@ impl ChatPage {
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();
-        // The Playground may still be writing the text after the last line `---`.
+        // Perhaps the Playground is still writing the text after the last line `---`.
         objects.pop();
         let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
         objects.into_iter().map(parse).collect()

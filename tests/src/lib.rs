@@ -5,7 +5,7 @@
 //! Azurite, and fakes of the other services.
 //!
 //! This crate has the *stage* of a case (the Spin hosts and the services that they call), the fakes, and
-//! clients that read the queue and the tables from outside the bot. It never runs a component's code
+//! clients that read the queue and the tables from outside the bot. This crate never runs a component's code
 //! natively, and needs no service outside this machine. Each fake follows a reference that the module of the
 //! fake names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -47,8 +47,8 @@ impl Span {
 }
 
 impl SpanCollector {
-    /// Starts the collector on a free loopback port. It also accepts metrics and log records, and ignores
-    /// them.
+    /// Starts the collector on a free loopback port. The collector also accepts metrics and log records, and
+    /// ignores them.
     pub fn start() -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let taking = Arc::clone(&spans);

@@ -10,7 +10,7 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    scheduled_alert_waits_until_it_is_due,
+    scheduled_alert_waits_until_the_due_time,
     alert_due_in_a_year_is_hidden_for_seven_days,
     expired_alert_is_not_delivered,
     cancelled_alert_is_not_delivered,
@@ -18,7 +18,7 @@ end_to_end::cases!(
     cancel_of_a_delivered_alert_is_refused,
 );
 
-fn scheduled_alert_waits_until_it_is_due(world: &World) {
+fn scheduled_alert_waits_until_the_due_time(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let due = Utc::now() + chrono::TimeDelta::milliseconds(2500);

@@ -1,5 +1,5 @@
-//! The real Alertmanager posts to a webhook of the bot. Its configuration comes from `docs/hooks.md`; the
-//! cases fill in the webhook's address and shorten the times.
+//! The real Alertmanager posts to a webhook of the bot. The configuration of Alertmanager comes from
+//! `docs/hooks.md`. The cases fill in the webhook's address, and shorten the times.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -13,7 +13,7 @@ use end_to_end::waiting::eventually;
 use crate::hook_page::blocks;
 
 end_to_end::cases!(
-    group_of_alertmanager_is_one_message_that_turns_green,
+    group_of_alertmanager_is_one_chat_message_that_turns_green,
     group_of_alertmanager_turns_from_red_to_green_in_the_browser,
 );
 
@@ -34,11 +34,11 @@ fn start(hook: &Hook) -> Alertmanager {
     Alertmanager::start(Programs::find().expect(MISSING), &configuration)
 }
 
-fn group_of_alertmanager_is_one_message_that_turns_green(world: &World) {
+fn group_of_alertmanager_is_one_chat_message_that_turns_green(world: &World) {
     let stage = Stage::start(world);
     let alertmanager = start(&hook(&stage));
     let next = |number: usize| {
-        eventually("a call of the Connector", || {
+        eventually("a request at the Connector", || {
             stage.poll();
             stage.connector.received().get(number).cloned()
         })
@@ -73,7 +73,7 @@ fn group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
         });
         let alertmanager = start(&hook);
         alertmanager.alert("InstanceDown", "db-7 is down", false);
-        // The person writes this message when the page shows the red card.
+        // The person writes this message when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alertmanager.alert("InstanceDown", "db-7 is down", true);
         seen.join().unwrap()

@@ -12,24 +12,24 @@ use end_to_end::web;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alert_with_all_fields_is_delivered_with_them,
+    alert_with_all_fields_is_delivered_with_all_fields,
     every_form_of_target_is_alerted_once,
     card_without_text_is_delivered,
     alert_to_a_person_goes_to_the_latest_conversation,
     unknown_targets_are_refused_and_nothing_is_queued,
-    wrong_call_is_refused_with_the_path_of_the_field,
-    either_of_two_alert_keys_is_accepted_and_another_key_is_refused,
+    call_with_a_wrong_field_is_refused_with_the_path_of_the_field,
+    either_of_two_api_keys_is_accepted_and_an_unknown_api_key_is_refused,
     alert_larger_than_a_queue_message_is_refused,
     call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
     sealed_alert_to_an_address_is_not_marked_as_verified,
     repeated_call_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
-    unreachable_queue_is_answered_503,
+    alert_with_an_unreachable_queue_is_answered_503,
     queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
 );
 
-fn alert_with_all_fields_is_delivered_with_them(world: &World) {
+fn alert_with_all_fields_is_delivered_with_all_fields(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let more = json!({
@@ -88,7 +88,7 @@ fn every_form_of_target_is_alerted_once(world: &World) {
         assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         stage.connector.forget();
     }
-    // An address may name a conversation that the bot does not know.
+    // The address in a call is allowed to name a conversation that the bot does not know.
     let mut elsewhere = address;
     elsewhere["conversation"]["id"] = "a:unknown".into();
     let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
@@ -153,7 +153,7 @@ fn unknown_targets_are_refused_and_nothing_is_queued(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected no alert on the queue after a refused call");
 }
 
-fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
+fn call_with_a_wrong_field_is_refused_with_the_path_of_the_field(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     for (change, path) in [
@@ -194,7 +194,7 @@ fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The method and path of each route, with the header `Allow` of the path.
+/// The method and path of each route, and the header `Allow` that the bot sends for this path.
 const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/alerts", "GET, POST"),
     ("GET", "/api/alerts", "GET, POST"),
@@ -204,7 +204,7 @@ const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/tags/x/codes", "POST"),
 ];
 
-fn either_of_two_alert_keys_is_accepted_and_another_key_is_refused(world: &World) {
+fn either_of_two_api_keys_is_accepted_and_an_unknown_api_key_is_refused(world: &World) {
     let stage =
         alerts::script(world).variable("alertkey", "the old key of tests, the-new-key-of-tests").start();
     for (method, path, allow) in ROUTES {
@@ -223,13 +223,13 @@ fn either_of_two_alert_keys_is_accepted_and_another_key_is_refused(world: &World
             let response = call_with(&stage, method, path, key, &Value::Null);
             assert_ne!(
                 response.status, 401,
-                "{method} {path} {key}: expected that both keys are valid during a change of keys"
+                "{method} {path} {key}: expected that both API keys are valid during a change of keys"
             );
         }
         let response = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
         assert_eq!(response.expect_error(405, "MethodNotAllowed").header("allow"), allow);
     }
-    assert!(!stage.host_log().contains("the-new-key-of-tests"), "a key is in the log");
+    assert!(!stage.host_log().contains("the-new-key-of-tests"), "an API key is in the log");
 
     let closed = Stage::start(world);
     for (method, path, _) in ROUTES {
@@ -245,8 +245,8 @@ fn either_of_two_alert_keys_is_accepted_and_another_key_is_refused(world: &World
 fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // The first size is larger than a queue message may be. The second size is larger than any body that the
-    // bot reads.
+    // The first size exceeds the limit of a queue message. The second size exceeds the limit of a request
+    // body that the bot reads.
     for bytes in [49_000, 300_000] {
         let response = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
         response.expect_error(413, "MessageSizeTooBig");
@@ -261,7 +261,7 @@ fn call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted(wor
     let response = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
     assert!(response.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", response.describe());
 
-    // A tag may have any number of subscribers, because they are not elements of `to`.
+    // A tag can have any number of subscribers, because the subscribers are not elements of `to`.
     for number in 0..101 {
         stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
     }
@@ -297,12 +297,13 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
         assert_eq!(
             envelope["address"].get("serviceUrlVerified"),
             None,
-            "expected no mark for an address that no token verified, found {envelope}"
+            "expected no serviceUrlVerified for an address that no token verified, found {envelope}"
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // Another writer of the queue can copy an alert's id, but cannot make a seal. The cancellation applies
-    // only to the sealed message, so the poller delivers the copy without a seal.
+    // Another program that writes to the queue can copy an alert's id, but cannot make a seal. The
+    // cancellation applies only to the sealed envelope, so the poller delivers the envelope that has the same
+    // id, but no seal.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -340,8 +341,8 @@ fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// The queue can contain two messages with the same id: after two equal calls at once, or after a repeated
-/// call whose record was lost.
+/// Two queue messages can hold the same alert: after two equal API calls at the same time, or if a program
+/// repeats an API call and the ledger has lost the record of the first call.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -352,8 +353,8 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The first alert is not delivered yet, so the bot cannot know whether the first call has put the alert
-    // on the queue. The bot puts the alert on the queue again.
+    // The program repeats the API call before the alert is delivered. So the bot cannot know whether the
+    // first call has put the alert on the queue. The bot puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);
@@ -368,7 +369,7 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn unreachable_queue_is_answered_503(world: &World) {
+fn alert_with_an_unreachable_queue_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_queue(&closed).start();
     for conversation in ["a:1", "a:2"] {

@@ -1,4 +1,6 @@
-//! Questions: buttons under an alert, answers of people, and the ways in which a program gets the answers.
+//! Questions: alerts that people answer with a button or with a text. A program gets an answer in a callback
+//! (a request of the poller to the program), or from the *queue of replies*. An *escalation* of a question is
+//! a list of *steps*: later alerts to other people, which an answer cancels.
 
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ end_to_end::cases!(
     answer_waits_for_a_program_that_is_down,
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
-    escalation_without_an_answer_alerts_the_other_people,
+    escalation_without_an_answer_alerts_the_person_of_the_next_step,
     call_with_a_callback_at_a_host_that_is_not_listed_is_refused,
     text_of_a_person_goes_to_the_queue_of_replies
 );
@@ -45,8 +47,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // Teams sends the invoke `p1` a second time, as it does after a slow response. Then the person presses
-    // the button again (`p2`).
+    // Teams sends the invoke `p1` a second time, because Teams does so after a slow response. Then the person
+    // presses the button again (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -64,7 +66,7 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(callback, expected);
     assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
-    // Libraries of other projects read the callback and the reply, as in a user's program.
+    // Libraries of other projects read the callback and the queue of replies, as in a user's program.
     assert_eq!(callbacks[0].verified_with(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
@@ -139,8 +141,8 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
         let response = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
         (response["value"]["code"] == "QuestionOver").then_some(())
     });
-    // The bot has accepted each press before the end of the question, and has queued a message for it. The
-    // case removes these messages.
+    // The bot has accepted the presses before the end of the question, and has put a queue message for each
+    // press on the queue. This case removes these queue messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
     assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");
@@ -169,7 +171,7 @@ fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world
     assert_eq!(said, ["Kim", "Lee"]);
     assert_eq!(status(&stage, &id)["status"], "answered");
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
-    assert_eq!(changes, 0, "expected no change of the card, because other people still need its buttons");
+    assert_eq!(changes, 0, "expected no change of the card, because other people still need the buttons");
 }
 
 fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &World) {
@@ -198,7 +200,7 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
         replies[0]["by"].get("aadObjectId").is_none(),
         "expected no object id, because Web Chat does not verify who the person is: {replies:?}"
     );
-    // In a channel without cards, a button sends its title as a text.
+    // In a channel without cards, a button sends the title of the button as a text.
     let mut hello = message("tg", "1", "hello");
     (hello["channelId"], hello["conversation"]) = ("telegram".into(), json!({"id": "tg"}));
     stage.say(&hello);
@@ -289,7 +291,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     assert_eq!(
         replies(&stage).len(),
         1,
-        "expected that a retry puts no second reply on the queue of replies"
+        "expected that a retry puts no second message on the queue of replies"
     );
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes, 1);
@@ -320,7 +322,7 @@ fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &Wo
     assert_eq!(
         replies(&stage).len(),
         1,
-        "expected that a replay puts no second reply on the queue of replies"
+        "expected that a replay puts no second message on the queue of replies"
     );
 }
 
@@ -342,7 +344,11 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "acknowledge")));
     stage.poll();
     let of_step = |step: usize| status(&stage, &id(&steps[step]))["status"].clone();
-    assert_eq!(of_step(1), "cancelling", "expected the cancellation in the ledger before the step is due");
+    assert_eq!(
+        of_step(1),
+        "cancelling",
+        "expected that the ledger has the cancellation before the step is due"
+    );
     eventually("the first step", || {
         stage.poll();
         (of_step(0) == "cancelled").then_some(())
@@ -351,7 +357,7 @@ fn answer_cancels_the_steps_of_an_escalation(world: &World) {
     assert_eq!(alerts, 1, "expected that no other person gets an alert");
 }
 
-fn escalation_without_an_answer_alerts_the_other_people(world: &World) {
+fn escalation_without_an_answer_alerts_the_person_of_the_next_step(world: &World) {
     let stage = stage(world);
     let (to, lead) = (known(&stage, "a:1", "hello"), known(&stage, "a:lead", "hello"));
     let body = json!({

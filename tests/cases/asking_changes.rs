@@ -1,4 +1,4 @@
-//! Questions that change: by `PATCH`, by `DELETE`, or because a newer alert has the same key.
+//! Questions that change: by `PATCH`, by `DELETE`, or because a newer alert has the same `key`.
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{alert, call, known, queued};
@@ -8,14 +8,14 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered,
+    changed_question_keeps_the_buttons_and_shows_the_new_text_after_the_answer,
     change_of_an_answered_question_shows_the_answer,
-    question_changed_before_it_is_sent_keeps_its_buttons,
+    question_changed_before_the_delivery_keeps_the_buttons,
     button_of_a_withdrawn_question_is_refused_and_stores_nothing,
     late_answer_does_not_change_a_message_that_a_newer_alert_has_changed
 );
 
-/// Changes an alert, and returns the id of the change.
+/// Changes the text of an alert with `PATCH`. Returns the id of the change, which is an alert, too.
 #[track_caller]
 fn patch(stage: &Stage, id: &str, text: &str) -> String {
     let response = call(stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": text}));
@@ -30,7 +30,7 @@ fn last_card(stage: &Stage, method: &str) -> Value {
     last.body["attachments"][0]["content"].clone()
 }
 
-fn changed_question_keeps_its_buttons_and_shows_the_new_text_when_it_is_answered(world: &World) {
+fn changed_question_keeps_the_buttons_and_shows_the_new_text_after_the_answer(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);
@@ -72,7 +72,7 @@ fn change_of_an_answered_question_shows_the_answer(world: &World) {
     assert_eq!(status(&stage, &id)["status"], "answered");
 }
 
-fn question_changed_before_it_is_sent_keeps_its_buttons(world: &World) {
+fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);
@@ -134,7 +134,7 @@ fn late_answer_does_not_change_a_message_that_a_newer_alert_has_changed(world: &
     let changes =
         || stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes(), 1);
-    // The person's client still shows the old card.
+    // The person's chat client still shows the old card.
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["action"], "approve");

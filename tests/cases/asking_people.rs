@@ -13,7 +13,7 @@ end_to_end::cases!(
     question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text,
     escalation_reaches_a_person_who_never_wrote,
     reply_in_the_thread_of_a_question_answers_the_question,
-    first_answer_of_several_people_counts_and_all_cards_show_it,
+    first_answer_of_several_people_counts_and_appears_on_all_cards,
     answer_cancels_the_unsent_alerts_of_the_same_call,
     question_with_answers_set_to_each_or_many_is_answered_in_every_conversation
 );
@@ -25,7 +25,7 @@ const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
 /// The channel of `fixtures/teams-channel.json`.
 const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage whose bot is installed for two people, and knows no conversation with these people.
+/// Starts a stage. The bot is installed for two people, and knows no conversation with these people.
 fn stage(world: &World) -> Stage {
     let stage = questions::stage(world);
     stage.connector.teams(|teams| {
@@ -43,7 +43,7 @@ fn chat_of(person: &str) -> String {
     format!("a:{person}-0")
 }
 
-/// The card in the last message or change that a conversation got.
+/// The card in the last request that posted or changed a chat message of this conversation.
 #[track_caller]
 fn card_in(stage: &Stage, conversation: &str) -> Value {
     let sent = stage.connector.received();
@@ -143,8 +143,8 @@ fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     assert!(stage.connector.received().pop().unwrap().text().starts_with("Queued: thanks"));
 }
 
-/// Sends a question to several conversations, and runs the poller to deliver it. Returns the id and the card
-/// of each alert.
+/// Sends a question to several conversations, and runs the poller, which delivers the question. Returns the
+/// id and the card of each alert.
 #[track_caller]
 fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, Value)> {
     let response = alert(stage, body).expect_status(202).json();
@@ -168,12 +168,13 @@ fn to_all(conversations: &[&str]) -> Value {
     conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
 }
 
-/// The text under the question, in the last message or change that a conversation got.
+/// The text under the question, in the last request that posted or changed a chat message of this
+/// conversation.
 fn line_in(stage: &Stage, conversation: &str) -> Value {
     card_in(stage, conversation)["body"][1]["text"].clone()
 }
 
-fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
+fn first_answer_of_several_people_counts_and_appears_on_all_cards(world: &World) {
     let stage = stage(world);
     let program = Program::start();
     let people = approvers(&stage);

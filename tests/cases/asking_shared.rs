@@ -1,5 +1,5 @@
-//! Questions at two hosts of one bot. The hosts share the queue and the tables, and each has its own
-//! key-value store.
+//! Questions of a bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has
+//! its own key-value store.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use end_to_end::waiting::eventually;
 use serde_json::Value;
 
 end_to_end::cases!(
-    text_at_the_other_host_answers_a_question_at_once,
+    text_at_the_second_host_answers_a_question_at_once,
     first_of_fifty_presses_at_two_hosts_wins
 );
 
@@ -23,9 +23,9 @@ fn hosts(world: &World) -> (Stage, Stage) {
     (first, second)
 }
 
-fn text_at_the_other_host_answers_a_question_at_once(world: &World) {
+fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts get the same serviceUrl, so no message changes the record of the conversation.
+    // Both hosts get the same serviceUrl, so no message of the person changes the stored conversation.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();

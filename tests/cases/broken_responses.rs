@@ -1,4 +1,4 @@
-//! Responses of the Connector whose bodies break off or never end.
+//! Responses of the Connector with a body that breaks off or never ends.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::draining;
 end_to_end::cases!(
     endless_body_ends_when_the_call_times_out,
     accepted_alert_with_a_lost_response_body_counts_as_delivered,
-    throttling_with_a_lost_body_keeps_its_retry_after,
+    throttling_with_a_lost_body_keeps_the_retry_after,
 );
 
 /// Makes an envelope for the conversation `a:<id>`.
@@ -21,8 +21,8 @@ fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// The body never ends, and each pause between two bytes is shorter than the client's time-out for a pause.
-/// So only the time-out of the whole call can end this call.
+/// The body never ends, and each pause between two bytes is shorter than the poller's time-out for a pause.
+/// So only the time-out of the whole request can end this request.
 fn endless_body_ends_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
@@ -72,8 +72,9 @@ fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
     }
 }
 
-/// The header `Retry-After` arrives before the body breaks off. So the run hides the message for this time.
-fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
+/// The header `Retry-After` arrives before the body breaks off. So the run hides the queue message for the
+/// time in this header.
+fn throttling_with_a_lost_body_keeps_the_retry_after(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));
     stage.connector.on(|_| Some(Reply::error(429, "Throttled").header("retry-after", "1000").cut_in_body()));

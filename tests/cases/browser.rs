@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     chat_page_shows_the_acknowledgement_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
-    alert_with_a_key_is_one_bubble_that_turns_from_red_to_green,
-    webhook_address_is_readable_and_its_command_works_when_it_is_copied,
+    alerts_with_one_alert_key_are_one_bubble_that_turns_from_red_to_green,
+    webhook_address_is_readable_and_the_copied_command_works,
 );
 
 fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
@@ -35,8 +35,8 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
         seen.join().unwrap()
     });
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
-    // The bot sends a greeting when the page opens. The greeting may come before, between or after the other
-    // messages.
+    // The bot sends a greeting when the chat page opens. The greeting can come before, between or after the
+    // other chat messages.
     let (greetings, rest): (Vec<_>, Vec<_>) = seen
         .bubbles
         .iter()
@@ -99,7 +99,7 @@ fn card_of(style: &str, text: &str) -> Value {
     ]})
 }
 
-fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
+fn alerts_with_one_alert_key_are_one_bubble_that_turns_from_red_to_green(world: &World) {
     let (red, green) = ("The disk of db-7 is full", "The disk of db-7 has room again");
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
@@ -122,7 +122,7 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("keyed.png")));
         page.wait_for("Alert: hello");
         alert(red, "attention", "firing");
-        // The person writes this message when the page shows the red card.
+        // The person writes this message when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alert(green, "good", "resolved");
         seen.join().unwrap()
@@ -138,7 +138,7 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
 
 /// A new user writes `webhook` in the chat page, copies the command from the bot's reply, and runs the
 /// command.
-fn webhook_address_is_readable_and_its_command_works_when_it_is_copied(world: &World) {
+fn webhook_address_is_readable_and_the_copied_command_works(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();

@@ -9,9 +9,9 @@ end_to_end::cases!(
     component_files_are_at_most_three_mebibytes
 );
 
-/// The imports that a component may have, because Spin 3.0 provides them. Interfaces of WASI 0.2 may have any
-/// patch version: hosts match them by semver, and every function below exists since 0.2.0. `*` allows every
-/// function of the interface.
+/// The imports that Spin 3.0 provides, so a component is allowed to have them. The patch version of a WASI
+/// 0.2 interface does not matter: hosts match interfaces by semver, and every function below exists since
+/// 0.2.0. `*` allows every function of the interface.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",
@@ -25,7 +25,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("fermyon:spin/variables@2.0.0", &["get"]),
-    // The interface has only types, so a host need not supply it.
+    // This interface has only types, so a host does not have to supply the interface.
     ("fermyon:spin-cron/cron-types@2.0.0", &[]),
     ("wasi:cli/environment@0.2", &["get-environment", "get-arguments", "initial-cwd"]),
     ("wasi:cli/exit@0.2", &["exit"]),
@@ -43,7 +43,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// Whether this is an interface with which the standard library asks whether a stream is a terminal.
+/// Whether this is one of the interfaces that tell the standard library if a stream is a terminal.
 fn is_terminal_question(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }
@@ -63,7 +63,7 @@ fn imports_are_limited_to_spin_3_0(_: &World) {
                 let is_known = known.contains(&"*") || known.contains(&function.as_str());
                 assert!(
                     is_known,
-                    "{component} imports {interface}#{function}, which is not in the list; check that Spin 3.0 has it"
+                    "{component} imports {interface}#{function}, which is not in the list; if Spin 3.0 has this function, add it"
                 );
             }
         }

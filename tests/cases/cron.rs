@@ -1,4 +1,4 @@
-//! The cron entry point.
+//! The cron entry point of the poller.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Script;

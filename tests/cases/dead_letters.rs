@@ -18,22 +18,22 @@ use serde_json::{Value, json};
 use storage_table::{Entity, Key, Operation};
 
 end_to_end::cases!(
-    dead_alert_is_listed_and_a_replay_delivers_it_once,
+    dead_alert_is_listed_and_delivered_once_by_a_replay,
     replay_to_a_conversation_that_was_missing_is_delivered,
     replay_keeps_the_order_and_kicks_the_poller,
     two_replays_at_once_deliver_once,
     replay_of_a_changed_or_expired_message_is_refused,
     replayed_alert_that_fails_again_is_a_new_dead_letter,
-    replay_while_the_tables_fail_in_the_middle_can_be_repeated,
+    replay_that_a_table_failure_interrupts_can_be_repeated,
     dead_letter_without_a_row_in_the_table_is_shown_and_replayed,
-    dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger,
+    dropped_dead_letter_is_deleted_and_the_alert_stays_dead_in_the_ledger,
     forgotten_conversation_has_no_dead_letter,
-    page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables,
-    dead_letters_need_the_scope_operate,
-    shell_command_lists_shows_replays_and_drops,
+    list_page_of_ten_thousand_dead_letters_costs_one_table_call,
+    call_about_dead_letters_needs_the_scope_operate,
+    shell_command_lists_shows_replays_and_drops_dead_letters,
 );
 
-/// The status with which the fake Connector answers alerts. With 201, the fake accepts the alerts.
+/// The HTTP status with which the fake Connector answers alerts. With 201, the fake accepts the alerts.
 struct Answering(Arc<AtomicU16>);
 
 impl Answering {
@@ -56,8 +56,8 @@ fn sealing(world: &World) -> Script<'_> {
     alerts::script(world).variable("sealkey", "a seal key for tests")
 }
 
-/// Sends these alerts to a conversation, and expects that the poller moves them to the poison queue. Returns
-/// their ids.
+/// Sends alerts with these texts to a conversation, and expects that the poller moves the alerts to the
+/// poison queue. Returns the ids of the alerts.
 fn dead(stage: &Stage, key: &str, texts: &[&str]) -> Vec<String> {
     let ids: Vec<_> = texts.iter().map(|text| queued(stage, &to_conversation(key, text))).collect();
     let counts = stage.poll();
@@ -92,7 +92,7 @@ fn record(world: &World, stage: &Stage, id: &str) -> Entity {
     table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record")
 }
 
-fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
+fn dead_alert_is_listed_and_delivered_once_by_a_replay(world: &World) {
     let stage = sealing(world).start();
     let key = known(&stage, "a:1", "hello");
     let connector = Answering::of(&stage, 400, "BadSyntax");
@@ -140,7 +140,7 @@ fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
     let line = stage.wait_for_events("dead.replayed", 1).remove(0);
     assert_eq!((&line["key"], &line["alerts"]), (&"alertkey".into(), &json!(ids)), "{line}");
-    assert!(!stage.lines().iter().any(|line| line.contains("pizza")), "a text is in the log");
+    assert!(!stage.lines().iter().any(|line| line.contains("pizza")), "the alert's text is in the log");
 }
 
 fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
@@ -200,8 +200,8 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // While a replay works on messages, it hides them from the other replays. By now, all messages are
-    // visible again.
+    // A replay hides the dead letters that it works on from other replays. By now, all replays have ended,
+    // and all dead letters are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -248,8 +248,8 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     eventually("the expired alert to be listed as not replayable", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
-        // The list still shows one message as replayable. The bot checks only at the replay whether a message
-        // was changed on the poison queue.
+        // The list still shows one dead letter as replayable. The bot checks only at the replay whether a
+        // dead letter was changed on the poison queue.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
     let response = replay(&stage, &json!({"ids": ids}));
@@ -286,7 +286,7 @@ fn replayed_alert_that_fails_again_is_a_new_dead_letter(world: &World) {
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
 }
 
-fn replay_while_the_tables_fail_in_the_middle_can_be_repeated(world: &World) {
+fn replay_that_a_table_failure_interrupts_can_be_repeated(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
@@ -343,7 +343,7 @@ fn dead_letter_without_a_row_in_the_table_is_shown_and_replayed(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-fn dropped_dead_letter_is_deleted_and_its_alert_stays_dead_in_the_ledger(world: &World) {
+fn dropped_dead_letter_is_deleted_and_the_alert_stays_dead_in_the_ledger(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
@@ -377,7 +377,7 @@ fn forgotten_conversation_has_no_dead_letter(world: &World) {
     assert_eq!(ids_of(&left).len(), 1);
 }
 
-fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(world: &World) {
+fn list_page_of_ten_thousand_dead_letters_costs_one_table_call(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");
@@ -417,7 +417,7 @@ fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_call_to_the_tables(worl
     assert!(calls() - before <= 4, "expected at most 4 calls to the tables, found {}", calls() - before);
 }
 
-fn dead_letters_need_the_scope_operate(world: &World) {
+fn call_about_dead_letters_needs_the_scope_operate(world: &World) {
     const SENDER: (&str, &str) = (
         "pbk_0123456789abcdef0123456789abcdef",
         "ci:send+cancel+list:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -437,7 +437,7 @@ fn dead_letters_need_the_scope_operate(world: &World) {
     }
 }
 
-fn shell_command_lists_shows_replays_and_drops(world: &World) {
+fn shell_command_lists_shows_replays_and_drops_dead_letters(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");

@@ -10,11 +10,11 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alert_through_direct_line_reaches_its_conversation,
+    alert_through_direct_line_reaches_the_persons_conversation,
     trigger_in_every_form_is_delivered,
     unsealed_trigger_is_refused_by_default,
     trigger_to_an_untrusted_host_is_refused,
-    event_with_another_name_does_nothing,
+    event_with_a_name_other_than_triggername_sends_no_alert,
     repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent,
     run_with_twelve_alerts_starts_one_direct_line_conversation,
     alert_that_direct_line_refuses_stays_on_the_queue,
@@ -24,7 +24,7 @@ end_to_end::cases!(
 
 const SECRET: &str = "a-direct-line-secret";
 
-/// Makes a queue message in the format of the template's Node bot.
+/// Makes a queue message in the format of the Node.js bot of Microsoft's template.
 fn legacy(stage: &Stage, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
@@ -46,8 +46,8 @@ fn allowing(world: &World) -> Stage {
     Script::new(world).variable("unsealedtriggers", "allow").start()
 }
 
-fn alert_through_direct_line_reaches_its_conversation(world: &World) {
-    // In anonymous mode the poller sends no secret, so this Direct Line refuses every secret.
+fn alert_through_direct_line_reaches_the_persons_conversation(world: &World) {
+    // In anonymous mode, the poller must send no secret. So this fake refuses requests with a secret.
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
@@ -75,7 +75,7 @@ fn alert_through_direct_line_reaches_its_conversation(world: &World) {
         found, expected,
         "expected the alerts in the people's conversations, not in Direct Line's conversation"
     );
-    // If the bot cannot deliver the alert of a trigger, the message stays on the queue.
+    // If the bot cannot deliver the alert of a trigger, the queue message stays on the queue.
     stage.connector.on(|_| Some(Reply::error(503, "Unavailable")));
     stage.queue.put_json(&legacy(&stage, "not now"));
     let counts = stage.poll();
@@ -133,14 +133,15 @@ fn trigger_to_an_untrusted_host_is_refused(world: &World) {
     let mut value = legacy(&stage, "planted");
     value["address"]["serviceUrl"] = "https://evil.example/".into();
     stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
-    // In anonymous mode the trigger's own serviceUrl must be on loopback, too.
+    // A trigger has a serviceUrl, and the alert in the trigger has another serviceUrl. In anonymous mode,
+    // both must be on loopback.
     let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
     stranger["serviceUrl"] = "https://directline.botframework.com/".into();
     stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
     stage.connector.expect_silence();
 }
 
-fn event_with_another_name_does_nothing(world: &World) {
+fn event_with_a_name_other_than_triggername_sends_no_alert(world: &World) {
     let stage =
         Script::new(world).variable("unsealedtriggers", "allow").variable("triggername", "wake").start();
     let value = legacy(&stage, "pizza");
@@ -161,8 +162,9 @@ fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // The columns: the Connector's status, the bot's status for the trigger, the bot's status for the same
-    // trigger again, and the number of activities that the bot sends.
+    // The columns: the HTTP status of the Connector, the HTTP status with which the bot answers the trigger,
+    // the HTTP status with which the bot answers the same trigger again, and the number of activities that
+    // the bot sends.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
     {
@@ -175,8 +177,8 @@ fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world
     }
 }
 
-/// Prepares a stage in required mode. The poller may call the fake Direct Line on loopback, because
-/// `servicehosts` names its address.
+/// Prepares a stage in required mode. The poller is allowed to call the fake Direct Line on loopback, because
+/// `servicehosts` names the address of the fake.
 fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
@@ -215,8 +217,8 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // The trigger contains the alert in two forms: for the template's C# bot and for its Node bot. Both
-        // forms have the same text and address.
+        // The trigger contains the alert in two forms, because Microsoft's template has a C# bot and a
+        // Node.js bot. The two forms have the same text and address.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }

@@ -1,4 +1,4 @@
-//! The probes of the storage account by `cargo dev doctor`, against the real Azurite. The tests in the crate
+//! `cargo dev doctor` probes a storage account, which here is the real Azurite. The tests in the crate
 //! `doctor` use fakes.
 
 use ::doctor::{EnvFile, Examination, Machine, Manifest, Status, block_on, examine};
@@ -9,11 +9,11 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     credentials_with_every_right_have_no_problem_and_probes_change_nothing,
-    each_missing_right_is_named,
-    wrong_key_is_named_for_both_services,
+    each_missing_right_of_a_sas_is_named,
+    wrong_account_key_is_reported_for_both_services,
 );
 
-/// Examines a storage account. Returns the problems of the section `storage`.
+/// Examines a storage account. Returns the problems in the section `storage` of the doctor's report.
 fn problems(connection: &str, queue: &str) -> Vec<String> {
     let manifest = Manifest::read(&root().join("spin.toml")).unwrap();
     // In anonymous mode, the doctor calls nothing but the storage account.
@@ -51,7 +51,7 @@ fn credentials_with_every_right_have_no_problem_and_probes_change_nothing(world:
     assert!(!queue.poison().exists() && !Queue::new(&key, "cargo-dev-doctor").exists());
 }
 
-fn each_missing_right_is_named(world: &World) {
+fn each_missing_right_of_a_sas_is_named(world: &World) {
     let queue = Queue::new(&world.azurite().connection_string(), "doctor-rights");
     queue.put("hello");
     for (services, permissions, expected) in [
@@ -73,7 +73,7 @@ fn each_missing_right_is_named(world: &World) {
     assert!(!found.is_empty() && found.iter().all(|text| text.contains("does not accept")), "{found:?}");
 }
 
-fn wrong_key_is_named_for_both_services(world: &World) {
+fn wrong_account_key_is_reported_for_both_services(world: &World) {
     let connection = world.azurite().connection_string();
     let (before, after) = connection.split_once("AccountKey=").unwrap();
     let wrong = format!("{before}AccountKey=d3Jvbmc=;{}", after.split_once(';').unwrap().1);

@@ -1,4 +1,4 @@
-//! How a run of the poller treats the messages on the queue.
+//! Runs of the poller: what a run does with each kind of message on the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ end_to_end::cases!(
     conversations_are_delivered_in_parallel_and_each_in_order,
     missing_queue_counts_as_empty,
     refused_alert_stays_on_the_queue,
-    throttled_alert_pauses_its_conversation_and_no_other,
+    throttled_alert_pauses_one_conversation_only,
     unreadable_message_is_moved_to_the_poison_queue,
     message_made_long_by_xml_escaping_is_moved_to_the_poison_queue,
     alert_to_an_untrusted_host_is_moved_to_the_poison_queue,
     alert_to_a_missing_conversation_is_moved_to_the_poison_queue,
     expired_alert_is_not_delivered,
     alert_that_is_not_due_stays_hidden,
-    message_of_a_newer_version_is_moved_to_the_poison_queue,
-    messages_of_another_producer_are_delivered,
-    messages_behind_a_throttled_message_keep_their_order,
+    envelope_of_a_newer_version_is_moved_to_the_poison_queue,
+    message_of_a_foreign_producer_is_delivered,
+    messages_behind_a_throttled_message_keep_the_order,
 );
 
 /// Makes an envelope whose serviceUrl leads to this stage's Connector.
@@ -93,7 +93,7 @@ fn refused_alert_stays_on_the_queue(world: &World) {
     }
 }
 
-fn throttled_alert_pauses_its_conversation_and_no_other(world: &World) {
+fn throttled_alert_pauses_one_conversation_only(world: &World) {
     let stage = Stage::start(world);
     for (id, conversation) in
         [("1", "a:broken"), ("2", "a:sound"), ("3", "a:broken"), ("4", "a:sound"), ("5", "a:broken")]
@@ -117,7 +117,7 @@ fn throttled_alert_pauses_its_conversation_and_no_other(world: &World) {
     assert_eq!(stage.queue.count(), 3);
 }
 
-fn messages_behind_a_throttled_message_keep_their_order(world: &World) {
+fn messages_behind_a_throttled_message_keep_the_order(world: &World) {
     let stage = Stage::start(world);
     for index in 0..4 {
         stage.queue.put_json(&envelope(&stage, &format!("order-{index}"), "a:order", &index.to_string()));
@@ -158,8 +158,8 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// In the response of the queue service, XML escaping makes each of these texts 320 KiB long. All texts
-/// together exceed 4 MiB.
+/// In the response of the queue service, XML escaping makes the text of each of these queue messages 320 KiB
+/// long. All texts together exceed 4 MiB.
 fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World) {
     const PILLS: usize = 13;
     const GOOD: usize = 5;
@@ -265,7 +265,7 @@ fn alert_that_is_not_due_stays_hidden(world: &World) {
     );
 }
 
-fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
+fn envelope_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let mut newer = envelope(&stage, "newer", "a:1", "hello");
     newer["version"] = 2.into();
@@ -279,9 +279,9 @@ fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("expected 1, found 2"));
 }
 
-fn messages_of_another_producer_are_delivered(world: &World) {
+fn message_of_a_foreign_producer_is_delivered(world: &World) {
     let stage = Stage::start(world);
-    // The message is raw JSON, with fields that the poller does not know.
+    // The queue message is JSON without base64, and has fields that the poller does not know.
     let mut foreign = envelope(&stage, "foreign", "a:1", "from elsewhere");
     foreign["address"]["somethingNew"] = json!({"x": 1});
     stage.queue.put(&foreign.to_string());

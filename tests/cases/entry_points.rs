@@ -1,4 +1,5 @@
-//! The HTTP entry point: probes, methods, routes, and activities for which the bot has nothing to do.
+//! The HTTP entry point of the bot: probes, methods, routes, and activities for which the bot has nothing to
+//! do.
 
 use end_to_end::activity::message;
 use end_to_end::login::{Login, Proof};
@@ -16,7 +17,7 @@ end_to_end::cases!(
     activities_that_the_bot_ignores_are_accepted,
     unsupported_invoke_is_answered_200_with_an_error_in_the_body,
     request_without_a_proper_token_is_refused_in_required_mode,
-    wrong_setting_is_named_in_the_log_only,
+    wrong_setting_is_named_in_the_log_and_not_in_the_response,
 );
 
 fn call(stage: &Stage, method: &str, path: &str) -> WholeResponse {
@@ -121,8 +122,8 @@ fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
             request = request.header("authorization", token);
         }
         let request = request.body(()).unwrap();
-        // The bot does not read the body. So the connection may be reset, and the response may be lost (RFC
-        // 9112 section 9.6). The case then sends the request again.
+        // The bot does not read the body. So the host can reset the connection, and the response can be lost
+        // (RFC 9112 section 9.6). The case then sends the request again.
         let response = eventually("a response", || {
             web::try_send(request.clone().map(|()| web::whole(body.to_owned()))).ok()
         });
@@ -135,7 +136,7 @@ fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn wrong_setting_is_named_in_the_log_only(world: &World) {
+fn wrong_setting_is_named_in_the_log_and_not_in_the_response(world: &World) {
     const SECRET: &str = "bm90LWEtcmVhbC1rZXk=";
     let connection = format!("AccountName=a;AccountKey={SECRET};QueueEndpoint=not an address");
     for (name, value) in [
@@ -160,7 +161,7 @@ fn wrong_setting_is_named_in_the_log_only(world: &World) {
         assert!(line.to_string().contains(name), "expected {name} in the log line, found {line}");
         assert!(
             !stage.host_log().contains(SECRET) && !line.to_string().contains(SECRET),
-            "the key is in the log"
+            "the account key is in the log"
         );
         stage.connector.expect_silence();
     }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 end_to_end::cases!(
     connector_complains_about_an_unexpected_request,
-    connector_changes_and_deletes_only_messages_that_it_shows,
-    connector_cuts_the_connection_before_or_after_it_records_the_request,
+    connector_changes_and_deletes_only_shown_messages,
+    connector_cuts_the_connection_before_or_after_recording_the_request,
     direct_line_complains_about_an_unexpected_request,
 );
 
@@ -45,7 +45,7 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
     }
 }
 
-fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
+fn connector_changes_and_deletes_only_shown_messages(_: &World) {
     let connector = Connector::start();
     let call = |method: &str, path: &str, body: &str| {
         let uri = format!("http://{}/v3/conversations/c/activities{path}", connector.authority());
@@ -73,7 +73,7 @@ fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
     refused(call("PUT", &path, web_chat), 405, "BadArgument");
 }
 
-fn connector_cuts_the_connection_before_or_after_it_records_the_request(_: &World) {
+fn connector_cuts_the_connection_before_or_after_recording_the_request(_: &World) {
     let connector = Connector::start();
     connector.on(|received| match received.text() {
         "unseen" => Some(Reply::cut_unseen()),

@@ -1,7 +1,8 @@
-//! Tests of the faulty table service: its faults happen as planned, and the other calls pass unchanged.
+//! Tests of [`FaultyTables`], the proxy that makes calls to the table service fail: the faults happen as
+//! planned, and the proxy passes all further calls on unchanged.
 //!
 //! Azurite does not check the date of a request. So the requests carry fixed signatures, computed once for
-//! the table `vectors1`. A signature does not cover the body and the query.
+//! the table `vectors1`. A signature covers neither the body nor the query.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use http::Request;
 
 end_to_end::cases!(
     random_faults_happen_and_are_noted,
-    chosen_calls_fail_and_others_pass,
+    chosen_calls_fail_and_all_further_calls_pass,
     batches_on_one_connection_pass_unchanged,
     stage_with_a_queue_proxy_and_a_table_proxy_uses_both,
 );
@@ -71,15 +72,15 @@ fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     signed("POST", "$batch", kind, "c7U0QYQQP9VppngIx0G98Oi1nZbVhBZAuQfI4IvcARM=", body)
 }
 
-/// Sends the request to `address:port` over a new connection. Returns `None` if the proxy closes the
-/// connection.
+/// Sends the request to `authority`, an `address:port`, over a new connection. Returns `None` if the proxy
+/// closes the connection.
 fn send(authority: &str, request: Request<Bytes>) -> Option<WholeResponse> {
     let (mut head, body) = request.into_parts();
     head.uri = format!("http://{authority}{}", head.uri).parse().unwrap();
     web::try_send(Request::from_parts(head, web::whole(body))).ok()
 }
 
-/// Creates the table if it is missing.
+/// Creates the table `vectors1` if the table is missing.
 fn table(world: &World) {
     let created = send(&world.azurite().table_authority(), create_table()).unwrap();
     assert!([204, 409].contains(&created.status), "{}", created.describe());
@@ -122,7 +123,7 @@ fn random_faults_happen_and_are_noted(world: &World) {
     assert!(notes.iter().all(|note| note.method == "POST" && note.path == "vectors1"));
 }
 
-fn chosen_calls_fail_and_others_pass(world: &World) {
+fn chosen_calls_fail_and_all_further_calls_pass(world: &World) {
     const PARTITION: &str = "faulty-rule";
     table(world);
     let tables = FaultyTables::start(&world.azurite().table_authority());

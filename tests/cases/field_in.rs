@@ -14,7 +14,7 @@ end_to_end::cases!(
     queued_text_loses_the_mention_and_keeps_the_rest,
     commands_of_telegram_are_understood,
     group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored,
-    message_without_text_is_read_from_its_html,
+    message_without_text_is_read_from_the_html,
     conversation_update_is_greeted_once_and_queues_nothing,
     upgrade_of_the_app_keeps_the_conversation,
     pressed_button_without_text_is_answered_and_not_queued,
@@ -161,7 +161,7 @@ fn group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored(world
     assert!(reply_to(&stage, &press).starts_with("Nothing happened: "));
 }
 
-fn message_without_text_is_read_from_its_html(world: &World) {
+fn message_without_text_is_read_from_the_html(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = field("15-html-only");
     assert_eq!(reply_to(&stage, &activity), "Queued: Order for x < 5 people\u{a0}©");
@@ -169,7 +169,7 @@ fn message_without_text_is_read_from_its_html(world: &World) {
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
     assert!(reply_to(&stage, &activity).starts_with("Subscribed: alerts about news"));
-    // The HTML consists of markup only, and is nearly as long as a body may be.
+    // The HTML consists of markup only. With this HTML, the request body is nearly as long as the limit.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
@@ -193,7 +193,7 @@ fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
     assert_eq!(
         greetings[1].body.get("recipient"),
         None,
-        "the greeting must not name the conversation as its recipient: {greetings:?}"
+        "the greeting must not name the conversation as the recipient: {greetings:?}"
     );
     // When the bot is added again, it sends another greeting.
     let mut again = update.clone();
@@ -320,7 +320,7 @@ fn lone_surrogate_is_shown_as_the_replacement_character(world: &World) {
     assert!(activity.contains(r"\ud83c"));
     post("/api/messages", activity.clone(), 202);
     // In the second activity, the text has a complete surrogate pair. The person's name has a lone surrogate
-    // and a complete pair. The bot copies the name.
+    // and a complete pair. The bot copies the name into the reply.
     let unread = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
     post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
     post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);

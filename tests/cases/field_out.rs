@@ -29,8 +29,8 @@ end_to_end::cases!(
 
 fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world: &World) {
     for status in [408, 502, 504] {
-        // Each status has its own stage. In one stage, three conversations of one host would fail in a row.
-        // The breaker would then stop the calls of this host.
+        // Each HTTP status has its own stage. In one stage, three conversations of one Connector host would
+        // fail in a row, and the breaker would then stop the calls to this host.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
@@ -145,23 +145,23 @@ fn token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails(world: &W
     let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
     stage.post_as(&old, &activity).expect_status(202);
     issuer.behave(Behaviour::Unavailable);
-    // For a few seconds after a fetch, the bot does not fetch the keys again. In this time, it answers 401 to
-    // a token with an unknown key.
+    // For a few seconds after a fetch, the bot does not fetch the signing keys again. In this time, the bot
+    // answers 401 to a token with an unknown signing key.
     let response = eventually("a response other than 401", || {
         Some(stage.post_as(&new, &activity)).filter(|response| response.status != 401)
     });
     response.expect_error(503, "KeysUnavailable");
     issuer.behave(Behaviour::Proper);
     issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    eventually("a 202 for the new key", || {
+    eventually("a 202 for the new signing key", || {
         let response = stage.post_as(&new, &activity);
         assert_ne!(response.status, 401, "{}", response.describe());
         Some(response).filter(|response| response.status == 202)
     });
 }
 
-/// Each form of `Retry-After` asks for 100 seconds, so the poller hides the message for 100 seconds. If the
-/// poller did not understand a form, it would hide the message for two seconds at most.
+/// Each form of `Retry-After` asks for 100 seconds, so the poller hides the queue message for 100 seconds. If
+/// the poller did not understand a form, the poller would hide the queue message for two seconds at most.
 fn retry_after_in_any_form_is_obeyed(world: &World) {
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).start();
@@ -191,8 +191,8 @@ fn retry_after_in_any_form_is_obeyed(world: &World) {
     });
     let hidden: Vec<_> = hidden.collect();
     assert_eq!(hidden.len(), forms.len(), "{hidden:?}");
-    // One form is a date. On a busy machine, less than 100 seconds are left until this date when the poller
-    // reads it.
+    // One form is a date. On a busy machine, the poller can read the date so late that less than 100 seconds
+    // are left.
     assert!(hidden.iter().all(|(_, seconds)| (50..=100).contains(seconds)), "{hidden:?}");
 }
 

@@ -1,5 +1,6 @@
-//! Checks the components against `docs/performance.json`. Instructions, memory, calls and sizes are the same
-//! on every machine. Only `cargo dev bench` measures times.
+//! Checks the components against the figures in `docs/performance.json`. Instructions, memory, outbound calls
+//! and sizes are the same on every machine. Only `cargo dev bench` measures times. In this file, a *call* is
+//! an outbound call of a component, e.g. to the table service.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
 use bench::host_calls::HostCalls;
@@ -11,27 +12,29 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     instructions_are_as_recorded,
-    alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run,
-    alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction,
+    alert_costs_fewer_than_six_outbound_calls,
+    alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls,
     memory_does_not_grow_with_the_backlog,
     page_of_targets_costs_the_same_with_many_conversations,
     sizes_are_as_recorded,
     performance_document_has_the_recorded_figures,
 );
 
-/// The maximum of additional memory for a longer backlog or a longer list. The granularity of the allocator
-/// can cause this growth. If a component kept all messages or all conversations in memory, it would need
-/// more.
+/// The maximum of additional memory for a longer queue or a longer list of conversations. The granularity of
+/// the allocator can cause this growth. If a component kept all queue messages or all conversations in
+/// memory, the component would need more.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
-/// The maximum of calls for a page of all conversations, on average. The conversations are divided into
-/// shards (partitions of the table). The bot reads the rest of one shard, and then the next shard.
+/// The maximum average number of calls for one page of the list of all conversations. The conversations are
+/// divided into shards (partitions of the table). The bot reads the rest of one shard, and then the next
+/// shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// The maximum of calls for a page of a tenant's conversations, on average. The bot reads the index, and then
-/// the rows of the conversations. In this test, these rows are adjacent.
+/// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads
+/// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
-/// The maximum of calls for a page of a tag's conversations, on average. The bot makes one more call than for
-/// a tenant, because the index of a tag has two partitions: for the bot's tenant, and for no tenant.
+/// The maximum average number of calls for one page of the list of a tag's conversations. The bot makes one
+/// more call than for a tenant, because the index of a tag has two partitions: for the bot's tenant, and for
+/// no tenant.
 const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
@@ -64,8 +67,8 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run writes a hint to key-value, which says that the run is at work. The run may write the hint
-    // again. A delivery writes nothing to key-value.
+    // A long run writes a hint to key-value: the hint says that the run is at work. The run can write the
+    // hint a second time. A delivery writes nothing to key-value.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -84,23 +87,23 @@ fn instructions_are_as_recorded(_: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn alert_costs_five_calls_and_a_fraction_of_the_calls_of_its_run(_: &World) {
+fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(
         calls <= MOST_CALLS_PER_ALERT,
         "expected at most {MOST_CALLS_PER_ALERT} calls per alert, found {calls}"
     );
-    // The number varies a little. A run repeats Get Messages until it ends, and its duration decides how
-    // often.
+    // The number varies a little, because a run repeats Get Messages until the run ends. So a longer run
+    // makes more calls.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,
-        "calls per alert: expected {recorded} as recorded, found {calls}; record them with cargo dev bench -- --exact --record"
+        "calls per alert: expected {recorded} as recorded, found {calls}; record this number with cargo dev bench -- --exact --record"
     );
 }
 
-fn alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction(_: &World) {
+fn alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls(_: &World) {
     let (stubs, workload) = world();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;
@@ -109,7 +112,7 @@ fn alert_of_a_call_with_100_targets_costs_three_calls_and_a_fraction(_: &World) 
         assert!(calls <= most, "expected at most {most} calls per alert, found {calls}");
         assert!(
             (calls - recorded).abs() < 0.02,
-            "calls per alert: expected {recorded} as recorded, found {calls}; record them with cargo dev bench -- --exact --record"
+            "calls per alert: expected {recorded} as recorded, found {calls}; record this number with cargo dev bench -- --exact --record"
         );
     }
 }

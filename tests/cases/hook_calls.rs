@@ -44,8 +44,8 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
         (reports.len() >= POSTS).then_some(reports)
     });
     let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
-    // A text costs three calls. A post of Alertmanager costs a fourth call: its `groupKey` becomes the
-    // alert's key, and the bot records this alert as the newest with this key.
+    // A text costs three calls. A post of Alertmanager costs a fourth call, because the bot makes the alert's
+    // `key` from the `groupKey`, and records that this alert is the newest alert with this `key`.
     assert_eq!(
         calls,
         (3 + 4) * POSTS as u64 / 2,

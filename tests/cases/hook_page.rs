@@ -7,9 +7,9 @@ use end_to_end::alerts::{self, ALERT_KEY, known};
 use end_to_end::hooks::hook;
 use end_to_end::suite::World;
 
-end_to_end::cases!(every_command_of_the_page_is_answered_202_or_200);
+end_to_end::cases!(every_command_of_the_hooks_document_is_answered_202_or_200);
 
-/// The fenced blocks of code in this language on the page.
+/// The fenced blocks of code in `docs/hooks.md` that have this language.
 pub(crate) fn blocks(language: &str) -> Vec<String> {
     let path = root().join("docs/hooks.md");
     let page = std::fs::read_to_string(&path).unwrap();
@@ -17,8 +17,8 @@ pub(crate) fn blocks(language: &str) -> Vec<String> {
     page.split(&begin).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-fn every_command_of_the_page_is_answered_202_or_200(world: &World) {
-    // The shell function `curl` replaces the program, and prints only the status of the response.
+fn every_command_of_the_hooks_document_is_answered_202_or_200(world: &World) {
+    // The shell function `curl` replaces the program, and prints only the HTTP status of the response.
     const SHOW_STATUS: &str =
         r#"set -eu; curl() { command curl -sS -o /dev/null -w '%{http_code}\n' "$@"; }"#;
     let stage = alerts::stage(world);

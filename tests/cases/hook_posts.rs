@@ -1,4 +1,4 @@
-//! Posts to webhook addresses, and the messages that the bot makes from them.
+//! Posts to webhook addresses, and the alerts that the bot makes from these posts.
 
 use end_to_end::alerts::{self, ALERT_KEY, call, known};
 use end_to_end::closed_port::ClosedPort;
@@ -11,21 +11,21 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    text_is_sent_as_a_card_that_names_the_webhook_as_its_origin,
+    text_is_sent_as_a_card_that_names_the_webhook_as_the_origin,
     payload_of_an_unknown_shape_is_answered_422_with_the_known_shapes,
     post_without_queue_or_tables_is_answered_503,
     markup_of_a_stranger_is_sent_as_harmless_text,
     github_post_needs_a_signature_and_a_redelivery_is_sent_once,
     grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signature,
-    alert_of_azure_monitor_is_one_message_that_turns_green,
+    alert_of_azure_monitor_is_one_chat_message_that_turns_green,
     handshake_is_answered_and_sends_no_alert,
-    foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
-    post_costs_at_most_four_calls,
+    foreign_payload_with_an_api_key_reaches_every_subscriber_of_a_tag,
+    post_costs_at_most_four_storage_calls,
 );
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// The card of a message.
+/// The Adaptive Card in a chat message.
 #[track_caller]
 fn card(received: &Received) -> &Value {
     let attachment = &received.body["attachments"][0];
@@ -33,7 +33,7 @@ fn card(received: &Received) -> &Value {
     &attachment["content"]
 }
 
-/// Polls, and returns the only message that the Connector got since the last call of this function.
+/// Runs the poller. Returns the only request that the Connector got since the previous call of this function.
 #[track_caller]
 fn said(stage: &Stage) -> Received {
     stage.poll();
@@ -42,7 +42,7 @@ fn said(stage: &Stage) -> Received {
     said
 }
 
-fn text_is_sent_as_a_card_that_names_the_webhook_as_its_origin(world: &World) {
+fn text_is_sent_as_a_card_that_names_the_webhook_as_the_origin(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     for (headers, body) in [
@@ -192,7 +192,7 @@ fn grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signatu
     );
 }
 
-fn alert_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
+fn alert_of_azure_monitor_is_one_chat_message_that_turns_green(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let alert = |condition: &str| {
@@ -210,7 +210,7 @@ fn alert_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
     let green = said(&stage);
     assert_eq!((green.method.as_str(), green.reply_to().as_deref()), ("PUT", Some("sent-1")), "{green:?}");
     assert!(card(&green).to_string().contains("good"), "{green:?}");
-    // The problem begins again after its end, so the bot sends a new message.
+    // The problem begins again after it has ended, so the bot sends a new chat message.
     hook.post(&alert("Fired")).expect_status(202);
     assert_eq!(said(&stage).method.as_str(), "POST");
 }
@@ -248,7 +248,7 @@ fn handshake_is_answered_and_sends_no_alert(world: &World) {
     stage.connector.wait_for(2);
 }
 
-fn foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag(world: &World) {
+fn foreign_payload_with_an_api_key_reaches_every_subscriber_of_a_tag(world: &World) {
     let stage = alerts::stage(world);
     for number in 0..3 {
         known(&stage, &format!("a:{number}"), "subscribe ops");
@@ -275,7 +275,7 @@ fn foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag(world: &World) {
     assert_eq!(wrong.status, 405, "{}", wrong.describe());
 }
 
-fn post_costs_at_most_four_calls(world: &World) {
+fn post_costs_at_most_four_storage_calls(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);
@@ -287,12 +287,13 @@ fn post_costs_at_most_four_calls(world: &World) {
         let put = usize::try_from(stage.queue.count() - before.1).unwrap();
         (tables.notes().len() - before.0) + put
     };
-    // On a busy machine a component may repeat a call. So the case takes the lowest number of several posts.
+    // On a busy machine, the bot can repeat a storage call. So this case takes the lowest number of several
+    // posts.
     let least_of = |body: &Value| (0..4).map(|_| count(body)).min();
     assert_eq!(
         least_of(&json!({"text": "x"})),
         Some(3),
-        "expected one call each for the conversation, the ledger and the queue, found {:#?}",
+        "expected three storage calls (to the conversation, the ledger and the queue), found {:#?}",
         tables.notes()
     );
     let group = json!({
@@ -301,5 +302,9 @@ fn post_costs_at_most_four_calls(world: &World) {
         "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "annotations": {}, "startsAt": "2026-11-29T20:00:00Z",
             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "a"}],
     });
-    assert_eq!(least_of(&group), Some(4), "expected one more call, for the record of the key's newest alert");
+    assert_eq!(
+        least_of(&group),
+        Some(4),
+        "expected one more call, for the record of the newest alert with this `key`"
+    );
 }

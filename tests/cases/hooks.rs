@@ -11,13 +11,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    command_gives_an_address_that_works_until_it_is_replaced_or_ended,
+    webhook_address_works_until_the_command_webhook_new_or_webhook_off,
     address_for_a_channel_is_sent_to_the_persons_own_chat,
     address_begins_with_the_variable_publicurl,
     token_that_is_forged_or_ended_is_refused,
-    forged_token_costs_no_call,
-    address_of_an_old_key_works_while_both_keys_are_set,
-    forgotten_conversation_has_no_address_any_more,
+    forged_token_costs_no_storage_call,
+    address_of_the_old_hookkey_works_while_both_hookkeys_are_set,
+    forgotten_conversation_has_no_webhook_address,
     back_end_gets_and_ends_an_address_with_the_scope_send,
     log_has_only_the_beginning_of_an_address,
 );
@@ -26,13 +26,13 @@ fn text(text: &str) -> Value {
     json!({ "text": text })
 }
 
-/// The summaries of all messages that the bot has sent.
+/// The summaries of all chat messages that the bot has sent.
 fn summaries(stage: &Stage) -> Vec<String> {
     let said = stage.connector.received();
     said.iter().filter_map(|said| Some(said.body["summary"].as_str()?.to_owned())).collect()
 }
 
-/// Posts a text, and expects that the conversation gets it.
+/// Posts a text to the webhook address, and expects that the conversation gets the text.
 #[track_caller]
 fn expect_said(stage: &Stage, hook: &Hook, said: &str) {
     hook.post(&text(said)).expect_status(202);
@@ -40,7 +40,7 @@ fn expect_said(stage: &Stage, hook: &Hook, said: &str) {
     eventually("the posted text", || summaries(stage).contains(&said.to_owned()).then_some(()));
 }
 
-fn command_gives_an_address_that_works_until_it_is_replaced_or_ended(world: &World) {
+fn webhook_address_works_until_the_command_webhook_new_or_webhook_off(world: &World) {
     let stage = Stage::start(world);
     let first = ask(&stage, "a:1", "webhook");
     expect_said(&stage, &first, "one");
@@ -126,7 +126,7 @@ fn token_that_is_forged_or_ended_is_refused(world: &World) {
     expect_said(&stage, &other, "again");
 }
 
-fn forged_token_costs_no_call(world: &World) {
+fn forged_token_costs_no_storage_call(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);
@@ -144,7 +144,7 @@ fn forged_token_costs_no_call(world: &World) {
     assert!(tables.notes().len() > before);
 }
 
-fn address_of_an_old_key_works_while_both_keys_are_set(world: &World) {
+fn address_of_the_old_hookkey_works_while_both_hookkeys_are_set(world: &World) {
     let (old, new) = ("an old key for hooks in tests", "a new key for hooks in tests");
     let mut stage = alerts::script(world).variable("hookkey", old).start();
     let first = hook(&stage);
@@ -160,7 +160,7 @@ fn address_of_an_old_key_works_while_both_keys_are_set(world: &World) {
     assert_eq!((at_stage(&stage, &first), at_stage(&stage, &second)), (404, 202));
 }
 
-fn forgotten_conversation_has_no_address_any_more(world: &World) {
+fn forgotten_conversation_has_no_webhook_address(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let mut activity = stage.connector.host(&message("a:1", "forget", ""));

@@ -1,5 +1,6 @@
-//! The spans that Spin exports by OTLP: which trace a span continues, and which `traceparent` header the
-//! Connector gets. A span continues the trace of the request during which the host makes the span.
+//! The spans that Spin exports by OTLP: which trace a span continues, and which header `traceparent` the
+//! Connector gets. Spin makes a span while it handles a request. The span continues the trace of this
+//! request.
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};
@@ -13,7 +14,7 @@ use crate::tracing::{PARENT_ID, TRACE, TRACE_ID, alert, expect_logged, expect_tr
 end_to_end::cases!(
     host_spans_of_a_call_continue_the_callers_trace,
     host_spans_of_call_kick_and_delivery_are_in_one_trace,
-    host_replaces_the_trace_of_an_alert_that_another_run_delivers,
+    host_replaces_the_trace_of_an_alert_that_a_later_run_delivers,
     sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans,
     sender_trace_reaches_the_connector_from_a_cron_tick,
 );
@@ -26,7 +27,7 @@ pub(crate) fn can_run() -> bool {
     chosen_host() == HostKind::Spin
 }
 
-/// Waits for the span of the inbound call with the header [`TRACE`].
+/// Waits for the span of the API call that had the header [`TRACE`].
 #[track_caller]
 fn span_of_the_call(collector: &SpanCollector) -> Span {
     let call = collector.wait_for("the span of the call", |span| span.parent_id == PARENT_ID);
@@ -35,8 +36,8 @@ fn span_of_the_call(collector: &SpanCollector) -> Span {
     call
 }
 
-/// Waits for the span of the host's call of the Connector. The header that the Connector received names this
-/// span.
+/// Waits for the span of the outbound request to the Connector. The header `traceparent` that the Connector
+/// received names this span.
 #[track_caller]
 fn span_of_the_delivery(collector: &SpanCollector, received: &Received) -> Span {
     let header = header(received).unwrap_or_default().to_owned();
@@ -58,7 +59,7 @@ fn expect_below(collector: &SpanCollector, span: &Span, top: &Span) {
     }
 }
 
-/// Waits for the only request to the Connector, and expects that it is the alert "tea".
+/// Waits for the only request to the Connector, which must be the alert "tea".
 #[track_caller]
 fn delivered(stage: &Stage) -> Received {
     let received = stage.connector.wait_for(1).remove(0);
@@ -70,7 +71,7 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    // The component sees the caller's header, although the host makes a span for the call.
+    // The component sees the header of the caller, although Spin makes a span for the call.
     assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
@@ -93,7 +94,7 @@ fn host_spans_of_call_kick_and_delivery_are_in_one_trace(world: &World) {
     expect_logged(&stage, "alert.delivered", 1);
 }
 
-fn host_replaces_the_trace_of_an_alert_that_another_run_delivers(world: &World) {
+fn host_replaces_the_trace_of_an_alert_that_a_later_run_delivers(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");

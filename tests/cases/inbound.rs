@@ -1,4 +1,5 @@
-//! `authmode=required`: the bot accepts proper tokens only, and a refused request has no side effects.
+//! `authmode=required`: the bot accepts activities only with a proper token, and a refused request has no
+//! side effects. In this file, a *key* is a signing key of an issuer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,13 +16,13 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     channel_token_is_accepted_repeatedly,
     forged_or_wrong_token_is_refused_without_side_effects,
-    body_that_does_not_match_its_token_is_refused,
-    key_without_endorsements_signs_for_web_chat_and_never_for_teams,
-    flood_of_unknown_keys_costs_a_few_fetches,
-    first_burst_without_cached_keys_is_accepted,
-    token_is_answered_503_while_no_keys_are_known,
-    cached_keys_are_used_while_the_issuer_fails,
-    keys_from_another_origin_are_not_fetched,
+    body_that_does_not_match_the_token_is_refused,
+    signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams,
+    flood_of_unknown_signing_keys_costs_a_few_fetches,
+    first_burst_without_cached_signing_keys_is_accepted,
+    token_is_answered_503_while_no_signing_keys_are_known,
+    cached_signing_keys_are_used_while_the_issuer_fails,
+    signing_keys_from_a_foreign_origin_are_not_fetched,
     valid_token_does_not_make_a_host_trusted,
     entra_token_is_refused_by_default,
     own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept,
@@ -86,7 +87,7 @@ impl Scene {
     }
 }
 
-/// Whether the envelope has the mark that a token verified its serviceUrl.
+/// Whether the envelope has the mark `serviceUrlVerified`, which means that a token verified the serviceUrl.
 fn is_marked_verified(envelope: &Value) -> bool {
     envelope["address"]["serviceUrlVerified"] == true
 }
@@ -222,7 +223,7 @@ fn forged_or_wrong_token_is_refused_without_side_effects(world: &World) {
     scene.expect_no_token_in_the_log(&tokens);
 }
 
-fn body_that_does_not_match_its_token_is_refused(world: &World) {
+fn body_that_does_not_match_the_token_is_refused(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
     let elsewhere = scene.activity["serviceUrl"].as_str().unwrap().replace("/amer/", "/emea/");
@@ -258,7 +259,7 @@ fn body_that_does_not_match_its_token_is_refused(world: &World) {
     scene.stage.post_as(&token, &scene.activity).expect_status(202);
 }
 
-fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World) {
+fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(world: &World) {
     let scene = Scene::start(world, &[]);
     let stage = &scene.stage;
     // The activity claims to come from Teams, from the bot's own tenant.
@@ -288,7 +289,7 @@ fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World
     other.stage.post_as(&other.token(), &other.activity).expect_status(202);
 }
 
-fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
+fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
     let scene = Scene::start(world, &[]);
     let good = scene.token();
     let (_, behind_the_header) = good.split_once('.').unwrap();
@@ -297,8 +298,8 @@ fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // The bot does not fetch keys again within a few seconds. On a slow machine the case takes longer, so
-    // three more fetches may follow.
+    // The bot does not fetch the keys again within a few seconds. On a slow machine, this case takes longer,
+    // so three more fetches can follow. Each fetch reads two documents.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",
@@ -308,8 +309,8 @@ fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
     scene.stage.post_as(&good, &scene.activity).expect_status(202);
 }
 
-/// A new deployment has no keys in its cache, and its first messages come in parallel.
-fn first_burst_without_cached_keys_is_accepted(world: &World) {
+/// A new deployment has no keys in its cache, and the first activities come in parallel.
+fn first_burst_without_cached_signing_keys_is_accepted(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
     std::thread::scope(|scope| {
@@ -325,7 +326,7 @@ fn first_burst_without_cached_keys_is_accepted(world: &World) {
     assert_eq!(scene.stage.queue.count(), 12);
 }
 
-fn token_is_answered_503_while_no_keys_are_known(world: &World) {
+fn token_is_answered_503_while_no_signing_keys_are_known(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.issuer.behave(Behaviour::Unavailable);
     let token = scene.token();
@@ -344,7 +345,7 @@ fn token_is_answered_503_while_no_keys_are_known(world: &World) {
     });
 }
 
-fn cached_keys_are_used_while_the_issuer_fails(world: &World) {
+fn cached_signing_keys_are_used_while_the_issuer_fails(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
     scene.issuer.behave(Behaviour::Unavailable);
@@ -358,7 +359,7 @@ fn cached_keys_are_used_while_the_issuer_fails(world: &World) {
     assert_eq!(scene.stage.queue.count(), 2);
 }
 
-fn keys_from_another_origin_are_not_fetched(world: &World) {
+fn signing_keys_from_a_foreign_origin_are_not_fetched(world: &World) {
     let elsewhere = OpenId::start();
     for behaviour in [
         Behaviour::RedirectsTo(elsewhere.origin()),
@@ -432,7 +433,7 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
     scene.stage.post_as(&own, &scene.activity).expect_status(202);
     assert!(
         !scene.stage.queue.envelopes().iter().any(is_marked_verified),
-        "expected no mark in an envelope, because no token verified the serviceUrl"
+        "expected no serviceUrlVerified in an envelope, because no token verified the serviceUrl"
     );
     scene.stage.post_as(&scene.token(), &scene.activity_with("id", "2".into())).expect_status(202);
 }

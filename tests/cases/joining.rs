@@ -5,7 +5,7 @@ use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
-end_to_end::cases!(bot_greets_once_when_it_is_added, change_of_other_members_gets_no_greeting);
+end_to_end::cases!(bot_greets_once_after_joining, change_that_does_not_add_the_bot_gets_no_greeting);
 
 fn update(stage: &Stage, change: Value) -> Value {
     let mut activity = stage.connector.host(&message("a:joining", "1", ""));
@@ -15,7 +15,7 @@ fn update(stage: &Stage, change: Value) -> Value {
     activity
 }
 
-fn bot_greets_once_when_it_is_added(world: &World) {
+fn bot_greets_once_after_joining(world: &World) {
     let stage = Stage::start(world);
     let bot = message("a:joining", "1", "")["recipient"].take();
     // Web Chat leaves out the activity's id. Teams lists the person and the bot in the same activity.
@@ -33,7 +33,7 @@ fn bot_greets_once_when_it_is_added(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn change_of_other_members_gets_no_greeting(world: &World) {
+fn change_that_does_not_add_the_bot_gets_no_greeting(world: &World) {
     let stage = Stage::start(world);
     for change in [
         json!({}),

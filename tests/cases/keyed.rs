@@ -1,4 +1,4 @@
-//! Alerts with a key: a newer alert with the same key changes the message that the conversation shows. Also
+//! Alerts with a `key`: a newer alert with the same `key` changes the chat message of the older alert. Also
 //! changes of alerts by `PATCH`, and alerts that a caller takes back with `DELETE` and `sent=true`.
 
 use dev::named_key::{NamedKey, Purpose};
@@ -10,13 +10,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alert_with_a_key_changes_its_message_until_it_is_resolved,
-    hundred_alerts_that_fire_and_resolve_are_a_hundred_messages,
-    alerts_with_one_key_that_wait_together_are_sent_as_one_message,
-    same_key_of_another_program_does_not_change_the_message,
-    message_that_cannot_be_changed_is_sent_anew,
-    alert_that_was_sent_is_changed_and_taken_back_by_its_id,
-    alert_that_waits_is_changed_and_cancelled_by_its_id,
+    alerts_with_one_alert_key_change_one_chat_message_until_the_state_resolved,
+    hundred_alerts_that_fire_and_resolve_are_a_hundred_chat_messages,
+    waiting_alerts_with_one_alert_key_are_sent_as_one_chat_message,
+    same_alert_key_of_a_second_program_does_not_change_the_message,
+    chat_message_that_cannot_be_changed_is_sent_anew,
+    sent_alert_is_changed_and_taken_back_by_id,
+    waiting_alert_is_changed_and_cancelled_by_id,
     change_that_is_not_possible_is_refused,
 );
 
@@ -46,7 +46,8 @@ fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// Starts the stage with a stored conversation that shows no messages. Returns the conversation's key.
+/// Starts a stage with a stored conversation that shows no messages. Returns the stage and the conversation
+/// key.
 fn start(world: &World) -> (Stage, String) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -56,7 +57,7 @@ fn start(world: &World) -> (Stage, String) {
     (stage, key)
 }
 
-fn alert_with_a_key_changes_its_message_until_it_is_resolved(world: &World) {
+fn alerts_with_one_alert_key_change_one_chat_message_until_the_state_resolved(world: &World) {
     let (stage, key) = start(world);
     for (body, expected) in [
         (json!({"card": card("Disk is full", "attention")}), 1),
@@ -80,12 +81,16 @@ fn alert_with_a_key_changes_its_message_until_it_is_resolved(world: &World) {
     stage.poll();
     let id = queued(&stage, &last);
     stage.poll();
-    assert_eq!(methods(&stage).len(), 6, "expected two more calls: a change, and a reply in the thread");
+    assert_eq!(
+        methods(&stage).len(),
+        6,
+        "expected two more requests at the Connector: a change, and a reply in the thread"
+    );
     let same = status(&stage, &id);
     assert_eq!(same["reason"], "key: the message that the conversation shows has the same content", "{same}");
 }
 
-fn hundred_alerts_that_fire_and_resolve_are_a_hundred_messages(world: &World) {
+fn hundred_alerts_that_fire_and_resolve_are_a_hundred_chat_messages(world: &World) {
     let (stage, key) = start(world);
     for state in ["firing", "resolved"] {
         for number in 0..100 {
@@ -100,10 +105,10 @@ fn hundred_alerts_that_fire_and_resolve_are_a_hundred_messages(world: &World) {
     assert_eq!(texts.len(), 100, "{texts:?}");
     assert!(texts.iter().all(|text| text.ends_with("is resolved")), "{texts:?}");
     let posts = methods(&stage).into_iter().filter(|method| *method == Method::POST).count();
-    assert_eq!((posts, methods(&stage).len()), (100, 200), "expected 100 new messages in 200 calls");
+    assert_eq!((posts, methods(&stage).len()), (100, 200), "expected 100 new chat messages in 200 requests");
 }
 
-fn alerts_with_one_key_that_wait_together_are_sent_as_one_message(world: &World) {
+fn waiting_alerts_with_one_alert_key_are_sent_as_one_chat_message(world: &World) {
     let (stage, key) = start(world);
     let ids: Vec<String> =
         (0..10).map(|number| queued(&stage, &disk(&key, &format!("{number} of 10"), &json!({})))).collect();
@@ -116,7 +121,7 @@ fn alerts_with_one_key_that_wait_together_are_sent_as_one_message(world: &World)
     assert_eq!((&totals["replaced"], &totals["delivered"]), (&9.into(), &1.into()), "{totals}");
 }
 
-fn same_key_of_another_program_does_not_change_the_message(world: &World) {
+fn same_alert_key_of_a_second_program_does_not_change_the_message(world: &World) {
     let purpose = Purpose { name: "shop".into(), scopes: vec!["send".into()], ..Purpose::default() };
     let other = NamedKey::random(&purpose).unwrap();
     let stage = alerts::script(world).variable("alertkeys", other.entry()).start();
@@ -130,7 +135,7 @@ fn same_key_of_another_program_does_not_change_the_message(world: &World) {
     assert_eq!(methods(&stage), [Method::POST, Method::POST]);
 }
 
-fn message_that_cannot_be_changed_is_sent_anew(world: &World) {
+fn chat_message_that_cannot_be_changed_is_sent_anew(world: &World) {
     let (stage, key) = start(world);
     let say = |conversation: &str, text: &str| {
         queued(&stage, &disk(conversation, text, &json!({})));
@@ -166,7 +171,7 @@ fn message_that_cannot_be_changed_is_sent_anew(world: &World) {
     }
 }
 
-fn alert_that_was_sent_is_changed_and_taken_back_by_its_id(world: &World) {
+fn sent_alert_is_changed_and_taken_back_by_id(world: &World) {
     let (stage, key) = start(world);
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "Ready at 18:00"}));
     stage.poll();
@@ -205,7 +210,7 @@ fn alert_that_was_sent_is_changed_and_taken_back_by_its_id(world: &World) {
     call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_error(409, "AlertIsOver");
 }
 
-fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
+fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
     let (stage, key) = start(world);
     let id = queued(&stage, &disk(&key, "one", &json!({})));
     let path = format!("/api/alerts/{id}");
@@ -221,7 +226,7 @@ fn alert_that_waits_is_changed_and_cancelled_by_its_id(world: &World) {
         (&"cancelled".into(), &change.as_str().into()),
         "{first}"
     );
-    // The next alert with the key changes the message of the changed alert.
+    // The next alert with the same `key` changes the chat message of the changed alert.
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);

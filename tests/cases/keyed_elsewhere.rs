@@ -1,5 +1,5 @@
 //! Alerts in conversations that the poller creates: the chats of people who never wrote to the bot, and the
-//! threads of channels. The cases repeat an alert's key, change an alert, and take an alert back.
+//! threads of channels. The cases send alerts with the same `key`, change an alert, and take an alert back.
 
 use end_to_end::alerts::{alert, call, key_of, queued};
 use end_to_end::stage::{Stage, TENANT};
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use crate::people::{CHANNEL, KIM, creating, stage, status};
 
 end_to_end::cases!(
-    ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message,
-    alerts_with_a_key_to_a_channel_change_the_message_in_its_thread,
-    alert_with_a_key_to_a_purged_chat_arrives_in_the_new_chat,
-    alert_in_a_thread_is_changed_and_taken_back_by_its_id,
-    alert_in_a_chat_that_was_created_is_changed_and_taken_back_by_its_id,
-    change_of_an_alert_that_waits_for_its_chat_is_refused_and_the_alert_can_be_cancelled,
-    alert_that_waits_for_its_thread_is_changed_and_cancelled,
+    ten_alerts_with_one_alert_key_to_a_person_who_never_wrote_are_one_chat_message,
+    alerts_with_one_alert_key_to_a_channel_change_the_message_in_the_thread,
+    alert_with_an_alert_key_to_a_purged_chat_arrives_in_the_new_chat,
+    alert_in_a_thread_is_changed_and_taken_back_by_id,
+    alert_in_a_created_chat_is_changed_and_taken_back_by_id,
+    alert_that_waits_for_a_new_chat_can_be_cancelled_and_not_changed,
+    alert_that_waits_for_a_new_thread_can_be_changed_and_cancelled,
 );
 
-/// The body of an alert with a key.
+/// The body of an alert with the `key` `disk/db-7`.
 fn keyed(to: &Value, text: &str, more: &Value) -> Value {
     let mut body = json!({"to": to, "key": "disk/db-7", "text": text});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -67,7 +67,7 @@ fn path_of(id: &str) -> String {
     format!("/api/alerts/{id}")
 }
 
-fn ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message(world: &World) {
+fn ten_alerts_with_one_alert_key_to_a_person_who_never_wrote_are_one_chat_message(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     for number in 0..10 {
@@ -79,7 +79,7 @@ fn ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message(world: &Wor
         (texts(&stage, &chat()), methods(&stage)),
         (vec!["Alert: 9 of 10".into()], vec![Method::POST])
     );
-    // Now the bot knows the person's chat. The key still stands for the same message.
+    // Now the bot knows the person's chat. An alert with the same `key` still changes the same chat message.
     queued(&stage, &keyed(&to_kim(), "over", &json!({"state": "resolved"})));
     stage.poll();
     assert_eq!(texts(&stage, &chat()), ["Alert: over"]);
@@ -87,7 +87,7 @@ fn ten_alerts_with_a_key_to_a_person_who_never_wrote_are_one_message(world: &Wor
     assert_eq!(stage.connector.other_calls().len(), 1, "expected one created chat");
 }
 
-fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread(world: &World) {
+fn alerts_with_one_alert_key_to_a_channel_change_the_message_in_the_thread(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
     let say = |text: &str, more: Value| {
@@ -103,7 +103,11 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread(world: &World
     say("over", json!({"state": "resolved"}));
     assert_eq!(texts(&stage, &thread(1)), ["Alert: over", "Alert: three"]);
     assert_eq!(first, key_of("msteams", &thread(1)));
-    assert_ne!(say("four", json!({})), first, "expected a new thread after the key was resolved");
+    assert_ne!(
+        say("four", json!({})),
+        first,
+        "expected a new thread after an alert with this `key` was resolved"
+    );
     assert_eq!(texts(&stage, &thread(2)), ["Alert: four"]);
     assert_eq!(methods(&stage), [Method::PUT, Method::POST, Method::PUT]);
     let conversations = stage.connector.received().into_iter().filter_map(|received| received.conversation());
@@ -111,7 +115,7 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_its_thread(world: &World
     assert_eq!(stage.connector.other_calls().len(), 2, "expected two created threads");
 }
 
-fn alert_with_a_key_to_a_purged_chat_arrives_in_the_new_chat(world: &World) {
+fn alert_with_an_alert_key_to_a_purged_chat_arrives_in_the_new_chat(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     sent(&stage, &keyed(&to_kim(), "one", &json!({})));
@@ -131,7 +135,7 @@ fn alert_with_a_key_to_a_purged_chat_arrives_in_the_new_chat(world: &World) {
     assert_eq!((texts(&stage, &new), stage.connector.other_calls().len()), (vec!["Alert: three".into()], 1));
 }
 
-fn alert_in_a_thread_is_changed_and_taken_back_by_its_id(world: &World) {
+fn alert_in_a_thread_is_changed_and_taken_back_by_id(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
     let id = creating(&stage, &to_channel(), "Ready at 18:00");
@@ -153,7 +157,7 @@ fn alert_in_a_thread_is_changed_and_taken_back_by_its_id(world: &World) {
     assert_eq!(stage.connector.other_calls().len(), 1, "expected one created thread");
 }
 
-fn alert_in_a_chat_that_was_created_is_changed_and_taken_back_by_its_id(world: &World) {
+fn alert_in_a_created_chat_is_changed_and_taken_back_by_id(world: &World) {
     for to in [to_kim(), json!({"email": "kim@contoso.com", "tenant": TENANT})] {
         let stage = stage(world);
         stage.connector.teams(|teams| _ = teams.install(KIM));
@@ -169,7 +173,7 @@ fn alert_in_a_chat_that_was_created_is_changed_and_taken_back_by_its_id(world: &
     }
 }
 
-fn change_of_an_alert_that_waits_for_its_chat_is_refused_and_the_alert_can_be_cancelled(world: &World) {
+fn alert_that_waits_for_a_new_chat_can_be_cancelled_and_not_changed(world: &World) {
     let stage = stage(world);
     let id = creating(&stage, &to_kim(), "one");
     let patch = || call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"}));
@@ -186,7 +190,7 @@ fn change_of_an_alert_that_waits_for_its_chat_is_refused_and_the_alert_can_be_ca
     stage.connector.expect_silence();
 }
 
-fn alert_that_waits_for_its_thread_is_changed_and_cancelled(world: &World) {
+fn alert_that_waits_for_a_new_thread_can_be_changed_and_cancelled(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
     let id = creating(&stage, &to_channel(), "one");

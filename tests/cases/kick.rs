@@ -1,5 +1,5 @@
-//! The kick is the bot's call of the poller, after the bot has queued an alert and has sent its response.
-//! Delivery does not depend on the kick.
+//! The kick is a call from the bot to the poller, which then starts a run. The bot sends the kick when it has
+//! put an alert on the queue, and has answered its own caller. Delivery does not depend on the kick.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ end_to_end::cases!(
     kick_follows_an_alert_of_a_back_end,
     burst_of_messages_starts_at_most_twenty_runs,
     failed_kick_leaves_the_message_on_the_queue,
-    kick_during_a_run_is_handled_by_that_run,
+    run_delivers_the_message_of_a_kick_during_the_run,
     kick_switched_off_starts_no_run,
     failing_key_value_store_does_not_affect_delivery,
 );
@@ -85,7 +85,7 @@ fn kick_follows_an_alert_of_a_back_end(world: &World) {
     assert_eq!(stage.queue.count(), 1, "expected that the alert that is due later stays on the queue");
 }
 
-/// The messages come over many connections at once.
+/// People's messages come over many connections at once.
 fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
@@ -105,8 +105,8 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // Only kicks start runs here. Together, these runs deliver each message, or hide it behind an older
-    // message of its conversation.
+    // Only kicks start runs here. Together, these runs deliver each queue message, or hide the queue message
+    // behind an older queue message of the same conversation.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
     eventually("runs that together delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
@@ -159,8 +159,8 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                         "expected that a run of the scheduler delivers the messages"
                     );
                 }
-                // If the component is missing, a host may end the bot's instance. The log line then comes
-                // from the host instead of the bot.
+                // If the component is missing, the Spin host can end the bot's instance. The log line then
+                // comes from the host instead of the bot.
                 if what != "missing" {
                     let failed = stage.wait_for_events("kick.failed", 2);
                     assert_eq!(failed.len(), 2, "{what}: expected one line for each kick, found {failed:?}");
@@ -170,7 +170,7 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
     });
 }
 
-fn kick_during_a_run_is_handled_by_that_run(world: &World) {
+fn run_delivers_the_message_of_a_kick_during_the_run(world: &World) {
     let stage = script(world).start();
     // The first alert takes three seconds, so the run is still at work when the second message comes.
     stage.connector.on(|received| {

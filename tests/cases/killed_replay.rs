@@ -1,4 +1,5 @@
-//! Replays of dead letters. The host is killed in the middle of a replay, and the replay is then repeated.
+//! Replays of dead letters (messages in the poison queue). The case kills the Spin host in the middle of a
+//! replay, and then repeats the replay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -19,10 +20,10 @@ end_to_end::cases!(replay_that_is_repeated_after_a_kill_delivers_each_alert_once
 /// How long a replay leases a message of the poison queue. After a kill, the dead letter stays hidden until
 /// the lease ends.
 const LEASE: Duration = Duration::from_secs(30);
-/// How long the proxy delays one call to the tables. The case kills the host during this time.
+/// How long the proxy delays one call to the table service. The case kills the host during this time.
 const HANG: Duration = Duration::from_secs(4);
 
-/// The call of a replay to the tables during which the case kills the host.
+/// A call that a replay makes to the table service. The case kills the host during this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
     /// The call changes the record of an alert to `queued`.
@@ -43,8 +44,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each moment has a counter. If the counter is n, the n-th of the next calls of this moment hangs. If the
-    // counter is 0, no call hangs.
+    // Each `Moment` has a counter. If the counter is n, the n-th of the next calls of this `Moment` hangs. If
+    // the counter is 0, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {
@@ -85,7 +86,7 @@ fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) 
             (1..ALERTS).contains(&begun),
             "killed during {moment:?}: {begun} of {ALERTS} alerts replayed"
         );
-        // The other dead letters become visible when the leases of the killed replay have ended.
+        // The remaining dead letters become visible when the leases of the killed replay have ended.
         std::thread::sleep(LEASE.saturating_sub(since.elapsed()) + Duration::from_secs(1));
     }
     eventually("the end of the replay", || {
@@ -103,7 +104,7 @@ fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) 
     assert_eq!(rows["more"], false, "{rows}");
 }
 
-/// Begins a replay, and kills the host as soon as a call hangs.
+/// Begins a replay, and kills the host as soon as `is_hanging` returns true.
 fn kill_during_a_replay(stage: &mut Stage, is_hanging: impl Fn() -> bool) {
     let request = Request::post(stage.url("/api/dead/replay"))
         .header("authorization", format!("Bearer {ALERT_KEY}"))

@@ -1,5 +1,5 @@
-//! Queue messages in the formats of Microsoft's bot template of 2017. The poller reads messages of older
-//! bots, and older functions read messages of this bot.
+//! Queue messages in the formats of Microsoft's bot template of 2017. The poller can read the messages of
+//! older bots, and the template's Azure function can read the messages of this bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     message_in_any_older_format_is_delivered,
     message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged,
-    two_equal_messages_are_two_alerts,
+    two_equal_queue_messages_are_two_alerts,
     message_without_an_address_is_moved_to_the_poison_queue_unchanged,
     throttled_message_is_hidden_unchanged,
     message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged,
@@ -23,7 +23,7 @@ end_to_end::cases!(
     message_of_the_bot_is_readable_by_the_function_of_2017,
 );
 
-/// Reads a sample message of `crates/envelope`, and points its serviceUrl to this stage's Connector.
+/// Reads a sample queue message of `crates/envelope`, and points the serviceUrl to this stage's Connector.
 fn golden(stage: &Stage, name: &str) -> Value {
     let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -84,7 +84,7 @@ fn message_in_any_older_format_is_delivered(world: &World) {
         assert_eq!(
             of_shape.count(),
             count,
-            "expected that the log names the shape of each message, so that a migration can be watched: {shape}"
+            "expected that the log names the shape of each message, so that an operator can watch a migration: {shape}"
         );
     }
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
@@ -127,7 +127,7 @@ fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_uncha
     assert_eq!(poisoned, unreadable, "expected that the poison queue has the texts byte for byte");
 }
 
-fn two_equal_messages_are_two_alerts(world: &World) {
+fn two_equal_queue_messages_are_two_alerts(world: &World) {
     let stage = Stage::start(world);
     let ping = golden(&stage, "csharp-relates-to");
     stage.queue.put_json(&ping);
@@ -215,8 +215,8 @@ fn trusted_flag_in_a_message_is_ignored(world: &World) {
     stage.connector.expect_silence();
 }
 
-/// The function of 2017 read base64 of JSON, and passed `address` and `text` to the bot. The bot passed the
-/// address to botbuilder 3, which reads the fields below.
+/// The Azure function of the template of 2017 reads base64 of JSON, and passes `address` and `text` to the
+/// template's bot. The template's bot passes the address to botbuilder 3, which reads the fields below.
 fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
     let stage = Stage::start(world);
     for (name, activity) in [
@@ -227,7 +227,10 @@ fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
         stage.post(&activity).expect_status(202);
         let text = stage.queue.take_all().remove(0);
         let json = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
-        assert!(!json.starts_with('\u{FEFF}'), "JSON.parse of Node refuses a byte order mark");
+        assert!(
+            !json.starts_with('\u{FEFF}'),
+            "the envelope begins with a byte order mark, which JSON.parse of Node.js refuses"
+        );
         let my_queue_item: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(my_queue_item["text"], activity["text"], "{name}");
         let address = &my_queue_item["address"];

@@ -1,5 +1,6 @@
-//! Markdown, mentions, importance and cards of alerts, and parts that a channel does not show. Also recurring
-//! alerts, and quiet hours.
+//! Markdown, mentions, importance and cards of alerts, and parts of an alert that a channel does not show.
+//! Also recurring alerts (with `every`, a call starts a *series* of alerts), and quiet hours (a person's
+//! daily hours without alerts).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -11,14 +12,14 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     markdown_and_mentions_reach_the_connector_in_the_form_of_teams,
-    mention_and_at_element_are_refused_without_each_other,
+    mention_without_an_at_element_and_at_element_without_a_mention_are_refused,
     importance_raises_a_notification_on_teams,
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
     part_that_a_channel_does_not_show_gives_a_warning,
-    change_is_checked_like_the_alert_itself,
-    recurring_alert_is_sent_again_until_it_is_cancelled,
-    quiet_hours_delay_every_alert_except_important_ones,
-    change_of_an_alert_that_waits_is_delayed_by_quiet_hours,
+    change_of_an_alert_is_checked_like_the_alert,
+    recurring_alert_is_sent_again_until_the_cancellation,
+    quiet_hours_delay_every_alert_except_important_alerts,
+    change_of_a_waiting_alert_is_delayed_by_quiet_hours,
 );
 
 const KIM: &str = "0c5a7d86-6a0f-4a1e-93f7-d3f6a1a5b2c4";
@@ -47,7 +48,7 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));
 }
 
-fn mention_and_at_element_are_refused_without_each_other(world: &World) {
+fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let mut body = to_conversation(&key, "Hi Kim");
@@ -92,8 +93,8 @@ fn card_that_teams_would_refuse_is_refused_before_anything_is_queued(world: &Wor
     let message = response["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("to[1]: activity.attachments[0]: the card has"), "{message}");
     assert_eq!(stage.queue.count(), 0);
-    // The sender does not know the subscribers of a tag. So the bot accepts the call, and reports a status
-    // for each subscriber.
+    // The sender does not know the subscribers of a tag. So the bot accepts the API call, and reports the
+    // alert's status for each subscriber.
     let mut other = stage.connector.host(&fixture("webchat.json"));
     other["text"] = "subscribe looks".into();
     stage.post(&other).expect_status(202);
@@ -130,7 +131,7 @@ fn part_that_a_channel_does_not_show_gives_a_warning(world: &World) {
     assert_eq!(response.json()["alerts"][0].get("warnings"), None);
 }
 
-fn change_is_checked_like_the_alert_itself(world: &World) {
+fn change_of_an_alert_is_checked_like_the_alert(world: &World) {
     let stage = alerts::stage(world);
     let teams = known(&stage, "a:looks", "hello");
     let web = stage.connector.host(&fixture("webchat.json"));
@@ -153,7 +154,7 @@ fn change_is_checked_like_the_alert_itself(world: &World) {
     assert_eq!(changed.get("warnings"), None, "{changed}");
 }
 
-fn recurring_alert_is_sent_again_until_it_is_cancelled(world: &World) {
+fn recurring_alert_is_sent_again_until_the_cancellation(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let begin = Utc::now();
@@ -200,7 +201,7 @@ fn say(stage: &Stage, id: &str, text: &str, zone: &str) -> String {
     stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
 }
 
-fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
+fn change_of_a_waiting_alert_is_delayed_by_quiet_hours(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let id = queued(&stage, &to_conversation(&key, "one"));
@@ -218,7 +219,7 @@ fn change_of_an_alert_that_waits_is_delayed_by_quiet_hours(world: &World) {
     assert!((55..=125).contains(&wait), "{change}");
 }
 
-fn quiet_hours_delay_every_alert_except_important_ones(world: &World) {
+fn quiet_hours_delay_every_alert_except_important_alerts(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     // The quiet hours are the current hour and the next hour in Kolkata (UTC+5:30).

@@ -1,5 +1,6 @@
-//! Puts whose responses are lost, so the queue may contain several copies of an alert. The bot's replies must
-//! be true. Each person must get the alert once, whichever runs get the copies.
+//! The response to a Put Message is lost, so the bot repeats the Put. The queue can then contain several
+//! copies of an alert. The bot's replies must nevertheless be true. Each person must get the alert once, even
+//! if different runs get the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_alert,
-    alert_without_a_key_whose_put_has_no_response_is_sent_once,
+    alert_without_an_idempotency_key_is_sent_once_if_the_put_has_no_response,
     copy_that_arrives_after_the_delivery_is_not_sent,
     alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
@@ -41,7 +42,7 @@ fn later(plan: Plan) -> Plan {
     Plan { delay: Duration::from_millis(1500), ..plan }
 }
 
-/// Polls repeatedly while `work` runs, so that a separate run gets each copy.
+/// Starts one run of the poller after the other while `work` runs, so that different runs get the copies.
 fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
@@ -79,7 +80,7 @@ fn message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_a
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
 }
 
-fn alert_without_a_key_whose_put_has_no_response_is_sent_once(world: &World) {
+fn alert_without_an_idempotency_key_is_sent_once_if_the_put_has_no_response(world: &World) {
     for delay in [Duration::ZERO, Duration::from_millis(600)] {
         let (queue, begin) =
             puts(world, &[lost(), Plan { delay, ..lost() }, Plan { delay, ..Plan::default() }]);
@@ -94,8 +95,8 @@ fn alert_without_a_key_whose_put_has_no_response_is_sent_once(world: &World) {
     }
 }
 
-/// The first Put is slow, so the bot repeats it. The message of the first Put reaches the queue after the
-/// poller has delivered the message of the second Put.
+/// The first Put is slow, so the bot repeats the Put. The queue message of the first Put reaches the queue
+/// after the poller has delivered the queue message of the second Put.
 fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
     let (queue, begin) = puts(world, &[late]);

@@ -1,4 +1,5 @@
-//! A host that loses its disk with the key-value store. All data that the bot must not lose is in the tables.
+//! A Spin host loses its disk, which has the key-value store. The tables have everything that the bot must
+//! not lose: also each *stop* (the mark of a conversation in which a person has written `stop`).
 
 use chrono::Utc;
 use end_to_end::activity::message;
@@ -44,7 +45,7 @@ fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     queued(&stage, &to_conversation(&key_of("msteams", "a:3"), "y"));
     assert_eq!(stage.poll()["delivered"], 2);
 
-    // When the people write again, the bot keeps their tags and stops.
+    // When the people write again, the bot keeps the tags and the stops of the conversations.
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }

@@ -1,5 +1,5 @@
-//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs the cases
-//! whose names contain the part.
+//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <text>` runs the cases whose
+//! names contain `<text>`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alert_times;

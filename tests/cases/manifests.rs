@@ -8,7 +8,7 @@ end_to_end::cases!(
     http_manifest_equals_the_local_manifest_without_cron_and_loopback,
     cron_manifest_equals_the_local_manifest_without_loopback,
     nokick_manifest_equals_the_http_manifest_except_for_the_kick,
-    joined_variables_of_the_manifest_match_those_of_the_components,
+    joined_variables_of_the_manifest_match_the_joined_variables_of_the_components,
     manifests_list_the_expected_hosts_stores_and_secrets,
 );
 
@@ -37,9 +37,9 @@ fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-/// A component reads a group of variables with one call of the host. To allow this, the manifest joins the
-/// variables of a group into one variable of the component.
-fn joined_variables_of_the_manifest_match_those_of_the_components(_: &World) {
+/// A component reads a whole group of variables with one host call, because the manifest joins the variables
+/// of the group into one variable of the component.
+fn joined_variables_of_the_manifest_match_the_joined_variables_of_the_components(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();
@@ -58,7 +58,7 @@ fn joined_variables_of_the_manifest_match_those_of_the_components(_: &World) {
     }
 }
 
-/// Removes `../` from the paths of a manifest in `deploy/`, so that the paths equal those of `spin.toml`.
+/// Removes `../` from the paths of a manifest in `deploy/`, so that the paths equal the paths in `spin.toml`.
 fn from_one_folder_up(mut manifest: Table) -> Table {
     let up = |value: &mut Value| {
         let path = value

@@ -1,4 +1,5 @@
-//! Misuse of the HTTP routes: bogus key ids, deep JSON, long text, ids of dots, foreign host names.
+//! Misuse of the HTTP routes: bogus ids of signing keys, deep JSON, long text, ids that consist of dots, and
+//! foreign host names.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +20,7 @@ end_to_end::cases!(
     bearer_in_upper_or_lower_case_is_accepted,
     json_of_32_levels_is_delivered_and_deeper_json_is_refused,
     text_of_a_caller_is_cut_in_responses_and_logs,
-    id_of_dots_is_refused,
+    id_that_consists_of_dots_is_refused,
     mentions_beyond_the_eighth_stay_in_the_text,
     foreign_host_header_is_refused_in_anonymous_mode,
     short_poll_key_is_a_misconfiguration,
@@ -36,7 +37,7 @@ fn bogus_key_ids_do_not_prevent_a_change_of_the_signing_key(world: &World) {
     issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
     let (_, behind_the_header) = old.split_once('.').unwrap();
     let mut number = 0;
-    eventually("a 202 for the new key, in spite of bogus key ids", || {
+    eventually("a 202 for the new signing key, in spite of bogus key ids", || {
         number += 1;
         let header = json!({"alg": "RS256", "kid": format!("bogus-{number}")}).to_string();
         let bogus = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
@@ -92,7 +93,7 @@ fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
         assert!(response.describe().contains("32 levels"), "{levels}: {}", response.describe());
     }
     stage.connector.expect_silence();
-    assert_eq!(stage.queue.count(), 0, "a refused request must not queue a message");
+    assert_eq!(stage.queue.count(), 0, "a refused request must not put a message on the queue");
     stage.post(&activity(32)).expect_status(202);
     alerts::queued(&stage, &alert(32));
     assert_eq!(
@@ -120,7 +121,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     unknown[&long] = true.into();
     let mut in_activity = alerts::to_conversation(&key, "hello");
     in_activity["activity"] = json!({ &long: true });
-    // The path is cut as a whole, so fewer letters of the member's name are left.
+    // The bot cuts the path `activity.<name of the member>` as a whole, so fewer letters of the name are
+    // left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
     for (what, response, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),
@@ -137,7 +139,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     for line in stage.wait_for_events("request.rejected", 3) {
         assert!(line.to_string().len() < 900, "{line}");
     }
-    // Other producers choose the ids of their envelopes, so the components cut these ids, too.
+    // Other programs can put envelopes on the queue, and choose the ids of these envelopes. Such an id can be
+    // long, so the components cut the id, too.
     let envelope = |id: &str| {
         json!({
             "version": 1, "id": id, "text": "pizza", "enqueuedAt": Utc::now().to_rfc3339(),
@@ -160,7 +163,7 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     expect_cut("a poisoned envelope", &stage.wait_for_events("alert.poisoned", 1)[0]["envelope"].to_string());
 }
 
-fn id_of_dots_is_refused(world: &World) {
+fn id_that_consists_of_dots_is_refused(world: &World) {
     let stage = alerts::stage(world);
     for dots in [".", "..", "..."] {
         let mut activity = stage.connector.host(&message(dots, "1", "hello"));
@@ -173,8 +176,8 @@ fn id_of_dots_is_refused(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // Another producer puts two messages on the queue: an envelope of version 1, and a message in the
-        // format of the 2017 template.
+        // Another program puts two messages on the queue: an envelope of version 1, and a message in the
+        // format of Microsoft's bot template of 2017.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,

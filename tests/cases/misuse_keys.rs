@@ -1,4 +1,6 @@
-//! Alert keys with names and scopes: the calls that each key allows, and the calls that are refused.
+//! API keys that are entries of the variable `alertkeys`. Each entry has a name and *scopes* (the kinds of
+//! API calls that the key allows). The cases make calls that the key allows, and calls that the bot must
+//! refuse. In this file, a *key* is an API key.
 
 use bot_framework::testing::{TestKey, entra_claims};
 use chrono::Utc;
@@ -16,17 +18,17 @@ use serde_json::{Value, json};
 
 mod entra;
 
-use entra::{entra_token_is_allowed_its_roles_and_nothing_else, entra_token_is_refused_in_anonymous_mode};
+use entra::{entra_token_allows_only_calls_within_the_roles, entra_token_is_refused_in_anonymous_mode};
 
 end_to_end::cases!(
-    key_is_allowed_its_scopes_and_nothing_else,
-    key_of_a_tenant_reaches_that_tenant_only,
-    key_with_a_tag_prefix_reaches_only_tags_with_the_prefix,
-    expired_key_is_refused_and_logged,
-    wrong_entry_is_named_in_the_log_without_its_hash,
-    idempotency_keys_and_cancelling_are_separate_for_each_key_name,
-    calls_are_logged_with_key_ids_and_request,
-    entra_token_is_allowed_its_roles_and_nothing_else,
+    api_key_allows_only_calls_within_the_scopes,
+    api_key_of_a_tenant_reaches_only_this_tenant,
+    api_key_with_a_tag_prefix_reaches_only_tags_with_the_prefix,
+    expired_api_key_is_refused_and_logged,
+    wrong_entry_of_alertkeys_is_named_in_the_log_without_the_hash,
+    idempotency_keys_and_cancelling_are_separate_for_each_api_key_name,
+    calls_are_logged_with_key_name_alert_ids_and_request_id,
+    entra_token_allows_only_calls_within_the_roles,
     entra_token_is_refused_in_anonymous_mode,
     refused_call_costs_at_most_two_reads_of_variables,
 );
@@ -51,7 +53,7 @@ fn entries(keys: &[&NamedKey]) -> String {
     keys.iter().map(|key| key.entry()).collect::<Vec<_>>().join(",\n ")
 }
 
-/// Makes a call with this key or token.
+/// Makes an API call with this key or token.
 #[track_caller]
 fn call(stage: &Stage, bearer: &str, method: &str, path: &str, body: &Value) -> WholeResponse {
     call_with(stage, method, path, &format!("Bearer {bearer}"), body)
@@ -82,7 +84,7 @@ fn address(stage: &Stage, conversation: &str) -> Value {
     json!({"channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": {"id": conversation}})
 }
 
-fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
+fn api_key_allows_only_calls_within_the_scopes(world: &World) {
     let names = ["send", "address", "cancel", "list", "operate", "watch"];
     let keys = names.map(|name| key(name, name));
     let both = key("both", "send,address");
@@ -124,7 +126,7 @@ fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
     assert!(all.iter().all(|key| !log.contains(key.key())), "a key is in the log");
 }
 
-fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
+fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
     let ours = key_with("ours", "send,list", |purpose| purpose.tenant = Some(TENANT.to_uppercase()));
     let stage = alerts::script(world).variable("alertkeys", &entries(&[&ours])).start();
     let own = known(&stage, "a:own", "subscribe news");
@@ -160,8 +162,8 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // A tag reaches its subscribers in one tenant only. In anonymous mode, no conversation is in a
-        // tenant.
+        // Tags count only tenants that a token has proved. In anonymous mode, there are no tokens. So the tag
+        // has no subscriber in the tenant of the key.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});
@@ -172,7 +174,7 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn key_with_a_tag_prefix_reaches_only_tags_with_the_prefix(world: &World) {
+fn api_key_with_a_tag_prefix_reaches_only_tags_with_the_prefix(world: &World) {
     let shop = key_with("shop", "send,list", |purpose| purpose.tag = Some("orders-".into()));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&shop])).start();
     let conversation = known(&stage, "a:1", "subscribe orders-42");
@@ -210,7 +212,7 @@ fn key_with_a_tag_prefix_reaches_only_tags_with_the_prefix(world: &World) {
     }
 }
 
-fn expired_key_is_refused_and_logged(world: &World) {
+fn expired_api_key_is_refused_and_logged(world: &World) {
     let until =
         |name: &str, until: &str| key_with(name, "list", |purpose| purpose.until = Some(until.into()));
     let today = Utc::now().format("%Y-%m-%d").to_string();
@@ -227,7 +229,7 @@ fn expired_key_is_refused_and_logged(world: &World) {
     assert_eq!(stage.events("alert.key-refused").len(), 1);
 }
 
-fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
+fn wrong_entry_of_alertkeys_is_named_in_the_log_without_the_hash(world: &World) {
     let (good, bad) = (key("good", "list"), key("bad", "list"));
     let hash = bad.entry().rsplit(':').next().unwrap();
     let wrong = format!("{},bad:list+everything:{hash}", good.entry());
@@ -243,7 +245,7 @@ fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
     assert!(!stage.host_log().contains(hash), "the hash is in the log");
 }
 
-fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World) {
+fn idempotency_keys_and_cancelling_are_separate_for_each_api_key_name(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
     // While an operator changes a key, the name has two keys.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
@@ -262,7 +264,7 @@ fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World)
     let second = send(&shop, &body);
     assert_ne!(
         second, first,
-        "expected that the same idempotency key under another key name counts separately"
+        "expected that an idempotency key counts separately for each name of an API key"
     );
     assert_eq!(send(&shop, &body), second);
     let mut other = body.clone();
@@ -287,7 +289,7 @@ fn idempotency_keys_and_cancelling_are_separate_for_each_key_name(world: &World)
     cancel(&operator, &of_shop).expect_status(202);
 }
 
-fn calls_are_logged_with_key_ids_and_request(world: &World) {
+fn calls_are_logged_with_key_name_alert_ids_and_request_id(world: &World) {
     let ci = key("ci", "send,cancel,list");
     let stage = Script::new(world).variable("alertkeys", &entries(&[&ci])).start();
     let known = known(&stage, "a:1", "hello");

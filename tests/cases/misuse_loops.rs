@@ -1,5 +1,6 @@
-//! The bot must not talk without end, neither with programs, nor with itself, with a mailbox that replies to
-//! everything, or with a crowd. Members of a group can command the bot only with a mention of the bot.
+//! A conversation with the bot must end, even if the bot talks to a program, to itself, to a mailbox that
+//! replies to everything, or to a crowd. Members of a group can command the bot only with a mention of the
+//! bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -24,14 +25,14 @@ end_to_end::cases!(
     reply_limit_of_zero_is_no_limit,
     reply_with_a_lost_table_response_counts_once,
     command_in_a_group_needs_a_mention,
-    member_of_a_group_cannot_stop_its_alerts,
+    member_of_a_group_cannot_stop_the_alerts_of_the_group,
 );
 
 /// The default of the variable `answersperminute`.
 const ANSWERS: usize = 20;
 
-/// Repeats the attempt if it lasts into the next minute. The bot counts its replies separately for each
-/// minute.
+/// Makes the attempt, and repeats the attempt if the minute has changed meanwhile, because the bot counts
+/// replies separately for each minute.
 fn within_a_minute<T>(mut attempt: impl FnMut() -> T) -> T {
     let minute = || Utc::now().timestamp() / 60;
     for _ in 0..3 {
@@ -89,7 +90,8 @@ fn joining(conversation: &str) -> Value {
 
 fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
-    // All kinds of the bot's texts: acknowledgement, alert, greeting, and the replies to these messages.
+    // All kinds of the bot's texts: an acknowledgement, an alert, a greeting, and the replies to the messages
+    // below.
     let mut bot_texts = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
     stage.post(&stage.connector.host(&joining("a:words"))).expect_status(200);
     for (index, text) in [
@@ -219,7 +221,7 @@ fn replicas_share_the_reply_limit_of_a_conversation(world: &World) {
     assert_eq!(
         (queued, sent),
         (ANSWERS + 1, ANSWERS + 1),
-        "expected the limit of queued messages and of acknowledgements, and one more of each"
+        "expected as many queued messages and acknowledgements as the limit, and one more in the quiet conversation"
     );
     expect_one_silenced_line(&both, &format!("a:crowd-{number}"));
 }
@@ -287,7 +289,8 @@ fn reply_with_a_lost_table_response_counts_once(world: &World) {
     assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "expected that each message has one reply");
 }
 
-/// Makes a message in a channel. If `mentions`, the message mentions the bot. Otherwise it mentions a person.
+/// Makes a person's message in a channel. If `mentions` is true, the message mentions the bot. Otherwise the
+/// message mentions another person.
 fn in_channel(id: &str, text: &str, mentions: bool) -> Value {
     let mut activity = fixture("teams-channel.json");
     activity["locale"] = "en-US".into();
@@ -318,7 +321,7 @@ fn command_in_a_group_needs_a_mention(world: &World) {
     assert!(stage.connector.wait_for(2)[1].text().starts_with("I am a bot that sends alerts."));
 }
 
-fn member_of_a_group_cannot_stop_its_alerts(world: &World) {
+fn member_of_a_group_cannot_stop_the_alerts_of_the_group(world: &World) {
     let stage = alerts::stage(world);
     let mut chat = in_channel("1", "stop", true);
     for kind in ["channel", "groupChat"] {

@@ -1,5 +1,6 @@
-//! Misuse of seals: messages with the seal of another queue or of another bot. Also sealed messages that a
-//! caller posts as triggers after the alert was sent, cancelled or stopped, and a bot without a seal key.
+//! Misuse of seals: queue messages with the seal of another queue or of another bot, and a bot without a seal
+//! key. Also sealed *triggers*: a caller posts a queue message to the bot as an event, after the alert was
+//! sent, cancelled or stopped. A *wrapping* is an encoding of a queue message's text, such as base64.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +43,7 @@ end_to_end::cases!(
     sealed_trigger_is_refused_after_stop,
     sealed_trigger_is_refused_after_delete_user_data,
     sealed_trigger_of_seven_days_ago_is_refused,
-    storage_of_cargo_dev_up_refuses_the_well_known_key,
+    storage_of_cargo_dev_up_refuses_the_well_known_account_key,
 );
 
 const KEY: &str = "a-seal-key-for-tests";
@@ -51,8 +52,8 @@ fn sealing(world: &World) -> Script<'_> {
     script(world).variable("sealkey", KEY)
 }
 
-/// Sends an alert to this conversation, and deletes its message from the queue. Returns the alert's id and
-/// the message.
+/// Sends an alert to this conversation, and deletes the alert's message from the queue. Returns the alert's
+/// id and the text of the queue message.
 fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, String) {
     let id = queued(stage, &to_conversation(conversation, text));
     let message = stage.queue.take_all().remove(0);
@@ -73,8 +74,8 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     let other_queue = sealing(world).start();
     let other_bot = sealing(world).beside(&first).variable("microsoftappid", "another-bot").start();
     for (other, what) in [(&other_queue, "queue"), (&other_bot, "bot")] {
-        // The message leads to the first stage's Connector, which the other bot trusts. Only the seal
-        // prevents the delivery.
+        // The address in the message leads to the first stage's Connector, which the other bot trusts. Only
+        // the seal prevents the delivery.
         other.queue.put(&message);
         let counts = other.poll();
         assert_eq!(counts["poisonedBy"]["sealBroken"], 1, "another {what}: {counts}");
@@ -133,7 +134,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
         before = written(&stage, id);
         stages.push(stage);
     }
-    // When the old key is removed, the poller refuses messages with a seal of the old key.
+    // When the old seal key is removed, the poller refuses messages with a seal of the old seal key.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
     let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);
@@ -150,7 +151,7 @@ fn unusable_seal_key_is_named_in_the_log(world: &World) {
             let line = stage.wait_for_events(event, 1).remove(0).to_string();
             assert!(line.contains("sealkey"), "{line}");
         }
-        assert!(!stage.host_log().contains("hunter2"), "a key is in the log");
+        assert!(!stage.host_log().contains("hunter2"), "a seal key is in the log");
     }
 }
 
@@ -203,8 +204,8 @@ fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // Anonymous mode is for one machine. In this mode, the poller delivers a message in the format of 2017 by
-    // default.
+    // Anonymous mode is for one machine. In this mode, the poller by default delivers a queue message in the
+    // format of Microsoft's bot template of 2017, which has no seal.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -233,7 +234,8 @@ fn sealed_trigger_is_sent_once(world: &World) {
     }
     stage.connector.wait_for(2);
     // After 503, the Connector has certainly not sent the alert, so the bot sends the alert again for the
-    // next trigger. After 500, the Connector may have sent the alert, so the bot does not send it again.
+    // next trigger. After 500, the Connector has perhaps sent the alert, so the bot does not send the alert
+    // again.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
     let replies = std::sync::Mutex::new(vec![500, 503]);
     stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
@@ -337,7 +339,7 @@ fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
     stage.connector.wait_for(3);
 }
 
-fn storage_of_cargo_dev_up_refuses_the_well_known_key(world: &World) {
+fn storage_of_cargo_dev_up_refuses_the_well_known_account_key(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let azurite = page.azurite();
     let count = |connection: &str| {
@@ -347,7 +349,7 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_key(world: &World) {
     assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
     let own = count(&azurite.connection_string());
     assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
-    // The bot and the poller have the account's own key.
+    // The bot and the poller have the account key of this Azurite, so they can use the queue and the tables.
     page.chat().say("hello").unwrap();
     page.wait_for("Alert: hello");
     #[cfg(unix)]
@@ -362,7 +364,7 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_key(world: &World) {
     }
 }
 
-/// Makes a message with the seal of this stage's bot, but without a record in the ledger.
+/// Makes a queue message with the seal of this stage's bot, but without a record in the ledger.
 fn sealed_by_hand(
     stage: &Stage,
     id: &str,

@@ -1,4 +1,5 @@
-//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers.
+//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers. A person who
+//! wants to subscribe to a tag needs a *code*, which a back end requests from the bot.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -13,12 +14,12 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    guessed_tag_is_refused_and_a_code_allows_its_tag_only,
+    guessed_tag_is_refused_and_a_code_allows_only_the_tag_of_the_code,
     tag_code_expires_and_is_neither_logged_nor_stored,
     back_end_adds_and_removes_tags_of_a_conversation,
-    wrong_tag_call_is_refused,
-    tag_reaches_subscribers_of_its_tenant_only,
-    alert_to_a_tag_with_250_subscribers_reaches_each_once,
+    wrong_call_to_a_tag_route_is_refused,
+    alert_to_a_tag_reaches_only_subscribers_of_the_tenant,
+    alert_to_a_tag_with_250_subscribers_reaches_each_subscriber_once,
 );
 
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
@@ -37,7 +38,8 @@ impl Scene {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
-        // The bot serves foreign tenants, so only the tags separate the tenants.
+        // The bot serves foreign tenants, too. So only the rule that a tag belongs to one tenant keeps the
+        // subscribers of the tenants apart.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
@@ -77,7 +79,8 @@ impl Scene {
         response.expect_status(200).json()["code"].as_str().unwrap().to_owned()
     }
 
-    /// The conversations that get an alert for `to`, or the status of the refusal.
+    /// The conversation keys of the conversations that get an alert for `to`, or the HTTP status of the
+    /// refusal.
     fn alerted_for(&self, to: Value) -> Result<Vec<String>, u16> {
         let response = alert(&self.stage, &json!({"to": to, "text": "x"}));
         match response.status {
@@ -87,7 +90,7 @@ impl Scene {
     }
 }
 
-/// The conversations in a response, sorted.
+/// The conversation keys in a response, sorted.
 fn conversations(response: &Value) -> Vec<String> {
     let alerts = response["alerts"].as_array().expect("a list of alerts");
     let mut keys: Vec<_> =
@@ -102,7 +105,7 @@ fn keys(conversations: &[&str]) -> Vec<String> {
     keys
 }
 
-fn guessed_tag_is_refused_and_a_code_allows_its_tag_only(world: &World) {
+fn guessed_tag_is_refused_and_a_code_allows_only_the_tag_of_the_code(world: &World) {
     let scene = Scene::start(world);
     let reply = scene.say("a:1", "subscribe orders-42");
     assert!(reply.starts_with("Not done: ") && reply.contains("code"), "{reply}");
@@ -171,7 +174,7 @@ fn back_end_adds_and_removes_tags_of_a_conversation(world: &World) {
     }
 }
 
-fn wrong_tag_call_is_refused(world: &World) {
+fn wrong_call_to_a_tag_route_is_refused(world: &World) {
     let scene = Scene::start(world);
     let stage = &scene.stage;
     scene.say("a:1", "hello");
@@ -206,7 +209,7 @@ fn wrong_tag_call_is_refused(world: &World) {
     assert!(!stage.host_log().contains(ALERT_KEY));
 }
 
-fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
+fn alert_to_a_tag_reaches_only_subscribers_of_the_tenant(world: &World) {
     let scene = Scene::start(world);
     let tag = |conversation: &str| {
         let path = format!("/api/targets/{conversation}/tags/news");
@@ -214,7 +217,7 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     };
     scene.say("a:ours", "hello");
     scene.say_elsewhere("a:theirs", "hello");
-    // A visitor of a web page writes the foreign tenant into an activity.
+    // A visitor of a web page with Web Chat writes the foreign tenant into an activity.
     let mut visitor = fixture("webchat.json");
     visitor["text"] = "hello".into();
     visitor["conversation"]["tenantId"] = FOREIGN_TENANT.into();
@@ -231,8 +234,8 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // The bot refuses a code for its own tenant in the other tenant, and a code for the other tenant in its
-    // own tenant.
+    // In the foreign tenant, the bot refuses a code for the bot's own tenant. In the own tenant, the bot
+    // refuses a code for the foreign tenant.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),
@@ -246,7 +249,7 @@ fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "more", "tenant": FOREIGN_TENANT})), Ok(keys(&["a:theirs"])));
 }
 
-fn alert_to_a_tag_with_250_subscribers_reaches_each_once(world: &World) {
+fn alert_to_a_tag_with_250_subscribers_reaches_each_subscriber_once(world: &World) {
     const SIZE: usize = 250;
     let stage = alerts::script(world).variable("pace", "0").start();
     let numbers: Vec<usize> = (0..SIZE).collect();

@@ -23,12 +23,12 @@ use forgetting::{
 
 end_to_end::cases!(
     activity_of_a_foreign_tenant_is_refused_and_not_stored,
-    activity_that_names_one_foreign_tenant_is_refused,
-    tenants_in_the_variable_are_served,
+    activity_that_names_a_foreign_tenant_in_one_of_two_places_is_refused,
+    tenants_in_the_variable_tenants_are_served,
     tenant_that_is_no_longer_served_is_not_alerted,
     address_in_a_foreign_tenant_is_refused,
     tenant_and_object_id_from_web_chat_are_ignored,
-    delete_user_data_from_web_chat_forgets_its_conversation_only,
+    delete_user_data_from_web_chat_forgets_only_this_conversation,
     user_id_chosen_by_a_client_is_not_a_target,
     stop_applies_in_every_spelling_of_the_channel,
     malformed_channel_id_is_refused_at_every_entry_point,
@@ -121,7 +121,7 @@ fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     for table in tables_of(world, &scene.stage) {
         assert!(table.entities().is_empty(), "{table:?}");
     }
-    // Only the cached keys of the channel remain. They belong to no tenant.
+    // Only the cached signing keys of the channel remain. These keys belong to no tenant.
     let kept: Vec<_> = scene.stage.stored().into_keys().filter(|key| !key.starts_with("jwks:")).collect();
     assert!(kept.is_empty(), "{kept:?}");
     assert!(targets(&scene.stage).is_empty());
@@ -130,7 +130,7 @@ fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     assert_eq!(targets(&scene.stage)[0]["tenantId"], TENANT);
 }
 
-fn activity_that_names_one_foreign_tenant_is_refused(world: &World) {
+fn activity_that_names_a_foreign_tenant_in_one_of_two_places_is_refused(world: &World) {
     let scene = Scene::start(world, &[]);
     let (own, foreign, none) = (json!(TENANT), json!(FOREIGN), Value::Null);
     for (tenant, channel_tenant, status) in [
@@ -153,7 +153,7 @@ fn activity_that_names_one_foreign_tenant_is_refused(world: &World) {
     scene.post(&visitor).expect_status(202);
 }
 
-fn tenants_in_the_variable_are_served(world: &World) {
+fn tenants_in_the_variable_tenants_are_served(world: &World) {
     let both = format!("{TENANT}, {FOREIGN}");
     for (tenants, own, foreign) in [(FOREIGN, 403, 202), (&both, 202, 202), ("any", 202, 202)] {
         let scene = Scene::start(world, &[("tenants", tenants)]);
@@ -201,7 +201,7 @@ fn address_in_a_foreign_tenant_is_refused(world: &World) {
         alert(&stage, &address(channel, FOREIGN.into())).expect_error(403, "TenantNotAllowed");
     }
     alert(&stage, &address("msteams", TENANT.into())).expect_status(202);
-    // The bot accepts an address without a tenant, because a back end may have stored such an address.
+    // The bot accepts an address without a tenant, because back ends can have stored such addresses.
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
@@ -238,7 +238,7 @@ fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     assert_eq!(response["alerts"][0]["conversation"], key.as_str(), "{response}");
 }
 
-fn delete_user_data_from_web_chat_forgets_its_conversation_only(world: &World) {
+fn delete_user_data_from_web_chat_forgets_only_this_conversation(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut other = stage.connector.host(&fixture("webchat.json"));
@@ -249,7 +249,8 @@ fn delete_user_data_from_web_chat_forgets_its_conversation_only(world: &World) {
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // The activity names the person's object id, and the user id of the other visitor.
+    // The activity names the person's object id, and the user id that the visitor of the conversation `other`
+    // has, too.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);
@@ -283,7 +284,7 @@ fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
         .filter(|key| key.starts_with("u."))
         .collect();
     assert_eq!(indexes, ["u.webchat.dl_ann"]);
-    // The conversation is still a target by its own key.
+    // A back end can still alert the conversation by the conversation key.
     queued(&stage, &to_conversation(&key_of("webchat", "ann"), "x"));
     // In anonymous mode, with the default of `unboundusers`, an id that a client chose is a target.
     let stage = alerts::stage(world);
@@ -291,7 +292,7 @@ fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
     alert(&stage, &to("webchat/ann")).expect_status(202);
 }
 
-/// The address of a conversation, with this spelling of its channel's id.
+/// The address of a conversation. `channel` is the spelling of the channel's id.
 fn address(stage: &Stage, channel: &str, conversation: &str) -> Value {
     let service_url = stage.connector.host(&message(conversation, "1", ""))["serviceUrl"].clone();
     json!({
@@ -308,8 +309,8 @@ fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
         let response = alert(&stage, &body).expect_status(202).json();
         assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // The case puts two envelopes on the queue, as another producer. `stop` applies to them, because they
-    // have the member `stoppable`.
+    // This case puts two envelopes on the queue, as another program can do. `stop` applies to both envelopes,
+    // because they have the member `stoppable`.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,

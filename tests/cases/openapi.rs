@@ -11,8 +11,8 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(openapi_description_matches_the_running_components);
 
-/// Why these cases are skipped. `cargo dev test` installs schemathesis and sets the variable. If the
-/// installation fails, the summary of `cargo dev test` names the reason.
+/// Why this case is skipped. `cargo dev test` installs schemathesis, and sets the variable `SCHEMATHESIS`. If
+/// the installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
 /// The path of schemathesis: the value of `SCHEMATHESIS`.
@@ -22,7 +22,7 @@ pub(crate) fn schemathesis() -> Option<OsString> {
 
 fn openapi_description_matches_the_running_components(world: &World) {
     let program = schemathesis().expect(MISSING);
-    // The tool sends the same headers to all routes, so all routes have the same key.
+    // The tool sends the same headers to all routes, so all routes must accept the same key.
     let stage = alerts::script(world).variable("alertkey", POLL_KEY).start();
     // The examples of the description name this conversation.
     stage.say(&fixture("teams-personal.json"));

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::operating::store_figures;
 
-end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of_a_table_stays_in_its_label,);
+end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of_a_table_stays_in_the_label,);
 
-/// Why these cases are skipped. `cargo dev test` installs the parser and sets the variable. If the
-/// installation fails, the summary of `cargo dev test` names the reason.
+/// Why these cases are skipped. `cargo dev test` installs the parser, and sets the variable
+/// `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test` names the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
 /// The path of the Python that has the parser: the value of `OPENMETRICS_PYTHON`.
@@ -29,11 +29,11 @@ pub(crate) fn python() -> Option<OsString> {
 struct Family {
     /// The type and the unit.
     kind: (String, String),
-    /// The value of each sample, by its name and labels.
+    /// The values of the samples, by the name and the labels of a sample.
     samples: BTreeMap<(String, String), f64>,
 }
 
-/// Reads the metrics. The key of each family is its name.
+/// Reads the metrics. The map key is the name of the family.
 #[track_caller]
 fn families(stage: &Stage) -> BTreeMap<String, Family> {
     let response = call(stage, "GET", "/metrics", &Value::Null).expect_status(200);
@@ -96,7 +96,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     assert_eq!(
         missing,
         ["proactivebot_last_delivery_timestamp_seconds"],
-        "expected the other families also without any run"
+        "expected all other families even before the first run"
     );
     for (name, kind, unit) in [
         ("build", "info", ""),
@@ -135,7 +135,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     }
 }
 
-fn hostile_text_of_a_table_stays_in_its_label(world: &World) {
+fn hostile_text_of_a_table_stays_in_the_label(world: &World) {
     let stage = alerts::stage(world);
     let hostile = "\"} 1\n# EOF\nproactivebot_build_info{x=\"\\";
     store_figures(world, &stage, &json!({"accepted": 1, "dead": {hostile: 7}, "ended": {"ü {,}=": 3}}));

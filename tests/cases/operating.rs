@@ -1,4 +1,5 @@
-//! The routes of the running bot for an operator: `GET /api/status` and `GET /metrics`.
+//! The routes by which an operator watches the running bot: `GET /api/status` and `GET /metrics`. Both show
+//! *figures*: counts of alerts, which the runs of the poller add up in a record of the table `runs`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -16,14 +17,14 @@ end_to_end::cases!(
     status_and_metrics_cost_the_same_with_any_backlog,
     status_after_deliveries_shows_figures_that_add_up,
     unreadable_part_of_the_status_is_null_and_has_a_reason,
-    status_without_the_storage_account_is_503,
-    only_a_key_with_the_scope_watch_or_operate_reads_the_figures,
+    status_without_the_storage_account_is_answered_503,
+    only_an_api_key_with_the_scope_watch_or_operate_reads_the_figures,
 );
 
-/// The routes, each with the maximum of its outbound calls.
+/// Each route, and the maximum of outbound calls that one request to the route costs.
 const ROUTES: [(&str, usize); 2] = [("/api/status", 12), ("/metrics", 20)];
 
-/// Stores figures in the record of the queue's runs, as runs do.
+/// Stores figures in the record of the stage's queue, as a run does.
 #[track_caller]
 pub(crate) fn store_figures(world: &World, stage: &Stage, figures: &Value) {
     let entity = Entity::new(Key::new(stage.queue.name(), "run")).with("figures", figures.to_string());
@@ -172,7 +173,7 @@ fn unreadable_part_of_the_status_is_null_and_has_a_reason(world: &World) {
     assert!(recovered["totals"].is_object(), "{recovered}");
 }
 
-fn status_without_the_storage_account_is_503(world: &World) {
+fn status_without_the_storage_account_is_answered_503(world: &World) {
     let (queue, tables) = (ClosedPort::reserve(), ClosedPort::reserve());
     let stage = alerts::script(world).unreachable_queue(&queue).unreachable_tables(&tables).start();
     for (path, _) in ROUTES {
@@ -185,7 +186,7 @@ fn status_without_the_storage_account_is_503(world: &World) {
     );
 }
 
-fn only_a_key_with_the_scope_watch_or_operate_reads_the_figures(world: &World) {
+fn only_an_api_key_with_the_scope_watch_or_operate_reads_the_figures(world: &World) {
     let key = |name: &str, scopes: &[&str]| {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         NamedKey::random(&Purpose { name: name.into(), scopes, ..Purpose::default() }).unwrap()

@@ -1,5 +1,6 @@
-//! The operator's page, as a person sees it in a real browser. The page comes from the built bot. A strict
-//! fake answers the page's calls. Only in the case of `on_the_bot.rs`, the bot itself answers the calls.
+//! The operator's page (the web page at `/ops`), as a person sees the page in a real browser. The built bot
+//! makes the page. A strict fake serves this page, and answers the API calls of the page. In the case of
+//! `on_the_bot.rs`, the bot itself serves the page, and answers the API calls.
 
 mod on_the_bot;
 mod samples;
@@ -17,13 +18,13 @@ use on_the_bot::operator_finds_replays_and_drops_dead_letters_with_the_page_alon
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    page_shows_the_state_in_light_and_dark_and_on_a_phone,
-    keyboard_alone_replays_drops_and_sends_a_test_alert,
+    page_shows_the_status_in_light_and_dark_and_on_a_phone,
+    operator_replays_drops_and_sends_a_test_alert_with_the_keyboard_alone,
     hostile_text_in_every_field_is_shown_as_text,
-    ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop,
-    key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button,
-    forgotten_key_stops_the_job_and_empties_the_page,
-    failed_call_is_shown_as_a_sentence_with_a_remedy,
+    page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_button,
+    api_key_survives_neither_a_new_tab_nor_a_reload_nor_the_button_forget,
+    forgotten_api_key_stops_the_replay_and_empties_the_page,
+    failed_api_call_is_shown_as_a_sentence_with_a_remedy,
     fake_complains_about_a_call_that_the_page_must_not_make,
     operator_finds_replays_and_drops_dead_letters_with_the_page_alone,
 );
@@ -48,7 +49,7 @@ fn take(walk: &Walk, name: &str) -> Seen {
     browser.walk(walk, &failure).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Opens the page and types the key. The field of the key has the focus from the beginning.
+/// Opens the page and types the API key. The field of the API key has the focus from the beginning.
 fn opened(bot: &Operated, width: u32) -> Walk {
     unlocked(Walk::open(&bot.page(), width)).expect("alerts shown.")
 }
@@ -61,7 +62,7 @@ fn texts(seen: &Seen, name: &str) -> Vec<String> {
     seen[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
+fn page_shows_the_status_in_light_and_dark_and_on_a_phone(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 10_000);
     let look = |name: &str, width: u32, is_dark: bool| {
@@ -95,7 +96,7 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
         assert!(list[0].contains("permanent") && list[0].contains("HTTP 400"), "{}", list[0]);
         assert!(
             !list[0].contains("the text of"),
-            "expected no text, because texts are shown on demand only: {}",
+            "expected no text of an alert, because the page shows texts only on demand: {}",
             list[0]
         );
         assert_eq!(texts(&seen, "alerts").len(), 50);
@@ -103,15 +104,15 @@ fn page_shows_the_state_in_light_and_dark_and_on_a_phone(world: &World) {
     assert!(bot.calls("POST").is_empty(), "expected no POST, because the person only looks at the page");
 }
 
-fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
+fn operator_replays_drops_and_sends_a_test_alert_with_the_keyboard_alone(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 6);
     bot.hold().refusals.insert("dead-5".into(), "expires: the alert has expired; drop it".into());
     let select = |number: usize| format!("Select {}", samples::id(number));
-    // The person first types a wrong key.
+    // The person first types a wrong API key.
     let walk = Walk::open(&bot.page(), 1280).write("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
-    // The person chooses one reason, and then all reasons.
+    // The person lists the dead letters with one reason, and then all dead letters.
     let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").write("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
     let walk =
@@ -125,7 +126,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     let walk =
         walk.expect_focus("button", "Replay selected (2)").press("Enter").expect_focus("button", "Cancel");
     let walk = walk.tab_to("button", "Replay").press("Enter").expect("2 dead letters replayed.");
-    // The bot refuses to replay the next dead letter. The person drops another one.
+    // The bot refuses to replay the next dead letter. The person drops another dead letter.
     let walk = walk.tab_to("button", &format!("Replay {}", samples::id(5))).press("Enter");
     let walk = walk.expect("Replay 1 dead letter?").tab_to("button", "Replay").press("Enter");
     let walk = walk
@@ -180,8 +181,8 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
-            // One id is an attacker's text, too. So the calls for this dead letter have the text in their
-            // path or body.
+            // The id of one dead letter is an attacker's text, too. So the API calls for this dead letter
+            // have the text in the path or in the body.
             held.dead[0]["id"] = text.as_str().into();
             held.refusals.insert(text.clone(), text.clone());
         }
@@ -233,7 +234,7 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .iter_mut()
                 .filter(|(name, _)| *name != "id")
                 .for_each(|(_, member)| put_everywhere(member, text));
-            // The response of a later version of the bot may have an unknown member.
+            // The response of a later version of the bot can have an unknown member.
             if !members.contains_key("unknown") {
                 members.insert(text.chars().take(2000).collect(), text.into());
             }
@@ -242,7 +243,7 @@ fn put_everywhere(value: &mut Value, text: &str) {
     }
 }
 
-fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(world: &World) {
+fn page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_button(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 10_000);
     let list = |walk: Walk, name: &str| {
@@ -263,7 +264,10 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     let seen = take(&walk, "stopped");
     assert_eq!(seen["paged"], 300);
     let left = bot.hold().dead.len();
-    assert!((1..10_000).contains(&left), "expected a job that has begun and was stopped, found {left} left");
+    assert!(
+        (1..10_000).contains(&left),
+        "expected a replay that has begun and was stopped, found {left} dead letters left"
+    );
     // The person replays all dead letters of one reason. The bot refuses dead letters with a broken seal.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
@@ -299,7 +303,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     );
 }
 
-fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
+fn api_key_survives_neither_a_new_tab_nor_a_reload_nor_the_button_forget(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 2);
     let kept = format!(
@@ -335,8 +339,8 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
     );
 }
 
-/// The person forgets the key while a replay of all dead letters is at work.
-fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
+/// The person clicks `Forget the key` while a replay of all dead letters is at work.
+fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 10_000);
     let walk = opened(&bot, 1280).expect("100 dead letters shown. There are more.");
@@ -345,7 +349,8 @@ fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
     let walk = walk.click("button", "Forget the key").expect("A key with the scope");
-    // The job (the replay) ends after its current call.
+    // In the script of the page, the replay is the variable `job`. The replay ends after the current API
+    // call.
     let end =
         "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
     let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
@@ -358,16 +363,16 @@ fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
     assert_eq!(seen["focus"], "key");
     assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
     assert_eq!(seen["typed"], json!([]));
-    // After the person has forgotten the key, the job must not call the bot. Otherwise the bot's response
-    // would tell the next person that the key is wrong.
+    // After the click on `Forget the key`, the replay must not call the bot. Otherwise the bot's response
+    // would tell the next person that the API key is wrong.
     assert_eq!(texts(&seen, "said"), [""]);
     assert!(
         bot.hold().dead.len() > 1,
-        "expected that the job has stopped before it has replayed all dead letters"
+        "expected that the replay has stopped before it has replayed all dead letters"
     );
 }
 
-fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
+fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
     let bot = operated(world);
     let error = |code: &str, message: &str| json!({"error": {"code": code, "message": message}});
     let tables = error("StateUnavailable", "storage tables: cannot be reached; send the request again");

@@ -1,4 +1,4 @@
-//! If a Connector host fails, the poller stops its calls of this host until a probe succeeds.
+//! If a Connector host fails, the poller stops calling this host until a probe succeeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::draining::envelope;
 
 end_to_end::cases!(alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host);
 
-/// An envelope whose serviceUrl has this region in its path.
+/// An envelope with a serviceUrl whose path is the region. Each region counts as a separate Connector host.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
     let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();

@@ -14,10 +14,10 @@ end_to_end::cases!(
     token_is_used_by_two_runs_and_stored_encrypted,
     parallel_alerts_request_one_token,
     refused_token_is_renewed,
-    bot_that_the_connector_refuses_stops_the_run_and_loses_no_message,
+    run_stops_and_loses_no_message_if_the_connector_refuses_the_bot,
     refused_credentials_are_logged_with_the_setting_to_fix,
-    failing_login_host_uses_up_no_attempt_of_a_message,
-    two_credentials_or_none_are_a_misconfiguration,
+    failing_login_host_uses_up_no_try_of_an_alert,
+    two_credentials_and_no_credential_are_a_misconfiguration,
     credential_is_never_sent_to_an_untrusted_host,
     redirect_is_not_followed_with_a_credential,
 );
@@ -33,7 +33,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// Prepares a stage with a credential. The poller accepts messages without a seal.
+/// Prepares a stage with a credential. The poller accepts queue messages without a seal.
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -118,7 +118,7 @@ fn refused_token_is_renewed(world: &World) {
     assert_eq!(login.requests(), 2);
 }
 
-fn bot_that_the_connector_refuses_stops_the_run_and_loses_no_message(world: &World) {
+fn run_stops_and_loses_no_message_if_the_connector_refuses_the_bot(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).start();
     stage.connector.on(|_| Some(Reply::error(401, "BotNotRegistered")));
@@ -126,7 +126,7 @@ fn bot_that_the_connector_refuses_stops_the_run_and_loses_no_message(world: &Wor
     let before = stage.queue.texts();
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], counts.get("poisoned")), (&0.into(), None), "{counts}");
-    assert_eq!(login.requests(), 2, "expected a first token and a renewed one");
+    assert_eq!(login.requests(), 2, "expected a first token, and a renewed token");
     let mut after = stage.queue.texts();
     after.sort();
     let mut expected = before;
@@ -139,7 +139,7 @@ fn bot_that_the_connector_refuses_stops_the_run_and_loses_no_message(world: &Wor
         (&refused[0]["level"], &refused[0]["reason"]),
         (&"error".into(), &"401 BotNotRegistered".into())
     );
-    // A later run does not try again until the pause after the refusal has ended.
+    // The next run starts in the pause after the refusal. So it does not request a token.
     assert_eq!(stage.poll()["skipped"], "credentialsRefused");
     assert_eq!(login.requests(), 2);
 }
@@ -170,7 +170,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
     }
 }
 
-fn failing_login_host_uses_up_no_attempt_of_a_message(world: &World) {
+fn failing_login_host_uses_up_no_try_of_an_alert(world: &World) {
     let login = Login::start(Proof::Secret);
     for _ in 0..2 {
         login.then(respond(503, &json!({"error": "temporarily_unavailable"})));
@@ -193,7 +193,7 @@ fn failing_login_host_uses_up_no_attempt_of_a_message(world: &World) {
     assert_eq!(stage.poll()["skipped"], "noToken");
 }
 
-fn two_credentials_or_none_are_a_misconfiguration(world: &World) {
+fn two_credentials_and_no_credential_are_a_misconfiguration(world: &World) {
     let login = Login::start(Proof::Secret);
     for (variable, value, names) in [
         ("federatedtoken", FEDERATED, "federatedtoken"),
@@ -238,7 +238,8 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
         stage.queue.put_json(&planted);
     }
-    // Messages in the formats of 2017. Their own members claim that the address is trusted.
+    // Queue messages in the formats of Microsoft's bot template of 2017. Members of these messages claim that
+    // the address is trusted.
     let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
     let mut node = json!({"address": parties, "text": "x"});
     node["address"]["serviceUrl"] = origin.clone().into();
@@ -263,7 +264,7 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // For this proper message, the run gets a token. The run could send this token to the wrong host.
+    // For this proper message, the run gets a token. A faulty run could send this token to the wrong host.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();
@@ -286,7 +287,8 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // If the bot followed a redirect of the login host, it would send the client secret to the other host.
+    // If the bot followed a redirect of the login host, the bot would send the client secret to the host of
+    // the redirect.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

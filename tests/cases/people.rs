@@ -8,12 +8,12 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it,
+    alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts,
     email_finds_the_person_in_a_team_of_the_bot,
     channel_gets_a_new_thread_for_each_alert,
-    each_member_of_a_team_is_alerted_in_their_own_chat,
+    each_member_of_a_team_is_alerted_in_a_personal_chat,
     team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued,
-    alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason,
+    alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason,
     alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports,
     purged_chat_is_created_anew_and_the_alert_arrives,
     repeated_call_to_a_person_queues_nothing_and_gets_the_same_response,
@@ -67,7 +67,7 @@ fn texts(stage: &Stage) -> Vec<(String, String)> {
     sent.iter().map(|sent| (sent.conversation().unwrap_or_default(), sent.text().to_owned())).collect()
 }
 
-fn alerts_to_a_person_who_never_wrote_create_one_chat_and_later_alerts_use_it(world: &World) {
+fn alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let to = json!({"user": KIM, "tenant": TENANT});
@@ -150,7 +150,7 @@ fn channel_gets_a_new_thread_for_each_alert(world: &World) {
     assert_eq!(one["conversation"], key_of("msteams", &thread));
 }
 
-fn each_member_of_a_team_is_alerted_in_their_own_chat(world: &World) {
+fn each_member_of_a_team_is_alerted_in_a_personal_chat(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| {
         teams.install(KIM).install(LEE).team(CHANNEL, &[MEGAN, KIM, LEE]).pages_of(2);
@@ -198,7 +198,7 @@ fn team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued(world
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason(world: &World) {
+fn alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason(world: &World) {
     let stage = stage(world);
     let id = creating(&stage, &json!({"user": KIM, "tenant": TENANT}), "hello");
     let nobody =
@@ -220,7 +220,8 @@ fn alert_to_a_person_without_the_bot_waits_and_its_status_has_the_reason(world: 
 fn alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports(world: &World) {
     let stage = stage(world);
     let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
-    // Teams reports the installation in the person's chat. The fake would refuse to create this chat.
+    // Teams reports the installation in the person's chat. The fake Connector does not record this
+    // installation, so the fake would refuse to create a chat.
     let mut installed = message("a:kim-and-the-bot", "i1", "");
     installed["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM});
     (installed["type"], installed["action"]) = ("installationUpdate".into(), "add".into());

@@ -1,5 +1,5 @@
-//! The application of `cargo dev up`. The cases use the HTTP routes of the Playground instead of its chat
-//! page.
+//! The application of `cargo dev up`. The M365 Agents Playground plays the channel. The cases use the HTTP
+//! routes of the Playground instead of the chat page.
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
@@ -10,7 +10,7 @@ end_to_end::cases!(
     message_from_web_chat_is_acknowledged_and_delivered_as_an_alert,
     message_from_direct_line_is_acknowledged_and_delivered_as_an_alert,
     message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert,
-    reminder_is_delivered_when_it_is_due,
+    reminder_is_delivered_at_the_due_time,
     card_of_a_back_end_is_delivered,
     alert_from_the_shell_is_delivered
 );
@@ -31,7 +31,7 @@ fn message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert(world: &W
     expect_acknowledgement_and_alert(world, "emulator");
 }
 
-fn reminder_is_delivered_when_it_is_due(world: &World) {
+fn reminder_is_delivered_at_the_due_time(world: &World) {
     let page = ChatPage::start(world, "msteams");
     page.chat().say("remind me in 3 seconds tea").unwrap();
     page.wait_for("Queued: tea (in 3 seconds)");

@@ -12,11 +12,11 @@ use end_to_end::web;
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    poll_with_the_key_is_accepted_and_with_another_key_refused,
-    poll_route_does_not_exist_without_a_configured_key,
-    unreachable_queue_is_answered_503,
+    poll_with_the_poll_key_is_accepted_and_poll_with_a_wrong_key_is_refused,
+    poll_route_does_not_exist_without_a_poll_key,
+    poll_with_an_unreachable_queue_is_answered_503,
     response_has_the_counts_of_the_log_line,
-    run_with_variables_slower_than_its_budget_sends_nothing,
+    run_with_variables_slower_than_the_budget_sends_nothing,
 );
 
 fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::WholeResponse {
@@ -27,7 +27,7 @@ fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) 
     web::send(request.body(web::whole("")).unwrap())
 }
 
-fn poll_with_the_key_is_accepted_and_with_another_key_refused(world: &World) {
+fn poll_with_the_poll_key_is_accepted_and_poll_with_a_wrong_key_is_refused(world: &World) {
     let stage = Stage::start(world);
     let bearer = |key: &str| Some(format!("Bearer {key}"));
     let query = format!("/internal/poll?key={POLL_KEY}");
@@ -55,10 +55,10 @@ fn poll_with_the_key_is_accepted_and_with_another_key_refused(world: &World) {
             response.describe()
         );
     }
-    assert!(!stage.host_log().contains(POLL_KEY), "the key is in the log");
+    assert!(!stage.host_log().contains(POLL_KEY), "the poll key is in the log");
 }
 
-fn poll_route_does_not_exist_without_a_configured_key(world: &World) {
+fn poll_route_does_not_exist_without_a_poll_key(world: &World) {
     let stage = Script::new(world).variable("pollkey", "").start();
     for authorization in [None, Some("Bearer ".to_owned()), Some("Bearer x".to_owned())] {
         call(&stage, "POST", "/internal/poll", authorization).expect_status(404);
@@ -66,7 +66,7 @@ fn poll_route_does_not_exist_without_a_configured_key(world: &World) {
     call(&stage, "POST", "/internal/poll?key=", None).expect_status(404);
 }
 
-fn unreachable_queue_is_answered_503(world: &World) {
+fn poll_with_an_unreachable_queue_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = Script::new(world).unreachable_queue(&closed).start();
     stage.try_poll().expect_error(503, "QueueUnavailable");
@@ -89,9 +89,9 @@ fn response_has_the_counts_of_the_log_line(world: &World) {
 
 /// A run reads two variables before it takes the run lock. Each read takes 10.5 s here, so the run's budget
 /// of 20 s has passed when the run gets the message.
-fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
+fn run_with_variables_slower_than_the_budget_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
-        // Only the embedded host can make its variables slow.
+        // Only the embedded host can delay the reads of variables.
         return;
     }
     let slow = Duration::from_millis(10_500);

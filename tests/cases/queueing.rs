@@ -1,5 +1,6 @@
 //! The path of a person's message to the queue. The services are missing, unreachable or slow, and the
-//! messages are long or repeated.
+//! messages are long or repeated. In this file, a *message* is a person's message, and a message is *queued*
+//! if the bot has put the alert of the message on the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +17,15 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     missing_queue_is_created,
     unreachable_queue_is_reported_to_channel_and_person,
-    silent_queue_times_out_before_the_channel_does,
+    silent_queue_times_out_before_the_channel,
     message_that_is_too_long_is_refused_with_a_reply,
-    message_that_just_fits_is_delivered_unchanged,
+    message_of_nearly_the_maximum_length_is_delivered_unchanged,
     message_without_text_is_refused_with_a_reply,
     button_without_text_is_answered_and_not_queued,
     message_without_an_id_is_queued,
     message_with_a_late_or_refused_acknowledgement_is_not_queued_again,
     message_in_a_known_conversation_writes_no_key_value,
-    message_that_was_not_queued_is_queued_when_it_is_sent_again,
+    repeated_message_is_queued_if_the_first_message_was_not_queued,
     refused_acknowledgement_keeps_the_message_queued,
     lost_acknowledgement_keeps_the_message_queued,
     unreachable_connector_keeps_the_message_queued,
@@ -57,7 +58,7 @@ fn unreachable_queue_is_reported_to_channel_and_person(world: &World) {
     assert_eq!(failures.len(), 1, "{failures:?}");
 }
 
-fn silent_queue_times_out_before_the_channel_does(world: &World) {
+fn silent_queue_times_out_before_the_channel(world: &World) {
     // The kernel accepts connections into its backlog, and no server ever answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
@@ -68,15 +69,15 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
         "expected the response before the channel's time-out, but it took {:?}",
         asked.elapsed()
     );
-    // The bot cannot know whether the queue has taken the message.
+    // The bot cannot know whether the queue service has stored the alert.
     let told = stage.connector.wait_for(1).remove(0);
     assert!(told.text().starts_with("Perhaps accepted: "), "{told:?}");
 }
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
-    // A message may have 48 KiB, which is 49 152 bytes. The first text alone is longer. The second is longer
-    // only in UTF-8.
+    // The limit of a queue message is 48 KiB (49 152 bytes). The first text has more characters than the
+    // limit. The second text has fewer characters, but more bytes in UTF-8.
     for text in ["x".repeat(49_200), "ü".repeat(24_700)] {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));
@@ -87,7 +88,7 @@ fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     }
 }
 
-fn message_that_just_fits_is_delivered_unchanged(world: &World) {
+fn message_of_nearly_the_maximum_length_is_delivered_unchanged(world: &World) {
     let stage = Stage::start(world);
     let text = "ü".repeat(24_000);
     stage.say(&message("a:queueing", "1", &text));
@@ -102,7 +103,8 @@ fn message_without_text_is_refused_with_a_reply(world: &World) {
     expect_not_queued_reply(&stage);
 }
 
-/// A button with `Action.Submit` of an Adaptive Card posts a message with `value` and without text.
+/// If a person presses a button with `Action.Submit` of an Adaptive Card, the channel posts a message with
+/// `value` and without text.
 fn button_without_text_is_answered_and_not_queued(world: &World) {
     let stage = Stage::start(world);
     let mut pressed = message("a:queueing", "1", "");
@@ -139,11 +141,12 @@ fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &Wo
         }
         assert_eq!((stage.queue.count(), stage.connector.wait_for(1).len()), (1, 1));
         assert_eq!(stage.events("message.seen").len(), 2);
-        // The same id in another conversation is another message, and so is another id in this conversation.
+        // A message is new if the same activity id comes in another conversation, or if another activity id
+        // comes in this conversation.
         stage.say(&message("a:other", "1", "hello"));
         stage.say(&message("a:queueing", "2", "hello"));
         assert_eq!(stage.queue.count(), 3);
-        // The message is also not queued again after its alert was delivered.
+        // Even after the alert was delivered, the bot does not queue the message again.
         stage.connector.on(|_| Some(Reply::created("delivered")));
         stage.poll();
         stage.say(&hello());
@@ -160,7 +163,7 @@ fn message_in_a_known_conversation_writes_no_key_value(world: &World) {
     assert_eq!(stage.stored(), known, "a message in a known conversation must not change key-value");
 }
 
-fn message_that_was_not_queued_is_queued_when_it_is_sent_again(world: &World) {
+fn repeated_message_is_queued_if_the_first_message_was_not_queued(world: &World) {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
     let behind = world.azurite().queue_authority();

@@ -86,8 +86,8 @@ fn response_with_a_body_arrives_in_one_read(world: &World) {
 fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // Each record is nearly as large as it may be. The response has 1.2 MB in all, more than the host's
-    // buffer of 1 MiB.
+    // Each stored conversation is nearly as large as the limit. The response has 1.2 MB in all, which is more
+    // than the host's buffer of 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");

@@ -1,4 +1,5 @@
-//! The path of a message: the bot puts an envelope on the queue, and the poller delivers it as an alert.
+//! The path of a person's message: the bot puts an envelope with the text on the queue, and the poller
+//! delivers the text as an alert.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{at_service, fixture, playground};
@@ -68,7 +69,7 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     let mut expected_envelope = expected["envelope"].clone();
     expected_envelope["address"] = at_service(&expected_envelope["address"], &authority);
     // The id begins with the number of the period of eight days in which the activity came. The bot finds the
-    // alert's record by this number.
+    // alert's record in the ledger by this number.
     let period = format!("{:04x}", moment.timestamp() / (8 * 24 * 60 * 60));
     expected_envelope["id"] =
         format!("{period}{}", expected_envelope["id"].as_str().expect("the rest of an id")).into();
@@ -109,7 +110,8 @@ fn playground_web_chat_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "webchat", "please run pgyn7bzt");
 }
 
-/// Posts a captured activity of the Playground, with the host name and the path that the Playground uses.
+/// Posts a captured activity of the M365 Agents Playground. The serviceUrl has the host name and the path
+/// that the Playground uses.
 #[track_caller]
 fn from_playground(world: &World, kind: &str, text: &str) {
     let stage = Stage::start(world);

@@ -1,5 +1,5 @@
 //! Log lines about failures that a run or the bot survives. If the same failure happens several times, the
-//! run writes one line about it.
+//! run writes one line for all these failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,11 @@ end_to_end::cases!(
     fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten,
 );
 
-/// A status after which the clients do not repeat the call.
+/// The HTTP status with which a proxy refuses a storage call. After this status, the storage clients do not
+/// repeat the call.
 const REFUSED: u16 = 403;
 
-/// Expects one log line of this event, with its reason.
+/// Expects one log line of this event. The reason in the line must contain [`REFUSED`].
 #[track_caller]
 fn expect_one(stage: &Stage, event: &str) {
     let events = stage.wait_for_events(event, 1);
@@ -44,13 +45,13 @@ fn expect_several_refusals(tables: &FaultyTables) {
     let refused = tables.notes().iter().filter(|note| note.status == Some(REFUSED)).count();
     assert!(
         refused > 1,
-        "expected several refused calls, because the case expects one log line for all of them, found {refused}"
+        "expected several refused calls, because this case expects one log line for all of them, found {refused}"
     );
 }
 
 fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(world: &World) {
-    // One call gets 32 messages. After each call, the run reads the withdrawals: the latest cancellations and
-    // `stop` commands.
+    // One Get Messages gets 32 queue messages. After each Get Messages, the run reads the *withdrawals*: the
+    // latest cancellations and `stop` commands.
     const ALERTS: usize = 40;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).variable("pace", "0").tables_at(tables.authority()).start();
@@ -68,8 +69,8 @@ fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(worl
     expect_one(&stage, "withdrawals.not-read");
 }
 
-/// The run reads the ledger for an unreadable message that was dequeued before, because the poison queue may
-/// have it already.
+/// If an unreadable message was dequeued before, the poison queue perhaps has the message already. So the run
+/// reads the ledger.
 fn ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved(world: &World) {
     const MESSAGES: usize = 3;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -97,7 +98,7 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
     const MESSAGES: usize = 3;
     let fails = Arc::new(AtomicBool::new(false));
     let is_failing = Arc::clone(&fails);
-    // Only the update of a message is a PUT here.
+    // In this case, only Update Message uses the method PUT.
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), move |_, method| {
         let is_update = *method == Method::PUT && is_failing.load(Ordering::SeqCst);
         Plan { fault: is_update.then_some(Fault::Status(REFUSED)), ..Plan::default() }
@@ -107,7 +108,7 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
         let id = index.to_string();
         stage.queue.put_json(&envelope(&stage, &id, &format!("a:{id}"), "hello"));
     }
-    // The run has all messages in hand, and waits for the Connector when its host is killed.
+    // The case kills the host while the run has all messages in hand, and waits for the Connector.
     stage.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(60))));
     let poll =
         Request::post(stage.url("/internal/poll")).header("authorization", format!("Bearer {POLL_KEY}"));
@@ -128,8 +129,8 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
     expect_one(&stage, "recovery.failed");
 }
 
-/// A message arrives while the run releases its lock. So the run has to begin again, but it cannot read the
-/// lock.
+/// A queue message arrives while the run releases the run lock. So the run has to begin again, but it cannot
+/// read the record of the run lock.
 fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).tables_at(tables.authority()).start();
@@ -138,7 +139,7 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     tables.fail(move |call| {
         let is_lock = call.path.ends_with("RowKey='run')");
         if is_release(call, is_lock) && !released.swap(true, Ordering::SeqCst) {
-            // This call blocks its thread, and the proxy has few threads.
+            // `put_json` blocks the thread, and the proxy has few threads.
             tokio::task::block_in_place(|| queue.put_json(&late));
         }
         let reads = is_lock && call.method == Method::GET && released.load(Ordering::SeqCst);
@@ -153,14 +154,15 @@ fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call releases the lock: it writes the record of the lock with an empty `run`.
+/// Whether the call releases the run lock, by writing an empty `run` into the record of the run lock.
+/// `is_lock` tells whether the call names this record.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""
 }
 
-/// The fingerprint is a hash of the conversation's record, in key-value. When the bot forgets the
-/// conversation, it also deletes the fingerprint.
+/// For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. When the
+/// bot forgets the conversation, it also deletes the fingerprint.
 fn fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

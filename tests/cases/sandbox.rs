@@ -1,4 +1,4 @@
-//! The sandbox of the host: a component can call only hosts that its manifest names.
+//! The sandbox of the Spin host: a component can call only hosts that the manifest names.
 
 use std::time::Duration;
 
@@ -50,13 +50,13 @@ fn malformed_outbound_host_is_refused(world: &World) {
         variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
-        // Either the host refuses the manifest at the start. The embedded host names the entry. The text of
-        // Spin depends on its version.
+        // Either the Spin host refuses the manifest at the start. The embedded host names the malformed
+        // entry. The text of Spin's error depends on the version of Spin.
         Err(error) => {
             let names_the_entry = format!("{error:#}").contains("not a host");
             assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");
         }
-        // Or the host starts, and the component can call no host.
+        // Or the Spin host starts, and the component can call no other host.
         Ok(host) => {
             let url = format!("{}/internal/poll", host.url().trim_end_matches('/'));
             let poll = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));

@@ -1,4 +1,4 @@
-//! The seal of a queue message: the bot makes it, and the poller checks it.
+//! Seals: the bot seals the envelope that it puts on the queue, and the poller checks the seal.
 
 use end_to_end::activity::message;
 use end_to_end::queue::decode;
@@ -11,7 +11,7 @@ end_to_end::cases!(
     changed_sealed_message_is_moved_to_the_poison_queue,
     unsealed_message_is_delivered_or_refused_by_the_variable_unsealed,
     unsealed_copy_does_not_replace_the_sealed_alert,
-    unsealed_refuse_without_a_key_is_a_misconfiguration,
+    unsealed_refuse_without_a_seal_key_is_a_misconfiguration,
     short_seal_key_is_refused,
 );
 
@@ -23,7 +23,7 @@ fn sealing(world: &World) -> Script<'_> {
     Script::new(world).variable("sealkey", KEY)
 }
 
-/// Makes the bot queue a message, and returns the sealed envelope.
+/// Makes the bot put an alert on the queue, and returns the sealed envelope.
 fn sealed(stage: &Stage) -> Value {
     stage.say(&message("a:1", "1", "hello"));
     let sealed = decode(&stage.queue.take_all().remove(0));
@@ -34,7 +34,7 @@ fn sealed(stage: &Stage) -> Value {
     );
     assert!(
         sealed["address"].get("serviceUrlVerified").is_none(),
-        "expected no mark for an address that no token verified, found {sealed}"
+        "expected no serviceUrlVerified for an address that no token verified, found {sealed}"
     );
     sealed
 }
@@ -43,7 +43,8 @@ fn sealed_message_of_the_bot_is_delivered(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
-    // The text differs byte for byte, but the envelope is the same. The seal covers the envelope's content.
+    // With more spaces, the bytes of the queue message differ, but the envelope is the same. The poller
+    // accepts the seal, because the seal covers the content of the envelope.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();
     stage.queue.put(&spaced);
     assert_eq!(stage.poll()["delivered"], 1);
@@ -86,7 +87,7 @@ fn unsealed_message_is_delivered_or_refused_by_the_variable_unsealed(world: &Wor
         unsealed_one.as_object_mut().unwrap().remove("seal");
         unsealed_one["id"] = "another-producer-s".into();
         stage.queue.put_json(&unsealed_one);
-        // A message of another producer to an untrusted host is refused with either setting.
+        // With both values of `unsealed`, the poller refuses a message to an untrusted host.
         let mut untrusted = unsealed_one.clone();
         untrusted["id"] = "to-an-untrusted-host".into();
         untrusted["address"]["serviceUrl"] = "https://evil.example/".into();
@@ -99,14 +100,15 @@ fn unsealed_message_is_delivered_or_refused_by_the_variable_unsealed(world: &Wor
         for failed in stage.queue.poison().envelopes() {
             assert!(
                 failed.get("seal").is_none(),
-                "the bot must not seal a message of another producer: {failed}"
+                "the poller must not seal a message of another program: {failed}"
             );
             assert!(failed["failure"]["reason"].is_string(), "{failed}");
         }
     }
 }
 
-/// Another writer of the queue copies an alert's id, and puts a message with this id in front of the alert.
+/// Another program that can write to the queue copies an alert's id. This program puts an envelope with this
+/// id on the queue, in front of the sealed envelope.
 fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);
@@ -118,8 +120,8 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(stage.connector.wait_for(seen + 2).pop().unwrap().text(), "Alert: hello");
-    // A message with a broken seal and the same id does not count as a duplicate. It is moved to the poison
-    // queue.
+    // An envelope with the same id and a broken seal does not count as a duplicate. The poller moves this
+    // envelope to the poison queue.
     forged["seal"] = "A".repeat(43).into();
     stage.queue.put_json(&original);
     stage.queue.put_json(&forged);
@@ -135,7 +137,7 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     assert_eq!(stage.poll()["alreadySent"], 1);
 }
 
-fn unsealed_refuse_without_a_key_is_a_misconfiguration(world: &World) {
+fn unsealed_refuse_without_a_seal_key_is_a_misconfiguration(world: &World) {
     let stage = Script::new(world).variable("unsealed", "refuse").start();
     stage.try_poll().expect_error(500, "Misconfigured");
     let run = stage.wait_for_events("drain", 1).remove(0);
@@ -150,5 +152,5 @@ fn short_seal_key_is_refused(world: &World) {
         let line = stage.wait_for_events(event, 1).remove(0).to_string();
         assert!(line.contains("sealkey"), "{line}");
     }
-    assert!(!stage.host_log().contains("hunter2"), "the key is in the log");
+    assert!(!stage.host_log().contains("hunter2"), "the seal key is in the log");
 }

@@ -1,4 +1,5 @@
-//! Read receipts, reactions and replies, and the bot's records of them.
+//! *Feedback* of people (read receipts, reactions and replies to the bot's chat messages), and the rows in
+//! which the bot stores the feedback.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,14 +15,14 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored,
     read_receipt_of_another_channel_or_of_a_group_changes_nothing,
-    reactions_and_replies_are_counted_for_their_message,
+    reactions_and_replies_are_counted_for_the_chat_message,
     status_of_an_alert_shows_the_feedback_of_people,
     feedback_of_a_person_who_asks_to_be_forgotten_is_deleted,
 );
 
 const CONVERSATION: &str = "a:1Case19";
 
-/// The conversations' rows by their keys, without the indexes.
+/// The rows of the stored conversations, by row key. The rows of the indexes are left out.
 fn rows(world: &World, stage: &Stage) -> BTreeMap<String, Value> {
     let name = format!("{}conversations", stage.table_prefix);
     let entities = Table::new(&world.azurite().connection_string(), &name).entities();
@@ -40,7 +41,7 @@ fn receipt(conversation: &str, id: &str) -> Value {
     receipt
 }
 
-/// The number that Teams would give to a message now.
+/// The number that Teams would give to a chat message now.
 fn message_now() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
@@ -99,7 +100,7 @@ fn read_receipt_of_another_channel_or_of_a_group_changes_nothing(world: &World) 
     expect_silence(&stage);
 }
 
-fn reactions_and_replies_are_counted_for_their_message(world: &World) {
+fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, CONVERSATION, "hello");
     let alert = message_now().to_string();
@@ -128,7 +129,7 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     reaction["reactionsRemoved"] = reaction["reactionsAdded"].take();
     post(&stage, &reaction);
     assert_eq!(counts(), (0.into(), 1.into()));
-    // A reaction to a message of last year makes no row.
+    // A reaction to a chat message of last year makes no row.
     reaction["replyToId"] = "1764000000000".into();
     reaction["reactionsAdded"] = reaction["reactionsRemoved"].take();
     reaction["id"] = "f:case-20-old".into();
@@ -143,7 +144,8 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
 fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     let stage = alerts::stage(world);
     let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
-    // Teams gives each message a number. In this case, the numbers of two successive messages differ by one.
+    // Teams gives each chat message a number. In this case, the numbers of two successive chat messages
+    // differ by one.
     let first = message_now();
     let next = AtomicI64::new(first);
     stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));
@@ -207,7 +209,7 @@ fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
     assert_eq!(
         rows(world, &stage).into_keys().collect::<Vec<_>>(),
         [format!("{key}.f")],
-        "expected only the tombstone"
+        "expected only the tombstone (the row of a forgotten conversation)"
     );
     assert_eq!(key, key_of("msteams", CONVERSATION));
 }

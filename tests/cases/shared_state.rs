@@ -1,4 +1,5 @@
-//! Two hosts of one bot. They share the queue and the tables, and each has its own key-value store.
+//! A bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has its own
+//! key-value store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +14,13 @@ use end_to_end::waiting::{SOON, eventually};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    conversation_of_one_host_is_alerted_through_the_other,
-    stop_at_one_host_applies_at_the_other,
-    repeated_call_to_the_other_host_is_the_same_alert,
+    conversation_of_the_first_host_is_alerted_through_the_second_host,
+    stop_at_the_first_host_applies_at_the_second_host,
+    repeated_call_to_the_second_host_is_the_same_alert,
     same_call_to_both_hosts_at_once_is_one_alert,
-    activity_sent_again_to_the_other_host_is_queued_once,
-    cancel_at_the_other_host_applies,
-    run_at_the_other_host_is_skipped_during_a_run,
+    activity_sent_again_to_the_second_host_is_queued_once,
+    cancellation_at_the_second_host_applies_at_the_first_host,
+    run_at_the_second_host_is_skipped_during_a_run_at_the_first_host,
     runs_that_begin_at_the_same_moment_deliver_once_and_in_order,
 );
 
@@ -29,7 +30,7 @@ fn hosts(world: &World) -> (Stage, Stage) {
     (first, second)
 }
 
-fn conversation_of_one_host_is_alerted_through_the_other(world: &World) {
+fn conversation_of_the_first_host_is_alerted_through_the_second_host(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "subscribe news");
     assert_eq!(targets(&second), targets(&first));
@@ -44,14 +45,15 @@ fn conversation_of_one_host_is_alerted_through_the_other(world: &World) {
         assert_eq!(first.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         first.connector.forget();
     }
-    // One host records in the tables that the conversation has ended, and the other host reads this record.
+    // The first host records in the tables that the conversation has ended, and the second host reads this
+    // record.
     let mut over = first.connector.host(&message("a:1", "2", ""));
     over["type"] = "endOfConversation".into();
     first.post(&over).expect_status(200);
     alert(&second, &to_conversation(&key, "x")).expect_error(404, "TargetNotFound");
 }
 
-fn stop_at_one_host_applies_at_the_other(world: &World) {
+fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     queued(&second, &to_conversation(&key, "before the stop"));
@@ -62,7 +64,8 @@ fn stop_at_one_host_applies_at_the_other(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person's next message goes to the other host, which stores the serviceUrl of its own Connector.
+    // The person's next message goes to the second host. The message has the serviceUrl of the second stage's
+    // Connector, so the bot stores this serviceUrl.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
     second.connector.forget();
@@ -72,7 +75,7 @@ fn stop_at_one_host_applies_at_the_other(world: &World) {
     first.connector.expect_silence();
 }
 
-fn repeated_call_to_the_other_host_is_the_same_alert(world: &World) {
+fn repeated_call_to_the_second_host_is_the_same_alert(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -112,7 +115,7 @@ fn same_call_to_both_hosts_at_once_is_one_alert(world: &World) {
     }
 }
 
-fn activity_sent_again_to_the_other_host_is_queued_once(world: &World) {
+fn activity_sent_again_to_the_second_host_is_queued_once(world: &World) {
     let (first, second) = hosts(world);
     let activity = first.connector.host(&message("a:1", "1", "hello"));
     first.post(&activity).expect_status(202);
@@ -123,7 +126,7 @@ fn activity_sent_again_to_the_other_host_is_queued_once(world: &World) {
     assert_eq!(texts, ["Queued: hello", "Alert: hello"]);
 }
 
-fn cancel_at_the_other_host_applies(world: &World) {
+fn cancellation_at_the_second_host_applies_at_the_first_host(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     let kept = queued(&first, &to_conversation(&key, "kept"));
@@ -138,7 +141,7 @@ fn cancel_at_the_other_host_applies(world: &World) {
     delete(&second, "0a260123456789abcdef0123456789ab").expect_error(404, "AlertNotFound");
 }
 
-fn run_at_the_other_host_is_skipped_during_a_run(world: &World) {
+fn run_at_the_second_host_is_skipped_during_a_run_at_the_first_host(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     first.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(2))));

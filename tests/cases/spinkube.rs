@@ -1,4 +1,4 @@
-//! The recipe for Kubernetes: the script of its CronJob, and two bots on one storage account.
+//! The recipe for SpinKube: the script of the CronJob, and two bots on one storage account.
 
 use std::process::Command;
 
@@ -11,9 +11,9 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    script_polls_until_its_time_has_passed,
+    script_polls_until_poll_seconds_have_passed,
     script_that_polls_in_vain_fails_with_the_reason,
-    bots_on_one_account_never_see_each_others_data,
+    bots_on_one_storage_account_never_see_each_others_data,
 );
 
 /// Why the cases are skipped.
@@ -27,8 +27,8 @@ pub(crate) fn can_run() -> bool {
     works("curl", &["--version"]) && works("sh", &["-c", "true"])
 }
 
-/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether the script succeeds, and its
-/// output.
+/// Runs `poll.sh` with the variables that the CronJob sets. Returns whether the script succeeds, and the
+/// output of the script.
 fn run_script(url: &str, key: &str, seconds: u32) -> (bool, String) {
     let output = Command::new("sh")
         .arg(root().join("deploy/spinkube/base/poll.sh"))
@@ -43,7 +43,7 @@ fn run_script(url: &str, key: &str, seconds: u32) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-fn script_polls_until_its_time_has_passed(world: &World) {
+fn script_polls_until_poll_seconds_have_passed(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     let (is_success, text) = run_script(&stage.url("/internal/poll"), POLL_KEY, 6);
@@ -52,7 +52,7 @@ fn script_polls_until_its_time_has_passed(world: &World) {
         .lines()
         .map(|line| serde_json::from_str(line.strip_prefix("poll: ").unwrap()).unwrap())
         .collect();
-    // The script begins a poll each second, and its clock counts whole seconds.
+    // The script begins a poll each second, and measures the time in whole seconds.
     assert!((2..=6).contains(&polls.len()), "expected 2 to 6 polls, found {text}");
     assert_eq!(polls[0]["delivered"], 1, "{text}");
     assert_eq!(stage.wait_for_events("drain", polls.len()).len(), polls.len());
@@ -78,11 +78,11 @@ fn script_that_polls_in_vain_fails_with_the_reason(world: &World) {
     ] {
         let (is_success, text) = run_script(&url, key, 0);
         assert!(!is_success && text.contains(expected), "expected {expected:?}, found {text}");
-        assert!(!text.contains(key), "the key is printed: {text}");
+        assert!(!text.contains(key), "the poll key is printed: {text}");
     }
 }
 
-fn bots_on_one_account_never_see_each_others_data(world: &World) {
+fn bots_on_one_storage_account_never_see_each_others_data(world: &World) {
     // Each stage has its own queue and table prefix, in the same account.
     let start = || alerts::script(world).variable("pace", "0").start();
     let (orders, pizza) = (start(), start());
@@ -96,16 +96,16 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
         "expected that `pizza` lists no conversation of `orders`"
     );
 
-    // The other bot finds no target by the key, the tag or the person.
+    // `pizza` finds no target by the conversation key, the tag or the person.
     for to in [json!({"conversation": key}), json!({"tag": "news"}), json!({"user": user})] {
         alert(&pizza, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
     }
-    // A run of one bot takes no message of the other bot.
+    // A run of `pizza` gets no queue message of `orders`.
     let id = queued(&orders, &to_conversation(&key, "for orders"));
     let counts = pizza.poll();
     assert_eq!((&counts["received"], &counts["delivered"]), (&0.into(), &0.into()), "{counts}");
     assert_eq!(orders.queue.count(), 1);
-    // The id of an alert of one bot is unknown to the other bot.
+    // The id of an alert of `orders` is unknown to `pizza`.
     alerts::call(&pizza, "DELETE", &format!("/api/alerts/{id}"), &Value::Null)
         .expect_error(404, "AlertNotFound");
     // The same idempotency key at both bots gives two alerts.
@@ -116,7 +116,7 @@ fn bots_on_one_account_never_see_each_others_data(world: &World) {
         queued(bot, &body);
     }
     assert_eq!((orders.poll()["delivered"].clone(), pizza.poll()["delivered"].clone()), (2.into(), 1.into()));
-    // Both bots know the same conversation. `stop` at one bot does not stop the alerts of the other bot.
+    // Both bots know the same conversation. `stop` at `pizza` does not stop the alerts of `orders`.
     pizza.say(&message("a:1", "2", "stop"));
     queued(&orders, &to_conversation(&key, "after the stop at pizza"));
     let response = alert(&pizza, &to_conversation(&key_at_pizza, "x")).expect_status(202).json();

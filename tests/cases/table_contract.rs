@@ -1,5 +1,5 @@
-//! The table client against the real Azurite. The unit tests script the responses of the service. These cases
-//! check that Azurite really sends such responses.
+//! Tests of the project's table client against the real Azurite. The unit tests of the client script the
+//! responses of the table service. These cases check that Azurite really sends such responses.
 
 use chrono::TimeDelta;
 use end_to_end::suite::World;
@@ -13,26 +13,26 @@ mod queries;
 mod rights;
 
 use queries::{
-    filter_selects_its_rows, key_with_special_characters_finds_its_row, pages_show_each_row_once,
-    value_is_read_as_it_was_stored,
+    filter_selects_only_the_matching_rows, query_pages_show_each_row_once, stored_value_is_read_unchanged,
+    table_key_with_special_characters_finds_the_row,
 };
 use rights::{
     sas_with_table_rights_is_enough, sas_without_table_rights_is_refused_with_the_needed_rights,
-    wrong_key_is_not_authorized,
+    wrong_account_key_is_not_authorized,
 };
 
 end_to_end::cases!(
     entity_is_inserted_changed_and_deleted,
-    writes_create_their_table,
+    write_creates_the_missing_table,
     missing_table_counts_as_empty,
     transactions_do_all_or_nothing,
-    pages_show_each_row_once,
-    key_with_special_characters_finds_its_row,
-    value_is_read_as_it_was_stored,
-    filter_selects_its_rows,
-    forty_inserts_of_one_key_have_one_winner,
+    query_pages_show_each_row_once,
+    table_key_with_special_characters_finds_the_row,
+    stored_value_is_read_unchanged,
+    filter_selects_only_the_matching_rows,
+    forty_inserts_of_one_table_key_have_one_winner,
     twenty_replaces_of_one_version_have_one_winner,
-    wrong_key_is_not_authorized,
+    wrong_account_key_is_not_authorized,
     sas_without_table_rights_is_refused_with_the_needed_rights,
     sas_with_table_rights_is_enough,
 );
@@ -41,7 +41,7 @@ fn table(world: &World, name: &str) -> Table {
     Table::new(&world.azurite().connection_string(), name)
 }
 
-/// Expects a write that was done, and returns the new version.
+/// Expects that the write was done, and returns the new version (the ETag) of the entity.
 #[track_caller]
 fn version(done: Result<Conditional, TableError>) -> ETag {
     match done {
@@ -77,7 +77,7 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
         assert_eq!(
             (found.entity.bool("kept"), found.entity.int("at")),
             (Some(true), Some(7)),
-            "expected that a merge keeps the properties that it does not name"
+            "expected that a merge keeps the properties that the merge does not name"
         );
         let third = Entity::new(key.clone()).with("word", "third");
         assert_eq!(client.replace(&third, &first).await, Ok(Conditional::Changed));
@@ -127,7 +127,7 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
     });
 }
 
-fn writes_create_their_table(world: &World) {
+fn write_creates_the_missing_table(world: &World) {
     let entity = Entity::new(Key::new("p", "r")).with("n", 1);
     table(world, "contractinsert").with(async |client| {
         assert!(matches!(client.insert(&entity).await, Ok(Inserted::New(_))));
@@ -219,16 +219,16 @@ fn transactions_do_all_or_nothing(world: &World) {
         assert_eq!(
             merged.entity.int("at"),
             Some(0),
-            "expected that a merge keeps the properties that it does not name"
+            "expected that a merge keeps the properties that the merge does not name"
         );
         assert_eq!(client.get(&key("001")).await.unwrap().unwrap().entity, changed);
     });
 }
 
-fn forty_inserts_of_one_key_have_one_winner(world: &World) {
+fn forty_inserts_of_one_table_key_have_one_winner(world: &World) {
     table(world, "contractrace").with(async |client| {
         let entities: Vec<_> = (0..40).map(|n| Entity::new(Key::new("p", "r")).with("n", n)).collect();
-        // The table is missing, so the inserts also race to create it.
+        // The table is missing, so the inserts also race to create the table.
         let inserted = join_all(entities.iter().map(|entity| client.insert(entity))).await;
         let new: Vec<_> = (0..40).filter(|n| matches!(inserted[*n], Ok(Inserted::New(_)))).collect();
         assert_eq!(new.len(), 1, "{inserted:?}");

@@ -19,10 +19,10 @@ end_to_end::cases!(
     sas_without_table_rights_is_logged_with_the_needed_rights,
     foreign_entities_are_skipped,
     record_of_a_newer_version_is_not_changed,
-    conversation_with_names_too_long_for_a_key_is_alerted,
+    conversation_with_ids_too_long_for_a_table_key_is_alerted,
 );
 
-/// The first words of the bot's reply when the message was not stored.
+/// The first words of the bot's reply if the bot could not accept a person's message.
 const NOT_ACCEPTED: &str = "Not accepted this time: ";
 
 #[track_caller]
@@ -30,7 +30,7 @@ fn table(world: &World, stage: &Stage, rest: &str) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}{rest}", stage.table_prefix))
 }
 
-/// Expects 503 at every entry point that needs the tables, and a reply to the person.
+/// Expects that every entry point that needs the tables answers 503, and that the person gets a reply.
 #[track_caller]
 fn expect_unavailable(stage: &Stage, id: &str) {
     let before = stage.connector.received().len();
@@ -76,7 +76,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // The bot cannot store a command either, and its reply says so.
+    // The bot cannot obey a command either, because it cannot store the effect. The reply says so.
     let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
     assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));
@@ -96,8 +96,8 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The channel sends an activity again. The message of the activity is on the queue already, but the bot
-/// cannot know this without the tables.
+/// The channel sends an activity again. The queue message of the activity is on the queue already, but the
+/// bot cannot know this without the tables.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -112,7 +112,7 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     let said = stage.connector.received();
     let is_true = |text: &str| text.starts_with(NOT_ACCEPTED) || text.starts_with("Not done: ");
     assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
-    // The limit is for one minute, and the next minute may have begun during the loop.
+    // The limit is for one minute. Perhaps the next minute has begun during the loop.
     assert!(
         (1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()),
         "expected one or two times the limit, found {} replies",
@@ -157,7 +157,7 @@ fn foreign_entities_are_skipped(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let key = known(&stage, "a:1", "subscribe news");
     let broken = known(&stage, "a:broken", "hello");
-    // One delivered alert creates the records of the run and the ledger.
+    // One delivered alert creates the record of the run lock, and a record in the ledger.
     queued(&stage, &to_conversation(&key, "first"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.forget();
@@ -207,7 +207,7 @@ fn foreign_entities_are_skipped(world: &World) {
 
     let ledger = table(world, &stage, "ledger");
     let cancelled = queued(&stage, &to_conversation(&key, "cancelled"));
-    // The poller reads the record of an alert with an idempotency key.
+    // If an alert has an idempotency key, the poller reads the alert's record.
     let mut strange = to_conversation(&key, "strange");
     strange["idempotencyKey"] = "strange".into();
     let strange = queued(&stage, &strange);
@@ -265,9 +265,9 @@ fn foreign_entities_are_skipped(world: &World) {
     skipped.sort_by_key(Value::to_string);
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
-    // The person writes again. The first command fails, because key-value still has the fingerprint (a hash)
-    // of the broken record. The bot then deletes the fingerprint, and stores the conversation again at the
-    // second message.
+    // The person writes again. The first command fails, because key-value still has the *fingerprint* (a
+    // hash) of the conversation's row before the row was broken. The bot then deletes the fingerprint, and
+    // stores the conversation again at the second message.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -290,8 +290,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     );
     let before = conversations.get(&shard, &newer);
 
-    // The bot reads the table only if the message does not match the fingerprint in key-value. So the message
-    // has another locale.
+    // For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. The bot
+    // reads the table only if a message does not match the fingerprint. So this message has another locale.
     let mut again = message("a:newer", "2", "hello again");
     again["locale"] = "fr-FR".into();
     stage.say(&again);
@@ -315,14 +315,15 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     assert_eq!(
         (record.int("version"), record.str("status"), record.str("form")),
         (Some(99), Some("delivered"), Some("new")),
-        "expected that the record has the new status, and keeps its version and the properties of that version"
+        "expected that the record has the new status, and keeps the version 99 and the property of this version"
     );
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn conversation_with_names_too_long_for_a_key_is_alerted(world: &World) {
-    // The long names repeat a short text. With 23 repeats, an escaped user id alone fits into a key, but the
-    // key's prefix and the id together do not. With 60 repeats, a name alone is longer than a whole key.
+fn conversation_with_ids_too_long_for_a_table_key_is_alerted(world: &World) {
+    // The long ids repeat a short text. With 23 repeats, an escaped user id alone fits into a partition key,
+    // but the prefix of the partition key and the user id together do not fit. With 60 repeats, an id alone
+    // is longer than a partition key can be.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }
@@ -332,7 +333,7 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
     let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));
-    // The object id has no slash, because a `user` with a slash means a channel and the id of its user.
+    // The object id has no slash, because a `user` with a slash means `<channel>/<id of the user>`.
     let entra = "entra?ü'%🍕".repeat(repeats);
     let mut activity = message(&conversation, &long("id"), "subscribe news");
     activity["from"] = json!({"id": user, "aadObjectId": entra, "name": "Long"});

@@ -1,4 +1,4 @@
-//! The conversations that the bot stores, and the events after which it forgets them.
+//! The conversations that the bot stores, and the events after which the bot forgets a conversation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,15 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     hundred_tags_are_looked_up_in_parallel,
-    page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty,
-    conversation_of_a_message_is_stored_and_found_by_every_key,
+    empty_page_of_a_call_stays_empty_when_the_call_is_repeated,
+    conversation_of_a_message_is_stored_and_found_by_every_form_of_target,
     installation_and_update_store_the_conversation,
     ended_conversation_is_forgotten,
     delete_user_data_forgets_the_conversations_of_the_person,
-    group_is_not_found_by_its_members,
+    group_is_not_found_by_the_ids_of_the_members,
     blocked_conversation_is_paused_until_the_person_writes,
-    pages_show_each_conversation_once,
-    wrong_query_is_refused_with_the_parameter,
+    list_pages_show_each_conversation_once,
+    wrong_query_is_refused_with_the_name_of_the_parameter,
     refused_activity_is_not_stored,
     service_url_of_a_verified_caller_is_stored_as_verified,
 );
@@ -43,7 +43,7 @@ fn post(stage: &Stage, conversation: &str, change: Value) {
     stage.post(&activity(stage, conversation, change)).expect_status(200);
 }
 
-fn conversation_of_a_message_is_stored_and_found_by_every_key(world: &World) {
+fn conversation_of_a_message_is_stored_and_found_by_every_form_of_target(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let activity = fixture("teams-personal.json");
@@ -124,7 +124,7 @@ fn delete_user_data_forgets_the_conversations_of_the_person(world: &World) {
     assert!(left.len() == 1 && left[0]["user"]["id"] == "29:other", "{left:?}");
 }
 
-fn group_is_not_found_by_its_members(world: &World) {
+fn group_is_not_found_by_the_ids_of_the_members(world: &World) {
     let stage = alerts::stage(world);
     let activity = fixture("teams-channel.json");
     stage.say(&activity);
@@ -171,7 +171,7 @@ fn blocked_conversation_is_paused_until_the_person_writes(world: &World) {
     }
 }
 
-fn pages_show_each_conversation_once(world: &World) {
+fn list_pages_show_each_conversation_once(world: &World) {
     let stage = alerts::stage(world);
     for number in 0..7 {
         known(&stage, &format!("a:{number}"), if number < 3 { "subscribe few" } else { "hello" });
@@ -206,7 +206,7 @@ fn pages_show_each_conversation_once(world: &World) {
     }
 }
 
-fn wrong_query_is_refused_with_the_parameter(world: &World) {
+fn wrong_query_is_refused_with_the_name_of_the_parameter(world: &World) {
     let stage = alerts::stage(world);
     for (query, name) in
         [("limit=0", "limit"), ("limit=101", "limit"), ("after=x", "after"), ("tag=a%20b", "tag")]
@@ -248,8 +248,8 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// The proxy delays each call to the tables. If the bot looked up one tag after the other, the look-ups would
-/// take longer than the bot's limit of 8 s.
+/// The proxy delays each call to the table service. If the bot looked up one tag after the other, the
+/// look-ups would take longer than the bot's limit of 8 s.
 fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
@@ -274,8 +274,8 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
         response["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
     assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "expected the order of the tags");
     let notes = &tables.notes()[before..];
-    // The bot makes one query for each tag, one for the tag's conversation, and a few calls that accept the
-    // alerts.
+    // For each tag, the bot makes one query for the tag, and one query for the tag's conversation. The bot
+    // also makes a few calls that accept the alerts.
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
@@ -285,9 +285,12 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// One conversation is the only subscriber of both tags. So the first page alerts this conversation, and the
-/// second page is empty. Then the conversation leaves the first tag, and the caller repeats the second page.
-fn page_that_was_empty_in_a_call_with_an_idempotency_key_stays_empty(world: &World) {
+/// If an API call has many targets, the bot processes one *page* of targets, and the program repeats the call
+/// with `next` for each further page. Here, the first page is the tag `a`, and the second page is the tag
+/// `b`. One conversation is the only subscriber of both tags. So the first page alerts this conversation, and
+/// the second page is empty. Then the conversation leaves the tag `a`, and the program repeats the call for
+/// the second page.
+fn empty_page_of_a_call_stays_empty_when_the_call_is_repeated(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let tag = |method: &str, tag: &str| {

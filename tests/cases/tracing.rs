@@ -1,5 +1,5 @@
-//! The header `traceparent`: one trace id leads from the sender's request to the Connector, and through the
-//! log.
+//! The header `traceparent`: the trace id of the sender's request is also in the request to the Connector,
+//! and in the log lines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ end_to_end::cases!(
     trace_of_an_activity_reaches_the_reply_and_the_alert,
     trace_survives_a_retry_and_is_in_the_poison_queue,
     trace_goes_through_direct_line_in_the_envelope,
-    invalid_trace_of_a_caller_or_of_another_producer_changes_nothing,
+    invalid_trace_of_a_caller_or_of_a_foreign_envelope_changes_nothing,
 );
 
 /// The example of the W3C specification "Trace Context".
@@ -37,7 +37,8 @@ pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Whol
     web::send(request.body(web::whole(body.to_string())).unwrap())
 }
 
-/// Sends an alert with this header, expects that it is accepted, and returns its envelope.
+/// Sends an alert with `trace` as the header `traceparent`. Expects that the bot accepts the alert, and
+/// returns the alert's envelope. `key` is the conversation key.
 #[track_caller]
 pub(crate) fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
     post(stage, "/api/alerts", trace, &to_conversation(key, text)).expect_status(202);
@@ -48,7 +49,7 @@ pub(crate) fn header(received: &Received) -> Option<&str> {
     received.headers.get("traceparent").map(|value| value.to_str().unwrap())
 }
 
-/// Expects the trace in a request, with another parent id, and returns the header.
+/// Expects that the request has the trace id [`TRACE_ID`], and another parent id. Returns the header.
 #[track_caller]
 pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
@@ -79,7 +80,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     assert_eq!(received.body.get("traceparent"), None, "expected the trace only in the header");
     expect_logged(&stage, "alerts.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
-    // A refused call is logged with its trace, too.
+    // The log line of a refused call has the trace id, too.
     post(&stage, "/api/alerts", TRACE, &json!({"text": 7})).expect_status(400);
     expect_logged(&stage, "request.rejected", 1);
     // An alert without the header has no trace.
@@ -105,7 +106,7 @@ fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
     assert_ne!(
         expect_trace(&received[0]),
         expect_trace(&received[1]),
-        "expected that each call has its own parent id"
+        "expected that each request has another parent id"
     );
     expect_logged(&stage, "message.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
@@ -128,7 +129,7 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
     assert_ne!(
         expect_trace(&received[0]),
         expect_trace(&received[1]),
-        "expected that each attempt has its own parent id"
+        "expected that each attempt has another parent id"
     );
     expect_logged(&stage, "alert.retried", 1);
     expect_logged(&stage, "alert.delivered", 1);
@@ -157,7 +158,7 @@ fn trace_goes_through_direct_line_in_the_envelope(world: &World) {
     expect_logged(&stage, "trigger.delivered", 1);
 }
 
-fn invalid_trace_of_a_caller_or_of_another_producer_changes_nothing(world: &World) {
+fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_changes_nothing(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let invalid =
@@ -182,7 +183,7 @@ fn invalid_trace_of_a_caller_or_of_another_producer_changes_nothing(world: &Worl
             "{envelope}"
         );
     }
-    // The poller also uses a valid trace of another producer.
+    // If another program puts an envelope with a valid trace on the queue, the poller uses this trace.
     let mut envelope = crate::draining::envelope(&stage, "foreign-valid", "a:2", "foreign");
     envelope["traceparent"] = TRACE.into();
     stage.queue.put_json(&envelope);

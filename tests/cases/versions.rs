@@ -1,6 +1,6 @@
 //! Envelopes of version 1. The poller reads the envelopes of older and newer bots, and an older poller can
-//! read the envelopes of this bot. The golden files of `crates/envelope` have the form of the envelopes that
-//! existing queues may contain.
+//! read the envelopes of this bot. The *golden* files of `crates/envelope` are samples of the envelopes that
+//! existing queues can contain.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -43,7 +43,7 @@ fn golden_envelopes_are_delivered(world: &World) {
     }
 }
 
-/// During a roll-out, an older poller handles messages of a newer producer.
+/// During a roll-out, an older poller handles the queue messages of a newer bot.
 fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let mut newer = golden(&stage, "v1-minimal");
@@ -67,7 +67,7 @@ fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     }
 }
 
-/// An older poller needs these fields, with these types.
+/// An older poller needs the fields of the golden file, with the types in this file.
 fn envelope_of_the_bot_has_the_golden_fields(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));

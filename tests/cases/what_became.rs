@@ -1,4 +1,4 @@
-//! The status of one alert, and the list of alerts.
+//! The status of one alert (`GET /api/alerts/{id}`), and the list of alerts (`GET /api/alerts`).
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     status_shows_each_step_of_an_alert,
     call_with_wait_is_answered_when_the_status_changes,
-    alert_is_shown_only_to_its_own_key_name_and_to_operators,
+    alert_is_shown_only_to_api_keys_with_the_senders_name_and_to_operators,
     list_of_hundreds_of_alerts_is_read_page_by_page_with_few_calls,
     list_is_filtered_by_status_tag_and_time,
-    status_of_a_newer_version_is_shown_as_it_is_written,
+    status_of_a_newer_version_is_shown_unchanged,
     cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain,
     alert_without_an_outcome_after_50_hours_is_overdue,
     list_is_answered_503_without_tables_and_works_again_with_tables,
@@ -48,7 +48,8 @@ fn ledger(world: &World, stage: &Stage) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix))
 }
 
-/// Changes the record of an alert. A time is milliseconds since 1970, and any other value is a text.
+/// Changes the ledger's record of an alert. In `properties`, a number is a time in milliseconds since 1970,
+/// and every other value is a text.
 fn change(world: &World, stage: &Stage, id: &str, properties: &[(&str, Value)]) {
     let table = ledger(world, stage);
     let mut record = table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record");
@@ -100,7 +101,7 @@ fn status_shows_each_step_of_an_alert(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{later}"), &Value::Null).expect_status(202);
     assert_eq!(status(&stage, &later)["status"], "cancelling");
 
-    // The person wants no alerts any more.
+    // The person sends `stop`.
     let stopped = queued(&stage, &to_conversation(&key, "unwanted"));
     stage.say(&message("a:1", "2", "stop"));
     assert_eq!(stage.poll()["stopped"], 1);
@@ -149,7 +150,7 @@ fn key(name: &str, scopes: &str, change: impl FnOnce(&mut Purpose)) -> NamedKey 
     NamedKey::random(&purpose).unwrap()
 }
 
-fn alert_is_shown_only_to_its_own_key_name_and_to_operators(world: &World) {
+fn alert_is_shown_only_to_api_keys_with_the_senders_name_and_to_operators(world: &World) {
     let ci = key("ci", "send", |_| {});
     let new_ci = key("ci", "list", |_| {});
     let shop = key("shop", "send,cancel,list", |_| {});
@@ -173,7 +174,7 @@ fn alert_is_shown_only_to_its_own_key_name_and_to_operators(world: &World) {
     assert_eq!(
         all["alerts"].as_array().unwrap().len(),
         2,
-        "expected the alert of the key and the alert of the person, found {all}"
+        "expected the alert of the API key `ci` and the alert of the person, found {all}"
     );
     let of_person = &all["alerts"][1];
     assert!(of_person.get("sender").is_none() && of_person["conversation"] == conversation, "{of_person}");
@@ -278,7 +279,7 @@ fn list_is_filtered_by_status_tag_and_time(world: &World) {
         (&format!("since={accepted}"), vec![&third, &second]),
     ] {
         let (mut path, mut found) = (format!("/api/alerts?{query}"), Vec::new());
-        // The list also has the alert that the bot made for the person's message in `known`. This alert has
+        // The list also has the alert that the bot made for the person's message in `known`. That alert has
         // no sender.
         loop {
             let page = get(&stage, &path);
@@ -293,7 +294,7 @@ fn list_is_filtered_by_status_tag_and_time(world: &World) {
     stage.connector.forget();
 }
 
-fn status_of_a_newer_version_is_shown_as_it_is_written(world: &World) {
+fn status_of_a_newer_version_is_shown_unchanged(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));
@@ -302,9 +303,9 @@ fn status_of_a_newer_version_is_shown_as_it_is_written(world: &World) {
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
 
-/// The case deletes the alert's message from the queue, so no run records an outcome. The bot cannot know
-/// whether a run had sent the alert and failed to record the delivery. Another alert stays on the queue, so
-/// the status cannot depend on an empty queue.
+/// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a
+/// run had sent the alert and failed to record the delivery. Another alert stays on the queue, so the status
+/// cannot depend on an empty queue.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

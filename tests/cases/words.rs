@@ -15,9 +15,9 @@ end_to_end::cases!(
     help_lists_every_command,
     locale_of_the_activity_picks_the_language_of_the_reply,
     text_of_the_bot_in_another_language_gets_no_reply,
-    commands_are_whole_messages_in_upper_or_lower_case,
+    command_is_a_whole_message_in_upper_or_lower_case,
     command_with_a_mention_in_a_channel_is_obeyed,
-    reminder_is_delivered_when_it_is_due,
+    reminder_is_delivered_at_the_due_time,
     reminder_can_be_cancelled,
     reminder_in_367_days_is_refused_and_in_30_days_accepted,
 );
@@ -70,7 +70,7 @@ fn stop_ends_alerts_until_start(world: &World) {
     let response = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
     assert_eq!(
         response["alerts"][0]["status"], "stopped",
-        "expected that `stop` also applies to a target that is named by its address: {response}"
+        "expected that `stop` also applies if the caller names the conversation by the address: {response}"
     );
 
     let counts = stage.poll();
@@ -94,8 +94,9 @@ fn help_lists_every_command(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Makes a message of a person whose client has this locale; `null` means that the client sends no locale.
-/// Each locale has its own conversation, because the bot limits its replies in each conversation.
+/// Makes a message of a person whose chat client has this locale; `null` means that the client sends no
+/// locale. Each locale has its own conversation, because the bot limits the number of replies in a
+/// conversation.
 fn message_in(locale: &Value, id: &str, text: &str) -> Value {
     let mut activity = message(&format!("a:{locale}"), id, text);
     activity["locale"] = locale.clone();
@@ -153,7 +154,7 @@ fn text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
 
-fn commands_are_whole_messages_in_upper_or_lower_case(world: &World) {
+fn command_is_a_whole_message_in_upper_or_lower_case(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
         assert!(!reply_to(&stage, text).starts_with("Queued:"), "{text}");
@@ -181,7 +182,7 @@ fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     assert_eq!(alert.body.get("recipient"), None, "expected that an alert in a channel has no recipient");
 }
 
-fn reminder_is_delivered_when_it_is_due(world: &World) {
+fn reminder_is_delivered_at_the_due_time(world: &World) {
     let stage = alerts::stage(world);
     let before = Utc::now();
     assert_eq!(reply_to(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");
@@ -220,8 +221,8 @@ fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     assert!(reply_to(&stage, "remind me in 367 days tea").starts_with("Not accepted: "));
     assert!(queue.take().is_empty());
-    // The queue hides a message for at most seven days. If the message becomes visible before it is due, the
-    // poller hides it again.
+    // The queue service can hide a queue message for at most seven days. If the queue message becomes visible
+    // before the reminder is due, the poller hides the queue message again.
     assert_eq!(reply_to(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
     let put = queue.take().remove(0);
     assert_eq!(

@@ -1,4 +1,5 @@
-//! Reads activities from `tests/fixtures/`. The JSON has the form in which channels post it.
+//! Reads activities from `tests/fixtures/`. An *activity* is the JSON body of a channel's call to the bot, or
+//! of the bot's call to a channel.
 
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub fn playground(kind: &str) -> Value {
     fixture(&format!("playground-{kind}.json"))["body"].take()
 }
 
-/// Makes a text message in a personal chat, as Teams posts it.
+/// Makes the activity that Teams posts when a person writes `text` in a personal chat.
 pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     let mut activity = fixture("teams-personal.json");
     activity["conversation"]["id"] = conversation.into();
@@ -28,7 +29,7 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity
 }
 
-/// Replaces the host and port of the serviceUrl, and keeps its scheme and path.
+/// Returns the activity with a serviceUrl at `http://<authority>`. The path of the serviceUrl stays.
 #[track_caller]
 pub fn at_service(activity: &Value, authority: &str) -> Value {
     let mut moved = activity.clone();

@@ -37,7 +37,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// A running Alertmanager; it ends when it is dropped.
+/// A running Alertmanager. The process ends when this value is dropped.
 #[derive(Debug)]
 pub struct Alertmanager {
     // The process is dropped before `_folder`, which has the process's data.
@@ -71,7 +71,8 @@ impl Alertmanager {
         Self { _running: running, url, amtool: programs.amtool, _folder: folder }
     }
 
-    /// Raises an alert, or ends it, with `amtool alert add`.
+    /// Reports an alert to Alertmanager with `amtool alert add`: as firing, or as resolved if `has_ended` is
+    /// true.
     #[track_caller]
     pub fn alert(&self, name: &str, summary: &str, has_ended: bool) {
         let mut command = Command::new(&self.amtool);

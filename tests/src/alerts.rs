@@ -1,4 +1,5 @@
-//! The calls of a back end: it sends alerts, cancels them, and lists targets.
+//! The API calls of a back end, which sends alerts, cancels alerts, and lists the conversations that the bot
+//! knows (the *targets*).
 
 use serde_json::{Value, json};
 
@@ -7,10 +8,10 @@ use crate::stage::{Script, Stage};
 use crate::suite::World;
 use crate::web::{self, WholeResponse};
 
-/// The key of the alert routes.
+/// The API key that programs of the tests send. It is the value of the variable `alertkey`.
 pub const ALERT_KEY: &str = "an-alert-key-for-tests";
 
-/// Starts the default stage with an alert key, so that the alert routes exist.
+/// Starts the default stage with the API key [`ALERT_KEY`]. Without an API key, the bot has no alert routes.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).start()
@@ -55,7 +56,8 @@ pub fn alert(stage: &Stage, body: &Value) -> WholeResponse {
     call(stage, "POST", "/api/alerts", body)
 }
 
-/// Sends an alert to exactly one conversation, expects that it is queued, and returns its id.
+/// Sends an alert to exactly one conversation, expects that the bot queues the alert, and returns the alert's
+/// id.
 #[track_caller]
 pub fn queued(stage: &Stage, body: &Value) -> String {
     let response = alert(stage, body).expect_status(202).json();
@@ -67,7 +69,7 @@ pub fn queued(stage: &Stage, body: &Value) -> String {
     alerts[0]["id"].as_str().expect("an id").to_owned()
 }
 
-/// Lists all stored conversations, and expects them on one page.
+/// Lists all stored conversations. Fails the test if the bot's list has more than one page.
 #[track_caller]
 pub fn targets(stage: &Stage) -> Vec<Value> {
     let page = call(stage, "GET", "/api/targets", &Value::Null).expect_status(200).json();
@@ -75,8 +77,8 @@ pub fn targets(stage: &Stage) -> Vec<Value> {
     page["targets"].as_array().expect("a list of targets").clone()
 }
 
-/// Makes the bot store a personal conversation, and returns the conversation's key. To do so, a person sends
-/// `text` to the bot. This function then empties the queue and the Connector's record.
+/// Makes the bot store a personal conversation, and returns the conversation key. To do so, a person sends
+/// `text` to the bot. This function then empties the queue and the fake Connector's record of requests.
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));
@@ -85,7 +87,7 @@ pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     key_of("msteams", conversation)
 }
 
-/// Computes the key of a conversation.
+/// Computes the conversation key: the id by which programs name a conversation.
 pub fn key_of(channel_id: &str, conversation: &str) -> String {
     platform::name_of(&[channel_id, conversation])
 }

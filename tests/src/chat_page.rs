@@ -1,5 +1,5 @@
-//! The application as `cargo dev up` runs it, but on free ports. The Playground records the traffic between
-//! the chat page and the bot.
+//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground plays the
+//! channel. It serves the chat page, and records the HTTP calls between the chat page and the bot.
 
 use std::path::PathBuf;
 
@@ -44,7 +44,7 @@ pub struct ChatPage {
 pub struct Said {
     /// The activity.
     pub activity: Value,
-    /// The status that the Connector answered.
+    /// The HTTP status that the Connector answered.
     pub status: u64,
 }
 
@@ -99,7 +99,8 @@ impl ChatPage {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Makes a back end for this application. It finds the alert key where `cargo dev send` finds it.
+    /// Makes a back end: a client that calls this application's alert routes. The client reads the API key
+    /// from the same file as `cargo dev send`.
     #[track_caller]
     pub fn back_end(&self) -> BackEnd {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
@@ -165,7 +166,7 @@ impl ChatPage {
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();
-        // The Playground may still be writing the text after the last line `---`.
+        // Perhaps the Playground is still writing the text after the last line `---`.
         objects.pop();
         let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
         objects.into_iter().map(parse).collect()

@@ -4,7 +4,8 @@ use tokio::net::TcpSocket;
 
 use crate::runtime::runtime;
 
-/// A bound loopback port without a listening server: connections are refused, and no process can bind it.
+/// A loopback port that is bound, but has no listening server. The port refuses connections, and no other
+/// process can bind the port.
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: TcpSocket,
@@ -25,7 +26,8 @@ impl ClosedPort {
     }
 }
 
-/// Finds a free port, for a server that cannot choose a port itself. Another process may bind the port first.
+/// Finds a free port, for a server that cannot choose a port itself. Another process can bind the port before
+/// the server does.
 pub fn free_port() -> u16 {
     dev::ports::free().unwrap_or_else(|error| panic!("{error:#}"))
 }

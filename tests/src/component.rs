@@ -9,9 +9,9 @@ use wasmparser::{Parser, Payload, Validator};
 /// The imports and exports of a component.
 #[derive(Debug, Default)]
 pub struct Face {
-    /// The functions that the component imports, by the name of their interface with its version. A method of
-    /// a resource has a name such as `[method]fields.get`. A function outside every interface has an entry
-    /// under its own name.
+    /// The functions that the component imports. The map key is the name of an interface with the version,
+    /// such as `wasi:http/types@0.2.0`. A method of a resource has a name such as `[method]fields.get`. For a
+    /// function outside every interface, the map key is the name of the function.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     /// The exported interfaces with their versions, and the exported functions outside every interface.
     pub exports: BTreeSet<String>,
@@ -22,7 +22,7 @@ pub fn path_of(name: &str) -> PathBuf {
     dev::workspace::root().join(format!("target/wasm32-wasip2/release/{name}.wasm"))
 }
 
-/// Reads imports and exports of a component, and validates the file.
+/// Validates the file of a component, and reads the imports and exports.
 #[track_caller]
 pub fn face_of(name: &str) -> Face {
     let path = path_of(name);

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub struct Dice(u64);
 
 impl Dice {
-    /// Makes the dice of this seed.
+    /// Makes dice with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

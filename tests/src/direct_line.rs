@@ -1,7 +1,7 @@
-//! A strict fake of Direct Line 3.0, after its reference (`directline-3.0.json` in
-//! microsoft/botframework-sdk). The fake demands the secret, knows only conversations that it started, and
-//! accepts only triggers (events for the bot). If the test has called [`DirectLine::bring_to`], the fake
-//! forwards the triggers to the bot.
+//! A strict fake of Direct Line 3.0. The fake follows the reference of Direct Line (`directline-3.0.json` in
+//! microsoft/botframework-sdk). It demands the secret of Direct Line, knows only conversations that it
+//! started, and accepts only *triggers*: events that the poller sends to the bot through Direct Line. If the
+//! test has called [`DirectLine::bring_to`], the fake forwards the triggers to the bot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,7 +82,7 @@ impl DirectLine {
         self.locked().conversations.len()
     }
 
-    /// Every trigger that the fake has received, also failed ones, ordered by conversation.
+    /// Every trigger that the fake has received, failed triggers included, ordered by conversation.
     pub fn triggers(&self) -> Vec<Value> {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }

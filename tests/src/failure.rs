@@ -21,8 +21,8 @@ pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
     last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-/// Puts the panic of a case into the report of the case. Without this hook, Rust prints the panic between the
-/// lines of other cases.
+/// Installs the panic hook that puts the panic of a case into the report of the case. Without this hook, Rust
+/// prints the panic between the lines of other cases.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -41,7 +41,7 @@ pub(crate) fn install_hook() {
 /// The name of the threads that [`crate::suite`] runs cases on.
 pub(crate) const CASE_THREAD: &str = "case";
 
-/// The report of this thread's case: where the case failed, why, and the notes.
+/// The report of the case that failed on this thread: the line of the panic, the panic's text, and the notes.
 pub(crate) fn report() -> String {
     let place = PLACE.take().unwrap_or_else(|| "the case failed, and its panic left no location".into());
     NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))

@@ -1,5 +1,6 @@
-//! A queue service that fails on purpose: a proxy in front of the real Azurite. The proxy notes which call
-//! got which message.
+//! A queue service that fails on purpose: a proxy in front of the real Azurite. In this file, a *call* is a
+//! call to the queue service, and a *message* is a queue message. The proxy notes which call got which
+//! message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,9 +17,9 @@ use crate::queue::envelope_of;
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When Azurite had answered the call.
+    /// When the proxy had the response of Azurite.
     pub at: Instant,
-    /// The number of the host that called. Each host calls the proxy at its own address.
+    /// The number of the Spin host that called. Each host calls the proxy at another address.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
@@ -42,7 +43,7 @@ impl Note {
 pub enum What {
     /// The call with this number got the message. `lost` means that the proxy cut the call's response off.
     HandedOut { call: usize, lost: bool },
-    /// The message was hidden for this many seconds; 0 made it visible at once.
+    /// The message was hidden for this many seconds; 0 made the message visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,
@@ -75,8 +76,8 @@ struct Shared {
 }
 
 impl FaultyQueue {
-    /// Passes calls on to the queue service at `address:port`. `plan` gets the number and the method of a
-    /// call, and decides whether the call is delayed or fails.
+    /// Passes calls on to the queue service at `behind`, an `address:port`. `plan` gets the number and the
+    /// method of a call, and decides whether the call is delayed or fails.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let noting = Arc::clone(&shared);
@@ -93,7 +94,7 @@ impl FaultyQueue {
         self.service.authority()
     }
 
-    /// An address for each of the two hosts, so that the notes show which host called.
+    /// An address for each of the two Spin hosts, so that the notes show which host called.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }

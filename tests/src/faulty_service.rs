@@ -1,5 +1,6 @@
 //! A storage service that fails on purpose: a proxy in front of one service of Azurite. The queue service has
-//! one proxy, and the table service has another.
+//! one proxy, and the table service has another. In this file, a *call* is a call to a storage service, and a
+//! *host* is a Spin host that runs the bot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +37,7 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// The number of the host that called. Each host calls the proxy at its own address.
+    /// The number of the host that called. Each host calls the proxy at another address.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
@@ -53,7 +54,7 @@ impl Exchange<'_> {
     }
 }
 
-/// The proxy, with an address for each host that calls it. It stops when it is dropped.
+/// The proxy, with an address for each host that calls the proxy. It stops when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct FaultyService {
     servers: [LoopbackServer; HOSTS],
@@ -70,8 +71,8 @@ struct Counts {
 }
 
 impl FaultyService {
-    /// Passes calls on to the service at `address:port`. `plan` gets the number of a call and the call, and
-    /// decides whether the call is delayed or fails. `note` gets every finished call.
+    /// Passes calls on to the service at `behind`, an `address:port`. `plan` gets the number of a call and
+    /// the call, and decides whether the call is delayed or fails. `note` gets every finished call.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! A table service that fails on purpose: a proxy in front of the real Azurite. The proxy notes every call.
+//! A table service that fails on purpose: a proxy in front of the real Azurite. In this file, a *call* is a
+//! call to the table service. The proxy notes every call.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,7 +58,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was finished.
     pub at: Instant,
-    /// The number of the host that called. Each host calls the proxy at its own address.
+    /// The number of the Spin host that called. Each host calls the proxy at another address.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
@@ -110,7 +111,8 @@ impl fmt::Debug for FaultyTables {
 }
 
 impl FaultyTables {
-    /// Passes calls on to the table service at `address:port`. Only calls that [`Self::fail`] chooses fail.
+    /// Passes calls on to the table service at `behind`, an `address:port`. A call fails only if the rule of
+    /// [`Self::fail`] says so.
     pub fn start(behind: &str) -> Self {
         Self::start_with(behind, |_, _| Plan::default())
     }
@@ -139,7 +141,7 @@ impl FaultyTables {
             move |_, request| {
                 let call = Call::of(request);
                 let time = planning.count(&call);
-                // This closure releases the lock before it calls the rule, because the rule may call `fail`.
+                // This closure releases the lock before it calls the rule, because a rule can call `fail`.
                 let rule = planning.rule.lock().unwrap().clone();
                 let plan = plan(&call, time);
                 match rule.and_then(|rule| rule(&call)) {
@@ -152,7 +154,7 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// From now on, `rule` decides which calls fail. If it returns `None` for a call, the plan of
+    /// From now on, `rule` decides which calls fail. If `rule` returns `None` for a call, the plan of
     /// [`Self::start_with`] decides. A new rule replaces the previous rule.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
@@ -168,7 +170,7 @@ impl FaultyTables {
         self.service.authority()
     }
 
-    /// An address for each of the two hosts, so that the notes show which host called.
+    /// An address for each of the two Spin hosts, so that the notes show which host called.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }

@@ -1,4 +1,5 @@
-//! Gets a webhook address from the bot, and posts to this address as a program does.
+//! Gets a webhook address from the bot, and posts to this address as a program does. The bot delivers each
+//! post to the conversation that got the address.
 
 use hmac::{Hmac, KeyInit, Mac};
 use platform::hex;
@@ -25,7 +26,7 @@ impl Hook {
         Some(Self { url: url.to_owned(), secret: secret.trim_matches('`').to_owned() })
     }
 
-    /// The token, which is the last part of the address.
+    /// The token of the webhook: the last part of the address.
     pub fn token(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }

@@ -8,8 +8,8 @@ use rusqlite::Connection;
 /// Spin's name for the file (spin: crates/runtime-config/src/lib.rs).
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads the keys and values in a host's state folder; `None` if the folder has no store. This function opens
-/// a copy, because opening the host's own file could change the file.
+/// Reads the key-value store in a host's state folder; `None` if the folder has no store. This function opens
+/// a copy of the file, because opening the host's own file could change the file.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;
@@ -29,7 +29,7 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
 }
 
-/// Breaks the store of a running host: every later call of the store fails.
+/// Breaks the store of a running host: every later call to the store fails.
 pub fn break_store(state: &Path) {
     let connection = Connection::open(state.join(FILE)).unwrap();
     connection.execute("DROP TABLE spin_key_value", []).unwrap();

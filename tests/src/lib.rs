@@ -1,10 +1,13 @@
 //! The harness of the end-to-end tests; the cases are in `cases/`.
 //!
-//! The cases run the built `.wasm` files in the embedded host (`E2E_HOST=spin`: in real Spin), against a real
-//! Azurite and fakes of the other services. This crate has the stage of a case (its hosts and their
-//! surroundings), the fakes, and clients that read queue and tables from outside the bot. It never runs a
-//! component's code natively, and needs no service outside this machine. The fakes follow the references that
-//! their modules name.
+//! The cases run the built `.wasm` files in the *embedded host*: the host in `crates/local-host`, which
+//! replaces `spin up`. With `E2E_HOST=spin`, the cases run the files in real Spin. The bot calls a real
+//! Azurite, and fakes of the other services.
+//!
+//! This crate has the *stage* of a case (the Spin hosts and the services that they call), the fakes, and
+//! clients that read the queue and the tables from outside the bot. This crate never runs a component's code
+//! natively, and needs no service outside this machine. Each fake follows a reference that the module of the
+//! fake names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;

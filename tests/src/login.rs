@@ -1,8 +1,8 @@
-//! A fake of the Entra login host. It gives the bot tokens, and accepts exactly the request that Entra
-//! documents.
+//! A fake of the Entra login host, which gives the bot tokens for the Connector. The fake accepts exactly the
+//! request that Entra documents.
 //!
-//! The fake answers any other request with 500 and the reason. It also keeps the reason, and fails the test
-//! when the fake is dropped.
+//! The fake answers every other request with 500 and the reason. The fake also keeps the reason, and fails
+//! the test when the fake is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use crate::registration::{APP_ID, TENANT};
 
 /// The bot's client secret. It contains characters that a form has to escape.
 pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
-/// The bot's federated token.
+/// The bot's federated token, which the bot can send instead of a client secret.
 pub const FEDERATED: &str = "e2e-federated.token.text";
 const PRIVATE_KEY: &str = include_str!("../../crates/bot-framework/tests/keys/pkcs8.pem");
 const CERTIFICATE: &str = include_str!("../../crates/bot-framework/tests/keys/certificate.pem");
@@ -43,7 +43,7 @@ pub enum Proof {
     Certificate,
 }
 
-/// The fake login host; it stops when it is dropped.
+/// The fake login host. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct Login {
     server: LoopbackServer,

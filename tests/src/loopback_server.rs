@@ -31,8 +31,8 @@ pub struct LoopbackServer {
 }
 
 impl LoopbackServer {
-    /// Starts a server. `response` gets whole requests. If it returns `None`, the server closes the
-    /// connection instead of answering.
+    /// Starts a server. The function `response` gets whole requests. If it returns `None`, the server closes
+    /// the connection instead of answering.
     pub fn start<F, B>(response: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<http::Response<B>>> + Send + 'static,
@@ -66,8 +66,8 @@ impl From<Bytes> for ResponseBody {
 }
 
 impl ResponseBody {
-    /// Sends bytes as they come, without a declared length. An error closes the connection. The stream is
-    /// dropped when the client disconnects.
+    /// Makes a body that sends bytes as `stream` yields them, without a declared length. An error of `stream`
+    /// closes the connection. The server drops `stream` when the client disconnects.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
         Self(BodyExt::boxed_unsync(StreamBody::new(stream.map_ok(Frame::data))))
     }

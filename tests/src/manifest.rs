@@ -1,10 +1,10 @@
-//! Variants of the workspace's `spin.toml`. Each case changes the settings on which it depends.
+//! Variants of the workspace's `spin.toml`. Each case changes the settings on which the case depends.
 
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// A copy of a manifest that a case may change. Every host must accept the copy, real Spin included.
+/// A copy of a manifest, which a case can change. The embedded host and real Spin must both accept the copy.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     table: Table,
@@ -85,7 +85,7 @@ impl Manifest {
         self
     }
 
-    /// Removes the key-value store from every component, so every call of the store fails.
+    /// Removes the key-value store from every component, so every call to the store fails.
     #[must_use]
     pub fn without_stores(mut self) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -94,7 +94,7 @@ impl Manifest {
         self
     }
 
-    /// Changes the hosts that each component may call.
+    /// Changes the list of hosts that each component is allowed to call.
     #[must_use]
     pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {

@@ -1,8 +1,8 @@
-//! A fake of the two issuers of callers' tokens (the channel and Entra): it serves their OpenID metadata and
-//! their keys.
+//! A fake of two issuers, the channel and Entra, whose tokens the bot's callers send. The fake serves the
+//! OpenID metadata and the signing keys of both issuers.
 //!
-//! The fake counts the fetched documents. It answers 500 to a request that the bot must never send, and keeps
-//! a complaint. A fake with a complaint fails the test when it is dropped.
+//! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send,
+//! and keeps a complaint. A fake with a complaint fails the test when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,8 +18,8 @@ const CHANNEL_KEYS: &str = "/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "/common/discovery/v2.0/keys";
 
-/// The fake issuers; they stop when they are dropped. [`Login`](crate::login::Login) can also serve the
-/// documents, because the real login host serves Entra's documents.
+/// The fake issuers. Their server stops when this value is dropped. [`Login`](crate::login::Login) can also
+/// serve the documents, because the real login host serves Entra's documents.
 #[derive(Debug)]
 pub struct OpenId {
     server: LoopbackServer,
@@ -59,12 +59,13 @@ pub enum Behaviour {
     Unavailable,
     /// They redirect a request for metadata to this origin.
     RedirectsTo(String),
-    /// They return metadata that names an address of keys at this origin.
+    /// They return metadata that says that the signing keys are at this origin.
     NamesKeysAt(String),
 }
 
 impl OpenId {
-    /// Starts issuers that publish [`TestKey::issuer`]. The key is endorsed for Teams and Web Chat.
+    /// Starts issuers that publish the signing key [`TestKey::issuer`]. The key is endorsed for Teams and Web
+    /// Chat.
     pub fn start() -> Self {
         let documents = Documents(Arc::new(Mutex::new(State {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
@@ -95,7 +96,7 @@ impl OpenId {
         self.documents.clone()
     }
 
-    /// Publishes these keys from now on.
+    /// Publishes these signing keys from now on.
     pub fn publish(&self, keys: Vec<Value>) {
         lock(&self.documents.0).keys = keys;
     }
@@ -105,8 +106,8 @@ impl OpenId {
         lock(&self.documents.0).behaviour = behaviour;
     }
 
-    /// How many documents callers have fetched. To get the keys, a caller fetches two: the metadata and the
-    /// keys.
+    /// How many documents the bot has fetched. To get the signing keys, the bot fetches two documents: the
+    /// metadata and the keys.
     pub fn fetches(&self) -> usize {
         lock(&self.documents.0).fetches
     }

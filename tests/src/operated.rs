@@ -1,7 +1,8 @@
-//! A strict fake of the bot, for the operator's page. The fake serves the real page, and answers the page's
-//! calls in the shapes of `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters
-//! (messages in the poison queue), and changes the lists as the page asks. It complains about every call that
-//! the page must not make.
+//! A strict fake of the bot, for the tests of the operator's page (the web page that the bot serves at
+//! `/ops`). The fake serves the real page, and answers the page's API calls in the shapes of
+//! `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters (messages in the poison
+//! queue), and changes the lists as the page asks. It complains about every API call that the page must not
+//! make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,11 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web::WholeResponse;
 
-/// The key that the fake accepts.
+/// The API key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// The maximum of dead letters that one call replays or drops. The real bot has the same limit, because one
-/// Get Messages returns at most 32 messages.
+/// The maximum of dead letters that one API call replays or drops. The real bot has the same limit, because
+/// one Get Messages returns at most 32 messages.
 const DONE_AT_ONCE: usize = 32;
 
 /// The fake bot. If the page made a wrong call, the test fails when the fake is dropped.
@@ -29,11 +30,11 @@ pub struct Operated {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// A call that the page made.
+/// An API call that the page made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
-    /// The path with its query.
+    /// The path with the query.
     pub path: String,
     pub body: String,
 }
@@ -47,11 +48,11 @@ pub struct Shared {
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
     pub targets: Vec<Value>,
-    /// The dead letters that cannot be replayed: the reason as a text for people, by id.
+    /// The reason why a dead letter cannot be replayed, as a text for people, by the id of the dead letter.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses: the beginning of `<method> <path>`, the status and the body. If a call has the
-    /// beginning of an element, the fake answers with this element, and removes it. A call with a scripted
-    /// response changes nothing else in the fake.
+    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the method
+    /// and the path of a call start with the beginning of an element, the fake answers with this element, and
+    /// removes the element from the list. A call with a scripted response changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -78,7 +79,7 @@ impl Operated {
         format!("http://{}/ops", self.server.authority())
     }
 
-    /// The content of the fake. The test may read and change it.
+    /// The content of the fake, which the test can read and change.
     pub fn hold(&self) -> MutexGuard<'_, Shared> {
         locked(&self.shared)
     }
@@ -128,8 +129,9 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// Cuts a page from a list: at most `limit` elements that follow the element with the id `after`. Also
-/// returns the value for the response's `next`.
+/// Cuts one page from a list, by the parameters of `query`: at most `limit` elements that follow the element
+/// `after`. `id` is the name of the member that identifies an element. Also returns the value for the
+/// response's `next`, which is null on the last page.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -167,7 +169,7 @@ impl Shared {
         let authorization = header("authorization").unwrap_or_default().to_owned();
         for (is_wrong, complaint) in [
             (header("cookie").is_some(), "a call has a cookie"),
-            (header("referer").is_some(), "a call names the page"),
+            (header("referer").is_some(), "a call names the page's address in Referer"),
             (whole.contains(KEY) || body.contains(KEY), "the key is in the URL or in the body"),
             (!authorization.starts_with("Bearer "), "a call has no key"),
         ] {

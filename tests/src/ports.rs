@@ -1,5 +1,5 @@
-//! Implements the traits that the storage clients need (`HttpClient`, `Clock`, `Randomness`) for native
-//! tests.
+//! Implements the traits that the project's storage clients need (`HttpClient`, `Clock`, `Randomness`), so
+//! that native tests can use these clients.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportEr
 
 use crate::web;
 
-/// HTTP, the clock and random numbers of this machine.
+/// The HTTP client, the clock and the random numbers of this machine.
 #[derive(Debug, Default)]
 pub struct Machine {
     local: LocalPorts,

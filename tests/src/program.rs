@@ -1,5 +1,6 @@
-//! A program that asks questions and gets callbacks: the poller posts each person's answer to the program.
-//! The program records the callbacks, and answers with the status that the test sets.
+//! A program that asks questions and gets callbacks. A *callback* is a request by which the poller passes a
+//! person's answer on to the program. The program records the callbacks, and responds with the HTTP status
+//! that the test sets.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -48,7 +49,7 @@ impl Callback {
     }
 }
 
-/// Takes every message from a queue with Microsoft's own client, as a user's program does.
+/// Takes every queue message from `queue` with Microsoft's own client, as a user's program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
     // Without the protocol, the client would expect a SAS in the connection string.
@@ -112,7 +113,7 @@ impl Program {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for this many callbacks, and fails the test if more have come.
+    /// Waits until `count` callbacks have arrived. Fails the test if more have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Callback> {
         let awaited = format!("{count} callbacks");

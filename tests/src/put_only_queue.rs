@@ -1,5 +1,6 @@
-//! A fake queue service that accepts only Puts, and shows their parameters. Azurite cannot do this job: it
-//! does not show hidden messages, and a test cannot make it fail.
+//! A fake queue service that accepts only Put Message, and shows the parameters of each Put. The tests cannot
+//! use Azurite for this purpose, because Azurite shows no hidden queue messages, and a test cannot make
+//! Azurite fail.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +17,11 @@ pub struct Put {
     pub hidden_seconds: u64,
     /// `messagettl`
     pub time_to_live: String,
-    /// The envelope: the JSON in the message's base64.
+    /// The envelope: the JSON in the base64 text of the queue message.
     pub envelope: Value,
 }
 
-/// The service; it stops when it is dropped.
+/// The service. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct PutOnlyQueue {
     server: LoopbackServer,
@@ -50,7 +51,8 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, refuses the envelopes of exactly these conversation ids.
+    /// From now on, answers 503 to the Put of an envelope for one of these conversations. The list replaces
+    /// the list of an earlier call.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

@@ -11,13 +11,13 @@ use crate::suite::World;
 /// The secret that signs callbacks.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Starts a stage with a secret for callbacks, so that the poller can call a program with an answer.
+/// Starts a stage with a secret for callbacks, so that the poller can pass a person's answer on to a program.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).variable("callbacksecret", SECRET).start()
 }
 
-/// The body of a call that asks a question in a conversation.
+/// The body of an API call that asks a question in a conversation. `to` is the conversation key.
 pub fn question(to: &str) -> Value {
     json!({
         "to": {"conversation": to}, "text": "Deploy 1.4.2?",
@@ -28,8 +28,8 @@ pub fn question(to: &str) -> Value {
     })
 }
 
-/// Asks a question, and runs the poller to deliver it. Returns the alert's id and the card that the Connector
-/// got.
+/// Asks a question, and runs the poller, which delivers the question as an alert. Returns the alert's id and
+/// the card that the Connector got.
 #[track_caller]
 pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     let before = stage.connector.received().len();
@@ -49,7 +49,7 @@ pub fn data(card: &Value, id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no button {id}: {card}")).clone()
 }
 
-/// The invoke that Teams sends when a person presses a button.
+/// The activity (an invoke) that Teams sends when a person presses a button.
 pub fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
     let mut activity = message(conversation, id, "");
     (activity["type"], activity["name"]) = ("invoke".into(), "adaptiveCard/action".into());
@@ -67,18 +67,18 @@ pub fn invoke(stage: &Stage, activity: &Value) -> Value {
     stage.post(&stage.connector.host(activity)).expect_status(200).json()
 }
 
-/// Reads an alert with `GET /api/alerts/{id}`.
+/// Reads the state of an alert with `GET /api/alerts/{id}`.
 #[track_caller]
 pub fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// The name of the queue of replies: the poller puts people's answers there.
+/// The name of the queue into which the poller puts people's answers.
 pub fn replies_of(stage: &Stage) -> String {
     format!("{}-replies", stage.queue.name())
 }
 
-/// Takes all messages from the queue of replies.
+/// Takes all people's answers from the queue [`replies_of`], as JSON.
 pub fn replies(stage: &Stage) -> Vec<Value> {
     stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
 }

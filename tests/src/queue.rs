@@ -1,4 +1,5 @@
-//! Reads and fills the queue of a case in the real Azurite, with the project's own client.
+//! Reads and fills the queue of a case in the real Azurite, with the project's own client. In this file, a
+//! *message* is a queue message.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, Tim
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// How long one call may take.
+/// The time limit of the storage calls that one [`Queue::with`] makes.
 const WITHIN: Duration = Duration::from_secs(20);
 
 impl Clone for Queue {
@@ -29,7 +30,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Names a queue, without creating it.
+    /// Names a queue, but does not create the queue.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -74,7 +75,7 @@ impl Queue {
         }
     }
 
-    /// How many messages the queue contains, hidden ones included; 0 if the queue is missing.
+    /// How many messages the queue contains, hidden messages included; 0 if the queue is missing.
     pub fn count(&self) -> u64 {
         match self.with(async |client| client.approximate_count().await) {
             Err(QueueError::QueueMissing) => 0,
@@ -82,7 +83,7 @@ impl Queue {
         }
     }
 
-    /// Puts a text unchanged. Creates the queue if it is missing.
+    /// Puts a text unchanged. Creates the queue if the queue is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();

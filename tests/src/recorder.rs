@@ -1,4 +1,4 @@
-//! A server that the bot must never call. It records the requests.
+//! A server that the bot must never call. The server records the requests that it receives nevertheless.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

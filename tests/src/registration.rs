@@ -1,4 +1,4 @@
-//! The registration of the bot in Entra, as the fakes know it.
+//! The ids of the bot's registration in Entra. The fakes accept only these ids.
 
 /// The bot's app id, as in the fixtures.
 pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";

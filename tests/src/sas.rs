@@ -1,4 +1,4 @@
-//! Makes shared access signatures of the emulator's account, in the portal's form.
+//! Makes shared access signatures for Azurite's account, in the form that the Azure portal shows.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,8 @@ pub fn account_sas(services: &str, resource_types: &str, permissions: &str) -> S
     format!("sv={VERSION}&ss={services}&srt={resource_types}&sp={permissions}&se={expiry}&sig={signature}")
 }
 
-/// Makes the connection string that the portal shows for a SAS, for services at these `address:port`.
+/// Makes the connection string that the Azure portal shows for a SAS. `queue` and `table` are the
+/// `address:port` of the two services.
 pub fn connection_string(queue: &str, table: &str, sas: &str) -> String {
     format!(
         "QueueEndpoint=http://{queue}/{ACCOUNT};TableEndpoint=http://{table}/{ACCOUNT};SharedAccessSignature={sas}"

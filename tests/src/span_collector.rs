@@ -1,7 +1,7 @@
-//! A fake trace collector: it stores the spans that Spin exports.
+//! A fake trace collector, which stores the spans that Spin exports.
 //!
 //! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
-//! messages below have only the fields that cases read. The numbers of the fields are those of
+//! protobuf messages below have only the fields that cases read. The field numbers come from
 //! opentelemetry-proto: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
 
 use std::collections::BTreeMap;
@@ -47,8 +47,8 @@ impl Span {
 }
 
 impl SpanCollector {
-    /// Starts the collector on a free loopback port. It also accepts metrics and log records, and ignores
-    /// them.
+    /// Starts the collector on a free loopback port. The collector also accepts metrics and log records, and
+    /// ignores them.
     pub fn start() -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let taking = Arc::clone(&spans);

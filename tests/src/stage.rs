@@ -1,4 +1,6 @@
-//! The stage of a case: a host with the components, and a queue, tables and a Connector for this case only.
+//! The stage of a case: one or two Spin hosts with the components, and a queue, tables and a fake Connector
+//! for this case only. In this file, a *host* is a Spin host: the embedded host of this repository, or real
+//! Spin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,10 +26,11 @@ use crate::suite::World;
 use crate::waiting::eventually;
 use crate::web::{self, WholeResponse};
 
-/// The key of `POST /internal/poll`.
+/// The key that a caller of `POST /internal/poll` sends. It is the value of the variable `pollkey`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
-/// The settings of a stage. By default: anonymous mode, no cron, a poll key, no kick.
+/// The settings of a stage. The default stage has `authmode=anonymous`, the poll key [`POLL_KEY`], no cron
+/// trigger, and no kick.
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -39,8 +42,8 @@ pub struct Script<'w> {
     queue_authority: String,
     /// The `address:port` of the table service.
     table_authority: String,
-    /// The `address:port` of the queue service and of the table service, as the second host calls them.
-    /// `None` if the stage has one host.
+    /// The `address:port` at which the second host calls the queue service, and the same for the table
+    /// service. `None` if the stage has one host.
     second: Option<(String, String)>,
     trusts_connector: bool,
     is_metered: bool,
@@ -69,8 +72,8 @@ struct Replica {
     past_lines: Vec<String>,
 }
 
-/// One or two running hosts and their surroundings. When the stage is dropped, it stops the hosts, and then
-/// checks the Connector's complaints.
+/// One or two running hosts, and the services that they call. When the stage is dropped, it stops the hosts,
+/// and then fails the test if the fake Connector has a complaint.
 #[derive(Debug)]
 pub struct Stage {
     // Rust drops the fields in this order. The hosts stop first, so they cannot call a stopped Connector.
@@ -189,7 +192,8 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Makes the embedded host report what each instance uses, in lines that begin with `Meter `.
+    /// Makes the embedded host report the resources that each instance of a component uses. The lines of the
+    /// report begin with `Meter `.
     #[must_use]
     pub fn metered(mut self) -> Self {
         self.is_metered = true;
@@ -225,8 +229,8 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets `authmode=required`. The bot gets its tokens from this login host with its client secret. The bot
-    /// trusts the stage's Connector, and the Connector accepts only these tokens.
+    /// Sets `authmode=required`. The bot gets tokens from this login host with the client secret of the bot.
+    /// The bot trusts the stage's Connector, and the Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {
         self.trusts_connector = true;
@@ -238,7 +242,7 @@ impl<'w> Script<'w> {
             .variable("loginendpoint", &login.endpoint())
     }
 
-    /// Makes the bot check the tokens of its callers with the keys of this issuer.
+    /// Makes the bot check the tokens of its callers with the signing keys of this issuer.
     #[must_use]
     pub fn authenticated(self, issuer: &OpenId) -> Self {
         self.variable("openidmetadata", &issuer.metadata_url())
@@ -270,8 +274,8 @@ impl<'w> Script<'w> {
         self.connected()
     }
 
-    /// Adds a second host with the same queue and tables, and with its own key-value store. This host calls
-    /// the queue and the tables at these addresses.
+    /// Adds a second host with the same queue and tables, and with its own key-value store. The second host
+    /// calls the queue service and the table service at these `address:port`.
     #[must_use]
     pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
         self.second = Some((queue_authority.to_owned(), table_authority.to_owned()));
@@ -360,8 +364,8 @@ impl Stage {
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 
-    /// Points the activity's serviceUrl to this stage's Connector, posts the activity, and expects that the
-    /// bot accepts it.
+    /// Points the activity's serviceUrl to this stage's Connector, and posts the activity. Expects that the
+    /// bot accepts the activity.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
         let response = self.post(&self.connector.host(activity)).expect_status(202);
@@ -399,7 +403,7 @@ impl Stage {
         self.replicas[0].stop_and_restart(|options| std::fs::remove_dir_all(&options.state_dir).unwrap());
     }
 
-    /// Makes every later call of the first host's key-value store fail.
+    /// Makes every later call to the first host's key-value store fail.
     #[track_caller]
     pub fn break_key_value(&self) {
         key_value::break_store(self.replicas[0].state());
@@ -474,7 +478,7 @@ impl Stage {
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host writes the component's id in front of each log line. Spin may write the line alone.
+    // The embedded host writes the component's id in front of each log line. Spin can write the line alone.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

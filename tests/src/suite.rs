@@ -1,4 +1,4 @@
-//! Runs the cases with libtest-mimic. All cases share one Azurite and one kind of host.
+//! Runs the cases with libtest-mimic. All cases share one Azurite, and one kind of host runs the components.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -44,8 +44,8 @@ macro_rules! cases {
     };
 }
 
-/// A group of cases that needs a program. If this machine does not have the program, the cases are listed as
-/// ignored, with the reason.
+/// A group of cases that needs a program. If this machine does not have the program, the test run lists the
+/// cases of the group as ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
     /// The group's name.
@@ -56,8 +56,8 @@ pub struct Skipped {
     pub skip: bool,
 }
 
-/// Reads from the environment which host runs the components. If the value is unknown, this function ends the
-/// process.
+/// Reads from the variable `E2E_HOST` which host runs the components. If the value is unknown, this function
+/// ends the process.
 pub fn chosen_host() -> HostKind {
     match std::env::var("E2E_HOST").as_deref() {
         Err(_) | Ok("" | "embedded") => HostKind::Embedded,
@@ -92,7 +92,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> !
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // Statics are never dropped, and `exit` drops nothing, so Azurite must be stopped here.
+    // `exit` drops no value. So this line drops the world here, which stops Azurite.
     drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
 }

@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// How long the calls of one case may take.
+/// The time limit of the storage calls that one [`Table::with`] makes.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.
@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Names a table, without creating it.
+    /// Names a table, but does not create the table.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -42,7 +42,7 @@ impl Table {
         self.with(async |client| client.put(entity).await).unwrap();
     }
 
-    /// Reads an entity; `None` if there is none.
+    /// Reads an entity; `None` if the table has no such entity.
     #[track_caller]
     pub fn get(&self, partition: &str, row: &str) -> Option<Entity> {
         let key = Key::new(partition, row);

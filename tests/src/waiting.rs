@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a quick step may take on a busy machine.
+/// The time limit for a quick step on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Repeats `attempt` until it returns a result. If no result comes within [`SOON`], this function fails the

@@ -18,8 +18,8 @@ use crate::runtime::runtime;
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// How long a call may take. Every entry point and the queue answer sooner, so a longer call means that a
-/// server hangs.
+/// The time limit of one request. The bot, the poller and the storage services answer sooner, so a longer
+/// request means that a server hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A response, read to its end.
@@ -53,15 +53,15 @@ impl WholeResponse {
         format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
     }
 
-    /// Returns the response, or fails the test if the response has another status.
+    /// Returns the response, or fails the test if the response has another HTTP status.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "expected status {status}, found {}", self.describe());
         self
     }
 
-    /// Returns the response, or fails the test if the response is not an error in the Connector's form with
-    /// this status, this code and a message.
+    /// Returns the response. Fails the test if the response is not an error in the Connector's form, with
+    /// this HTTP status, this code and a message.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let response = self.expect_status(status);
@@ -97,7 +97,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. An error says whether the request may have arrived.
+/// Sends a request and returns the response. An error says whether the request was certainly not sent, or
+/// perhaps arrived.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }

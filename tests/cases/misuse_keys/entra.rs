@@ -1,4 +1,5 @@
-//! Calls of the alert routes with tokens that Entra issues to other applications.
+//! API calls with tokens that Entra issues to other applications. The roles in a token are the scopes of the
+//! call.
 
 use bot_framework::testing::{TestKey, channel_claims, entra_claims};
 use chrono::Utc;
@@ -41,14 +42,15 @@ fn claims(roles: &[&str]) -> Value {
     claims
 }
 
-pub(super) fn entra_token_is_allowed_its_roles_and_nothing_else(world: &World) {
+pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let with = |change: &dyn Fn(&mut Value)| {
         let mut claims = claims(&["send"]);
         change(&mut claims);
         sign(&claims)
     };
-    // The first bot has a key and no entry. The second bot has the entry `entra:roles` and no key.
+    // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key,
+    // but the entry `entra:roles` in `alertkeys`. Both bots accept tokens.
     for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
         let bot = Registered::start(world, alertkey, alertkeys);
         let stage = &bot.stage;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{address, alerted, tables_of};
 
-/// Posts `deleteUserData` of the person in this conversation.
+/// Posts the activity `deleteUserData`, by which the person of this conversation asks to be forgotten.
 #[track_caller]
 fn forget_person(stage: &Stage, conversation: &str) {
     let mut activity = stage.connector.host(&message(conversation, "forget", ""));
@@ -48,7 +48,8 @@ pub(super) fn waiting_alerts_are_dropped_after_delete_user_data(world: &World) {
     let stopped = ledger.entities().into_iter().filter(|entity| entity.str("status") == Some("stopped"));
     let reasons: Vec<_> = stopped.map(|entity| reason(&entity)).collect();
     assert_eq!(reasons, vec!["the person asked to be forgotten"; 5]);
-    // Of each conversation of the person, only the tombstone is left: a hash and a time.
+    // Only one row of this conversation is left. The row is a *tombstone*: it has a hash of the conversation,
+    // and the time at which the conversation was forgotten.
     let rows = conversations.entities();
     let left: Vec<_> = rows.iter().filter(|entity| entity.key.row.starts_with(&key)).collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -69,7 +70,8 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_messag
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
     // A run reads a list of the latest cancellations and forgotten conversations. The list covers only the
-    // last minutes. For the older message, the run reads the tombstone.
+    // last minutes. For the older queue message, the run reads the tombstone (the row of a forgotten
+    // conversation).
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -111,7 +113,7 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
-    // A message of an older bot, in every wrapping that the poller can read.
+    // A queue message of an older bot, in every wrapping (encoding of the text) that the poller can read.
     let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
     for (_, wrap) in WRAPPINGS {
         poison.put(&wrap(&older));
@@ -123,7 +125,7 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     let expected = json!({"conversation": keys[0], "removed": removed, "unreadable": 1, "complete": true});
     assert_eq!(response, expected);
     assert_eq!(targets(&stage).len(), 1);
-    assert_eq!(poison.count(), 2, "expected two messages: the other conversation's, and the unreadable one");
+    assert_eq!(poison.count(), 2, "expected two messages: one for `a:2`, and the unreadable message");
     assert_eq!(stage.poll()["stopped"], 1, "expected that the waiting message is dropped");
     // The first call made the messages of other conversations visible again, so the second call finds them.
     let response = forget(&keys[1]).expect_status(200).json();
@@ -145,7 +147,7 @@ pub(super) fn repeated_call_keeps_the_time_of_the_first_call(world: &World) {
     let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
     body["idempotencyKey"] = "x".into();
     queued(&stage, &body);
-    // The message of the first call is lost, and the caller does not know this.
+    // The queue message of the first call is lost, and the caller does not know this.
     stage.queue.take_all();
     forget_person(&stage, "a:1");
     queued(&stage, &body);

@@ -1,4 +1,4 @@
-//! The operator's page with the routes of the built bot, without the fake.
+//! The operator's page, when the built bot itself answers the API calls of the page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{pictures, take, texts, unlocked};
 
-/// The Connector refuses alerts for a while, one conversation is deleted, and one message is changed on the
-/// queue. The operator uses only the page.
+/// The Connector refuses alerts for a while, one conversation is deleted, and one queue message is changed on
+/// the queue. The operator uses only the page.
 pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a seal key for tests").start();
     let (here, deleted) = (known(&stage, "a:here", "hello"), known(&stage, "a:deleted", "hello"));
@@ -61,8 +61,8 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert_eq!(outcomes, ["destinationGone", "permanent", "permanent", "permanent", "sealBroken"]);
     assert_eq!(stage.poll()["delivered"], 3);
 
-    // Two dead letters are left: the alert to the deleted conversation, and the changed message. The operator
-    // drops them.
+    // Two dead letters are left: the alert to the deleted conversation, and the changed queue message. The
+    // operator drops both.
     let walk = unlocked(Walk::open(&stage.url("/ops"), 1280))
         .expect("2 dead letters shown.")
         .expect("alerts shown.");
@@ -74,16 +74,17 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert!(texts(&seen, "left").is_empty());
     let mut statuses = texts(&seen, "statuses");
     statuses.sort();
-    // Three alerts stay `queued`, because this case has taken their messages off the queue: the alerts of the
-    // two messages `hello`, and the alert `genuine`. The forged copy of `genuine` has a broken seal. Such a
-    // copy may come from any program, so the poller ends no alert because of it.
+    // Three alerts stay `queued`, because this case has taken the queue messages of these alerts off the
+    // queue: the alerts of the two messages `hello`, and the alert `genuine`. The forged copy of `genuine`
+    // has a broken seal. Any program that can write to the queue can make such a copy. So the poller does not
+    // record the alert as dead because of the copy.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     let mut alerted: Vec<_> =
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The totals count eight accepted alerts: five messages, and three replays.
+    // The totals count eight accepted alerts: five queue messages, and three replays.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(
@@ -92,7 +93,7 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
         "{totals}"
     );
 
-    // The test alert is delivered while the page waits for it.
+    // The poller delivers the test alert while the page waits for the outcome.
     let choose = format!("document.getElementById('test-target').value = '{here}'");
     let walk = unlocked(Walk::open(&stage.url("/ops"), 320)).expect("alerts shown.");
     let chosen = "String(document.getElementById('test-target').value)";

@@ -15,7 +15,7 @@ pub(super) fn id(number: usize) -> String {
     format!("{number:032x}")
 }
 
-/// Makes a dead letter. Its number decides its outcome. A dead letter with a broken seal cannot be replayed.
+/// Makes a dead letter. The number decides the outcome. A dead letter with a broken seal cannot be replayed.
 pub(super) fn dead_letter(number: usize) -> Value {
     let (outcome, reason) = &OUTCOMES[number % 4];
     let http_status = [400, 404, 503].get(number % 4);

@@ -1,5 +1,5 @@
-//! A channel in the storm. It sends people's messages to the bot, and sends a message again if the bot did
-//! not answer in time.
+//! The channel in the storm. It sends people's messages to the bot. If the bot does not answer 202, the
+//! channel sends the message again. In this file, a *message* is a person's message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +19,13 @@ const CONVERSATIONS: usize = 20;
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// How often the channel sent the message and got no 202. Each time, the bot may have queued the message
-    /// nevertheless.
+    /// How often the channel sent the message and got no 202. Each time, the bot has perhaps queued the
+    /// message nevertheless.
     pub(super) unanswered: usize,
 }
 
-/// Sends `count` messages. The channel repeats a message until a host answers 202, or until `over` is set.
-/// The hosts take turns.
+/// Sends `count` messages. The channel repeats a message until a Spin host answers 202, or until `over` is
+/// set. Each repetition goes to the next host.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
@@ -80,8 +80,8 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*unanswered > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each time that the channel sends a message, the bot makes at most one Put that gets its
-            // response. In addition, the bot may make Puts whose responses were lost.
+            // Each time that the channel sends a message, the bot makes at most one Put that gets a response.
+            // In addition, the bot can make Puts whose responses are lost.
             if whole + cut > 1 + unanswered + cut {
                 outcome.violations.push(format!(
                     "{text} was sent {} times, and put {whole} times with and {cut} times without a response",

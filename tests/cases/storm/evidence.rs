@@ -1,5 +1,6 @@
-//! Evidence about a storm: the records of the proxies, of the Connector and of the logs, and conclusions from
-//! these records.
+//! Evidence about a storm: the notes of the two proxies, the requests at the Connector, the log lines, and
+//! conclusions from this evidence. A *death* is the moment at which the case killed a Spin host. An *attempt*
+//! is one request to the Connector that delivers an alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,29 +15,32 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{DeliveredAgain, Overtaken};
 
-/// Within this time after the Connector's response, the run certainly sends the Delete, or records the
-/// delivery in the ledger. The time is long enough for a busy machine.
+/// Within this time after the Connector's response, the run certainly sends the Delete of the queue message,
+/// or records the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// A little less than the time that the poller waits for a response of the queue, because the poller's time
-/// begins before the call arrives at the proxy.
+/// The time after which the poller stops waiting for a response of the queue service. The constant is a
+/// little less than the poller's own limit, because the poller's time begins before the call arrives at the
+/// proxy.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
-/// How long after a host's death its last calls may arrive. The host takes longer to start again.
+/// For this long after the death of a host, the last calls of the host can arrive. The host takes longer to
+/// start again.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
 
 /// All records of a storm.
 pub(super) struct Evidence {
     pub(super) attempts: Vec<Attempt>,
-    /// Every note about messages.
+    /// Every note of the queue proxy.
     pub(super) queue: Vec<Note>,
-    /// Every call of the table service.
+    /// Every note of the table proxy.
     pub(super) tables: Vec<faulty_tables::Note>,
     pub(super) deaths: Vec<Death>,
-    /// When a host logged that an alert was delivered, by host and envelope.
+    /// The times at which a host logged that an alert was delivered, by the host's number and the envelope's
+    /// id.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
-    /// When a host logged that a run had ended because the queue did not answer in time, with the host's
-    /// number.
+    /// For each run that ended because the queue service did not answer in time: the number of the host, and
+    /// the time of the log line.
     unanswered: Vec<(usize, Instant)>,
     /// The path of the record in which a run notes its messages in hand.
     run_record: String,
@@ -73,26 +77,27 @@ impl Evidence {
         Self { attempts, queue, tables, deaths, delivered, unanswered, run_record, ledger }
     }
 
-    /// How many writes of the run's record the service refused, because another run had changed the record.
+    /// How many writes to the record of the run lock the table service refused, because another run had
+    /// changed the record.
     pub(super) fn refused_by_etag(&self) -> usize {
         let of_run = self.tables.iter().filter(|note| note.path == self.run_record);
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the last Get until `before` that returned the alert. A Get whose response was lost does not
-    /// count.
+    /// Finds the last Get Messages up to the moment `before` that returned the alert. A Get whose response
+    /// was lost does not count.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
-    /// The first death, after this attempt, of the host that made the attempt.
+    /// The first death after this attempt, of the host that made the attempt.
     fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 
-    /// The first death of a host after a moment. A death just before the moment counts, too, because the
-    /// host's last calls may arrive later.
+    /// The first death of a host after a moment. A death just before the moment counts, too, because the last
+    /// calls of the host can arrive after the death.
     fn death(&self, host: usize, moment: Instant) -> Option<&Death> {
         self.deaths.iter().find(|death| death.host == host && death.at + IN_FLIGHT >= moment)
     }
@@ -101,8 +106,8 @@ impl Evidence {
         attempt.is_shown(self.death_after(attempt).map(|death| death.at))
     }
 
-    /// Why the poller could not know, at the time of `later`, that the earlier attempt was shown. `None` if
-    /// it could have known.
+    /// The reason why the poller could not know, at the time of the attempt `later`, that the person had seen
+    /// the alert after the attempt `earlier`. `None` if the poller could know this.
     pub(super) fn why_delivered_again(&self, earlier: &Attempt, later: &Attempt) -> Option<DeliveredAgain> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(DeliveredAgain::ResponseCut);
@@ -154,7 +159,7 @@ impl Evidence {
         })
     }
 
-    /// Whether a run sent any alert of the same Get before its host died.
+    /// Whether a run sent any alert of the same Get Messages before the death of the run's host.
     fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
         let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
@@ -162,15 +167,15 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// Why `younger` was shown at the moment `when`, although `older` had not been shown. `None` if there is
-    /// no known reason.
+    /// The reason why the person saw the alert `younger` at the moment `when`, although the person had not
+    /// seen the alert `older` of the same conversation. `None` if the reason is not known.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
         };
         let leased = self.handed_out(younger, when)?;
         let of_older = before(older, when);
-        // Messages of one Get belong to one run.
+        // One run handles all messages of one Get Messages.
         let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
             // The run knew both alerts, and sent the younger alert while the older alert had to wait.
@@ -188,11 +193,12 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // A run whose host lives writes its record at once, or works on none of the messages.
+                // If the host is not killed, the run records the messages in hand at once, or works on none
+                // of the messages.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
-                // Azurite may carry out a write after the death of the host that sent the write.
+                // Azurite can carry out a write after the death of the host that sent the write.
                 let is_noted = self.is_noted(then, death.at + PATIENCE);
                 (!is_noted && !self.is_worked_on(then, death)).then_some(Overtaken::KilledBeforeNote)
             }
@@ -200,15 +206,15 @@ impl Evidence {
         }
     }
 
-    /// Whether the run of this Get ended soon after the Get, because the queue had not answered in time. On a
-    /// busy machine, a run may stop waiting although the proxy has sent the response.
+    /// Whether the run ended soon after this Get Messages, because the queue service had not answered in
+    /// time. On a busy machine, a run can stop waiting although the proxy has sent the response.
     fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
     }
 
-    /// All records that name these alerts or their messages, as lines for people. Each line begins with its
-    /// time in seconds: negative before the moment `when`, and positive after it.
+    /// All evidence that names these alerts or the queue messages of these alerts, as lines for people. Each
+    /// line begins with the seconds since the moment `when`; earlier lines have a negative number.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),

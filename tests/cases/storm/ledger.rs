@@ -1,5 +1,5 @@
-//! The records of the storm's alerts. The case inserts the record of each alert, as the bot does. At the end,
-//! it asks the bot for the status of each alert.
+//! The ledger's records of the storm's alerts. At the beginning, the case inserts the record of each alert,
+//! as the bot does. At the end, the case asks the bot for the status of each alert.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
 
-/// The id of an alert, which is also its text. It has the form of the bot's ids, with the period in front.
+/// The id of an alert, which is also the alert's text. The id has the form of the bot's ids: it begins with
+/// the number of the current period of eight days.
 pub(super) fn id(conversation: usize, index: usize) -> String {
     let period = Utc::now().timestamp() / PERIOD_SECONDS;
     format!("{period:04x}{:x}{conversation:019x}{index:08x}", conversation % 16)
@@ -44,8 +45,9 @@ pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
     }
 }
 
-/// Asks the bot for each alert, until each has its final status. `expected` gives the status that an alert
-/// must have. Returns the number of alerts by status, and a sentence for each wrong status.
+/// Asks the bot for the status of each alert, until the alert has the expected status or [`SETTLED_WITHIN`]
+/// has passed. `expected` gives the expected status of an alert. Returns the number of alerts by status, and
+/// a sentence for each wrong status.
 pub(super) fn states(
     stage: &Stage,
     ids: &[String],
@@ -75,12 +77,13 @@ pub(super) fn states(
     (counts, violations)
 }
 
-/// The figures of the bot.
+/// The bot's figures: the counts that `GET /api/status` shows.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// How many messages have left the queue.
+    /// How many queue messages have left the queue.
     pub(super) gone: u64,
-    /// How many of these messages were copies: their alert had ended before, with another message.
+    /// How many of these queue messages were copies. The alert of a copy had ended before, with another queue
+    /// message.
     pub(super) copies: u64,
     pub(super) accepted: u64,
     pub(super) text: String,
@@ -88,8 +91,8 @@ pub(super) struct Figures {
 
 /// Reads the figures of the bot, after the last run has stored them.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // If a run could not release the lock, the next run handles its messages. So the case waits for two idle
-    // runs.
+    // If a run could not release the run lock, the next run handles the messages in hand of this run. So the
+    // case waits for two idle runs.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
             let response = stage.try_poll();

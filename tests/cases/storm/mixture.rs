@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Form;
 
-/// The scripted response to an attempt at an alert.
+/// The scripted response to one attempt to deliver an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scripted {
     /// The alert is shown to the person.
@@ -28,14 +28,14 @@ pub(super) enum Scripted {
     Page(u16),
 }
 
-/// One attempt at an alert, as the Connector received it.
+/// One attempt to deliver an alert: a request that the Connector received.
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
     /// The alert's id. For a message of the channel, this is the text.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// Whether the alert is shown if the host is killed before it has the response.
+    /// Whether the alert is shown if the case kills the host before the host has the response.
     pub(super) kept: bool,
     pub(super) received: Received,
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// Whether the person saw the alert. `died` is the time of the first kill of the attempt's host after the
+    /// Whether the person saw the alert. `died` is the time at which the case first killed the host after the
     /// attempt; `None` if no kill followed.
     pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
         match self.scripted {
@@ -146,7 +146,8 @@ pub(super) fn connector(
     }
 }
 
-/// Plans the queue's faults: 5 % of the calls fail. Deletes are slow, so that a kill interrupts many of them.
+/// Plans the faults of the queue service: 5 % of the calls fail. Deletes are slow, so that a kill interrupts
+/// many Deletes.
 pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan + Send + Sync {
     move |call, method| {
         let fault = match dice.roll(("queue", call), 1000) {

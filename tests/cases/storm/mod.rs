@@ -1,13 +1,14 @@
 //! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
-//! two hosts again and again. Still, no alert is lost, and each conversation keeps its order. No alert is
-//! delivered twice if the poller could have known of the first delivery.
+//! two Spin hosts again and again. Still, no alert is lost, and each conversation gets the alerts in order.
+//! No alert is delivered twice if the poller could have known of the first delivery.
 //!
-//! Both hosts are polled all the time, so their runs compete for the run lock of the queue. In the middle of
-//! the storm, one host loses its key-value store, which is only a cache.
+//! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the
+//! middle of the storm, one host loses the key-value store, which is only a cache.
 //!
-//! The short form is a case like any other. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
-//! script. The script decides how each call fails, and after how many attempts the case kills a host. The
-//! events of two storms with the same script still differ, because they also depend on the machine.
+//! The short form is an ordinary case. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
+//! script of a storm. The script decides how each call fails, and after how many attempts the case kills a
+//! host. The events of two storms with the same script still differ, because the events also depend on the
+//! machine.
 
 mod channel;
 mod evidence;
@@ -43,16 +44,16 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// How many messages of people the channel sends during the storm.
+    /// How many people's messages the channel sends during the storm.
     messages: usize,
     /// How many alerts a program sends by API during the storm.
     calls: usize,
-    /// How many attempts at one alert may fail; later attempts succeed.
+    /// The maximum of failing attempts to deliver one alert. Later attempts succeed.
     failing_attempts: u64,
     longest_retry_after: u64,
-    /// How long one region of the Connector is out.
+    /// How long one region of the Connector is down.
     outage: Duration,
-    /// After the call of the queue with this number, no response to a Get is lost.
+    /// After the call to the queue service with this number, no response to a Get Messages is lost.
     last_lost_get: usize,
     patience: Duration,
 }
@@ -83,7 +84,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// How many polls the case sends to each host at the same moment.
+/// The number of calls of `POST /internal/poll` that the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -119,7 +120,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case queues new alerts, and older alerts become visible again.
+    // After each start of a host, the case puts new alerts on the queue, and older alerts become visible
+    // again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -254,7 +256,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     runs
 }
 
-/// Asks for a run; `None` if the host was killed, or could not use its queue or its tables.
+/// Asks for a run; `None` if the host was killed, or could not use the queue or the tables.
 fn poll(url: &str) -> Option<Value> {
     let request = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));
     let response = web::try_send(request.body(web::whole("")).unwrap()).ok()?;

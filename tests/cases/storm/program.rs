@@ -1,6 +1,6 @@
-//! A program in the storm. It sends alerts by API, each with an idempotency key. It sends each call to the
-//! two hosts in turn until one of them accepts the alert. Then it sends the same call once more, to the next
-//! host.
+//! The program in the storm. It sends alerts by API calls, each with an idempotency key. The program sends a
+//! call to the two Spin hosts in turn, until a host accepts the alert. Then the program sends the same call
+//! once more, to the next host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use end_to_end::web;
 
 use super::channel;
 
-/// The pause after each call.
+/// The pause after each API call.
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// An alert of the program.
@@ -21,13 +21,14 @@ pub(super) struct Called {
     /// The ids in the bot's responses. There must be exactly one id, because the calls have the same
     /// idempotency key.
     pub(super) ids: BTreeSet<String>,
-    /// How many calls got no response with status 202 before the bot accepted the alert.
+    /// How many calls got no response with the HTTP status 202 before the bot accepted the alert.
     pub(super) failed: usize,
     /// Whether the bot queued no alert, because the poller has paused the conversation.
     pub(super) is_paused: bool,
 }
 
-/// Sends `count` alerts, or fewer if `over` is set earlier. The hosts take turns.
+/// Sends `count` alerts, or fewer if `over` is set earlier. The first call of each alert goes to another host
+/// than the first call of the previous alert.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }
@@ -49,7 +50,7 @@ fn send_one(urls: &[String], index: usize, over: &AtomicBool) -> Called {
             }
             Response::Accepted(id) => {
                 called.ids.insert(id);
-                // This repeated call may fail, because the bot has already accepted the alert.
+                // This repeated call is allowed to fail, because the bot has already accepted the alert.
                 if let Response::Accepted(again) = call(&called.text) {
                     called.ids.insert(again);
                 }

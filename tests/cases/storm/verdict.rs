@@ -1,4 +1,5 @@
-//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why.
+//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why. An alert
+//! is *overtaken* if the person saw a younger alert of the same conversation first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,15 +24,15 @@ pub(super) enum DeliveredAgain {
     ResponseCut,
     /// The host was killed before it had the response.
     KilledBeforeResponse,
-    /// The host was killed after it had the response, and before its Delete was sent. Or the Delete failed,
-    /// and the host was killed before the ledger recorded the delivery.
+    /// The host was killed after it had the response, and before it sent the Delete of the queue message. Or
+    /// the Delete failed, and the host was killed before the ledger recorded the delivery.
     KilledBeforeDelete,
 }
 
 /// Why a younger alert of the conversation was delivered first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Overtaken {
-    /// The older alert was leased by a Get whose response was lost.
+    /// A Get Messages leased the older alert, and the response to this Get was lost.
     LostResponse,
     /// The host of the run that leased the older alert was killed before the table recorded the lease.
     KilledBeforeNote,
@@ -55,7 +56,7 @@ pub(super) struct Verdict {
     dead: BTreeSet<String>,
     /// The alerts by the status that the bot shows in the end.
     states: BTreeMap<String, usize>,
-    /// The figures of the bot, as text.
+    /// The figures of the bot (the counts that `GET /api/status` shows), as text.
     figures: String,
     /// The result of the messages that the channel sent.
     channel: Outcome,
@@ -161,8 +162,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Also checks the bot's figures against
-    /// the queue's records.
+    /// Checks that the bot shows the right final status of every alert. Also compares the bot's figures with
+    /// the notes of the queue proxy.
     pub(super) fn look_at_states(
         &mut self,
         form: Form,
@@ -174,8 +175,8 @@ impl Verdict {
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
         let by_api = called.iter().flat_map(|called| called.ids.iter().cloned());
         let ids: Vec<String> = planted.chain(by_api).collect();
-        // The queue may contain several messages of an alert. If one message is moved to the poison queue,
-        // the poller may still deliver the alert through another message.
+        // The queue can contain several messages of an alert. If one message is moved to the poison queue,
+        // the poller can still deliver the alert through another message.
         let is_sent_by_a_copy = |id: &str| {
             let notes = evidence.queue.iter().filter(|note| note.envelope == id && !note.message.is_empty());
             let messages: BTreeSet<&str> = notes.map(|note| &*note.message).collect();
@@ -190,8 +191,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // The bot must count each message that left the queue once, whichever runs were killed. Of several
-        // messages of one alert, all but one may count as copies.
+        // The figures must count each message that left the queue exactly once, even if runs were killed. If
+        // several messages belong to one alert, all messages except one are allowed to count as copies.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -291,7 +292,7 @@ struct Poisoned {
 impl Poisoned {
     /// Reads the poison queue. A 404 of a gateway has no error code of the Connector, so the poller gives the
     /// alert the outcome `permanent`. The script decides how many such alerts there are, so this function
-    /// counts them separately, as `gatewayPage`.
+    /// counts these alerts separately, as `gatewayPage`.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |names: [&str; 2]| {
             attempts

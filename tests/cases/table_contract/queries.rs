@@ -1,4 +1,4 @@
-//! Pages, keys, values and filters against the real Azurite.
+//! Pages of query results, partition keys and row keys, values, and filters against the real Azurite.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use storage_table::{
 
 use super::{everything, table, version};
 
-pub(super) fn pages_show_each_row_once(world: &World) {
+pub(super) fn query_pages_show_each_row_once(world: &World) {
     let rows: Vec<Entity> = (0..1100)
         .map(|row| Entity::new(Key::new(format!("p{}", row / 100), format!("r ü {row:04}"))).with("n", row))
         .collect();
@@ -19,8 +19,8 @@ pub(super) fn pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // The pages with one row are read in one partition only. A larger page can begin in one partition and
-        // end in another.
+        // The case reads pages with one row only from one partition. A larger page can begin in one
+        // partition, and end in another partition.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows
@@ -38,7 +38,8 @@ pub(super) fn pages_show_each_row_once(world: &World) {
                 count += 1;
                 assert!(count <= pages + 1, "{top}: expected at most {pages} pages");
                 match page.next {
-                    // The case converts the continuation to text and back, as an API does.
+                    // The case converts the continuation to text and back, because the bot's API does so,
+                    // too.
                     Some(at) => next = Some(Continuation::from_text(&at.to_text()).unwrap()),
                     None => break,
                 }
@@ -50,7 +51,7 @@ pub(super) fn pages_show_each_row_once(world: &World) {
     });
 }
 
-pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
+pub(super) fn table_key_with_special_characters_finds_the_row(world: &World) {
     let awkward = [
         "",
         "'",
@@ -110,7 +111,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
                 assert_eq!(found.entity, entity);
                 version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
-                // In a transaction, Azurite reads an empty key as a missing key.
+                // In a transaction, Azurite reads an empty partition key or row key as a missing key.
                 if !part.is_empty() {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");
@@ -139,7 +140,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
         assert_eq!(
             BTreeSet::from_iter(&stored).len(),
             2 * distinct.len(),
-            "expected each key once, although a page may end at any key"
+            "expected each key once, although a page can end at any key"
         );
         assert_eq!(stored.len(), 2 * distinct.len());
         for key in stored {
@@ -149,7 +150,7 @@ pub(super) fn key_with_special_characters_finds_its_row(world: &World) {
     });
 }
 
-pub(super) fn value_is_read_as_it_was_stored(world: &World) {
+pub(super) fn stored_value_is_read_unchanged(world: &World) {
     let numbers = [0, -1, 1 << 31, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN];
     let texts = ["", " ", "a\r\nb\tc\u{1}", "\"quoted\" \\ 'x'", "ü🍕", "null", "7", &"ü".repeat(32_768)];
     table(world, "contractvalues").with(async |client| {
@@ -191,7 +192,7 @@ pub(super) fn value_is_read_as_it_was_stored(world: &World) {
     });
 }
 
-pub(super) fn filter_selects_its_rows(world: &World) {
+pub(super) fn filter_selects_only_the_matching_rows(world: &World) {
     table(world, "contractfilters").with(async |client| {
         for (row, at, word, is_on) in [
             ("a", 1, "one", true),

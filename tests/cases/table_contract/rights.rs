@@ -1,4 +1,4 @@
-//! Keys and shared access signatures against the real Azurite.
+//! Account keys and shared access signatures against the real Azurite.
 
 use end_to_end::sas::{self, account_sas};
 use end_to_end::suite::World;
@@ -7,7 +7,8 @@ use storage_table::{Batch, Deleted, ETag, Entity, Inserted, Key, Operation, Tabl
 
 use super::{everything, version};
 
-/// Expects that the service refuses every operation with this code, and that the error contains this text.
+/// Expects that the table service refuses every operation with this error code, and that the client's error
+/// contains this text.
 #[track_caller]
 fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str) {
     let entity = Entity::new(Key::new("p", "r")).with("n", 1);
@@ -33,7 +34,7 @@ fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str
     }
 }
 
-pub(super) fn wrong_key_is_not_authorized(world: &World) {
+pub(super) fn wrong_account_key_is_not_authorized(world: &World) {
     let connection = world.azurite().connection_string();
     let (before, after) = connection.split_once("AccountKey=").unwrap();
     let rest = after.split_once(';').unwrap().1;
@@ -60,8 +61,8 @@ pub(super) fn sas_without_table_rights_is_refused_with_the_needed_rights(world: 
     }
 }
 
-/// If a SAS lacks a right, the client's error text names these rights. So a SAS with these rights must be
-/// enough.
+/// If a SAS lacks a right, the client's error says that a SAS needs `ss=qt, srt=co, sp=rdacup`. So a SAS with
+/// exactly these rights must be enough.
 pub(super) fn sas_with_table_rights_is_enough(world: &World) {
     let table = with_sas(world, "qt", "co", "rdacup", "contractsasenough");
     let entity = Entity::new(Key::new("p", "r'ü")).with("n", 1);

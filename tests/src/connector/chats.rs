@@ -1,4 +1,4 @@
-//! The messages that the conversations of the fake Connector show.
+//! The chat messages that the conversations of the fake Connector show.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{Received, Reply};
 /// The channels whose Connector cannot change or delete a message.
 const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
 
-/// A message that a conversation shows.
+/// A chat message that a conversation shows.
 #[derive(Debug, Clone)]
 struct Shown {
     conversation: String,
@@ -16,7 +16,7 @@ struct Shown {
     activity: Value,
 }
 
-/// The messages that the bot has sent and has not deleted, in order.
+/// The chat messages that the bot has sent and has not deleted, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Chats(Vec<Shown>);
 
@@ -27,7 +27,7 @@ impl Chats {
         shown.map(|shown| shown.activity.clone()).collect()
     }
 
-    /// The response of a Connector to a change or a deletion; `None` for every other request.
+    /// The response to a request that changes or deletes a chat message; `None` for every other request.
     pub(super) fn response(&self, received: &Received) -> Option<Reply> {
         if received.method == Method::POST {
             return None;
@@ -42,7 +42,7 @@ impl Chats {
         Some(Reply::status(200, json!({"id": self.0[at].id})))
     }
 
-    /// Applies an accepted request: adds, changes or deletes a message. `id` is the activity id in the
+    /// Applies an accepted request: adds, changes or deletes a chat message. `id` is the activity id in the
     /// response to the request.
     pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
         let at = self.position(received);
@@ -58,7 +58,7 @@ impl Chats {
         }
     }
 
-    /// Starts a thread with its first message.
+    /// Starts a thread with its first chat message.
     pub(super) fn start_thread(&mut self, conversation: &str, id: &str, activity: &Value) {
         let (conversation, id) = (conversation.to_owned(), id.to_owned());
         self.0.push(Shown { conversation, id, activity: activity.clone() });

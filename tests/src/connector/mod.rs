@@ -1,4 +1,4 @@
-//! A fake Bot Connector, scripted by the test.
+//! A fake Bot Connector. The test scripts the responses.
 //!
 //! The fake records every request. It answers like the real Connector, unless a rule of the test decides
 //! otherwise. The fake complains about a request that the bot must never send: it answers 500 with the
@@ -28,7 +28,7 @@ use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
 
-/// The fake Connector; it stops when it is dropped.
+/// The fake Connector. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct Connector {
     server: LoopbackServer,
@@ -49,8 +49,8 @@ impl Connector {
         self.server.authority()
     }
 
-    /// From now on, demands a token of this login host in every request. Before, no request may carry a
-    /// token.
+    /// From now on, demands a token of this login host in every request. Before this function is called, a
+    /// request must not carry a token.
     pub fn expect_tokens_of(&self, login: &Login) {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
@@ -65,7 +65,7 @@ impl Connector {
         change(&mut self.shared.teams.lock().unwrap());
     }
 
-    /// Every request so far that creates a conversation or reads its members, in order.
+    /// Every request so far that creates a conversation or reads the members of a conversation, in order.
     pub fn other_calls(&self) -> Vec<Received> {
         self.shared.other_calls.lock().unwrap().clone()
     }
@@ -75,7 +75,7 @@ impl Connector {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// The bot's messages that a conversation shows now, in order. Deleted messages are left out.
+    /// The bot's chat messages that a conversation shows now, oldest first. Deleted messages are left out.
     pub fn shown(&self, conversation: &str) -> Vec<Value> {
         self.shared.chats.lock().unwrap().shown(conversation)
     }
@@ -91,7 +91,8 @@ impl Connector {
         self.shared.other_calls.lock().unwrap().clear();
     }
 
-    /// Waits for `count` requests with an activity, and fails the test if more have come.
+    /// Waits until the fake has received `count` requests with an activity. Fails the test if the fake has
+    /// received more.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let awaited = format!("{count} requests at the Connector");
@@ -135,7 +136,7 @@ impl Drop for Connector {
     }
 }
 
-/// Locks even after a panic, because the report of a failed test needs the data.
+/// Locks the mutex even if a thread has panicked, because the report of a failed test quotes the content.
 fn lock_anyway<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

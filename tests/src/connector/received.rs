@@ -26,7 +26,7 @@ pub struct Received {
 
 impl Received {
     /// When the fake handed its response to the HTTP server; `None` until then. If the connection breaks
-    /// first, this stays `None`. Clones share the value.
+    /// first, the value stays `None`. Clones share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -93,7 +93,7 @@ impl Received {
         } else if is_deletion && !self.raw.is_empty() {
             Some("a deletion has no body")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
-            Some("no credential may be sent in anonymous mode")
+            Some("a credential must not be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
         } else if is_deletion || self.method == Method::GET {

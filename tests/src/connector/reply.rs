@@ -35,7 +35,7 @@ impl Reply {
         Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, drip: None }
     }
 
-    /// Accepts the activity, and answers with its new id.
+    /// Accepts the activity, and answers with `id` as the new activity's id.
     pub fn created(id: &str) -> Self {
         Self::status(201, json!({ "id": id }))
     }

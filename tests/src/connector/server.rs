@@ -19,7 +19,7 @@ use crate::loopback_server::{Broken, ResponseBody};
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
-    /// The requests that create a conversation or read its members.
+    /// The requests that create a conversation, or read the members of a conversation.
     pub(super) other_calls: Mutex<Vec<Received>>,
     pub(super) teams: Mutex<Teams>,
     pub(super) unexpected: Mutex<Vec<String>>,

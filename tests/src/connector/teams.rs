@@ -47,11 +47,12 @@ pub struct Teams {
     /// The members of each team or chat, by the id of its conversation.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// The number of members on a page, whatever size the caller asks for. If this is 0, the caller decides.
+    /// The number of members on a page of a member list. If the number is 0, the caller chooses the size of
+    /// the page. Otherwise, the size that the caller asks for has no effect.
     page: usize,
 }
 
-/// The response to a request that is no activity, or the complaint about the request.
+/// The response to a request that posts no activity, or the complaint about this request.
 type Response = Result<Reply, &'static str>;
 
 impl Teams {
@@ -68,8 +69,8 @@ impl Teams {
         self
     }
 
-    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot counts a
-    /// person's reply in a thread only if the id of the thread's first message is a recent time.
+    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot records that a
+    /// person replied in a thread only if the id of the thread's first chat message is a recent time.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -87,13 +88,13 @@ impl Teams {
         self
     }
 
-    /// Purges the chat of a person with the bot. The person's next chat with the bot has another id.
+    /// Purges the chat between a person and the bot. The person's next chat with the bot has another id.
     pub fn purge(&mut self, object_id: &str) -> &mut Self {
         self.people.get_mut(object_id).expect("a known person").purged += 1;
         self
     }
 
-    /// The id of the chat of a person with the bot.
+    /// The id of the chat between a person and the bot.
     pub fn chat(&self, object_id: &str) -> String {
         self.people[object_id].chat()
     }
@@ -107,7 +108,8 @@ impl Teams {
         self.people.values().any(has_been)
     }
 
-    /// Answers a request that creates a conversation or reads its members; `None` for any other request.
+    /// The response to a request that creates a conversation or reads the members of a conversation; `None`
+    /// for every other request.
     pub(super) fn response(&mut self, received: &Received) -> Option<Response> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));

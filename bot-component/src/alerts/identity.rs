@@ -1,5 +1,6 @@
-//! Recognises repeated API calls. For 24 hours (the *term*), an idempotency key identifies one call, and each
-//! repetition of the call gets the alerts of the first call.
+//! Recognises repeated API calls. For 24 hours (the *term*), an idempotency key identifies one call. If a
+//! program repeats the call in this time, the bot makes no new alerts: the response shows the alerts of the
+//! first call.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -11,8 +12,8 @@ use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
 /// The highest number of calls that one idempotency key can identify within a *period* of the ledger (eight
-/// days). The number of such a call, counted from zero, is its *turn*. The key identifies a new call only
-/// after the term of a day has ended, so no key reaches this limit.
+/// days). The number of such a call, counted from zero, is its *turn*. A key identifies at most one new call
+/// in 24 hours, so no key reaches this limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
@@ -38,8 +39,8 @@ impl Identity {
     /// Returns the id of the call. `turn` is the number of calls that the idempotency key identified earlier
     /// in the period.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // The id of a call with an API key from `alertkey` contains no name. So the id is the same as in
-        // versions of the bot without named keys.
+        // For an API key from `alertkey`, the id is made without a name. Versions of the bot without named
+        // keys made the same id.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
@@ -55,9 +56,9 @@ impl Identity {
     }
 
     /// The identity of one page of the call (at most 100 of the call's conversations). Each page has its own
-    /// identity, because a caller can repeat one page alone. The first page has the caller's idempotency key.
-    /// The idempotency key of every other page is longer than the bot allows to callers, so no caller can use
-    /// it.
+    /// identity, because a program can repeat the call for a single page. The first page has the idempotency
+    /// key from the call. The function makes a longer key for every other page. The bot refuses such long
+    /// keys in calls, so no call can have the key of a page.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -81,7 +82,7 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
 }
 
 /// Accepts the alerts of a call with an idempotency key, unless an earlier call had the same key. `make`
-/// returns the alerts that the call has under a given id.
+/// gets the id of the call, and makes the alerts. The ids of the alerts depend on the id of the call.
 pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -119,8 +120,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Finds an earlier call in the previous period. Such a call is possible only on the first day of the current
-/// period, because the term of an idempotency key is a day.
+/// Finds an earlier call in the previous period. The function searches only on the first day of the current
+/// period. On later days, the terms of all calls of the previous period have ended.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

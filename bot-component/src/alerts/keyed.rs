@@ -22,7 +22,8 @@ pub(super) struct KeyedCall {
     /// The rule for this alert, if the conversation already shows a firing alert with this `key`: change the
     /// chat message, reply, send a new message, or send nothing.
     pub(super) again: Again,
-    /// Whether a reply in the thread tells people about a changed message.
+    /// Whether the poller also sends a reply into the thread when it changes a message. (Channels notify no
+    /// person of a change.)
     pub(super) notify: bool,
 }
 
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn members_key_state_again_and_notify_are_read_or_refused_with_the_path() {
+    fn members_of_a_keyed_alert_are_read_and_the_error_names_a_wrong_member() {
         assert_eq!(take(&json!({})), Ok(None));
         assert_eq!(take(&json!({"key": null, "state": null})), Ok(None));
         let firing = KeyedCall::firing("disk/db-7");

@@ -6,7 +6,8 @@ use platform::{Secret, SecretHash, Settings, SettingsError};
 use super::grant::Grant;
 use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, SIMPLE_NAME, is_key};
 
-/// The entry of `alertkeys` that opens the routes for tokens of Entra, even if no API key is configured.
+/// The entry of `alertkeys` that opens the alert routes even if no API key is configured. Programs then call
+/// the routes with tokens of Entra.
 const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
@@ -56,8 +57,8 @@ impl AlertKeys {
         simple.err().into_iter().chain(named.err()).collect()
     }
 
-    /// Looks up an API key. The bot compares the text with every configured key, so that the duration does
-    /// not reveal which key nearly matched.
+    /// Looks up an API key. The bot compares the text with every configured key, even after a match. So the
+    /// time until the response does not reveal which key nearly matched.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
         let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
         let mut named = None;
@@ -89,8 +90,8 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// Returns the name of a refused API key, and the reason. Returns `None` if the key is accepted, or is
-    /// not configured.
+    /// Returns the name of a configured API key that the bot refuses, and the reason. Returns `None` for an
+    /// accepted key and for an unknown key.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
             "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
@@ -135,9 +136,10 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
             let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
-        // API keys with the same name share their alerts, so they must have the same restrictions.
+        // API keys with the same name see and cancel the same alerts. So these keys must have the same
+        // restrictions.
         if keys.iter().any(|other| other.name == key.name && !other.grant.is_bound_like(&key.grant)) {
-            let problem = "another entry of this name has another tenant= or tag=; give each its own name";
+            let problem = "another entry of this name has another tenant= or tag=; rename one entry";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
         keys.push(key);

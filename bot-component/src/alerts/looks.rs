@@ -132,7 +132,8 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// Replaces the object ids of mentioned people by their ids on Teams, if the bot knows the people. The
-/// function changes only mentions in `text`, because Teams accepts object ids in cards.
+/// function changes only the mentions in `text`. Mentions in cards stay, because Teams accepts an object id
+/// in a card.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

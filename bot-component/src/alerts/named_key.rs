@@ -21,7 +21,7 @@ const MAX_NAME_CHARACTERS: usize = 32;
 /// The name of the API keys in the variable `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// Names that no entry is allowed to have. `alertkey` is the name of the API keys in that variable, and
+/// Names that no entry is allowed to have. `alertkey` is the name of the API keys in the variable `alertkey`.
 /// `entra` begins the entry `entra:roles`.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
@@ -35,8 +35,8 @@ pub(super) struct NamedKey {
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// The problem of a wrong entry. `name` is set only if the text is certainly a name, because an operator may
-/// have put a key in place of the name.
+/// The problem of a wrong entry. `name` is set only if the entry certainly begins with a name. If an operator
+/// has put an API key there by mistake, the error must not show the key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryProblem {
     pub(super) name: Option<String>,

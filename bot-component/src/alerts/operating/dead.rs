@@ -31,8 +31,8 @@ pub(in super::super) use replay::post as replay;
 /// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
 
-/// The longest time between two writes of a run that moves a message to the poison queue: the run first
-/// writes the row, and then puts the message on the poison queue.
+/// The longest time from the moment when a run writes the row of a dead letter until the run puts the message
+/// on the poison queue.
 const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// The prefix of a dead letter's id, if the message has no row. The rest of the id is the id of the message
@@ -42,13 +42,13 @@ const OF_MESSAGE: &str = "m.";
 /// The longest id of a queue message, in characters. The service's ids have 36 characters.
 const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 
-/// A dead letter, as a caller names it.
+/// The id of a dead letter in API calls and in responses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Named {
-    /// By its row.
+    /// The id of the dead letter's row.
     Row(DeadLetterId),
-    /// By the id of the message on the poison queue, if the message has no row. An old poller or another
-    /// program put such a message there.
+    /// The id of the message on the poison queue, if the message has no row. An old poller or another program
+    /// put such a message there.
     Message(String),
 }
 

@@ -20,7 +20,8 @@ use super::status::ENDED;
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The reasons of [`Figures::waits`] that have a sample even if their count is zero.
+/// The reasons for a wait that always have a sample. If [`Figures::waits`] has no count for a reason, the
+/// sample is zero.
 const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
@@ -91,7 +92,7 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     };
     counters(
         "proactivebot_alerts_accepted",
-        "Messages that the poller has dequeued for the first time.",
+        "Messages that the poller has dequeued. A message counts once, even if it is dequeued several times.",
         "",
         &BTreeMap::from([("", figures.accepted)]),
     );
@@ -105,14 +106,16 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
     counters(
         "proactivebot_alerts_ended",
-        "Messages that have left the queue, by the final status of their alert. copy: the alert had ended \
-         before. unrecorded: a killed run had the message in hand.",
+        "Messages that have left the queue, by the final status of their alert. copy: another message of the \
+         alert had already ended the alert. unrecorded: a killed run has probably deleted the message, and the \
+         final status is unknown.",
         "status",
         &ended,
     );
     counters(
         "proactivebot_alerts_found_again",
-        "Messages that were counted as ended after a run was killed, and that a later run dequeued after all.",
+        "Messages that were counted as ended by mistake, because a run was killed. A later run has dequeued \
+         each of these messages again.",
         "",
         &BTreeMap::from([("", figures.found_again)]),
     );
@@ -150,7 +153,8 @@ fn add_delays(text: &mut Exposition, figures: &Figures) {
         "proactivebot_delivery_delay_seconds",
         Kind::Histogram,
         "seconds",
-        "The time from the acceptance or the due time of an alert until the Connector accepted the alert.",
+        "The time until the Connector accepted an alert. It begins when the bot accepted the alert, or at the \
+         due time if the alert was due later.",
     )
     .histogram(
         bounds.into_iter().zip(delays.buckets),

@@ -6,7 +6,7 @@ use state::runs::{MAX_PAUSED, Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
-/// The longest time between two runs of a poller that works. The scheduler starts a run at least every five
+/// The longest time between two runs of a healthy poller. The scheduler starts a run at least every five
 /// minutes, and the bot starts a run after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
 /// If the clocks of the bot's host and of the storage account differ by more than this, the bot reports a
@@ -27,7 +27,7 @@ pub(super) fn problems(snapshot: &Snapshot) -> Vec<String> {
     match &snapshot.runs {
         Err(reason) => {
             problems
-                .push(format!("tables: cannot be read, so no run works and no figure is known; {reason}"));
+                .push(format!("tables: cannot be read, so no run works and figures are missing; {reason}"));
         }
         Ok(overview) => of_runs(snapshot, overview, &mut problems),
     }
@@ -56,8 +56,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // If a later run has found nothing to do, that run could reach the queue and the tables. So the failure
-    // is past.
+    // If a later run has found nothing to do, the queue and the tables work again, so the bot does not report
+    // the failure.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
@@ -83,7 +83,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     if paused > 0 {
         problems.push(format!(
             "conversations: {}{} could not be reached by the last alert, because the people have removed or blocked the \
-             bot; ask them to write to the bot, or wait a day, because then the poller tries again",
+             bot; ask them to write to the bot, or wait, because the poller tries again after a day",
             if paused >= MAX_PAUSED { "at least " } else { "" },
             counted(paused as u64, "conversation")
         ));

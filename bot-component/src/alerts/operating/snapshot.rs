@@ -100,7 +100,7 @@ impl Snapshot {
         time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
     }
 
-    /// The time that the oldest visible message has been on the queue, by the clock of the storage account.
+    /// How long the oldest visible message has been on the queue, by the clock of the storage account.
     /// If the difference between the clocks is unknown, the function uses the clock of the bot's host.
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
@@ -114,8 +114,8 @@ pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
     (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }
 
-/// Converts the result of reading a queue. A queue that does not exist counts as empty. The text of an error
-/// holds no secret.
+/// Converts the result of reading a queue. A queue that does not exist counts as empty. An error becomes a
+/// text without secrets, so that the bot can show the text to callers.
 fn missing_as_empty<T: Default>(result: Result<T, QueueError>) -> Result<T, String> {
     match result {
         Err(QueueError::QueueMissing) => Ok(T::default()),

@@ -104,8 +104,8 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may count further statuses. The function adds the statuses before the members below, so
-    // that no status can replace one of these members.
+    // A newer poller may count statuses that this bot does not know. The function adds all statuses first.
+    // So no status, whatever its name, can replace one of the members below.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));

@@ -37,8 +37,8 @@ struct Services {
     are_queues_out: Rc<Cell<bool>>,
     /// Whether the first attempt of each storage call is answered 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the storage calls whose first attempt was answered 503. The second attempt of a call
-    /// removes the URL.
+    /// The URLs of the storage calls whose first attempt was answered 503. The second attempt removes the URL
+    /// from the list, and gets the usual response.
     odd: Rc<RefCell<Vec<String>>>,
 }
 

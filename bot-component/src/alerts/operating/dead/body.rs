@@ -1,7 +1,7 @@
 //! Reads the body of `POST /api/dead/replay` and `POST /api/dead/drop`, and the query of `GET /api/dead`.
 //!
-//! The *outcome* of a dead letter is a word, such as `permanent`. It stands for the reason for which a run
-//! moved the message to the poison queue.
+//! The *outcome* of a dead letter is a word, such as `permanent`, that says why a run moved the message to
+//! the poison queue.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ impl Selection {
         let has_match = outcome.is_some() || since.is_some() || until.is_some() || all;
         match ids {
             Some(_) if has_match => {
-                Err(fields.error("ids", "`ids` or the other members, found both; leave one out").into())
+                Err(fields.error("ids", "no member beside `ids`; leave out `ids` or the others").into())
             }
             Some(ids) => Ok(Self::Ids(ids)),
             // If a caller forgets the condition, the bot must not replay or drop everything.
@@ -125,7 +125,7 @@ pub(super) struct ListQuery {
     pub(super) limit: usize,
     pub(super) outcome: Option<String>,
     pub(super) conversation: Option<ConversationKey>,
-    /// Whether the list shows the texts of alerts, and the messages without a row.
+    /// Whether the list shows the texts of alerts, and also contains the messages without a row.
     pub(super) with_texts: bool,
 }
 

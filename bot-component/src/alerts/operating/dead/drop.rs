@@ -94,8 +94,8 @@ impl Begun {
     }
 }
 
-/// The digests (hashes) of the messages that a walk has read, and the rows that these messages name. After
-/// the walk has read all messages, [`Seen::has`] is false for every row without a message.
+/// The digests (hashes) of the messages that a walk has read, and the rows that these messages name. If the
+/// walk has read all messages, and [`Seen::has`] is false for a row, then the row has no message.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -128,9 +128,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // `end` makes the messages visible that the walk has read and left on the queue. If the walk did not
-        // reach the end of the queue, these messages stay hidden until their lease ends. The next API call
-        // then gets the messages that this call has not read.
+        // `end` makes the messages visible that the walk has read and not deleted. If this API call has to
+        // stop before the end of the queue, the bot does not call `end`: these messages stay hidden until
+        // their lease ends, so that the next API call gets the messages behind them.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -161,9 +161,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // This message names a row, but its digest is not the digest in the row. So the message was
-            // changed, or it is one of two copies. The walk goes on, because the message with the digest in
-            // the row may follow.
+            // The message names a row that the API call wants, but the row has another digest. So either a
+            // program has changed the message, or the poison queue holds two copies of it. The bot drops this
+            // message, too. The row stays pending, because the message with the row's digest may follow.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -210,7 +210,7 @@ impl<'a, H: Host> Dropper<'a, H> {
         let seen = RefCell::new(Seen::default());
         let take = |letter: &Letter| {
             seen.borrow_mut().add(letter);
-            // If the message does not name its outcome, the row decides later.
+            // If the message does not name its outcome, `fits` later reads the outcome from the row.
             let may_fit = letter.failure.outcome.is_none() || condition.fits(letter);
             may_fit.then(|| letter.row())
         };
@@ -235,9 +235,9 @@ impl<'a, H: Host> Dropper<'a, H> {
         self.drop_rows_without_message(condition, &seen.into_inner(), results).await
     }
 
-    /// Whether a message meets the condition. If the message names its outcome, the walk has checked the
-    /// message already. If not, the row decides. If the message has no row either, the outcome comes from the
-    /// content of the message.
+    /// Whether a message meets the condition. If the message names its outcome, the bot has already checked
+    /// the message during the walk. If not, the bot reads the outcome from the message's row. If the message
+    /// has no row either, its outcome follows from its content, e.g. `unreadable` without an envelope.
     async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
         if job.letter.failure.outcome.is_some() {
             return Ok(true);
@@ -269,14 +269,14 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether the row can be left over without a message. The message of a newer row may still be missing,
-    /// because a run writes the row before it puts the message on the poison queue.
+    /// Whether the row is old enough to be dropped if it has no message. A run first writes the row, and then
+    /// puts the message on the poison queue. So the message of a row from the last minute may still follow.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 
-    /// Whether the walk has read every message of the poison queue, so that no message is hidden by another
-    /// API call.
+    /// Whether the walk has read every message of the poison queue. If another API call has hidden a message,
+    /// the result is false.
     async fn has_seen_all(
         &self,
         walk: &PoisonWalk<'_, H>,

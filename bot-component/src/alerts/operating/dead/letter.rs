@@ -11,8 +11,8 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member that marks a replayed envelope. Its value is the outcome, i.e. the word for the reason for
-/// which a run moved the message to the poison queue.
+/// The member that marks a replayed envelope. Its value is the outcome of the dead letter, such as
+/// `permanent`.
 const REPLAYED: &str = "replayed";
 
 /// The content of a message of the poison queue.
@@ -63,12 +63,12 @@ impl Letter {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 
-    /// The name of the message for callers, if the message has no row.
+    /// The id of the message in API calls and responses, if the message has no row.
     pub(super) fn without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
-    /// The name of the message for callers. `row` is the message's row, if the message has one.
+    /// The id of the message in API calls and responses. `row` is the message's row, if the message has one.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
         row.cloned().map_or_else(|| self.without_row(), Named::Row)
     }
@@ -81,8 +81,8 @@ impl Letter {
         self.content.as_ref().ok().map(|(envelope, _)| envelope)
     }
 
-    /// The outcome, i.e. the word for the reason for which a run moved the message to the poison queue. If
-    /// the message names no outcome, the result is `unreadable`, `sealBroken` or `unknown`.
+    /// The outcome: a word, such as `permanent`, that says why a run moved the message to the poison queue.
+    /// If the message names no outcome, the result is `unreadable`, `sealBroken` or `unknown`.
     pub(super) fn outcome(&self) -> &str {
         match (&self.failure.outcome, &self.content) {
             (Some(outcome), _) => outcome,
@@ -108,9 +108,11 @@ impl Letter {
         key.unwrap_or_default()
     }
 
-    /// Makes the envelope that a replay puts on the queue. The envelope has the mark `once`: before a run
-    /// sends the alert, the run reads the ledger. The envelope has no used-up tries and no `failure`, and
-    /// belongs to no series. Returns the reason if the alert must not be sent.
+    /// Makes the envelope that a replay puts on the queue. Returns the reason if the alert must not be sent.
+    ///
+    /// The envelope has the mark `once`: before a run sends the alert, the run reads the ledger. The poller
+    /// counts the tries from zero again. The envelope has no `failure`. If the alert recurs, the replay sends
+    /// only this one alert, because the poller has already put the next alert on the queue.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -135,8 +137,9 @@ impl Letter {
     }
 
     /// Returns the key of the alert's record in the ledger. This is the key that the poller used while the
-    /// message was on the main queue. `row` contains the id and the insertion time of the message on the main
-    /// queue. Returns `None` if the message holds no envelope and has no row.
+    /// message was on the main queue. `row` is the id of the message's row. It contains the id and the
+    /// insertion time that the message had on the main queue. Returns `None` if the message holds no envelope
+    /// and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {

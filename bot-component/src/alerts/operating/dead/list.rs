@@ -26,8 +26,8 @@ use crate::settings::{BotSettings, CallerSettings};
 const ROWS_AT_ONCE: u16 = 500;
 /// The highest number of storage calls for one page of a list with a condition.
 const MAX_CALLS: usize = 4;
-/// The highest number of query pages that an API call reads to recognise messages without a row. A query page
-/// has a thousand rows.
+/// To find out which messages have no row, an API call reads the rows of the table, in at most this many
+/// pages. A page has up to a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 /// The highest number of characters that the list shows of a message without an envelope.
 const MAX_RAW_CHARACTERS: usize = 300;
@@ -52,7 +52,8 @@ pub(in crate::alerts) async fn get<H: Host>(
     };
     let peeked = if query.with_texts { peek(host, &settings, &poison).await? } else { BTreeMap::new() };
     let now = host.now();
-    // A message without a row belongs to no page, so the first page shows it.
+    // The rows decide which dead letters are on which page. The first page also shows the messages without a
+    // row.
     let is_first = query.after.is_none() && !query.has_filter();
     let without_row = if is_first { without_row(&dead, &letters, &peeked).await? } else { Vec::new() };
     let shown: Vec<_> = without_row

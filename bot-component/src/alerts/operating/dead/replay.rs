@@ -1,11 +1,11 @@
-//! `POST /api/dead/replay`: puts dead letters on the queue again. The person sees each alert once, even if
-//! the replay is killed at any moment, or two replays run at the same time:
+//! `POST /api/dead/replay`: puts dead letters on the queue again. If the bot is killed during a replay, or if
+//! two replays run at the same time, each alert is still delivered only once. These are the steps:
 //!
 //! 1. The bot finds the messages with a walk through the poison queue: it leases one batch after another.
-//! 2. The bot gives the alert's record in the ledger the status `queued`, if no other API call has changed
-//!    the record in the meantime.
-//! 3. The bot puts the message on the queue with the mark `once`. A run reads the record before it sends a
-//!    marked message.
+//! 2. The bot gives the alert's record in the ledger the status `queued`. The write succeeds only if the
+//!    record has not changed since the bot read it.
+//! 3. The bot puts the message on the queue with the mark `once`. Before a run sends a marked message, the
+//!    run reads the record. If the alert has already been delivered, the run does not send it again.
 //! 4. The bot deletes the message from the poison queue, and then the message's row in the table of dead
 //!    letters.
 //!
@@ -64,8 +64,9 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // If the walk did not reach the end of the queue, the messages that it has read stay hidden until their
-    // lease ends. The next API call then gets the messages that this call has not read.
+    // `end` makes the messages visible that the walk has read and that stay in the poison queue. If this API
+    // call has to stop before the end of the queue, the bot does not call `end`: these messages stay hidden
+    // until their lease ends, so that the next API call gets the messages behind them.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -75,10 +76,11 @@ pub(in crate::alerts) async fn post<H: Host>(
 /// The dead letters that an API call names by their ids.
 struct Wanted {
     pending: Pending,
-    /// The rows named by a message whose digest (hash) is not the digest in the row. The poison queue then
-    /// holds two copies of the message.
+    /// The ids of the rows for which the walk has found a *copy*: a message that names the row, but has
+    /// another digest (hash) than the row. If a run was killed, the poison queue can hold two copies of a
+    /// message.
     named: BTreeSet<DeadLetterId>,
-    /// The rows named by a message whose seal is not valid.
+    /// The ids of the rows that a message without a valid seal names.
     tampered: BTreeSet<DeadLetterId>,
 }
 
@@ -87,9 +89,10 @@ impl Wanted {
         Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
-    /// Returns `Some` if the API call wants the message. The inner value is the message's row, if the message
-    /// has a row. If the message names a row but has another digest than the row, the row stays pending,
-    /// because the message with the digest in the row may follow.
+    /// Returns `Some(Some(row))` if the API call wants the message and the message has a row. Returns
+    /// `Some(None)` if the API call wants the message and the message has no row. If the message is a copy
+    /// (its digest is not the digest in the row), the row stays pending, because the message with the row's
+    /// digest may follow.
     fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
         if let Some(row) = self.pending.take_exact(letter) {
             return Some(Some(row));
@@ -169,7 +172,7 @@ impl<H: Host> Replayer<'_, H> {
             results.refuse(&Named::Message(id), if has_seen_all { Why::Unknown } else { Why::Hidden });
         }
         for (id, row) in pending.rows {
-            // Another copy of the message names this row, and is replayed.
+            // The walk has found a copy of this row's message, and the bot replays the copy.
             if named.contains(&id) {
                 continue;
             }

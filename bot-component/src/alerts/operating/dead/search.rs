@@ -18,16 +18,16 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// After this time from the beginning of an API call, the walk sends no further Get Messages.
+/// The time from the beginning of an API call after which the walk sends no further Get Messages.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// After this time from the beginning of an API call, the bot begins no work on a further message.
+/// The time from the beginning of an API call after which the bot starts no work on another message.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;
 /// How many rows the bot reads in parallel.
 const READS_AT_ONCE: usize = 8;
-/// The highest number of query pages that an API call reads to find the rows of messages that name no row. A
-/// query page has a thousand rows.
+/// To find the rows of messages that name no row, an API call reads the rows of the table, in at most this
+/// many pages. A page has up to a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// A message that an API call replays or drops, and the message's row.
@@ -53,9 +53,9 @@ pub(super) struct Found {
 
 /// Finds messages in the poison queue, until `is_done` returns true.
 ///
-/// The function calls `take` for each message. `take` returns `Some` if the API call wants the message, and
-/// the inner value is the message's row, if the message has a row. The other messages stay hidden until the
-/// walk ends, so that the walk does not get them again.
+/// The function calls `take` for each message. If the API call wants the message, `take` returns
+/// `Some(Some(row))`, or `Some(None)` for a message without a row. If not, `take` returns `None`, and the
+/// message stays hidden until the walk ends, so that the walk does not get it again.
 pub(super) async fn find<H: Host>(
     (host, settings): (&H, &BotSettings),
     walk: &mut PoisonWalk<'_, H>,
@@ -148,8 +148,8 @@ impl Pending {
     }
 }
 
-/// Finds the rows of messages that do not name their rows. A row that is not found stays in the list. The
-/// next call that names the row removes it.
+/// Finds the rows of messages that do not name their rows. If the function does not find the row of a
+/// message, the bot deletes only the message, and the row stays in the table. A later drop deletes the row.
 pub(super) async fn find_rows<H: Host>(host: &H, dead: &DeadLetters<'_, H>, jobs: &mut [Job]) {
     let digests: BTreeSet<_> =
         jobs.iter().filter(|job| job.row.is_none()).map(|job| job.letter.digest.clone()).collect();

@@ -126,8 +126,8 @@ impl Bot {
         answer
     }
 
-    /// Makes an alert with this text, and moves it to the poison queue, as the poller does. `change` changes
-    /// the envelope first.
+    /// Makes an alert with this text, and moves it to the poison queue, as the poller does. Before the move,
+    /// `change` changes the envelope.
     fn die(&self, text: &str, change: impl FnOnce(&mut Envelope)) -> Died {
         let now = self.host.now();
         let mut random = [0; 16];
@@ -198,7 +198,7 @@ impl Bot {
             let record = run(self.ledger().read(&key)).unwrap().unwrap();
             assert_eq!(
                 record.message, None,
-                "otherwise a run would treat the replayed message as the dead message"
+                "expected no id of the dead message, because the replayed message has another id"
             );
             if !record.status.is_final() {
                 self.shown.borrow_mut().push(envelope.text);
@@ -297,7 +297,7 @@ fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() 
 }
 
 #[test]
-fn replay_of_an_expired_changed_or_ended_alert_is_refused_with_the_reason() {
+fn replay_of_an_expired_tampered_or_ended_alert_is_refused_with_the_reason() {
     let bot = Bot::new();
     let expires = bot.host.now() + TimeDelta::seconds(60);
     let expired = bot.die("too late", |envelope| envelope.expires = Some(expires));
@@ -344,7 +344,8 @@ fn replay_of_many_keeps_the_order_of_a_conversation() {
         bot.die(text, |_| ());
         bot.pass(1);
     }
-    // Walks of other calls have changed the order of the poison queue: the newest message comes first.
+    // Other API calls have hidden the messages for a time. So the order of the poison queue has changed: the
+    // newest message comes first.
     let begin = bot.host.now() - TimeDelta::seconds(1000);
     for (index, message) in
         (0..).zip(bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().iter_mut().rev())
@@ -410,7 +411,7 @@ fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
             return;
         }
     }
-    panic!("expected a replay that ends within 60 calls of the tables");
+    panic!("expected a replay that ends within 60 calls to the table service");
 }
 
 #[test]

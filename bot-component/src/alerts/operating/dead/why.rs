@@ -54,8 +54,8 @@ impl Why {
                 "id: no dead letter has this id; an earlier replay may have put its message on the queue"
             }
             Self::Missing => {
-                "message: no longer in the poison queue, so nothing can be sent; the bot has removed its row \
-                 from the list"
+                "message: no longer in the poison queue, so nothing can be sent; the bot has removed the \
+                 dead letter from the list"
             }
             Self::Hidden => {
                 "message: hidden, because another call works on it; send the call again in a minute"

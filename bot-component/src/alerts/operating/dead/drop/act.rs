@@ -18,8 +18,9 @@ use crate::settings::BotSettings;
 
 /// How many dead letters the bot works on in parallel.
 const AT_ONCE: usize = 8;
-/// How many rows the bot deletes with one storage call. If the bot is killed before this call, at most this
-/// many rows have no message any more. The next drop deletes these rows.
+/// How many rows the bot deletes with one storage call. The bot first deletes the messages of these rows. If
+/// the bot is killed before it deletes the rows, the rows are left without a message. The next drop deletes
+/// these rows.
 const ROWS_OF_A_CALL: usize = 100;
 
 /// The results of a drop.
@@ -43,10 +44,10 @@ pub(super) struct Dropper<'a, H> {
 }
 
 impl<H: Host> Dropper<'_, H> {
-    /// Drops these messages. For each message, the bot records the drop in the ledger, then deletes the
-    /// message, and then the row. If the bot is killed in between, the next API call continues. After the
-    /// first failure, the bot begins no further message. Returns the failure only if the bot has dropped
-    /// nothing.
+    /// Drops these messages. For each message, the bot records the drop in the ledger, and then deletes the
+    /// message. After up to 100 messages, the bot deletes their rows. If the bot is killed, the next drop
+    /// finishes the work. After the first failure, the bot starts no work on another message. Returns the
+    /// failure only if the bot has dropped nothing.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,

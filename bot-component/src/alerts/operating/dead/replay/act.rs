@@ -49,7 +49,7 @@ enum Done {
 /// results.
 struct Progress {
     results: RefCell<Results>,
-    /// The first failure. After a failure, the bot begins no further message.
+    /// The first failure. After a failure, the bot starts no work on another message.
     failure: RefCell<Option<AlertRejection>>,
     is_stopped: Cell<bool>,
     /// The rows whose message is on the queue again.
@@ -68,8 +68,8 @@ pub(super) struct Replayer<'a, H> {
 
 impl<H: Host> Replayer<'_, H> {
     /// Replays these messages. The bot works on several conversations in parallel, and keeps the order of the
-    /// messages of one conversation. After the first failure, the bot begins no further message. Returns the
-    /// failure only if the bot has neither replayed nor refused a message.
+    /// messages of one conversation. After the first failure, the bot starts no work on another message.
+    /// Returns the failure only if the bot has neither replayed nor refused a message.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -200,7 +200,8 @@ impl<H: Host> Replayer<'_, H> {
     }
 
     /// Deletes a message that must not be replayed again, and then its row. If the bot cannot delete the
-    /// message, the next replay finds it, and the ledger shows that the alert must not be sent.
+    /// message, a later replay can find the message again. The alert's record in the ledger then prevents a
+    /// second delivery.
     async fn delete(&self, walk: &PoisonWalk<'_, H>, job: &Job) {
         if let Err(error) = walk.delete(&job.message).await {
             let fields = json!({"dead": job.named().to_text(), "reason": error.to_string()});

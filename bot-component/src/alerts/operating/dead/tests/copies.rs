@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{Bot, POISON, whys};
 
-/// Adds a second copy of the only dead letter. If a run is killed between two storage calls, the poison queue
-/// can hold two copies of a message. The copies have different texts, and the row has the digest of the newer
-/// copy.
+/// Adds an older copy of the only dead letter to the poison queue. There can be two copies if a run was
+/// killed while it moved the message, and the next run moved the message again. The copies have different
+/// texts. The digest in the row is the digest of the newer copy.
 fn add_older_copy(bot: &Bot) {
     let now = bot.host.now();
     let text = bot.poison().remove(0);

@@ -103,7 +103,7 @@ fn list_of_a_hundred_thousand_rows_costs_two_calls_a_page() {
     for _ in 0..4 {
         let before = bot.host.sent.borrow().len();
         let page = bot.list(&query);
-        assert_eq!(bot.host.sent.borrow().len() - before, 2, "calls of one page");
+        assert_eq!(bot.host.sent.borrow().len() - before, 2, "storage calls for one page");
         seen.extend(
             page["dead"].as_array().unwrap().iter().map(|dead| dead["id"].as_str().unwrap().to_owned()),
         );
@@ -112,7 +112,7 @@ fn list_of_a_hundred_thousand_rows_costs_two_calls_a_page() {
     assert_eq!(seen.len(), 400);
     let before = bot.host.sent.borrow().len();
     assert_eq!(bot.list("?limit=2&outcome=rare")["dead"].as_array().unwrap().len(), 2);
-    assert!(bot.host.sent.borrow().len() - before <= 5, "calls of one page");
+    assert!(bot.host.sent.borrow().len() - before <= 5, "storage calls for one page");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn list_of_three_thousand_rows_costs_few_calls_and_shows_each_row_once() {
     loop {
         let before = bot.host.sent.borrow().len();
         let page = bot.list(&query);
-        assert_eq!(bot.host.sent.borrow().len() - before, 2, "calls of one page");
+        assert_eq!(bot.host.sent.borrow().len() - before, 2, "storage calls for one page");
         seen.extend(
             page["dead"].as_array().unwrap().iter().map(|dead| dead["id"].as_str().unwrap().to_owned()),
         );
@@ -136,7 +136,7 @@ fn list_of_three_thousand_rows_costs_few_calls_and_shows_each_row_once() {
     loop {
         let before = bot.host.sent.borrow().len();
         let page = bot.list(&query);
-        assert!(bot.host.sent.borrow().len() - before <= 5, "calls of one page");
+        assert!(bot.host.sent.borrow().len() - before <= 5, "storage calls for one page");
         found += page["dead"].as_array().unwrap().len();
         match page["next"].as_str() {
             Some(next) => query = format!("?limit=2&outcome=rare&after={next}"),

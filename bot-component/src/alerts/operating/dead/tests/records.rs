@@ -14,8 +14,8 @@ fn replay_makes_a_new_record_if_the_record_was_deleted() {
     assert_eq!(bot.list("")["dead"][0]["sender"], "ci");
     bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
     bot.pass(9 * 24 * 60 * 60);
-    // A replay by a condition does not read the rows. So if the record is missing, the bot reads the row,
-    // which names the sender and the tag for the new record.
+    // A replay by a condition usually reads no rows. But the record is missing here, so the bot reads the row
+    // to get the sender and the tag for the new record.
     assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([died.letter]));
     let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
     assert_eq!(

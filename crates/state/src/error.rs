@@ -25,7 +25,9 @@ pub enum StateError {
     #[error("a newer version of this program wrote the record; update this program to change the record")]
     Newer,
     /// The conversation has no record.
-    #[error("the conversation is not stored; the bot stores it with the conversation's next activity")]
+    #[error(
+        "the conversation is not stored; the bot stores it when the conversation's next activity arrives"
+    )]
     NotStored,
     /// A value is too long to be stored.
     #[error("the value is too long to be stored: expected at most {most} bytes, found {bytes}")]

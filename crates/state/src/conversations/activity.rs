@@ -99,8 +99,9 @@ impl<H: Host> Conversations<'_, H> {
                 Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
                 None => Vec::new(),
             };
-            // The tag rows are written before the record. If the bot is killed between the two writes, the
-            // record still has the old tenant, so the next activity moves the tags again.
+            // If the address moves to another tenant, each tag of the conversation gets an index row in the
+            // new tenant. These rows are written before the record. If the bot is killed between the two
+            // writes, the record still has the old tenant, so the next activity writes the rows again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
@@ -111,7 +112,7 @@ impl<H: Host> Conversations<'_, H> {
                 after.paused_until = None;
                 entity = entity.with_int64("pausedUntil", 0);
             }
-            // A merge keeps the properties of later versions.
+            // A merge keeps the properties that a later version of the bot has written.
             let is_written = match &etag {
                 None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
                 Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
@@ -123,8 +124,9 @@ impl<H: Host> Conversations<'_, H> {
             // index row is written again on the next day with a message.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
-            // A reader of the index may have deleted the new tag rows before the record was written, because
-            // the old record did not match them. So the tag rows are written again.
+            // Until the record is written, it still has the old tenant, so the new tag rows are stale. If
+            // another call reads the index in this time, the call deletes the stale rows. So the tag rows are
+            // written again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }

@@ -6,9 +6,10 @@
 //! of the bot can still have the fingerprint in its own key-value store. This replica learns from the ledger
 //! that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
 //!
-//! In a channel of Teams, the row `<key>.r.<message id>` of the chat message with the question names the
-//! alert. The bot reads this row for each reply in the thread anyway. So a person's message in a conversation
-//! without an open question costs no additional storage call.
+//! In a channel of Teams, people answer in the thread of the chat message that asks the question. This chat
+//! message has the row `<key>.r.<message id>`, and the row names the alert. For each reply in the thread, the
+//! bot reads this row to count the reply. So if a conversation has no open question, a person's message costs
+//! no additional storage call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -23,8 +24,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person's next text in a personal chat answers an alert, until the time `until`. If
-    /// the bot does not know the conversation, writes nothing.
+    /// Records the open question of a personal chat: the person's next text answers `alert`. The question
+    /// ends at the time `until`. If the bot does not know the conversation, the method writes nothing.
     pub async fn open_question(
         &self,
         reference: &ConversationReference,

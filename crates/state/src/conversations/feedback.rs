@@ -19,8 +19,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The most messages of one conversation for which the bot keeps the numbers of reactions and replies. If
-/// more messages have responses, the bot keeps the numbers of the messages with the latest responses.
+/// For at most this many messages of one conversation, the bot keeps the counts of reactions and replies. If
+/// more messages have responses, the bot keeps the counts of the messages with the newest responses.
 const MAX_MESSAGES: usize = 20;
 
 /// A response of people to a chat message: new reactions, reactions that were taken back, or a reply.
@@ -32,8 +32,9 @@ pub struct Response<'a> {
     pub reactions: i32,
     /// The number of replies: 0 or 1.
     pub replies: i32,
-    /// The id of the activity that reports the response; `None` if the activity has no id. By this id, an
-    /// activity that the channel sends twice is counted once.
+    /// The id of the activity that reports the response; `None` if the activity has no id. The bot records
+    /// the last counted activity of each message. If the channel sends this activity again, the bot does not
+    /// count the response again.
     pub cause: Option<&'a str>,
 }
 
@@ -47,9 +48,9 @@ pub struct Feedback {
 /// The feedback to one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reception {
-    /// When the newest read receipt arrived, if it covers the message. The person may have read the message
-    /// before that time. `None` if no receipt covers the message, e.g. because the app has no permission for
-    /// receipts, or because the conversation is a group.
+    /// The time at which the newest read receipt arrived. The person may have read the message before this
+    /// time. `None` if no receipt covers the message, e.g. because the app has no permission for receipts, or
+    /// because the conversation is a group.
     pub seen_at: Option<DateTime<Utc>>,
     /// The number of reactions that the message has.
     pub reactions: u32,

@@ -38,8 +38,9 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Makes the fingerprint of an address in its stored form. `place` identifies the table, because the
-    /// fingerprint must not cover a conversation in another table.
+    /// Makes the fingerprint of an address and a time zone. Parts that the bot does not store (e.g. the
+    /// person of a group) are left out. `place` identifies the table. So if an operator moves the bot to
+    /// another table, no fingerprint of the old table covers an activity.
     pub(super) fn of(
         place: &[&str; 2],
         address: &ConversationReference,

@@ -14,9 +14,12 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Deletes a conversation: its record, tags, quiet hours, responses, index rows and
-    /// [`Fingerprint`](super::Fingerprint). A `stop` is kept, because only `start` ends it. A tombstone and
-    /// the row of the webhook address are also kept. If a newer version wrote the record, the method deletes
-    /// nothing.
+    /// [`Fingerprint`](super::Fingerprint). If a newer version wrote the record, the method deletes nothing.
+    /// Three rows are always kept:
+    ///
+    /// - the row of the command `stop`, because only the command `start` ends a `stop`,
+    /// - the tombstone ([`Self::write_tombstone`]),
+    /// - the row of the webhook address.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -32,8 +35,8 @@ impl<H: Host> Conversations<'_, H> {
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // The tenant is unknown, so a row can remain in the index of a tenant. The row is stale, and the
-            // next reader deletes it.
+            // The tenant is unknown, so a row can remain in the index of a tenant. The row is stale. The next
+            // call that reads this index deletes the row.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
         let index_rows = indexes.iter().map(|index| index.row(key));
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn own_conversations_of_a_web_chat_visitor_with_a_copied_id_are_only_the_visitor_s() {
+    fn web_chat_visitor_with_the_id_of_another_person_owns_only_the_visitor_s_conversation() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         let visitor = |id: &str, user: serde_json::Value| {

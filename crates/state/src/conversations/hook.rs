@@ -1,11 +1,14 @@
 //! The webhook address of a conversation. Each new address has a new *generation* (a number), and the address
-//! of at most one generation works. The row `<key>.h` records this generation. Only three things change the
-//! row: the commands `webhook`, `webhook new` and `webhook off`, the routes for webhook addresses, and a
-//! request to forget the conversation.
+//! of at most one generation works. The row `<key>.h` records this generation, and whether the bot has ended
+//! the address. The bot changes this row for:
+//!
+//! - the commands `webhook`, `webhook new` and `webhook off`,
+//! - the HTTP routes for webhook addresses,
+//! - a request to forget the conversation. The bot then ends the address, but does not delete the row, so
+//!   that the ended address never works again.
 //!
 //! The address itself is not stored, because the token in the address holds the conversation's key and the
-//! generation. When the bot forgets the conversation, it keeps the row, so that an ended address never works
-//! again.
+//! generation.
 
 use platform::Host;
 use storage_table::{Conditional, ETag, Entity, Inserted};
@@ -39,7 +42,7 @@ impl Change {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Returns the generation of the conversation's webhook address that works. If no webhook address works,
+    /// Returns the generation of the conversation's working webhook address. If no webhook address works,
     /// begins a new generation.
     pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn hook_that_another_writer_changes_between_read_and_write_is_read_again() {
-        // The method makes two calls: it reads the row, and writes the row. Another writer acts between the
+        // `renew_hook` makes two calls: it reads the row, and writes the row. Another writer acts between the
         // two calls.
         let stage = stored();
         let (partition, row) = place();

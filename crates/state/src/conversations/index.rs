@@ -1,9 +1,9 @@
 //! Indexes: partitions whose rows point to conversations, by person, tenant and tag.
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether the conversation
-//! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. A reader
-//! deletes a stale row with the row's ETag. If another writer has written the row again in the meantime, this
-//! delete fails, and the row is kept.
+//! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. A call
+//! that reads the index deletes a stale row with the row's ETag. If another writer has written the row again
+//! in the meantime, this delete fails, and the row is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -57,10 +57,10 @@ impl Index {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes that contain a conversation with this address. The indexes of a person contain only the
-    /// person's own conversations, because a group must not read an alert for one person. A person is indexed
-    /// only by ids that the channel vouches for, and by other ids if `unbound` admits them. Otherwise, a
-    /// client could claim the id of another person, and receive that person's alerts.
+    /// The indexes that contain a conversation with this address. A group is in no index of a person, because
+    /// otherwise the members of the group could read an alert for one person. An id of a person gets an index
+    /// only if the channel vouches for the id, or if `unbound` admits ids that clients choose. Without this
+    /// rule, a client could claim the id of another person, and receive that person's alerts.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {

@@ -42,9 +42,11 @@ impl ConversationKey {
         &self.0
     }
 
-    /// The first digit of the key. This digit determines the partition of the conversation's rows. In the
-    /// ledger, it determines the shard of the person's messages, and the partition of the records of alert
-    /// keys.
+    /// The first digit of the key. This digit determines the partitions for:
+    ///
+    /// - the rows of the conversation,
+    /// - the ledger's records of the messages that people write in the conversation,
+    /// - the ledger's records of alert keys. (Alerts with the same `key` share one chat message.)
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -95,7 +97,8 @@ fn lower_case(text: &str) -> Option<String> {
     is_short.then(|| visible().to_lowercase().replace("i\u{307}", "i"))
 }
 
-/// The kind of a row in a partition `c<shard>`.
+/// The kind of a row. The rows of a conversation are in the partition `c<digit>`, where `<digit>` is the
+/// first digit of the conversation's key.
 #[derive(Debug, PartialEq)]
 pub(super) enum Row {
     Record,

@@ -9,8 +9,8 @@ use super::rows::quiet::Quiet;
 /// Whether the bot is allowed to send alerts to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryState {
-    /// The person has sent `stop`. So the bot delivers only the person's own messages and reminders, and no
-    /// alerts of programs.
+    /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
+    /// person's reminders, and still sends the person's own messages back to the person.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person.
     pub paused: bool,

@@ -62,9 +62,10 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Two of the indexes can have a row of the same conversation, and one of these two rows can be stale.
-        // If the page ended between the two rows, the next page would skip the second row. Perhaps only the
-        // second row is valid. So the page ends after the second row.
+        // Two of the indexes can have a row of the same conversation: a valid row and a stale row. If the
+        // page ended after the first of these rows, the next page would begin after the conversation's key,
+        // and would not contain the second row. The second row can be the valid row, so the page ends after
+        // the second row.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = limit + usize::from(is_same(limit));
@@ -121,8 +122,9 @@ impl<H: Host> Conversations<'_, H> {
     /// conversations, so no further storage call is needed.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
-        // The rest of the shard of `after` and the later shards are read with two queries. A single query
-        // would need a filter with `or`, and for such a filter the service scans the whole table.
+        // The first query reads the shard of `after`, beginning with the next conversation. The second query
+        // reads all later shards. A single query would need a filter with `or`, and for such a filter the
+        // service scans the whole table.
         let rest = match after {
             None => "c0".to_owned(),
             Some(after) => {
@@ -367,7 +369,7 @@ mod tests {
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "limit {limit}: a newer version's record counts, and a stop without a record does not"
+                "limit {limit}: a page counts the record of a newer version, but not a stop without a record"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");

@@ -12,8 +12,8 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most conversations of a person that are read, the newest first. A person can have many conversations,
-/// because Web Chat begins a new conversation with every visit.
+/// A lookup of a person reads at most this many of the person's conversations, beginning with the newest. A
+/// person can have many conversations, because Web Chat begins a new conversation with every visit.
 const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
@@ -86,9 +86,11 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a stale index row, unless another writer has written the row again in the meantime. The row is
-    /// read before the conversation, because `record_activity` writes the conversation before the row. If
-    /// `record_activity` writes the row after this read, the row's ETag changes and the delete is refused.
+    /// Deletes a stale index row, unless another writer has written the row again in the meantime.
+    ///
+    /// `record_activity` writes the conversation first and the index row last. So this method reads the index
+    /// row first and the conversation last. If the conversation is written after this method has read it, the
+    /// index row is also written later. Then the ETag of the index row changes, and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
         if self.index_row_state(index, &self.rows_of(key).await?) == IndexRow::Stale {
@@ -222,7 +224,8 @@ mod tests {
         ))
         .unwrap();
         assert!(of_user(allowing()));
-        // By the default rule, the index row is stale, so the lookup deletes the index row.
+        // The stage's client does not allow unbound users, so the index row is stale for this client. The
+        // lookup deletes the index row.
         assert!(!of_user(stage.conversations()));
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }
@@ -253,7 +256,7 @@ mod tests {
         ];
         assert_eq!(stage.rows(), expected);
         assert_eq!(stage.host.events("conversation.entity-skipped").len(), 1, "the foreign row");
-        // A record that this version cannot read keeps its indexes.
+        // If this version cannot read the record, the index rows of the conversation are kept.
         write_entity(&partition, &row, |entity| entity.with("version", 2));
         assert_eq!(run(conversations.of_user("msteams", "29:u")), Ok(None));
         assert_eq!(stage.rows(), expected);

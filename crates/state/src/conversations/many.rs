@@ -10,9 +10,10 @@ use super::record::{Rows, partition_of};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most rows that a query reads for each requested conversation. If a query finds at most one of the
-/// requested conversations, each remaining conversation is read with its own query. The rows of conversations
-/// that were not requested cost time, too.
+/// A query of a range of keys reads at most this many rows for each requested conversation in the range. The
+/// limit saves time, because the range also contains rows of conversations that were not requested. If such a
+/// query finds at most one of the requested conversations, each remaining conversation is read with its own
+/// query.
 const ROWS_FOR_EACH: usize = 8;
 
 /// Values of conversations, sorted by the conversations' keys.
@@ -25,9 +26,10 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Reads the stored facts about each of these conversations. A key that occurs twice is read once. This
-    /// takes at most one query for each conversation and one for each of the 16 shards. It takes fewer
-    /// queries if the table has few other conversations between the requested conversations.
+    /// Reads the stored facts about each of these conversations. If a key occurs twice, its conversation is
+    /// read once. The method makes at most one query for each conversation, and one for each of the 16
+    /// shards. It makes fewer queries if the table has few other conversations between the requested
+    /// conversations.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,

@@ -65,7 +65,8 @@ const AT_ONCE: usize = 8;
 /// two.
 const ATTEMPTS: usize = 3;
 
-/// A client for the conversations that the bot knows. Each storage call ends by a deadline.
+/// A client for the conversations that the bot knows. The client has a deadline, at which each storage call
+/// ends at the latest.
 #[derive(Debug)]
 pub struct Conversations<'a, H> {
     host: &'a H,
@@ -77,8 +78,8 @@ pub struct Conversations<'a, H> {
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
-    /// Makes a client for the conversations in these tables of a storage account. Each storage call ends by
-    /// `deadline`.
+    /// Makes a client for the conversations in these tables of a storage account. Each storage call ends at
+    /// `deadline` at the latest.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
         Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }

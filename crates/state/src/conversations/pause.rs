@@ -12,14 +12,17 @@ use super::record::{Stored, key_of};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// The longest pause of a conversation. A pause has a limit, because perhaps the channel was wrong, and the
-/// person never writes.
+/// The longest pause of a conversation. The channel can be wrong when it reports that it cannot reach the
+/// person. Without a limit, such a pause would never end if the person never writes.
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until a time. Deletes the conversation's fingerprint, so that the bot reads the
-    /// record when the person's next message arrives, and ends the pause. Does not change a record with the
-    /// URL of another Connector, or a record with a pause that has not ended.
+    /// Pauses a conversation until a time, and deletes the conversation's fingerprint. Without the
+    /// fingerprint, the bot reads the record when the person's next message arrives, and then ends the pause.
+    ///
+    /// If the record has the URL of another Connector than `reference`, this method changes nothing, because
+    /// only the Connector of `reference` has failed to reach the person. If the conversation is paused
+    /// already, this method only deletes the fingerprint.
     pub async fn pause(
         &self,
         reference: &ConversationReference,
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_only_paused_until_and_only_if_the_stored_connector_is_the_same() {
+    fn pause_changes_no_other_property_and_no_record_with_another_connector() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

@@ -29,8 +29,8 @@ pub struct Conversation {
     pub address: ConversationReference,
     /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
-    /// The person has sent `stop`. So the bot delivers only the person's own messages and reminders, and no
-    /// alerts of programs.
+    /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
+    /// person's reminders, and still sends the person's own messages back to the person.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person. The person's
     /// next message ends the pause. Without a message, the pause ends after a day at the latest.
@@ -82,7 +82,8 @@ pub(super) enum Stored {
     Record(Box<Record>),
     /// A newer version of the bot wrote the record. This version does not change the record.
     Newer,
-    /// No version can read the record. The conversation's next activity overwrites the record.
+    /// The record has no valid version or no valid address. The conversation's next activity overwrites the
+    /// record.
     Broken,
 }
 

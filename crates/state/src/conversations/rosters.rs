@@ -18,7 +18,7 @@ use crate::StateError;
 /// first message.
 const THREAD: &str = ";messageid=";
 
-/// A team or chat that the bot is in.
+/// The address of a roster: a team or chat that the bot is in, and the Connector that can list its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     /// The conversation id of the team's channel or of the chat, without the part that names a thread.

@@ -15,7 +15,8 @@ pub enum Sign {
     Update,
 }
 
-/// Returns the stored form of a reference, which has no activity id.
+/// Returns the stored form of a reference. The stored form has no activity id, only the person that
+/// [`stored_user`] returns, and only the locale that [`stored_locale`] returns.
 pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
     let mut stored = reference.clone();
     stored.activity_id = None;
@@ -28,8 +29,8 @@ pub(super) fn stored_form(reference: &ConversationReference) -> ConversationRefe
     stored
 }
 
-/// The person in the stored form. A group has no person, because the reference of a group names the member
-/// who wrote last.
+/// The person in the stored form; `None` if the user of the reference is the bot itself. A group also has no
+/// person, because the user is only the member who wrote last.
 pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
     let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))

@@ -11,8 +11,8 @@ use super::record::{Stored, key_of};
 use super::tag_tenant::tenant_of;
 use crate::StateError;
 
-/// The most tags of one conversation. If two requests add a tag at the same moment, the conversation can get
-/// one tag more.
+/// A conversation has at most this many tags. If two requests add a tag at the same moment, the conversation
+/// can get one tag more.
 pub const MAX_TAGS: usize = 32;
 
 /// The result of a subscription.
@@ -37,8 +37,8 @@ impl<H: Host> Conversations<'_, H> {
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        // The conversation's own row is written first. If only the index row existed, a reader would delete
-        // it as stale.
+        // The conversation's own row is written first. If only the index row existed, another call that reads
+        // the index would delete the index row as stale.
         self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
         self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
@@ -48,7 +48,8 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
         // Deleting the conversation's own row ends the subscription. If the record cannot be read, the tenant
-        // is unknown. In this case, the index row becomes stale, and the next reader of the index deletes it.
+        // is unknown. In this case, the index row becomes stale. The next call that reads the index deletes
+        // the index row.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
@@ -56,8 +57,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.has_record)
     }
 
-    /// If the change of a conversation's address moves the conversation to another tenant, returns the
-    /// conversation's tags, because their index rows move, too. Otherwise returns an empty list.
+    /// Returns the tags whose index rows have to move. If the address changes to another tenant, these are
+    /// all tags of the conversation, because each tenant has its own index of a tag. Otherwise returns an
+    /// empty list.
     pub(super) async fn moving_tags(
         &self,
         key: &ConversationKey,
@@ -181,8 +183,9 @@ mod tests {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
-        // The method reads the record, reads all rows of the conversation, writes the new index row, and
-        // merges the record. The reader deletes the new index row before the merge, the fourth call.
+        // The first four calls of `record_activity` read the record, read all rows of the conversation, write
+        // the new index row, and merge the record. The reader of the index deletes the new index row before
+        // the fourth call.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.record_activity(&with(|_| {}), Sign::Message);

@@ -118,7 +118,7 @@ impl Stage {
         record.to_entity(&ConversationKey::of(reference)).unwrap()
     }
 
-    /// Records an activity, without a fingerprint.
+    /// Records an activity. Passes no fingerprint, so the client always reads the record.
     pub(super) fn record_activity(&self, reference: &ConversationReference, sign: Sign) -> Recorded {
         run(self.conversations().record_activity(reference, sign, None)).unwrap()
     }

@@ -2,12 +2,15 @@
 //! bot and another program that reply to each other would never stop. In the names of this module and its
 //! rows, `answer` means a reply of the bot.
 //!
-//! Each conversation has a fixed number of rows in each minute. For each reply, the bot inserts one of these
-//! rows, in the same partition and the same transaction as the alert's record. So all replicas (running
-//! instances) of the bot share one count, and counting costs no additional storage call. If the row exists
-//! already, the bot reads which rows are free.
+//! For each minute, a conversation has a fixed number of row keys. For each reply, the bot chooses one of
+//! these keys at random, and inserts a row with this key. A key is *free* as long as no row has this key. If
+//! the chosen key is not free, the bot reads which keys are free, and chooses one of them.
 //!
-//! If no row is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
+//! The rows are in a table, so all replicas (running instances) of the bot share one count. If the message
+//! becomes an alert, one transaction inserts the alert's record and the row. So counting costs no additional
+//! storage call.
+//!
+//! If no key is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
 //! none in the next minute. The next minute is included because the other program can take some time to react
 //! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
 
@@ -22,7 +25,8 @@ use super::unasked::{Unasked, mark_of};
 use super::{Accepted, Ledger, NewAlert, Period, done, index};
 use crate::ConversationKey;
 
-/// The greatest value of `answersperminute`. One batch must be able to insert all rows of the next minute.
+/// The greatest value of `answersperminute`. To make the next minute silent, one batch inserts all rows of
+/// the next minute. The service accepts at most 100 operations in a batch.
 const MAX_ANSWERS: u8 = 100;
 
 const DEFAULT_ANSWERS: u8 = 20;
@@ -31,13 +35,15 @@ const DEFAULT_ANSWERS: u8 = 20;
 /// reply.
 const ATTEMPTS: usize = 10;
 
-/// How long the row `once.<hash>` is kept. The row shows that the bot has sent the one reply to an activity.
+/// How long the row `once.<hash>` is kept. The row shows that the bot has already replied to an activity. If
+/// the channel sends the activity again, the bot sends no further reply.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property that marks the rows of a silent minute. No reply must use such a row.
+/// The property that marks the rows of a silent minute. The bot inserts these rows, so that no key of the
+/// minute is free for a reply.
 const SILENT: &str = "silent";
 
-/// The most messages of one conversation that get a reply in a minute; 0 means no limit.
+/// The limit on the messages of one conversation that get a reply in a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
@@ -102,7 +108,8 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
-    /// The mark that no question is open ([`Unasked`]) is missing, and nothing was written.
+    /// The conversation has no mark, and nothing was written. A mark is a row that shows that no question is
+    /// open (see [`Unasked`]).
     NoMark,
     No {
         begins: bool,
@@ -111,8 +118,11 @@ enum Counted {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
-    /// If the message perhaps answers an open question, writes nothing and returns `None`. This happens only
-    /// with [`Unasked::Perhaps`].
+    ///
+    /// With [`Unasked::Perhaps`], the caller is not sure whether a question is open in the conversation. If
+    /// the ledger has the mark of the conversation, no question is open. If the ledger has no mark, this
+    /// method writes nothing and returns `None`. Then the caller has to read the conversation's record, and
+    /// look for an open question.
     pub async fn accept_message(
         &self,
         alert: &NewAlert,
@@ -172,8 +182,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         })
     }
 
-    /// Inserts a row of the current minute, in one transaction with the operations `with`. The first
-    /// operation of `with` inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
+    /// Inserts a row of the current minute and performs the operations `with`, in one transaction. The first
+    /// of these operations inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
     /// only the row of the minute.
     async fn count(
         &self,
@@ -240,10 +250,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Makes the next minute silent: inserts its free rows with [`SILENT`]. If the next minute has silent
-    /// rows already, inserts nothing. If all rows of this minute are silent, also inserts nothing, so that
-    /// the silence ends with this minute. Returns whether this message begins the silence. If the storage
-    /// call fails, returns `true`, although perhaps the next minute is not silent.
+    /// Makes the next minute silent: for each free key of the next minute, inserts a row with [`SILENT`].
+    /// Inserts nothing in two cases:
+    ///
+    /// - The next minute has silent rows already.
+    /// - All rows of this minute are silent. The silence began in the previous minute, and has to end with
+    ///   this minute.
+    ///
+    /// Returns whether this message begins the silence. If the storage call fails, the bot does not know
+    /// whether the next minute is silent, and the result is `true`.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {

@@ -181,7 +181,8 @@ fn write_that_conflicts_with_another_write_is_repeated_on_the_changed_record() {
     assert_eq!(address.service_url, "https://smba.trafficmanager.net/amer/");
     assert_eq!(address.locale.as_deref(), Some("fr"));
 
-    // Another writer changes the person between the read and the merge. An update does not undo that change.
+    // Another writer replaces the stored person between the read and the merge. An update does not undo this
+    // change.
     let stage = Stage::new();
     stage.record_activity(&with(|_| {}), Sign::Message);
     let (partition, row) = place();

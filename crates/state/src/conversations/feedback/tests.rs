@@ -65,7 +65,7 @@ fn message_id_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn message_is_recent_while_the_ledger_can_have_the_record_of_the_alert() {
+fn message_of_the_last_seven_days_is_recent_and_an_older_message_is_not() {
     let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
     for (id, expected) in
         [("1795471200000", true), ("1794866400000", true), ("1794866399999", false), ("17954712000", false)]
@@ -115,7 +115,7 @@ fn receipt_for_a_message_that_an_earlier_receipt_covers_writes_nothing() {
 }
 
 #[test]
-fn receipt_changes_only_the_read_properties_of_one_conversation() {
+fn receipt_changes_no_other_property_and_no_other_conversation() {
     let stage = known();
     let other = with(|json| json["conversation"]["id"] = "a:other".into());
     stage.record_activity(&other, Sign::Message);
@@ -124,14 +124,14 @@ fn receipt_changes_only_the_read_properties_of_one_conversation() {
     assert_eq!(stage.conversation(), before);
     let of_other = run(stage.conversations().feedback(&ConversationKey::of(&other))).unwrap();
     assert_eq!(of_other.of("1000"), Reception::default());
-    // The person's next message keeps the receipt.
+    // The person's next message does not delete the stored receipt.
     stage.at(2 * 24 * 60 * 60);
     stage.record_activity(&with(|json| json["locale"] = "fr".into()), Sign::Message);
     assert!(stage.reception("1000").seen_at.is_some());
 }
 
 #[test]
-fn receipt_outside_personal_chats_on_teams_does_not_count() {
+fn receipt_counts_only_in_a_personal_chat_on_teams() {
     for change in [
         json!({"channelId": "webchat"}),
         json!({"conversation": {"id": "a:1", "conversationType": "groupChat"}}),
@@ -167,7 +167,7 @@ fn feedback_in_an_unknown_conversation_writes_nothing() {
 }
 
 #[test]
-fn receipt_is_stored_although_another_write_comes_between_the_read_and_the_merge() {
+fn receipt_is_stored_even_if_another_writer_changes_the_record_between_the_read_and_the_merge() {
     let stage = known();
     stage.before_call(2, || write_entity(&place().0, &place().1, |entity| entity.with("seen", 1)));
     stage.read("1000");
@@ -203,7 +203,7 @@ fn reactions_and_replies_are_counted_for_each_message() {
         assert_eq!(stage.counts("7"), expected, "{response:?}");
     }
     assert_eq!(stage.counts("8"), (0, 0));
-    // A reaction that was never counted is taken back.
+    // The bot has counted no reaction to message 8. Now a person takes a reaction to this message back.
     let writes = stage.writes();
     stage.respond(response("8", -1, 0, Some("e")));
     assert_eq!((stage.writes(), stage.reception("8")), (writes, Reception::default()));
@@ -211,7 +211,7 @@ fn reactions_and_replies_are_counted_for_each_message() {
 }
 
 #[test]
-fn responses_expire_after_a_week_and_are_deleted_with_the_next_counted_response() {
+fn responses_expire_after_a_week_and_the_next_response_deletes_their_rows() {
     let stage = known();
     stage.respond(response("7", 1, 0, None));
     stage.at(60);

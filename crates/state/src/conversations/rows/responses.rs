@@ -27,7 +27,7 @@ impl LastRead {
     }
 }
 
-/// The numbers of reactions and replies to one chat message, and when the row of the numbers expires.
+/// The counts of reactions and replies to one chat message, and when the row with these counts expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct Responses {
     pub(in crate::conversations) message: MessageNumber,

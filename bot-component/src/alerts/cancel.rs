@@ -155,9 +155,9 @@ async fn end_series<H: Host>(
 /// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
 ///   The alert counts as cancelled.
 /// - The cancellation is older than [`DROPPED_WITHIN`]. A run that dequeued the alert after the cancellation
-///   would have recorded by now that it dropped the alert. So a run dequeued and delivered the alert before
-///   the cancellation. The run did not record the delivery, because the run was killed or the tables failed.
-///   The alert counts as delivered.
+///   would have dropped the alert by now, and would usually have recorded this. So the bot assumes that a run
+///   delivered the alert before the cancellation, and was killed before it could record the delivery. The
+///   alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

@@ -42,8 +42,8 @@ pub(super) async fn admit<H: Host>(
     Ok(Caller { key, grant, request_id: request_id.clone() })
 }
 
-/// Returns the credential from the header `Authorization: Bearer <credential>`. Returns `None` if the request
-/// has another scheme, no such header, or more than one.
+/// Returns the credential from the header `Authorization: Bearer <credential>`. Returns `None` if the scheme
+/// is not `Bearer`, if the request has no such header, or if it has several such headers.
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -55,8 +55,10 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes of the calling application. The bot checks the
-/// claims first. If a claim is wrong, the bot neither reads the key-value store nor sends a request.
+/// Verifies a token of Entra. Returns the name and the scopes of the calling application.
+///
+/// The bot checks the claims of the token before the signature. If a claim is wrong, the bot does not need
+/// the signing keys. So it neither reads them from the key-value store nor fetches them from Entra.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,

@@ -19,7 +19,8 @@ use crate::rejection::AlertRejection;
 /// The highest number of buttons in a question. Teams shows at most six.
 const MAX_ACTIONS: usize = 6;
 
-/// The highest number of characters in a button's title, and in the label of a button's text field (`input`).
+/// The highest number of characters in a button's title. A button can have a text field (`input`). The label
+/// of this field has the same limit.
 const MAX_TITLE: usize = 80;
 
 /// The highest number of characters in the id of an action, i.e. of a button.
@@ -56,9 +57,10 @@ pub(super) struct Step {
 impl Asking {
     /// Returns the question of the alert `id`.
     ///
-    /// If the question takes only one answer, the alerts of a call and of its escalation share one table row
-    /// for the answer. The row is stored under the id of the alert `lead`. If `lead` is `None`, the row is
-    /// stored under the id of the call's first alert.
+    /// If the question takes only one answer, all alerts with this question share one table row for the
+    /// answer. These are the alerts of the call, and the alerts of the call's escalation. The row is stored
+    /// under the id of the call's first alert. `lead` is this id. If `lead` is `None`, the function takes the
+    /// first alert of the call that made the alert `id`.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
@@ -74,7 +76,7 @@ impl Asking {
         for (index, step) in self.escalate.iter().enumerate() {
             if expires.is_some_and(|expires| step.due(due) >= expires) {
                 let path = format!("escalate[{index}].after");
-                return Err(FieldError { path, expected: "a time before `expires`" });
+                return Err(FieldError { path, expected: "a duration that ends before `expires`" });
             }
         }
         Ok(())
@@ -99,12 +101,16 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection
     }
     if fields.boolean("acknowledge")? {
         if actions.iter().any(|action| action.id() == Some(envelope::ACKNOWLEDGE)) {
-            return Err(fields.error("acknowledge", "no action with the id `acknowledge` beside it").into());
+            return Err(fields
+                .error("acknowledge", "no action with the id `acknowledge` in `actions`; leave one out")
+                .into());
         }
         actions.push(Action::acknowledge());
     }
     if actions.len() > MAX_ACTIONS {
-        return Err(fields.error("actions", "at most 6 actions, including that of `acknowledge`").into());
+        return Err(fields
+            .error("actions", "at most 6 actions, including the action of `acknowledge`")
+            .into());
     }
     let reply = fields.boolean("reply")?;
     let answers = fields.string("answers")?;
@@ -116,7 +122,10 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection
     {
         if is_set && !can_be_answered {
             return Err(fields
-                .error(name, "`actions` with an id, `acknowledge` or `reply` beside it")
+                .error(
+                    name,
+                    "a question in the same call; set `reply`, `acknowledge` or an action with an `id`",
+                )
                 .into());
         }
     }
@@ -197,7 +206,7 @@ fn read_steps(fields: &mut Fields) -> Result<Vec<Step>, AlertRejection> {
         })?;
         if steps.last().is_some_and(|earlier| earlier.after > after) {
             return Err(element
-                .error("after", "a time that is not earlier than `after` of the previous step")
+                .error("after", "a duration that is not shorter than `after` of the previous step")
                 .into());
         }
         let to = to::read(&mut element).map_err(|error| error.below(&format!("escalate[{index}]")))?;
@@ -227,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn question_has_the_actions_and_the_mode_of_the_call() {
+    fn question_has_the_actions_answers_and_reply_of_the_call() {
         let asking = ask(&json!({
             "actions": [{"id": "yes", "title": "Yes"}, {"url": "https://x.example/", "title": "Open"}],
             "acknowledge": true, "answers": "each", "reply": true, "callback": "https://ci.example.com/", "key": "k",

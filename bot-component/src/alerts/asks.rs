@@ -62,8 +62,8 @@ impl Asks {
     }
 
     /// Encrypts the question for the alert `id`. The alert belongs to `call`, or to a step of the call's
-    /// escalation. `until` is the end of the question, and `of_call` is the id of `call`. `has_others` is
-    /// true if the call has several alerts.
+    /// escalation. After the time `until`, the question takes no answers. `of_call` is the id of `call`.
+    /// `has_others` is true if the call has several alerts.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,

@@ -21,8 +21,8 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A checked API call that sends alerts. A route whose body has other members than `POST /api/alerts` makes
-/// the call with [`AlertCall::new`], and then sets further fields.
+/// A checked API call that sends alerts. The bodies of some routes have other members than the body of
+/// `POST /api/alerts`. The code of such a route uses [`AlertCall::new`], and then sets further fields.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
@@ -80,7 +80,7 @@ pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, V
     if let Some(card) = fields.object("card")? {
         let attachments = activity::attachments_of(card.rest());
         if activity.insert("attachments".into(), attachments).is_some() {
-            return Err(fields.error("card", "no value beside activity.attachments; leave one out"));
+            return Err(fields.error("card", "no value, because activity.attachments is set; leave one out"));
         }
     }
     if text.trim().is_empty() && !activity.contains_key("attachments") {
@@ -95,7 +95,7 @@ impl AlertCall {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }
 
-    /// Makes a call that sends `text` to the targets `to` at once.
+    /// Makes the value for a call that sends `text` to the targets `to` at once.
     pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
         Self {
             to,
@@ -121,7 +121,9 @@ impl AlertCall {
         let expires = take_time(&mut fields, "expires")?;
         let series = series::read(&mut fields, due.unwrap_or(now), expires.is_some())?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
-            return Err(fields.error("expires", "a time in the future, later than `at` or `delay`").into());
+            return Err(fields
+                .error("expires", "a time in the future, later than the due time (`at` or `delay`)")
+                .into());
         }
         if !fields.string("idempotencyKey")?.is_none_or(|key| is_idempotency_key(&key)) {
             return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
@@ -139,7 +141,7 @@ impl AlertCall {
         if let Some(asking) = &asking {
             asking.expect_before(expires, due.unwrap_or(now))?;
             if series.is_some() {
-                let expected = "no value beside `actions`, `reply` or `acknowledge`; leave it out, and send each question by a call of its own";
+                let expected = "no value, because the call asks a question (`actions`, `reply` or `acknowledge`); leave `every` out, and send each question in a separate call";
                 return Err(FieldError { path: "every".into(), expected }.into());
             }
         }

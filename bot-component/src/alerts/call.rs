@@ -41,8 +41,8 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 /// The bot begins no page after this time, so that each page ends before [`RESPONSE_WITHIN`] has passed.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for looking up conversations that were on a page during an earlier call with the same
-/// idempotency key, and that are no longer on this page.
+/// The longest time for looking up moved conversations. If a caller repeats a call, some conversations may
+/// have moved to another page since the first call.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -66,12 +66,13 @@ pub(super) async fn post<H: Host>(
     Ok(sending.into_answered(Map::new()))
 }
 
-/// Sends the alerts of an API call, page by page. `at` is the beginning of the first page; `None` means the
-/// first conversation. `begin` is the time of the request on the monotonic clock.
+/// Sends the alerts of an API call, page by page. `at` is the beginning of the first page to send. If `at` is
+/// `None`, the function begins with the first conversation of the call. `begin` is the time of the request on
+/// the monotonic clock.
 ///
-/// `call` is the checked call, or the reason for its refusal. If a call without a valid body has an
-/// `identity`, the bot may have accepted the same call earlier. The response then shows the alerts of that
-/// earlier call.
+/// `call` is the checked call, or the reason for its refusal. If the call has an `identity`, the bot does not
+/// refuse the call at once. Perhaps the bot accepted the same call earlier, and since then a time in the body
+/// has passed. If there was such an earlier call, the response shows the alerts of the earlier call.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -126,9 +127,9 @@ struct Sender<'a, H> {
     ledger: Ledger<'a, H>,
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
-    /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
-    /// earlier call with the same idempotency key, because the times in a repeated call may have passed since
-    /// the earlier call.
+    /// The checked call, or the reason for its refusal. Before the bot refuses a call, it looks for an
+    /// earlier call with the same idempotency key. The earlier call may have been valid, because the times in
+    /// the body had not passed yet.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -148,7 +149,8 @@ struct Accepted {
 struct Sent {
     alerts: Vec<Alert>,
     escalations: Vec<Alert>,
-    /// How many alerts the queue did not confirm.
+    /// How many alerts have a message that the queue did not confirm. Messages whose Put did not begin count,
+    /// too.
     failed: usize,
     next: Option<Cursor>,
 }
@@ -191,9 +193,9 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The ledger accepts the alerts of the escalation first, so that it never has the alerts of the
-            // call without the escalation. If the bot is killed between these two writes, the queue has no
-            // message of the call.
+            // The ledger accepts the alerts of the escalation first. So even if the bot is killed between
+            // these two writes, the ledger never has a question without its escalation. The queue then has no
+            // message of the call, so no person is alerted.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));
@@ -220,8 +222,9 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
-    /// earlier call that was cut off. If `once` is true, the messages get the mark `once`: before a run sends
-    /// such a message, the run reads the ledger.
+    /// earlier call that was cut off. `once` is true if the queue can hold two messages of one alert. The
+    /// messages then get the mark `once`. Before a run sends a message with this mark, the run reads in the
+    /// ledger whether the alert was sent already.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -256,9 +259,9 @@ impl<H: Host> Sender<'_, H> {
             let found = draft.targets.iter().find(|target| target.is_recorded_as(conversation));
             found.map(|target| Recipient::of(target, None))
         };
-        // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
-        // page. The earlier call accepted alerts to the moved subscribers, so the bot looks up their
-        // addresses.
+        // The page may have changed since the earlier call. If a new subscriber is on the page, the last
+        // subscriber of the page has moved to the next page. The earlier call accepted an alert to this moved
+        // subscriber, so the bot looks up the address of the subscriber.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
         let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
         let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
@@ -279,8 +282,9 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    // Quiet hours may have delayed the alert, so the due time in the record counts. If this
-                    // time is not later than `accepted_at`, the alert was due at once.
+                    // Quiet hours may have delayed the alert. So the message gets the due time from the
+                    // record, if this time is later than `accepted_at`. Otherwise, quiet hours did not delay
+                    // the alert, and the message gets the due time from the call.
                     let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
                     let recipient = Recipient { due, ..to };
                     Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
@@ -303,8 +307,8 @@ impl<H: Host> Sender<'_, H> {
             return Ok(None);
         };
         // The body of the call is valid, but the bot would refuse the call now, for example because a
-        // conversation in `to` was deleted. The alerts to the other conversations get a message again, if
-        // their first message may be missing on the queue.
+        // conversation in `to` was deleted. The earlier call also accepted alerts to other conversations. If
+        // the message of such an alert may be missing on the queue, the bot puts a message there.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
@@ -319,7 +323,8 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
-        // The deadline can pass before some Puts begin. The alerts of these Puts need a status, too.
+        // If the deadline passes, some Puts never begin. So first, each alert gets the status that is right
+        // without a Put.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -345,8 +350,8 @@ impl<H: Host> Sender<'_, H> {
     /// leaves out the older alerts with this `key` that still wait. If the write fails, the poller also sends
     /// the older alerts.
     ///
-    /// The bot records nothing if the alert has no `key`, if its sender delays it, or if it replaces no other
-    /// alert (`again`).
+    /// The bot records nothing in three cases: the alert has no `key`; the sender delays the alert; or the
+    /// alert replaces no older alert, because its member `again` is `reply` or `new`.
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));

@@ -22,7 +22,8 @@ pub(super) struct Caller {
 /// The alerts that a caller is allowed to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight<'a> {
-    /// All alerts: the alerts of every API key, and the alerts that the bot makes of people's messages.
+    /// All alerts: the alerts of every API key, and the messages of people. The bot queues and records these
+    /// messages like alerts.
     All,
     /// The alerts that callers with this name sent.
     Of(&'a str),
@@ -31,8 +32,8 @@ pub(super) enum Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Whether the caller is allowed to see an alert. `sender` is the name of the caller that sent the alert.
-    /// It is `None` if the bot made the alert of a person's message.
+    /// Whether the caller is allowed to see an alert. `sender` is the name of the caller that sent the alert,
+    /// or `None` if the record belongs to the message of a person.
     pub(super) fn includes(self, sender: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -65,8 +66,10 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// Returns which alerts the caller is allowed to see. A restriction of the API key to a tenant or a tag
-    /// changes nothing, because a restricted caller sees only alerts that were sent under its own name.
+    /// Returns which alerts the caller is allowed to see.
+    ///
+    /// If the API key is restricted to a tenant or to tags, it cannot have the scope `operate`. So the caller
+    /// sees at most the alerts that were sent under its own name, and the restriction needs no check here.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;

@@ -26,9 +26,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// The longest time from the delivery of an alert until the run records the delivery, if nothing fails.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// The longest time from the dequeue of a cancelled alert until the alert is dropped. A run drops the alert
-/// itself. If an Azure Function has dequeued the alert, the function sends it to the bot as a trigger
-/// activity, and the bot refuses the activity.
+/// The longest time from the dequeue of a cancelled alert until the alert is dropped. If a run has dequeued
+/// the alert, the run drops it. If an Azure Function has dequeued the alert, the function sends it to the bot
+/// as a trigger activity, and the bot refuses the activity.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Cancels an alert, unless the alert's status is final already. With the query `sent=true`, takes back an
@@ -78,13 +78,13 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
     // The bot also records the cancellation in the list of recent withdrawals (cancelled alerts, and `stop`
-    // commands). A run reads this list with one call, and does not read the record of each alert in hand.
+    // commands). A run reads this list with one call, instead of the record of each alert that it dequeues.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // For a series (an alert that recurs), an empty queue proves nothing, because a run may be about to put
-    // the next alert of the series on the queue.
+    // If the queue is empty, no run can still dequeue the alert. For a series (an alert that recurs), the bot
+    // does not look at the queue, because a run may be about to put the next alert of the series there.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
@@ -131,8 +131,9 @@ async fn end_series<H: Host>(
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // A run has sent this alert, and is about to put the next alert on the queue. The run that dequeues
-        // the next alert finds that the series has ended.
+        // After `record` was read, a run put the next alert of the series on the queue, and sent this alert.
+        // The run that dequeues the next alert finds that the series has ended, and does not send the alert.
+        // So the cancellation is not too late.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
                 record.series_ended_at.is_none() && record.following() != Following::Nothing
@@ -145,16 +146,17 @@ async fn end_series<H: Host>(
     Ok((open, withdrawn))
 }
 
-/// Returns the final status of a cancelled alert, or `None` if the alert has no final status yet. Before the
-/// call of this function, the bot has found the queue empty, so no run can still dequeue the alert and drop
-/// it. The function first waits, so that a run has time to record its result. If no run records a result, the
-/// alert still has a final status in two cases:
+/// Returns the final status of a cancelled alert, or `None` if the alert has no final status yet. The bot
+/// calls this function only if it has found the queue empty. So no run can still dequeue the alert.
+///
+/// The function first waits, so that a run that has dequeued the alert can record the result. If no run
+/// records a result, the alert still has a final status in two cases:
 ///
 /// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
 ///   The alert counts as cancelled.
-/// - The cancellation is older than [`DROPPED_WITHIN`]. If a run had dequeued the alert after the
-///   cancellation, the run would have dropped the alert by now. So a run delivered the alert before the
-///   cancellation, but did not record the delivery, because the run was killed or the tables failed. The
+/// - The cancellation is older than [`DROPPED_WITHIN`]. A run that dequeued the alert after the cancellation
+///   would have dropped the alert by now, and would usually have recorded this. So the bot assumes that a run
+///   delivered the alert before the cancellation, and was killed before it could record the delivery. The
 ///   alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,

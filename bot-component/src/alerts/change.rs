@@ -37,8 +37,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller changes or takes back, and the alert's record. If the id in the call is the id of a
-/// change, the subject is the alert that was changed.
+/// An alert that a caller changes or takes back, and the alert's record. Each change of an alert has its own
+/// id. If a call names the id of a change, the subject is the alert that was changed.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -73,9 +73,9 @@ impl Subject {
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether the alert still waits, so that a change takes its place on the queue. Returns `false` if the
-    /// alert was sent, or if an earlier change has taken its place. Returns an error if the alert has ended
-    /// or was cancelled before a run sent it.
+    /// Whether the alert still waits. If it does, a change takes the alert's place on the queue. Returns
+    /// `false` if the alert was sent, or if an earlier change has taken its place. Returns an error if no run
+    /// has sent the alert, and the alert has ended or was cancelled.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -91,8 +91,8 @@ impl Subject {
         }
     }
 
-    /// Makes the field `keyed` of a job about the alert: the hash of the alert's `key`, and the alert's place
-    /// in the order of the alerts with this `key`.
+    /// Makes the field `keyed` of a job about the alert. The field holds the hash of the alert's `key`. Its
+    /// member `at` is the alert's place in the order of the alerts with this `key`.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -158,7 +158,8 @@ struct Jobs<'a, H> {
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
-    /// The alert whose record has the question: the changed alert, or an earlier change that took its place.
+    /// The id of the record that has the question: the id of the changed alert, or the id of an earlier
+    /// change that took the alert's place.
     holder: AlertId,
 }
 
@@ -171,9 +172,9 @@ impl<'a, H: Host> Jobs<'a, H> {
 
     /// Accepts a job in the ledger, and puts it on the queue.
     ///
-    /// If `replaces` is true, the job takes the place of the alert `subject`, and the bot cancels this alert.
-    /// The bot cancels the alert after the Put, because a job that is not on the queue must not replace an
-    /// alert.
+    /// If `replaces` is true, the job takes the place of the alert `subject`: the bot cancels this alert. The
+    /// bot first puts the job on the queue, and then cancels the alert. So if the Put fails, the queue still
+    /// has the alert.
     async fn queue(
         &self,
         subject: &Subject,
@@ -217,7 +218,8 @@ impl<'a, H: Host> Jobs<'a, H> {
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
-                // The answer keeps its table row, because other alerts of the call may share the answer.
+                // The question keeps its table row for the answer, because other alerts of the call may use
+                // the same row.
                 let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);

@@ -77,7 +77,8 @@ impl CodeCall {
             (*until - now).to_std().is_ok_and(|ahead| ahead.as_secs() >= 1 && ahead <= MAX_AHEAD)
         };
         let until = until.filter(is_near);
-        let until = until.ok_or_else(|| fields.error(name, "a time from now to 366 days ahead"))?;
+        let until =
+            until.ok_or_else(|| fields.error(name, "a time in the future, at most 366 days ahead"))?;
         match fields.as_object().keys().next() {
             Some(other) => Err(fields.error(other, "one of the members tenant, until and for").into()),
             None => Ok(Self { tenant, until }),

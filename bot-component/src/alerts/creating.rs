@@ -23,8 +23,8 @@ use crate::settings::BotSettings;
 const MEMBERS_AT_ONCE: usize = 8;
 
 /// The highest number of pages that the bot reads of a roster (the Connector's list of members). A page has
-/// up to 100 members. A call is allowed to alert at most 100 members, so every allowed roster has fewer
-/// pages.
+/// up to 100 members, and a call is allowed to alert at most 100 members. If a roster has more pages, the bot
+/// refuses the call.
 const MAX_PAGES: usize = 5;
 
 /// The longest e-mail address (RFC 5321), in characters.
@@ -72,8 +72,8 @@ impl<H: Host> Creating<'_, H> {
         tenant_id: Option<&str>,
     ) -> Result<Target, AlertRejection> {
         let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
-        // If the caller names a tenant, the id can only be the object id of a person in Entra. Without a
-        // tenant, only a GUID is certainly an object id.
+        // A caller that names a tenant means the object id of a person in Entra. Without a tenant, the text
+        // is perhaps no object id, so the bot accepts only a GUID.
         let is_person = tenant_id.is_some() || is_guid(object_id);
         if !is_person || object_id.len() > MAX_ID {
             return Err(unknown());
@@ -192,8 +192,9 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, person, tenant_id, Some(group.clone())).await
     }
 
-    /// Makes the target for a person whom the bot does not know. The conversation gets a provisional id,
-    /// which contains `person`.
+    /// Makes the target for a person whom the bot does not know. `person` is the person's object id, or else
+    /// the person's id on Teams. The bot makes a provisional id of the conversation from `person` and the
+    /// tenant.
     async fn new_person(
         &self,
         path: &str,
@@ -230,7 +231,8 @@ impl<H: Host> Creating<'_, H> {
         let bot = neighbour.as_ref().and_then(|neighbour| neighbour.bot.clone());
         let bot = bot.unwrap_or_else(|| {
             let app_id = settings.bot.as_ref().map(|bot| &bot.identity.app_id);
-            // In anonymous mode, the programs on loopback addresses accept every id of the bot.
+            // In anonymous mode, the bot has no app id, and sends only to programs on loopback addresses.
+            // These programs accept every id of the bot.
             ChannelAccount::with_id(app_id.map_or_else(|| "bot".to_owned(), |id| format!("28:{id}")))
         });
         let service_url = neighbour.map(|neighbour| neighbour.service_url);
@@ -282,8 +284,8 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// Whether the conversation at `address` is in this tenant. A tenant that the channel has not verified does
-/// not count.
+/// Whether the conversation at `address` is in this tenant. On channels other than Teams (`channelId`), a
+/// person's client could choose any tenant. So for these channels, the result is `false`.
 pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }

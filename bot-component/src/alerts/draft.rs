@@ -69,8 +69,9 @@ impl Draft<'_> {
             let message = match held {
                 Some(_) => None,
                 // If the call has an idempotency key, the caller can repeat the call while the Put still
-                // runs. So the message gets the mark `once`: before a run sends such a message, the run reads
-                // the ledger.
+                // runs. The queue can then hold two messages of the alert. So the message gets the mark
+                // `once`: before a run sends this message, the run reads in the ledger whether the alert was
+                // sent already.
                 None => match self.message(
                     settings,
                     &id,
@@ -79,8 +80,8 @@ impl Draft<'_> {
                     identity.is_some(),
                 ) {
                     Ok(message) => Some(message),
-                    // If the address of one subscriber is too long, the other subscribers still get the
-                    // alert.
+                    // If the message is too long for the queue because of the address of one subscriber, the
+                    // other subscribers still get the alert.
                     Err(error) if target.tag.is_some() => {
                         held = Some(Status::TooLarge);
                         too_large = Some(error);
@@ -119,9 +120,9 @@ impl Draft<'_> {
         }
     }
 
-    /// The record of a page without alerts. A repeated call finds this record, and gets the same empty page.
-    /// Without the record, the repeated call could send alerts twice: some subscribers on this page may have
-    /// been on another page during the first call.
+    /// The record of a page without alerts. If a caller repeats the call, the bot finds this record, and the
+    /// page is empty again. Without the record, the bot would read the conversations of the page anew. Some
+    /// of them may have been on another page during the first call, so they would get the alert twice.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             // The status is final, because the page has no alert that a caller could cancel.
@@ -131,7 +132,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The record of an alert of this call. It has all values that are the same for every alert of the call.
+    /// The record of an alert of this call, with all values that are the same for every alert of the call.
     pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
         NewAlert {
             due: self.call.due,
@@ -162,9 +163,9 @@ impl Draft<'_> {
     /// Returns the time at which the alert is due, or `None` if it is due at once.
     ///
     /// If the due time is in quiet hours (the hours in which the person wants no alerts), the alert is due
-    /// when the quiet hours end. If the alert is due later than [`RECENTLY`] from now, the function ignores
-    /// the quiet hours, because the person can still change them. In this case, the poller applies the quiet
-    /// hours when the alert is due.
+    /// when the quiet hours end. If the alert is due in ten minutes ([`RECENTLY`]) or later, the function
+    /// ignores the quiet hours, because the person can still change them. In this case, the poller applies
+    /// the quiet hours when the alert is due.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -248,8 +249,8 @@ impl<'a> Recipient<'a> {
     }
 }
 
-/// Encodes an envelope as a queue message. Returns an error if the envelope, or a later envelope of its
-/// series, is too long for the queue.
+/// Encodes an envelope as a queue message. Returns an error if the envelope is too long for the queue. If the
+/// alert recurs, the function also returns an error if the envelope of a later alert would be too long.
 pub(super) fn message_of(
     settings: &BotSettings,
     envelope: Envelope,
@@ -300,8 +301,8 @@ impl Alert {
         }
     }
 
-    /// An alert whose record an earlier call has inserted. The alert keeps `message` only if the alert's
-    /// message may be missing on the queue.
+    /// An alert whose record an earlier call has inserted. `message` is a new queue message of the alert. The
+    /// result contains this message only if the message of the earlier call may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
@@ -339,8 +340,8 @@ impl Alert {
         shown
     }
 
-    /// The JSON for the response. If the alert was delivered in the meantime, its `status` is still `queued`,
-    /// as in the first response.
+    /// The JSON for the response. If a caller repeats a call, the `status` of an alert is `queued` as in the
+    /// first response, even if a run has delivered the alert since then.
     pub(super) fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duration_is_whole_numbers_of_ordered_units() {
+    fn duration_has_whole_numbers_and_units_in_descending_order() {
         for (text, expected) in [
             ("PT10M", Some(600)),
             ("PT0S", Some(0)),

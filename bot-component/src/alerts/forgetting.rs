@@ -22,11 +22,12 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// The search sends no further Get Messages when this time has passed since the beginning of the deletion.
+/// The longest time from the beginning of the deletion to the last Get Messages of the search in the poison
+/// queue.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// For each message that a run moves to the poison queue, the table of dead letters has a row. The messages
-/// of an older poller do not name their rows. To find these rows, the search reads at most this many query
-/// pages of a thousand rows.
+/// The highest number of query pages that the bot reads from the table of dead letters. Each page has up to a
+/// thousand rows. When a run moves a message to the poison queue, this table gets a row. If an older version
+/// of the poller wrote the message, the message does not name its row, so the bot has to search for the row.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
@@ -103,15 +104,17 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // If a replay or another search has hidden messages, this search does not find them, and is not complete.
+    // A replay or another search may have leased some messages of the queue. This search cannot get these
+    // messages, so it is then not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // The remaining messages become visible again, because the next search would not find hidden messages.
+    // The walk makes the remaining messages visible again, so that the next search finds them.
     walk.end().await;
     Ok(search)
 }
 
-/// Deletes the rows of the deleted messages from the table of dead letters. If a row cannot be deleted, it
-/// stays until an operator drops it. A row never holds the text of an alert.
+/// Deletes the rows of the deleted messages from the table of dead letters. If the bot cannot delete a row,
+/// the row stays until an operator drops it, and the API call still succeeds. The reason is that a row never
+/// holds the text of an alert.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

@@ -44,8 +44,8 @@ impl Scope {
     }
 }
 
-/// A set of scopes, with one bit for each scope. The set is small, because every API call reads every entry
-/// of `alertkeys`.
+/// A set of scopes, with one bit for each scope. The bot makes many sets, because it reads every entry of
+/// `alertkeys` for every API call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scopes(u8);
 
@@ -106,11 +106,11 @@ impl Grant {
                 }
                 Some(("tenant" | "tag", _)) => {
                     return Err(
-                        "expected the id of a tenant after tenant=, and tenant= and tag= at most once each",
+                        "expected a valid tenant id after tenant=; use tenant= only once, and tag= only once",
                     );
                 }
                 Some(_) => {
-                    return Err("expected tenant=<id> or tag=<beginning of a tag> in a part with `=`");
+                    return Err("unknown restriction; expected tenant=<id> or tag=<beginning of a tag>");
                 }
             }
         }
@@ -150,8 +150,9 @@ impl Grant {
         self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
     }
 
-    /// Whether the caller is allowed to send to a conversation. If the caller is restricted to a tenant, the
-    /// channel must have verified the tenant of the conversation.
+    /// Whether the caller is allowed to send to a conversation. A caller with `tenant=` reaches only the
+    /// conversations of this tenant on Teams. On other channels (`channelId`), a person's client could choose
+    /// any tenant.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))
@@ -193,7 +194,7 @@ mod tests {
             ("send+tag=", "beginning of a tag"),
             ("send+tag=a b", "beginning of a tag"),
             ("send+tag=a+tag=b", "once"),
-            ("send+user=x", "in a part with `=`"),
+            ("send+user=x", "unknown restriction"),
             ("send+address+tenant=t", "two keys"),
             ("operate+tag=x", "two keys"),
             ("watch+tenant=t", "two keys"),
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_of_a_conversation_counts_only_if_the_channel_has_verified_the_tenant() {
+    fn caller_restricted_to_a_tenant_reaches_only_conversations_of_this_tenant_on_teams() {
         let grant = Grant::read("send+tenant=72F988BF").unwrap();
         for (channel_id, tenant, expected) in [
             ("msteams", "72f988bf", true),

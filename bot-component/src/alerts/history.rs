@@ -25,10 +25,10 @@ const DEFAULT_LIMIT: usize = 20;
 /// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// The number of digits of the check value in a page token. (The *page token* is the `next` of a page of the
-/// list. A caller sends it to get the next page.) By the check value, the bot recognises a token that was
-/// changed, or that belongs to another list. A short value is enough, because even a forged token shows no
-/// alert that the caller is not allowed to see.
+/// The number of digits of the check value in a page token. A response has a *page token* as `next`. To get
+/// the next page of the list, the caller sends the token as `after`. By the check value, the bot recognises a
+/// token that was changed, or that belongs to another list. A short value is enough, because even with a
+/// forged token the caller sees no alert that it is not allowed to see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";
@@ -38,8 +38,8 @@ const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expir
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();
     if sight == Sight::Nothing {
-        // A caller without a scope for alerts is always refused here. The error names `Scope::List`, because
-        // this scope allows nothing but reading.
+        // The caller has no scope that allows it to see alerts, so this call always returns an error. The
+        // error names `Scope::List`, because this scope allows nothing but reading.
         caller.require(Scope::List)?;
     }
     let list = ListQuery::read(query, caller).map_err(AlertRejection::from)?;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn page_token_that_was_changed_or_is_of_another_list_is_refused() {
+    fn page_token_is_refused_if_it_was_changed_or_belongs_to_another_list() {
         let position = Position::parse("8204567890123.0a27e4d0d1a4d1c0.7").unwrap();
         let list = ListQuery::read("tag=orders", &caller()).unwrap();
         let token = list.token(&position, &caller());

@@ -97,7 +97,7 @@ fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Rejection> {
     let mut fields = Fields::of_request(body).map_err(AlertRejection::from)?;
     let is_new = fields.boolean("new").map_err(AlertRejection::from)?;
     match fields.as_object().keys().next() {
-        Some(other) => Err(AlertRejection::from(fields.error(other, "only the member new")).into()),
+        Some(other) => Err(AlertRejection::from(fields.error(other, "no member other than `new`")).into()),
         None => Ok(if is_new { Wanted::New } else { Wanted::Any }),
     }
 }

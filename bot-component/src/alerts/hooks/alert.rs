@@ -1,5 +1,5 @@
-//! Turns one alert of another program's payload into an [`AlertCall`], as if that program had called
-//! `POST /api/alerts`.
+//! Turns one alert from the payload of another program into an [`AlertCall`]. The bot then handles the alert
+//! as if the program had called `POST /api/alerts`.
 
 use alert_shapes::{ShapedAlert, State};
 use envelope::{Again, KeyState};
@@ -11,13 +11,13 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint of every alert to which its sender gave an id. If two calls have the same idempotency key,
-/// the bot compares their fingerprints to find out whether the calls are equal. Two posts with the same id
-/// report the same alert, even if their bodies differ. So this fingerprint is a constant, and not a hash of
-/// the body.
+/// The fingerprint in the [`Identity`] of an alert, if the sender gave the alert an id. If two calls have the
+/// same idempotency key but different fingerprints, the bot refuses the second call. Two posts with the same
+/// id report the same alert, even if their bodies differ. So this fingerprint is a constant, and not a hash
+/// of the body.
 const SAME_BY_ID: &str = "by id";
 
-/// Makes the call that sends an alert to the targets `to`.
+/// Makes the [`AlertCall`] that sends an alert to the targets `to`.
 pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     let mut activity = Map::new();
     if let Value::Object(card) = &alert.card {

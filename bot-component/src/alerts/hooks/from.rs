@@ -64,11 +64,11 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
 /// The target and the cursor in a query.
 #[derive(Debug)]
 struct Named {
-    /// The target, as an element of `to`. The query's parameters have the names and values of the element's
-    /// members.
+    /// The target, in the same form as an element of the member `to` of `POST /api/alerts`. For example, the
+    /// query `tag=ops` becomes `{"tag": "ops"}`.
     element: Map<String, Value>,
-    /// The `next` of the response to an earlier post. This post then alerts the remaining subscribers of the
-    /// tag.
+    /// The `next` of an earlier response, if the caller continues an earlier post. The bot then alerts only
+    /// the remaining subscribers of the tag.
     at: Option<Cursor>,
 }
 
@@ -77,7 +77,7 @@ impl Named {
         let mut element = Map::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if element.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                return Err(FieldError { path: name.into_owned(), expected: "this parameter once" });
+                return Err(FieldError { path: name.into_owned(), expected: "this parameter only once" });
             }
         }
         let mut fields = Fields::new(element, "");

@@ -40,7 +40,7 @@ pub(crate) const PATH: &str = "/api/hooks/";
 const ALLOWED: &str = "OPTIONS, POST, PUT";
 
 /// The longest time for reading the conversation. This is enough for three attempts. A late response is
-/// better than a 503, because most senders do not repeat a post after a 503.
+/// better than an early 503, because some senders do not repeat a post after a 503.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
 /// Answers a request for a webhook address. Log lines have only the beginning of the token, because a program
@@ -91,8 +91,9 @@ async fn answer<H: Host>(
     send::send(host, &settings, origin, reading, to, begin).await
 }
 
-/// Finds the conversation of a webhook address. Refuses an address that has ended: each new address of a
-/// conversation has a new number (its *generation*), and only the generation in the table is valid.
+/// Finds the conversation of a webhook address. Refuses an address that has ended. The addresses of a
+/// conversation are numbered (the number is the *generation* of the address). The conversation's row in the
+/// table has the number of the only valid address, or no number.
 async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;

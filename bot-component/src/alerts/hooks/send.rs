@@ -21,7 +21,8 @@ use crate::settings::BotSettings;
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// A text that names the targets. Alerts with the same id, but for other targets, are different alerts.
+    /// A text that names the targets. If two alerts have the same id but different targets, the bot sends
+    /// both alerts.
     pub(super) targets: &'a str,
     /// The `next` of an earlier response, if the earlier post reached only some of a tag's subscribers. This
     /// post repeats the earlier post for the remaining subscribers.
@@ -32,7 +33,8 @@ pub(super) struct Origin<'a> {
 /// the monotonic clock.
 ///
 /// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
-/// sender can then post again. If the sender gave an alert an id, the bot does not send the alert twice.
+/// sender can then post again. If the sender gave an alert an id, the bot sends this alert only once. If an
+/// alert without an id is already on the queue, the second post sends this alert again.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,

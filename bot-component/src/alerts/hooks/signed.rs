@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn github_post_without_a_signature_and_any_post_with_a_wrong_signature_are_refused() {
+    fn post_is_refused_if_the_signature_is_wrong_or_if_github_sent_no_signature() {
         let event = || ("x-github-event", "push".to_owned());
         let github = |mac: String| ("x-hub-signature-256", format!("sha256={mac}"));
         let grafana = |mac: String| ("x-grafana-alerting-signature", mac);

@@ -82,7 +82,7 @@ fn forged_token_is_refused_without_a_storage_call() {
 }
 
 #[test]
-fn post_to_a_stopped_paused_unknown_or_ended_hook_is_refused_with_the_reason() {
+fn post_is_refused_if_the_conversation_is_stopped_paused_or_unknown_or_the_address_has_ended() {
     let (stage, token) = stage();
     let conversations = stage.conversations();
     let post = || post(&stage.host, &token);

@@ -336,6 +336,30 @@ mod tests {
     }
 
     #[test]
+    fn conversation_with_two_stale_rows_before_its_valid_row_is_on_a_page() {
+        let stage = Stage::new();
+        let mut keys: Vec<_> = (0..3)
+            .map(|number| {
+                let reference = numbered(number, "29:u", "t3");
+                let key = ConversationKey::of(&reference);
+                let (partition, row) = (partition_of(&key), key.as_str());
+                write_entity(&partition, row, |_| Stage::record_entity(&reference));
+                write_entity(&partition, &format!("{row}.t.x"), |entity| entity);
+                for index in ["t.t.x", "t..x", "t.t3.x"] {
+                    write_entity(index, row, |entity| entity);
+                }
+                key
+            })
+            .collect();
+        keys.sort();
+        let tag = Some(subscribers("x", &[Some("t"), None, Some("t3")]));
+        for limit in 1..4 {
+            let filter = Filter { tag: tag.clone(), tenant_id: None };
+            assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "limit {limit}");
+        }
+    }
+
+    #[test]
     fn page_of_an_empty_table_is_empty_and_has_no_next_page() {
         let stage = Stage::new();
         for after in [None, Some(&key())] {

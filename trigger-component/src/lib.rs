@@ -3,9 +3,9 @@
 //!
 //! The poller is one wasm component. Two entry points start the same [`run`]: the export for the cron
 //! trigger, and the HTTP route `/internal/poll`. The bot calls this route after it has put a message on the
-//! queue (the *kick*). Schedulers can call the route, too. The poller accepts neither activities nor alerts
-//! over HTTP. In this crate, a *message* is a message of the queue, unless the text says *chat message*. The
-//! poller deletes a message only after the message's alert has reached a final status.
+//! queue. This call is the *kick*. Schedulers can call the route, too. The poller accepts neither activities
+//! nor alerts over HTTP. In this crate, a *message* is a message of the queue, unless the text says *chat
+//! message*. The poller deletes a message only after the message's alert has reached a final status.
 //!
 //! Sources: the rules of delivery are in `docs/delivery.md`. The queue is specified at
 //! <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>.

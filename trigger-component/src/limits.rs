@@ -53,23 +53,23 @@ pub struct Limits {
 /// the Delete.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// The time between the last try of a message and the moment at which the queue deletes the message, because
-/// its time to live has ended. This time is longer than a minute, because on some platforms a poller runs
-/// only once a minute.
+/// The time from the last try of a message to the end of its time to live, when the queue deletes the
+/// message. This time is longer than a minute, because on some platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The shortest time between the last try of a message and its deletion by the queue. If the queue deletes a
-/// message in less than twice [`LAST_TRY_BEFORE_DELETION`], the message becomes visible after half of its
-/// remaining time, but at least this long before the deletion. For example, a delayed message of Bot
-/// Framework Composer has only two minutes left when it becomes visible. The constant is more than a minute,
-/// because a scheduler can start a run late.
+/// The shortest time from the last try of a message to its deletion by the queue. Usually, the last try is
+/// [`LAST_TRY_BEFORE_DELETION`] (two minutes) before the deletion. If a message has less than four minutes
+/// left when the poller hides it, the last try comes after half of this time, but at least 90 seconds (this
+/// constant) before the deletion. For example, a delayed message of Bot Framework Composer has two minutes
+/// left at its first try. If this try fails, the poller hides the message for at most 30 seconds. The
+/// constant is more than a minute, because a scheduler can start a run late.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden if it could not be put on the poison queue.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest pause of messages that wait for an overdue message of their conversation. A message is overdue
-/// if no run has dequeued it although its pause has ended.
+/// The longest pause of a message that waits for an overdue older message of its conversation. The older
+/// message is overdue if its own pause has ended, but no run has dequeued it since then.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
@@ -137,8 +137,9 @@ mod tests {
 
     use super::*;
 
-    /// If no run has recorded a result, the bot shows an alert as overdue after `SETTLED_WITHIN`. If the
-    /// sender has cancelled the alert, the bot shows it as cancelled after `DEQUEUED_WITHIN`.
+    /// If no run records a result within `SETTLED_WITHIN` after an alert is due, the bot shows the alert as
+    /// overdue. So the last wait of an alert has to end before. If the sender cancels an alert, the bot
+    /// assumes that a run dequeues and drops it within `DEQUEUED_WITHIN`. So each pause has to be shorter.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

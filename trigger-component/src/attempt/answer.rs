@@ -5,8 +5,9 @@
 //! The job of an answer takes four steps: it records the answer in the ledger, puts the answer on the queue
 //! of replies (`<queuename>-replies`), changes the card, and calls the sender's program (the *callback*). The
 //! queue message stores which of the first three steps are done, so a retry does not repeat them. A retry can
-//! repeat the callback, but with the same id. After the last step, the job marks the answer's row in the
-//! ledger as done. So a copy of the queue message does nothing.
+//! repeat the callback. All these callbacks have the same id, so the program can recognise a repetition.
+//! After the last step, the job marks the answer's row in the ledger as done. So a copy of the queue message
+//! does nothing.
 
 use std::time::Duration;
 
@@ -38,10 +39,9 @@ use crate::schedule::Leased;
 /// replies have the answer already.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
-/// The reason that operators read if the poller cannot open (decrypt) the question that a person has
-/// answered.
-const UNREADABLE: &str = "question: the poller cannot open it, because sealkey or the bot's secret has changed; set the old \
-     one as the second sealkey, and replay";
+/// The reason that operators read if the poller cannot decrypt the question that a person has answered.
+const UNREADABLE: &str = "question: the poller cannot decrypt it, because sealkey or the bot's secret has changed; set sealkey to \
+     the new and the old value, separated by a comma, and replay";
 
 /// The reason why a job could not begin its steps.
 #[derive(Debug)]
@@ -89,9 +89,10 @@ impl<H: Host> Attempts<'_, H> {
                     PoisonReason::SealBroken,
                     "seal: broken, because the message was changed or sealed with another key; check sealkey",
                 ),
-                _ => {
-                    (PoisonReason::Unsealed, "seal: missing, and only the bot makes such a message; drop it")
-                }
+                _ => (
+                    PoisonReason::Unsealed,
+                    "seal: missing, and only the bot may queue a message with `answer`; drop it",
+                ),
             };
             return Outcome::poison(why, reason);
         }
@@ -132,9 +133,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record and the answer's row from the ledger. Several alerts can share one answer;
-    /// `lead` is the alert to which the answer's row belongs. Returns `None` if the job has nothing to do:
-    /// the alert was cancelled or taken back, another answer came first, or the row is marked as done.
+    /// Reads the alert's record and the answer's row from the ledger. If several alerts share one answer, the
+    /// answer has one row, and the row belongs to the alert `lead`. Returns `None` if the job has nothing to
+    /// do: the alert was cancelled or taken back, another answer came first, or the row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -225,8 +226,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Records that the conversation no longer waits for a text as the answer to this alert. A failure is
-    /// only logged, because the ledger also tells the bot that a person has answered.
+    /// Records that the next text in the conversation is not an answer to this alert. If the write fails,
+    /// this function only logs the failure, because the bot also reads in the ledger that a person has
+    /// answered.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
@@ -253,8 +255,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
-        // The turn is the lock of the alert's key (`turns.rs`). While this job has the turn, no attempt of
-        // this run changes the card.
+        // The alert key is the name that the sender gave to the problem. A turn is the lock of an alert key
+        // (`turns.rs`). While this job has the turn, no attempt of this run changes the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -367,7 +369,7 @@ impl<H: Host> Attempts<'_, H> {
 }
 
 /// Returns the conversation to which the alert's key belongs, and the key; `None` if the alert has no key. If
-/// the alert began a thread, its key belongs to the channel.
+/// the alert began a thread, the key belongs to the Teams channel that contains the thread.
 fn conversation_and_key(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
     let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
     let mut address = leased.envelope.address.clone();

@@ -22,8 +22,8 @@ use crate::schedule::Leased;
 /// How long a message is hidden if a table cannot be read. Without the table, the run does not know whether
 /// it has to send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long a conversation gets no alerts after the channel could not reach it. An activity of the
-/// conversation ends this pause earlier.
+/// How long a conversation gets no alerts after the channel could not reach it. If the channel sends the bot
+/// an activity from the conversation, the pause ends earlier.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
@@ -45,6 +45,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         // A replayed alert was in the poison queue, and an operator has put it on the main queue again. The
         // main queue perhaps also holds the alert's first message, because the Delete of this message failed.
+        // So the alert gets the mark `once` (the queue can hold two messages of the alert).
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -130,10 +131,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record in three cases: the message was dequeued before, the queue can hold the
-    /// message twice, or a cancellation is possible that the run has not read. In all other cases, this
-    /// function returns `None` without a read, because the record could not change the outcome. `is_covered`
-    /// is the result of [`Self::is_covered`].
+    /// Reads the alert's record in three cases: the message was dequeued before, the queue can hold two
+    /// messages of the alert, or perhaps the sender has cancelled the alert and the run has not read the
+    /// cancellation. In all other cases, this function returns `None` without a read, because the record
+    /// could not change the outcome. `is_covered` is the result of [`Self::is_covered`].
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -143,14 +144,15 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal comes
-    /// from another program. The other program can use the id of an alert of the bot.
+    /// from another program. The other program can give its message the id of one of the bot's alerts. If the
+    /// sender cancels the bot's alert, the cancellation does not concern the other program's message.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
-    /// Returns the time at which the alert was accepted. For a message of another program, the time is at
-    /// most the time at which the queue received the message, because the program can write a wrong
-    /// `enqueuedAt`.
+    /// Returns the time at which the alert was accepted (`enqueuedAt`). Another program can write a wrong
+    /// `enqueuedAt`. So if the `enqueuedAt` of another program is later than the time at which the queue
+    /// received the message, this function returns the time of the queue.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
@@ -159,11 +161,12 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the run can decide about the alert with the withdrawals that it has read. A *withdrawal* is a
-    /// cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten. The run has
-    /// read the withdrawals of the last minutes, so they are enough for an alert that was accepted in these
-    /// minutes. They do not contain an earlier `stop`. The bot checks for an earlier `stop` before it accepts
-    /// an alert, but another program does not. So the withdrawals are not enough if another program wrote the
-    /// alert, and a `stop` concerns the alert.
+    /// cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten.
+    ///
+    /// The run has read the withdrawals of the last ten minutes. For an alert that the bot has accepted in
+    /// these ten minutes, they are enough: before the bot accepts an alert, it checks whether the person has
+    /// sent `stop` earlier. Other programs do not check this. So for a `stoppable` alert of another program
+    /// (an alert that a `stop` withdraws), the withdrawals are not enough.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
@@ -234,8 +237,9 @@ impl<H: Host> Attempts<'_, H> {
         Outcome::Wait { why: Hidden::StateUnknown, after: STATE_RETRY_AFTER, delivery, reason }
     }
 
-    /// Pauses a conversation, because the channel reported that it cannot reach the conversation. Over Direct
-    /// Line, the bot gets this report and pauses the conversation, so this function does nothing.
+    /// Pauses a conversation, because the channel reported that it cannot reach the conversation. If the
+    /// variable `delivery` is `directline`, this function does nothing: the bot sends the alerts, so the bot
+    /// gets this report and pauses the conversation.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;

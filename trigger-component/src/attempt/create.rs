@@ -20,13 +20,14 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats that the poller asks for a member with an e-mail address. The poller asks the
-/// teams and chats with the latest activity.
+/// The most teams and chats in which the poller looks for a person whose e-mail address the alert names. The
+/// poller looks in the teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
-/// The minimum time between two calls to the Connector that try to create the chat with a person for whom the
-/// bot is not installed. Between these calls, the poller only reads the address book. After an installation,
-/// the poller finds the person there, because the channel sends an activity, and the bot records the person.
+/// The minimum time between two calls of one alert that try to create a person's chat. If the bot is not
+/// installed for the person, the Connector refuses the call. Until the next call, the poller only looks for
+/// the person in the address book. After an installation, the person is in the address book, because the
+/// channel sends the bot an activity, and the bot records the person.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 /// Returns the outcome of an alert that cannot be sent, because its address or a variable is wrong.
@@ -79,10 +80,9 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Sends an alert to `address` instead of the address in its envelope. The envelope gets its own address
     /// back after the call, so that the lane of the message stays the same. The run records the outcome for
-    /// the conversation of `address`. If the alert has a `key`, this function first makes a plan
-    /// (`standing.rs`): the plan says which chat message the alert changes. Earlier, the run did not know in
-    /// which conversation to look for this message. `is_new`: whether the run has just created the
-    /// conversation.
+    /// the conversation of `address`. An alert with a `key` can change a chat message of this conversation.
+    /// So before the call, this function makes a plan, which says which chat message the alert changes
+    /// (`standing.rs`). `is_new`: whether the run has just created the conversation.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -109,8 +109,8 @@ impl<H: Host> Attempts<'_, H> {
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        // The reads of the tables before this line can take seconds. If the run lock has ended, another run
-        // can hold the lock now.
+        // The reads of the tables before this line can take seconds. If the run lock has ended, this run must
+        // not send the alert, because another run can hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Err(Outcome::TooLate.into());
         }
@@ -221,9 +221,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Finds the person with an e-mail address among the members of the tenant's teams and chats.
-    /// `Ok(Err(..))` holds the verdict of a call to the Connector that failed. `Err` holds the outcome of the
-    /// alert, e.g. because no team and no chat has such a member.
+    /// Finds the person with the e-mail address `email` among the members of the tenant's teams and chats. If
+    /// a call to the Connector fails, returns `Ok(Err(..))` with the verdict of the call. If the alert cannot
+    /// be sent now, e.g. because no team and no chat has such a member, returns `Err` with the outcome.
     async fn member(
         &self,
         connector: &Connector<'_, H>,
@@ -277,8 +277,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Creates the chat with the person, and stores it in the address book, so that the poller finds the chat
-    /// there for the next alert to the person. `Ok(Err(..))` holds the verdict of a creation that failed.
-    /// `Err` holds the outcome of the alert, e.g. because the tenant has no such person.
+    /// there for the next alert to the person. If the bot is not installed for the person, or the tenant has
+    /// no such person, returns `Err`. If the creation fails for another reason, returns `Ok(Err(..))` with
+    /// the verdict.
     async fn create_chat(
         &self,
         connector: &Connector<'_, H>,

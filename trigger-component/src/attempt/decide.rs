@@ -52,11 +52,13 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
-/// A word in the figures (the counts of the queue's messages over all runs). It counts the messages whose
-/// alert ended in an unknown way: a killed run had finished the message, and had recorded nothing.
+/// The name of two counts in the figures (the counts of the queue's messages over all runs). In `ended`, this
+/// count has the messages that a killed run has probably deleted, if the ledger does not show how their
+/// alerts ended. In `dead`, this count has the messages in the poison queue whose reason is unknown.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
-/// The reason why a message is moved to the poison queue. The envelope stores it as `outcome` in `failure`.
+/// The reason why a message is moved to the poison queue. The envelope stores the reason in the member
+/// `failure`, as `outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoisonReason {
     DestinationGone,
@@ -133,7 +135,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) dequeue_count: u32,
     /// Whether a refusal of the bot's token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
-    /// Whether the Connector's host works, as the failed attempt and earlier attempts show.
+    /// Whether the Connector's host works. The breaker (`hosts.rs`) knows this from the results of this
+    /// attempt and of earlier attempts.
     pub(crate) host: HostState,
     /// How long the alert has been due.
     pub(crate) due_for: Duration,
@@ -171,9 +174,9 @@ pub(crate) fn decide(
             )
         }
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
-        // If `Unauthorized` or `NoToken` concerns all conversations, `stops_the_run` has returned a reason
-        // above. Here, `Unauthorized` concerns this conversation alone, so it counts as a failure of the
-        // alert.
+        // `NoToken` does not come here, because it always stops the run above. `Unauthorized` also stops the
+        // run if it concerns all conversations. Here, `Unauthorized` concerns this conversation alone, so it
+        // counts as a failure of the alert.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
             // The pause is never shorter than the back-off. Otherwise, a service that always asks for a pause
             // of one second would use up all tries of the alert within five seconds.
@@ -209,7 +212,7 @@ pub(crate) fn decide(
 }
 
 /// Decides what happens to a message whose alert is not sent, because the Connector's host is down. `wait` is
-/// the shortest pause that the breaker asks for.
+/// the pause that the breaker asks for. The message is hidden for this pause and a random time.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,

@@ -19,8 +19,8 @@ pub(crate) enum DeliveryPath<'a, H> {
 }
 
 impl<H: Host> DeliveryPath<'_, H> {
-    /// Fetches the bot's token if the Connector needs one. The run calls this function before it starts the
-    /// first message.
+    /// Fetches the bot's token if the Connector needs one. The run calls this function before it sends the
+    /// first alert.
     pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {
             Self::Connector(connector) => connector.get_ready().await,
@@ -28,8 +28,9 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the name under which the breaker records the Connector host of an alert. On Teams, the name
-    /// contains the region, because one region can fail while other regions work.
+    /// Returns the name of an alert's Connector host. Under this name, the circuit breaker (`hosts.rs`)
+    /// records whether the host works. On Teams, the name contains the region, because one region can fail
+    /// while other regions work.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),

@@ -3,9 +3,10 @@
 //! answer) count here, too.
 //!
 //! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
-//! and for which conversations it failed. The next run reads these results from the record of the run lock. A
-//! killed run does not store its results, so the stored results are only a hint. The breaker decides when an
-//! alert is tried and whether a try counts, but never whether an alert is delivered.
+//! and for which conversations it failed. When the run ends, it stores these results in the record of the run
+//! lock (a row of a table). The next run reads them there. A killed run does not store its results, so the
+//! stored results are only a hint. The breaker uses the results for two decisions only: when an alert is
+//! tried, and whether a failed try counts.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,9 +29,9 @@ const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// An alert that was perhaps delivered has only one try left, so another alert should probe the host. The
-/// alert itself becomes the probe only if no other alert has probed the host for this long after the probe
-/// was due.
+/// The additional time before an alert that was perhaps delivered becomes the probe. Such an alert has only
+/// one try left, so another alert should probe the host. If a probe is due, and no other alert has probed the
+/// host within this time, the alert becomes the probe.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// At most this many hosts are stored for the next run.
 const STORED_HOSTS: usize = 16;
@@ -72,8 +73,8 @@ impl Sign {
     }
 }
 
-/// The last result of a conversation. The time is in milliseconds since 1970, because each run has its own
-/// monotonic clock.
+/// The last result of a conversation. `at` is the time in milliseconds since 1970. A time of the monotonic
+/// clock would mean nothing to the next run, because each run has its own monotonic clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastResult {
     lane: String,
@@ -215,8 +216,9 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // This class shows nothing about the host. The state has to be `Works`, because the refusal of the
-        // token by one conversation has to count as a try of the alert.
+        // A response of this class shows nothing about the host. `decide` uses the returned state only if the
+        // class is `Unauthorized`, and this conversation alone has refused the token. With the state `Works`,
+        // `decide` counts this refusal as a try of the alert.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn host_that_reaches_one_conversation_in_ten_still_fails() {
+    fn host_that_reaches_only_one_conversation_in_ten_counts_as_failing() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         let results: Vec<(u64, bool)> = (0..200).map(|index| (index % 37, index % 10 == 9)).collect();
         let states = record_all(&hosts, &host, &results);

@@ -51,8 +51,9 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The queue. Attempts put the next alert of a series (a recurring alert) on the queue. They also put
-    /// jobs on the queue that show a person's answer in other conversations.
+    /// The main queue. If an alert belongs to a series (a recurring alert), its attempt puts the next alert
+    /// of the series on this queue. If a person's answer also concerns alerts in other conversations, the job
+    /// of the answer puts further jobs on this queue (`sharing.rs`).
     pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) delivery_path: DeliveryPath<'a, H>,
@@ -66,8 +67,9 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) hosts: Hosts,
     /// The settings and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
-    /// The locks for alerts with a `key` (the name of a problem). So the run sends the alerts with one key
-    /// one after the other.
+    /// The locks of the alert keys. (An alert key is the member `key` of an alert: the name that the sender
+    /// gives to a problem.) An attempt takes the lock of its alert's key before it sends the alert. So the
+    /// run sends the alerts with the same key one after the other.
     pub(crate) turns: Turns,
     /// The end of the run lock, on the monotonic clock. After this moment, the run sends nothing, because
     /// another run can hold the lock then.
@@ -78,8 +80,9 @@ impl<H: Host> Attempts<'_, H> {
     /// Checks an alert, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // A turn is the lock of an alert key (`turns.rs`). After a delivery, the message keeps the turn until
-        // the run has written the record of the key.
+        // A turn is the lock of an alert key (`turns.rs`). Without a delivery, the attempt releases the lock
+        // here. After a delivery, the run releases it later: it first has to record which chat message the
+        // conversation now shows under the key.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -111,8 +114,9 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // A plan says which chat message the alert changes (`standing.rs`). If the run has to find or create
-        // a person's chat, it makes the plan later, when it knows the chat.
+        // An alert can change a chat message that the conversation shows already. The plan names this chat
+        // message (`standing.rs`). If the run first has to find or create a person's chat, `send_creating`
+        // makes the plan, as soon as it knows the chat.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -191,8 +195,8 @@ impl<H: Host> Attempts<'_, H> {
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            // The address book (the table of conversations) keeps the questions of a thread in the rows of
-            // the thread's channel.
+            // In the address book (the table of conversations), a thread has no row of its own. So the open
+            // question is recorded under the conversation that contains the thread, e.g. a Teams channel.
             let channel = ConversationKey::of(&leased.envelope.address);
             self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {

@@ -17,7 +17,8 @@ pub(crate) enum Outcome {
     /// The alert was perhaps delivered, and its sender wants no second try.
     Dropped(Verdict),
     /// The alert had ended before this attempt, or the message is a job that has nothing to do. The field is
-    /// the alert's final status. It is `None` for a job, and if the alert ended with a copy of this message.
+    /// the alert's final status. The field is `None` in two cases: the message is a job, or the queue held
+    /// two messages of the alert, and the alert ended when a run worked on the other message.
     AlreadySent(Option<Status>),
     /// The ledger shows that a copy of this message is in the poison queue. The field is the word for the
     /// reason (see [`PoisonReason::word_in`]).

@@ -79,7 +79,7 @@ impl<H: Host> Attempts<'_, H> {
             }
             return Ok(());
         };
-        // An alert of a series counts as accepted at the time at which the alert before it is due.
+        // An alert of a series counts as accepted when the previous alert of the series is due.
         let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
         let id = AlertId::of_series(first, index, Period::of(accepted));
         if following == Following::Alert(id.clone()) {

@@ -1,9 +1,10 @@
 //! Shared answers. A person's answer to one alert can also concern other alerts: the alerts of the same API
-//! call (one for each recipient), and the alerts of its escalation (later alerts, which the poller sends only
-//! if no person answers). A *job* is a queue message that passes an answer on (`answer.rs`). The job of the
-//! answer cancels the other alerts that were not sent yet. If an alert of the same API call was sent, or was
-//! perhaps sent, the job puts a second job on the queue for this alert. The second job records the answer for
-//! the alert, and changes its card (the chat message with the question).
+//! call (one for each recipient), and the alerts of the escalation. (An *escalation* is a list of later
+//! alerts that the poller sends only if no person answers.) A *job* is a queue message that passes an answer
+//! on (`answer.rs`). The job of the answer cancels the other alerts that were not sent yet. If an alert of
+//! the same API call was sent, or was perhaps sent, the job puts a second job on the queue for this alert.
+//! The second job records the answer for the alert, and changes its card (the chat message with the
+//! question).
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -42,7 +43,8 @@ impl<H: Host> Attempts<'_, H> {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
                     // A run that has the alert in hand perhaps does not read the alert's record again. But
-                    // the run reads the recent withdrawals, so this job records the cancellation there, too.
+                    // the run reads the recent withdrawals. So this job also records the cancellation as a
+                    // withdrawal.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)
@@ -90,8 +92,9 @@ impl<H: Host> Attempts<'_, H> {
             done: Steps::default(),
         });
         job.traceparent.clone_from(&leased.envelope.traceparent);
-        // The second job is only a little longer than the job in hand, which fits into a queue message. If
-        // the second job does not fit, the card stays as it is.
+        // The job in hand fits into a queue message. The second job is only a little longer, so it is hardly
+        // ever too long. If the second job is too long, this function does not put it on the queue, and the
+        // card stays as it is.
         let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.queue.put_marking_copies(&text, options, || None).await.result

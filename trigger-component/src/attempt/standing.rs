@@ -1,6 +1,7 @@
-//! Plans the call to the Connector for an alert with a `key`, for a change of an alert, and for a job that
-//! takes an alert back. (A *job* is a queue message that sends no alert. This job deletes the chat message of
-//! an alert.) The call sends, changes or deletes a chat message. Sometimes no call is needed.
+//! Plans the call to the Connector for three kinds of queue messages: an alert with a `key`, a change of an
+//! earlier alert, and a job that takes an earlier alert back. (A *job* is a queue message that sends no
+//! alert. This job deletes the chat message of the earlier alert.) The call sends, changes or deletes a chat
+//! message. Sometimes no call is needed.
 //!
 //! A *key* is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
 //! newer alert can change the chat message of an older alert. The key is *firing* while the problem lasts,
@@ -49,7 +50,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this key";
-const NEWER_WAITS: &str = "key: a newer alert with this key takes its place";
+const NEWER_WAITS: &str = "key: a newer alert with this key takes the place of this alert";
 const STILL_FIRING: &str = "key: not resolved yet, and the alert says `again: skip`";
 const SAME_CONTENT: &str = "key: the message that the conversation shows has the same content";
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
@@ -74,7 +75,8 @@ impl<H: Host> Attempts<'_, H> {
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
-            let reason = "keyed: the message has no valid seal, so it must not change another one; seal it";
+            let reason =
+                "keyed: the queue message has no valid seal, so it must not change a chat message; seal it";
             return Err(Outcome::poison(PoisonReason::Unsealed, reason));
         }
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
@@ -88,8 +90,8 @@ impl<H: Host> Attempts<'_, H> {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
             // A turn is the lock of a key in one conversation. An earlier plan of this attempt has perhaps
-            // taken the turn for another conversation. The attempt sends nothing more to that conversation,
-            // so that turn ends here.
+            // taken the turn of the key in another conversation. The attempt sends nothing more to the other
+            // conversation, so it ends the old turn before it takes the new turn.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -98,7 +100,8 @@ impl<H: Host> Attempts<'_, H> {
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
-            // The record names a chat message of the old conversation, so the call must not use this id.
+            // `activity_id` is the id of a chat message in the old conversation. The new conversation does
+            // not have this chat message.
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
@@ -132,10 +135,13 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns a person's answer to the question of an alert; `None` if no person has answered yet. A change
-    /// of the question has to show this answer. The question names an alert, and the record of this alert in
-    /// the ledger has the answer. `record` is the record of the alert that `leased` changes. If the question
-    /// names the same alert, this function uses `record`. Otherwise it reads the record of the named alert.
+    /// If `leased` changes an alert with a question, returns the person's answer, because the changed chat
+    /// message has to show the answer. Returns `None` if no person has answered yet.
+    ///
+    /// The answer is in the record of the alert that `question.alert` names. Usually, `question.alert` names
+    /// the alert that `leased` changes, and `record` is the record of this alert. But perhaps this alert was
+    /// changed before it was sent, and the earlier change took its place. Then `question.alert` names the
+    /// earlier change, and this function reads the record of the earlier change.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -245,9 +251,10 @@ impl<H: Host> Attempts<'_, H> {
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-            // The run does not know the chat yet, so `conversation` is a placeholder. The record `noted` of
-            // the placeholder names the newest alert, but does not say whether the key is firing. So this
-            // check assumes that the key is firing.
+            // The run does not know the person's chat yet, so `conversation` is a placeholder for the chat.
+            // The bot notes the newest alert with the key under the placeholder (`noted`). Whether the key is
+            // firing is recorded only under the real chat. So this check assumes that the key is firing: a
+            // newer alert with `again: skip` is then not sent, and does not take the place of this alert.
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -296,16 +303,17 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the record of the key (`standing`) names the chat message of an alert that is changed or taken
-/// back. `record` is the record of this alert. The record of the key names another chat message if the alert
-/// was sent as a reply, or if a later alert with the key was sent as a new chat message.
+/// Whether the record of the key (`standing`) and the record of the alert that is changed or taken back
+/// (`record`) name the same chat message. They name different chat messages if the alert was sent as a reply,
+/// or if a later alert with the key was sent as a new chat message. If `record` names no chat message, the
+/// result is `true`.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
 
-/// Returns the thread with the chat message that an alert to a channel changes; `None` if there is no such
-/// thread.
+/// If an alert goes to a Teams channel, returns the thread that contains the chat message to change. Returns
+/// `None` if the alert goes elsewhere, or if no record names a thread.
 fn thread_of(
     leased: &Leased,
     record: Option<&Record>,
@@ -324,7 +332,7 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
         return Decision::IsShown(None, None);
     }
     if !can_change_messages(&leased.envelope.address.channel_id) {
-        return Decision::Not(cannot_delete("channel: it cannot delete a message"));
+        return Decision::Not(cannot_delete("channel: bots cannot delete messages on this channel"));
     }
     match activity_id {
         Some(id) => Decision::Send(Way::Delete(id)),
@@ -363,6 +371,6 @@ fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) ->
 }
 
 fn cannot_delete(reason: &str) -> Outcome {
-    let what_to_do = "delete the message in the channel";
+    let what_to_do = "delete the chat message by hand";
     Outcome::poison(PoisonReason::Permanent, format!("{reason}; {what_to_do}"))
 }

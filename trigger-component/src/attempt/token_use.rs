@@ -31,8 +31,8 @@ impl TokenUse {
     /// conversation has accepted the token, or if no other conversation has refused the token. If no
     /// conversation has accepted the token yet, this function first waits up to [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // A refusal without an HTTP status comes from the login host, so it shows nothing about this
-        // conversation.
+        // In these cases, the caller does not use the result. For example, a refusal without an HTTP status
+        // comes from the login host, and always stops the run.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -22,9 +22,10 @@ pub(crate) enum Wanted {
     },
 }
 
-/// The minimum time between two reads of the withdrawals while the run dequeues only alerts that cannot be
-/// cancelled or stopped, e.g. the bot's echo of a person's message. These reads can be rarer, because only a
-/// person's wish to be forgotten withdraws these alerts.
+/// The minimum time between two reads of the withdrawals, if no dequeued alert can be cancelled or stopped.
+/// For example, the bot's echo of a person's message cannot be cancelled or stopped. Only a person's wish to
+/// be forgotten withdraws such alerts, so fewer reads are enough. If a dequeued alert can be cancelled or
+/// stopped, the run reads the withdrawals at once.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// The withdrawals of the last ten minutes. They are enough to decide about the alerts that were accepted in
@@ -34,8 +35,10 @@ pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// For each conversation: `true` if the person's last command was `stop`, and `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The alerts that the queue can hold twice. The bot has recorded them separately, because their first
-    /// queue message does not have the mark `once`.
+    /// The ids of alerts of which the queue can hold two messages: the bot repeated a Put Message, because
+    /// the first response was lost. The envelope of the second message says so (`once`), but the envelope of
+    /// the first message does not. So the bot also stores a row with the alert's id, and the run reads this
+    /// row together with the withdrawals.
     doubled: BTreeSet<String>,
     /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
@@ -53,8 +56,8 @@ impl Withdrawn {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first read goes back the whole time `RECENTLY`, because the run can later dequeue an alert that
-        // was accepted before these messages.
+        // The first read covers the whole time `RECENTLY`, and not only the time since these messages were
+        // accepted. The reason is that the run can later dequeue an older alert.
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_of_an_alert_returns_the_last_withdrawal_that_concerns_the_alert() {
+    fn look_up_returns_a_withdrawal_only_if_it_concerns_the_alert() {
         let mut withdrawn = Withdrawn::default();
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![

@@ -1,6 +1,6 @@
 //! The route `/internal/poll`, which starts the same run as the cron trigger. The bot calls this route after
-//! it has put a message on the queue (the *kick*). The schedulers of platforms without a cron trigger also
-//! call this route. GET works like POST, because Akamai's scheduler sends only GET
+//! it has put a message on the queue. This call is the *kick*. The schedulers of platforms without a cron
+//! trigger also call this route. GET works like POST, because Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -16,7 +16,7 @@ use crate::poll_refusal::PollRefusal;
 use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
-/// Answers a request of `/internal/poll`: starts a run, and returns 200 with the run's counts when the run
+/// Answers a request to `/internal/poll`: starts a run, and returns 200 with the run's counts when the run
 /// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
 /// run has begun.
 ///

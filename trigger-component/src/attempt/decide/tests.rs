@@ -172,7 +172,7 @@ fn hide_for_any_pause_returns_a_time_out_that_the_queue_accepts() {
 }
 
 #[test]
-fn pause_beyond_the_end_of_the_alert_or_message_is_shortened() {
+fn pause_ends_when_the_alert_expires_or_before_the_queue_deletes_the_message() {
     let delivery = Delivery::default();
     for (until_deletion, until_expired, expected) in [
         (YEAR, Some(30), Some(30)),

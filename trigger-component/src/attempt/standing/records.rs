@@ -83,14 +83,15 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the change that an envelope makes, in the form for the ledger.
+/// Makes the note for the ledger that an envelope changes an earlier alert. `activity_id` is the id of the
+/// changed chat message, if it is known.
 pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
     let (at, by) = (envelope.enqueued_at.timestamp_millis(), envelope.id.as_str().to_owned());
     Edit { at, by, activity_id, thread: None }
 }
 
-/// Returns the thread to which an alert to a Teams channel was sent, in the form for the ledger; `None` for
-/// all other alerts.
+/// If an alert was sent to a Teams channel, returns the thread with the alert, as JSON for the ledger.
+/// Returns `None` for all other alerts.
 pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
     let creation = leased.envelope.creation.as_ref();
     let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);

@@ -69,8 +69,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Before an alert changes a message, records this alert as the newest alert with its key, unless the bot
-    /// has done so. So no older alert changes the message later, even if the response to the change is lost.
+    /// Records an alert as the newest alert with its key, before the alert changes a message. With this
+    /// record, no older alert changes the message later, even if the response to this change gets lost. Does
+    /// nothing if the record of the key already names this alert or a newer alert.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))

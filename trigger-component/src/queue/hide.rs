@@ -12,10 +12,13 @@ use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
     /// Hides a message for `after`, and stores `delivery` (the counts of failed attempts) in the message's
-    /// text. If the text cannot be changed, this function stores `delivery` in the ledger. If `delivery` is
-    /// `None`, the text changes only if the message's DequeueCount has to be recorded. Returns an upper limit
-    /// of the time for which the message stays hidden. The limit can be longer than `after` if the call to
-    /// the queue failed.
+    /// text. If the text cannot be changed, this function stores `delivery` in the ledger. Returns an upper
+    /// limit of the time for which the message stays hidden. The limit can be longer than `after` if the call
+    /// to the queue failed.
+    ///
+    /// If `delivery` is `None`, the text usually stays as it is. It changes only if the message has more than
+    /// two *unaccounted* dequeues (dequeues whose result no run has recorded). The new text then records that
+    /// these dequeues had a result.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -25,9 +28,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // An unaccounted dequeue is a dequeue whose result no run has recorded. If a message has one or
-            // two unaccounted dequeues, it is far below the limit (`max_unaccounted`), so its text stays as
-            // it is.
+            // Up to two unaccounted dequeues are far below the limit (`max_unaccounted`), so this call need
+            // not change the text.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -48,9 +50,11 @@ impl<H: Host> Queues<'_, H> {
             Ok(_) => after,
             Err(error) => {
                 self.log_trouble("hide", leased, &error);
-                // If only the response was lost, the message is hidden for `after`. If the call had no
-                // effect, the message becomes visible when its lease ends. If another run has dequeued the
-                // message (`LeaseLost`), the lease of that run hides it.
+                // The message becomes visible at one of three times:
+                // - If the call hid the message, and only the response was lost: when `after` has passed.
+                // - If the call had no effect: at the end of this run's lease.
+                // - If another run has dequeued the message (`LeaseLost`): at the end of that run's lease,
+                //   i.e. at most `limits.lease` from now.
                 let lease = match error {
                     QueueError::LeaseLost { .. } => self.limits.lease,
                     _ => (leased.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),

@@ -19,7 +19,8 @@ pub(crate) use warnings::Warnings;
 use crate::limits::Limits;
 use crate::schedule::Leased;
 
-/// The queue and its poison queue, with the clients that their calls need. All attempts of a run share them.
+/// The clients with which a run changes messages: for the queue, the poison queue, the ledger, and the table
+/// of dead letters. All jobs of a run share this value.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,
@@ -40,8 +41,8 @@ pub(crate) enum Left {
     Yes,
     /// The message is still on the queue, so a run dequeues it again.
     No,
-    /// The result of the Delete is unknown. The message stays in hand, so that the next run finds out whether
-    /// the queue still holds it.
+    /// The result of the Delete is unknown. The message stays in the run's list of messages in hand. With
+    /// this list, the next run finds out whether the queue still holds the message.
     Unknown,
 }
 
@@ -63,8 +64,8 @@ impl Left {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Logs a failure of the queue or the tables after which the run goes on. Logs each `event` only once in
-    /// a run.
+    /// Logs that a call to the queue or the tables failed, although the run goes on. Logs each `event` only
+    /// once in a run.
     pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
         self.warnings.once(self.host, self.run, event, error);
     }

@@ -93,8 +93,8 @@ impl<H: Host> Queues<'_, H> {
             at: self.host.now(),
             attempts: message.dequeue_count,
         };
-        // The poller seals the new text only if the old text had a valid seal. With a seal, the message of
-        // another program would look like a message of the bot.
+        // The poller seals the new text only if the old text had a valid seal. Otherwise the poller's seal
+        // would make the message of another program look like a message of the bot.
         let text = match seal {
             // A message of an older format keeps its text, so that the older tools can read it in the poison
             // queue.
@@ -105,8 +105,10 @@ impl<H: Host> Queues<'_, H> {
         };
         // The text with the reason can be too long for a message. In this case, the run copies the old text.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        // A message of an older format has no alert id, so the bot could not recognise a second copy of the
-        // message. Therefore an operator cannot replay a message of an older format.
+        // In the older formats, the alert has no id of its own, so its id is made of the queue message's id.
+        // After a replay, the alert would have another queue message, and therefore another id. If the queue
+        // then held both messages, the poller would deliver the alert twice. So an operator cannot replay a
+        // message of an older format.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
@@ -152,8 +154,8 @@ impl<H: Host> Queues<'_, H> {
         let put = self.poison.put_marking_copies(text, options, || None).await;
         if let Err(error) = put.result {
             log(Level::Error, "poison.put.failed", error.to_string());
-            // If the poison queue certainly holds no copy, the row must not stay. If the row cannot be
-            // removed, an operator can drop it.
+            // If the poison queue certainly holds no copy, this function removes the row. If the removal
+            // fails, the row stays until an operator drops the dead letter.
             if !put.is_doubtful {
                 _ = self.dead.remove(&letter.id).await;
             }
@@ -176,10 +178,12 @@ impl<H: Host> Queues<'_, H> {
         Poisoned::Yes { end: Box::new(dead), is_recorded: recorded.is_ok(), left }
     }
 
-    /// Reads the sender and the last replay from the alert's record; `None` if an operator cannot replay the
-    /// message. As soon as the message is in the poison queue, an operator can replay the alert. The caller
-    /// later passes this last replay to the ledger. So the ledger notices a newer replay, and keeps the newer
-    /// status instead of `dead`.
+    /// Reads the sender and the time of the last replay from the alert's record; `None` if an operator cannot
+    /// replay the message.
+    ///
+    /// An operator can replay the alert as soon as its copy is in the poison queue, even before the run has
+    /// recorded the status `dead`. So the caller passes the time of the last replay to the ledger. If the
+    /// record then has a later replay, the ledger keeps the status of the record, and does not record `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

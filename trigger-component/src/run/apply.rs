@@ -20,7 +20,7 @@ use crate::queue::{Left, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// The reason in the alert's record, if the alert was delivered after an attempt without a response.
+/// The reason in the alert's record, if one attempt got no response, and a later attempt delivered the alert.
 const SENT_TWICE: &str =
     "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
@@ -32,11 +32,11 @@ pub(crate) enum Applied {
     /// The message stays on the queue, and is hidden or still leased. The next message of its conversation
     /// can start.
     Done { count: Count, transition: Option<Transition> },
-    /// The message is still leased. The caller has to hide it for `after`, and to hide the younger messages
-    /// of its conversation behind it.
+    /// The message is still leased. The caller has to hide it for `after`. The caller also has to hide the
+    /// younger messages of its conversation, so that they become visible later than this message.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The alert was not sent, because the run lock has ended. The message stays the next message of its
-    /// conversation.
+    /// The run lock ended before the run could send the alert. The message returns to its lane, as the first
+    /// message.
     NotSent,
     /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
@@ -46,7 +46,8 @@ pub(crate) enum Applied {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) count: Count,
-    /// The counter that counts the message when it has left the queue.
+    /// The counter of the figures for this message. The run increments the counter only if the message has
+    /// left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
     /// The alert's final status, if this run has ended the alert.
@@ -117,8 +118,8 @@ impl<H: Host> RunContext<'_, H> {
                 self.log(Level::Warn, "alert.dropped", leased, &verdict);
                 applied
             }
-            // The line is stored before the Delete. So if the run is killed between the two calls, no message
-            // waits for a deleted message.
+            // The run first stores the line without this message, and then deletes the message. In the other
+            // order, a killed run could leave a line in which messages wait for a deleted message.
             Outcome::AlreadySent(end) => {
                 self.leave_line(leased, line_after).await;
                 let figure = end.map_or(Figure::Copy, Figure::Ended);
@@ -177,8 +178,8 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
                     _ => reason,
                 };
-                // A job is a queue message that passes a person's answer on to a program. A job is no alert,
-                // so the ledger has no record for it.
+                // If `answer` is set, the queue message sends no alert. It brings a person's answer or
+                // message to a program. So the ledger has no record of an alert for it.
                 let is_alert = leased.envelope.answer.is_none();
                 let transition = is_alert.then(|| Transition { reason: Some(reason), ..to(Status::Waiting) });
                 Applied::Wait { count, after, delivery, transition }
@@ -202,15 +203,16 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// Returns the result for a message that could not be moved to the poison queue. The message has to be
-    /// hidden, and perhaps a later run delivers its alert. So the younger messages of the conversation have
-    /// to wait.
+    /// Returns the result for a message that could not be moved to the poison queue. The run hides the
+    /// message, and a later run perhaps delivers its alert. So the younger messages of the conversation wait
+    /// for this message.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
-            // The alert was perhaps delivered. The count of uncertain attempts now forbids another attempt,
-            // although the message stays on the queue after the failed Put.
+            // The alert was perhaps delivered, so no run may send it again. The failed Put leaves the message
+            // on the queue. With this increment, `uncertain` is more than 1, so the next run tries to move
+            // the message to the poison queue, and sends nothing.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
@@ -240,9 +242,9 @@ impl<H: Host> RunContext<'_, H> {
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         let left = self.queues.complete(leased, &end).await;
-        // `is_recorded` is `false`, even if `queues.complete` has recorded `end`. So the run records `end`
-        // once more. The reason: a write of an older status of the alert can still be under way, and the last
-        // write counts.
+        // `queues.complete` has perhaps recorded `end` already. But an earlier write of this run, with an
+        // older status of the alert, can still be under way, and can overwrite `end`. So `is_recorded` is
+        // always `false`, and the run records `end` (again) with its next batch.
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }

@@ -1,4 +1,5 @@
-//! Begins a run. If a message came at the end of the run, repeats the run's work.
+//! Begins a run, and lets it work. If new messages come onto the queue while the run ends, the run takes the
+//! run lock again, and goes on.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub enum EntryPoint {
     Cron,
     /// `POST /internal/poll`.
     Http,
-    /// `POST /internal/poll` with `Prefer: respond-async`. The caller has put a message on the queue, and
-    /// does not wait for the run.
+    /// A call of `/internal/poll` with `Prefer: respond-async` (a *kick*). The caller has put a message on
+    /// the queue. The caller gets the response when the run has begun, and need not wait until the run ends.
     Kick,
 }
 
@@ -48,13 +49,12 @@ impl EntryPoint {
     }
 }
 
-/// The note that operators read in the log if a newer version of this program wrote the record of the run
-/// lock.
-const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version wrote it, so this version sends \
-     nothing; deploy the newer version again, or delete the record";
+/// The text for operators in the log, if the record of the run lock comes from a newer version of the poller.
+const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version of the poller wrote this \
+     record, so this version sends nothing; deploy the newer version again, or delete the record";
 
-/// Runs once, and logs one line, even if the run fails. `called_at` is the moment at which the Spin host
-/// called the component, on the monotonic clock. The limits count from this moment, because reading the
+/// Runs once, and writes one log line, even if the run fails. `called_at` is the moment at which the Spin
+/// host called the component, on the monotonic clock. The limits count from this moment, because reading the
 /// variables can take seconds.
 pub async fn run<H: Host>(
     host: &H,
@@ -97,15 +97,15 @@ pub struct Begun {
     log: RunLog,
 }
 
-/// The data for the run's line in the log.
+/// The data for the run's log line.
 #[derive(Debug)]
 struct RunLog {
     report: Report,
     entry_point: EntryPoint,
     start: Duration,
-    /// The table key of the record of the run lock, if the run cannot read this record because another
-    /// program wrote it.
-    skipped: Option<Key>,
+    /// The table key of the record of the run lock, if a property of this record has an unexpected type. The
+    /// run logs the key.
+    odd_record: Option<Key>,
 }
 
 impl RunLog {
@@ -121,8 +121,8 @@ impl RunLog {
 }
 
 /// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free.
-/// If the run does not begin, this function logs the run's line. `called_at` has the same meaning as for
-/// [`run`].
+/// If the run does not begin, this function writes the run's log line. `called_at` has the same meaning as
+/// for [`run`].
 pub async fn begin<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -132,7 +132,7 @@ pub async fn begin<H: Host>(
     let mut random = [0; 16];
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
-    let mut log = RunLog { report, entry_point, start: called_at, skipped: None };
+    let mut log = RunLog { report, entry_point, start: called_at, odd_record: None };
     let begun = match DrainSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
@@ -195,7 +195,7 @@ async fn take_lock<H: Host>(
             (state, is_empty)
         }
     };
-    log.skipped = runs.skipped();
+    log.odd_record = runs.skipped();
     log.report.storage_retries = client.retries() + runs.retries();
     let free = match state? {
         LockState::Free(free) => free,
@@ -242,7 +242,7 @@ impl Begun {
         &self.log.report.run
     }
 
-    /// Does the work of the run, and logs one line, even if the run fails.
+    /// Does the work of the run, and writes its log line, even if the run fails.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
         let Self { settings, limits, lock, free, mut log } = self;
         let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
@@ -337,20 +337,20 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // If a kick came between the last Get Messages and the release of the run lock, the run of the kick
-        // was skipped. The message of this kick would have to wait for the scheduler, so this run looks at
-        // the queue again.
+        // A kick can come between the last Get Messages and the release of the run lock. The kick's own run
+        // does nothing, because this run still holds the lock. Then the message of the kick would have to
+        // wait for the next scheduled run. So this run looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
         }
     };
-    let of_runs = log.skipped.take().or(runs.skipped()).or(context.withdrawals.skipped());
+    let of_runs = log.odd_record.take().or(runs.skipped()).or(context.withdrawals.skipped());
     for (table, key) in [(&tables.ledger, ledger.skipped()), (&tables.runs, of_runs)] {
         if let Some(key) = key {
             let fields = json!({
                 "run": run, "table": table.as_str(), "partition": excerpt(&key.partition), "row": excerpt(&key.row),
-                "note": "entity: another program or a newer version wrote it; the poller ignores an unreadable entity",
+                "note": "entity: some of its properties cannot be read and are ignored; another program or a newer version wrote them",
             });
             host.event(Level::Warn, "table.entity-skipped", fields);
         }

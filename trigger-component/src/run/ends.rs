@@ -50,8 +50,8 @@ impl<H: Host> Run<'_, '_, H> {
     }
 
     /// Handles the end of a message. The figures (the counts of messages over all runs) count the message if
-    /// it has left the queue. If the result of its Delete is unknown, the message stays in hand, so that the
-    /// next run finds out whether the message is still on the queue.
+    /// it has left the queue. If the result of its Delete is unknown, the message stays in the list of
+    /// messages in hand. With this list, the next run finds out whether the queue still holds the message.
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);

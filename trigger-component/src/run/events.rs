@@ -1,6 +1,6 @@
 //! The events that the jobs of a [run](crate::run::Run) return to the loop of the run. A *job* here is a
-//! future of the run that makes calls to services. In `attempt/answer.rs`, the word *job* has another
-//! meaning: a queue message that sends no alert.
+//! future of the run that makes calls to services. In `attempt/answer.rs`, a *job* is something else: a queue
+//! message that brings a person's answer or message to a program.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) enum Event {
 }
 
 /// The result of a read of the recent withdrawals ([`Withdrawal`]: a cancelled alert, a person's `stop`, …).
-/// The flag says whether the read returned all recent withdrawals.
+/// The flag is false if there are too many recent withdrawals, so that the read returned only some of them.
 pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
 /// The results of a write of the record of the run lock, and of the reads that ran at the same time.
@@ -86,17 +86,18 @@ pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
     /// The conversation's line now.
     pub(crate) line: Line,
-    /// The ids of the messages that the run no longer has in hand.
+    /// The ids of the messages that leave the run's list of messages in hand.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// The id and the end of each message that was moved to the poison queue, because the queue would delete
-    /// the message while the message waits.
+    /// If the time to live of a message ends too soon to wait, the run moves the message to the poison queue.
+    /// This field has the ids and the ends of these messages.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,
 }
 
-/// The moment at which the timer fires, and the timer. The timer has its own `FuturesUnordered`, so that it
-/// is polled only when it fires.
+/// The moment at which the timer fires, and the timer. The timer is alone in its `FuturesUnordered`, because
+/// such a collection polls a future only after the future's waker was called. So the loop does not poll the
+/// timer each time that a job returns an event.
 #[derive(Default)]
 pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

@@ -1,10 +1,11 @@
-//! Counts messages for the figures: the counts of all messages of the queue, over all runs. The record of the
-//! run lock stores the figures.
+//! Counts messages for the *figures*. The figures are the counts of all messages of the queue, over all runs.
+//! The record of the run lock stores them.
 //!
 //! The run counts a message when the message has left the queue. At the same moment, the run removes the
-//! message from its messages in hand. One write stores the counts and the messages in hand. So if the run is
-//! killed, the next run knows which messages are counted. If the Delete of a message failed, the message is
-//! not counted yet, because a later run finds it on the queue or in hand.
+//! message from its list of messages in hand. One write stores the counts and the list. So if the run is
+//! killed, the next run knows which messages are counted. If the Delete of a message failed, the run does not
+//! count the message. A later run counts it, because the later run dequeues the message again, or finds it in
+//! the list.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -17,7 +18,8 @@ use super::report::{Count, Report};
 use crate::attempt::{PAUSE, PoisonReason, UNRECORDED};
 use crate::schedule::Leased;
 
-/// The word in the figures for a copy: a message whose alert has ended with another message.
+/// The word in the figures for a *copy*: the queue held two messages of one alert, and the other message had
+/// already ended the alert.
 const COPY: &str = "copy";
 
 /// The counter for a message that has left the queue.
@@ -25,7 +27,7 @@ const COPY: &str = "copy";
 pub(crate) enum Figure {
     /// The message's alert ended with this status.
     Ended(Status),
-    /// The message is a copy, because its alert had ended before with another message.
+    /// The message is a copy: another queue message had ended the same alert before.
     Copy,
     /// The message was moved to the poison queue. The word names the reason.
     Dead(&'static str),
@@ -68,8 +70,9 @@ impl Counting {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
         } else if self.figures.remove_missing(message.id.as_str()) {
-            // The message was counted as missing, but it is on the queue. A counter of Prometheus must not
-            // decrease, so messages that were found again have their own counter.
+            // An earlier run found this message missing, and counted it as gone. But the message is on the
+            // queue. This run cannot take back the count, because a counter of Prometheus must not decrease.
+            // So the messages that were found again have their own counter.
             self.figures.found_again += 1;
             return true;
         }
@@ -105,7 +108,8 @@ impl Counting {
         *counter.or_default() += 1;
     }
 
-    /// Counts a missing message, because a killed run has probably deleted it. If a run dequeues the message
+    /// Counts a *missing* message: a killed run had it in hand, and the queue no longer finds it. The killed
+    /// run has probably deleted the message, so the message counts as gone. If a run dequeues the message
     /// later, [`Counting::received`] counts it as found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         match missed {

@@ -26,9 +26,10 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a working run waits for its next Get Messages call, if the last call returned no message.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// A run that a kick has begun waits for more messages when it finds the queue empty. It waits only if it has
-/// dequeued at least this many messages since its last wait. Without this wait, the kick for each further
-/// message would begin a new run.
+/// If a run that a kick started finds the queue empty, it can pause for [`NEXT_GET_AFTER`], and then call Get
+/// Messages again. It pauses only if it has dequeued at least this many messages since its last pause. In
+/// this case, the bot is probably still putting messages on the queue, one after the other. Without the
+/// pause, this run would end, and the next kick would have to begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -43,11 +44,12 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
-        // The run fetches only as many messages as it has time for. If it put a message back, the younger
-        // messages of the conversation would have to wait. New messages can take twice as long as the
-        // messages before, so the run plans with half of its time.
+        // The run fetches only as many messages as it has time for. Otherwise it would have to put messages
+        // back at its end, and the younger messages of their conversations would have to wait. The estimate
+        // of the time comes from the messages before. New messages can take twice as long, so the run plans
+        // with half of its time.
         let left = self.budget.remaining(self.context.host) / 2;
-        let coming = self.naming + most_of_one(&self.opened);
+        let coming = self.most_in_write + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);
         let room = u8::try_from(room).unwrap_or(u8::MAX).min(limits.batch);
         if room >= limits.batch.div_ceil(8) {
@@ -103,8 +105,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
             if message.dequeue_count > 1 {
-                // The list of messages in hand perhaps has the message with an old pop receipt, which is no
-                // longer valid.
+                // Perhaps the list of messages in hand has this message from an earlier dequeue, with an old
+                // pop receipt that is no longer valid. The code below adds the message with its new pop
+                // receipt.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -120,8 +123,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
                         // The ledger says that the message is missing: a killed run had the message in hand,
-                        // and the next run could not find it. This write corrects the record, because perhaps
-                        // the run only hides the message, and writes no other status.
+                        // and the next run could not find it. But the message is here, so the run corrects
+                        // the record now. It cannot rely on a later write, because a run that only hides the
+                        // message perhaps writes no other status.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -190,7 +194,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
         let write = self.exclusive.start_write(self.counting.figures());
         let (opened, unreadable) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.unreadable));
-        self.naming = most_of_one(&opened);
+        self.most_in_write = most_of_one(&opened);
         let now = context.host.now();
         let read_from = self.withdrawn.read_from(&opened, now);
         let unknown: Vec<LaneKey> = if self.knows_all_lines {
@@ -212,12 +216,13 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Handles the end of a write of the run lock. After a successful write, puts the messages that the write
-    /// has listed into their lanes.
+    /// Handles the end of a write of the record of the run lock. After a successful write, the record lists
+    /// the messages of `done`. So the run puts the envelopes into their lanes, and moves the messages that
+    /// are no envelopes to the poison queue.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
-        self.naming = 0;
+        self.most_in_write = 0;
         if let Some((read, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
             match read {
@@ -240,9 +245,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the run lock, so this run puts the envelopes back on the queue. This run
-                // leaves the messages that are no envelopes: the other run recovers them, or their leases
-                // end.
+                // Another run holds the run lock. This run sends nothing more. At its end, it makes the
+                // envelopes visible again. The messages that are no envelopes stay leased until the other run
+                // recovers them, or until their leases end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {

@@ -35,9 +35,11 @@ impl LedgerWrites {
     }
 
     /// Handles the final status of an alert (`end`) that the ledger has recorded already. Drops the waiting
-    /// transitions of the alert, because they are older. If a write with an older transition is under way,
-    /// this write can reach the ledger last and overwrite `end`. In this case, `end` has to be written again,
-    /// and this function returns it.
+    /// transitions of the alert, because they are older than `end`.
+    ///
+    /// Perhaps a write is under way that has an older transition of the alert. The older transition can reach
+    /// the ledger after `end`, and overwrite it. In this case, this function lets `end` wait for the next
+    /// write, and also returns it.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {

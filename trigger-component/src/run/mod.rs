@@ -4,8 +4,9 @@
 //!
 //! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
 //! `Event`, and only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes
-//! of attempts. The run lock keeps the order of the messages. Even without the lock, no message would be
-//! lost, because the queue's leases prevent this.
+//! of attempts. The run lock keeps the order of the messages, because only the run that holds the lock sends
+//! messages. Without the lock, the messages could lose their order, but no message could be lost. The queue
+//! makes a leased message visible again unless a run deletes the message.
 
 mod apply;
 mod begin;
@@ -85,10 +86,9 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The envelopes that the record of the run lock does not list yet.
     opened: Vec<Leased>,
-    /// The current write of the run lock lists dequeued messages in the record for the first time. This field
-    /// is the number of these messages in the conversation that has the most of them; zero if no write is
-    /// under way.
-    naming: u32,
+    /// The current write of the run lock adds dequeued messages to the record. These messages are in no lane
+    /// yet. No conversation has more than this many of them. Zero if no write is under way.
+    most_in_write: u32,
     /// The messages that are no envelopes and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
@@ -101,18 +101,18 @@ struct Run<'a, 'r, H> {
     is_kicked: bool,
     /// The number of messages that the run has dequeued since its last wait for new messages.
     received_since_wait: usize,
-    /// Whether the run waits for new messages, although it has no work.
+    /// Whether the run has no work, but does not end yet, because it expects new messages soon.
     awaits_more: bool,
-    /// If the run has hidden messages behind messages of an earlier run, this is the moment at which the
-    /// hidden messages become visible.
+    /// If messages that the run has hidden become visible within a few seconds, the run waits for them. This
+    /// is the moment at which they become visible.
     awaited_until: Option<Duration>,
     /// After a Get Messages call without messages: the moment of the next call, if the run still works at
     /// that moment.
     next_get_at: Duration,
     /// Whether the run is at its end, and starts no more work.
     stopping: bool,
-    /// If the run can send no alert at all: the reason, and the pause of all runs that follows. The run has
-    /// logged the reason already.
+    /// Set if the run can send no alert at all: the reason as an enum, the length of the pause that all runs
+    /// make now, and the reason as a text. The run has logged the reason already.
     stopped: Option<(PauseReason, Duration, String)>,
     failure: Option<RunError>,
     delivered: Recent,
@@ -144,7 +144,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             busy: 0,
             fetching: false,
             opened: Vec::new(),
-            naming: 0,
+            most_in_write: 0,
             unreadable: Vec::new(),
             withdrawn: Rc::default(),
             readiness: Readiness::Unknown,
@@ -260,7 +260,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.set_timer(due);
     }
 
-    /// Hides messages that have to wait for a missing message of their conversation.
+    /// Hides messages that have to wait for an older message of their conversation. The older message is
+    /// hidden, or this run has not dequeued it.
     fn put_back_waiting_messages(&mut self) {
         while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);
@@ -357,8 +358,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn ready(&mut self, outcome: Result<(), Verdict>) {
         self.readiness = Readiness::Ready;
-        // If the run goes on, the first attempt gets the same verdict and stops the run. If the run is
-        // stopping already, it makes no more attempts, so this function handles the verdict.
+        // If the run goes on, this function need not handle a failure: the first attempt gets the same
+        // verdict, and stops the run. But a run that is stopping already makes no more attempts.
         if let (true, Err(verdict)) = (self.stopping, outcome)
             && let Some(stop) = stops_the_run(&verdict, false)
         {

@@ -53,8 +53,8 @@ impl<H: Host> Run<'_, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Hides the front message, if there is one, and the messages behind it. The line is stored first, so
-    /// that the conversation keeps its order even if the run is killed after this write. In this case, the
-    /// conversation perhaps waits longer than necessary.
+    /// that the conversation keeps its order even if the run is killed after this write. But then the line
+    /// lists messages that were not hidden, so the conversation perhaps waits longer than necessary.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -110,9 +110,10 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again, because the run has no time for them. The queue hands out these messages
-    /// after the younger messages that came meanwhile. To keep the order, this function first gives the
-    /// released messages places in the line. So the younger messages wait for them.
+    /// Makes messages visible again, because the run has no time for them. Younger messages of the
+    /// conversation can be visible already, and the queue hands out these younger messages first. To keep the
+    /// order, this function first stores a line that lists the released messages. So the younger messages
+    /// wait for them.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {
@@ -131,11 +132,11 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended: Vec::new(), visible_soon: None }
     }
 
-    /// Moves a message to the poison queue, because the queue would delete the message while it waits.
-    /// Returns `None` if the move failed.
+    /// Moves a message to the poison queue, because its time to live ends too soon to wait for the older
+    /// messages. Returns `None` if the move failed.
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
-        let reason =
-            "message: the queue deletes it before the older ones are finished; use a longer time to live";
+        let reason = "message: the queue deletes it before the older messages of its conversation are \
+             finished; use a longer time to live";
         let why = PoisonReason::OutOfTime;
         let poisoned = self.queues.move_to_poison_queue(leased, why, reason, None).await;
         let ended = Ended::of_poisoned(poisoned, why);
@@ -148,14 +149,16 @@ impl<H: Host> RunContext<'_, H> {
     }
 
     /// Returns how long a message has to be hidden so that it becomes visible after the other messages of the
-    /// line. Returns `None` if the queue deletes the message before that moment.
+    /// line. The pause is shorter if the queue would delete the message before the end of the pause. Returns
+    /// `None` if the deletion is too close for any pause.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
         // The front message becomes visible a second before the others, because its attempt can fail again,
         // and the others then have to stay hidden.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // If the front message is overdue, perhaps a killed run has leased it. The longer the front message
-        // is overdue, the longer the younger messages are hidden.
+        // If the front message is overdue, perhaps a killed run has leased it, and the lease ends only in a
+        // minute. With a pause of one second, runs would dequeue and hide the younger messages again and
+        // again. So the pause is half of the time for which the front message has been overdue.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

@@ -40,7 +40,7 @@ pub(crate) enum Count {
     AlreadySent,
     /// The message was only deleted, because an earlier run had put it into the poison queue.
     AlreadyPoisoned,
-    /// A person's answer or message was passed on to the program.
+    /// The message was no alert. It brought a person's answer or chat message to a program.
     Answered,
     /// The message was deleted, because its alert had expired.
     Expired,
@@ -74,11 +74,11 @@ pub(crate) enum Count {
     NoToken,
     /// The message was moved to the poison queue.
     Poisoned(PoisonReason),
-    /// The message was hidden behind an older message of its conversation.
+    /// The message was hidden, because an older message of its conversation has to be finished first.
     HiddenBehind,
     /// The message was put back on the queue, because the run ended.
     Released,
-    /// The message was put back on the queue, because a killed run had it in hand.
+    /// The message was put back on the queue, because the run that had dequeued it was killed.
     Recovered,
     /// The alert was not sent, because the lease of its message had ended. Another run has perhaps dequeued
     /// the message.
@@ -138,8 +138,8 @@ impl Count {
 pub struct Report {
     /// The run's id in the log.
     pub run: String,
-    /// The number of calls that read the queue: each Get Messages, and the Peek Messages with which a run
-    /// begins if no kick started it.
+    /// The number of calls that read the queue: all Get Messages calls of the run, and the Peek Messages call
+    /// at its start. If a kick started the run, there is no Peek Messages call.
     pub polls: u32,
     /// The number of messages that the run dequeued.
     pub received: u32,
@@ -196,7 +196,8 @@ impl Report {
             "outOfBudget": self.out_of_budget,
             "elapsedMilliseconds": milliseconds(self.elapsed),
         });
-        // Counts of zero are left out, because a run a second would fill the log with zeros.
+        // Counts of zero are left out. Otherwise, a poller that runs once a second would fill the log with
+        // zeros.
         for (field, count) in &self.counts {
             report[*field] = (*count).into();
         }

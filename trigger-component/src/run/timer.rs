@@ -45,8 +45,9 @@ impl<H: Host> Run<'_, '_, H> {
             false => [self.exclusive.write_due(), due, self.ledger_writes.due(), again, Some(end)],
         };
         let Some(moment) = moments.into_iter().flatten().min() else { return };
-        // The caller has started everything that is due. If a moment has passed nevertheless, the millisecond
-        // prevents a busy loop.
+        // The caller has started everything that is due, so `moment` should be later than `now`. If it is
+        // not, the timer still waits for a millisecond. Otherwise the loop could wake up again and again
+        // without a pause.
         let moment = moment.max(now + Duration::from_millis(1));
         // If the current timer fires before `moment`, it can stay, because a timer that fires too early does
         // no harm.

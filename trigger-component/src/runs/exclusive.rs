@@ -102,8 +102,8 @@ impl ExclusiveRun {
         self.lock.renewal(&self.in_hand)
     }
 
-    /// Handles the end of a write that got a response. `written` is `None` if another run has taken the lock.
-    /// Returns whether this run still holds the lock.
+    /// Handles the end of a write that did not fail. `written` is `None` if another run has taken the lock,
+    /// so that the record was not written. Returns whether this run still holds the lock.
     pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
         self.is_writing = false;
         match written {
@@ -124,16 +124,17 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets the breaker's results (`hosts`) and the figures (counts over all runs) for the next run. The
-    /// release of the lock writes both into the record.
+    /// Sets two results of this run for the next run: `hosts` (which Connector hosts work and which fail, see
+    /// `attempt/hosts.rs`) and the figures (counts over all runs). The release of the lock writes both into
+    /// the record.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
         self.lock.set_ended(&self.ended);
         self.lock.set_figures(figures);
     }
 
-    /// Returns the lock, so that the caller can release it, and the messages in hand; `None` if another run
-    /// has taken the lock.
+    /// Returns the lock and the messages in hand, so that the caller can release the lock; `None` if another
+    /// run has taken the lock.
     pub(crate) fn into_lock(self) -> Option<(RunLock, Vec<InHand>)> {
         (!self.is_lost).then_some((self.lock, self.in_hand))
     }

@@ -1,6 +1,6 @@
 //! A hint in the key-value store of the Spin host. The hint says that a run is at work. While the hint is
-//! valid, the bot does not call the poller after each message. A lost or wrong hint does no harm, because the
-//! run lock in the table lets only one run work at a time.
+//! valid, the bot makes no calls to the poller, because the run at work dequeues new messages, too. A lost or
+//! wrong hint does no harm, because the run lock in the table lets only one run work at a time.
 
 use std::time::Duration;
 

@@ -3,8 +3,11 @@
 //! A killed run leaves its messages leased. When the leases end, the queue makes the messages visible, but
 //! not in their order. To keep the order, each run records its messages in hand before it works on them. The
 //! next run makes these messages visible again with the recorded pop receipts, the oldest first. Their
-//! conversations wait until the messages are visible; other conversations go on. A message is *missing* if
-//! the queue refuses its pop receipt and probably no longer holds the message.
+//! conversations wait until the messages are visible; other conversations go on.
+//!
+//! A message is *missing* if the queue finds no message with the recorded pop receipt. Then the killed run
+//! has probably deleted the message. But perhaps the killed run has only hidden it, and so changed its pop
+//! receipt.
 
 use std::time::Duration;
 
@@ -21,8 +24,8 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// How long a recovered message stays hidden, so that this run does not dequeue the message before the
-/// waiting line is stored.
+/// How long a recovered message stays hidden. In this time, the changed waiting line is stored. So no run
+/// dequeues the message before that.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long younger messages wait for a message that the queue probably no longer holds.
 const IF_MISSING: Duration = Duration::from_secs(10);
@@ -36,8 +39,8 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ids of the missing messages, each with the information of the ledger about its alert. If the
-    /// killed run had only hidden a missing message, a run dequeues this message later.
+    /// The ids of the missing messages, each with the information of the ledger about its alert. If a missing
+    /// message was only hidden, a run dequeues it later.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
@@ -85,10 +88,12 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Finds out how the alert of a missing message has ended. The killed run had deleted the message, or had
-/// hidden it until `visible_at` at the latest. If `ended` has the final status of the alert, returns this
-/// status, because the ledger has perhaps not recorded it yet. Otherwise records in the ledger that the
-/// message is missing, and returns the information of the ledger.
+/// Finds out how the alert of a missing message has ended. If `ended` has the final status of the alert,
+/// returns this status. In this case, the ledger has perhaps not recorded the status yet.
+///
+/// Otherwise records in the ledger that the message is missing, and returns the information of the ledger.
+/// Perhaps the killed run has only hidden the message. Then the message becomes visible at `visible_at` at
+/// the latest.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,

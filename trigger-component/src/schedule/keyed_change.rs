@@ -13,8 +13,8 @@ pub(crate) struct KeyedChange {
     pub(crate) note: Option<&'static str>,
     /// Whether the queue message took an alert back.
     pub(crate) takes_back: bool,
-    /// The record of a key: the conversation, the key, and the chat message that the conversation shows under
-    /// the key now.
+    /// The record of a key: the conversation, the key, and the chat message in the conversation that belongs
+    /// to the key now.
     pub(crate) standing: Option<(ConversationKey, String, Standing)>,
     /// The record of the alert that was changed, with the change.
     pub(crate) edit: Option<(RecordKey, Edit)>,

@@ -12,9 +12,9 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
-/// Until the run has finished the first message of a conversation, it assumes that each message takes this
-/// many times the gap between two messages (`conversation_gap`). So the run does not fetch too many messages
-/// of a conversation that is perhaps slow.
+/// Until the run has finished the first message of a conversation, it does not know how long a message takes.
+/// It then assumes this many times the minimum gap between two messages (`conversation_gap`). The estimate is
+/// high, so that the run does not fetch too many messages of a slow conversation.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
@@ -35,23 +35,23 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns how long the lane needs for each message. If the lane has no estimate yet, returns `unknown`
-    /// times the gap between two messages.
-    fn pace(&self, limits: &Limits, unknown: u32) -> Duration {
+    /// Returns how long the lane needs for each message. If the lane has no estimate yet, returns the gap
+    /// between two messages (`conversation_gap`), multiplied by `assumed_gaps`.
+    fn pace(&self, limits: &Limits, assumed_gaps: u32) -> Duration {
         let gap = limits.conversation_gap;
-        self.took.map_or(gap * unknown, |took| took.max(gap))
+        self.took.map_or(gap * assumed_gaps, |took| took.max(gap))
     }
 
-    /// Takes out the messages that have to wait for a missing message, i.e. an older message of the line that
-    /// is not in the lane.
+    /// Takes out the messages that have to wait for an older message. The older message is in the line, but
+    /// not in the lane: it is hidden, or this run has not dequeued it.
     fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
         let mut blocked = VecDeque::new();
         if self.busy || !self.line.is_live(now) {
             return blocked;
         }
         loop {
-            // After a message is taken out, younger messages can have to wait for this message, so the check
-            // is repeated.
+            // If a message is taken out, it is no longer in the lane. Then younger messages perhaps have to
+            // wait for this message, so the check is repeated.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
             let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
@@ -107,7 +107,7 @@ pub(crate) struct Lanes {
     tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
-    /// The estimate of how long a message takes, in the lane that became empty last.
+    /// The estimate of how long a message takes, from the lane that became empty last.
     last_took: Duration,
 }
 
@@ -171,8 +171,8 @@ impl Lanes {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// Takes out the messages of one lane that have to wait for a missing message; `None` if no message has
-    /// to wait.
+    /// Takes out the messages of one lane that have to wait for an older message; `None` if no message has to
+    /// wait. The older message is hidden, or this run has not dequeued it.
     pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
         self.lanes.iter_mut().find_map(|lane| {
             let behind = lane.take_blocked(now);
@@ -269,8 +269,7 @@ impl Lanes {
     }
 
     /// Returns for how many more messages the run has time. `left` is the time that the run has. Some
-    /// dequeued messages are in no lane yet. `coming` is the number of these messages in the conversation
-    /// that has the most of them.
+    /// dequeued messages are in no lane yet. No conversation has more than `coming` of them.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

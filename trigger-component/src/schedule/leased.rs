@@ -27,8 +27,9 @@ impl LaneKey {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
     }
 
-    /// The lane of the jobs that bring the answers to one alert to a program (`attempt/answer.rs`). These
-    /// jobs have their own lane, so that a slow program delays no alert.
+    /// The lane of the answers to one alert. An answer here is a queue message that brings a person's answer
+    /// to a program (`attempt/answer.rs`). These messages have their own lane, so that a slow program delays
+    /// no alert.
     fn of_answers(alert: &str) -> Self {
         Self(fnv_1a(&["answers", alert]))
     }
@@ -97,8 +98,8 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    /// Makes a leased message of a decoded message. `has_seal_key`: whether the bot seals its messages, so
-    /// that a message without a seal comes from another program.
+    /// Makes a leased message of a decoded message. `has_seal_key`: whether the bot seals its messages. If it
+    /// does, a message without a valid seal counts as a message of another program.
     pub(crate) fn new(
         message: QueueMessage,
         envelope: Envelope,

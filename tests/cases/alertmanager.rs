@@ -13,8 +13,8 @@ use end_to_end::waiting::eventually;
 use crate::hook_page::blocks;
 
 end_to_end::cases!(
-    group_of_alertmanager_is_one_chat_message_that_turns_green,
-    group_of_alertmanager_turns_from_red_to_green_in_the_browser,
+    alert_group_of_alertmanager_is_one_chat_message_that_turns_green,
+    alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser,
 );
 
 /// Why these cases are skipped.
@@ -34,7 +34,7 @@ fn start(hook: &Hook) -> Alertmanager {
     Alertmanager::start(Programs::find().expect(MISSING), &configuration)
 }
 
-fn group_of_alertmanager_is_one_chat_message_that_turns_green(world: &World) {
+fn alert_group_of_alertmanager_is_one_chat_message_that_turns_green(world: &World) {
     let stage = Stage::start(world);
     let alertmanager = start(&hook(&stage));
     let next = |number: usize| {
@@ -52,7 +52,7 @@ fn group_of_alertmanager_is_one_chat_message_that_turns_green(world: &World) {
     assert!(green.body["attachments"][0].to_string().contains(RESOLVED), "{green:?}");
 }
 
-fn group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
+fn alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();
@@ -73,7 +73,7 @@ fn group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
         });
         let alertmanager = start(&hook);
         alertmanager.alert("InstanceDown", "db-7 is down", false);
-        // The person writes this message when the chat page shows the red card.
+        // The person writes `I see it` when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alertmanager.alert("InstanceDown", "db-7 is down", true);
         seen.join().unwrap()

@@ -22,7 +22,7 @@ end_to_end::cases!(
     alert_larger_than_a_queue_message_is_refused,
     call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
-    sealed_alert_to_an_address_is_not_marked_as_verified,
+    service_url_from_an_api_call_is_not_marked_as_verified,
     repeated_call_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
     alert_with_an_unreachable_queue_is_answered_503,
@@ -283,7 +283,7 @@ fn address_at_an_untrusted_host_is_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
+fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a-seal-key-for-tests-of-some-length").start();
     let activity = stage.connector.host(&message("a:1", "1", ""));
     let address = json!({
@@ -297,13 +297,13 @@ fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
         assert_eq!(
             envelope["address"].get("serviceUrlVerified"),
             None,
-            "expected no serviceUrlVerified for an address that no token verified, found {envelope}"
+            "expected no serviceUrlVerified for a serviceUrl from an API call, found {envelope}"
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // Another program that writes to the queue can copy an alert's id, but cannot make a seal. The
-    // cancellation applies only to the sealed envelope, so the poller delivers the envelope that has the same
-    // id, but no seal.
+    // Another program copies the id of the cancelled alert into an envelope of its own, and puts the envelope
+    // on the queue. The program cannot make a seal, so the cancellation does not apply to this envelope. In
+    // anonymous mode the poller also delivers envelopes without a seal, so it delivers this envelope.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -341,8 +341,9 @@ fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// Two queue messages can hold the same alert: after two equal API calls at the same time, or if a program
-/// repeats an API call and the ledger has lost the record of the first call.
+/// The queue can contain two messages for the same alert. This happens if a program makes two equal API calls
+/// at the same time. It also happens if the ledger loses the record of an API call, and a program repeats the
+/// call.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -353,8 +354,9 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The program repeats the API call before the alert is delivered. So the bot cannot know whether the
-    // first call has put the alert on the queue. The bot puts the alert on the queue again.
+    // The program repeats the API call before the alert is delivered. The bot writes nothing into the ledger
+    // after a successful Put. So the bot does not know whether the first call has put the alert on the queue,
+    // and puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);
@@ -411,7 +413,11 @@ fn queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest(world: &
     let again = alert(&stage, &body).expect_status(202).json();
     assert_eq!(status(&again, "a:2"), ("queued".into(), status(&response, "a:2").1));
     let rest = queue.take();
-    assert_eq!(rest.len() + puts.len(), 3, "expected each alert to be queued once, found the rest {rest:?}");
+    assert_eq!(
+        rest.len() + puts.len(),
+        3,
+        "expected each alert to be queued once, found {puts:?} and {rest:?}"
+    );
     assert_eq!(alert(&stage, &body).expect_status(202).json(), again);
     assert!(queue.take().is_empty());
 }

@@ -16,7 +16,7 @@ end_to_end::cases!(
     pressed_button_changes_the_card_and_reaches_the_program_once,
     first_of_fifty_presses_wins,
     button_that_is_forged_copied_or_late_is_refused_and_queues_nothing,
-    question_with_answers_set_to_each_keeps_the_first_answer_of_each_person,
+    question_that_each_person_can_answer_keeps_the_first_answer_of_each_person,
     question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
@@ -47,8 +47,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // Teams sends the invoke `p1` a second time, because Teams does so after a slow response. Then the person
-    // presses the button again (`p2`).
+    // After a slow response, Teams sends an invoke again. So this case sends the invoke `p1` again. Then the
+    // person presses the button again (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -66,7 +66,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(callback, expected);
     assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
-    // Libraries of other projects read the callback and the queue of replies, as in a user's program.
+    // Programs check a callback with a library of Standard Webhooks, and read the queue of replies with
+    // Microsoft's client. This case uses the same libraries.
     assert_eq!(callbacks[0].verified_with(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
@@ -148,7 +149,7 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
     assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");
 }
 
-fn question_with_answers_set_to_each_keeps_the_first_answer_of_each_person(world: &World) {
+fn question_that_each_person_can_answer_keeps_the_first_answer_of_each_person(world: &World) {
     let stage = stage(world);
     let to = known(&stage, "a:1", "hello");
     let mut body = question(&to);
@@ -222,7 +223,7 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
     assert_eq!(
         say("2", "what is that?"),
         "Queued: what is that?",
-        "expected that a text that names no action is no answer"
+        "expected that a text without the name of an action does not answer the question"
     );
     assert!(say("3", "reject: no time").starts_with("Your answer is recorded: Reject: no time"));
     stage.poll();

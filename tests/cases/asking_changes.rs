@@ -15,7 +15,8 @@ end_to_end::cases!(
     late_answer_does_not_change_a_message_that_a_newer_alert_has_changed
 );
 
-/// Changes the text of an alert with `PATCH`. Returns the id of the change, which is an alert, too.
+/// Changes the text of an alert with `PATCH`. The bot accepts the change as a new alert. Returns the id of
+/// the new alert.
 #[track_caller]
 fn patch(stage: &Stage, id: &str, text: &str) -> String {
     let response = call(stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": text}));
@@ -40,7 +41,10 @@ fn changed_question_keeps_the_buttons_and_shows_the_new_text_after_the_answer(wo
     stage.poll();
     let changed = last_card(&stage, "PUT");
     assert_eq!(changed["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    assert_eq!(changed["actions"], first["actions"], "expected that the buttons answer the same alert");
+    assert_eq!(
+        changed["actions"], first["actions"],
+        "expected that the buttons still belong to the same question"
+    );
     // The button still answers the question.
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&changed, "approve")));
     assert_eq!(answered["value"]["body"][0]["text"], "Alert: Deploy 1.4.3?", "{answered}");

@@ -15,7 +15,7 @@ end_to_end::cases!(
     reply_in_the_thread_of_a_question_answers_the_question,
     first_answer_of_several_people_counts_and_appears_on_all_cards,
     answer_cancels_the_unsent_alerts_of_the_same_call,
-    question_with_answers_set_to_each_or_many_is_answered_in_every_conversation
+    question_that_each_person_can_answer_is_answered_in_every_conversation
 );
 
 const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -168,8 +168,7 @@ fn to_all(conversations: &[&str]) -> Value {
     conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
 }
 
-/// The text under the question, in the last request that posted or changed a chat message of this
-/// conversation.
+/// The text that the card of [`card_in`] shows under the question. This text is the answer.
 fn line_in(stage: &Stage, conversation: &str) -> Value {
     card_in(stage, conversation)["body"][1]["text"].clone()
 }
@@ -246,7 +245,7 @@ fn answer_cancels_the_unsent_alerts_of_the_same_call(world: &World) {
     assert_eq!(status(&stage, &absent)["status"], "cancelling");
 }
 
-fn question_with_answers_set_to_each_or_many_is_answered_in_every_conversation(world: &World) {
+fn question_that_each_person_can_answer_is_answered_in_every_conversation(world: &World) {
     for answers in ["each", "many"] {
         let stage = stage(world);
         let people = approvers(&stage);

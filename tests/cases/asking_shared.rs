@@ -25,7 +25,9 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts get the same serviceUrl, so no message of the person changes the stored conversation.
+    // Both hosts get the same serviceUrl. For a message with another serviceUrl, the second host would read
+    // the conversation's record, and find the open question there. Here, the second host has to learn of the
+    // question from the ledger.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();

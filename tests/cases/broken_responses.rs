@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::draining;
 
 end_to_end::cases!(
-    endless_body_ends_when_the_call_times_out,
+    endless_body_is_cut_off_when_the_call_times_out,
     accepted_alert_with_a_lost_response_body_counts_as_delivered,
-    throttling_with_a_lost_body_keeps_the_retry_after,
+    retry_after_of_a_response_with_a_lost_body_is_obeyed,
 );
 
 /// Makes an envelope for the conversation `a:<id>`.
@@ -23,7 +23,7 @@ fn envelope(stage: &Stage, id: &str) -> Value {
 
 /// The body never ends, and each pause between two bytes is shorter than the poller's time-out for a pause.
 /// So only the time-out of the whole request can end this request.
-fn endless_body_ends_when_the_call_times_out(world: &World) {
+fn endless_body_is_cut_off_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
     let drip = Drip::every(Duration::from_millis(100));
@@ -74,7 +74,7 @@ fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
 
 /// The header `Retry-After` arrives before the body breaks off. So the run hides the queue message for the
 /// time in this header.
-fn throttling_with_a_lost_body_keeps_the_retry_after(world: &World) {
+fn retry_after_of_a_response_with_a_lost_body_is_obeyed(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));
     stage.connector.on(|_| Some(Reply::error(429, "Throttled").header("retry-after", "1000").cut_in_body()));

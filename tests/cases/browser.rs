@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     chat_page_shows_the_acknowledgement_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
-    alerts_with_one_alert_key_are_one_bubble_that_turns_from_red_to_green,
+    alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green,
     webhook_address_is_readable_and_the_copied_command_works,
 );
 
@@ -28,8 +28,8 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
     let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
-        // The bot stores the conversation when the person writes, so the back end can find the conversation
-        // now. The page is still open.
+        // The bot has stored the person's conversation, so the back end can send an alert there now. The page
+        // is still open, and shows the alert.
         page.wait_for(answers[1]);
         page.alert_with_card(&chat_page::card(title, text, button));
         seen.join().unwrap()
@@ -88,7 +88,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     assert_eq!(
         callback.verified_with(&secret),
         callback.body(),
-        "expected that the reference library accepts the signature"
+        "expected that the reference library of Standard Webhooks accepts the signature"
     );
 }
 
@@ -99,7 +99,7 @@ fn card_of(style: &str, text: &str) -> Value {
     ]})
 }
 
-fn alerts_with_one_alert_key_are_one_bubble_that_turns_from_red_to_green(world: &World) {
+fn alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green(world: &World) {
     let (red, green) = ("The disk of db-7 is full", "The disk of db-7 has room again");
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");
@@ -122,7 +122,7 @@ fn alerts_with_one_alert_key_are_one_bubble_that_turns_from_red_to_green(world: 
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("keyed.png")));
         page.wait_for("Alert: hello");
         alert(red, "attention", "firing");
-        // The person writes this message when the chat page shows the red card.
+        // The person writes `I see it` when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alert(green, "good", "resolved");
         seen.join().unwrap()

@@ -9,9 +9,9 @@ end_to_end::cases!(
     component_files_are_at_most_three_mebibytes
 );
 
-/// The imports that Spin 3.0 provides, so a component is allowed to have them. The patch version of a WASI
-/// 0.2 interface does not matter: hosts match interfaces by semver, and every function below exists since
-/// 0.2.0. `*` allows every function of the interface.
+/// The functions of Spin 3.0, which a component is allowed to import. The patch version of a WASI 0.2
+/// interface does not matter: hosts match interfaces by semver, and every function below exists since 0.2.0.
+/// `*` allows every function of the interface.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",

@@ -28,9 +28,9 @@ end_to_end::cases!(
     dead_letter_without_a_row_in_the_table_is_shown_and_replayed,
     dropped_dead_letter_is_deleted_and_the_alert_stays_dead_in_the_ledger,
     forgotten_conversation_has_no_dead_letter,
-    list_page_of_ten_thousand_dead_letters_costs_one_table_call,
+    page_of_a_list_of_ten_thousand_dead_letters_costs_one_table_call,
     call_about_dead_letters_needs_the_scope_operate,
-    shell_command_lists_shows_replays_and_drops_dead_letters,
+    shell_command_can_list_show_replay_and_drop_dead_letters,
 );
 
 /// The HTTP status with which the fake Connector answers alerts. With 201, the fake accepts the alerts.
@@ -200,8 +200,8 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // A replay hides the dead letters that it works on from other replays. By now, all replays have ended,
-    // and all dead letters are visible again.
+    // While a replay processes a dead letter, other replays do not see this dead letter. By now, all replays
+    // have ended, and the remaining dead letters are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -377,7 +377,7 @@ fn forgotten_conversation_has_no_dead_letter(world: &World) {
     assert_eq!(ids_of(&left).len(), 1);
 }
 
-fn list_page_of_ten_thousand_dead_letters_costs_one_table_call(world: &World) {
+fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_table_call(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");
@@ -437,7 +437,7 @@ fn call_about_dead_letters_needs_the_scope_operate(world: &World) {
     }
 }
 
-fn shell_command_lists_shows_replays_and_drops_dead_letters(world: &World) {
+fn shell_command_can_list_show_replay_and_drop_dead_letters(world: &World) {
     let stage = sealing(world).start();
     let connector = Answering::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");

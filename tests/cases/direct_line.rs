@@ -15,7 +15,7 @@ end_to_end::cases!(
     unsealed_trigger_is_refused_by_default,
     trigger_to_an_untrusted_host_is_refused,
     event_with_a_name_other_than_triggername_sends_no_alert,
-    repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent,
+    alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent,
     run_with_twelve_alerts_starts_one_direct_line_conversation,
     alert_that_direct_line_refuses_stays_on_the_queue,
     wrong_direct_line_secret_stops_the_run,
@@ -153,7 +153,7 @@ fn event_with_a_name_other_than_triggername_sends_no_alert(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn repeated_trigger_is_sent_again_only_if_the_alert_was_certainly_not_sent(world: &World) {
+fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent(world: &World) {
     let stage = allowing(world);
     let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(201));
     let answering = std::sync::Arc::clone(&status);
@@ -244,7 +244,7 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
         assert_eq!(
             stage.queue.poison().count(),
             0,
-            "{status}: expected no dead letter, because no status of Direct Line means that the person's conversation is missing"
+            "{status}: expected no dead letter, because Direct Line has no status for a missing conversation of the person"
         );
         stage.connector.expect_silence();
     }

@@ -8,7 +8,8 @@ fn every_test_that_the_security_document_names_exists(_: &World) {
     let path = dev::workspace::root().join("docs/security.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let names = document.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));
-    // A name of two parts is an end-to-end test. A name of three parts is a native test.
+    // A name with two parts (`group::case`) is an end-to-end case. A name with three parts is a test of a
+    // crate.
     let names: Vec<_> = names.filter(|(_, case)| !case.contains("::")).collect();
     assert!(names.len() > 50, "expected more than 50 names of tests in the table, found {names:?}");
     let exists = |(group, case): &(&str, &str)| {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 end_to_end::cases!(
     connector_complains_about_an_unexpected_request,
-    connector_changes_and_deletes_only_shown_messages,
+    connector_changes_and_deletes_only_messages_that_the_chat_shows,
     connector_cuts_the_connection_before_or_after_recording_the_request,
     direct_line_complains_about_an_unexpected_request,
 );
@@ -45,7 +45,7 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
     }
 }
 
-fn connector_changes_and_deletes_only_shown_messages(_: &World) {
+fn connector_changes_and_deletes_only_messages_that_the_chat_shows(_: &World) {
     let connector = Connector::start();
     let call = |method: &str, path: &str, body: &str| {
         let uri = format!("http://{}/v3/conversations/c/activities{path}", connector.authority());

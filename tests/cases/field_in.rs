@@ -15,10 +15,10 @@ end_to_end::cases!(
     commands_of_telegram_are_understood,
     group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored,
     message_without_text_is_read_from_the_html,
-    conversation_update_is_greeted_once_and_queues_nothing,
+    repeated_conversation_update_gets_one_greeting_and_queues_nothing,
     upgrade_of_the_app_keeps_the_conversation,
     pressed_button_without_text_is_answered_and_not_queued,
-    replies_to_an_activity_with_expect_replies_are_in_the_response,
+    replies_in_the_delivery_mode_expect_replies_are_in_the_response,
     lone_surrogate_is_shown_as_the_replacement_character,
     tag_in_any_unicode_composition_is_the_same,
 );
@@ -177,7 +177,7 @@ fn message_without_text_is_read_from_the_html(world: &World) {
     }
 }
 
-fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
+fn repeated_conversation_update_gets_one_greeting_and_queues_nothing(world: &World) {
     let stage = alerts::stage(world);
     let post = |activity: &Value| stage.post(&stage.connector.host(activity)).expect_status(200);
     let update = field("14-conversation-update");
@@ -272,7 +272,7 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
     );
 }
 
-fn replies_to_an_activity_with_expect_replies_are_in_the_response(world: &World) {
+fn replies_in_the_delivery_mode_expect_replies_are_in_the_response(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = stage.connector.host(&field("07-expect-replies"));
     let body = stage.post(&activity).expect_status(200).json();
@@ -288,8 +288,8 @@ fn replies_to_an_activity_with_expect_replies_are_in_the_response(world: &World)
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // The poller sends the alert to the Connector. With another delivery mode, the bot also sends its replies
-    // to the Connector.
+    // Only the bot's replies are in the response: the poller sends the alert to the Connector. In the other
+    // delivery modes, the bot sends its replies to the Connector.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure,
+    gateway_failure_drops_an_alert_only_if_onuncertain_is_drop,
     error_page_of_a_gateway_does_not_pause_the_conversation,
     connector_code_for_a_lost_conversation_pauses_the_conversation,
     status_401_for_one_conversation_does_not_stop_the_run,
@@ -27,10 +27,10 @@ end_to_end::cases!(
     caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call,
 );
 
-fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure(world: &World) {
+fn gateway_failure_drops_an_alert_only_if_onuncertain_is_drop(world: &World) {
     for status in [408, 502, 504] {
-        // Each HTTP status has its own stage. In one stage, three conversations of one Connector host would
-        // fail in a row, and the breaker would then stop the calls to this host.
+        // Each HTTP status has its own stage. In a common stage, three conversations of one Connector host
+        // would fail in a row. The breaker would then stop the calls to this host.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {

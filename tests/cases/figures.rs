@@ -20,21 +20,21 @@ end_to_end::cases!(
     performance_document_has_the_recorded_figures,
 );
 
-/// The maximum of additional memory for a longer queue or a longer list of conversations. The granularity of
-/// the allocator can cause this growth. If a component kept all queue messages or all conversations in
-/// memory, the component would need more.
+/// The maximum growth of a component's memory for a longer queue or a longer list of conversations. The
+/// allocator requests memory in large pieces, so the memory can grow a little. If a component kept all queue
+/// messages or all conversations in memory, the memory would grow by more than this.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
 /// The maximum average number of calls for one page of the list of all conversations. The conversations are
-/// divided into shards (partitions of the table). The bot reads the rest of one shard, and then the next
-/// shard.
+/// divided into shards (partitions of the table). If a page begins in the middle of a shard, the bot makes
+/// two calls: one for the rest of this shard, and one for the later shards.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
 /// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads
 /// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
-/// The maximum average number of calls for one page of the list of a tag's conversations. The bot makes one
-/// more call than for a tenant, because the index of a tag has two partitions: for the bot's tenant, and for
-/// no tenant.
+/// The maximum average number of calls for one page of the list of a tag's conversations. The index of a tag
+/// has two partitions: one for conversations in the bot's own tenant, and one for conversations in no tenant.
+/// So the bot makes one more call than for a tenant.
 const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
@@ -52,8 +52,9 @@ fn instructions_are_as_recorded(_: &World) {
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
-    // The activity is in a known conversation. The kick is off here, so the bot does not read from key-value
-    // whether a run is at work.
+    // The numbers in each assertion are: reads of variables, reads from key-value, writes to key-value, and
+    // outbound calls. The bot knows the conversation of the activity. The kick (the bot's call to the poller)
+    // is off. With the kick, the bot would also read from key-value whether a run is at work.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
     assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 3), "an activity");
@@ -94,8 +95,8 @@ fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
         calls <= MOST_CALLS_PER_ALERT,
         "expected at most {MOST_CALLS_PER_ALERT} calls per alert, found {calls}"
     );
-    // The number varies a little, because a run repeats Get Messages until the run ends. So a longer run
-    // makes more calls.
+    // A run calls Get Messages again and again until the run ends. So a longer run makes more calls, and the
+    // number of calls per alert varies a little.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,

@@ -24,7 +24,8 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
     const SENDERS: usize = 20;
     const EACH: usize = 10;
     const POSTS: usize = SENDERS * EACH;
-    // The kick is off, because the number of kicks varies: the bot sends none while a run is at work.
+    // The kick (the bot's call to the poller) is off. The bot sends no kick while a run is at work, so the
+    // number of calls would vary.
     let stage = alerts::script(world).variable("kick", "off").metered().start();
     let hook = &hook(&stage);
     // The first post creates the queue.

@@ -60,7 +60,7 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
         let earlier = &said[..place];
         assert!(
             *answered >= last_begun,
-            "post {index} was delivered after the posts {:?}, but these posts began after the response to post {index}",
+            "expected post {index} before the posts {:?}, because these posts began after the response to post {index}",
             earlier.iter().filter(|earlier| posted[**earlier].begun > *answered).collect::<Vec<_>>()
         );
         last_begun = last_begun.max(*begun);

@@ -15,11 +15,11 @@ end_to_end::cases!(
     payload_of_an_unknown_shape_is_answered_422_with_the_known_shapes,
     post_without_queue_or_tables_is_answered_503,
     markup_of_a_stranger_is_sent_as_harmless_text,
-    github_post_needs_a_signature_and_a_redelivery_is_sent_once,
+    github_post_without_a_signature_is_refused_and_a_repeated_post_is_sent_once,
     grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signature,
     alert_of_azure_monitor_is_one_chat_message_that_turns_green,
     handshake_is_answered_and_sends_no_alert,
-    foreign_payload_with_an_api_key_reaches_every_subscriber_of_a_tag,
+    payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag,
     post_costs_at_most_four_storage_calls,
 );
 
@@ -136,7 +136,7 @@ fn markup_of_a_stranger_is_sent_as_harmless_text(world: &World) {
     }
 }
 
-fn github_post_needs_a_signature_and_a_redelivery_is_sent_once(world: &World) {
+fn github_post_without_a_signature_is_refused_and_a_repeated_post_is_sent_once(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let body = json!({
@@ -248,7 +248,7 @@ fn handshake_is_answered_and_sends_no_alert(world: &World) {
     stage.connector.wait_for(2);
 }
 
-fn foreign_payload_with_an_api_key_reaches_every_subscriber_of_a_tag(world: &World) {
+fn payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag(world: &World) {
     let stage = alerts::stage(world);
     for number in 0..3 {
         known(&stage, &format!("a:{number}"), "subscribe ops");

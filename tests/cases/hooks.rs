@@ -1,4 +1,5 @@
-//! Webhook addresses: who can get an address, until when an address works, and what a stranger can do.
+//! Webhook addresses: who can get an address, until when an address works, and what a stranger can do. The
+//! last part of an address is its *token*, which proves that the bot made the address.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -16,9 +17,9 @@ end_to_end::cases!(
     address_begins_with_the_variable_publicurl,
     token_that_is_forged_or_ended_is_refused,
     forged_token_costs_no_storage_call,
-    address_of_the_old_hookkey_works_while_both_hookkeys_are_set,
+    address_made_with_the_old_hookkey_works_while_both_hookkeys_are_set,
     forgotten_conversation_has_no_webhook_address,
-    back_end_gets_and_ends_an_address_with_the_scope_send,
+    back_end_with_the_scope_send_gets_and_ends_an_address,
     log_has_only_the_beginning_of_an_address,
 );
 
@@ -144,7 +145,7 @@ fn forged_token_costs_no_storage_call(world: &World) {
     assert!(tables.notes().len() > before);
 }
 
-fn address_of_the_old_hookkey_works_while_both_hookkeys_are_set(world: &World) {
+fn address_made_with_the_old_hookkey_works_while_both_hookkeys_are_set(world: &World) {
     let (old, new) = ("an old key for hooks in tests", "a new key for hooks in tests");
     let mut stage = alerts::script(world).variable("hookkey", old).start();
     let first = hook(&stage);
@@ -173,7 +174,7 @@ fn forgotten_conversation_has_no_webhook_address(world: &World) {
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);
 }
 
-fn back_end_gets_and_ends_an_address_with_the_scope_send(world: &World) {
+fn back_end_with_the_scope_send_gets_and_ends_an_address(world: &World) {
     const KEY: &str = "pbk_0123456789abcdef0123456789abcdef";
     const HASH: &str = "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c";
     let stage = alerts::script(world).variable("alertkeys", &format!("ci:list:{HASH}")).start();

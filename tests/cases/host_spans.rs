@@ -14,7 +14,7 @@ use crate::tracing::{PARENT_ID, TRACE, TRACE_ID, alert, expect_logged, expect_tr
 end_to_end::cases!(
     host_spans_of_a_call_continue_the_callers_trace,
     host_spans_of_call_kick_and_delivery_are_in_one_trace,
-    host_replaces_the_trace_of_an_alert_that_a_later_run_delivers,
+    host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run,
     sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans,
     sender_trace_reaches_the_connector_from_a_cron_tick,
 );
@@ -71,7 +71,8 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    // The component sees the header of the caller, although Spin makes a span for the call.
+    // Spin makes a span for the call. This span does not replace the header `traceparent` of the caller: the
+    // component sees the caller's header.
     assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
@@ -94,7 +95,7 @@ fn host_spans_of_call_kick_and_delivery_are_in_one_trace(world: &World) {
     expect_logged(&stage, "alert.delivered", 1);
 }
 
-fn host_replaces_the_trace_of_an_alert_that_a_later_run_delivers(world: &World) {
+fn host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");

@@ -262,7 +262,7 @@ fn body_that_does_not_match_the_token_is_refused(world: &World) {
 fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(world: &World) {
     let scene = Scene::start(world, &[]);
     let stage = &scene.stage;
-    // The activity claims to come from Teams, from the bot's own tenant.
+    // The activity names Teams as its channel, and names the bot's own tenant.
     let teams = scene.activity_with("from", json!({"id": "29:ann", "aadObjectId": "a"}));
     let mut web_chat = stage.connector.host(&fixture("webchat.json"));
     let token_for = |activity: &Value| {
@@ -298,8 +298,8 @@ fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // The bot does not fetch the keys again within a few seconds. On a slow machine, this case takes longer,
-    // so three more fetches can follow. Each fetch reads two documents.
+    // For a few seconds after a fetch, the bot does not fetch the keys again. On a slow machine, the 50 calls
+    // take longer, and the bot can fetch the keys three more times. Each fetch reads two documents.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",
@@ -426,7 +426,8 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
         );
     }
     scene.expect_nothing_happened();
-    // The token has no serviceurl claim, so only the list of trusted hosts decides.
+    // The token has no serviceurl claim with which the bot could compare the activity's serviceUrl. So the
+    // bot checks only whether the host of the serviceUrl is in the list of trusted hosts.
     let own = entra(APP_ID, APP_ID, TENANT);
     let far = scene.activity_with("serviceUrl", json!("https://evil.example/"));
     scene.stage.post_as(&own, &far).expect_error(403, "ServiceUrlNotAllowed");
@@ -447,7 +448,7 @@ fn token_of_another_bot_is_refused(world: &World) {
         assert_eq!(
             response.header("www-authenticate"),
             challenge,
-            "expected a challenge only with 401: after 403, another token of the caller would not help"
+            "expected a challenge only with 401, because another token of the same caller does not help after 403"
         );
         scene.expect_nothing_happened();
     }

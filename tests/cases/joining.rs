@@ -18,7 +18,7 @@ fn update(stage: &Stage, change: Value) -> Value {
 fn bot_greets_once_after_joining(world: &World) {
     let stage = Stage::start(world);
     let bot = message("a:joining", "1", "")["recipient"].take();
-    // Web Chat leaves out the activity's id. Teams lists the person and the bot in the same activity.
+    // As on Web Chat, the activity has no id. As on Teams, the activity lists the person and the bot.
     let mut activity = update(&stage, json!({"membersAdded": [{"id": "29:somebody"}, bot]}));
     activity.as_object_mut().unwrap().remove("id");
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({}));

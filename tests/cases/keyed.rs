@@ -10,9 +10,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alerts_with_one_alert_key_change_one_chat_message_until_the_state_resolved,
+    alerts_with_the_same_alert_key_change_one_chat_message_until_the_state_resolved,
     hundred_alerts_that_fire_and_resolve_are_a_hundred_chat_messages,
-    waiting_alerts_with_one_alert_key_are_sent_as_one_chat_message,
+    waiting_alerts_with_the_same_alert_key_are_sent_as_one_chat_message,
     same_alert_key_of_a_second_program_does_not_change_the_message,
     chat_message_that_cannot_be_changed_is_sent_anew,
     sent_alert_is_changed_and_taken_back_by_id,
@@ -57,7 +57,7 @@ fn start(world: &World) -> (Stage, String) {
     (stage, key)
 }
 
-fn alerts_with_one_alert_key_change_one_chat_message_until_the_state_resolved(world: &World) {
+fn alerts_with_the_same_alert_key_change_one_chat_message_until_the_state_resolved(world: &World) {
     let (stage, key) = start(world);
     for (body, expected) in [
         (json!({"card": card("Disk is full", "attention")}), 1),
@@ -84,7 +84,7 @@ fn alerts_with_one_alert_key_change_one_chat_message_until_the_state_resolved(wo
     assert_eq!(
         methods(&stage).len(),
         6,
-        "expected two more requests at the Connector: a change, and a reply in the thread"
+        "expected two more requests at the Connector, both for the first alert: a change, and a reply because of `notify`"
     );
     let same = status(&stage, &id);
     assert_eq!(same["reason"], "key: the message that the conversation shows has the same content", "{same}");
@@ -108,7 +108,7 @@ fn hundred_alerts_that_fire_and_resolve_are_a_hundred_chat_messages(world: &Worl
     assert_eq!((posts, methods(&stage).len()), (100, 200), "expected 100 new chat messages in 200 requests");
 }
 
-fn waiting_alerts_with_one_alert_key_are_sent_as_one_chat_message(world: &World) {
+fn waiting_alerts_with_the_same_alert_key_are_sent_as_one_chat_message(world: &World) {
     let (stage, key) = start(world);
     let ids: Vec<String> =
         (0..10).map(|number| queued(&stage, &disk(&key, &format!("{number} of 10"), &json!({})))).collect();

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::people::{CHANNEL, KIM, creating, stage, status};
 
 end_to_end::cases!(
-    ten_alerts_with_one_alert_key_to_a_person_who_never_wrote_are_one_chat_message,
-    alerts_with_one_alert_key_to_a_channel_change_the_message_in_the_thread,
+    ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_message,
+    alerts_with_the_same_alert_key_to_a_channel_change_the_message_in_the_thread,
     alert_with_an_alert_key_to_a_purged_chat_arrives_in_the_new_chat,
     alert_in_a_thread_is_changed_and_taken_back_by_id,
     alert_in_a_created_chat_is_changed_and_taken_back_by_id,
-    alert_that_waits_for_a_new_chat_can_be_cancelled_and_not_changed,
+    alert_that_waits_for_a_new_chat_can_be_cancelled_but_not_changed,
     alert_that_waits_for_a_new_thread_can_be_changed_and_cancelled,
 );
 
@@ -67,7 +67,7 @@ fn path_of(id: &str) -> String {
     format!("/api/alerts/{id}")
 }
 
-fn ten_alerts_with_one_alert_key_to_a_person_who_never_wrote_are_one_chat_message(world: &World) {
+fn ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_message(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     for number in 0..10 {
@@ -87,7 +87,7 @@ fn ten_alerts_with_one_alert_key_to_a_person_who_never_wrote_are_one_chat_messag
     assert_eq!(stage.connector.other_calls().len(), 1, "expected one created chat");
 }
 
-fn alerts_with_one_alert_key_to_a_channel_change_the_message_in_the_thread(world: &World) {
+fn alerts_with_the_same_alert_key_to_a_channel_change_the_message_in_the_thread(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
     let say = |text: &str, more: Value| {
@@ -173,7 +173,7 @@ fn alert_in_a_created_chat_is_changed_and_taken_back_by_id(world: &World) {
     }
 }
 
-fn alert_that_waits_for_a_new_chat_can_be_cancelled_and_not_changed(world: &World) {
+fn alert_that_waits_for_a_new_chat_can_be_cancelled_but_not_changed(world: &World) {
     let stage = stage(world);
     let id = creating(&stage, &to_kim(), "one");
     let patch = || call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"}));

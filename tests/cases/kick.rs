@@ -21,7 +21,7 @@ end_to_end::cases!(
     kick_follows_an_alert_of_a_back_end,
     burst_of_messages_starts_at_most_twenty_runs,
     failed_kick_leaves_the_message_on_the_queue,
-    run_delivers_the_message_of_a_kick_during_the_run,
+    message_that_arrives_during_a_run_is_delivered_by_the_same_run,
     kick_switched_off_starts_no_run,
     failing_key_value_store_does_not_affect_delivery,
 );
@@ -105,8 +105,9 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // Only kicks start runs here. Together, these runs deliver each queue message, or hide the queue message
-    // behind an older queue message of the same conversation.
+    // Only kicks start runs here. Some messages have to wait for an older message of the same conversation. A
+    // run hides these messages, and counts them in `heldBack`. Together, the runs deliver or hide each
+    // message.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
     eventually("runs that together delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
@@ -125,7 +126,8 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
 fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
     type Change = fn(Manifest) -> Manifest;
     let changes: [(&str, Change); 5] = [
-        ("another key", |manifest| {
+        // The bot and the poller derive the key of the kick from `storageconnection`.
+        ("another key of the kick", |manifest| {
             manifest.with_variable_of("poller", "run", |text| {
                 text.replace(
                     "storageconnection={{ storageconnection }}",
@@ -170,7 +172,7 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
     });
 }
 
-fn run_delivers_the_message_of_a_kick_during_the_run(world: &World) {
+fn message_that_arrives_during_a_run_is_delivered_by_the_same_run(world: &World) {
     let stage = script(world).start();
     // The first alert takes three seconds, so the run is still at work when the second message comes.
     stage.connector.on(|received| {

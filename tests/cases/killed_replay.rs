@@ -44,8 +44,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each `Moment` has a counter. If the counter is n, the n-th of the next calls of this `Moment` hangs. If
-    // the counter is 0, no call hangs.
+    // Each `Moment` has a counter. If the counter is 3, the third of the next calls of this `Moment` hangs.
+    // If the counter is 0, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

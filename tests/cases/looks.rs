@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     markdown_and_mentions_reach_the_connector_in_the_form_of_teams,
-    mention_without_an_at_element_and_at_element_without_a_mention_are_refused,
-    importance_raises_a_notification_on_teams,
+    mentions_that_do_not_match_the_at_elements_of_the_text_are_refused,
+    important_alert_gives_a_notification_on_teams,
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
     part_that_a_channel_does_not_show_gives_a_warning,
     change_of_an_alert_is_checked_like_the_alert,
@@ -48,7 +48,7 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));
 }
 
-fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused(world: &World) {
+fn mentions_that_do_not_match_the_at_elements_of_the_text_are_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let mut body = to_conversation(&key, "Hi Kim");
@@ -60,7 +60,7 @@ fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused(wo
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn importance_raises_a_notification_on_teams(world: &World) {
+fn important_alert_gives_a_notification_on_teams(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let mut body = to_conversation(&key, "Disk full");

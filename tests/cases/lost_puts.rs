@@ -1,6 +1,6 @@
 //! The response to a Put Message is lost, so the bot repeats the Put. The queue can then contain several
-//! copies of an alert. The bot's replies must nevertheless be true. Each person must get the alert once, even
-//! if different runs get the copies.
+//! copies of an alert. If no Put has a response, the bot must tell the person or the program that the alert
+//! is perhaps on the queue. Each person must get the alert once, even if different runs get the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,14 +15,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_alert,
+    person_gets_the_reply_perhaps_accepted_and_one_alert_if_no_put_has_a_response,
     alert_without_an_idempotency_key_is_sent_once_if_the_put_has_no_response,
     copy_that_arrives_after_the_delivery_is_not_sent,
     alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
 
-/// Makes a queue proxy that treats the next Puts according to the plans, in order. Later Puts succeed. The
-/// plans begin when the case sets the returned counter to 0.
+/// Makes a queue proxy, and a counter. After the case has set the counter to 0, the first plan applies to the
+/// next Put, the second plan to the Put after that, and so on. All other Puts succeed.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -60,7 +60,7 @@ fn alerted(stage: &Stage) -> Vec<String> {
     texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
 }
 
-fn message_whose_puts_have_no_response_gets_the_reply_perhaps_accepted_and_one_alert(world: &World) {
+fn person_gets_the_reply_perhaps_accepted_and_one_alert_if_no_put_has_a_response(world: &World) {
     let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     known(&stage, "a:1", "earlier");

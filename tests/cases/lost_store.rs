@@ -1,5 +1,6 @@
-//! A Spin host loses its disk, which has the key-value store. The tables have everything that the bot must
-//! not lose: also each *stop* (the mark of a conversation in which a person has written `stop`).
+//! A Spin host loses its disk with the key-value store. The tables are not on this disk. They contain
+//! everything that the bot must not lose, e.g. each *stop* (the mark of a conversation in which a person has
+//! written `stop`).
 
 use chrono::Utc;
 use end_to_end::activity::message;

@@ -8,7 +8,7 @@ end_to_end::cases!(
     http_manifest_equals_the_local_manifest_without_cron_and_loopback,
     cron_manifest_equals_the_local_manifest_without_loopback,
     nokick_manifest_equals_the_http_manifest_except_for_the_kick,
-    joined_variables_of_the_manifest_match_the_joined_variables_of_the_components,
+    manifest_joins_the_variables_that_the_components_split,
     manifests_list_the_expected_hosts_stores_and_secrets,
 );
 
@@ -39,7 +39,7 @@ fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
 
 /// A component reads a whole group of variables with one host call, because the manifest joins the variables
 /// of the group into one variable of the component.
-fn joined_variables_of_the_manifest_match_the_joined_variables_of_the_components(_: &World) {
+fn manifest_joins_the_variables_that_the_components_split(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();

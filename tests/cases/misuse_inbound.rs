@@ -75,7 +75,8 @@ fn nested(levels: usize) -> Value {
 fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = alerts::known(&stage, "a:deep", "hello");
-    // In the envelope, the members of the conversation are one level deeper than in the activity.
+    // The bot copies `conversation` from the activity into `address` of the envelope. So the JSON of the
+    // envelope has one level more than the JSON of the activity.
     let activity = |levels: usize| {
         let mut activity = stage.connector.host(&message("a:deep", &format!("deep-{levels}"), "deep"));
         activity["conversation"]["extra"] = nested(levels - 2);

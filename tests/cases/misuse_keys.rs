@@ -26,7 +26,7 @@ end_to_end::cases!(
     api_key_with_a_tag_prefix_reaches_only_tags_with_the_prefix,
     expired_api_key_is_refused_and_logged,
     wrong_entry_of_alertkeys_is_named_in_the_log_without_the_hash,
-    idempotency_keys_and_cancelling_are_separate_for_each_api_key_name,
+    each_api_key_name_has_its_own_idempotency_keys_and_cancels_only_its_own_alerts,
     calls_are_logged_with_key_name_alert_ids_and_request_id,
     entra_token_allows_only_calls_within_the_roles,
     entra_token_is_refused_in_anonymous_mode,
@@ -162,8 +162,8 @@ fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // Tags count only tenants that a token has proved. In anonymous mode, there are no tokens. So the tag
-        // has no subscriber in the tenant of the key.
+        // For tags, a conversation is in a tenant only if a token proves the tenant. In anonymous mode there
+        // are no tokens. So the tag has no subscriber in the tenant of the key.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});
@@ -245,7 +245,7 @@ fn wrong_entry_of_alertkeys_is_named_in_the_log_without_the_hash(world: &World) 
     assert!(!stage.host_log().contains(hash), "the hash is in the log");
 }
 
-fn idempotency_keys_and_cancelling_are_separate_for_each_api_key_name(world: &World) {
+fn each_api_key_name_has_its_own_idempotency_keys_and_cancels_only_its_own_alerts(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
     // While an operator changes a key, the name has two keys.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
@@ -360,7 +360,7 @@ fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
         let before = reports(&stage).len();
         call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
-        // The host writes a report when the instance ends. This happens after the response.
+        // The host writes a report when the instance ends. The instance ends after the response.
         let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
         let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
             .map(|name| report[name].as_u64());

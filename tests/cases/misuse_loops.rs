@@ -23,7 +23,7 @@ end_to_end::cases!(
     replicas_share_the_reply_limit_of_a_conversation,
     stop_beyond_the_reply_limit_is_obeyed_without_a_reply,
     reply_limit_of_zero_is_no_limit,
-    reply_with_a_lost_table_response_counts_once,
+    reply_counts_once_against_the_limit_if_a_table_response_is_lost,
     command_in_a_group_needs_a_mention,
     member_of_a_group_cannot_stop_the_alerts_of_the_group,
 );
@@ -126,8 +126,8 @@ fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
 }
 
-/// Writes `hello` as a peer that also sends `reply` to every text of the bot. Waits until the bot and the
-/// peer are silent. Returns the texts of the bot, and the duration.
+/// Sends `hello` to the bot, and then sends `reply(text)` for each `text` of the bot. Ends when the bot sends
+/// nothing more. Returns the texts of the bot, and the duration.
 fn talk_to(stage: &Stage, conversation: &str, reply: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
     const ENDLESS: usize = 10 * ANSWERS;
     let begin = Instant::now();
@@ -265,10 +265,11 @@ fn reply_limit_of_zero_is_no_limit(world: &World) {
     wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
 }
 
-fn reply_with_a_lost_table_response_counts_once(world: &World) {
+fn reply_counts_once_against_the_limit_if_a_table_response_is_lost(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // Azurite carries out every batch, but the proxy cuts off the first response to each batch.
+    // Azurite carries out every batch. If the bot sends a batch for the first time, the proxy cuts the
+    // connection before the response. So the bot sends the batch again.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());

@@ -36,12 +36,12 @@ end_to_end::cases!(
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
-    unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow,
+    unsealed_message_in_required_mode_is_delivered_only_if_the_variable_unsealed_is_allow,
     sealed_trigger_is_sent_once,
     sealed_trigger_posted_in_parallel_is_sent_once,
     sealed_trigger_of_a_cancelled_alert_is_refused,
     sealed_trigger_is_refused_after_stop,
-    sealed_trigger_is_refused_after_delete_user_data,
+    sealed_trigger_is_refused_after_the_activity_delete_user_data,
     sealed_trigger_of_seven_days_ago_is_refused,
     storage_of_cargo_dev_up_refuses_the_well_known_account_key,
 );
@@ -183,7 +183,7 @@ fn bot_without_any_seal_key_is_misconfigured(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world: &World) {
+fn unsealed_message_in_required_mode_is_delivered_only_if_the_variable_unsealed_is_allow(world: &World) {
     let login = Login::start(Proof::Secret);
     for (unsealed, delivered) in [("", false), ("refuse", false), ("allow", true)] {
         let stage = Script::new(world).logged_in(&login).variable("unsealed", unsealed).start();
@@ -204,8 +204,8 @@ fn unsealed_message_in_required_mode_is_delivered_only_with_unsealed_allow(world
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // Anonymous mode is for one machine. In this mode, the poller by default delivers a queue message in the
-    // format of Microsoft's bot template of 2017, which has no seal.
+    // Anonymous mode is for a bot on a developer's machine. In this mode, the poller by default delivers
+    // queue messages without a seal, e.g. in the format of Microsoft's bot template of 2017.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -288,7 +288,8 @@ fn sealed_trigger_is_refused_after_stop(world: &World) {
     let (_, message) = sealed_alert(&stage, &conversation, "unwanted");
     known(&stage, "a:1", "stop");
     bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
-    // A trigger without a seal cannot avoid `stop` by leaving out `stoppable`.
+    // The caller removes the seal, and the member `stoppable`, which says that `stop` applies to the alert.
+    // The bot refuses this trigger, too.
     let mut unsealed = decode(&message);
     for name in ["seal", "stoppable", "cancellable"] {
         unsealed.as_object_mut().unwrap().remove(name);
@@ -300,7 +301,7 @@ fn sealed_trigger_is_refused_after_stop(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
+fn sealed_trigger_is_refused_after_the_activity_delete_user_data(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
     let (_, message_before) = sealed_alert(&stage, &conversation, "unwanted");

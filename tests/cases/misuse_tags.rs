@@ -14,7 +14,7 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    guessed_tag_is_refused_and_a_code_allows_only_the_tag_of_the_code,
+    guessed_tag_is_refused_and_a_code_is_valid_only_for_its_own_tag,
     tag_code_expires_and_is_neither_logged_nor_stored,
     back_end_adds_and_removes_tags_of_a_conversation,
     wrong_call_to_a_tag_route_is_refused,
@@ -38,8 +38,8 @@ impl Scene {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
-        // The bot serves foreign tenants, too. So only the rule that a tag belongs to one tenant keeps the
-        // subscribers of the tenants apart.
+        // The bot also accepts messages from foreign tenants. So only one rule keeps the subscribers of the
+        // tenants apart: a tag belongs to one tenant.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
@@ -105,7 +105,7 @@ fn keys(conversations: &[&str]) -> Vec<String> {
     keys
 }
 
-fn guessed_tag_is_refused_and_a_code_allows_only_the_tag_of_the_code(world: &World) {
+fn guessed_tag_is_refused_and_a_code_is_valid_only_for_its_own_tag(world: &World) {
     let scene = Scene::start(world);
     let reply = scene.say("a:1", "subscribe orders-42");
     assert!(reply.starts_with("Not done: ") && reply.contains("code"), "{reply}");

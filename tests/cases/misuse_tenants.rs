@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 mod forgetting;
 
 use forgetting::{
+    alert_of_a_call_repeated_after_delete_user_data_is_dropped,
     message_from_before_delete_user_data_is_dropped_and_a_later_message_is_delivered,
-    messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
-    repeated_call_keeps_the_time_of_the_first_call, stop_survives_delete_user_data,
+    messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue, stop_survives_delete_user_data,
     waiting_alerts_are_dropped_after_delete_user_data,
 };
 
@@ -35,7 +35,7 @@ end_to_end::cases!(
     waiting_alerts_are_dropped_after_delete_user_data,
     message_from_before_delete_user_data_is_dropped_and_a_later_message_is_delivered,
     stop_survives_delete_user_data,
-    repeated_call_keeps_the_time_of_the_first_call,
+    alert_of_a_call_repeated_after_delete_user_data_is_dropped,
     messages_of_a_forgotten_conversation_are_removed_from_the_poison_queue,
 );
 
@@ -249,8 +249,8 @@ fn delete_user_data_from_web_chat_forgets_only_this_conversation(world: &World) 
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // The activity names the person's object id, and the user id that the visitor of the conversation `other`
-    // has, too.
+    // In this activity, `from` has the object id of the person in `a:1`, and the same user id as `from` in
+    // the conversation `other`. Nevertheless, the bot forgets neither `a:1` nor `other`.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);

@@ -1,5 +1,5 @@
-//! Compares `docs/openapi.yaml` with the running components. The tool schemathesis makes proper and improper
-//! calls from the description, and fails on every response that the description does not allow.
+//! Compares `docs/openapi.yaml` with the running components. The tool schemathesis reads this description,
+//! makes valid and invalid calls, and fails if the description does not allow a response.
 
 use std::ffi::OsString;
 use std::process::Command;

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use crate::operating::store_figures;
 
-end_to_end::cases!(metrics_are_read_by_the_parser_of_prometheus, hostile_text_of_a_table_stays_in_the_label,);
+end_to_end::cases!(
+    metrics_are_read_by_the_parser_of_prometheus,
+    hostile_text_from_the_table_stays_inside_a_label,
+);
 
 /// Why these cases are skipped. `cargo dev test` installs the parser, and sets the variable
 /// `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test` names the reason.
@@ -135,7 +138,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     }
 }
 
-fn hostile_text_of_a_table_stays_in_the_label(world: &World) {
+fn hostile_text_from_the_table_stays_inside_a_label(world: &World) {
     let stage = alerts::stage(world);
     let hostile = "\"} 1\n# EOF\nproactivebot_build_info{x=\"\\";
     store_figures(world, &stage, &json!({"accepted": 1, "dead": {hostile: 7}, "ended": {"ü {,}=": 3}}));

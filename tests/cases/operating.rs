@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use storage_table::{Entity, Key};
 
 end_to_end::cases!(
-    status_and_metrics_cost_the_same_with_any_backlog,
+    status_and_metrics_cost_the_same_number_of_calls_with_any_backlog,
     status_after_deliveries_shows_figures_that_add_up,
     unreadable_part_of_the_status_is_null_and_has_a_reason,
     status_without_the_storage_account_is_answered_503,
@@ -51,7 +51,7 @@ fn sample(metrics: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("expected {name}, found\n{metrics}")).parse().unwrap()
 }
 
-fn status_and_metrics_cost_the_same_with_any_backlog(world: &World) {
+fn status_and_metrics_cost_the_same_number_of_calls_with_any_backlog(world: &World) {
     let azurite = world.azurite();
     let queues = FaultyQueue::start(&azurite.queue_authority(), |_, _| Plan::default());
     let tables = FaultyTables::start(&azurite.table_authority());

@@ -69,8 +69,8 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_messag
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // A run reads a list of the latest cancellations and forgotten conversations. The list covers only the
-    // last minutes. For the older queue message, the run reads the tombstone (the row of a forgotten
+    // A run reads a list of the conversations that were forgotten in the last ten minutes. For a queue
+    // message that is older than ten minutes, the run reads the tombstone (the row of a forgotten
     // conversation).
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
@@ -127,7 +127,8 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: one for `a:2`, and the unreadable message");
     assert_eq!(stage.poll()["stopped"], 1, "expected that the waiting message is dropped");
-    // The first call made the messages of other conversations visible again, so the second call finds them.
+    // The first call hid all messages of the poison queue while it searched them. At its end, it made the
+    // remaining messages visible again, so the second call finds them.
     let response = forget(&keys[1]).expect_status(200).json();
     let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});
     assert_eq!(response, expected);
@@ -141,7 +142,7 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert!(targets(&stage).is_empty());
 }
 
-pub(super) fn repeated_call_keeps_the_time_of_the_first_call(world: &World) {
+pub(super) fn alert_of_a_call_repeated_after_delete_user_data_is_dropped(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:1", "hello");
     let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});

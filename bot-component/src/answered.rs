@@ -15,14 +15,14 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Makes a response with a kick. The caller passes a kick if the request has put a message on the queue
-    /// that is due now.
+    /// Makes a response with a kick. The caller passes a kick if the bot has put a message on the queue, and
+    /// this message is due now.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
     }
 
-    /// Replaces the response by a response whose body holds the bot's replies, and keeps the kick. This is
-    /// for an activity whose sender expects the replies in the response.
+    /// Replaces the response by a response whose body holds the bot's replies, and keeps the kick. The sender
+    /// of an activity can ask for such a response (`expectReplies`).
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

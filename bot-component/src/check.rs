@@ -58,7 +58,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // A variable that a request reads can be missing in the list above. So if the list gives no error, the
+    // A request can read a variable that this function has not read yet. So if there is no error so far, the
     // function also reads the variables with the code that a request uses.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);

@@ -38,8 +38,8 @@ pub(crate) enum Intent {
 }
 
 /// Executes the command in a person's message. Returns the reply, or the text to queue if the message is no
-/// command. `headers` are the headers of the channel's request. The command `webhook` needs the header
-/// `Host`, because a webhook address has the host at which the channel called the bot.
+/// command. `headers` are the headers of the channel's request. If the variable `publicurl` is empty, the
+/// command `webhook` takes the host of the webhook address from the header `Host`.
 pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -117,8 +117,8 @@ pub(crate) async fn execute<H: Host>(
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the effect of a command in the conversation, and then the withdrawal for the runs. `change` makes
-/// the table calls for the effect. Returns `done`, the reply to the person.
+/// Stores the effect of a command with `change`, which makes the table calls. Then records the withdrawal for
+/// the runs. Returns `done`, the reply to the person.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -146,8 +146,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records a withdrawal, because a `stop` or quiet hours begin or end. A run reads all recent withdrawals
-/// with one query, instead of looking up each conversation.
+/// Records a withdrawal. A run reads all recent withdrawals with one query, instead of looking up each
+/// conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -1,4 +1,5 @@
-//! Records, pauses and deletes the stored conversations, as the activities of a channel require.
+//! Handles the effect of a channel's activities on the stored conversations: the bot records, pauses or
+//! deletes a conversation.
 //!
 //! The table of conversations has one record for each conversation. In the key-value store, the bot keeps a
 //! *fingerprint* of the record: hashes of its content. If an activity matches the fingerprint, the activity
@@ -84,8 +85,8 @@ pub(crate) async fn note<H: Host>(
 }
 
 /// Records that the conversation was active, and returns whether a question waits for a text. An activity
-/// that changes nothing costs one read of key-value (the fingerprint), and no call of the table service. If
-/// this read fails, the bot calls the table service.
+/// that changes nothing costs one read of the key-value store (the fingerprint), and no call of the table
+/// service. If this read fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -100,7 +101,8 @@ async fn record_activity<H: Host>(
             // A failure of this write is ignored: without the fingerprint, the bot reads the table again at
             // the next activity.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // While the bot wrote the record, the poller has perhaps delivered a question.
+            // The poller may have delivered a question while the bot wrote the record. So the bot does not
+            // know whether a question waits.
             return Ok(Asked::Unknown);
         }
         // The poller has paused the conversation. If the poller has a key-value store of its own, the poller
@@ -113,7 +115,7 @@ async fn record_activity<H: Host>(
     Ok(Asked::No)
 }
 
-/// Deletes the person's own conversations.
+/// Deletes all conversations that belong to the person. A group belongs to no person, and stays.
 async fn forget_person<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -128,8 +130,8 @@ async fn forget_person<H: Host>(
 
 /// Deletes a conversation, and withdraws the alerts to this conversation that wait on the queue.
 ///
-/// First the bot stores two rows. The *tombstone* is a row with the time of the request. The *withdrawal* is
-/// a row that tells the runs about the request. If the bot is killed after that, runs still deliver no alert
+/// First the bot stores two rows. The *tombstone* is a row with the time of the deletion. The *withdrawal* is
+/// a row that tells the runs about the deletion. If the bot is killed after that, runs still deliver no alert
 /// to a person who asked to be forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
@@ -244,10 +246,10 @@ mod tests {
         assert_eq!(
             (stage.calls(), stage.host.writes.get()),
             (calls, writes),
-            "HTTP calls, and writes of key-value"
+            "HTTP calls, and writes of the key-value store"
         );
-        // A Spin host can empty key-value at any time. The bot then reads the table, stores the fingerprint,
-        // and does not write the table.
+        // A Spin host can empty the key-value store at any time. The bot then reads the table, stores the
+        // fingerprint, and does not write the table.
         stage.host.store.borrow_mut().clear();
         receive(&stage, &json!({}));
         let is_read = |request: &http::Request<_>| request.method() == http::Method::GET;
@@ -266,9 +268,10 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // This is a pause by a poller that has a key-value store of its own: the bot's fingerprint
-                // remains. When a later activity has a new address, the bot reads the pause in the table, and
-                // deletes the fingerprint.
+                // Now the poller has a key-value store of its own. The poller pauses the conversation, but
+                // cannot delete the bot's fingerprint. The next activity has a new address, so it does not
+                // match the fingerprint. The bot then finds the pause in the table, and deletes the
+                // fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_of_the_table_service_is_logged_and_stores_no_fingerprint() {
+    fn failed_table_call_is_logged_and_the_bot_stores_no_fingerprint() {
         let stage = Stage::new();
         stage.refuse_tables();
         receive(&stage, &json!({}));

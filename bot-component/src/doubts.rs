@@ -101,7 +101,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// The bodies that the bot has sent to a port since the last call of `said`.
+    /// The bodies of the POST requests to a port since the last call of the method `said`.
     fn sent(&self, port: u16) -> Vec<String> {
         let sent = self.host.sent.borrow();
         let to_port = |request: &&Request<Bytes>| {
@@ -113,8 +113,8 @@ impl Bot {
             .collect()
     }
 
-    /// The texts that the bot has sent since the last call of `said`, and for each Put whether the message
-    /// has the mark `once`.
+    /// Returns the texts that the bot has sent to the chat, and for each Put whether the message has the mark
+    /// `once`. Then forgets all requests, so that the next call returns only new texts and Puts.
     fn said(&self) -> (Vec<String>, Vec<bool>) {
         let texts = self.sent(9200).into_iter().map(|body| {
             let json: Value = serde_json::from_str(&body).unwrap();
@@ -130,8 +130,8 @@ impl Bot {
         said
     }
 
-    /// Whether the bot has stored a row that tells the runs: the queue may hold this message twice. Deletes
-    /// the row.
+    /// Whether the bot has stored a row of the kind `doubled`. This row warns the runs that the queue may
+    /// hold a message twice. The method deletes the row.
     fn has_noted_copy(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
@@ -177,7 +177,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         let (said, marked) = bot.said();
         assert!(
             said[0].starts_with(words),
-            "{shown}: a refused Put does not change what an earlier Put may have done: {said:?}"
+            "{shown}: the refused Put says nothing about the earlier Puts, so the reply is the same: {said:?}"
         );
         assert_eq!(marked, [true], "{shown}");
         // The channel sends the activity a third time, and the queue takes the message.
@@ -190,7 +190,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
 }
 
 #[test]
-fn repeated_message_without_tables_gets_no_more_replies_than_answersperminute() {
+fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_fail() {
     let bot = Bot::new();
     assert_eq!(bot.say("hello"), 202);
     bot.said();
@@ -240,7 +240,7 @@ fn alert_that_may_be_on_the_queue_is_unconfirmed_in_the_response() {
 }
 
 #[test]
-fn cancel_answers_cancelled_or_409_if_the_alert_is_certainly_not_on_the_queue() {
+fn cancel_gets_a_final_result_if_the_alert_is_certainly_not_on_the_queue() {
     let bot = Bot::new();
     let cancel = |id: &str| {
         let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);
@@ -260,7 +260,11 @@ fn cancel_answers_cancelled_or_409_if_the_alert_is_certainly_not_on_the_queue() 
     bot.waiting.set(0);
     for _ in 0..2 {
         assert_eq!(cancel(&sent), (202, "cancelling".into()));
-        assert_eq!(cancel(&perhaps), (202, "cancelled".into()), "the queue has not taken the alert");
+        assert_eq!(
+            cancel(&perhaps),
+            (202, "cancelled".into()),
+            "the queue confirmed no Put of the alert, and is empty"
+        );
     }
     bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
     let delivered = "id: the alert is already delivered; only an alert that waits can be cancelled";

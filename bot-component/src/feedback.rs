@@ -5,8 +5,8 @@
 //!
 //! A person replies by a press of a button on the bot's card, or by a message in a thread of a Teams channel.
 //! The activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row
-//! in the table of conversations counts the replies. If a person wrote the chat message, its row belongs to
-//! no alert. Every row is kept for seven days after the last reply or reaction.
+//! in the table of conversations counts the replies. A chat message that a person wrote also gets such a row,
+//! although it is no alert. Every row is kept for seven days after the last reply or reaction.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -94,9 +94,9 @@ fn of<'a>(
 }
 
 /// Returns the conversation key of the Teams channel, if `message` is the first message of a thread;
-/// otherwise `None`. The first message can be an alert that the bot sent to the channel. The row of this
-/// alert has the conversation key of the channel, but people's reactions and replies have the address of the
-/// thread.
+/// otherwise `None`. The first message can be an alert that the bot sent to the channel. The row that counts
+/// the reactions and replies to this alert has the conversation key of the channel. But the activities that
+/// report the reactions and replies have the address of the thread.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {

@@ -5,8 +5,8 @@
 //! token without a call of the table service, and stores no tokens.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
-//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over these three values. Each bot has its
-//! own keys for the HMAC ([`hook_keys`]).
+//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over a label and these three values. Each
+//! bot has its own keys for the HMAC ([`hook_keys`]).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,17 +23,17 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The label in the HMAC of a token. [`OF_SECRET`] is the label in the HMAC of a secret. The labels differ,
-/// because both HMACs use the same HMAC key.
+/// The label that begins the data of a token's HMAC. The data of a secret's HMAC begin with [`OF_SECRET`].
+/// The labels differ, because both HMACs use the same HMAC key.
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
-/// The number of a token's characters in a log line. With so many characters, a reader of the log can tell
-/// webhook addresses apart, but cannot call them.
+/// How many characters of a token a log line shows. A reader of the log can then tell the conversations of
+/// the tokens apart, but cannot call a webhook address.
 const SHOWN_CHARACTERS: usize = 6;
 
-/// A text in the form of a token: 47 characters that decode to bytes of this version. The HMAC is not checked
-/// yet.
+/// The bytes of a text in the form of a token: it has 47 characters, and its first byte is [`VERSION`]. The
+/// HMAC is not checked yet.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 

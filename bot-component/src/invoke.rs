@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn invoke_is_answered_200_with_an_error_in_the_form_for_the_name_of_the_invoke() {
+    fn invoke_is_answered_200_and_its_name_decides_the_form_of_the_error() {
         for (name, pointer) in [
             (json!("adaptiveCard/action"), "/value/code"),
             (json!("task/fetch"), "/error/code"),

@@ -3,9 +3,9 @@
 //!
 //! The poller (`trigger-component`) gets the queue messages, and delivers their alerts. This component gets
 //! no messages from the queue. It gets messages from the poison queue only for two kinds of API calls: calls
-//! that delete a conversation, and calls that list, replay or drop dead letters. To people, this component
-//! sends only replies to their activities, and the alerts that arrive as trigger activities. A *trigger
-//! activity* is an activity in which a program sends an envelope to the bot.
+//! that delete a conversation, and calls that list, replay or drop dead letters. This component sends people
+//! only two kinds of messages: replies to their activities, and the alerts that arrive as trigger activities.
+//! A *trigger activity* is an activity in which a program sends an envelope to the bot.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
@@ -32,7 +32,7 @@
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who is allowed to call the alert routes, and the scopes (permissions) of an API key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how the alert recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; their conversations, and the keys that encrypt the question: `alerts/asks.rs` |
+//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; the conversations of these alerts, and the keys that encrypt the question: `alerts/asks.rs` |
 //! | the conversations that the member `to` of an API call names | `alerts/to.rs`; how the bot processes more than 100 conversations, page by page: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |

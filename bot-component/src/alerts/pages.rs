@@ -90,12 +90,14 @@ impl Bot {
         key.as_str().to_owned()
     }
 
+    /// Stores a conversation for each number. Each of them subscribes to these tags. Returns the conversation
+    /// keys.
     fn crowd(&self, numbers: std::ops::Range<usize>, tags: &[&str]) -> BTreeSet<String> {
         numbers.map(|number| self.add(&reference(&format!("c{number}"), "x"), tags)).collect()
     }
 
-    /// Like `crowd`, but writes into the fake table service directly, because a thousand calls of the fake
-    /// take a minute.
+    /// Like `crowd`, but writes the rows into the fake table service directly. For a thousand conversations,
+    /// `crowd` would call the fake thousands of times, which takes minutes.
     fn big_crowd(&self, numbers: std::ops::Range<usize>, tag: &str) -> BTreeSet<String> {
         const TABLE: &str = "proactivebotconversations";
         let first = self.add(&reference("template", "x"), &[]);
@@ -237,7 +239,7 @@ fn failed_page_has_the_same_conversations_when_repeated_after_new_subscriptions(
 }
 
 #[test]
-fn call_that_fails_on_a_later_page_reports_the_alerts_so_far_and_next() {
+fn response_to_a_call_that_fails_on_a_later_page_has_next_and_the_alerts_so_far() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
@@ -254,8 +256,9 @@ fn call_that_fails_on_a_later_page_reports_the_alerts_so_far_and_next() {
     assert_eq!(rest.get("next"), None);
     let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
     assert_eq!(conversations(&all), crowd);
-    // The table service fails after some storage calls. The bot then refuses the whole API call, or its
-    // response lists the alerts of the finished pages and has `next`.
+    // The table service fails after some storage calls. If it fails on the first page, the bot refuses the
+    // whole API call. If it fails on a later page, the response lists the alerts of the finished pages, and
+    // has `next`.
     let mut interrupted = 0;
     for calls in (0..60).step_by(3) {
         bot.patience.set(calls);
@@ -294,7 +297,7 @@ fn conversation_named_by_several_elements_is_alerted_once() {
 }
 
 #[test]
-fn tag_without_subscribers_or_wrong_next_is_an_error_before_anything_is_queued() {
+fn wrong_next_or_tag_without_subscribers_is_an_error_before_anything_is_queued() {
     let bot = Bot::new();
     bot.crowd(0..150, &["crowd"]);
     for (to, path) in [
@@ -341,7 +344,8 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
-        // On Web Chat, the client chooses the tenant, and the channel does not verify the tenant.
+        // On Web Chat, the client chooses the tenant, and the channel does not verify the tenant. So for the
+        // bot, this conversation belongs to no tenant (`none`).
         let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
         let alert = |to: Value| {
             let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
@@ -365,7 +369,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
-        // For an API key with `tenant=`, the tag means the tag's subscribers in that tenant.
+        // An API key with `tenant=` reaches only the subscribers in that tenant.
         let of_foreign = |to: Value| {
             let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
             (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))

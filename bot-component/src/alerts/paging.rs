@@ -64,7 +64,7 @@ impl fmt::Display for Cursor {
 }
 
 fn wrong_next() -> FieldError {
-    FieldError { path: "next".into(), expected: "the `next` of a response to the same call" }
+    FieldError { path: "next".into(), expected: "the value of `next` in a response to the same call" }
 }
 
 /// The conversations of one page of an API call.
@@ -80,9 +80,9 @@ pub(super) struct Page {
 /// conversations once for all pages of a call.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
-/// Reads the page of an API call that begins at `at`. A page has at most 100 conversations. The first page
-/// also has the conversations that `to` names without a tag. For the first page, the function also checks
-/// that every element of `to` names a conversation.
+/// Reads one page of an API call. `at` is the beginning of the page; `None` means the first page. A page has
+/// at most 100 conversations. The first page also has the conversations that `to` names without a tag. For
+/// the first page, the function also checks that every element of `to` names a conversation.
 pub(super) async fn read<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -112,8 +112,8 @@ pub(super) async fn read<H: Host>(
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    // The first tag may fill the page alone. If it does not, each further round looks up twice as many tags
-    // in parallel.
+    // The loop first looks up one tag, because one tag may fill the page. Then the loop looks up two tags in
+    // parallel, then four, and then eight at a time.
     let mut at_once = 1;
     while room > 0 && !is_within && index < tags.len() {
         let (limit, begin) = (room, after.take());
@@ -122,15 +122,16 @@ pub(super) async fn read<H: Host>(
             tagged.page(book, after.as_ref(), limit).await
         };
         let mut pages = stream::iter(ahead).map(look_up).buffered(TAGS_AT_ONCE);
-        // The pages are used in the order of `to`, not in the order of the responses.
+        // `buffered` returns the results in the order of the tags in `to`, even if the responses arrive in
+        // another order.
         while room > 0
             && !is_within
             && let Some(page) = pages.next().await
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The rows that were read belong to no conversation, for example because the bot has
-                // forgotten the conversations. Later rows may still belong to a conversation.
+                // The query has found no conversation. But the tag can still have rows, for example rows of
+                // conversations that the bot has forgotten. A conversation may follow behind these rows.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -174,7 +175,7 @@ struct Tagged<'a> {
 
 impl Tagged<'_> {
     /// Reads at most `limit` subscribers whose conversation keys follow `after`. For a repeated tag, returns
-    /// no subscribers, because the earlier element of `to` has them already.
+    /// no subscribers, because an earlier element of `to` has the same subscribers.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -198,8 +199,8 @@ impl Tagged<'_> {
         }
     }
 
-    /// Checks that the tag has a subscriber after `next`. The caller of this function has found no subscriber
-    /// up to `next`.
+    /// Checks that the tag has a subscriber whose conversation key follows `next`. The bot has already read
+    /// the rows up to `next`, and has found no subscriber. `None` means that no rows follow.
     async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -228,7 +229,7 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // For an API key with `tenant=`, a tag means the tag's subscribers in this tenant.
+        // If `to` names no tenant for the tag, the tenant of the API key (`tenant=`) counts.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

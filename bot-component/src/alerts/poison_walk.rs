@@ -1,6 +1,6 @@
-//! A walk through the poison queue. The service cannot list a queue, so the walk leases one batch of messages
-//! after another. The caller of the walk can delete some of the messages. The other messages become visible
-//! again when the walk ends.
+//! A walk through the poison queue. The queue service cannot list the messages of a queue, so the walk leases
+//! one batch of messages after another. The API call that makes the walk can delete some of the messages. The
+//! other messages become visible again when the API call calls [`PoisonWalk::end`], or when their lease ends.
 
 use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host, Level};
@@ -9,9 +9,10 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 
 use crate::settings::BotSettings;
 
-/// How long the walk hides each message, in seconds. If the bot is killed, the messages become visible after
-/// this time. If an API call stops before the end of the queue, it also leaves messages hidden until then, so
-/// that the next API call gets the messages behind them.
+/// How long the walk hides each message, in seconds (the lease). If the bot is killed, the messages become
+/// visible after this time. If a replay or a drop stops before the end of the queue, the API call does not
+/// call [`PoisonWalk::end`]. Its messages stay hidden until the lease ends, so that the next replay or drop
+/// gets the messages behind them.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
@@ -28,7 +29,7 @@ pub(super) struct PoisonWalk<'a, H> {
     /// How many messages the walk has leased.
     seen: u64,
     is_at_end: bool,
-    /// The messages that the walk has leased, and that the caller leaves on the queue.
+    /// The messages that the walk has leased, and that the API call leaves on the queue.
     others: Vec<(MessageId, PopReceipt)>,
 }
 
@@ -69,8 +70,9 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.is_at_end
     }
 
-    /// Whether the walk has leased every message of the queue. If other API calls have hidden messages, the
-    /// result is false. `deleted` is the number of messages that the caller has deleted since the walk began.
+    /// Whether the walk has leased every message of the queue. The result is false while another API call
+    /// hides a message, because the queue counts this message, and the walk cannot lease it. `deleted` is the
+    /// number of messages that this API call has deleted since the walk began.
     pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
             Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::answered::Answered;
 use crate::kick::Kick;
 
-/// The result of sending the alerts of one API call. If a post has several alerts, [`Sending::add`] adds up
-/// the results of these alerts.
+/// The result of sending the alerts of one API call. A post to a webhook address can contain several alerts.
+/// [`Sending::add`] adds up the results of these alerts.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
-    /// The JSON of each alert of an escalation, i.e. of each alert that the poller sends only if no person
-    /// answers.
+    /// The JSON of each alert of an escalation. The poller sends these alerts only if no person answers the
+    /// question of the API call.
     pub(super) escalations: Vec<Value>,
     pub(super) queued: usize,
     /// How many alerts the queue did not confirm.
@@ -31,7 +31,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Adds the result of the next alert of a post.
+    /// Adds the result of the next alert in a post to a webhook address.
     pub(super) fn add(&mut self, other: Self) {
         self.is_repeatable = other.is_repeatable && (self.is_repeatable || self.shown.is_empty());
         self.shown.extend(other.shown);
@@ -76,7 +76,7 @@ pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, ha
         (false, 0, 0) => "send the same call again, because none of its alerts is on the queue",
         (false, _, 0) => {
             "do not send the same call again, because it has no idempotencyKey and the queued alerts would be sent \
-             twice; send another call to only the conversations whose status is failed"
+             twice; send another call to only the conversations of the failed alerts"
         }
         (false, ..) => {
             "do not send the same call again, because it has no idempotencyKey and the queue may hold the \

@@ -46,7 +46,9 @@ pub(super) fn read(
     let Some(every) = fields.string("every")? else {
         let alone = [("until", until.is_some()), ("zone", zone.is_some())];
         return match alone.into_iter().find(|(_, is_set)| *is_set) {
-            Some((name, _)) => Err(fields.error(name, "`every` beside it; set `every`, or leave this out")),
+            Some((name, _)) => {
+                Err(fields.error(name, "`every` in the same call; set `every`, or leave this member out"))
+            }
             None => Ok(None),
         };
     };

@@ -24,8 +24,8 @@ const MAX_WAIT_SECONDS: u64 = 30;
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(25);
 
-/// The bot stops waiting when this time has passed since the request, so that the last read also ends in
-/// time.
+/// The longest time for which the bot waits, even if the caller asks for a longer `wait`. The rest of
+/// [`RESPONSE_WITHIN`] is for the last read of the record.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
 /// The pause before the bot reads the record for the second time. Each further pause is twice as long.
@@ -121,8 +121,9 @@ async fn find<H: Host>(
     Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
 }
 
-/// Whether the record belongs to an alert that the bot accepted. The ledger also has records of other kinds,
-/// such as the record of a page of a call that has no alerts.
+/// Whether the record belongs to an alert that the bot accepted. The ledger also has other records. An
+/// example: the bot processes the conversations of a call in pages of at most 100. If the call has an
+/// idempotency key, the bot also inserts a record for a page without alerts.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -171,7 +172,7 @@ pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
     alert
 }
 
-/// The last change of the status, by the poller or by the bot.
+/// The time at which the poller or the bot last changed the status.
 fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
     [record.changed_at, record.cancelled_at, record.failed_at, record.unconfirmed_at, record.answered_at]
         .into_iter()
@@ -185,8 +186,9 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` tells how the poller used the chat message of an earlier alert
-        // with the same `key`.
+        // A reason that begins with `key: ` is about the delivery itself. An example: the channel cannot
+        // change the chat message of an earlier alert with the same `key`, so the poller sends a new chat
+        // message.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

@@ -26,7 +26,7 @@ struct Bot {
 }
 
 impl Bot {
-    /// A bot that knows one conversation. When the test begins, the fake host has run for the time `at`.
+    /// A bot that knows one conversation. The clock of the fake host is moved forward by `at`.
     fn new(at: Duration) -> Self {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -100,7 +100,8 @@ impl Bot {
         run(ledger.record(&Transition::to(key, Status::Delivered))).unwrap();
     }
 
-    /// The queue messages so far: the id of the alert, and whether the message has the mark `once`.
+    /// The messages that the bot has put on the queue: the id of the alert, and whether the message has the
+    /// mark `once`. (The mark says that the queue may hold the message twice.)
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -122,8 +123,9 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// The times of a first call: one in the middle of a period of the ledger (eight days), and two near the end
-/// of the period. The `bool` is true if the term of the call's idempotency key ends in the next period.
+/// When a test makes its first call, as the time since the start of the fake host's clock. The ledger has
+/// periods of eight days. The first of the three times is in the middle of a period, and the others are near
+/// the end. The `bool` is true if the term of the call's idempotency key ends in the next period.
 fn moments() -> [(Duration, bool); 3] {
     // The clock of the fake host begins on the fifth day of a period, at 22:00.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
@@ -207,11 +209,12 @@ fn changed_body_with_the_same_idempotency_key_is_answered_422_until_the_term_end
 }
 
 #[test]
-fn cancel_of_an_unknown_alert_is_answered_404_and_of_a_delivered_alert_409() {
+fn cancel_is_answered_404_for_an_unknown_alert_and_409_for_a_delivered_alert() {
     let bot = Bot::new(Duration::ZERO);
     let id = bot.accepted("x").0;
     let unknown = format!("{}{}", &id[..4], "0".repeat(28));
-    // An id of another century, and texts that are no ids.
+    // The first four digits of an id are the number of its period. The list has an unknown id of this period,
+    // two ids whose period is far away, and two texts that are no ids.
     for id in [&unknown, &"0".repeat(32), &"f".repeat(32), "x", &id.to_uppercase()] {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");

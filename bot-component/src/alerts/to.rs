@@ -46,8 +46,8 @@ impl To {
         }
     }
 
-    /// Puts `path` before the path of the element. The bot uses this function for the steps of an escalation,
-    /// because their `to` is below `escalate[<index>]`.
+    /// Puts `path` before the path of the element. Each step of an escalation has a `to` of its own, and the
+    /// path of this `to` begins with `escalate[<index>]`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
@@ -139,8 +139,8 @@ pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> 
 }
 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
-    const FORMS: &str = "exactly one of conversation, user, email, channel, members, tag and address; a tenant only beside a \
-                         tag, the object id of a user, an email or a channel";
+    const FORMS: &str = "exactly one of conversation, user, email, channel, members, tag and address; tenant is allowed only \
+                         beside tag, email, channel, and a user that is an Entra object id";
     /// The forms that allow the member `tenant`.
     const IN_A_TENANT: [&str; 4] = ["tag", "user", "email", "channel"];
     let whole = |expected| FieldError { path: path.into(), expected };
@@ -174,7 +174,8 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
         "channel" => {
             let id = fields.required_string("channel")?;
             if !creating::is_channel(&id) {
-                let expected = "the id of a channel of Teams, such as 19:...@thread.tacv2, without a thread";
+                let expected =
+                    "the id of a channel of Teams, such as 19:...@thread.tacv2, without `;messageid=`";
                 return Err(fields.error("channel", expected));
             }
             Ok(Form::Channel { id, tenant: read_tenant_id(&mut fields)? })
@@ -214,10 +215,10 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
 ///
-/// `is_first_page` is false if the API call continues an earlier call at `next`. In the first call, the bot
-/// refuses the whole call if a conversation is unknown, so that it never queues only some of the alerts. In a
-/// later call, the bot skips an unknown conversation, because the bot knew the conversation in the first
-/// call.
+/// `is_first_page` is false if the API call continues an earlier call at `next`. If a conversation is unknown
+/// in the first call, the bot refuses the whole call, so that the bot never queues only some of the alerts.
+/// If a conversation is unknown only in a later call, the bot has forgotten the conversation since the first
+/// call. The bot then skips this conversation.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],

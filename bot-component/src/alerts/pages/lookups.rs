@@ -10,7 +10,7 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn call_to_100_tags_or_people_keeps_the_order_with_few_reads() {
+fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three of the tags, and is alerted for the first of them.
@@ -42,7 +42,7 @@ fn call_to_100_tags_or_people_keeps_the_order_with_few_reads() {
     );
     assert!(bot.reads() - before <= 2, "{}", bot.reads() - before);
 
-    // A call looks up its people once, even if a tag in the same call has many pages.
+    // The bot looks up the people in `to` once for the whole call, even if the call has many pages.
     let crowd = bot.big_crowd(1000..1450, "crowd");
     let people = (0..99).map(|number| {
         let reference = reference(&format!("dl_{number}"), "webchat");
@@ -89,8 +89,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
 #[test]
 fn empty_page_stays_empty_when_the_call_is_repeated() {
     let bot = Bot::new();
-    // Page 1 alerts the 100 subscribers of `a`. Page 2 reads the same conversations as subscribers of `b`, so
-    // it has no alert. Page 3 alerts the conversation with the last key, which subscribes only to `b`.
+    // Page 1 alerts the 100 subscribers of `a`. Page 2 reads the first 100 subscribers of `b`. These are the
+    // same 100 conversations, so page 2 has no alert. Page 3 reads and alerts the last subscriber of `b`.
     let mut all: Vec<_> = (0..101).map(|number| reference(&format!("c{number}"), "x")).collect();
     all.sort_by_key(ConversationKey::of);
     let last = bot.add(&all.remove(100), &["b"]);
@@ -99,11 +99,11 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // Page 1 has alerted one conversation, which now subscribes only to `b`. The repeated page 2 finds this
-    // conversation, and must not alert it again.
+    // One of the 100 conversations ends its subscription to `a`. When the call is repeated, page 2 finds this
+    // conversation as a subscriber of `b`, but must not alert it again.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
-    assert_eq!(bot.accepted(&body), first, "expected the same alerts, by their ids");
+    assert_eq!(bot.accepted(&body), first, "expected the same alerts with the same ids");
     let mut from_second = body.clone();
     from_second["next"] = "1.".into();
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! Tests of the ledger row that names the newest alert of a `key` on the queue.
+//! Tests of the ledger's rows for alerts with a `key`. For each `key`, one row names the newest alert that is
+//! on the queue.
 
 use platform::Clock;
 use platform::testing::run;
@@ -33,6 +34,6 @@ fn alert_with_a_key_is_noted_as_the_newest_alert_unless_the_alert_is_delayed() {
     assert_eq!(
         noted(&json!({})),
         (true, true),
-        "alerts that wait for the end of quiet hours become one message"
+        "the alert is noted, because after the quiet hours the poller sends only the newest alert with the `key`"
     );
 }

@@ -148,7 +148,7 @@ fn record_without_an_accepted_alert_is_not_shown() {
 }
 
 #[test]
-fn caller_sees_own_alerts_with_send_cancel_or_list_and_all_alerts_with_operate() {
+fn scope_send_cancel_or_list_shows_own_alerts_and_scope_operate_shows_all_alerts() {
     for (scopes, own, of_others, of_people) in [
         ("send", true, false, false),
         ("cancel", true, false, false),
@@ -183,7 +183,7 @@ fn wait_of_one_to_thirty_seconds_is_read() {
 }
 
 #[test]
-fn wait_for_a_question_goes_on_until_a_person_answers() {
+fn wait_for_an_alert_with_a_question_goes_on_until_a_person_answers() {
     let question = Some("sealed".to_owned());
     let delivered = Record { status: Status::Delivered, ..record() };
     let asked = Record { question, ..delivered.clone() };

@@ -20,8 +20,9 @@ pub(in crate::alerts) struct Target {
     /// The reason why the conversation gets no alert now. `None` if it gets the alert.
     pub(in crate::alerts) held: Option<Held>,
     /// The first tag by which the call found the conversation. `None` if `to` names the conversation without
-    /// a tag. The caller does not know the subscribers of a tag. So if an alert is too large for one
-    /// subscriber, the other subscribers still get the alert.
+    /// a tag. The field decides what happens if the alert is too large for the conversation. Without a tag,
+    /// the bot refuses the call. With a tag, the other conversations still get the alert, because the caller
+    /// does not know the subscribers of a tag.
     pub(in crate::alerts) tag: Option<Tag>,
     /// How the poller creates or finds the conversation. `None` if the bot knows the conversation. If this
     /// field is set, `address` and `key` are provisional.
@@ -52,8 +53,9 @@ impl Target {
         Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
     }
 
-    /// Makes a target of a channel in which the alert starts a thread, or has started a thread. `known` is
-    /// the bot's record of the channel, if the bot has one.
+    /// Makes a target of a channel for an alert that starts a thread in this channel. A later change of the
+    /// alert has the same target, although the thread may exist by then. `known` is the bot's record of the
+    /// channel, if the bot has one.
     pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
         let standing = known.map(|known| known.standing).unwrap_or_default();
         let held = held_by_person(standing.stopped, standing.paused);
@@ -67,9 +69,9 @@ impl Target {
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether the ledger can have recorded an alert to this target under the conversation key
-    /// `conversation`. If the bot did not know the person when it accepted the alert, this key is
-    /// provisional.
+    /// Whether `conversation` can be the conversation key in the record of an alert to this target. The
+    /// record has either the key of the target, or the person's provisional key. It has the provisional key
+    /// if the bot accepted the alert before the bot knew the person.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
@@ -133,8 +135,8 @@ pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
     if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 
-/// The provisional conversation key of a person. Before the bot knew the person, it recorded the person's
-/// alerts under this key.
+/// The provisional conversation key of a person. Before the bot knows the person, it records alerts to the
+/// person under this key.
 fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
     let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
     Some(ConversationKey::of_ids(TEAMS, &placeholder))

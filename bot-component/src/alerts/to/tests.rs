@@ -269,7 +269,7 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     });
     assert_eq!(
         address, expected,
-        "the Connector of the cloud, because the bot knows no conversation of this tenant"
+        "the Connector for all tenants, because the bot knows no conversation of this tenant"
     );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
     // If a caller names the same person in another way, the key is the same, so that the alerts keep their
@@ -323,7 +323,7 @@ fn api_key_creates_conversations_only_in_allowed_tenants() {
 }
 
 #[test]
-fn person_is_unknown_if_the_bot_has_no_tenant_or_no_connector() {
+fn new_person_is_refused_if_the_bot_has_no_tenant_or_knows_no_connector() {
     let stage = Stage::new();
     for to in [json!({ "user": PERSON }), json!({"user": PERSON, "tenant": OWN})] {
         let error = to_create(&stage, &stage.settings, "send", &to).expect_err("unknown");

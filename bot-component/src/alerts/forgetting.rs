@@ -107,7 +107,8 @@ async fn search_poison<H: Host>(
     // A replay or another search may have leased some messages of the queue. This search cannot get these
     // messages, so it is then not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // The walk makes the remaining messages visible again, so that the next search finds them.
+    // The walk makes the remaining messages visible again. The queue then hands out messages that this search
+    // has not read before these messages, so a second search continues where this search stopped.
     walk.end().await;
     Ok(search)
 }

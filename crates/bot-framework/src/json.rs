@@ -1,8 +1,8 @@
 //! Takes typed fields out of a JSON object, with errors that name the path.
 //!
-//! Bodies come from many kinds of senders, so the module keeps unknown fields. The *rest* is every field that
-//! was not taken. The module uses plain functions on [`serde_json::Map`] instead of serde's `flatten`,
-//! because errors of `flatten` name neither the path nor the expected type.
+//! Bodies come from many kinds of senders, so the module keeps unknown fields: [`Fields::rest`] returns every
+//! field that was not taken. The module uses plain functions on [`serde_json::Map`] instead of serde's
+//! `flatten`, because errors of `flatten` name neither the path nor the expected type.
 
 use platform::excerpt;
 pub use platform::value_of;
@@ -12,8 +12,9 @@ use thiserror::Error;
 use crate::lone_surrogates;
 use crate::path::is_segment;
 
-/// The maximum number of levels of objects and arrays in a caller's JSON. [`Fields::parse`] accepts 127
-/// levels, because it also reads envelopes. An envelope adds a few levels around the caller's JSON.
+/// The maximum number of levels of objects and arrays in a caller's JSON. [`Fields::parse`] accepts more
+/// levels (127, the limit of the JSON parser), because it also reads envelopes. An envelope contains the
+/// caller's JSON, and adds a few levels around this JSON.
 const MAX_LEVELS: usize = 32;
 
 /// A field is missing or has an unexpected value. The error text names the path, and never the value. A
@@ -35,8 +36,8 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Makes the fields of `object`. `path` is the path from the whole JSON to `object`. If `object` is the
-    /// whole JSON, `path` is empty.
+    /// Wraps `object`, so that its fields can be taken. `path` is the path from the whole JSON to `object`.
+    /// If `object` is the whole JSON, `path` is empty.
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
@@ -153,14 +154,14 @@ impl Fields {
     }
 }
 
-/// The text in [`FieldError::expected`] if an id cannot be a segment of a URL's path.
+/// The text in [`FieldError::expected`] if an id has only dots, and so cannot be a segment of a URL's path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
 /// Whether `json` has more than `levels` levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
-    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. This count is
-    // cheaper than the loop below.
+    // Most bodies have at most `levels` opening brackets. So few brackets cannot make too many levels.
+    // Counting brackets is cheaper than the loop below.
     if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
         return false;
     }
@@ -270,7 +271,7 @@ mod tests {
             let error = Fields::of_request(body.as_bytes()).expect_err(body);
             assert_eq!(error.to_string(), "body: expected valid JSON", "{body}");
         }
-        Fields::parse(objects(100).as_bytes()).expect("more levels, as in an envelope, are accepted");
+        Fields::parse(objects(100).as_bytes()).expect("`parse` accepts more than 32 levels");
     }
 
     #[test]
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn required_segment_of_only_dots_is_refused() {
+    fn id_for_a_url_path_is_refused_if_it_has_only_dots() {
         for (id, is_accepted) in [("a", true), ("..a", true), (".", false), ("..", false), ("....", false)] {
             let read = fields(&format!(r#"{{"id":"{id}"}}"#)).required_segment("id");
             let expected = if is_accepted { Ok(id) } else { Err("id: expected an id that is not only dots") };

@@ -14,8 +14,8 @@ pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;
         at += match code_unit(&json[at..]) {
-            // This is another escape, such as `\\`. The character after `\` belongs to this escape, and
-            // begins no new escape.
+            // This escape is not `\uXXXX`, but e.g. `\\` or `\n`. The character after `\` belongs to this
+            // escape, and begins no new escape.
             None => 2.min(json.len() - at),
             Some(0xD800..=0xDBFF) if matches!(code_unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_on_teams_is_an_entity_of_the_text_or_card_that_contains_the_mention() {
+    fn mention_on_teams_is_listed_with_the_text_or_with_the_card_that_contains_it() {
         let mentions = [kim(), lee()];
         let sent = message("msteams", "Hi <at>Kim</at>", &card("Ask <at>Lee <3</at>!"), &mentions);
         assert_eq!(sent["text"], "Hi <at>Kim</at>");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn card_with_a_mention_keeps_the_other_members_of_msteams() {
+    fn card_with_a_mention_keeps_what_its_json_member_msteams_already_contains() {
         let mut own = card("<at>Kim</at> <at>Own</at>");
         own["attachments"][0]["content"]["msteams"] =
             json!({"width": "Full", "entities": [{"type": "mention"}]});

@@ -13,7 +13,7 @@ use crate::reference::ConversationReference;
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
 
-/// A message from the bot into the conversation of a reference:
+/// A message that the bot sends to one conversation:
 /// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {

@@ -8,7 +8,8 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
-/// A conversation reference. Its JSON form is the `address` of the 2017 Node.js template:
+/// A conversation reference. Its JSON form is the `address` that the older bot (the Node.js template of 2017)
+/// wrote into its queue messages:
 /// `{id, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
 /// id of an activity. Unknown fields are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub struct ConversationReference {
     pub bot: Option<ChannelAccount>,
     /// The conversation.
     pub conversation: ConversationAccount,
-    /// Whether the token of the channel's request named this `serviceUrl` when the reference was made
-    /// (protocol-activity A7560). The value can be trusted only in a sealed envelope, because a stranger who
-    /// can write to the queue could set the value.
+    /// Whether the channel proved this `serviceUrl` (protocol-activity A7560). The channel proves the URL by
+    /// the claim `serviceurl` in the token that it sends with an activity. Trust this field only in a sealed
+    /// envelope, because a stranger who can write to the queue could set it.
     pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
@@ -90,7 +91,7 @@ impl ConversationReference {
         user.and_then(ChannelAccount::aad_object_id)
     }
 
-    /// Sets whether the token of the channel's request named this `serviceUrl`.
+    /// Sets whether the channel's token has proved this `serviceUrl`.
     #[must_use]
     pub fn with_service_url_verified(mut self, verified: bool) -> Self {
         self.service_url_verified = verified;

@@ -32,7 +32,9 @@ pub enum TenantRefused {
     )]
     NotListed(String),
     /// The activity names no tenant, although its channel always names one.
-    #[error("activity: no tenant is named; `tenants` admits only the tenants that it lists")]
+    #[error(
+        "activity: names no tenant; the bot accepts only activities of the tenants that it serves (`tenants`)"
+    )]
     Missing,
 }
 
@@ -80,8 +82,9 @@ impl Tenants {
     }
 
     /// Whether the bot is allowed to send an alert to a conversation. An address on a channel that does not
-    /// vouch for tenants is allowed. An address on Teams without a tenant is allowed, too. Teams always names
-    /// the tenant, so an address without a tenant comes from a program that keeps its own addresses.
+    /// vouch for tenants is allowed. An address on Teams without a tenant is allowed, too. Such an address
+    /// does not come from Teams, because Teams always names the tenant. It comes from a program of the
+    /// operator, e.g. in a call of `POST /api/alerts`, and the operator decides to whom this program sends.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }

@@ -22,8 +22,8 @@ impl TriggerName {
         &self.0
     }
 
-    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`. The
-    /// 2017 Node.js template sent activities of this type. Activities of this type have no name.
+    /// Whether an activity is a trigger: an event with this name, or any activity of the type `trigger`. The
+    /// Azure Function of the 2017 bot template sent activities of the type `trigger`, which need no name.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

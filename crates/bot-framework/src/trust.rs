@@ -23,14 +23,15 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
-    /// The base to which paths are *appended*, without a slash at the end. On Teams the base has a path
-    /// (`/amer/`), which joining by [`Url::join`] would lose.
+    /// The URL without a slash at the end. A caller must append a path as text. [`Url::join`] would remove
+    /// the path that the URL already has (on Teams, e.g. `/amer`).
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// The part of the URL for which the breaker records outages: scheme, host, and the first segment of the
-    /// path. On Teams this segment is the region (`https://smba.trafficmanager.net/amer`).
+    /// The scheme, the host, and the first segment of the path. On Teams this segment is the region
+    /// (`https://smba.trafficmanager.net/amer`). The poller's breaker (see `docs/concepts.md`) records for each
+    /// such region whether the region is down.
     pub fn region(&self) -> &str {
         let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
         let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);
@@ -63,7 +64,7 @@ pub enum NotTrusted {
     /// The bot sends its token only over https, on the default port.
     #[error("serviceUrl: expected https on its default port")]
     NotSecure,
-    /// The host is an IP address. Only host names are trusted, and the loopback origins in `servicehosts`.
+    /// The host is an IP address, and the URL is not a loopback origin in `servicehosts`.
     #[error("serviceUrl: expected a host name, found an IP address")]
     IpLiteral,
     /// The host is neither a Connector of the cloud nor in `servicehosts`.
@@ -92,12 +93,12 @@ pub enum TrustPolicy {
 pub struct ServiceHosts {
     /// Exact host names in lower case, for https on the default port.
     hosts: Vec<String>,
-    /// Whole loopback origins for tests, e.g. `http://127.0.0.1:9200`.
+    /// Loopback origins (scheme, host and port) for tests, e.g. `http://127.0.0.1:9200`.
     loopback_origins: Vec<String>,
 }
 
 impl ServiceHosts {
-    /// Reads the variable. Each entry is an exact host name or a whole loopback origin.
+    /// Reads the variable. Each entry is an exact host name or a loopback origin.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mut read = Self::default();
         for entry in
@@ -159,8 +160,8 @@ impl TrustPolicy {
         }
         // These checks run before the parser, for two reasons. First, the parser decodes percent signs in the
         // host. If a decoded byte is not ASCII, an assertion of `idna_adapter` fails in debug builds. Second,
-        // the parser finds a host in `https:h`, `https:/h` and `https:///h`, too. These texts have no host
-        // between `://` and the next slash, so the parsed host could not be compared with the text.
+        // the parser finds the host `h` in `https:h`, `https:/h` and `https:///h`, too. The code below compares
+        // the parsed host with the text between `://` and the next slash, which these URLs do not have.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));

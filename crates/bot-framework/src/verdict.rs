@@ -3,10 +3,10 @@
 //!
 //! The source is the table "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. If the table
-//! does not list a status as retryable, the message must not be sent again. "Failed" and "possibly delivered"
-//! are different classes, because a second send of a possibly delivered message can deliver the message
-//! twice. If the body of a response was lost, the class is the same as for an empty body with the same
-//! status.
+//! does not list a status as retryable, the message must not be sent again. A message that was certainly not
+//! delivered ([`Class::Unavailable`]) and a message that was perhaps delivered ([`Class::PossiblyDelivered`])
+//! have different classes, because a second send can deliver the latter message twice. If the body of a
+//! response was lost, the class is the same as for an empty body with the same status.
 
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use crate::retry_after;
 
 /// The Connector's error codes for a person, conversation or installation that can no longer be reached.
 /// Sources: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and
-/// the service's own `ErrorCode` list. Any other code can come from an incident of the service, so it does
-/// not pause the conversation.
+/// the service's own `ErrorCode` list. After one of these codes, the poller pauses the conversation: it sends
+/// nothing to this conversation for a day, or until the person writes to the bot. Any other code can come
+/// from an incident of the service, so the poller does not pause the conversation.
 const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
@@ -50,15 +51,14 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
     /// deliver the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token, or the login host refused to issue a token. A 401 means that
-    /// the token is refused. Until the client has tried a fresh token, a 403 without an error code means the
-    /// same.
+    /// The Connector refused the bot's token (401), or the login host refused to issue a token. A 403 without
+    /// an error code is in this class, too, until the client has tried a fresh token.
     Unauthorized,
     /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and
     /// the failure concerns all messages. A later try can succeed.
     NoToken,
-    /// The conversation is in another cloud (`InvalidBotApiHost`), usually GCC, whose Connector has a host of
-    /// its own.
+    /// The conversation is in another cloud (`InvalidBotApiHost`). Usually this cloud is GCC, a part of Teams
+    /// for US authorities, whose Connector has a host of its own.
     WrongCloud,
     /// The person, the conversation or the installation can no longer be reached (403, 404 or 410, with one
     /// of `DESTINATION_GONE_CODES`).
@@ -89,7 +89,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict if an id in the address cannot be a segment of a URL's path. Nothing was sent.
+    /// The verdict for an address with an id that is empty or has only dots. The bot sends nothing to such an
+    /// address, because the id would lead to another path of the Connector's URL.
     pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
@@ -100,11 +101,11 @@ impl Verdict {
         }
     }
 
-    /// Changes the verdict of a call whose refusal the bot's token cannot have caused. The client uses this
-    /// method after a try with a fresh token, and if the call had no token. A 403 without an error code then
-    /// concerns only this message or this conversation. For example, perhaps the filter of a gateway refused
-    /// the message. So [`Class::Unauthorized`], which stops the run, becomes [`Class::Permanent`]. Otherwise
-    /// one refused message could block all messages for ever.
+    /// Changes the class of a 403 from [`Class::Unauthorized`] to [`Class::Permanent`]. The client uses this
+    /// method if the bot's token cannot be the cause of the 403: the client has already tried a fresh token,
+    /// or the call had no token. Such a 403 concerns only this message or this conversation. For example,
+    /// perhaps the filter of a gateway refused the message. [`Class::Unauthorized`] stops the run, so with
+    /// this class one refused message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn classify_status_and_code_returns_the_class_of_the_table() {
+    fn classify_returns_the_class_for_a_status_and_an_error_code() {
         let sub_code = r#"{"errorCode":209,"message":"{\r\n  \"subCode\": \"MessageWritesBlocked\",\r\n  \"details\": null\r\n}"}"#;
         let sub_code_nested =
             r#"{"errorCode":209,"message":"{\"error\":{\"subCode\":\"MessageWritesBlocked\"}}"}"#;

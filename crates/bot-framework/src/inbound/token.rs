@@ -3,7 +3,8 @@
 use std::fmt;
 
 use base64::Engine;
-// This engine refuses padding, white space and unused bits, so that each signature has only one spelling.
+// This engine refuses padding and white space, and the unused bits of the last character must be zero. So
+// each signature has only one spelling.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::BrokenRule;
@@ -26,8 +27,8 @@ pub(super) struct UnverifiedToken<'a> {
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The JSON of the header and of the claims. Together with the signature, this JSON identifies the token,
-    /// because each part has only one spelling in base64url.
+    /// The decoded JSON of the header and of the claims. Two different tokens never have the same JSON and
+    /// the same signature, because each part has only one spelling in base64url.
     pub(super) json: [Vec<u8>; 2],
 }
 
@@ -37,24 +38,26 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-/// The claims that the rules need. `iat` and `nbf` can be missing; `exp` is required.
+/// The claims that the rules need.
 pub(super) struct Claims {
     pub(super) issuer: String,
     /// `aud`, as one text. Neither channels nor Entra write a list.
     pub(super) audience: String,
+    /// `exp`, which is required.
     pub(super) expires: i64,
+    /// `nbf`, which can be missing.
     pub(super) not_before: Option<i64>,
     /// `serviceurl` (channels only). The claim's name is in lower case, unlike the activity's `serviceUrl`.
     pub(super) service_url: Option<String>,
-    /// `ver` (Entra only, like all claims below).
+    /// `ver`: the version of the token. Only Entra writes this claim and all claims below.
     pub(super) version: Option<String>,
     pub(super) tenant_id: Option<String>,
-    /// `appid`: the caller in version 1.
+    /// `appid`: the calling application, in a token of version 1.
     pub(super) app_id: Option<String>,
-    /// `azp`: the caller in version 2.
+    /// `azp`: the calling application, in a token of version 2.
     pub(super) authorized_party: Option<String>,
-    /// Whether `scp` is set: the permissions that a user gave the application. A token of the application
-    /// itself has no `scp`.
+    /// Whether the token has the claim `scp`. This claim lists the permissions that a user gave the
+    /// application. If the application got the token without a user, the token has no `scp`.
     pub(super) has_scopes: bool,
     /// `roles`: the permissions that an administrator gave the application.
     pub(super) roles: Vec<String>,
@@ -121,7 +124,7 @@ fn texts(claims: &mut Fields, name: &str) -> Result<Vec<String>, FieldError> {
     texts.ok_or_else(|| claims.error(name, "an array of strings"))
 }
 
-/// Takes a NumericDate (RFC 7519) in whole seconds. Every issuer here writes whole seconds.
+/// Takes a NumericDate (RFC 7519) in whole seconds. Channels and Entra write whole seconds.
 fn seconds(claims: &mut Fields, name: &str) -> Result<Option<i64>, FieldError> {
     match claims.take(name) {
         None => Ok(None),

@@ -49,9 +49,12 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Removes the second of two gaps around a piece that was cut out of a text. `before` and `after` are the
-/// texts around the piece. If `before` is empty or ends with a blank, the function returns `after` without
-/// leading blanks. Line breaks stay.
+/// Returns `after`. If `before` is empty or ends with a blank, the function first removes the blanks at the
+/// start of `after`. Line breaks stay.
+///
+/// The caller has cut a mention out of a text. `before` is the text in front of the mention, and `after` is
+/// the text behind it. In `tell <at>Bot</at> this`, the mention has a space on each side. Without this
+/// function, two spaces would remain.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
@@ -72,8 +75,8 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// Replaces each entity for white space with a space, and removes each entity for a character without width.
-/// Use this function only for a channel that escapes people's text. In the text of such a channel, only the
-/// channel itself can have written these entities.
+/// Use this function only for a channel that escapes people's text. Such a channel turns a typed `&nbsp;`
+/// into `&amp;nbsp;`. So an unescaped `&nbsp;` comes from the channel, and not from a person.
 pub(super) fn without_blank_entities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -9,7 +9,7 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
     igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
     yuml";
 
-/// The `;` that ends an entity must be among this many bytes after `&`.
+/// The maximum length of an entity without its `&`, in bytes. The `;` at its end is included.
 const LONGEST_ENTITY: usize = 12;
 
 /// Reads the entity at the beginning of a text. Returns the entity's character, and the length of the entity
@@ -103,9 +103,9 @@ struct Tag<'a> {
     inner: &'a str,
 }
 
-/// Reads the tag at the beginning of a text. Returns the tag and its length. If no name, `!` or `?` follows
-/// the `<`, the `<` is an ordinary character, and the result is `None`. A tag without `>` reaches to the end
-/// of the text.
+/// Reads the tag at the beginning of a text. Returns the tag and its length. A `<` begins a tag only if a
+/// letter, `!` or `?` follows it, perhaps after slashes (`</p`). Any other `<` is an ordinary character, and
+/// the result is `None`. A tag without `>` reaches to the end of the text.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
@@ -184,8 +184,9 @@ impl Output {
         }
     }
 
-    /// Writes the text of a tag. Returns how many bytes at the beginning of `after` a reader does not see,
-    /// e.g. the content of a script. `after` is the HTML after the tag.
+    /// Writes the text of a tag. `after` is the HTML that follows the tag. The caller must skip the returned
+    /// number of bytes of `after`. For example, the content of a script is skipped, because a reader does not
+    /// see it.
     fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {

@@ -60,8 +60,8 @@ pub(super) fn name_of(markup: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the name in `words`, the member `text` of a mention. The name is the content of the element
-/// `<at>`. Without this element, the name is the whole text.
+/// Returns the name in a mention. `words` is the member `text` of the mention, such as `<at>Ann</at>`. If
+/// `words` has no element `<at>`, the name is all of `words`.
 pub(super) fn name_in_words(words: &str) -> String {
     name_of(Element::find(words).map_or(words, |element| element.inner))
 }

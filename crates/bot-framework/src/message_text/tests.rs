@@ -70,7 +70,7 @@ fn text_that_the_person_typed_stays() {
 }
 
 #[test]
-fn at_name_on_a_channel_without_entities_mentions_the_bot() {
+fn at_sign_and_bot_name_mention_the_bot_on_channels_other_than_teams() {
     let group = |channel: &str, text: &str| {
         activity(&json!({
             "channelId": channel, "conversation": {"id": "c", "isGroup": true},

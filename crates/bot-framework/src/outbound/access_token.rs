@@ -6,7 +6,7 @@ use http::HeaderValue;
 /// a header of this length.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// An access token, stored as the value of its header. `Debug` masks the token.
+/// An access token. The field holds the value of the header `Authorization`. `Debug` masks the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
     header: HeaderValue,

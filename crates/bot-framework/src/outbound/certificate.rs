@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_with_inconsistent_key_numbers_signs_nothing() {
+    fn certificate_whose_private_key_was_changed_signs_nothing() {
         let mut certificate = Certificate::parse(&format!("{PKCS8}{OWN}")).unwrap();
         let last = certificate.private_key.len() - 200;
         certificate.private_key[last - 400] ^= 1;

@@ -18,13 +18,13 @@ pub enum TokenError {
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether the bot repeats the request at once, because a second request can succeed.
+        /// Whether the bot repeats the request at once. It does so if a second request can succeed.
         again_at_once: bool,
     },
 }
 
 impl TokenError {
-    /// The error of a call whose time limit passed before the message could be sent.
+    /// The error of a call to the Connector whose time limit passed while the client waited for the token.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),
@@ -62,14 +62,14 @@ pub enum TokenRefusal {
     UnknownTenant,
     /// By the clock of the login host, the assertion has expired or is not valid yet.
     #[error(
-        "AADSTS700024: the client assertion is not valid at this time; with certificate, correct this machine's \
-         clock; with federatedtoken, renew the token"
+        "AADSTS700024: the client assertion is not valid at this time; if the variable certificate is set, \
+         correct this machine's clock; if federatedtoken is set, renew that token"
     )]
     ClockSkew,
     /// The certificate is not registered on the app.
     #[error(
-        "AADSTS700027: the app registration has no such certificate; upload the certificate there, or \
-         correct certificate"
+        "AADSTS700027: the app registration does not have the bot's certificate; upload the certificate there, \
+         or correct the variable certificate"
     )]
     UnknownCertificate,
     /// No federated credential of the app matches the assertion.
@@ -92,10 +92,9 @@ pub enum TokenRefusal {
          policy, or allow the addresses that it calls from"
     )]
     BlockedByPolicy,
-    /// The private key in `certificate` cannot sign.
-    #[error(
-        "certificate: the private key cannot sign, because its numbers do not belong together; export the key again"
-    )]
+    /// The private key in `certificate` cannot sign, because its numbers (such as modulus and exponents) do
+    /// not match.
+    #[error("certificate: the private key is damaged and cannot sign; export the key again")]
     UnusableKey,
     /// The response is a redirect, so the server is not a login host.
     #[error("login host: status {0} is a redirect, which is not followed; check loginendpoint")]

@@ -10,10 +10,15 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 /// Derives the keys that make and check webhook addresses. The first key makes new addresses, and every key
 /// checks addresses.
 ///
-/// The keys come from the variable `hookkey`, which can hold two keys while the operator replaces the key. If
-/// `hookkey` is empty, the secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that
-/// case, a change of `sealkey` makes every webhook address invalid. If `sealkey` is empty, too, a change of
-/// the bot's password or certificate makes every webhook address invalid.
+/// The keys are derived from the first of these secrets that is set:
+///
+/// 1. The variable `hookkey`, which can hold two keys while the operator replaces the key.
+/// 2. The variable `sealkey`, which can hold two keys, too.
+/// 3. The bot's password, or the private key of its certificate. In anonymous mode: `storageconnection`. If
+///    the bot has only a federated token, the result is an error.
+///
+/// After a change of the secret, the older webhook addresses stay valid only if `hookkey` or `sealkey` lists
+/// the old secret as its second key.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -45,7 +50,7 @@ mod tests {
         }
         let bot = BotCredentials::read(mode, &host).unwrap();
         let keys = hook_keys(&host, bot.as_ref())?;
-        // From the same secret, every purpose gets other keys.
+        // Keys for different purposes differ, although they are derived from the same secret.
         for others in [seal_keys(&host, bot.as_ref(), "bot-queue"), tag_code_keys(&host, bot.as_ref())] {
             assert!(others.unwrap().iter().all(|other| !keys.contains(other)));
         }

@@ -8,8 +8,8 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// The state of HKDF's first step without a salt, before HKDF reads the secret. This state is the same for
-/// every key, so the program computes it only once.
+/// HKDF without a salt, before it has read a secret. This state is the same for every key, so the program
+/// computes it only once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
 /// The purpose of a key. Each purpose has its own key. So no value that was made for one purpose is valid for
@@ -20,14 +20,14 @@ pub(super) enum KeyPurpose {
     EnvelopeSeal,
     /// Encrypts the bot's token in the key-value store.
     TokenCache,
-    /// Proves to the poller that the caller is the bot.
+    /// Proves to the poller that the *kick* comes from the bot. The kick is a call that starts a run.
     Kick,
     /// Makes the codes by which people subscribe to tags. A *tag* is a topic; an alert to a tag goes to all
     /// its subscribers.
     TagCode,
-    /// Proves that the bot made a button of a question.
+    /// Proves that the bot made a button. A *question* is an alert that a person answers by a button.
     Button,
-    /// Encrypts the questions and the answers that the ledger stores.
+    /// Encrypts the questions and people's answers, which the ledger stores.
     StoredQuestion,
     /// Makes webhook addresses.
     Hook,
@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn derived_keys_equal_the_recorded_values() {
         // The values were computed with Python's hmac: prk = HMAC(32 zero bytes, b"secret"), key = HMAC(prk,
-        // info + b"\x01"). Here, info is the text of the purpose and, for each part, its length in 8 bytes
-        // (little endian) and its bytes.
+        // info + b"\x01"). `info` begins with the text of the purpose. Then each part follows: the length of
+        // the part in 8 bytes (little endian), and the bytes of the part.
         let hex = |key: [u8; 32]| -> String { key.iter().map(|byte| format!("{byte:02x}")).collect() };
         assert_eq!(
             hex(derive_key(b"secret", KeyPurpose::EnvelopeSeal, &["app", "bot-queue"])),

@@ -1,4 +1,5 @@
-//! The key with which the bot proves its identity to the poller.
+//! The key with which the bot proves its identity to the poller. The bot sends this key with the *kick*, a
+//! call that starts a run of the poller.
 
 use platform::{Secret, Settings, SettingsError, hex};
 

@@ -6,7 +6,8 @@
 //!
 //! For an hour, anyone who has such a token can send messages as the bot to all conversations of the bot. So
 //! the module stores the token only encrypted ("sealed"), and never logs it. The Connector client sends the
-//! token only to a [`crate::ServiceUrl`] that was checked with `authmode=required`.
+//! token only to a [`crate::ServiceUrl`] that the rules of `authmode=required` allow
+//! ([`crate::TrustPolicy::Listed`]).
 
 mod access_token;
 mod assertion;

@@ -28,9 +28,11 @@ pub fn seal_keys(
     lasting_keys(settings, bot, |secret| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]))
 }
 
-/// Derives the keys of the codes by which people subscribe to tags. The secrets are the same as for
-/// [`seal_keys`]. The first key makes codes, and codes of every key are accepted. In anonymous mode without
-/// `sealkey`, the secret is `storageconnection`.
+/// Derives the keys for the codes by which people subscribe to tags. The first key makes new codes, and every
+/// key checks codes.
+///
+/// The keys are derived from the same secrets as the keys of [`seal_keys`], with one exception: in anonymous
+/// mode without `sealkey`, one key is derived from `storageconnection`.
 pub fn tag_code_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -40,9 +42,12 @@ pub fn tag_code_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives the keys of questions. Each pair has a key for buttons, and a key for the questions and answers
-/// that the ledger stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes new
-/// buttons and encrypts. Every pair checks buttons and decrypts. The keys are bound to one bot and one queue.
+/// Derives the keys for questions, in pairs. The first key of a pair makes and checks buttons. The second key
+/// encrypts and decrypts the questions and people's answers, which the ledger stores. Each secret gives one
+/// pair; the secrets are the same as for [`tag_code_keys`].
+///
+/// The bot makes new buttons and encrypts with the first pair only. It checks buttons and decrypts with every
+/// pair. The keys are bound to one bot and one queue.
 pub fn question_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -100,7 +105,7 @@ fn lasting_keys<T>(
         Some(Some(secret)) => Ok(vec![derive(secret)]),
         Some(None) => Err(SettingsError::new(
             "sealkey",
-            "must be set, because federatedtoken is the only credential and changes too often to derive a key from",
+            "must be set, because no lasting key can be derived from federatedtoken, which changes every hour",
         )),
     }
 }

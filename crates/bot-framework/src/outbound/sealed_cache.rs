@@ -2,9 +2,9 @@
 //! ("sealed").
 //!
 //! The hosting provider runs the key-value store, and perhaps other programs can read the store. So an entry
-//! can be decrypted ("opened") only with a key that is derived from the bot's credential. The entry also
-//! opens only for the login host, the tenant, the app and the scope for which it was made. An entry that does
-//! not open counts as absent.
+//! can be decrypted ("opened") only with a key that is derived from the bot's credential. The entry is
+//! also bound to one login host, one tenant, one app and one scope. For another host, tenant, app or scope,
+//! the entry does not open. An entry that does not open counts as absent.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl SealedCache {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns the time until which an entry opens, or `None` if the entry does not open now.
+    /// Returns when the token of an entry has to be renewed. Returns `None` if the entry does not open now.
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }
@@ -218,7 +218,7 @@ mod tests {
             }),
         ] {
             let other = SealedCache::of(&other, other.identity.cloud.connector_scope());
-            // The entry must not open even if it is copied to the key of the other cache.
+            // The entry must not open, even if it is copied to the name of the other cache's entry.
             host.store.borrow_mut().insert(other.key(), entry.clone());
             assert_eq!(load(&other, &host), None, "{}", other.key());
         }

@@ -45,7 +45,7 @@ struct RunState {
     /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
     /// Whether the run has renewed its token. A run renews its token at most once. If a Connector refuses a
-    /// fresh token, it refuses the bot itself.
+    /// fresh token, the Connector refuses the bot itself, so another renewal would not help.
     renewed: bool,
 }
 
@@ -57,12 +57,12 @@ pub(crate) struct NumberedToken {
 }
 
 impl<'a, H: Host> Tokens<'a, H> {
-    /// Makes the tokens for the Connector. The first request is sent when a token is needed.
+    /// Makes a `Tokens` for the Connector. The login host gets no request before a token is needed.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
         Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
     }
 
-    /// Makes the tokens for a service other than the Connector. `scope` is the scope of that service.
+    /// Makes a `Tokens` for a service other than the Connector. `scope` is the scope of that service.
     pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
         let cache = SealedCache::of(bot, scope);
         Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
@@ -83,14 +83,14 @@ impl<'a, H: Host> Tokens<'a, H> {
         self
     }
 
-    /// Returns the token that the run used, sealed. Returns `None` if the run used no token, or if the token
-    /// is valid for only five minutes or less.
+    /// Returns the run's token in encrypted form. Returns `None` if the run used no token, or if the token is
+    /// valid for only five minutes or less.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
 
-    /// Returns the time until which the key-value store has a valid token for later requests, or `None` if it
-    /// has no valid token. No request is sent.
+    /// Reads the token in the key-value store, and returns when this token has to be renewed. Returns `None`
+    /// if the store has no valid token. The function sends no request to the login host.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
         self.cache.valid_until(self.host, &entry)

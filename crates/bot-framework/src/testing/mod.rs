@@ -84,7 +84,8 @@ impl TestKey {
     }
 }
 
-/// The claims of a valid channel token, from one minute before `now` (Unix seconds) to one hour after.
+/// The claims of a valid channel token. The token is valid from one minute before `now` (Unix seconds) until
+/// one hour after `now`.
 pub fn channel_claims(app_id: &str, service_url: &str, now: i64) -> Value {
     json!({
         "serviceurl": service_url, "nbf": now - 60, "exp": now + 3600,

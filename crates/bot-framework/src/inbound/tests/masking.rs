@@ -29,7 +29,7 @@ fn token_does_not_appear_in_debug_output_error_log_or_store() {
         for piece in pieces(&token) {
             assert!(!shown.contains(&piece), "{piece} is in {shown}");
         }
-        assert!(!shown.contains("secret-audience"), "a claim must not be repeated: {shown}");
+        assert!(!shown.contains("secret-audience"), "the output must not contain a claim: {shown}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tables of tokens and bodies. Each row breaks one rule of [`super`], or none.
+//! Tables of HTTP calls to the bot. Each row breaks one of the bot's rules for tokens and bodies, or none.
 //!
 //! Every row is a valid HTTP call with one change, and names the expected outcome: the accepted caller, or
 //! the code of the broken rule. So if a rule is missing in the code, a row fails, because the bot accepts the
@@ -37,7 +37,8 @@ const CHANNEL_KEYS: &str = "https://login.botframework.com/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "https://login.microsoftonline.com/common/discovery/v2.0/keys";
 
-/// A bot in the public cloud whose issuers publish [`TestKey::issuer`].
+/// A bot in the public cloud. Both issuers of tokens (channels and Entra) publish the key
+/// [`TestKey::issuer`].
 fn bot() -> FakeHost {
     let host = FakeHost::with_settings([("microsoftappid", APP_ID), ("microsoftapptenantid", TENANT)]);
     publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])]);

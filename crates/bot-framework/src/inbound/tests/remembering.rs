@@ -1,5 +1,5 @@
-//! Tests of the records of checked tokens. If a token has a record, its next use skips only the check of the
-//! signature.
+//! Tests of the records of checked tokens. If a token has a record, the bot does not check the token's
+//! signature again. The bot still applies all other rules.
 
 use super::*;
 
@@ -28,8 +28,8 @@ fn record_key_of(token: &str) -> super::super::Remembered {
 #[test]
 fn token_with_a_record_skips_the_signature_check() {
     let host = bot();
-    // A test cannot see whether the bot checked a signature. So this test stores a record of a token whose
-    // signature is wrong.
+    // The signature of this token is wrong. If the bot accepts the token, the bot has not checked the
+    // signature.
     let token = broken(&token());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
     assert!(remembered(&host).is_empty(), "a refused token must not be recorded");
@@ -63,7 +63,7 @@ fn record_of_another_bot_is_not_found() {
     let shared = with(claims(), "aud", OTHER_BOT);
     let token = broken(&TestKey::issuer().sign(&shared));
     store_record(&host, &token, NOW + 3600);
-    // The other bot uses the same store, and has not checked the token.
+    // From here on, the bot with the id `OTHER_BOT` uses the store. This bot has not checked the token.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
@@ -93,7 +93,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    // An hour later a token with the new key arrives, so the keys are fetched.
+    // An hour later a token with the new key arrives, so the bot fetches the keys again.
     host.elapsed.set(Duration::from_secs(3600));
     let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
     assert_eq!(outcome(call(&host, &newer, &activity())), "channel");
@@ -102,7 +102,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
 }
 
 #[test]
-fn known_token_costs_one_read_and_returns_the_sealed_token() {
+fn token_with_a_record_costs_one_read_and_returns_the_encrypted_token_of_the_bot() {
     let (host, token) = (bot(), token());
     let verify = || {
         let mut headers = HeaderMap::new();
@@ -128,7 +128,7 @@ fn known_token_costs_one_read_and_returns_the_sealed_token() {
 }
 
 #[test]
-fn records_of_1000_tokens_are_at_most_64() {
+fn store_keeps_at_most_64_records_of_1000_tokens() {
     let (host, good) = (bot(), token());
     for index in 0..1000 {
         let (signed, signature) = good.rsplit_once('.').unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn variable_with_a_wrong_value_is_refused_and_the_value_is_not_repeated() {
+fn variable_with_a_wrong_value_is_refused_and_the_error_does_not_contain_the_value() {
     for (settings, name) in [
         (&[("microsoftappid", "")][..], "microsoftappid"),
         (&[("emulatortokens", "yes")], "emulatortokens"),
@@ -23,13 +23,13 @@ fn variable_with_a_wrong_value_is_refused_and_the_value_is_not_repeated() {
         for (_, value) in settings {
             assert!(
                 value.is_empty() || !error.to_string().contains(value),
-                "the value must not be repeated: {error}"
+                "the error must not contain the value: {error}"
             );
         }
     }
 }
 
 #[test]
-fn tenant_as_a_domain_name_is_accepted_if_entra_tokens_are_refused() {
+fn tenant_as_a_domain_name_is_accepted_without_emulatortokens() {
     auth(&bot_with(&[("microsoftapptenantid", "contoso.example")])).unwrap();
 }

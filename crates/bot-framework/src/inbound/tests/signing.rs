@@ -69,7 +69,11 @@ fn token_in_another_form_is_refused() {
             ("claims are not an object", claiming("[]"), "TokenMalformed"),
             ("claims with more text after them", claiming(&format!("{claims_text}{{}}")), "TokenMalformed"),
             ("claims cut short", claiming(&claims_text[..claims_text.len() - 1]), "TokenMalformed"),
-            ("aud twice, this bot last", claiming(&doubled(r#""aud":"other""#)), "DuplicateMember"),
+            (
+                "aud twice, the second time this bot",
+                claiming(&doubled(r#""aud":"other""#)),
+                "DuplicateMember",
+            ),
             (
                 "aud twice, spelled differently",
                 claiming(&doubled(r#""\u0061ud":"other""#)),
@@ -108,7 +112,7 @@ fn token_header_with_a_wrong_member_is_refused() {
         &[
             ("no typ", headed(r#"{"alg":"RS256","kid":"issuer-key"}"#), "channel"),
             ("unknown typ", header(r#""typ":"at+jwt""#), "channel"),
-            ("x5t is a thumbprint, as Entra writes it", header(r#""x5t":"issuer-key""#), "channel"),
+            ("x5t, the thumbprint that Entra writes", header(r#""x5t":"issuer-key""#), "channel"),
             ("an unknown member", header(r#""x":{"y":[1,2.5,null,true,"z"]}"#), "channel"),
             ("no alg", headed(r#"{"kid":"issuer-key"}"#), "WrongAlgorithm"),
             ("alg null", headed(r#"{"alg":null,"kid":"issuer-key"}"#), "WrongAlgorithm"),
@@ -149,8 +153,8 @@ fn token_with_a_wrong_signature_is_refused() {
     let none = |algorithm: &str| {
         format!("{}.{payload}.", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()))
     };
-    // In a known attack, the checker takes the public key for the shared secret of an HMAC. The public key is
-    // not secret, so anyone can make such an HMAC.
+    // A known attack: the attacker makes an HMAC with the public key as its secret. A careless bot checks
+    // this HMAC with the same public key, and accepts the token.
     let hs = |algorithm: &str, key: &[u8]| {
         let signed =
             format!("{}.{payload}", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()));
@@ -172,7 +176,7 @@ fn token_with_a_wrong_signature_is_refused() {
     };
     let pem = TestKey::issuer().public().to_public_key_pem(LineEnding::LF).unwrap();
     let modulus = URL_SAFE_NO_PAD.decode(TestKey::issuer().jwk()["n"].as_str().unwrap()).unwrap();
-    // The same HMAC under a header with RS256.
+    // An HMAC in a token whose header names RS256.
     let mac = Hmac::<Sha256>::new_from_slice(pem.as_bytes()).unwrap().chain_update(&signed).finalize();
     let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let by_kid = |kid: &str| {
@@ -183,8 +187,8 @@ fn token_with_a_wrong_signature_is_refused() {
     let mut flipped = raw.clone();
     flipped[100] ^= 1;
     let other_claims = encode(with(claims(), "serviceurl", "https://evil.example/").to_string());
-    // In base64url, the last character of a 256-byte signature has four unused bits. So another character
-    // could spell the same signature.
+    // In base64url, the last character of a 256-byte signature has four unused bits. So a decoder that
+    // ignores these bits would read the same signature from another character.
     let last = char::from(signature.as_bytes()[signature.len() - 1]);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let neighbour = alphabet.chars().nth(alphabet.find(last).unwrap() + 1).unwrap();
@@ -200,7 +204,11 @@ fn token_with_a_wrong_signature_is_refused() {
             ("HS256 keyed with the modulus", hs("HS256", &modulus), "WrongAlgorithm"),
             ("HS512 keyed with the public key's PEM", hs("HS512", pem.as_bytes()), "WrongAlgorithm"),
             ("HS256 with an empty key", hs("HS256", b""), "WrongAlgorithm"),
-            ("an HMAC under RS256", format!("{signed}.{}", encode(mac.into_bytes())), "BadSignature"),
+            (
+                "an HMAC, although the header names RS256",
+                format!("{signed}.{}", encode(mac.into_bytes())),
+                "BadSignature",
+            ),
             ("a stranger's key under the issuer's kid", by_kid("issuer-key"), "BadSignature"),
             ("a stranger's kid", by_kid("stranger-key"), "UnknownKey"),
             ("kid in another case", by_kid("ISSUER-KEY"), "UnknownKey"),

@@ -62,9 +62,9 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Several indexes can have a row of the same conversation, and all but one of these rows can be stale.
-        // If the page ended between two of these rows, the next page would skip the second row. Perhaps only
-        // the second row is valid. So the page ends after the last row of the conversation.
+        // Several indexes can have a row of the same conversation, and all but one of these rows can be
+        // stale. If the page ended between two of these rows, the next page would skip the second row.
+        // Perhaps only the second row is valid. So the page ends after the last row of the conversation.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = (limit..).find(|at| !is_same(*at)).unwrap_or(limit);

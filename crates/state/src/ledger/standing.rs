@@ -112,8 +112,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// record has changed in the meantime, it is read again. There are two cases:
     ///
     /// - Another run has sent a newer alert. Then the record stays as it is.
-    /// - No run has sent a newer alert, e.g. because only [`Ledger::note_latest`] has changed the record. Then
-    ///   the write is repeated.
+    /// - No run has sent a newer alert, e.g. because only [`Ledger::note_latest`] has changed the record.
+    ///   Then the write is repeated.
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,

@@ -1,6 +1,6 @@
-//! Claims on alerts that reach the bot in a *trigger*: an activity that a program sends, with an envelope in
-//! it. The bot claims such an alert before it sends the alert. If the claim does not succeed, the bot does
-//! not send the alert.
+//! Claims on alerts that reach the bot in a *trigger*: a program sends the bot an activity that contains an
+//! envelope. The bot claims such an alert before it sends the alert. If the claim does not succeed, the bot
+//! does not send the alert.
 //!
 //! If the bot claimed an alert after the send, two copies that arrive at the same moment would both be sent.
 //! A second copy would also be sent if the bot was killed between the send and the claim of the first copy.

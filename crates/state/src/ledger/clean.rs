@@ -1,8 +1,9 @@
 //! Deletes expired records.
 //!
-//! One query finds the expired records of all earlier periods. These periods also hold records of alerts that
-//! are due up to a year ahead. The service has to read these records, too, so the query can have more pages
-//! than one cleaning reads. So each cleaning stores where it stopped, and the next cleaning continues there.
+//! One query finds the expired records of all earlier periods. These periods also hold records that have not
+//! expired, e.g. of alerts that are due in a year. To find the expired records, the service reads all records
+//! of these periods part by part, and returns one page for each part. So the query can have more pages than
+//! one cleaning reads. Each cleaning stores where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -14,17 +15,18 @@ use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 /// of all periods.
 const PLACE: (&str, &str) = ("clean", "place");
 
-/// A search for expired records. The query contains the moment at which the search began. Each page must use
-/// the same moment, because a continuation is valid only for its own query.
+/// A search for expired records. If the search has many pages, it takes several cleanings. The query contains
+/// the moment at which the search began. Each page must use the same moment, because a continuation is valid
+/// only for its own query.
 struct Search {
     begun_at: DateTime<Utc>,
     from: Option<Continuation>,
 }
 
 impl Search {
-    /// Reads where the last cleaning stopped; `None` if the last search has read all pages, or if the stored
-    /// time is in the future. A time in the future comes from a wrong clock, and would select records that
-    /// have not expired.
+    /// Reads where the last cleaning stopped; `None` if its search had no more pages, or if the stored time
+    /// is in the future. A time in the future comes from a wrong clock, and would select records that have
+    /// not expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
         let from = Continuation::from_text(place.str("next")?).ok()?;
@@ -39,9 +41,11 @@ impl Search {
     }
 
     fn query(&self) -> Query {
-        // If an idempotency key is used several times, each use has a record. The bot looks at these records
-        // one after the other, and stops at the first missing record. So no record of a period is deleted
-        // before the terms of all idempotency keys in the period have ended.
+        // A sender can use an idempotency key again when its term (24 hours) has ended. So in one period, a
+        // key can identify several calls, one after the other (`turn` in `CallId::of_key`). To find the last
+        // call, the bot reads the records of turn 0, turn 1 and so on, until a record is missing. If a
+        // cleaning deleted the record of turn 0 too early, the bot would not find turn 1. So a cleaning
+        // leaves a period alone until the terms of all keys in the period have ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
@@ -51,8 +55,9 @@ impl Search {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then
-    /// deletes expired records of alert keys ([`Ledger::clean_keys`]). Each of the two steps reads at most
-    /// `pages` pages. Returns the number of deleted records.
+    /// deletes expired records of chat messages that alerts with the same `key` share
+    /// ([`Ledger::clean_keys`]). Each of the two steps reads at most `pages` pages. Returns the number of
+    /// deleted records.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;

@@ -12,12 +12,12 @@ use super::{Ledger, RecordKey, contended};
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.
     pub at: i64,
-    /// The id of the alert that made the change.
+    /// The id of the change. The bot puts a change on the queue as an alert, which has its own id.
     pub by: String,
     /// The id of the chat message that has the new content, if the id is known.
     pub activity_id: Option<String>,
-    /// The address (JSON) of the thread that has the chat message, if an alert to a channel started the
-    /// thread.
+    /// If an alert to a channel has started a thread: the address (JSON) of this thread, which has the chat
+    /// message.
     pub thread: Option<String>,
 }
 

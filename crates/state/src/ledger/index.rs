@@ -1,6 +1,7 @@
-//! The index of the ledger by time. One row stands for one message of a person, or for all alerts of a page:
-//! a group of at most 100 alerts of one API call, which the bot accepts together. The row is in the partition
-//! of the alerts' records, so one transaction can insert the records and the row.
+//! The index of the ledger by time. One row stands for one message of a person, or for the alerts of one API
+//! call. The bot accepts a call with more than 100 alerts in *pages* of at most 100 alerts, and each page has
+//! its own row. The row is in the partition of the alerts' records, so one transaction can insert the records
+//! and the row.
 //!
 //! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
 //! partition. The name is the id of the alert, or the part of the ids that all alerts of the page share.
@@ -48,10 +49,10 @@ impl Countdown {
         Self((LAST_MILLISECOND - moment.timestamp_millis()).clamp(0, LAST_MILLISECOND))
     }
 
-    /// The countdown of a moment, moved into a period: a moment outside the period counts as the nearest
-    /// moment of the period. The period of a partition comes from the time at which the channel sent the
-    /// activity, so the bot's time of acceptance can be in another period. The list reads period after
-    /// period, so each row must have a time within its period.
+    /// The countdown of a moment. If the moment is outside the period, returns the countdown of the nearest
+    /// moment in the period. A row must have a time in the period of its partition, because the list reads
+    /// period after period. But the period of a person's message comes from the time at which the channel
+    /// sent the message. The bot can accept the message in another period.
     fn within(period: Period, moment: DateTime<Utc>) -> Self {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
@@ -96,8 +97,9 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     if let Some(sender) = &first.key {
         row = row.with(SENDER, sender.as_str());
     }
-    // Each change of a record postpones the record's deletion. The last change comes at most `SETTLED_WITHIN`
-    // after the alert is due, so the row is kept for `SETTLED_WITHIN` longer than a new record.
+    // The row must not be deleted before the records. A record is kept for a fixed time after its last
+    // change. The last change comes at most `SETTLED_WITHIN` after the alert is due. So the row is kept for
+    // `SETTLED_WITHIN` longer than a record that never changes.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
@@ -169,7 +171,7 @@ impl Row {
         self.tags == ANY_TAG || self.tags.split(' ').any(|own| own == tag)
     }
 
-    /// The id of the alert with this index.
+    /// The id of the alert with this number among the alerts of the row, from 0.
     pub(super) fn id(&self, index: u8) -> Option<AlertId> {
         match self.alerts {
             None => AlertId::parse(&self.name),
@@ -177,15 +179,17 @@ impl Row {
         }
     }
 
-    /// The index of the alert with this id.
+    /// The number of the alert with this id among the alerts of the row, from 0.
     pub(super) fn index_of(&self, id: &str) -> Option<u8> {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
     }
 
-    /// Whether the row was inserted together with this record. The row of a full page (100 alerts) is
-    /// inserted before the records of the page. So the records can be missing, or can belong to an earlier
-    /// call with the same idempotency key. If a replay has created the record again, another row lists the
-    /// record.
+    /// Whether the row was inserted together with this record, so that both have the same time. If not,
+    /// another row stands for the record. There are two such cases:
+    ///
+    /// - The bot inserts the row of a full page (100 alerts) before the records. If an earlier call has the
+    ///   same idempotency key, the records exist already. The row of the earlier call stands for them.
+    /// - A replay has created the record again, and has inserted a new row for it.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));

@@ -9,8 +9,8 @@ use storage_table::{Key, escape};
 
 use crate::ConversationKey;
 
-/// The length of a period. Records are partitioned by period, so that a cleaning can delete expired records
-/// without reading newer ones.
+/// The length of a period. Each period has its own partitions, so a cleaning finds the expired records of old
+/// periods without reading the records of the current period.
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 
 /// An id is valid only if its period is at most this many periods away from the current period. 64 periods
@@ -93,7 +93,7 @@ impl AlertId {
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
     }
 
-    /// Makes the id with these 28 digits in a period.
+    /// Makes an id from a period and 28 further digits.
     pub(super) fn of_period(period: Period, digits: &str) -> Self {
         Self(format!("{:04x}{digits}", period.0 & 0xFFFF))
     }
@@ -179,8 +179,8 @@ pub(super) fn partition(period: Period, digit: char) -> String {
     format!("{}.{shard}", period.prefix())
 }
 
-/// The partition key and the row key of an alert's record. The JSON has short member names, because the
-/// record of the run lock stores many of these keys.
+/// The partition key and the row key of an alert's record. The JSON has short member names, because a run
+/// stores many of these keys in the record of the run lock: one for each message that the run has in hand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     #[serde(rename = "p")]

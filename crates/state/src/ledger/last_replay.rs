@@ -1,6 +1,7 @@
-//! The time of an alert's last *replay*: an operator has sent the alert again from the poison queue. The
-//! ledger compares this time in the record with the time that a run knows. So the run cannot overwrite the
-//! status of a later replay.
+//! The time of an alert's last *replay*: an operator has sent the alert again from the poison queue. A run
+//! reads this time from the alert's record before it moves the alert to the poison queue. When the run then
+//! records the status `dead`, the ledger compares the time with the time in the record. If an operator has
+//! replayed the alert in between, the ledger keeps the status of the replay.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
 pub struct LastReplay(i64);
 
 impl LastReplay {
-    /// The value for an unknown last replay, if a run could not read the record. With this value, the ledger
-    /// ignores the run's change of the status if the last replay has sent the same message again.
+    /// The value for an unknown last replay: a run could not read the record before it moved a message to the
+    /// poison queue. When the run then records the status `dead`, the ledger looks for the id of this message
+    /// in the record. If the record says that an operator has replayed the alert from this message, the
+    /// ledger keeps the status of the replay.
     pub(super) const UNKNOWN: Self = Self(-1);
 
     /// Makes the value from the time of the last replay. `replayed_at` is `None` if the alert was not

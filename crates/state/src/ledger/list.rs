@@ -37,7 +37,8 @@ const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 /// The most storage calls that run at once.
 const AT_ONCE: usize = 8;
 
-/// The most empty pages of query results that the ledger skips in one index. One more empty page is an error.
+/// The most empty pages that the ledger skips when it queries one index. The service can return an empty page
+/// although more rows follow. If one more page is empty, the ledger returns an error.
 const MAX_EMPTY: usize = 3;
 
 /// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
@@ -50,7 +51,7 @@ const POSITION_DIGITS: usize = 16;
 pub struct Wanted<'q> {
     /// The name of the sender's API key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which the API call found the conversation; `None` for every alert.
+    /// The tag by which the sender's call found the conversation; `None` for every alert.
     pub tag: Option<&'q str>,
     /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
@@ -73,7 +74,7 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     at: Countdown,
-    /// The first digits of the row's name; empty at the beginning of a period.
+    /// The first digits of the row's name; empty if the position is before all rows of a period.
     name: String,
     /// The number of alerts of the row that were read.
     taken: u8,
@@ -190,8 +191,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row with the row key `read_to`, this row key is not a position.
-            // That row can come after all rows of the index, so the list continues with the previous period.
+            // If another program wrote the row `read_to`, the row key can have another form, e.g. `at.x`. No
+            // position can be made from such a row key. The row `at.x` comes after all rows of the index,
+            // because letters sort after digits. So the list continues with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
@@ -305,8 +307,9 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// Returns how many rows the page needs next. These rows stand for at least `room` alerts, if there are
-/// enough rows. The result is at most `calls`, because reading the records of one row takes one storage call.
+/// Returns how many of these rows, from the first one on, the page needs to get `room` more alerts. If all
+/// rows together stand for fewer alerts, returns the number of rows. The result is at most `calls`, because
+/// reading the records of one row takes one storage call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -1,11 +1,12 @@
-//! Records that the queue message of an alert is missing: a killed run had the message in hand, and the queue
-//! does not seem to hold it any more.
+//! Queue messages that are missing: a killed run had the message in hand, and the queue does not seem to hold
+//! the message any more. The next run records this in the ledger.
 //!
 //! A run deletes a message right after the Connector has accepted the alert, and records the delivery in the
 //! ledger up to half a second later. If the run is killed between the two steps, the alert's record says
 //! `queued`, although the alert was delivered. The next run finds the message in the killed run's list of
 //! messages in hand, but the queue refuses the message's pop receipt. So the killed run has deleted the
-//! message, or has hidden it.
+//! message, or has hidden it until the next try. In both cases, the pop receipt in the list is no longer
+//! valid.
 //!
 //! If the killed run has hidden the message, a later run dequeues the message when it becomes visible. So the
 //! next run records a time by which a later run should have dequeued a hidden message. If no run has dequeued
@@ -28,7 +29,8 @@ pub enum Missed {
     Ended {
         /// The final status.
         status: Status,
-        /// True if the alert ended with another queue message. Then the missing message was a copy.
+        /// True if the alert had two queue messages, and a run recorded the final status for the other one.
+        /// Then the missing message was a copy.
         is_copy: bool,
     },
     /// The alert had not ended. The record now says that the alert's message is missing.
@@ -52,10 +54,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
             let record = Record::read(&found.entity);
             let is_copy = record.message.as_deref().is_some_and(|other| other != message);
-            // The killed run had moved the message to the poison queue, and an operator has replayed the
-            // alert from there.
             if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
             {
+                // The killed run had moved the message to the poison queue, and an operator has replayed the
+                // alert from there.
                 return Ok(Missed::Ended { status: Status::Dead, is_copy: false });
             }
             if record.status.is_final() {

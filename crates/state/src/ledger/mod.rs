@@ -78,14 +78,14 @@ pub enum Accepted {
 /// The result of cancelling an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// The cancellation is recorded, now or earlier. When a run dequeues the message, the run drops the
-    /// alert.
+    /// The ledger has recorded the cancellation, in this call or in an earlier one. When a run dequeues the
+    /// message, the run drops the alert.
     Yes,
-    /// The alert was cancelled long ago. A run should have dropped it by now, but no run has recorded that.
-    /// No run sends the alert any more. But a run may have sent it before the cancellation, without recording
-    /// the delivery.
+    /// The alert was cancelled long ago, but no run has recorded that it dropped the alert. No run sends the
+    /// alert any more. But perhaps a run sent the alert before the cancellation, and could not record the
+    /// delivery.
     Unseen,
-    /// A run has dropped the alert, or the queue never took the message.
+    /// A run has dropped the alert. Or the Put failed, so the queue never had the message.
     Done,
     /// The alert already has this final status.
     TooLate(Status),
@@ -126,8 +126,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Reads the record of an alert that was accepted before. If the record has been deleted in the meantime,
-    /// the alert expired long ago, and counts as new.
+    /// Reads the record of an alert that was accepted before. If a cleaning has deleted the record a moment
+    /// ago, returns [`Accepted::New`], because the bot accepted the alert so long ago that the ledger no
+    /// longer knows it.
     async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
         let record = self.read(key).await?;
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
@@ -171,9 +172,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Deletes a new index row, unless it was inserted for the record `first`. If an earlier call has
-    /// accepted the alerts, it has inserted another index row for `first`. The list ignores a superfluous
-    /// row, so a failed delete only costs the list one read.
+    /// Deletes the index row that this call has inserted, if an earlier call had accepted the alerts already.
+    /// `first` is the record of the first alert. The earlier call inserted an index row together with this
+    /// record, so the row of this call is superfluous. If both calls came in the same millisecond, they share
+    /// one row, and the row stays. If the delete fails, the list ignores the row, which costs one read.
     async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -291,14 +293,15 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call (at most 100) failed. In spite of the failure,
-    /// perhaps the queue has taken an alert. So a status that the poller records takes precedence.
+    /// Records that the Put of these alerts of one call (at most 100) failed. Perhaps the queue has taken an
+    /// alert in spite of the failure. Then a run dequeues the alert and records a status, and the status of
+    /// the run takes precedence.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call (at most 100) had no clear response. A status that
-    /// the poller records takes precedence.
+    /// Records that the Puts of these alerts of one call (at most 100) had no clear response. If a run
+    /// records a status of an alert, the status of the run takes precedence.
     pub async fn record_unconfirmed_put(
         &self,
         ids: impl Iterator<Item = &AlertId>,
@@ -335,10 +338,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one storage call for each hundred alerts of a partition. A
-    /// transition with `known_replay` or `unless_ended` takes separate storage calls. If an alert occurs
-    /// several times, its last transition counts. The error holds the transitions that were not recorded, and
-    /// the reason of the last failure.
+    /// Records the new status of many alerts. One storage call records up to 100 alerts whose records are in
+    /// the same partition. A transition with `known_replay` or `unless_ended` takes separate storage calls.
+    /// If an alert occurs several times, its last transition counts. The error holds the transitions that
+    /// were not recorded, and the reason of the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,

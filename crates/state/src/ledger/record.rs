@@ -10,15 +10,15 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The first word of an alert's reason while the alert waits for an installation of the bot: for the person,
-/// or in the team. Such an alert waits until it expires.
+/// The first word of the `reason` in an alert's record, if the alert waits until the bot is installed for the
+/// person or in the team. The alert waits until it expires, or for a day if it does not expire.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// The alert is accepted. The poller has not processed the queue message yet, or has only made the queue
-    /// message visible again.
+    /// The bot has accepted the alert, and no run has recorded a status. Perhaps a run has dequeued the queue
+    /// message and has made it visible again, e.g. because the run came to its end.
     Queued,
     /// The poller has processed the alert, and the alert has to wait.
     Waiting,
@@ -39,14 +39,16 @@ pub enum Status {
     TooLarge,
     /// The alert is in the poison queue.
     Dead,
-    /// An attempt may have delivered the alert, and the sender wanted no further attempt.
+    /// The result of an attempt is unknown, so the alert was perhaps delivered. The sender had chosen that
+    /// the poller makes no further attempt in this case.
     Dropped,
     /// The queue refused the alert or did not answer, and the sender got an error.
     Failed,
-    /// The bot got no clear response to the Put, so the queue may have taken the alert. The sender got this
-    /// status.
+    /// The bot got no clear response to the Put, so perhaps the queue has taken the alert. The bot has
+    /// returned this status to the sender.
     Unconfirmed,
-    /// A newer alert with the same `key`, or a later change, took the place of the alert.
+    /// A run did not send the alert because of another alert: for example, a newer alert with the same `key`,
+    /// or a later change of the same chat message.
     Replaced,
     /// The sender took the alert back: a run has deleted the alert's chat message.
     Withdrawn,
@@ -130,7 +132,8 @@ pub struct NewAlert {
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
     /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
-    /// chat message for all alerts with the same `key`. A later change of the alert needs this member.
+    /// chat message for all alerts with the same `key`. If the sender later changes the alert, the bot copies
+    /// this member into the envelope of the change.
     pub keyed: Option<String>,
     /// The alert whose chat message this alert changes or deletes.
     pub changes: Option<AlertId>,
@@ -179,8 +182,9 @@ pub struct Record {
     pub uncertain: bool,
     /// The tag by which the call found the conversation.
     pub tag: Option<String>,
-    /// When the bot recorded that the alert is on the queue. The bot records this only in doubtful cases,
-    /// because the write costs a storage call. Usually the alert is on the queue right after it was accepted.
+    /// When the bot recorded that the alert is on the queue. To save a storage call, the bot records this
+    /// only if a repeated call is likely, e.g. because the Put of another alert of the call failed. Usually
+    /// the alert is on the queue right after it was accepted.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -201,7 +205,7 @@ pub struct Record {
     pub replayed_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// The id of the queue message with which the alert ended, if a run recorded the final status. Every
+    /// If a run has recorded the final status: the id of the queue message that this run had in hand. Every
     /// other queue message of the alert is a copy.
     pub message: Option<String>,
     /// For a replayed alert: the id that the alert's message had on the queue before a run moved the message
@@ -213,7 +217,8 @@ pub struct Record {
     pub key: Option<String>,
     /// The id of the first alert of the series, if the alert recurs.
     pub series: Option<String>,
-    /// In the first alert of a series: the id of the alert that follows. [`Record::following`] reads it.
+    /// In the first alert of a series: the id of the series' next alert, which the poller has put on the
+    /// queue. [`Record::following`] reads this member.
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
@@ -223,7 +228,7 @@ pub struct Record {
     /// The id of the alert whose chat message this alert changes or deletes.
     pub changes: Option<String>,
     /// The last change of the alert's chat message: when the bot accepted the change (in milliseconds since
-    /// 1970), and the id of the alert that made the change.
+    /// 1970), and the id of the change (a change is an alert, too).
     pub edited: Option<(i64, String)>,
     /// The id of the newer alert that took the place of this alert before this alert was sent.
     pub replaced_by: Option<String>,
@@ -301,8 +306,9 @@ impl Record {
         }
     }
 
-    /// The status to report. A status that the poller recorded takes precedence over the results of the bot's
-    /// Puts, because the service may have done a Put whose response the bot did not get.
+    /// The status to report. A run records its result in `status`. The bot records the results of its Puts in
+    /// `put_at`, `failed_at` and `unconfirmed_at`. The result of a run takes precedence: if the bot did not
+    /// get the response to a Put, the alert can be on the queue, although the Put counts as failed.
     pub fn shown_status(&self) -> Status {
         match self.status {
             Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
@@ -349,10 +355,11 @@ pub struct Transition {
     pub uncertain: bool,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// The id of the queue message with which the alert ended, if the status is final.
+    /// If the status is final: the id of the queue message that the run had in hand.
     pub message: Option<String>,
-    /// When the alert is due. A run can dequeue a copy of the queue message until some days after this time.
-    /// The record is kept as long, so that the run then finds a cancellation of the alert.
+    /// When the alert is due, or when the next alert of its series is due. The record is kept for [`KEPT`]
+    /// after this time, because a run can still dequeue a copy of the queue message some days later. If the
+    /// alert was cancelled, this run learns it from the record.
     pub until: Option<DateTime<Utc>>,
     /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
     /// does not record the transition. With `None`, the ledger does not check for a replay.
@@ -466,7 +473,8 @@ impl NewAlert {
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());
-        // If `dueAt` is missing, `Record::due` computes the due time from `endsAt`.
+        // If `dueAt` is missing, `Record::due` computes the due time from `endsAt`. But `until` postpones
+        // `endsAt`, so an alert with `until` needs `dueAt`.
         if let Some(due) = self.due.or(self.until.map(|_| now)) {
             entity.int64("dueAt", due.timestamp_millis());
         }

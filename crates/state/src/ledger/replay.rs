@@ -1,5 +1,5 @@
-//! Replays and drops dead alerts. A dead alert is in the poison queue. An operator can send it again
-//! (*replay* it) or delete its message (*drop* it).
+//! Changes of the records of dead alerts. A *dead* alert is in the poison queue. An operator can send it
+//! again (*replay* it), or delete its message from the poison queue (*drop* it).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -53,10 +53,11 @@ pub struct BeforeDeath {
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// The alert can be sent again, and its record has the status `queued`. If an earlier replay was cut off,
-    /// the record can have another status that is not final. The caller puts the message on the queue. In the
-    /// envelope, the caller sets `once`: the queue perhaps holds several messages of the alert, and a run
-    /// must deliver only one of them.
+    /// The alert can be sent again, and its record has the status `queued`. If the bot was killed during an
+    /// earlier replay, perhaps the queue has the message already, and a run has recorded another status, such
+    /// as `waiting`. This status stays. The caller puts the message on the queue. In the envelope, the caller
+    /// sets `once`: the queue perhaps holds several messages of the alert, and a run must deliver only one of
+    /// them.
     Yes,
     /// The alert has this final status, and must not be sent again.
     Ended(Status),
@@ -74,8 +75,8 @@ impl BeforeDeath {
     }
 }
 
-/// Whether an operator has replayed the alert after the replay `last`. If so, the transition must not be
-/// recorded.
+/// Whether an operator has replayed the alert again after the replay `last`. If so, the transition must not
+/// be recorded, because it belongs to a queue message from before this replay.
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
@@ -104,7 +105,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.record_unless_replayed(dead, before.last_replay).await
     }
 
-    /// Records a transition, unless an operator has replayed the alert after the replay `last`.
+    /// Records a transition, unless an operator has replayed the alert again after the replay `last`.
     pub(super) async fn record_unless_replayed(
         &self,
         transition: &Transition,
@@ -126,9 +127,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Records a transition, unless the record has a final status. Without this check, the transition could
-    /// replace a final status that the same run has just recorded. If the run were killed right after the
-    /// replacement, the record would stay wrong.
+    /// Records a transition, unless the record has a final status. A run collects most transitions, and
+    /// writes them a little later. During such a write, the run can record the final status of the same alert
+    /// in a separate write. Without the check, the older transition could then replace the final status. The
+    /// run would write the final status again. But if the run was killed before, the record would stay wrong.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -146,9 +148,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Gives a dead alert the status `queued`, and removes its earlier tries from the record. If the bot is
-    /// killed before it has put the message on the queue, the next replay finds the changed record and
-    /// continues.
+    /// Gives a dead alert the status `queued`, and removes its earlier tries from the record. The caller then
+    /// puts the message on the queue. If the bot is killed between the two steps, an operator can replay the
+    /// alert once more.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
@@ -161,7 +163,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 Status::Dead => {}
                 status if status.is_final() => return Ok(Reopened::Ended(status)),
                 _ if record.replayed_at.is_some() => return Ok(Reopened::Yes),
-                // The run could not record that the alert is dead.
+                // The run that moved the message to the poison queue could not record the status `dead`.
                 _ => {}
             }
             let change = self.reopened(key, replay, Some(&record));
@@ -188,7 +190,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.into(), value.as_str().into());
             }
         }
-        // The ledger does not list an alert of another producer.
+        // If a program other than the bot made the alert, the alert gets no index row, because the list has
+        // only the alerts that the bot accepted.
         let row = key.alert_id().and_then(|id| {
             let ends_at = ends_at(self.host.now(), replay.until);
             index::row_for_remade(&id, key, origin.sender.as_deref(), replay.accepted_at, ends_at)
@@ -242,9 +245,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.to_owned(), "".into());
             }
         }
-        // A run may have been killed while it moved the message to the poison queue, or may repeat that move.
-        // From the property `replayedFrom`, a run sees that the alert was replayed, and does not record it as
-        // dead again.
+        // The property `replayedFrom` names the message from before the replay. Because of this property, the
+        // ledger ignores two late reports about this message. The first is `dead`, from a run that could not
+        // read the record before it moved the message to the poison queue. The second is that the message is
+        // missing, if a run was killed after it had moved the message.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

@@ -1,5 +1,5 @@
-//! The answers of people to an alert: one row for each answer, in the partition of the alert's record. In the
-//! names of this module and its rows, `reply` means such an answer.
+//! The answers of people to an alert: one row for each answer, in the partition of the alert's record. This
+//! module calls such an answer `reply` in the names of functions and in the row keys.
 //!
 //! If an alert takes only one answer, all its answers have the same row key. If two people answer at once,
 //! only one of the two inserts succeeds, and only this answer counts.
@@ -26,11 +26,13 @@ const AT_ONCE: usize = 8;
 /// A person's answer, as its row stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the button press, or of the text message, with which the person answered.
+    /// The id of the *press*: of the button press, or of the text message, with which the person answered.
+    /// The id is a hash of the alert, the person and the answer.
     pub press: String,
     /// The answer, encrypted.
     pub answer: String,
-    /// Whether the poller has sent the answer to the sender's program and has changed the card.
+    /// Whether the poller has sent the answer to the sender's program, and has changed the card with the
+    /// question so that it shows the answer.
     pub is_done: bool,
 }
 
@@ -49,7 +51,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Inserts an answer, and returns `None`. If the row exists already, writes nothing, and returns the
-    /// answer in the row. The row is kept for [`KEPT`] after `until`.
+    /// answer in the row. `until` is the time until which people can answer. The row is kept for [`KEPT`]
+    /// after this time.
     pub async fn insert_reply(
         &self,
         alert: &AlertId,
@@ -67,7 +70,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Deletes the answer of one press, unless the poller has processed the answer already.
+    /// Deletes an answer, unless the poller has processed it already. If the row has the answer of another
+    /// press than `press`, deletes nothing.
     pub async fn delete_reply(&self, alert: &AlertId, row: &str, press: &str) -> Result<(), TableError> {
         let key = self.reply_key(alert, row)?;
         let Some(found) = self.table.get(&key).await? else { return Ok(()) };
@@ -119,9 +123,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// Reads the records of all alerts of the API calls that made these alerts. If a change has replaced an
-    /// alert, also reads the record of the newer alert. The records lack the properties that only the sender
-    /// needs. This takes one query for each API call, and one read for each replaced alert.
+    /// Finds the API calls that made these alerts, and reads the records of all alerts of these API calls. If
+    /// another alert has replaced one of them, also reads the record of the other alert. The query leaves out
+    /// the properties that do not affect the state of an alert, such as `question`. This method makes one
+    /// query for each API call, and one read for each replaced alert.
     pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
         let select = vec![
             "status",

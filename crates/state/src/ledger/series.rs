@@ -13,7 +13,7 @@ use super::{Ledger, Record};
 /// The value of `seriesNext` after the last alert of a series.
 const NONE_FOLLOWS: &str = "none";
 
-/// Which alert of a series follows, as the poller recorded it last.
+/// The next alert of a series, as the poller recorded it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
     /// No alert of the series has been sent yet, so the first alert follows.
@@ -47,7 +47,8 @@ impl Record {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Records which alert follows in a series. `next` is the alert's id and due time; `None` after the last
-    /// alert. The record of the first alert is kept as long as the record of the alert that follows.
+    /// alert. This write also postpones the expiry of the first alert's record, so that it is kept as long as
+    /// the record of the alert that follows.
     pub async fn record_following(
         &self,
         first: &AlertId,

@@ -8,13 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
-/// A run records a result within this time after an alert is due. The time is longer than any wait of an
-/// alert. If an alert waits because its Connector host is down, the poller moves the alert to the poison
-/// queue after a day. A pause of all runs is at most an hour long.
+/// If the poller works, a run records a result within this time after an alert is due. If the Connector host
+/// of an alert is down, the alert waits for at most a day, and the poller then moves it to the poison queue.
+/// If a run pauses the poller, the pause is at most an hour long. There is one exception: an alert can wait
+/// longer for an installation of the bot ([`Record::deadline`]).
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
-/// A run dequeues a message within this time after the alert is due, because the poller hides a due message
-/// for at most an hour. So a run drops a cancelled alert within this time.
+/// A run dequeues a message within this time after the alert is due, and drops the alert if it was cancelled.
+/// After a failed try, the poller hides the message for at most an hour, which is less than this time.
 pub const DEQUEUED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// The state of an alert as its sender sees it.
@@ -37,8 +38,8 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// Whether a word stands for a state. This version does not know the words of [`Shown::Newer`], so these
-    /// words do not count.
+    /// Whether this version knows a state with this word. The result is false for the word of a
+    /// [`Shown::Newer`].
     pub fn is_word(word: &str) -> bool {
         Status::from_word(word).is_some()
             || [Self::Cancelling, Self::Overdue].iter().any(|it| it.as_str() == word)
@@ -60,12 +61,12 @@ impl Shown {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::CancelledUnseen => Some(
-                "ledger: no run has recorded that it dropped the alert, so a run may have sent it before; look at the \
-                 conversation",
+                "ledger: no run has recorded that it dropped the alert, so a run may have sent it before the \
+                 cancellation; look at the conversation",
             ),
             Self::DeliveredUnseen => Some(
-                "ledger: a run was killed before it could record the result; it has delivered the alert, or ended it in \
-                 another way; look at the conversation",
+                "ledger: a run was killed before it could record the result; the run has probably delivered the alert; \
+                 look at the conversation",
             ),
             Self::Overdue => Some(
                 "ledger: no run has recorded a result in time; check whether the poller runs, and look at its log",
@@ -110,13 +111,14 @@ impl Record {
             // Until the term of the idempotency key ends, a repeated call can put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // An alert that waits for an installation waits until it expires. Runs record the status again
-            // and again, so the deadline moves.
+            // An alert can wait for an installation until it expires, which can take months. After each try,
+            // the run records the status `waiting` again. So the deadline counts from this record.
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
-            // Only the newer version knows whether the status is final.
+            // For `Newer`, only the newer version knows whether the status is final. `shown_in_time` does not
+            // return the other three.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
                 return None;
             }
@@ -129,7 +131,7 @@ impl Record {
     /// delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
-        // The killed run may have dropped an alert that was cancelled before.
+        // If the alert was cancelled before the message was missed, perhaps the killed run dropped the alert.
         let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
         !was_cancelled
             && self.answered_at.is_none()

@@ -3,9 +3,10 @@
 //! message of the previous alert, instead of sending a new chat message. In this file, a *key* is such an
 //! alert key.
 //!
-//! Each key in a conversation has a record. The poller writes the record with its ETag after the Connector
-//! has accepted a chat message. The bot notes in the same record which alert with the key is the newest one
-//! on the queue. So the poller can leave out the older alerts.
+//! Each key in a conversation has a record. After the Connector has accepted a chat message, the poller
+//! describes the chat message in the record. This write succeeds only if the record's ETag has not changed
+//! since the poller read the record. The bot notes in the same record which alert with the key is the newest
+//! one on the queue. So the poller can leave out the older alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -21,8 +22,9 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 /// The partitions of the records: one for each first digit of a conversation's key.
 const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
 
-/// The place of an alert in the order of the alerts with the same key: the alert's time in milliseconds since
-/// 1970, then the alert's id.
+/// The place of an alert in the order of the alerts with the same key: a time in milliseconds since 1970, and
+/// the alert's id, which decides between equal times. The time is the alert's due time, or the time of
+/// acceptance if the alert was due at once.
 pub type KeyOrder<'a> = (i64, &'a str);
 
 /// The chat message that a conversation shows for a key.
@@ -107,8 +109,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Records the chat message that a conversation shows now. The write uses the ETag in `standing`. If the
-    /// bot has noted a newer alert in the meantime, the record is read again, and the write is repeated. If
-    /// another run has recorded a newer alert, the record stays as it is.
+    /// record has changed in the meantime, it is read again. There are two cases:
+    ///
+    /// - Another run has sent a newer alert. Then the record stays as it is.
+    /// - No run has sent a newer alert, e.g. because only [`Ledger::note_latest`] has changed the record.
+    ///   Then the write is repeated.
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,
@@ -138,10 +143,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
-    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. The
-    /// poller calls this method before it changes a chat message, if the bot has not noted the alert. If two
-    /// writers call this method at once, the record perhaps names the older alert. In this case, the poller
-    /// sends an alert that it could leave out.
+    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. If the
+    /// bot has not noted an alert, the poller calls this method before the alert changes a chat message. If
+    /// two writers call this method at once, the record perhaps names the older alert. Then the poller does
+    /// not leave out the older alert, and sends both.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,
@@ -154,8 +159,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.put_merge(&note).await.map(drop)
     }
 
-    /// Deletes the expired records of keys in one of the sixteen partitions, which the method chooses at
-    /// random. Reads at most `pages` pages. Returns the number of deleted records.
+    /// Chooses one of the sixteen partitions at random, and deletes the expired records of keys there. Reads
+    /// at most `pages` pages. Returns the number of deleted records.
     pub async fn clean_keys(&self, pages: u32) -> Result<usize, TableError> {
         let mut random = [0];
         self.host.fill(&mut random);

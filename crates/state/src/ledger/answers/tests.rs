@@ -47,7 +47,7 @@ impl World {
 const NEW: Allowed<Accepted> = Allowed::Yes(Accepted::New);
 
 #[test]
-fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
+fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_next_minute() {
     let world = World::new();
     let [one, other] = conversations();
     for number in 0..10 {
@@ -59,13 +59,14 @@ fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
     assert_eq!(
         rows.len(),
         10 + 10 + 10 + 10,
-        "ten records, ten index rows, and ten rows for each of two minutes: {rows:?}"
+        "ten records, ten index rows, ten rows for this minute's replies, and ten silent rows of the next \
+         minute: {rows:?}"
     );
     for number in 11..50 {
         assert_eq!(
             world.accept_message(&one, &number.to_string(), TEN),
             silent(false),
-            "only the first message begins the silence"
+            "only the first message over the limit begins the silence"
         );
     }
     assert_eq!(world.command(&one), Allowed::No { begins: false });
@@ -79,7 +80,12 @@ fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
         assert_eq!(world.accept_message(&one, &number.to_string(), TEN), silent(false));
     }
     let rows = world.rows();
-    assert_eq!(rows.len(), 40 + 3, "a message without a reply writes nothing: {rows:?}");
+    assert_eq!(
+        rows.len(),
+        40 + 3,
+        "the message of the other conversation wrote three rows, and the messages without a reply wrote none: \
+         {rows:?}"
+    );
     world.pass(60);
     assert_eq!(world.accept_message(&one, "100", TEN), NEW);
     assert_eq!(world.command(&one), Allowed::Yes(()));
@@ -88,7 +94,7 @@ fn conversation_at_the_limit_is_silent_until_the_next_minute_ends() {
 /// For each message within the limit, the bot sends two texts: `Queued:` and `Alert:`. The other program
 /// reacts to each text with a message.
 #[test]
-fn exchange_with_a_program_that_reacts_a_minute_later_ends() {
+fn exchange_with_another_program_ends_even_if_the_program_reacts_after_a_minute() {
     let world = World::new();
     let [one, _] = conversations();
     let (mut incoming, mut answered, mut minutes) = (1, 0, 0);
@@ -106,7 +112,7 @@ fn exchange_with_a_program_that_reacts_a_minute_later_ends() {
 }
 
 #[test]
-fn message_or_command_whose_row_is_free_costs_one_call() {
+fn first_message_or_command_of_a_minute_costs_one_storage_call() {
     let world = World::new();
     let [one, other] = conversations();
     // The first write creates the table, which costs further calls.
@@ -137,7 +143,7 @@ fn commands_and_messages_of_a_conversation_share_one_limit() {
 }
 
 #[test]
-fn activity_that_is_sent_again_is_not_counted_and_is_known_even_if_the_conversation_is_silent() {
+fn activity_that_is_sent_again_is_recognised_and_not_counted_even_in_a_silent_minute() {
     let world = World::new();
     let [one, _] = conversations();
     let known = || match world.accept_message(&one, "1", TEN) {
@@ -168,7 +174,7 @@ fn messages_without_a_limit_all_get_a_reply() {
 
 /// The clock of the other replica is a minute ahead.
 #[test]
-fn reply_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_silence() {
+fn conversation_becomes_silent_although_another_replica_counted_a_reply_in_the_next_minute() {
     let world = World::new();
     let [one, _] = conversations();
     world.pass(60);
@@ -183,7 +189,7 @@ fn reply_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_si
 }
 
 #[test]
-fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_with_the_period() {
+fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_a_cleaning() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..20 {
@@ -224,7 +230,7 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn single_reply_is_allowed_once_for_each_conversation_and_activity() {
+fn count_answer_once_is_true_only_once_for_each_conversation_and_activity() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();

@@ -260,7 +260,7 @@ fn alert_that_was_accepted_long_ago_is_listed_until_the_record_is_deleted() {
     let new = world.hears('a', "2");
     let (ids, pages) = world.all(&everything(20));
     assert_eq!(ids, [new, far.id.to_string()]);
-    assert!(pages > 1, "a page reads only some periods");
+    assert!(pages > 1, "expected several pages, because one page reads only some of the old periods");
     world.pass(20 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
     let (ids, pages) = world.all(&everything(20));

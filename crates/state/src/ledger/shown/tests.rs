@@ -89,9 +89,17 @@ fn scheduled_alert_that_an_earlier_version_accepted_is_not_overdue_before_the_du
         assert_eq!(record.shown(at), expected, "{at}");
     }
     let replayed = Record { due_at: Some(now()), replayed_at: Some(due), ..record.clone() };
-    assert_eq!(replayed.shown(due), Shown::Status(Status::Queued), "a replay begins a new wait for a result");
+    assert_eq!(
+        replayed.shown(due),
+        Shown::Status(Status::Queued),
+        "after a replay, the two days begin again"
+    );
     let expiring = Record { due_at: Some(now()), ..record };
-    assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "due three days ago");
+    assert_eq!(
+        expiring.shown(now() + TimeDelta::days(3)),
+        Shown::Overdue,
+        "`dueAt` counts, and not `endsAt`"
+    );
 }
 
 #[test]
@@ -128,7 +136,7 @@ fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_m
             record.shown(from - TimeDelta::milliseconds(1))
         );
         assert_eq!(met_later.shown(from), record.shown(from), "{record:?}");
-        // A killed run may have dropped an alert that was cancelled before.
+        // If the alert was cancelled before the message was missed, perhaps the killed run dropped the alert.
         let is_known = record.status.is_final() || record.cancelled_at.is_some();
         let expected = if is_known { record.shown(from) } else { Shown::DeliveredUnseen };
         assert_eq!(unmet.shown(from), expected, "{record:?}");

@@ -1,6 +1,9 @@
-//! The job in an envelope. A *job* is a queue message that holds no alert. With one kind of job, the poller
-//! brings a person's answer to the sender's back end, and shows the answer on the card. With the other kind,
-//! the poller brings a person's chat message to the back end.
+//! The job in an envelope. A *job* is a queue message that holds no alert. There are two kinds:
+//!
+//! - [`AnswerJob::Answer`]: a person has answered a question. The poller brings the answer to a back end,
+//!   and shows the answer on the *card*, the chat message with the question.
+//! - [`AnswerJob::Message`]: a person has written a chat message. The poller brings the chat message to a
+//!   back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -14,9 +17,9 @@ use crate::{QuestionKeys, time};
 /// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// The person's object id in Entra. `None` on channels that do not vouch for the id.
+    /// The person's object id in Entra, if the channel itself sets this id. Teams does so.
     pub aad_object_id: Option<String>,
-    /// The person's tenant in Entra. `None` on channels that do not vouch for the tenant.
+    /// The person's tenant in Entra, if the channel itself sets the tenant.
     pub tenant: Option<String>,
     /// The name, as the channel sent it.
     pub name: Option<String>,
@@ -96,14 +99,18 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one row of the ledger. `alert` and `row` are in the row key of an answer. If
-    /// `row` is empty, the answer is for the record of `alert`.
+    /// Encrypts the answer for one place in the ledger. The ledger stores an answer in two places: in a row
+    /// of its own, and in the record of each alert to which the answer belongs.
+    ///
+    /// - For the answer's own row, `alert` and `row` are the two parts of the row key:
+    ///   `reply.<alert>.<row>`.
+    /// - For the record of an alert, `alert` is the id of this alert, and `row` is empty.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
     }
 
-    /// Decrypts an answer; `None` if the text belongs to another row, was changed, or was encrypted with
-    /// another key.
+    /// Decrypts an answer. `None` if the text belongs to another row or record, was changed, or was
+    /// encrypted with another key.
     pub fn open(keys: &QuestionKeys, alert: &str, row: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert, row), sealed)? else { return None };
         Self::of(Fields::new(object, "")).ok()
@@ -117,34 +124,36 @@ fn place(alert: &str, row: &str) -> String {
 /// The steps of an [`AnswerJob::Answer`] that the poller has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// The ledger has the answer, and the later alerts of an escalation (alerts to further conversations, if
-    /// no person answers) are cancelled.
+    /// The ledger has the answer, and the poller has cancelled the unsent alerts that became unnecessary:
+    /// for example those of an *escalation*, which alerts further conversations if no person answers.
     pub recorded: bool,
-    /// The queue of replies has the answer.
+    /// The queue of replies (`<queuename>-replies`), from which a back end reads, has the answer.
     pub queued: bool,
-    /// The card shows the answer, or the poller has stopped trying to change the card.
+    /// The card shows the answer, or the poller does not try again to change the card.
     pub shown: bool,
     /// How often the poller has tried to change the card.
     pub tries: u8,
 }
 
-/// A queue message that holds no alert, but a person's answer or chat message for a back end.
+/// A job: it brings a person's answer or chat message to a back end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
-    /// Brings a person's answer to the sender's back end, and shows the answer on the card.
+    /// Brings a person's answer to a back end, and shows the answer on the card.
     Answer {
         /// The id of the alert whose question is answered.
         alert: String,
-        /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the
-        /// first alert of the API call. `None` if the row key has the id `alert`.
+        /// The alert id in the key of the answer's row, if that id is not `alert`. Several alerts can share
+        /// one answer, and so one row. The key of this row has the id of the first alert of the API call.
         lead: Option<String>,
-        /// Whether the person answered another alert, which shares its answer with `alert`. If so, the job
-        /// records the answer for `alert` and shows the answer on the card of `alert`. The job then does not
-        /// send the answer to a back end, because the job of the other alert does so.
+        /// Whether the job only records and shows an answer that a person gave to another alert. For
+        /// example, one API call asks Kim and Lee, and Kim answers. The first job, with Kim's alert, brings
+        /// the answer to the back end. The second job, with Lee's alert and `shows`, records the answer for
+        /// Lee's alert, and shows the answer on Lee's card.
         shows: bool,
-        /// The name of the answer's row: the end of the row's key in the ledger.
+        /// The name of the answer's row: the last part of the row's key in the ledger.
         row: String,
-        /// The id of this press of a button. The answer's row stores the id of the press that counts.
+        /// The id of this press of a button, or of this text. If two people answer a question that takes one
+        /// answer, the answer's row has the id of the first press. A job with another id does nothing.
         press: String,
         /// The answer.
         answer: Box<Answer>,
@@ -153,7 +162,7 @@ pub enum AnswerJob {
         /// The steps that are done.
         done: Steps,
     },
-    /// Brings a person's chat message to the back end. The envelope's `text` is the text of the chat message,
+    /// Brings a person's chat message to a back end. The envelope's `text` is the text of the chat message,
     /// and `address` is the person's conversation.
     Message {
         /// The person who wrote the chat message.

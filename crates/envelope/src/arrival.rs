@@ -1,5 +1,5 @@
-//! The id and the time of a message that contains neither. The *carrier* of the message knows both. The
-//! carrier is the queue, or the trigger activity with which a program sends an envelope to the bot.
+//! The id and the time of a message that contains neither. The *carrier* of the message supplies both. The
+//! carrier is the queue, or a trigger activity: an activity that brings an envelope directly to the bot.
 
 use chrono::{DateTime, Utc};
 
@@ -10,8 +10,8 @@ use crate::EnvelopeId;
 /// values of its carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// The id. It is the same each time the queue hands out this message, and different for every other
-    /// message. So if two people write "ping", the bot sends two alerts.
+    /// The id. Each time the queue hands out this message, the id is the same. Every other message has
+    /// another id, even if its text is the same. So two messages with the text "ping" are two alerts.
     pub id: EnvelopeId,
     /// The time at which the message was put on the queue.
     pub at: DateTime<Utc>,

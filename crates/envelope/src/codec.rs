@@ -21,8 +21,9 @@ use crate::{
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// The JSON of the mark `once`. Each envelope leaves room for the mark. If the response to a call of Put
-/// Message is lost, the bot puts the envelope on the queue again, with the mark.
+/// The JSON of the mark `once`. The mark tells the poller that the queue may hold the envelope twice. If the
+/// response to a call of Put Message is lost, the bot puts the envelope on the queue again, with the mark.
+/// So each envelope has to leave room for the mark.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
@@ -34,9 +35,9 @@ pub struct TooLarge {
 }
 
 impl Envelope {
-    /// Returns the text of the queue message, with a seal if `key` is set. The text always has room for the
-    /// mark `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out,
-    /// because a header must not make an alert fail.
+    /// Returns the text of the queue message, with a seal if `key` is set. If the text is too long, the
+    /// function leaves `traceparent` out, because an alert must not fail because of its trace. The text
+    /// always has room for the mark `once`.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -65,9 +66,9 @@ impl Envelope {
         }
     }
 
-    /// Reads the text of a queue message: base64 of JSON, or plain JSON, in every form that [`json_of`]
-    /// reads. JSON without a `version` is read as one of the older shapes; `arrival` supplies the values
-    /// that these shapes lack.
+    /// Reads the text of a queue message. [`json_of`] lists the encodings that the text can have, such as
+    /// base64. JSON that has neither a `version` nor a `seal` is read as one of the older shapes. `arrival`
+    /// supplies the id and the time, which these shapes lack.
     pub fn decode(
         text: &str,
         key: Option<&SealKey>,

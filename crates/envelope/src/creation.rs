@@ -8,16 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// The conversation that the poller has to create or find before it sends the alert. The envelope's `address`
-/// names the Connector, the tenant and the bot. The address's conversation is the Teams channel, or a
-/// [placeholder](Creation::placeholder). All alerts to one person have the same placeholder, so that the
-/// poller keeps their order.
+/// The conversation that the poller has to create or find before it sends the alert. The envelope's
+/// `address` names the Connector, the tenant and the bot. With [`CreationOf::Thread`], the conversation in
+/// `address` is the Teams channel in which the thread begins. With the other two kinds, the conversation id
+/// in `address` is a [placeholder](Creation::placeholder). All alerts to one person have the same
+/// placeholder, so that the poller keeps their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: the last time at which the Connector refused to create the conversation, because the bot is
-    /// not installed for the person.
+    /// `askedAt`: the last time at which the poller asked the Connector to create the conversation, and the
+    /// Connector refused, because the bot was not installed for the person.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
@@ -57,7 +58,7 @@ impl CreationOf {
 }
 
 impl Creation {
-    /// Makes the member for a conversation that the poller has not yet tried to create.
+    /// Makes the field `creation` for a conversation that the poller has not yet tried to create.
     pub fn new(of: CreationOf) -> Self {
         Self { of, asked_at: None }
     }

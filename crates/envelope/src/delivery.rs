@@ -4,8 +4,8 @@ use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
 /// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because the queue counts
-/// every hand-out of the message. Some hand-outs lead to no failed attempt, for example because the Connector
-/// throttles the alert, or because the run has no time left.
+/// every hand-out of the message. Some hand-outs are no failures. For example, the Connector throttles the
+/// alert, or the run has no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
@@ -18,8 +18,9 @@ pub struct Delivery {
     pub throttled: u32,
     /// Attempts with no clear result: the alert may have been delivered.
     pub uncertain: u32,
-    /// The DequeueCount of the last hand-out whose result the poller knows. If the DequeueCount is higher,
-    /// the later hand-outs had no result, because their runs were killed.
+    /// The message's DequeueCount at the last hand-out whose result a run has recorded. For example,
+    /// `accounted` is 3, and the queue hands out the message with a DequeueCount of 6. Then no run has
+    /// recorded a result of the hand-outs 4 and 5, perhaps because both runs were killed.
     pub accounted: u32,
 }
 

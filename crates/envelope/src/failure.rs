@@ -41,8 +41,8 @@ impl Failure {
     }
 }
 
-/// The readable members of the field `failure` of an envelope. If the seal of the envelope is not valid,
-/// another program may have written the field.
+/// The field `failure`, as the bot reads it. A member that the bot cannot read is `None` or 0. Trust the
+/// values only if the seal of the envelope is valid, because other programs can also write this field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailureNote {
     /// The id of the dead letter. Older pollers wrote no id.

@@ -1,13 +1,13 @@
-//! Makes the envelope of a later alert of a series from the envelope of an earlier alert. A *series* is all
-//! alerts of one recurring alert.
+//! Makes the envelope of a later alert in a series. A *series* is all alerts of one recurring alert. The
+//! poller makes each envelope of the series from the envelope of an earlier alert.
 
 use chrono::{DateTime, Utc};
 
 use crate::{Delivery, Envelope, EnvelopeId, Keyed, Series};
 
 impl Envelope {
-    /// Makes a later alert of this alert's series, with the given id, index and due time. The later alert
-    /// counts as accepted at `now`. The result is `None` if this alert belongs to no series.
+    /// Makes a later alert of this alert's series, with the given id, index and due time. `now` becomes the
+    /// `enqueuedAt` of the later alert. The result is `None` if this alert belongs to no series.
     pub fn following(
         &self,
         id: EnvelopeId,
@@ -19,8 +19,9 @@ impl Envelope {
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
         // `at` orders the alerts with the same alert key, so the later alert has a later `at`.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
-        // `once`: the queue may hold the later alert twice. If a run does not know whether an earlier run has
-        // put the later alert on the queue, it puts this alert on the queue again.
+        // `once`: the queue may hold the new envelope twice. For example, a run puts the envelope on the
+        // queue, and is killed before it records this in the ledger. The next run then puts the envelope on
+        // the queue again.
         Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 

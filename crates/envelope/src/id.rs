@@ -10,15 +10,16 @@ use platform::{excerpt, hex, name_of};
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// The id of the envelope for a person's message. If the channel sends the activity again, the id is the
-    /// same. Teams sends an activity again if the bot's response takes too long.
+    /// The id of the envelope that the bot makes from a person's chat message. If the channel sends the
+    /// activity of the chat message again, the id is the same. Teams does so if the bot's response takes too
+    /// long.
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
-    /// The id of a message that contains no id. The id is the same each time the queue hands out the message,
-    /// because the MessageId of a message never changes. The id does not depend on the text: if two people
-    /// write "ping", the bot sends two alerts.
+    /// The id of a message that contains no id. The id is a hash of the MessageId, which is the same each
+    /// time the queue hands out the message. The id does not depend on the text: two messages with the text
+    /// "ping" are two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
         Self(name_of(&["queue message", message_id]))
     }

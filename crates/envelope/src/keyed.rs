@@ -1,6 +1,6 @@
-//! The field `keyed` of an envelope: the relation of the alert to a chat message that the conversation
-//! already shows. An *alert key* is the member `key` of an API call: alerts with the same alert key report
-//! the same problem, and share one chat message.
+//! The field `keyed` of an envelope. The field is set if the envelope can concern a chat message that the
+//! conversation already shows. An *alert key* is the member `key` of an API call: alerts with the same alert
+//! key report the same problem, and share one chat message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
@@ -8,13 +8,18 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// The relation of an envelope to a chat message that the conversation already shows. The envelope is one of
-/// these: an alert with an alert key; a change of an earlier alert; or an order to take an earlier alert
-/// back, which deletes the chat message of the earlier alert.
+/// How an envelope concerns a chat message that the conversation already shows. There are three kinds of
+/// envelopes with this field:
+///
+/// - An alert with an alert key. If the conversation shows an alert with the same alert key, the poller
+///   follows the rule in `again`.
+/// - A change of an earlier alert (`edits`). The poller changes the chat message of the earlier alert.
+/// - An envelope that takes an earlier alert back (`takesBack`). The poller deletes the chat message of the
+///   earlier alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
-    /// `key`: a hash of the sender's name and the alert key. The change of an alert has the same hash as the
-    /// alert. `None` for the change of an alert without an alert key.
+    /// `key`: a hash of the sender's name and the alert key. `None` if the alert has no alert key. An
+    /// envelope that changes an alert, or takes it back, has the `key` of this alert.
     pub key: Option<String>,
     /// `at`: the time that orders the alerts with the same alert key, in milliseconds since 1970. It is the
     /// time at which the bot accepted the alert, or the due time of an alert that is due later. The change of
@@ -101,8 +106,8 @@ impl Again {
         }
     }
 
-    /// Whether a new alert with this rule replaces an alert that is still waiting, and has the same alert
-    /// key. If not, each of the two alerts becomes a separate chat message.
+    /// Whether a new alert with this rule replaces a waiting alert that has the same alert key. If not, each
+    /// of the two alerts becomes a separate chat message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }
@@ -110,13 +115,13 @@ impl Again {
 
 impl Keyed {
     /// The id of the alert that this envelope changes or takes back. If the envelope does neither, the id is
-    /// `own`, the id of the envelope itself. The id orders alerts that have the same `at`.
+    /// `own`, the id of the envelope itself. If two alerts have the same `at`, this id decides their order.
     pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }
 
-    /// The text that the ledger stores with an alert, so that a later change of the alert has the same `key`
-    /// and the same rules.
+    /// The JSON of this value, without `at`, `edits` and `takesBack`. The ledger stores this text with the
+    /// alert. A later change of the alert reads the text, and so gets the same `key` and the same rules.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()

@@ -9,8 +9,8 @@
 //!
 //! On the queue, a message is UTF-8 JSON in base64, the default of Azure Functions. The JSON has at most
 //! [`MAX_JSON_BYTES`]. Its fields are those of [`Envelope`], plus `version` and `seal`. The Node.js template
-//! of 2017 wrote only `address` and `text`. The JSON has these two fields, so an Azure Function of the
-//! template can still read a message.
+//! of 2017 used only `address` and `text`. Every envelope has these two fields, so an Azure Function of the
+//! template can still read the envelope.
 //!
 //! The crate also reads the messages of older bots. [`Shape`] lists the shapes of the JSON, and [`json_of`]
 //! lists the encodings around it. The files in `tests/golden/` show each shape.
@@ -97,15 +97,15 @@ pub struct Envelope {
     /// `cancellable`: the alert can be cancelled. So the poller looks for a cancellation before it sends the
     /// alert.
     pub cancellable: bool,
-    /// `stoppable`: the person's `stop` also stops this alert, because a program sent the alert, and not the
-    /// person.
+    /// `stoppable`: a person's `stop` also stops this alert. Only the alerts of programs are stoppable, and
+    /// not the person's own messages and reminders.
     pub stoppable: bool,
     /// `once`: the queue may hold several messages with this id. The poller must not deliver more than one of
     /// them.
     pub once: bool,
     /// `onUncertain`: whether the poller tries again after an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
-    /// `keyed`: the relation of the alert to a chat message that the conversation shows already.
+    /// `keyed`: how the envelope concerns a chat message that the conversation already shows.
     pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. HTTP calls and log lines about the
     /// alert have the same trace id.
@@ -149,8 +149,9 @@ pub fn end_of_question(
 }
 
 impl Envelope {
-    /// The text of the alert and the further members of its activity, as the channel gets both. Only a
-    /// question needs `keys`, for the MACs in the buttons. Without `keys`, the question has no buttons.
+    /// The text of the alert and the further members of its activity, in the form in which the channel gets
+    /// them. Only a question needs `keys`, for the MACs in the buttons. Without `keys`, the question has no
+    /// buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);
@@ -189,8 +190,8 @@ impl Envelope {
         time::to_text(self.enqueued_at)
     }
 
-    /// The id of the alert to which an answer to this question belongs. If this envelope changes an earlier
-    /// alert, this is the id of the earlier alert.
+    /// The id of the alert that gets the answers to this question. If this envelope changes the chat message
+    /// of an earlier alert, this is the id of the earlier alert.
     pub fn question_alert(&self) -> &str {
         let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
         of_question.unwrap_or(self.id.as_str())

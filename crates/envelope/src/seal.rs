@@ -18,7 +18,7 @@ use sha2::Sha256;
 #[derive(Clone)]
 pub struct SealKey {
     current: Hmac<Sha256>,
-    /// This key only checks seals that were made before the change.
+    /// The earlier key. It checks the seals of older envelopes, and makes no seal.
     previous: Option<Hmac<Sha256>>,
 }
 
@@ -92,7 +92,7 @@ impl fmt::Debug for SealKey {
 pub enum SealState {
     /// A program with the seal key wrote the envelope, and no other program has changed the envelope since.
     Valid,
-    /// The envelope has no seal, because another producer wrote it.
+    /// The envelope has no seal. Usually, a program without a seal key wrote it.
     Missing,
     /// The envelope was changed, or was sealed with another seal key.
     Broken,
@@ -100,7 +100,7 @@ pub enum SealState {
     Unchecked,
 }
 
-/// The rule for an envelope without a seal, which another producer wrote.
+/// The rule for an envelope without a seal. Usually, a program without a seal key wrote such an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
     /// The bot and the poller deliver the envelope, but only to a trusted Connector host.

@@ -10,7 +10,8 @@ impl Envelope {
     /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
     /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text`, and
-    /// the C# bot reads `Message`. If the queue message contains no id, the member `id` supplies the id.
+    /// the C# bot reads `Message`. If the queue message contains no id, this bot takes the id from the
+    /// member `id`.
     ///
     /// `Message` is the JSON of the queue message as a string. If `Message` were an object, a program on the
     /// way could parse the object and write its values in another form, and so break the seal. For example,
@@ -27,9 +28,10 @@ impl Envelope {
         })
     }
 
-    /// Reads the envelope in a `value`. The envelope can have any shape, and can be an object or a text. The
-    /// envelope is the `value` itself, or its member `Message`, because the C# template wrote an object with
-    /// `Source` and `Message`.
+    /// Reads the envelope in a `value`. If the `value` has a member `Message`, this member is the envelope,
+    /// because the C# template wrote an object with `Source` and `Message`. Otherwise the `value` itself is
+    /// the envelope. The envelope can be of version 1 or of an older shape. It can be a JSON object, or a
+    /// text that [`json_of`] reads.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -1,10 +1,10 @@
 //! Finds the JSON in the text of a queue message, inside the encodings that producers (programs that write to
 //! the queue) put around the JSON.
 //!
-//! The readers of the 2017 templates accepted more than base64 in one line. The queue trigger of Azure
-//! Functions calls .NET's `Convert.FromBase64String`, which skips blanks and line ends
-//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
-//! `'base64'` also accepts base64url, and needs no padding
+//! The older bots (the 2017 templates) let Azure Functions read the queue, and Azure Functions accept more
+//! than base64 in one line. Their queue trigger calls .NET's `Convert.FromBase64String`, which skips blanks
+//! and line ends (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's
+//! `Buffer.from` with `'base64'` also accepts base64url, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
 //! A seal covers the members of the parsed JSON, and not the encoding around the JSON. So no encoding makes a

@@ -112,7 +112,8 @@ fn envelope_that_is_one_byte_too_long_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope without the mark `once` leaves room for the mark, because a repeated Put adds the mark.
+    // An envelope without the mark `once` leaves room for the mark. If a call of Put Message fails, the bot
+    // repeats the call, and adds the mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();

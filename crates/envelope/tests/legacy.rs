@@ -28,6 +28,7 @@ const GOLDEN: [(&str, Shape, &str, &str); 7] = [
     golden!("continue-conversation-relates-to", ContinueConversation),
 ];
 
+/// The id and the time of the carrier (the queue or a trigger activity), for messages that contain neither.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }
@@ -76,9 +77,9 @@ fn message_of_an_older_bot_becomes_the_expected_envelope_of_version_1() {
 fn case_of_a_json_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The accounts (`user`, `bot`) in the files have only known JSON keys, because an account keeps an
-        // unknown key unchanged, including the case. `dialog` is an unknown key, but the envelope does not
-        // contain this key.
+        // The test changes the case of every JSON key. The reader restores the case of a known key, but an
+        // account (`user`, `bot`) keeps an unknown key as it is. So the accounts in the files have only
+        // known keys. `dialog` in one file is an unknown key, but the envelope does not contain `dialog`.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {

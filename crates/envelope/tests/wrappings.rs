@@ -18,6 +18,7 @@ const GOLDEN: [&str; 5] = [
     include_str!("golden/legacy/csharp-resumption-cookie.json"),
 ];
 
+/// The id and the time of the carrier (the queue or a trigger activity), for messages that contain neither.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }

@@ -8,8 +8,9 @@ use bot_framework::json::Fields;
 use super::content::Content;
 use crate::DecodeError;
 
-/// The documented serviceUrl of Teams in the public cloud, for messages whose serviceUrl has lost its path
+/// The serviceUrl of Teams in the public cloud
 /// (<https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>).
+/// It replaces a serviceUrl that has lost its path.
 const TEAMS: &str = "https://smba.trafficmanager.net/teams/";
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

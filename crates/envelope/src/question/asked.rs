@@ -1,5 +1,6 @@
-//! The part of a question that the ledger stores, encrypted. After an answer, the bot and the poller read
-//! this part to make the card that shows the answer, and the message to the sender's back end.
+//! The part of a question that the ledger stores in encrypted form. When a person has answered, the bot and
+//! the poller read this part. They need it to show the answer on the card, and to send the answer to the
+//! sender's back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -22,14 +23,14 @@ pub struct Asked {
     pub until: DateTime<Utc>,
     /// The text of the alert, as its sender wrote it.
     pub text: String,
-    /// Further members of the activity.
+    /// Further members of the alert's activity, such as `attachments`.
     pub activity: Map<String, Value>,
     /// The URL of the sender's back end, to which the poller posts the answer.
     pub callback: Option<String>,
     /// The alert key (the member `key` of the API call), as the alert's sender wrote it.
     pub key: Option<String>,
-    /// The ids of the escalation's alerts. These alerts go to further conversations if no person answers, so
-    /// an answer cancels them.
+    /// The ids of the alerts of the escalation. An *escalation* alerts further conversations if no person
+    /// answers. So an answer cancels these alerts.
     pub escalations: Vec<String>,
     /// Whether other alerts share the answer: the other alerts of the same API call, and the escalation's
     /// alerts.
@@ -69,8 +70,8 @@ impl Asked {
         })
     }
 
-    /// The alert id in the key of the answer's row. Alerts that share an answer share this row. `alert` is
-    /// the id of this question's alert.
+    /// The alert id in the key of the answer's row: the question's `lead`, or `alert` if the question has no
+    /// `lead`. `alert` is the id of this question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
@@ -83,8 +84,8 @@ impl Asked {
         if bytes > MAX_ASKED_BYTES {
             return Err(bytes);
         }
-        // If there are no question keys, the text is empty. The bot then needs no stored question, because
-        // without the keys the bot accepts no press of a button.
+        // If there are no question keys, this function returns an empty text. The bot then needs no stored
+        // question, because without the keys the bot accepts no press of a button.
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }
 

@@ -139,9 +139,9 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer. The card shows `line` in place of the answer
-    /// buttons. If `keeps_buttons` is set, the answer buttons remain, because the person is allowed to answer
-    /// again. `keeps_buttons` then makes the data of the buttons.
+    /// The text and the members of the activity after an answer. The card shows `line` in place of the
+    /// answer buttons. If the person is allowed to answer again, the answer buttons remain. `keeps_buttons`
+    /// is then the function that makes their data.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -189,8 +189,8 @@ fn is_card(attachment: &Value) -> bool {
 }
 
 /// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
-/// attachments, the new card also holds the text. Otherwise Teams would split text and card into two chat
-/// messages, and the bot could change only one of the two later.
+/// attachments, the new card also holds the text, because Teams would split a text and a card into two chat
+/// messages. The bot could change only one of these two later.
 fn with_card(
     text: &str,
     activity: &Map<String, Value>,

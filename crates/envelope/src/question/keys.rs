@@ -16,8 +16,8 @@ const VERSION: u8 = 1;
 /// The length of XChaCha20's nonce. Random nonces of this length practically never repeat.
 const NONCE_BYTES: usize = 24;
 
-/// The keys of questions. While the operator replaces `sealkey`, the struct also holds the keys from the
-/// earlier `sealkey`.
+/// The keys of questions. The bot and the poller derive one pair of keys from each secret, such as `sealkey`.
+/// While the operator replaces `sealkey`, the struct also holds the pair of the earlier `sealkey`.
 #[derive(Clone)]
 pub struct QuestionKeys(Vec<Pair>);
 

@@ -170,14 +170,16 @@ pub struct Question {
     /// Whether a text is also an answer. The text is the person's next message in a personal chat, or a reply
     /// in the thread of the question.
     pub reply: bool,
-    /// The alert id in the key of the answer's row, if several alerts share one answer: the id of the first
-    /// alert of the API call. `None` if the row key has the id of this question's alert.
+    /// The alert id in the key of the answer's row, if that id is not the id of this question's alert.
+    /// Several alerts can share one answer, and so one row of the ledger. The key of this row has the id of
+    /// the first alert of the API call.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
     /// answers the earlier alert.
     pub alert: Option<String>,
-    /// When the question ends. `None` if [`end_of_question`](crate::end_of_question) of the envelope's times
-    /// gives the end.
+    /// When the question ends. Only a change of an earlier alert sets this field, because a change does not
+    /// move the end. If the field is `None`, [`end_of_question`](crate::end_of_question) computes the end
+    /// from the envelope's times.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -192,12 +194,12 @@ impl Question {
     ///
     /// A text that is the title of an action chooses this action. If the action asks for an input, the text
     /// after the title is the input. Any other text is an answer with the id [`REPLY`], if the question has
-    /// `reply`. If `is_listed` is true, only titles count: any other text is no answer, even with `reply`.
+    /// `reply`. If `only_titles` is true, the function ignores `reply`, and any other text is no answer.
     pub fn answer_of(
         &self,
         text: &str,
         words: &'static Words,
-        is_listed: bool,
+        only_titles: bool,
     ) -> Option<(String, Option<String>)> {
         let text = text.trim();
         for action in &self.actions {
@@ -213,7 +215,7 @@ impl Question {
                 return Some((id.clone(), said.map(str::to_owned)));
             }
         }
-        (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
+        (self.reply && !only_titles && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
     }
 
     /// The question after its end: it keeps only the buttons that open web pages, and accepts no text.
@@ -307,7 +309,7 @@ mod tests {
         let words = Words::english();
         let with = |reply| Question { reply, ..question() };
         let answer = |id: &str, input: Option<&str>| Some((id.to_owned(), input.map(str::to_owned)));
-        for (text, is_listed, reply, expected) in [
+        for (text, only_titles, reply, expected) in [
             ("Approve", true, false, answer("approve", None)),
             (" approve ", true, false, answer("approve", None)),
             ("Acknowledge", true, false, answer("acknowledge", None)),
@@ -325,9 +327,9 @@ mod tests {
             ("\u{e9}", false, true, answer("reply", Some("\u{e9}"))),
         ] {
             assert_eq!(
-                with(reply).answer_of(text, words, is_listed),
+                with(reply).answer_of(text, words, only_titles),
                 expected,
-                "{text:?} {is_listed} {reply}"
+                "{text:?} {only_titles} {reply}"
             );
         }
     }

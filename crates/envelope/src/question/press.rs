@@ -30,8 +30,9 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert id in the key of the answer's row, if several alerts share the answer: the id of the first
-    /// alert of the API call. `None` if the row key has the id `alert`.
+    /// The alert id in the key of the answer's row, if that id is not `alert`. Several alerts can share one
+    /// answer, and so one row of the ledger. The key of this row has the id of the first alert of the API
+    /// call.
     pub lead: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The commands that people write, in English.
+//! The commands that people write to the bot. All commands are in English.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub enum Command {
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops the alerts of programs. The person still gets alerts of their own messages and reminders.
+    /// Stops the alerts of programs. The bot still sends the person's own messages as alerts, and the
+    /// person's reminders.
     Stop,
     /// Ends a [`Command::Stop`].
     Start,

@@ -27,8 +27,9 @@ pub(super) static WORDS: Words = Words {
         the end of the quiet hours that you had set.",
     not_quiet: "Not done: one person cannot set quiet hours for a group. You can set them in our own chat.",
     no_hours: "Not done: I cannot read these hours. Please write for example: quiet 22:00-07:00",
-    help: "I am a bot that sends alerts. If you write to me, I confirm with Queued: that I have your \
-        message. Then I send it back to you with Alert: in front. These messages do something else:\n\
+    help: "I am a bot that sends alerts. If you write to me, I confirm with \"Queued:\" that I have \
+        your message. Then I send it back to you with \"Alert:\" in front. These messages do something \
+        else:\n\
         - remind me in 10 minutes tea: I send you \"tea\" in 10 minutes\n\
         - subscribe orders-42: alerts about orders-42 come here\n\
         - unsubscribe orders-42: alerts about orders-42 no longer come here\n\

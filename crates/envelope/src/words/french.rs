@@ -31,9 +31,9 @@ pub(super) static WORDS: Words = Words {
     not_quiet: "Non effectué : une personne seule ne peut pas choisir les heures calmes d'un groupe. Vous pouvez \
         le faire dans votre propre conversation avec moi.",
     no_hours: "Non effectué : je ne comprends pas ces heures. Écrivez par exemple : quiet 22:00-07:00",
-    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai bien reçu \
-        votre message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
-        chose :\n\
+    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec « Queued: » que j'ai bien \
+        reçu votre message. Ensuite, je vous le renvoie avec « Alert: » au début. Ces commandes en anglais \
+        font autre chose :\n\
         - remind me in 10 minutes thé : je vous envoie « thé » dans 10 minutes (aussi : seconds, hours, \
         days, weeks)\n\
         - subscribe orders-42 : les alertes sur orders-42 arrivent ici\n\

@@ -32,8 +32,8 @@ pub(super) static WORDS: Words = Words {
     no_hours: "Nicht erledigt: Ich verstehe diese Uhrzeiten nicht. Bitte schreiben Sie zum Beispiel: quiet \
         22:00-07:00",
     help: "Ich bin ein Bot, der Benachrichtigungen schickt. Wenn Sie mir schreiben, bestätige ich mit \
-        Queued:, dass ich Ihre Nachricht habe. Dann schicke ich sie Ihnen mit Alert: am Anfang zurück. Diese \
-        englischen Befehle haben eine andere Wirkung:\n\
+        „Queued:“, dass ich Ihre Nachricht habe. Dann schicke ich sie Ihnen mit „Alert:“ am Anfang zurück. \
+        Diese englischen Befehle haben eine andere Wirkung:\n\
         - remind me in 10 minutes Tee: Ich schicke Ihnen in 10 Minuten „Tee“ (auch: seconds, hours, days, \
         weeks)\n\
         - subscribe orders-42: Benachrichtigungen zu orders-42 kommen hier an\n\

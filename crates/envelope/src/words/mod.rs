@@ -3,7 +3,7 @@
 //! | to change | look in |
 //! |---|---|
 //! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
-//! | the languages: translate a copy of one of the files above, and add the new table to `TABLES` | here |
+//! | the list of languages | `TABLES` (here); each language has a file like the three above |
 //! | the name of a text, or a placeholder | `table.rs`, and each table |
 //! | a command (commands are English in all languages) | `command.rs` |
 //! | a time in a command | `time.rs` |
@@ -46,12 +46,12 @@ impl Words {
             .unwrap_or(&english::WORDS)
     }
 
-    /// Replies to a person's message that is on the queue now.
+    /// Replies to a person's message, after the bot has put the message on the queue.
     pub fn queued(&self, text: &str) -> String {
         fill(self.queued, &[("text", text)])
     }
 
-    /// Replies to a person's reminder that is on the queue now.
+    /// Replies to a person's reminder, after the bot has put the reminder on the queue.
     pub fn reminder_queued(&self, text: &str, after: Duration) -> String {
         fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
     }
@@ -78,12 +78,12 @@ impl Words {
         fill(self.subscribed, &[("tag", tag)])
     }
 
-    /// Replies to `subscribe` without the code that the tag needs.
+    /// Replies to `subscribe` if the tag needs a code, and the person wrote no code.
     pub fn subscriptions_closed(&self, tag: &str) -> String {
         fill(self.subscriptions_closed, &[("tag", tag)])
     }
 
-    /// Replies to `subscribe` with a code that is not valid for the tag.
+    /// Replies to `subscribe` if the person wrote a code that is not valid for the tag.
     pub fn code_refused(&self, tag: &str) -> String {
         fill(self.code_refused, &[("tag", tag)])
     }
@@ -133,7 +133,7 @@ impl Words {
         fill(self.hook, &[("address", address), ("try", &line), ("secret", secret)])
     }
 
-    /// Every text of the table, in the same order for each language.
+    /// Every text that is a chat message, in the same order for each language.
     fn texts(&self) -> [&'static str; 38] {
         // If a new field is missing in this pattern, the code does not compile.
         let Self {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgement_and_alert_begin_with_the_english_word_in_each_language() {
+    fn queued_reply_and_alert_begin_with_the_same_english_word_in_each_language() {
         for words in TABLES {
             assert_eq!(words.queued("tea"), "Queued: tea");
             assert!(words.reminder_queued("tea", Duration::from_secs(1)).starts_with("Queued: tea ("));
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_person_with_braces_is_not_changed() {
+    fn braces_in_the_text_of_a_person_are_not_changed() {
         let minute = Duration::from_secs(60);
         for text in ["{time}", "{text}", "a {", "} b", "{}", "{tag} {time}", ""] {
             for words in TABLES {

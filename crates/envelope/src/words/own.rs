@@ -3,8 +3,9 @@
 
 use super::TABLES;
 
-/// The most characters that [`are_own`] compares, without white space. No person begins a message with the
-/// same 24 characters by chance, and 24 characters fit into the first line of a quotation.
+/// The most characters that [`are_own`] compares, without white space. No person begins a message by chance
+/// with the same 24 characters as a text of the bot. And 24 characters fit into the first line of a
+/// quotation.
 const DECISIVE_CHARACTERS: usize = 24;
 
 /// Whether a text begins in the same way as one of the bot's texts, in any language. The function compares
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn compared_beginning_of_a_text_has_at_least_20_characters_or_is_queued_or_alert() {
+    fn compared_beginning_has_at_least_20_characters_unless_it_is_the_word_queued_or_alert() {
         for words in TABLES {
             for text in words.texts() {
                 let opening: String = opening(text).collect();

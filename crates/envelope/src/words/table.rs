@@ -3,9 +3,10 @@
 /// The texts of one language.
 ///
 /// Each text is a field, so a table with a missing text does not compile. In a text, a name in braces is a
-/// placeholder. For a text with placeholders, `Words` has a method with the field's name. The method replaces
-/// the placeholders by values, and its comment says when the bot uses the text. So the comment on such a
-/// field lists only the placeholders. A test checks that a text has the same placeholders in each language.
+/// placeholder, such as `{tag}`. If a text has placeholders, the comment on its field lists only the
+/// placeholders, and `Words` has a method with the field's name. The method replaces the placeholders by
+/// values. The comment on the method says when the bot uses the text. A test checks that a text has the same
+/// placeholders in each language.
 ///
 /// Two words are English in each language, because programs recognise the bot's messages by these words. An
 /// acknowledgement begins with `Queued:`, and an alert begins with `Alert:`. The person's own text follows.
@@ -13,8 +14,8 @@
 /// language.
 ///
 /// [`are_own`](super::are_own) recognises the bot's own texts by their first words, so that the bot does not
-/// talk to itself. So a new text has to begin with a letter, and with words with which no person begins a
-/// message by chance.
+/// talk to itself. So a new text has to begin with a letter. Its first words must be unusual, because the
+/// bot ignores a person's message that begins with the same words.
 #[derive(Debug)]
 pub struct Words {
     /// The language: a primary subtag of BCP 47 in lower case.
@@ -72,9 +73,9 @@ pub struct Words {
     /// Replies to a person's message that the bot could not put on the queue. The queue certainly has no copy
     /// of the message.
     pub queue_unavailable: &'static str,
-    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. The
-    /// message can be on the queue from an earlier attempt, because the channel can send the same message
-    /// twice.
+    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. But
+    /// the channel can send the same message twice, so the message is perhaps on the queue from the first
+    /// time.
     pub ledger_unavailable: &'static str,
     /// Replies to a person's message if the bot does not know whether the message is on the queue.
     pub perhaps_queued: &'static str,
@@ -93,12 +94,12 @@ pub struct Words {
     pub(super) answer_recorded: &'static str,
     /// `{text}`
     pub(super) answered_before: &'static str,
-    /// Tells a person who answered that the question has ended.
+    /// Tells a person that the question has ended, so that the person's answer has no effect.
     pub question_over: &'static str,
     /// Replies to a press of a button that the bot did not make, or that the bot made for another
     /// conversation.
     pub question_unknown: &'static str,
-    /// Tells a person who answered that the bot could not store the answer.
+    /// Tells a person that the bot could not store the person's answer.
     pub answer_not_recorded: &'static str,
     /// Greets the people of a conversation after a person has added the bot.
     pub greeting: &'static str,

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_english_is_understood_in_a_command() {
+    fn time_that_the_bot_writes_in_english_is_read_in_a_command() {
         for (seconds, expected) in [
             (0, "0 seconds"),
             (1, "1 second"),

@@ -80,7 +80,7 @@ impl DrainSettings {
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
         let bot = self.bot.as_ref();
         let bot = bot.ok_or_else(|| {
-            wrong("expected AccountKey or SharedAccessSignature with authmode=anonymous; add one")
+            wrong("authmode=anonymous needs AccountKey or SharedAccessSignature; add one of them")
         })?;
         let token = Tokens::for_scope(host, bot, STORAGE_SCOPE).bearer(deadline).await?;
         let account = self.queue.account.clone().with_token(token);
@@ -98,7 +98,7 @@ impl DrainSettings {
         let unsealed = unsealed(settings, mode)?;
         if unsealed == Unsealed::Refuse && seal_key.is_none() {
             let problem =
-                "unsealed=refuse needs a key, and no other setting yields one; set a key or unsealed=allow";
+                "unsealed=refuse needs a seal key, and none is set; set sealkey, or set unsealed=allow";
             return Err(SettingsError::new("sealkey", problem));
         }
         let pace = pace(settings)?;
@@ -128,7 +128,8 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Returns the error that would end a run, and one error for each wrong variable that only the poller reads.
+/// Checks the poller's variables. A run ends at the first wrong variable. This function returns the error of
+/// that variable, and one error for each other wrong variable that only the poller reads.
 /// `bot_component::check_settings` checks the variables that both components read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();

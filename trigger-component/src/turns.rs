@@ -3,8 +3,9 @@
 //! sends the alerts with one key one after the other.
 //!
 //! The lanes alone do not keep this order, because two alerts with the same key can be in different lanes.
-//! For example, the bot accepts the first alert to a person before it knows the conversation with the person,
-//! and the second alert after that.
+//! For example, the bot accepts an alert to a person before it knows the conversation with the person. Then
+//! the bot learns the conversation, and accepts a second alert. The two alerts have different addresses, so
+//! they are in different lanes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

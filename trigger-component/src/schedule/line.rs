@@ -2,9 +2,9 @@
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 //! To keep the order of a conversation, the run records the hidden messages in a line. A message has to wait
-//! while an older message of the line is missing, i.e. the message is still hidden, or this run has not
-//! dequeued it. Only the run that holds the run lock changes a line. The run stores the line before it hides
-//! a message.
+//! while an older message of the line is *missing*. An older message is missing if it is still hidden, or if
+//! this run has not dequeued it yet. Only the run that holds the run lock changes a line. The run stores the
+//! line before it hides a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,8 +24,9 @@ const GRACE: Duration = Duration::from_secs(90);
 /// because they become visible in the order in which they were hidden.
 const LONGEST_LINE: usize = 64;
 
-/// The time at which a message was put on the queue. The first number is the queue's time in seconds. The
-/// second number is the time in milliseconds that the envelope names, for messages of the same second.
+/// The time at which a message was put on the queue. The first number is the queue's insertion time in
+/// seconds. The second number orders messages of the same second: it is the time in milliseconds at which,
+/// according to the envelope, the bot accepted the alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Age(pub(crate) i64, pub(crate) i64);
 
@@ -56,11 +57,10 @@ pub(crate) struct Line {
     front: String,
     /// The latest moment at which the front message becomes visible.
     pub(crate) until: Duration,
-    /// The latest moment at which the last message becomes visible.
+    /// At this moment at the latest, all messages that a run has hidden are visible.
     pub(crate) tail: Duration,
-    /// The time from the moment at which the front message became visible to the start of this run's clock.
-    /// Zero if the message becomes visible later. `until` cannot hold this time, because a `Duration` is
-    /// never negative.
+    /// If the front message became visible before this run's clock started: the time between these two
+    /// moments. Otherwise zero. `until` cannot express this time, because a `Duration` is never negative.
     overdue: Duration,
 }
 
@@ -76,28 +76,30 @@ impl Line {
     }
 
     /// Whether the message of `place` has to wait for another message. `here`: the ids of the conversation's
-    /// messages that this run has in the lane.
+    /// messages that this run has dequeued and not started.
     pub(crate) fn must_wait(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
         let is_before_front = now < self.until && place.id != self.front;
         let is_missing = |older: &Place| now < older.ends && !here.contains(&older.id);
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the line has a front message, i.e. a hidden message for which the others wait. A line without
-    /// a front message has only messages that a run has put back on the queue.
+    /// Whether the line has a front message, i.e. a hidden message for which the others wait. For example, a
+    /// line has no front message if a run has only made its messages visible again, because the run had no
+    /// time for them.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
-    /// Returns how long the front message has been overdue. If the line has no front message, returns how
-    /// long the last message has been overdue since this run read the line.
+    /// Returns for how long the front message has been *overdue*, i.e. the time since its pause ended. If the
+    /// line has no front message, returns the time since the last pause of its messages ended, but at most
+    /// the time since this run read the line.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue
     }
 
-    /// Records that `front` is hidden until the moment `until`, and that the conversation waits for it. The
-    /// messages of `next` get places behind it, because the run hides them next.
+    /// Records that the conversation waits for the message `front`, which is hidden until the moment `until`.
+    /// The messages of `next` get places behind `front`, because the run hides them next.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
         self.set_hidden(front, until);
         next.iter().for_each(|place| self.set_hidden(place, until));
@@ -177,8 +179,9 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if the wait is
-    /// longer than possible. If the stored text cannot be read, returns a line without messages.
+    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if its wait is
+    /// longer than the queue can hide a message. If the stored text cannot be read, returns a line without
+    /// messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
             return Self::default();
@@ -190,8 +193,7 @@ impl Line {
         let past = |ahead: i64| duration(ahead.saturating_neg());
         let moment = |at: i64| (monotonic + duration(ahead(at))).saturating_sub(past(ahead(at)));
         let place = |(id, age, ends): (String, Age, i64)| {
-            // If the run that stored the line had a clock that was ahead, the wait can be too long. A wait is
-            // longer than possible if the queue cannot hide a message for so long.
+            // The wait can be too long if the clock of the run that stored the line was ahead.
             let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
             is_possible.then(|| Place { id, age, ends: moment(ends) })
         };
@@ -273,7 +275,7 @@ mod tests {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
         // `expect_until` never shortens a wait. If it inserts a message, the others wait for the message
-        // until `ends`, without `GRACE`.
+        // until the given moment (9 s), and not for `GRACE` longer.
         let mut other = line.clone();
         other.expect_until(&place("m4"), seconds(9));
         assert_eq!(other, line);

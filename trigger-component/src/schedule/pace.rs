@@ -15,8 +15,8 @@ impl<K> Default for NotBefore<K> {
 }
 
 impl<K: PartialEq> NotBefore<K> {
-    /// Returns the moment of a lane or tenant. If the list does not have this key, returns zero, because this
-    /// moment has passed already.
+    /// Returns the moment of a lane or tenant. If the list does not have this key, returns zero, i.e. a
+    /// moment that has passed already.
     pub(super) fn until(&self, key: &K) -> Duration {
         self.0.iter().find(|(other, _)| other == key).map(|(_, until)| *until).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
-//! Answers of people: each answer reaches the sender's program once, even if the program is down for hours. A
-//! *job* is the queue message that passes an answer on. The *card* is the chat message with the question.
+//! Answers of people to questions that a program has sent. Each answer reaches the program once, even if the
+//! program is down for hours. A *job* is the queue message that passes an answer on. The *card* is the chat
+//! message with the question.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -98,8 +99,8 @@ fn shared_job(
     serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
 }
 
-/// Sets the sender's program, which accepts callbacks while `is_up` returns true. Returns a map from the id
-/// of each callback to the number of times that the program has accepted the callback.
+/// Sets the program that gets the answers. The program accepts callbacks while `is_up` returns true. Returns
+/// a map from the id of each callback to the number of times that the program has accepted the callback.
 fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
     let accepted = Rc::new(RefCell::new(BTreeMap::new()));
     let counting = Rc::clone(&accepted);
@@ -200,7 +201,7 @@ fn answer_whose_run_is_killed_still_reaches_the_program() {
             sim.pass(seconds(30));
             sim.run();
         }
-        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: the program gets the answer with one id");
+        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: all callbacks with the answer have the same id");
         assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
     }
 }

@@ -70,7 +70,7 @@ fn change_of_an_alert_whose_message_shows_a_newer_alert_is_dropped() {
 }
 
 #[test]
-fn change_of_an_alert_whose_key_has_another_message_does_not_change_that_message() {
+fn change_of_an_alert_does_not_change_the_message_of_another_alert_with_the_same_key() {
     for again in ["reply", "new"] {
         let sim = Sim::new(19);
         accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
@@ -104,7 +104,7 @@ fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
     plain["cancellable"] = true.into();
-    // The run dequeues the change first, as if the alert were hidden for some seconds.
+    // The queue hands out the change first. The alert's queue message comes later, as if it had been hidden.
     accept(&sim, &change(&sim, 1, 0, 100, &json!({})), false);
     with_tables(&sim, async |host, account, tables, deadline| {
         let alert = NewAlert::queued(id_of(&sim, 0), conversation().as_str());
@@ -158,7 +158,7 @@ fn alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_
 }
 
 #[test]
-fn job_that_cannot_delete_the_message_of_an_alert_is_dead_and_the_alert_stays_delivered() {
+fn job_that_cannot_delete_the_message_of_an_alert_gets_the_status_dead_and_the_alert_stays_delivered() {
     for (channel, delete_status, expected, job) in [
         ("msteams", 501, "delivered", "dead"),
         ("webchat", 200, "delivered", "dead"),

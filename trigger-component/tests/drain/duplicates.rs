@@ -65,8 +65,8 @@ fn delivery_without_failures_writes_nothing_to_the_key_value_store() {
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 
-/// The status stays in the record of the run lock, because the ledger does not respond. The next run finds
-/// the status there.
+/// The ledger does not respond, so the run writes the alert's status only into the record of the run lock.
+/// The next run finds the status there.
 #[test]
 fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     let sim = Sim::new(2);
@@ -84,8 +84,8 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// The test dequeues the message more often than `Limits::max_unaccounted` allows for a message without a
-/// result.
+/// The message is dequeued more often than `Limits::max_unaccounted`. This limit does not apply here, because
+/// the alert has a result: it is delivered.
 #[test]
 fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
@@ -120,9 +120,9 @@ fn record_doubled(sim: &Sim, id: &str) {
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The bot repeated a Put because its response was late. The message of the second Put has the mark `once`:
-/// the queue can hold this alert twice. The message of the first Put reaches the queue last, and its envelope
-/// has no mark.
+/// The response to the bot's Put was late, so the bot repeated the Put. The message of the second Put reaches
+/// the queue first. Its envelope has the mark `once`, which says that the queue can hold this alert twice.
+/// Later, the message of the first Put reaches the queue. Its envelope does not have the mark.
 #[test]
 fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     for (is_recorded, shown) in [(false, 2), (true, 1)] {
@@ -143,8 +143,9 @@ fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     }
 }
 
-/// The alert is older than the withdrawals that a run reads. So the run reads the alert's record, to find a
-/// cancellation, and also finds the outcome of the first message there.
+/// The queue gets the alert twice. A run reads only the withdrawals (e.g. cancellations) of the last ten
+/// minutes. This alert is older, so the run reads the alert's record, which would name a cancellation. When
+/// the second message is dequeued, the record says that the alert is delivered.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
     let sim = Sim::new(4);
@@ -231,7 +232,7 @@ fn message_that_an_operator_puts_back_from_the_poison_queue_has_all_tries_again(
     assert_eq!(
         sim.storage.borrow().messages(POISON).len(),
         1,
-        "one failure after the replay does not use up all tries"
+        "after the message was put back, one failure does not use up all tries"
     );
     works.set(true);
     sim.pass(seconds(25));

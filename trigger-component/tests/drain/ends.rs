@@ -53,7 +53,8 @@ fn run_with_slow_variables_still_ends_in_time() {
 }
 
 /// If a run puts a message back, the queue hands it out after the messages that came later. So a run must not
-/// fetch more messages than it has time for, even if the Connector is slower than the pace.
+/// fetch more messages than it has time for. This also holds if the Connector takes longer for each message
+/// than the pace, i.e. the minimum time between two messages.
 #[test]
 fn run_with_a_long_lane_fetches_only_messages_for_which_there_is_time() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
@@ -144,7 +145,7 @@ fn throttling_and_refused_credentials_use_up_no_tries() {
 }
 
 #[test]
-fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_the_poison_queue() {
+fn alert_that_fails_six_times_while_other_alerts_succeed_is_moved_to_the_poison_queue() {
     let sim = Sim::new(9);
     sim.connector(|conversation, _| Reply::status(if conversation == "a" { 503 } else { 201 }));
     sim.put(&envelope("a", "1"));
@@ -154,9 +155,9 @@ fn alert_that_fails_six_times_while_other_conversations_are_reached_is_moved_to_
         sim.pass(seconds(1));
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
-    // A failure counts as a try only if the host has reached another conversation since the alert's previous
-    // failure. The first failure has no previous failure, so it does not count. The other five failures
-    // count.
+    // A failure counts as a try only if the Connector host has accepted an alert to another conversation
+    // since this alert's previous failure. The first failure has no previous failure, so it does not count.
+    // The other five failures count.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -177,9 +178,10 @@ fn run_whose_queue_fails_ends_with_an_error_and_loses_no_message() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }
 
-/// The messages of other programs can have a time to live.
+/// Another program can put a message with a time to live on the queue. When this time ends, the queue deletes
+/// the message.
 #[test]
-fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_deletion() {
+fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_queue_deletes_it() {
     let sim = Sim::new(11);
     sim.connector(|_, _| Reply::retry_after(3600));
     let expires = Some(sim.now() + seconds(600));
@@ -192,8 +194,8 @@ fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_deletion(
         sim.pass(seconds(1));
     }
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
-    // The last try is more than a minute before the deletion, so that even a poller that runs once a minute
-    // makes this try.
+    // The last try is more than a minute before the queue deletes the message. So even a poller that runs
+    // only once a minute makes this try.
     let last = sim.attempts.borrow().last().unwrap().at;
     assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
@@ -238,10 +240,11 @@ fn run_that_begins_while_another_run_works_is_skipped() {
     }
 }
 
-/// When the run repeats the write, the record has another ETag. The run has to notice that its own earlier
-/// write has changed the record.
+/// The run renews the lock with a write. The third attempt of this write succeeds, but its response is lost.
+/// When the run repeats the write, the record has another ETag. The run has to notice that its own third
+/// attempt has changed the record.
 #[test]
-fn renewal_of_the_lock_whose_last_response_was_lost_does_not_end_the_run() {
+fn lost_response_to_a_renewal_of_the_run_lock_does_not_end_the_run() {
     let sim = Sim::new(11);
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));

@@ -119,10 +119,10 @@ fn check_world(seed: u64) {
     }
 }
 
-/// Checks the order in one world: no alert overtakes an older alert of its conversation. In this world, runs
-/// do not overlap, and no response to a Get Messages is lost, because the order is not certain in these
-/// cases. A kill between a Get Messages and the record of its messages has the same effect as a lost
-/// response. If a run was killed at this moment, the function returns `None`.
+/// Checks the order in one world: no alert overtakes an older alert of its conversation. The order is not
+/// certain if two runs overlap, or if the response to a Get Messages is lost. So neither happens in this
+/// world. The order is also not certain if a run is killed after a Get Messages, and before the run has
+/// recorded the dequeued messages. In this case, the function does not check the order, and returns `None`.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -204,7 +204,7 @@ fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
         request.method() == http::Method::GET && request.uri().to_string().contains(part)
     };
-    // A part of the URL, which selects the reads that fail, and the log event.
+    // Each row has a part of a URL and a log event. Reads of such URLs fail, and the run logs the event.
     for (part, event) in [("since.", "withdrawals.not-read"), ("proactivebotledger", "ledger.not-read")] {
         let sim = Sim::new(4);
         for round in 0..2 {

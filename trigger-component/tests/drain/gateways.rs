@@ -7,7 +7,7 @@ use crate::{counts, envelope, seconds};
 
 /// A gateway can fail after the Connector has accepted the alert, so `onUncertain` applies.
 #[test]
-fn gateway_failure_with_on_uncertain_drop_is_not_repeated() {
+fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure() {
     for status in [408, 502, 504] {
         let sim = Sim::new(1);
         sim.connector(move |_, _| Reply::status(status));

@@ -63,14 +63,15 @@ fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
         sim.storage.borrow_mut().put(QUEUE, "junk", sim.now(), None);
     }
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(503)));
-    // The run repeats each Put for some tenths of a second, and makes some dozens of Puts at once.
+    // The run repeats each failed Put for some tenths of a second. Only some dozens of Puts are under way at
+    // the same time, so the run does not fetch all messages.
     let [received, trouble] = counts(&sim.run(), ["received", "storageTrouble"]);
     assert_eq!(received, trouble, "every Put fails");
     assert!(received < 5000, "expected fewer than 5000 messages, found {received}");
 }
 
-/// The queue deletes a delayed message of Bot Framework Composer two minutes after the message becomes
-/// visible.
+/// Bot Framework Composer puts its delayed messages on the queue with a time to live. The queue deletes such
+/// a message two minutes after the message becomes visible.
 #[test]
 fn message_with_two_minutes_to_live_is_tried_again() {
     let sim = Sim::new(8);

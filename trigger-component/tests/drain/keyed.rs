@@ -1,6 +1,6 @@
 //! Alerts with a key. A key names a problem. While the problem lasts (the key is *firing*), a newer alert
-//! with the key changes the chat message of the older alert. *Message* here means this chat message, unless
-//! the text says *queue*.
+//! with the key changes the chat message of the older alert. In this file, a *message* is this chat message.
+//! A message on the queue is called *queue message*.
 
 use envelope::Keyed;
 use http::Method;
@@ -138,7 +138,7 @@ fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
 }
 
 #[test]
-fn again_rule_decides_how_an_alert_is_shown_while_the_key_is_firing() {
+fn member_again_decides_how_an_alert_is_shown_while_the_key_is_firing() {
     for (again, expected, last) in [
         ("update", vec!["2 text"], "delivered"),
         ("reply", vec!["1 text", "2 text"], "delivered"),
@@ -174,7 +174,7 @@ fn skipped_alert_does_not_replace_an_older_waiting_alert() {
     assert_eq!(
         texts(&sim),
         ["2 text"],
-        "the key is not firing when the run plans alert 2, so alert 2 is not skipped"
+        "no message with the key is shown yet, so alert 2 is not skipped, and it replaces alert 1"
     );
     accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
     accept(&sim, &keyed(&sim, 4, 4, &skip), true);
@@ -217,7 +217,7 @@ fn alert_whose_message_cannot_be_changed_is_sent_as_a_new_message_once() {
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     assert_eq!(texts(&sim), ["3 text"]);
-    // Web Chat cannot change messages, so the poller sends a new message without a try.
+    // Web Chat cannot change messages. So the poller does not try to change the message, and sends a new one.
     let sim = Sim::new(7);
     for number in 1..=2 {
         let mut message = keyed(&sim, number, number.into(), &json!({}));
@@ -295,7 +295,7 @@ fn reply_about_a_change_is_sent_in_the_thread() {
 }
 
 #[test]
-fn unsealed_message_with_a_key_changes_nothing() {
+fn unsealed_queue_message_with_a_key_changes_nothing() {
     let sim = Sim::with_login(11);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     assert_eq!(sim.run().to_json()["poisonedBy"], json!({"unsealed": 1}));
@@ -324,7 +324,7 @@ fn alert_with_a_key_causes_two_more_table_calls_than_an_alert_without_a_key() {
 }
 
 #[test]
-fn keyed_field_of_these_tests_has_the_form_that_the_ledger_stores() {
+fn keyed_field_that_these_tests_make_is_valid() {
     let sim = Sim::new(1);
     let message = keyed(&sim, 1, 1, &json!({"state": "resolved"}));
     let note = message["keyed"].to_string();

@@ -1,6 +1,6 @@
-//! Alerts with a `key` (the name of a problem), if the address of the alert does not name the conversation
-//! that gets the alert. This file tests three cases: the chat with a person who never wrote to the bot, the
-//! new chat after Teams has purged the old one, and the threads of a channel.
+//! Alerts with a `key` (the name of a problem). They go to a conversation that their address does not name.
+//! This file tests three cases: the chat with a person who never wrote to the bot, the new chat after Teams
+//! has purged the old chat, and the threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -52,8 +52,8 @@ fn to_channel(sim: &Sim, number: u32, more: &Value) -> Value {
     in_channel(keyed(sim, number, number.into(), more))
 }
 
-/// Lets the Connector create chats, and counts these calls. `name` returns the id of the chat from the number
-/// of the call.
+/// Lets the Connector create chats, and counts these calls. `name` gets the number of a call, and returns the
+/// id of the new chat.
 fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell<u32>> {
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);
@@ -108,7 +108,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
 }
 
 #[test]
-fn alert_with_the_same_content_to_the_person_or_to_the_chat_makes_no_call() {
+fn alert_to_a_person_or_a_chat_with_the_same_content_as_the_shown_message_makes_no_call() {
     let sim = Sim::new(13);
     count_creations(&sim, |_| CHAT.into());
     for number in 1..=3 {
@@ -125,7 +125,7 @@ fn alert_with_the_same_content_to_the_person_or_to_the_chat_makes_no_call() {
 }
 
 #[test]
-fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_alert_waits() {
+fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_alert_waits() {
     let sim = Sim::new(2);
     let asked = Rc::new(Cell::new(0));
     let count = Rc::clone(&asked);
@@ -166,8 +166,9 @@ fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
     record_first_activity(&sim, CHAT);
     accept(&sim, &to_chat(&sim, CHAT, 1, &json!({})), false);
     sim.run();
-    // Alert 2 is older than alert 3. Alert 2 is in another lane, so it does not wait for alert 3. The bot has
-    // not recorded alert 3 as the newest alert with the key.
+    // The run sends alert 3 first. The response is lost, so alert 3 waits for its next try. Then the queue
+    // gets alert 2, which is older than alert 3. Alert 2 is in another lane, so the run works on it at once.
+    // The bot has not recorded alert 3 as the newest alert with the key.
     sim.connector(|_, text| match text {
         "3 text" => Reply::cut(),
         _ => Reply::status(200),
@@ -186,8 +187,8 @@ fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// The bot accepted each alert before or after it knew the person's chat. `trouble` makes calls fail or
-    /// kills runs (`trouble.rs`).
+    /// `known` says for each alert whether the bot knew the person's chat when it accepted the alert.
+    /// `trouble` makes calls fail or kills runs (`trouble.rs`).
     #[test]
     fn older_alert_never_replaces_a_newer_alert_in_a_chat_that_the_poller_creates(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -270,7 +271,7 @@ fn alerts_with_a_key_to_a_purged_chat_create_one_new_chat() {
 }
 
 #[test]
-fn chat_that_is_purged_each_time_is_not_created_in_a_loop_for_an_alert_with_a_key() {
+fn alert_with_a_key_to_a_chat_that_is_purged_each_time_creates_only_one_chat() {
     let sim = Sim::new(5);
     let creations = count_creations(&sim, |number| format!("a:new-{number}"));
     sim.connector(|_, _| Reply::coded(404, "ConversationNotFound"));
@@ -375,7 +376,7 @@ fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_ma
 }
 
 #[test]
-fn message_in_a_thread_is_changed_and_taken_back_by_the_id_of_the_alert() {
+fn change_or_taking_back_of_an_alert_finds_its_message_in_the_thread() {
     for has_key in [false, true] {
         let sim = Rc::new(Sim::new(9));
         let threads = count_threads(&sim);

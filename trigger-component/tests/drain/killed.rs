@@ -1,5 +1,6 @@
-//! Runs that are killed. Their messages in hand keep their places in the conversation. The next run makes
-//! these messages visible soon (the *recovery*).
+//! Runs that are killed. The messages in hand of a killed run (which the run has dequeued and not finished)
+//! keep their places in the order of the conversation. The next run makes these messages visible after one
+//! second (the *recovery*).
 
 use std::time::Duration;
 
@@ -82,8 +83,8 @@ fn message_that_a_killed_run_had_finished_delays_no_other_message() {
 
 #[test]
 fn message_that_a_killed_run_was_hiding_keeps_its_place() {
-    // The Connector throttles the run. The run stores the line, and is killed shortly before or after the
-    // Update that hides the message arrives.
+    // The Connector throttles the run. The run stores the waiting line, and then sends an Update that hides
+    // the message. The run is killed shortly before or after the Update reaches the queue.
     for after in [35, 36, 38, 40, 42, 44] {
         let sim = Sim::new(3);
         let start = sim.now();
@@ -149,8 +150,10 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
 
-/// The killed run had deleted the messages. Usually the recovering run learns this from its Updates, but here
-/// the responses to the first attempts are lost.
+/// The killed run had deleted the messages. Usually the Updates of the recovering run get the response 404,
+/// so the run knows that the messages are deleted. Here the responses to the first attempts are lost, and the
+/// second attempts get 404. The second attempts would also get 404 if the first attempts had hidden the
+/// messages and changed their pop receipts. So the run does not know whether the messages are deleted.
 #[test]
 fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);

@@ -1,6 +1,6 @@
 //! Runs that are killed at each moment of an attempt with more than one call. The first kind of attempt sends
-//! a question that a text can answer. The second kind changes the chat message of an alert with a `key` (the
-//! name of a problem), and sends a reply about the change.
+//! a question that the person can answer with a chat message (a *text*). The second kind changes the chat
+//! message of an alert with a `key` (the name of a problem), and sends a reply about the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn killed_question(asks: bool, after: u64) -> (usize, bool) {
 }
 
 #[test]
-fn question_is_shown_twice_only_after_kills_that_show_a_plain_alert_twice() {
+fn question_is_shown_as_often_as_a_plain_alert_after_a_kill_at_the_same_moment() {
     let mut not_opened = 0;
     for after in 1..80 {
         let (plain, _) = killed_question(false, after);
@@ -56,8 +56,8 @@ fn question_is_shown_twice_only_after_kills_that_show_a_plain_alert_twice() {
         assert!(is_open || shown == 1, "killed after {after} ms");
         not_opened += usize::from(!is_open);
     }
-    // Two calls of 4 ms each make the conversation wait for the text. They begin at the same time as the
-    // Delete.
+    // With two calls of 4 ms each, the run records that the person's next text answers the question. These
+    // calls begin at the same time as the Delete.
     assert!(not_opened <= 8, "after {not_opened} of the kills, a text cannot answer the question");
 }
 

@@ -43,8 +43,9 @@ fn messages_of_many_conversations_are_sent_at_once_and_each_conversation_in_orde
         assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
     }
     assert_eq!(sim.most_at_once.get(), 16);
-    // The run makes one Peek Messages. Five Get Messages return the messages, and the sixth returns none.
-    // While the run works, it repeats Get Messages every 200 ms, three times in this test.
+    // The run makes one Peek Messages. Then five Get Messages return all messages, and a sixth Get Messages
+    // returns none. While the run sends the messages, it makes a further Get Messages every 200 ms, three in
+    // this test.
     assert_eq!(report.polls, 1 + 5 + 1 + 3);
 }
 
@@ -137,7 +138,7 @@ fn messages_for_which_a_run_had_no_time_stay_before_younger_messages() {
     let report = sim.run();
     assert!(
         counts(&report, ["delivered"])[0] > 100,
-        "the run waits for the messages that it has hidden: {report:?}"
+        "the run waits until the messages that it has hidden are visible again: {report:?}"
     );
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), texts);

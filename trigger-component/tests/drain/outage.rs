@@ -129,7 +129,7 @@ fn slow_recovery_of_a_host_moves_nothing_to_the_poison_queue() {
 }
 
 #[test]
-fn host_that_fails_twice_is_probed_in_each_outage() {
+fn host_that_fails_twice_is_logged_as_failed_and_as_recovered_twice() {
     let sim = Sim::new(8);
     let clock = Rc::new(Cell::new(0));
     let now = Rc::clone(&clock);
@@ -170,7 +170,7 @@ fn alert_that_expires_during_an_outage_is_recorded_as_expired() {
 }
 
 #[test]
-fn stored_results_of_hosts_that_work_again_are_deleted() {
+fn stored_failures_of_a_host_are_deleted_after_the_host_works_again() {
     let (sim, clock) = outage(10, Reply::status(503), 30);
     for conversation in 0..10 {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
@@ -183,7 +183,7 @@ fn stored_results_of_hosts_that_work_again_are_deleted() {
     assert!(stored(&sim));
     run_until(&sim, &clock, 200);
     assert_eq!(waiting(&sim), 0);
-    assert!(!stored(&sim), "a host that works is not stored");
+    assert!(!stored(&sim), "the record of the run lock contains no host");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn alerts_to_a_host_that_is_down_for_more_than_a_day_are_moved_to_the_poison_que
 }
 
 #[test]
-fn host_that_failed_and_gets_no_more_alerts_leaves_the_figures() {
+fn host_that_failed_and_gets_no_more_alerts_is_removed_from_the_figures() {
     let (sim, clock) = outage(9, Reply::status(503), 10_000);
     for conversation in ["a", "b", "c"] {
         sim.put(&envelope(conversation, "1"));

@@ -131,11 +131,11 @@ fn several_alerts_to_a_new_person_create_one_chat_and_keep_their_order() {
 }
 
 #[test]
-fn storage_retries_with_one_busy_response_of_a_table_is_one() {
+fn one_busy_response_of_a_table_counts_as_one_storage_retry() {
     for table in ["proactivebotconversations", "proactivebotledger", "proactivebotruns"] {
         let sim = Sim::new(1);
         sim.creations(|_| created("a:kim"));
-        // The first run of a bot creates its tables, so a later run is observed.
+        // The first run also creates the tables, so the test checks the second run.
         sim.put(&to_chat("a:lee", "0"));
         sim.run();
         let is_busy = Cell::new(true);
@@ -236,7 +236,7 @@ fn alert_whose_chat_can_never_be_created_is_moved_to_the_poison_queue_at_once() 
 }
 
 #[test]
-fn stop_of_a_person_stops_an_alert_that_was_accepted_before_the_bot_knew_the_chat() {
+fn person_who_wrote_stop_gets_no_alert_that_was_accepted_before_the_bot_knew_the_chat() {
     let sim = Sim::new(5);
     sim.creations(|_| created("a:kim"));
     let chat = reference(&to_chat("a:kim", "x")["address"]);

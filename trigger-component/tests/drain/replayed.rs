@@ -37,7 +37,7 @@ fn put_again(sim: &Sim, id: &AlertId) {
 }
 
 #[test]
-fn death_that_the_next_run_records_does_not_overwrite_the_status_of_a_replay() {
+fn late_record_of_a_death_does_not_overwrite_the_status_of_a_replayed_alert() {
     for is_replayed in [true, false] {
         let sim = Sim::new(1);
         let id = accept(&sim, "a", "1");
@@ -91,7 +91,7 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
 /// When the first message was moved to the poison queue, its Delete failed. So after the replay, the queue
 /// holds the alert twice.
 #[test]
-fn old_message_of_a_replayed_alert_is_recorded_as_delivered_before_the_delete() {
+fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_delete() {
     let mut deleted = 0;
     for after in (20..80).step_by(2).map(milliseconds) {
         let sim = Sim::new(3);
@@ -163,7 +163,8 @@ fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
     assert!(deleted > 0, "expected a kill after the Delete in at least one world, found none");
 }
 
-/// The run cannot read the record, so it does not know the time of the replay.
+/// The run cannot read the record, so it does not know the time of the replay. It still records the death,
+/// because the message that dies now is not the message that the operator replayed.
 #[test]
 fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     let sim = Sim::new(5);

@@ -61,6 +61,6 @@ pub(crate) struct Attempt {
     /// Whether the person saw the alert.
     pub(crate) shown: bool,
     /// Whether the poller received the response. `false` if the response was lost, or if the run was killed
-    /// earlier.
+    /// before the response arrived.
     pub(crate) answered: bool,
 }

@@ -92,12 +92,13 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             let (begin, limits) = (sim.now(), Limits::default());
             let kill = begin + milliseconds(after);
             sim.run_all(vec![Planned { start: begin, kill: Some(kill), limits }]);
-            // The messages of the killed run become visible when their leases of 60 s end. At this time, a
-            // newer alert is due.
+            // The message of the killed run can stay hidden until its lease of 60 s ends. At that time, the
+            // next alert of the series is already due.
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // If the run is killed between the attempt and the Delete, the alert can be sent twice.
+            // If the run is killed after it has sent an alert, and before it has deleted the message, a later
+            // run can send the alert again.
             let near = sim
                 .attempts
                 .borrow()
@@ -157,7 +158,7 @@ fn series_that_the_sender_has_ended_sends_no_more_alerts() {
 }
 
 #[test]
-fn alert_waits_and_is_sent_once_if_the_queue_refuses_the_next_alert_of_the_series() {
+fn alert_of_a_series_waits_until_the_next_alert_is_on_the_queue_and_is_sent_once() {
     let sim = Sim::new(5);
     let start = sim.now();
     accept_series(&sim, "a", 3);

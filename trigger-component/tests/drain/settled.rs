@@ -125,7 +125,7 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
             break;
         }
     }
-    assert!(missed > 0, "expected a kill between a Delete and its record, found none");
+    assert!(missed > 0, "expected a kill between a Delete and the record of the alert's status, found none");
 }
 
 #[test]
@@ -161,7 +161,11 @@ fn delivered_alert_whose_status_no_run_recorded_cannot_be_cancelled() {
     poll_for(&sim, seconds(12));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run can still dequeue the message");
+    assert_eq!(
+        found.shown(wall(&sim)),
+        Shown::Status(Status::Queued),
+        "perhaps a run still dequeues the message"
+    );
     poll_for(&sim, seconds(125));
     assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
 }
@@ -172,8 +176,8 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
     assert!(!killed_after(&sim, seconds(1)));
-    // The message has a new pop receipt, as if another client had updated it. Azure's response does not say
-    // that the queue still holds the message.
+    // The message has a new pop receipt, as if another client had updated the message. When the recovery uses
+    // the old receipt, Azure answers 404, although the queue still holds the message.
     sim.storage.borrow_mut().is_like_azure = true;
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
@@ -197,7 +201,7 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
 /// The ledger says that the message is missing. When a run dequeues the message again, this run corrects the
 /// ledger. Without this correction, the alert would count as delivered two minutes later.
 #[test]
-fn alert_whose_missing_message_a_run_dequeues_again_does_not_count_as_delivered() {
+fn alert_whose_missing_message_is_found_again_does_not_count_as_delivered() {
     let sim = Sim::new(3);
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
@@ -244,8 +248,8 @@ fn ledger_that_hangs_delays_no_delivery() {
     assert_eq!(record(&sim, &first).status, Status::Delivered);
 }
 
-/// The copy is dequeued for the first time, so the run does not read the alert's record. It finds the end of
-/// the alert in the record of the run lock.
+/// The queue hands out the copy for the first time, so the run does not read the alert's record in the
+/// ledger. The run learns from the record of the run lock that the alert was delivered.
 #[test]
 fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger_fails() {
     let sim = Sim::new(7);
@@ -264,7 +268,7 @@ fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger
 
 /// The scheduler starts a run each minute, sometimes a little late.
 #[test]
-fn idle_runs_of_an_hour_make_twenty_records_less_than_four_minutes_apart() {
+fn runs_without_a_message_record_the_idle_time_every_three_minutes() {
     let sim = Sim::new(4);
     let begun = sim.now();
     assert_eq!(idle_at(&sim), None);
@@ -295,10 +299,11 @@ fn figures_of_a_run_without_a_token_name_the_reason() {
     assert_eq!((figures.accepted, figures.last_run.received, figures.last_run.delivered), (1, 1, 0));
 }
 
-/// Two messages are moved to the poison queue without an attempt. The first message is no envelope. The
-/// second message waits for an older message, and the queue would delete it meanwhile.
+/// The run moves two messages to the poison queue without an attempt to send them. The first message is no
+/// envelope. The second message has to wait for an older message, but the queue would delete the second
+/// message during this wait.
 #[test]
-fn dead_status_without_an_attempt_that_a_run_cannot_record_is_recorded_by_the_next_run() {
+fn dead_status_of_messages_that_were_not_tried_is_recorded_by_the_next_run_if_the_ledger_fails() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::retry_after(3000));
     sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);

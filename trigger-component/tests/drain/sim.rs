@@ -61,7 +61,7 @@ pub(crate) struct Sim {
     creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
-    /// The sender's program, which gets the callbacks.
+    /// The program that sent the alerts, and that gets the callbacks.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
     /// The time that each request and each response of the queue, the tables and the Connector takes to
@@ -316,7 +316,7 @@ impl Sim {
         response
     }
 
-    /// Answers a callback to the sender's program, after ten milliseconds.
+    /// Returns the program's response to a callback, after ten milliseconds.
     async fn ask_program(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_millis(10)).await;
         let id = request.headers()["webhook-id"].to_str().unwrap();

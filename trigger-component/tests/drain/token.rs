@@ -10,8 +10,9 @@ use trigger_component::run::RunError;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// After the refusal, the run fetches a fresh token, which takes 3 s. The run must not deadlock during this
-/// time. So a future that holds a lock has to go on while other futures wait for the lock.
+/// After the refusal, an attempt of the run locks the token and fetches a fresh one, which takes 3 s. During
+/// this time, other attempts wait for this lock. If the run did not go on with the first attempt meanwhile,
+/// the run would deadlock.
 #[test]
 fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {
@@ -111,10 +112,10 @@ fn poller_that_runs_every_minute_loses_no_message() {
     }
 }
 
-/// In the first run, no other conversation shows that the token is good. The run still treats the refusal as
-/// a failure of this conversation alone.
+/// In the first run, no other conversation accepts the token, so the run cannot know whether the token is
+/// good. The run still treats the refusal as a failure of this conversation alone.
 #[test]
-fn alert_to_the_only_conversation_that_refuses_the_bot_is_moved_to_the_poison_queue_and_stops_no_run() {
+fn refusal_of_one_conversation_stops_no_run_and_its_alert_is_moved_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));
@@ -162,7 +163,7 @@ fn world_without_a_storage_key(seed: u64) -> Sim {
 }
 
 #[test]
-fn storage_account_without_a_key_is_opened_with_a_token_in_every_call() {
+fn every_call_to_a_storage_account_without_a_key_has_a_token() {
     let sim = world_without_a_storage_key(11);
     let seen: Rc<RefCell<BTreeMap<(u16, String), usize>>> = Rc::default();
     for (is_table, port) in [(false, 10001), (true, 10002)] {

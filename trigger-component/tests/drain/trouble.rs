@@ -21,9 +21,9 @@ pub(crate) struct Trouble {
     kill_after: Option<u64>,
     /// The Connector takes this many milliseconds for each response.
     delay: u64,
-    /// Each response of the Connector whose number is a multiple of this number is lost.
+    /// If this number is 3, every third response of the Connector is lost.
     lose_each: usize,
-    /// Each call to the tables whose number is a multiple of this number fails.
+    /// If this number is 5, every fifth call to the tables fails.
     fail_each: usize,
 }
 

@@ -36,8 +36,8 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_an_error() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// Another program has changed the run lock and an alert's record, and has inserted a waiting line and a
-/// withdrawal that the run cannot read.
+/// Another program has changed the run lock and an alert's record. It has also inserted a waiting line and a
+/// withdrawal. The run can read none of these four entities.
 #[test]
 fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
     let sim = Sim::new(3);

@@ -10,9 +10,8 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// The reason why the bot refused an API call of a program. A refused call puts nothing on the queue.
-/// There is one exception: if the response to a Put was lost ([`Self::ChangeNotQueued`]), the queue may hold
-/// the message.
+/// The reason why the bot refused an API call of a program. Usually, a refused call puts nothing on the
+/// queue. But if a Put failed, or a storage call after a Put, the queue may hold the message.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]

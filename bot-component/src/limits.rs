@@ -1,5 +1,5 @@
-//! The limits of requests. A *page* of an API call is a part of the call's conversations: if a call goes to
-//! many conversations, the bot alerts them page by page.
+//! The limits of requests. If an API call goes to many conversations, the bot splits the conversations into
+//! *pages*, and alerts one page after the other.
 
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ pub(crate) const MAX_TARGETS: usize = 100;
 /// The most ids in one API call that replays or drops dead letters.
 pub(crate) const MAX_IDS: usize = 100;
 
-/// The most pages of one API call. An API call has 30 s, and the bot needs one Put Message for each
-/// conversation.
+/// The most pages that the bot alerts in one API call. Ten pages have up to 1000 conversations, and each
+/// conversation costs one Put Message. The bot has to respond within 30 s, because hosted platforms then end
+/// the request.
 pub(crate) const MAX_PAGES: usize = 10;
 
 /// The longest time from now until a new alert is due.

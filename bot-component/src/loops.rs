@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_programs_and_of_groups_without_a_mention_are_ignored() {
+    fn message_of_a_program_or_in_a_group_without_a_mention_is_ignored() {
         let mention = json!({
             "text": "<at>Bot</at> > Queued: tea",
             "entities": [{"type": "mention", "mentioned": {"id": "b"}, "text": "<at>Bot</at>"}],

@@ -24,7 +24,7 @@ use crate::trigger_activity;
 use crate::turn::Turn;
 
 /// The longest time for fetching the public keys of the token issuers. The bot fetches these keys at most
-/// once a day. A channel waits 15 s for the whole response.
+/// once a day. A channel (Teams, Web Chat and others) waits 15 s for the whole response.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(
@@ -35,12 +35,12 @@ pub(crate) async fn post<H: Host>(
     expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // The bot checks the token before it parses the body. So an unknown caller reaches no parser, and costs
-    // only one read of variables.
+    // The bot checks the token before it parses the body. So an unknown caller reaches no parser. For such a
+    // caller, the bot reads only the settings for the check of the token.
     let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {
-            host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"}));
+            host.event(Level::Warn, "auth.anonymous", json!({"note": "the bot verifies no caller"}));
             None
         }
     };
@@ -78,7 +78,7 @@ async fn answer_caller<H: Host>(
     settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    // With `authmode=anonymous`, there is no token that names the `serviceUrl`.
+    // With `authmode=anonymous`, the bot checks no token, so the `serviceUrl` is not verified.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     let text = activity.text_to_the_bot();
     if loops::is_ignored(host, &activity, &text) {
@@ -108,8 +108,8 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` says whether a question
-/// waits for an answer as text.
+/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` says whether the
+/// conversation has an open question that the person can answer by a text.
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,

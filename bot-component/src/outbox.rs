@@ -1,5 +1,6 @@
 //! Puts envelopes on the queue. In this file, a *message* is a queue message, and a *Put* is a call of Put
-//! Message.
+//! Message. The *kick* is the bot's call to the poller after a Put, so that a run delivers the message at
+//! once.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -35,8 +36,8 @@ pub(crate) struct Message {
 
 impl Message {
     /// Encodes the envelope with the mark `once`. The mark says that the queue may hold the message twice. So
-    /// a run first reads in the ledger whether the alert was sent. The result is `None` only if the envelope
-    /// is too long. This does not happen after [`Envelope::encode`], which leaves room for the mark.
+    /// a run first reads in the ledger whether the alert was sent. Returns `None` if the envelope is too
+    /// long. This cannot happen if [`Envelope::encode`] made `text`, because it leaves room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -59,8 +60,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether this outbox has put a message on the queue that is due now. The result is also true if a
-    /// failed Put has perhaps stored such a message. If the result is true, the bot sends the kick.
+    /// Whether this outbox has put a message on the queue, and the message is due now. The result is also
+    /// true if a failed Put has perhaps stored such a message. If the result is true, the bot sends the kick.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }
@@ -90,9 +91,10 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough,
-    /// because the message of the first attempt has no mark, and a slow queue service can store this message
-    /// last.
+    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough.
+    /// Only the message of a later attempt has the mark. If the queue service is slow, it can store the
+    /// message of the first attempt, without the mark, after the message with the mark. Without the row, a
+    /// run would then send the alert a second time.
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);
@@ -134,8 +136,8 @@ pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &Queu
 }
 
 /// Returns the options of a Put. The queue hides the message until the alert is due, but at most for seven
-/// days. If the alert is due later, the poller hides the message again. The message never expires, because
-/// the default of seven days is too short for alerts.
+/// days. If the alert is due later, the poller hides the message again. The message never expires. By
+/// default, the queue service deletes a message after seven days, but an alert can be due later.
 pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions {
     let wait =
         envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default().min(MAX_HIDE);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
 
-/// Counts a reply, and returns whether the bot is allowed to send the reply. `begins` is true for the first
-/// reply that is not allowed. After the last allowed reply of a minute, the bot sends no reply in the rest of
-/// that minute and in the next minute. If the key-value store also fails, the bot replies to every message,
-/// because a person who gets no reply would not know the reason.
+/// Counts a reply, and returns whether the bot is allowed to send the reply. After the last allowed reply of
+/// a minute, a *silence* begins: the bot sends no reply in the rest of that minute and in the next minute.
+/// `begins` is true for the first reply that is not sent. If the key-value store also fails, the bot replies
+/// to every message, because a person who gets no reply would not know the reason.
 pub(crate) async fn count<H: Host>(
     host: &H,
     conversation: &ConversationKey,

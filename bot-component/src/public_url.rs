@@ -20,8 +20,8 @@ impl PublicUrl {
 
     /// Returns the variable `publicurl`. If the variable is empty, returns a URL with the host in the header
     /// `Host` of the request. If `Host` is missing or has other characters than a host name, returns `None`.
-    /// The bot can use `Host`, because the bot has verified the caller: a channel calls the bot at the URL
-    /// that the bot's owner registered.
+    /// The bot can use `Host`, because the bot has verified the caller before. A verified caller, for example
+    /// a channel, calls the bot at its public URL, so `Host` names the host of this URL.
     ///
     /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them if no proxy replaces
     /// them. If a reverse proxy changes `Host`, the operator has to set `publicurl`.
@@ -31,7 +31,7 @@ impl PublicUrl {
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Channels call the bot only by https. If `Host` names this machine, the bot serves http.
+            // Callers use https for a public bot, and http for a bot on their own machine.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))
@@ -43,8 +43,8 @@ impl PublicUrl {
     }
 }
 
-/// Whether the text has only characters of a host's name, an IP address and a port. The reply to `webhook`
-/// shows the text in a shell command (`curl`), so other characters would be dangerous.
+/// Whether the text has only characters of a host's name, an IP address and a port. Other characters would be
+/// dangerous: after the command `webhook`, the bot shows the text to a person in a shell command (`curl`).
 fn is_host(text: &str) -> bool {
     (1..=MAX_HOST_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))

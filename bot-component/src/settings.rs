@@ -104,7 +104,7 @@ pub(crate) struct BotSettings {
     pub(crate) trust: TrustPolicy,
     /// The tenants that the bot serves and alerts.
     pub(crate) tenants: Tenants,
-    /// Whether an alert is allowed to find a person by a user id that the person's chat client chose.
+    /// Whether an API call is allowed to name a person by a user id that the person's chat client chose.
     pub(crate) unbound_users: UnboundUsers,
     /// The bot's identity and credential. `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
@@ -112,8 +112,8 @@ pub(crate) struct BotSettings {
     pub(crate) queue: QueueSettings,
     /// The tables, in the storage account of the queue.
     pub(crate) tables: Tables,
-    /// Whether a person is allowed to subscribe to a tag by the command `subscribe` without a code. A *tag*
-    /// is a name to which conversations subscribe.
+    /// Whether a person needs a code to subscribe to a tag by the command `subscribe`. A *tag* is a name to
+    /// which conversations subscribe. The people who send the alerts give out the codes.
     pub(crate) subscriptions: Subscriptions,
     /// The kick (the call to the poller after a Put). `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
@@ -139,8 +139,8 @@ impl Replies {
     }
 }
 
-/// The variable `subscriptions`: whether a person is allowed to subscribe to a tag by the command `subscribe`
-/// without a code.
+/// The variable `subscriptions`: whether a person needs a code to subscribe to a tag by the command
+/// `subscribe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscriptions {
     /// Every person who knows the tag is allowed to subscribe.
@@ -255,7 +255,8 @@ mod tests {
         let form = std::str::from_utf8(sent[0].body()).unwrap();
         assert!(form.contains("scope=https%3A%2F%2Fstorage.azure.com%2F.default"), "{form}");
         drop(sent);
-        // The second request finds the token in key-value, and sends the token to the table service.
+        // The second `open` finds the token in the key-value store, so it makes no HTTP call. The bot then
+        // sends the token to the table service.
         let settings_again = open(&host).unwrap();
         assert_eq!(
             (host.sent.borrow().len(), settings_again.queue.account),

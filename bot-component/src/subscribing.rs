@@ -1,6 +1,6 @@
-//! Executes the command `subscribe`, with which a person asks for the alerts to a tag. A *tag* is a name to
-//! which conversations subscribe. With `subscriptions=closed`, the person needs a *code* for the tag from the
-//! people who send the alerts.
+//! Executes the command `subscribe`, by which a person subscribes the conversation to a tag. A *tag* is a
+//! name to which programs send alerts: all subscribed conversations get the alerts. With
+//! `subscriptions=closed`, the person needs a *code* for the tag from the people who send the alerts.
 
 use bot_framework::ConversationReference;
 use envelope::words::Words;

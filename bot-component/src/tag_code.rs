@@ -3,8 +3,9 @@
 //! the code. Until the code expires, every person who has the code is allowed to subscribe.
 //!
 //! A code is 15 bytes in base 32: its expiry time in seconds since 1970 (4 bytes), and the first 11 bytes of
-//! an HMAC-SHA256 over the bot's app id, the scope (which tenants), the tag and the expiry time. So a code
-//! reveals only its expiry time, and an attacker needs about 2^88 guesses to find a valid code.
+//! an HMAC-SHA256 over the bot's app id, the scope (the tenants for which the code is valid), the tag and the
+//! expiry time. So a code reveals only its expiry time, and an attacker needs about 2^88 guesses to find a
+//! valid code.
 
 use bot_framework::outbound::tag_code_keys;
 use chrono::{DateTime, Utc};
@@ -61,8 +62,9 @@ impl TagCodes {
         Some(to_text(&code))
     }
 
-    /// Whether a code is valid now, for a tag in one of the scopes. The comparison takes the same time for
-    /// every wrong code, so an attacker learns nothing from the time.
+    /// Whether a code is valid now, for the tag and for one of the scopes. `scopes` are all scopes to which
+    /// the person's conversation belongs. The comparison takes the same time for every wrong code, so an
+    /// attacker learns nothing from the time.
     pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
         let Some(code) = read(code) else { return false };
         let (end, mac) = code.split_at(END_BYTES);
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn code_for_a_time_outside_32_bits_is_not_made() {
+    fn code_is_not_made_if_32_bits_cannot_hold_the_expiry_time() {
         for time in ["1969-12-31T23:59:59Z", "2106-02-07T06:28:16Z"] {
             let issued = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), time.parse().unwrap());
             assert_eq!(issued, None, "{time}");

@@ -7,19 +7,19 @@ use state::{Subscribers, Tag, tenant_of};
 
 use crate::settings::BotSettings;
 
-/// The value of the member `tenant` that means the conversations in no tenant. No tenant has this word as its
-/// id.
+/// If the member `tenant` of an API call has this value, the call means the conversations in no tenant. No
+/// tenant has this word as its id.
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
-    "the id of a tenant, because the bot has no tenant of its own, or `none` for conversations in no tenant";
+    "the id of a tenant, or `none` for conversations in no tenant, because the bot has no tenant of its own";
 
 /// The scope of a tag: the tenants whose conversations get the alerts to the tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagScope {
-    /// The bot's own tenant, if it has one, and the conversations in no tenant.
+    /// The conversations in the bot's own tenant, and the conversations in no tenant.
     Home {
-        /// `None` in anonymous mode, where every conversation is in no tenant.
+        /// The bot's own tenant. `None` in anonymous mode, where the bot has no tenant.
         own: Option<String>,
     },
     /// One tenant, by its id in lower case.
@@ -79,8 +79,8 @@ impl TagScope {
         Subscribers { tag, tenants }
     }
 
-    /// Returns the name of the scope for the HMAC of a code (a code allows a person to subscribe to the tag).
-    /// Different scopes of one bot have different names.
+    /// Returns the name of the scope. The name goes into the HMAC of a *code*, by which a person subscribes
+    /// to the tag. Different scopes of one bot have different names.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_returns_the_scope_of_the_tenant_and_a_home_scope_that_contains_the_tenant() {
+    fn all_of_returns_the_home_scope_only_if_it_contains_the_conversation() {
         let teams = |tenant: &str| address("msteams", &tenant.into());
         let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
         let tenant = |id: &str| TagScope::Tenant(id.to_owned());

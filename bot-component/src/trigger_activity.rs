@@ -30,13 +30,15 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// The longest time from a claim to the end of the request that made the claim. A *claim* is a mark in the
-/// ledger: only the request that made the claim sends the alert. If a claim is older than this time, its
-/// request was killed, because a call to the Connector ends within 12 s.
+/// The age at which the request of a claim has certainly ended. A *claim* is a mark in the ledger: only the
+/// request that made the claim sends the alert. At the end, the request records an outcome, or releases the
+/// claim. If an older claim has no outcome, the platform has killed the request, or the ledger could not
+/// record the outcome. In both cases, the alert was perhaps sent. A request ends long before this age,
+/// because its call to the Connector ends within 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. An envelope in
-/// the format of an older bot has no id, and gets `id`.
+/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. If the envelope
+/// has no id, because it has the format of an older bot, the function uses `id`.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -74,8 +76,8 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(TriggerRefusal::OldSeal.into());
     }
-    // If the table service fails, the bot sends nothing, because the alert is perhaps already delivered, or
-    // the person has sent `stop`.
+    // If the table service fails, the bot sends nothing. Perhaps the alert is already delivered, or the
+    // person has sent `stop`.
     let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
@@ -101,8 +103,9 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // Without the bot's seal, another program has perhaps written the question. The bot makes no buttons for
-    // such a question, because these buttons could answer the question of another alert.
+    // Without the bot's seal, another program has perhaps written the envelope, with a question and with the
+    // id of another alert. The bot makes no buttons for such a question, because a press could then answer
+    // the question of the other alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -285,7 +288,7 @@ mod tests {
             ("legacy", "", Some(&ours), legacy.clone(), 403),
             ("legacy", "allow", Some(&ours), legacy.clone(), 200),
             (
-                "legacy, as C# sends it",
+                "legacy, as a C# function sends the value",
                 "allow",
                 None,
                 json!({"Source": "x", "Message": legacy.to_string()}),
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_with_an_early_alert_is_answered_503_and_expired_alert_is_not_sent() {
+    fn trigger_before_the_due_time_is_answered_503_and_expired_alert_is_not_sent() {
         for (field, time, answer, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),

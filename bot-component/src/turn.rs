@@ -35,7 +35,8 @@ const STORE_WITHIN: Duration = Duration::from_secs(7);
 /// The longest time from the arrival of a request until the last call to the Connector ends.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest time for counting a reply in the ledger, if the activity makes no alert.
+/// The longest time for a ledger call that only counts a reply. If an activity makes an alert, the call that
+/// inserts the alert's record also counts the reply.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
 /// After this time, the bot assumes that the channel will perhaps send the activity again. A channel waits up
@@ -77,7 +78,7 @@ pub(crate) enum Answers {
 
 impl<H: Host> Turn<'_, H> {
     /// Queues a person's message, unless the message is a command or answers a question. `asked` says whether
-    /// a question waits for an answer as text.
+    /// the conversation has an open question that the person can answer by a text.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
@@ -132,8 +133,8 @@ impl<H: Host> Turn<'_, H> {
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The bot answers the channel 202, because the same activity would fail again. The person has to
-            // shorten the text.
+            // The bot answers 202, so that the channel does not send the activity again: the text would be
+            // too long again. The person has to shorten the text.
             self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
         };
@@ -145,8 +146,9 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        // A reminder never answers a question. In a group, a person can answer a question only with a reply
-        // in the thread of the question. For such a reply, `asked` already names the alert.
+        // A reminder (`remind me in 1 hour tea`) never answers a question. In a group, a person can answer a
+        // question only with a reply in the thread of the question. For such a reply, `asked` already names
+        // the alert.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -213,8 +215,8 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message keeps the time of the first attempt. So a `deleteUserData` after that attempt also
-            // applies to this message.
+            // The message keeps the time of the first attempt. If the person has sent `deleteUserData` after
+            // that attempt, the poller therefore does not deliver this message.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
             // The queue may hold the message already, so the message gets the mark `once`. For a message with
             // this mark, the poller first reads in the ledger whether the alert was sent.
@@ -246,9 +248,10 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // To a person, two replies `Queued: …` look like two alerts. If the ledger has recorded the Put, the
-        // bot does not send this reply for a repeated activity. So if the channel will perhaps send the
-        // activity again, the bot records the Put before the bot replies.
+        // The person must not get the reply `Queued: …` twice, because two replies look like two alerts. If
+        // the ledger has recorded the Put, the bot neither queues nor replies when the activity arrives again
+        // (`message.seen` above). But the record costs a storage call. So before the reply, the bot records
+        // the Put only if the activity has arrived before, or will perhaps arrive again.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -292,8 +295,8 @@ impl<H: Host> Turn<'_, H> {
         self.settings.kick.clone().filter(|_| has_due)
     }
 
-    /// Whether the channel has perhaps stopped waiting for the response. The channel then sends the activity
-    /// again.
+    /// Whether the response is so late that the channel will perhaps send the activity again (see
+    /// [`LATE_AFTER`]).
     fn is_late(&self) -> bool {
         self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
     }
@@ -317,8 +320,8 @@ impl<H: Host> Turn<'_, H> {
         self.host.event(level, event, Traceparent::add_to(self.trace.as_ref(), fields));
     }
 
-    /// Returns the id of the activity's alert. If the channel sends the same activity again, the id is the
-    /// same.
+    /// Returns the id of the alert that the bot makes from the activity. If the channel sends the same
+    /// activity again, the id is the same.
     fn alert_id(&self, activity: &Activity, conversation: &ConversationKey) -> AlertId {
         let now = self.host.now();
         match &activity.id {
@@ -409,9 +412,9 @@ impl<H: Host> Turn<'_, H> {
         Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline)
     }
 
-    /// Whether the bot is allowed to send a reply now. `counted` is the ledger's count. If the ledger cannot
-    /// count, the count of this Spin host decides. `is_new` reads the value that the ledger returned with the
-    /// count. If `is_new` returns false, the bot has sent this reply before.
+    /// Whether the bot is allowed to send a reply now. `counted` is the result of counting the reply in the
+    /// ledger. If the ledger cannot count, the count of this Spin host decides. `is_new` gets the value in
+    /// [`Allowed::Yes`], and returns false if the bot has sent this reply before.
     async fn may_say<T>(
         &self,
         conversation: &ConversationKey,
@@ -454,8 +457,8 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Sends a chat message to the person, and returns whether the Connector accepted this message. If the
-    /// caller expects the replies in the response, adds the message to the replies, and returns true. A
-    /// failure is only logged, because the queue message matters more.
+    /// caller expects the replies in the response, adds the message to the replies, and returns true. The
+    /// bot only logs a failure, because a reply matters less than the alert on the queue.
     pub(crate) async fn say(
         &self,
         address: &ConversationReference,

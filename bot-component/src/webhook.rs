@@ -99,8 +99,9 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
     owner
 }
 
-/// Makes the reply to `webhook` and `webhook new`. In a group, the reply goes to the person's own chat, if
-/// [`own_chat`] finds this chat. If the channel shows no Markdown, the reply goes to the group itself.
+/// Makes the reply to `webhook` and `webhook new`. If the person asks in a group, the reply goes to the
+/// person's own chat. There are two exceptions, in which the reply goes to the group: [`own_chat`] finds no
+/// chat, or the messaging service (the *channel* of the Bot Framework) shows no Markdown.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -139,9 +140,10 @@ pub(crate) async fn show<H: Host>(
     })
 }
 
-/// Returns the own chat of the person who wrote, if the channel verifies who the person is. On any other
-/// channel, a chat with the same user id can belong to another person. Returns `None` if the chat is unknown
-/// or paused, or if the bot does not serve its address.
+/// Returns the own chat of the person who wrote, if the messaging service (for example Teams) verifies who
+/// the person is. On other services, a chat with the same user id can belong to another person. Returns
+/// `None` if the chat is unknown or paused, or if the bot does not serve the chat's tenant or does not trust
+/// its `serviceUrl`.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn address_of_a_group_goes_to_the_group_if_the_channel_does_not_vouch_for_people() {
+    fn address_of_a_group_goes_to_the_group_if_the_channel_does_not_verify_people() {
         let stage = Stage::new();
         let on_webchat = |mut address: ConversationReference| {
             address.channel_id = "webchat".into();

@@ -27,7 +27,8 @@ macro_rules! style {
     };
 }
 
-/// The files of the script, in their order. Each file can use the names of the earlier files.
+/// The files of the script, in their order. Each file can use the functions and constants of the earlier
+/// files.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
@@ -46,9 +47,9 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// The content security policy. It permits only this style, this script, and calls to this bot. The policy
-/// also stops the script from turning a text into markup (`require-trusted-types-for`). A test compares the
-/// hashes with the files.
+/// The content security policy. It permits only the style and the script of the page, and calls to this bot.
+/// The policy also stops the script from turning a text into markup (`require-trusted-types-for`). A test
+/// compares the hashes with the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-KjD3mpRGktSV2miQJaKU6gx0dSaVvQizU1M8Rniph0Y='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
@@ -108,8 +109,8 @@ mod tests {
             let expected = format!("{directive} {}; ", hash(text));
             assert!(POLICY.contains(&expected), "POLICY must contain `{expected}`; correct the hash");
         }
-        // The browser hashes the text between the tags, so the files must not contain an end tag or an HTML
-        // comment.
+        // The browser hashes the text of each element, from its tag to its end tag. An end tag or an HTML
+        // comment in a file could move the end of the element, and the browser would hash another text.
         for (tag, text) in [("script", script!()), ("style", style!())] {
             let element = format!("<{tag}>{text}</{tag}>");
             assert_eq!(PAGE.matches(&element).count(), 1, "{tag}");

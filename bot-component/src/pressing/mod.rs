@@ -2,13 +2,14 @@
 //! alert that people can answer.
 //!
 //! To store an answer, the bot makes three storage calls in parallel: it reads the alert's record in the
-//! ledger, inserts a row with the answer, and puts a job on the queue. The key of the row decides which
-//! answers count, because the table service refuses a second row with the same key. A *job* is a queue
-//! message that holds no alert, but this answer. The poller passes the answer to the alert's sender, and
-//! changes the card for the other people.
+//! ledger, inserts a row with the answer, and puts a job on the queue. The table service refuses a second row
+//! with the same key. For example, if a question takes one answer, the answers of all people have the same
+//! key, so only the first answer counts. A *job* is a queue message that holds this answer, and no alert. The
+//! poller passes the answer to the alert's sender, and changes the card for the other people.
 //!
-//! With `answers: one`, the alerts of an API call and of its escalation share one answer, and so one row. The
-//! *lead* is the alert whose id is in the key of this row: the first alert of the call.
+//! An API call can name an *escalation*: further conversations that get the alert later, if no person answers
+//! in time. With `answers: one`, all alerts of the call and of the escalation share one answer, and so one
+//! row. The *lead* is the alert whose id is in the key of this row: the first alert of the call.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -43,7 +44,8 @@ use crate::settings::BotSettings;
 #[cfg(test)]
 pub(crate) use shown::{NOT_RECORDED, OVER, UNKNOWN};
 
-/// The longest time for storing an answer. A channel waits 10 s for the bot's response to a button.
+/// The longest time for storing an answer. After a press of a button, a channel waits 10 s for the bot's
+/// response.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The name of the invoke activity that a press of an Adaptive Card's button sends.
@@ -53,13 +55,15 @@ const CARD_ACTION: &str = "adaptiveCard/action";
 /// message>`.
 const OF_THREAD: &str = ";messageid=";
 
-/// Reads the keys that sign the buttons of questions, and encrypt questions and answers.
+/// Reads the keys for questions. The bot signs the buttons with these keys, and encrypts the questions and
+/// answers with them.
 pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<QuestionKeys, SettingsError> {
     Ok(QuestionKeys::new(&question_keys(settings, bot.bot.as_ref(), bot.queue.name.as_str())?))
 }
 
-/// Returns the data of the button that a person has pressed. Returns `None` if the activity is no press of a
-/// button of the bot. The data can be forged, because this function does not check the HMAC of the data.
+/// Returns the data of the button that a person has pressed. Returns `None` if the activity is no press, or
+/// if the button is not the bot's. The data can be forged, because this function does not check the HMAC of
+/// the data.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -77,7 +81,8 @@ pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
 pub(crate) enum Recorded {
     /// The answer counts.
     Counted(Stored),
-    /// An earlier answer counts, of another person or of the same person.
+    /// The answer does not count, because the same person or another person has answered before. The value
+    /// is the earlier answer, or `None` if the bot cannot read it.
     Before(Option<Stored>),
     /// The question has ended, or the alert was cancelled or taken back. An alert is *taken back* if its
     /// sender deletes the alert after the delivery.
@@ -143,7 +148,7 @@ impl<'a, H: Host> Answering<'a, H> {
         })
     }
 
-    /// Whether the queue has a new job. The bot then has to send the kick.
+    /// Whether the queue has a new job. The bot then has to send the kick (the call that starts the poller).
     pub(crate) fn has_due(&self) -> bool {
         self.outbox.has_due()
     }
@@ -243,8 +248,8 @@ impl<'a, H: Host> Answering<'a, H> {
     }
 
     /// Reads the alert's record, inserts the answer's row, and puts the job on the queue, all in parallel. If
-    /// the record is missing, or the alert was cancelled or taken back, the bot then deletes the row and the
-    /// job.
+    /// the record is missing, or the alert was cancelled or taken back, the bot then deletes the job and the
+    /// row. The row stays if it already held another answer, or if the record already shows an answer.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -263,8 +268,8 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                // If the record already shows an answer, the row stays, because other alerts may share the
-                // row.
+                // If the record already shows an answer, the row stays, because other alerts of the call may
+                // share the row.
                 let was_answered = found.is_some_and(|record| record.answered_at.is_some());
                 let delete = async {
                     match was_answered {
@@ -288,7 +293,8 @@ impl<'a, H: Host> Answering<'a, H> {
         let stored = |answer| Stored { alert: alert.clone(), until: *until, asked, answer };
         match inserted {
             Err(error) => {
-                // The poller inserts the row, if the queue has the job.
+                // The row is missing. If the job is on the queue, the poller inserts the row later. If not,
+                // the answer is lost.
                 self.log_error("answer.not-stored", &error);
                 Recorded::Doubtful
             }

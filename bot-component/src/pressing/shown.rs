@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::{Answering, Recorded, Stored};
 
-/// The codes and messages of the refusals that a client gets in the response to a press of a button.
+/// The codes of the refusals in the response to a press of a button, and their messages in `docs/errors.md`.
+/// The response has the code, and a message in the person's language instead.
 pub(crate) const UNKNOWN: (&str, &str) = (
     "ButtonUnknown",
-    "value: this button belongs to another conversation or message; press the button of the message itself",
+    "value: this button belongs to another conversation or message; press the button in the bot's own message",
 );
 pub(crate) const OVER: (&str, &str) =
     ("QuestionOver", "value: this question has ended; the answer has no effect");
@@ -38,7 +39,8 @@ impl<H: Host> Answering<'_, H> {
     }
 
     /// Makes the response to the invoke activity of a button. The HTTP status is always 200, because a client
-    /// shows any other HTTP status as a fault of the bot. The `statusCode` in the body can be an error.
+    /// shows any other HTTP status as a fault of the bot. If the bot refuses the press, only the `statusCode`
+    /// in the body is 400.
     pub(crate) fn invoke_response(&self, recorded: &Recorded) -> Response<Bytes> {
         let body = match recorded {
             Recorded::Counted(stored) | Recorded::Before(Some(stored)) => match self.card(stored) {

@@ -123,7 +123,7 @@ fn press_on_a_cancelled_alert_is_refused_and_leaves_no_row_and_no_job() {
         let deletes = sent.iter().filter(|request| request.method() == http::Method::DELETE);
         let deletes: Vec<_> = deletes.map(|request| request.uri().path()).collect();
         let last = deletes.last().unwrap();
-        assert!(last.ends_with("/bot-queue/messages/m"), "the job is deleted again: {deletes:?}");
+        assert!(last.ends_with("/bot-queue/messages/m"), "the bot deletes its own job: {deletes:?}");
     }
 }
 
@@ -140,7 +140,7 @@ fn repeated_press_after_the_alert_was_taken_back_keeps_the_stored_answer() {
 }
 
 #[test]
-fn press_in_the_thread_of_an_alert_to_a_channel_counts() {
+fn press_in_the_thread_that_a_channel_alert_began_counts() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, CHANNEL, Answers::One);
@@ -157,7 +157,8 @@ fn repeated_press_after_a_failed_put_counts() {
         let data = button(&stage, &id, "a:1", answers);
         stage.is_queue_full.set(true);
         assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Doubtful));
-        // Another person's press shows the answer, but does not put the first person's job on the queue.
+        // The response to another person's press shows the first person's answer. But this press does not put
+        // the first person's job on the queue.
         if answers == Answers::One {
             assert!(matches!(press(&stage, &by("lee"), &data).0, Recorded::Before(_)));
         }
@@ -188,7 +189,7 @@ fn mode_of_the_question_decides_which_answers_count() {
 }
 
 #[test]
-fn text_answers_an_open_question_once() {
+fn text_counts_as_the_answer_to_an_open_question_only_once() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let say = |text: &str, alert: &str| {

@@ -1,4 +1,4 @@
-//! Refusals of the routes for other programs.
+//! The reasons why the bot refuses a call of its API.
 
 use bot_framework::channels::NotShown;
 use bot_framework::json::FieldError;
@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// The reason why the bot refused an API call of a program. Such a call puts nothing on the queue, unless the
-/// queue itself failed.
+/// The reason why the bot refused an API call of a program. Usually, a refused call puts nothing on the
+/// queue. But if a Put failed, or a storage call after a Put, the queue may hold the message.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -29,8 +29,8 @@ pub(crate) enum AlertRejection {
     )]
     UnknownTarget { path: String },
     #[error(
-        "{path}: any client can choose this user id, because the channel binds only ids that begin with dl_; \
-         alert the conversation, or set unboundusers=allow"
+        "{path}: any client can claim this user id, because it does not begin with dl_; alert the conversation, \
+         or set unboundusers=allow"
     )]
     UnboundUser { path: String },
     #[error("{path}: the bot does not serve the tenant of this address; add the tenant to `tenants`")]
@@ -71,25 +71,25 @@ pub(crate) enum AlertRejection {
     #[error("queue: did not confirm the change; send the same call again")]
     ChangeNotQueued,
     #[error(
-        "alert: expected at most {} bytes of JSON with the address, found {json_bytes}; shorten `text` or \
-         `activity`",
+        "alert: expected at most {} bytes of JSON for the alert and its address, found {json_bytes}; shorten \
+         `text` or `activity`",
         envelope::MAX_JSON_BYTES
     )]
     TooLarge { json_bytes: usize },
     #[error("{path}: {why}")]
     NotShown { path: String, why: NotShown },
     #[error(
-        "alert: expected at most {} bytes of JSON for a question with its text and activity, found {json_bytes}; \
-         shorten `text` or `activity`",
+        "alert: expected at most {} bytes of JSON for an alert with a question, found {json_bytes}; shorten `text` \
+         or `activity`",
         envelope::MAX_ASKED_BYTES
     )]
     QuestionTooLarge { json_bytes: usize },
     #[error(
-        "escalate: expected at most {MAX_TARGETS} conversations in the call, and {MAX_TARGETS} in all steps together; \
-         name fewer, or send several calls"
+        "escalate: expected at most {MAX_TARGETS} conversations in `to`, and at most {MAX_TARGETS} in all steps \
+         together; name fewer, or send several calls"
     )]
     EscalationTooLarge,
-    #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
+    #[error("idempotencyKey: another call of the last 24 hours has this key; choose a new key")]
     IdempotencyKeyReused,
     #[error("storage account: neither the queue nor the tables can be read; send the call again")]
     NothingReadable,

@@ -1,7 +1,8 @@
 //! Compares `docs/errors.md` with the errors of the code. If `UPDATE_ERRORS` is set, the test first writes
 //! the page.
 //!
-//! Each list below names every variant of an enum, so a new variant does not compile until it has a row.
+//! Each list below names every variant of an enum. So the test does not compile until each new variant has
+//! an entry in its list.
 
 use std::path::Path;
 
@@ -38,8 +39,8 @@ If the bot refuses a request, its log has one line `request.rejected` with the f
 refuses a call, its log has one line `poll.unauthorized`, `poll.misconfigured` or `drain`.
 ";
 
-const CLOSED: &str = "Check the path. The alert routes are closed while `alertkey` and `alertkeys` are \
-                      empty, and `/internal/poll` while `pollkey` is empty.";
+const CLOSED: &str = "Check the path. The alert routes answer 404 while `alertkey` and `alertkeys` are \
+                      empty. `/internal/poll` answers 404 while `pollkey` is empty.";
 const LOOPBACK_ONLY: &str =
     "Call the bot by `localhost` or a loopback address. To serve other hosts, set `authmode=required`.";
 const ALLOWED: &str = "Use a method that the header `Allow` of the response names.";
@@ -113,7 +114,7 @@ fn broken_rules() -> Vec<Advised<BrokenRule>> {
         )],
         Rule::UnknownKey => [(
             Rule::UnknownKey,
-            "Get a new token. If the error stays, compare `openidmetadata` with the cloud of the bot."
+            "Get a new token. If the error stays, check whether `openidmetadata` is the URL for the bot's cloud."
         )],
         Rule::UnusableKey => [(Rule::UnusableKey, NEW_TOKEN)],
         Rule::Signature => [(Rule::Signature, SIGN_ANEW)],
@@ -134,7 +135,7 @@ fn auth_errors() -> Vec<Advised<AuthError>> {
         AuthError::Forbidden(NotAllowed) => [(
             NotAllowed.into(),
             "Only channels (Teams, Web Chat and others) are allowed to call this route. To test with the bot's own token, set `emulatortokens=accept`. A back end \
-             calls `/api/alerts`."
+             has to call `/api/alerts` instead."
         )],
         AuthError::KeysUnavailable(_) => [(
             KeysError::NoKeysUrl.into(),
@@ -145,8 +146,8 @@ fn auth_errors() -> Vec<Advised<AuthError>> {
 
 fn untrusted() -> Vec<Advised<NotTrusted>> {
     const LOOPBACK: &str = "Use an address of this machine, or set `authmode=required`.";
-    const TRUST: &str = "Compare the `serviceUrl` with the `serviceUrl` that the channel sends. An operator \
-                         can add the host of this URL to `servicehosts`.";
+    const TRUST: &str = "Check that the request has the `serviceUrl` that the channel sends. An operator can \
+                         add the host of this URL to `servicehosts`.";
     every_variant!(NotTrusted {
         NotTrusted::NotAUrl => [(NotTrusted::NotAUrl, "Send `serviceUrl` as the channel wrote it.")],
         NotTrusted::NotLoopback => [(NotTrusted::NotLoopback, LOOPBACK)],
@@ -171,8 +172,8 @@ fn trigger_refusals() -> Vec<Advised<TriggerRefusal>> {
     every_variant!(TriggerRefusal {
         Refusal::NoSeal => [(
             Refusal::NoSeal,
-            "Send the message of the queue unchanged. For a producer of the 2017 template, set \
-             `unsealedtriggers=allow`."
+            "Send the message of the queue unchanged. If a program made for a 2017 bot puts the messages on \
+             the queue, set `unsealedtriggers=allow`."
         )],
         Refusal::BrokenSeal => [(
             Refusal::BrokenSeal,
@@ -218,8 +219,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::ScopeMissing { .. } => [(
             Refusal::ScopeMissing { key: key(), scope: "<scope>" },
-            "Add the scope to the entry of the API key in `alertkeys`, or to the app roles of the \
-             application."
+            "Add the scope to the entry of the API key in `alertkeys`. If the caller sends a token of Entra \
+             instead of an API key, add the scope to the app roles of the caller's application."
         )],
         Refusal::TargetNotAllowed { .. } => [
             (
@@ -250,8 +251,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::UnboundUser { .. } => [(
             Refusal::UnboundUser { path: path() },
-            "Alert the conversation or a tag. Or let your site request the Direct Line token of each \
-             person for a `user.id` that begins with `dl_`."
+            "Alert the conversation or a tag. Or change your site: when it requests a Direct Line token for \
+             a person, it has to name a `user.id` that begins with `dl_`."
         )],
         Refusal::TenantNotAllowed { .. } => [(
             Refusal::TenantNotAllowed { path: path() },
@@ -345,8 +346,9 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
     every_variant!(HookRejection {
         Refusal::Unknown => [(
             Refusal::Unknown,
-            "Copy the whole address. If an operator has changed `hookkey` (or, without `hookkey`, \
-             `sealkey` or the bot's credential), write `webhook` to the bot again."
+            "Copy the whole address. Or write `webhook` to the bot again, because a change of `hookkey` ends \
+             every address. If `hookkey` is empty, a change of `sealkey` or of the bot's credential has the \
+             same effect."
         )],
         Refusal::Ended => [(
             Refusal::Ended,
@@ -370,14 +372,15 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
 
 fn shape_errors() -> Vec<Advised<ShapeError>> {
     const SHAPES: &str = "[hooks.md](hooks.md) has an example for each sender.";
+    const TEMPLATE: &str = "Check the template from which the sender makes the body.";
     use ShapeError as Problem;
     let shape = Shape::Alertmanager;
     every_variant!(ShapeError {
         Problem::NotUtf8 { .. } => [(Problem::NotUtf8 { at: 7 }, "Send text in UTF-8.")],
-        Problem::NotJson { .. } => [(Problem::NotJson { line: 1, column: 7 }, "Check the template of the sender.")],
+        Problem::NotJson { .. } => [(Problem::NotJson { line: 1, column: 7 }, TEMPLATE)],
         Problem::Unknown => [(Problem::Unknown, SHAPES)],
         Problem::Missing { .. } => [(Problem::Missing { shape, member: "<member>" }, SHAPES)],
-        Problem::Empty { .. } => [(Problem::Empty { shape }, "Check the template of the sender.")],
+        Problem::Empty { .. } => [(Problem::Empty { shape }, TEMPLATE)],
         Problem::TooMany { .. } => [(
             Problem::TooMany { found: alert_shapes::MAX_EVENTS + 1 },
             "Limit the size of a batch in the sender's settings."
@@ -412,7 +415,8 @@ fn rejections() -> Vec<Advised<Rejection>> {
         Refusal::TenantRefused(_) => within(refused_tenants()),
         Refusal::NotATrigger(_) => [(
             DecodeError::from(field_error("<path>")).into(),
-            "Only for triggers of a 2017 bot: copy the text of the queue message, unchanged, into the `value` of the activity."
+            "This error is about triggers, which the functions of a 2017 bot send: copy the text of the queue \
+             message, unchanged, into the `value` of the activity."
         )],
         Refusal::TriggerRefused(_) => within(trigger_refusals()),
         Refusal::AlertNotDelivered(_) => within(undelivered()),
@@ -500,12 +504,12 @@ fn rows() -> Vec<Row> {
     let of_invokes = Row::new(
         (StatusCode::OK, invoke::CODE),
         invoke::MESSAGE.into(),
-        "Send a message. The HTTP status is 200, because a client shows any other status as a fault of \
-         the bot.",
+        "Send a message instead of the invoke activity. The HTTP status of this error is 200, because a client \
+         shows any other status as a fault of the bot.",
     );
-    const PRESS: &str = "A program has nothing to do: the person sees the message in their language. The HTTP \
-                         status is 200, and the card has the error, because a client shows any other status as a \
-                         fault of the bot.";
+    const PRESS: &str = "Programs need not handle this error: the person sees the message on the card, in their \
+                         language. The HTTP status is 200, because a client shows any other status as a fault of the \
+                         bot.";
     let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
         .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
     // Each call has two alerts. The values are: whether the call has an `idempotencyKey`, how many alerts are

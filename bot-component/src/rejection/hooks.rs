@@ -20,7 +20,8 @@ pub(crate) enum HookRejection {
     )]
     Paused,
     #[error(
-        "{header}: expected a signature; enter the secret that the bot showed with the address in the sender's settings"
+        "{header}: expected a signature; in the sender's settings, enter the secret that the bot showed with the \
+         address"
     )]
     SignatureMissing { header: &'static str },
     #[error(

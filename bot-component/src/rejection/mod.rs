@@ -1,5 +1,5 @@
-//! Every refusal of a request, as one closed list of HTTP statuses, error codes and messages. So no text of
-//! an inner error reaches a caller by accident.
+//! Every refusal of a request, as one closed list of HTTP statuses, error codes and messages. So the text of
+//! an error of another module, for example of the storage client, reaches no caller by accident.
 //!
 //! `docs/errors.md` lists all of them. A test in `documented.rs` compares that page with this list.
 
@@ -137,7 +137,8 @@ impl Rejection {
         self.log_about(host, Map::new())
     }
 
-    /// Like [`Rejection::log_and_respond`]. `about` are the fields of the log line that describe the caller.
+    /// Like [`Rejection::log_and_respond`]. The log line also gets the fields `about`, which describe the
+    /// caller.
     pub(crate) fn log_about(self, host: &impl Host, mut about: Map<String, Value>) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };

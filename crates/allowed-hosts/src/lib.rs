@@ -2,9 +2,10 @@
 //! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) enforces the
 //! rules, and `cargo dev doctor` names missing entries. This crate does no input or output.
 //!
-//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`).
-//! An entry has the form `scheme://host[:port]`. A request is denied unless an entry allows it. In Spin, the
-//! entry `self` allows requests to the application itself by a relative URL. Here, `self` allows nothing.
+//! The grammar of the entries, with all special cases, is the grammar of Spin (in Spin's repository:
+//! `crates/outbound-networking-config/src/allowed_hosts.rs`). An entry has the form `scheme://host[:port]`. A
+//! request is denied unless an entry allows it. In Spin, a component can call its own application by a
+//! relative URL, if an entry has the host `self`. Here, such an entry allows nothing.
 
 #![warn(missing_docs)]
 
@@ -56,8 +57,8 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries. A single malformed entry is an error. If the crate ignored the entry, the policy
-    /// would change silently.
+    /// Parses all entries. If an entry is malformed, the result is an error. If this function left out the
+    /// entry instead, the policy would change silently.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -67,7 +68,7 @@ impl AllowedHosts {
         self.0.iter().any(|entry| entry.allows(target))
     }
 
-    /// Whether an entry is `self` (the application itself), which allows nothing here.
+    /// Whether an entry has the host `self` (the application itself). Such an entry allows nothing here.
     pub fn names_self(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.host, Host::Application))
     }
@@ -89,7 +90,7 @@ enum Host {
     /// Every name below this domain, at any depth. The text begins with a dot.
     Below(String),
     Network(IpAddr, u8),
-    /// The application itself (`self`), to which the embedded host makes no requests.
+    /// The application itself (`self`). An entry with this host allows nothing.
     Application,
 }
 
@@ -102,7 +103,8 @@ impl Entry {
         let (scheme, rest) = entry
             .split_once("://")
             .context("the scheme is missing; add one, such as `https://` or `*://`")?;
-        // The port follows the last colon. An IPv6 host contains colons itself, so its entry needs a port.
+        // The port follows the last colon. An IPv6 host contains colons itself. So its entry needs a port, or
+        // this function would read the end of the host as the port.
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port.split_once('/') {
             Some((_, path)) if !path.is_empty() => bail!("a path is not allowed"),
@@ -142,7 +144,7 @@ impl Host {
         {
             ensure!(
                 bits <= if address.is_ipv4() { 32 } else { 128 },
-                "/{bits}: expected at most the number of bits of the address"
+                "/{bits}: expected at most 32 bits for IPv4, and at most 128 for IPv6"
             );
             return Ok(Self::Network(address, bits));
         }
@@ -161,8 +163,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host has brackets in a URL, so it does not parse as an IP address, and no network
-            // contains it. Spin denies such a host, too.
+            // In a URL, an IPv6 host has brackets. With the brackets, the host does not parse as an IP
+            // address. So no entry for a network allows an IPv6 host. Spin denies such a host, too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -284,7 +286,7 @@ mod tests {
             (&["http://localhost:81..90"], "http://localhost:90", false),
             (&["http://localhost:90..81"], "http://localhost:85", false),
             (&["http://localhost:0..65535"], "http://localhost:65534", true),
-            // IP addresses, in every spelling of the URL standard.
+            // IP addresses. The URL standard accepts several spellings of one address.
             (&["http://192.168.1.1"], "http://192.168.1.1", true),
             (&["http://192.168.1.1:3002"], "http://192.168.1.1:3002", true),
             (&["http://127.0.0.1"], "http://127.1", true),
@@ -353,8 +355,8 @@ mod tests {
             "h2c://example.com:80",
             "https://",
         ] {
-            // Only `https://` is accepted. It names the empty host, which no request has. Spin before 4.1
-            // accepts this entry, too.
+            // The last of these entries, `https://`, is not refused. Its host is the empty text, and no
+            // request has this host. Spin before 4.1 accepts this entry, too.
             assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
         }
         assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());

@@ -1,5 +1,5 @@
-//! The parties of a conversation, and the conversation itself. This module reads the few fields that it has
-//! methods for, and keeps all other fields as they are.
+//! The accounts in an activity: people, bots, and the conversation itself. Each type has methods for a few
+//! fields, and keeps all other fields as they are.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ macro_rules! account {
                 Self { id: id.into(), rest: Map::new() }
             }
 
-            /// Reads the account from an object with a string `id`.
+            /// Reads the account from a JSON object, which must have a string `id`.
             pub fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
                 Ok(Self { id: fields.$take_id("id")?, rest: fields.rest() })
             }
@@ -56,7 +56,8 @@ account! {
 }
 
 impl ChannelAccount {
-    /// Sets the name and the object id in Entra. A `None` leaves the field unchanged.
+    /// Sets the fields `name` and `aadObjectId` (the person's object id in Entra). A `None` leaves the field
+    /// unchanged.
     #[must_use]
     pub fn named(mut self, name: Option<&str>, aad_object_id: Option<&str>) -> Self {
         put(&mut self.rest, "name", name);
@@ -64,8 +65,8 @@ impl ChannelAccount {
         self
     }
 
-    /// Reads an account from an activity, e.g. `from`. Returns `None` if the object has no id, because some
-    /// channels send an object without an id if there is no account.
+    /// Reads an account from an activity, e.g. `from`. If there is no account, some channels send an object
+    /// without an id. So the result is `None` if the object has no id.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
@@ -112,8 +113,8 @@ impl ConversationAccount {
         self.text("conversationType")
     }
 
-    /// Whether the channel marks the conversation as a group or a channel, not as the chat of one person with
-    /// the bot.
+    /// Whether the conversation is a group (on Teams: a group chat or a channel), and not the chat of one
+    /// person with the bot. The fields `conversationType` and `isGroup` of the conversation decide.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {
             Some(kind) => kind != "personal",

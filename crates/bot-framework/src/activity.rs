@@ -9,7 +9,8 @@ use crate::path::is_segment;
 
 /// An activity: its kind, the common fields, and all other fields as they were sent.
 ///
-/// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006). A missing `type` or
+/// Unknown fields and unknown types are no errors (rules A2005 and A2006 of
+/// <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>). A missing `type` or
 /// `conversation.id` is an error, because the bot needs both to handle the activity.
 #[derive(Debug, Clone)]
 pub struct Activity {
@@ -20,8 +21,8 @@ pub struct Activity {
     /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
     /// empty.
     pub channel_id: Option<String>,
-    /// The URL for replies, as the caller claims it. The bot sends nothing to this URL before a
-    /// [`crate::TrustPolicy`] has checked it.
+    /// The URL that the caller names for replies. The bot sends nothing to this URL before a
+    /// [`crate::TrustPolicy`] has checked the URL.
     pub service_url: Option<String>,
     /// The sender. An account without an id counts as absent.
     pub from: Option<ChannelAccount>,
@@ -39,7 +40,7 @@ pub struct Activity {
     pub members_removed: Vec<ChannelAccount>,
     /// The action (`installationUpdate`): `add`, `remove`, ….
     pub action: Option<String>,
-    /// Every field that this struct has no member for.
+    /// All other fields of the activity.
     pub rest: Map<String, Value>,
 }
 
@@ -89,8 +90,8 @@ impl Activity {
     /// Reads an activity from the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let mut fields = Fields::of_request(body)?;
-        // Any caller could invent a `callerId`, so the bot ignores this field of a request (protocol-activity
-        // A2251).
+        // Any caller could invent a `callerId`, so the bot ignores this field of a request (rule A2251 of
+        // `protocol-activity.md`).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
             Some(object) => ChannelAccount::of_activity(object),
@@ -138,8 +139,9 @@ impl Activity {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
     }
 
-    /// Whether the channel itself sent the activity, and not a person. Direct Line itself sends some
-    /// activities of the type `conversationUpdate`. The sender of these activities is the conversation.
+    /// Whether the channel itself sent the activity, and not a person. Direct Line and Web Chat send some
+    /// activities of the type `conversationUpdate` themselves. In these activities, `from` has the id of the
+    /// conversation.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn update_from_direct_line_itself_has_no_user() {
+    fn reference_of_an_update_sent_by_direct_line_itself_has_no_user() {
         for (kind, channel, from, expected) in [
             ("conversationUpdate", "directline", "c", true),
             ("conversationUpdate", "webchat", "c", true),

@@ -7,8 +7,8 @@ use http::header::HOST;
 use platform::{Settings, SettingsError};
 use thiserror::Error;
 
-/// Whether a caller has to prove its identity. The operator always sets the mode by name. An empty app id
-/// never turns the check off.
+/// Whether a caller has to prove its identity. The operator must set the mode explicitly. In Microsoft's
+/// SDKs, an empty app id turns the check off. Here, only `authmode=anonymous` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
     /// Every call needs a valid token.
@@ -20,7 +20,7 @@ pub enum AuthMode {
 /// Error: in anonymous mode, the header `Host` of a request names another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "Host: expected this machine, because authmode=anonymous answers no other host; \
+    "Host: expected a name of this machine, because authmode=anonymous serves no other machine; \
      call localhost or 127.0.0.1"
 )]
 pub struct ForeignHost;

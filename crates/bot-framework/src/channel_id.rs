@@ -1,8 +1,9 @@
 //! The id of a channel, always in lower case.
 //!
-//! Table rows and rules compare channel ids, so the whole project needs one spelling of each id. For example,
-//! the bot stores a conversation under a hash of its channel id and its conversation id. This module converts
-//! a channel id to lower case when it reads the id. No other code changes the case.
+//! The bot and the poller compare channel ids, and build keys of table rows from them. So the whole project
+//! needs one spelling of each id. For example, the bot stores a conversation under a hash of its channel id
+//! and its conversation id. This module converts a channel id to lower case when it reads the id. No other
+//! code changes the case.
 
 use crate::json::{FieldError, Fields};
 

@@ -1,5 +1,5 @@
 //! Finds the parts of a message that its channel does not show. The bot reports these parts to the alert's
-//! sender before it queues the alert. The channel itself would report nothing.
+//! sender before it queues the alert, because the channel does not report them to the sender.
 //!
 //! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
 //! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a
@@ -38,7 +38,7 @@ pub struct Content<'a> {
     pub format: TextFormat,
     /// The people whom the message mentions.
     pub mentions: &'a [Mention],
-    /// Other members of the activity, from the list [`crate::MORE_MEMBERS`].
+    /// More JSON members of the activity. The list [`crate::MORE_MEMBERS`] names the possible members.
     pub activity: &'a Map<String, Value>,
 }
 
@@ -69,7 +69,7 @@ pub enum NotShown {
     /// The version of the card is too new, so Teams shows the card's fallback or an error instead.
     #[error(
         "activity.attachments[{index}]: Teams knows Adaptive Cards up to version 1.5; use this version if the \
-         card allows it"
+         card needs no newer one"
     )]
     CardVersion {
         /// The index of the attachment.
@@ -123,11 +123,11 @@ pub enum NotShown {
         /// The id of the channel.
         channel: String,
     },
-    /// The bot has no Teams id of a person whom the text mentions. So Teams shows the name, and does not
-    /// notify the person.
+    /// The text mentions a person, and the bot does not know the Teams id of this person. So Teams shows the
+    /// name, and does not notify the person. In a card, Teams also accepts the person's object id.
     #[error(
-        "mentions: Teams knows `{name}` in a card only, because the bot has no Teams id of this person; let the \
-         person write to the bot, or mention them in a card"
+        "mentions: Teams does not notify `{name}` of a mention in the text, because the bot has no Teams id of \
+         this person; let the person write to the bot, or mention them in a card"
     )]
     MentionUnknownInText {
         /// The name of the person who is mentioned.
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn execute_without_a_fallback_is_reported_for_web_chat() {
+    fn execute_button_without_a_fallback_is_reported_for_web_chat() {
         let execute = card(json!({"body": [], "actions": [{"type": "Action.Execute", "verb": "x"}]}));
         let nested = card(json!({"actions": [{"type": "Action.ShowCard", "card": {"body": [
             {"type": "ActionSet", "actions": [{"type": "Action.Execute"}]}]}}]}));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn text_card_or_mention_that_the_channel_does_not_show_is_reported() {
+    fn message_part_that_the_channel_does_not_show_is_reported() {
         let kim = Mention { id: "29:kim".into(), name: "Kim".into() };
         let lee = Mention { id: "e5e0".into(), name: "Lee".into() };
         let (none, card) = (json!({}), card(json!({})));
@@ -378,7 +378,7 @@ mod tests {
                 "<at>Kim</at> <at>Lee</at>",
                 &none,
                 &both,
-                &["mentions: Teams knows `Lee` in a card only"],
+                &["mentions: Teams does not notify `Lee` of a mention in the text"],
             ),
             ("msteams", "hi", &card, &both, &[]),
             // This channel is not in the table.

@@ -27,7 +27,7 @@ impl Cloud {
         }
     }
 
-    /// The claim `iss` of the channels' tokens.
+    /// The claim `iss` of the tokens that channels send to the bot.
     pub fn channel_issuer(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com",
@@ -76,13 +76,14 @@ impl Cloud {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether `host` is a login host of this cloud. The OpenID metadata names the URL of the signing keys,
-    /// and a login host is allowed to serve them. `host` is in lower case.
+    /// Whether `host` (in lower case) is a login host of this cloud. The OpenID metadata names the URL of the
+    /// signing keys. This URL is allowed to be on a login host.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
 
-    /// The ids of the Bot Framework's own tenants, which issue the tokens of multi-tenant bots.
+    /// The ids of the Bot Framework's own tenants. The claim `iss` in the token of a multi-tenant bot has one
+    /// of these ids.
     pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
         const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
         let tenants: &[_] = match self {
@@ -93,7 +94,7 @@ impl Cloud {
         tenants.iter().copied()
     }
 
-    /// The tenant from which multi-tenant bots get their tokens.
+    /// The domain name of the tenant from which a multi-tenant bot requests its tokens.
     pub fn multi_tenant(self) -> &'static str {
         match self {
             Self::Public => "botframework.com",
@@ -112,8 +113,8 @@ impl Cloud {
         }
     }
 
-    /// The URL of the Connector of Teams. The bot uses it for a conversation from which it has no activity,
-    /// and so no `serviceUrl`. The result is `None` if Microsoft documents no URL for this cloud. Source:
+    /// The URL of the Connector of Teams. The bot uses this URL if no activity of the conversation has told
+    /// the bot a `serviceUrl`. The result is `None` if Microsoft documents no URL for this cloud. Source:
     /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {
@@ -138,8 +139,8 @@ impl Cloud {
     /// `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
         // At least one label (a part between dots) must come before the suffix. An empty label is refused. A
-        // label is allowed to have only letters, digits and `-`, because `url` accepts characters that are
-        // not valid in DNS.
+        // label is allowed to have only letters, digits and `-`, because the crate `url` accepts characters
+        // that are not valid in DNS.
         let is_label = |label: &str| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };

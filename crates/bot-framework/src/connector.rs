@@ -44,7 +44,7 @@ impl<'a, H: Host> Connector<'a, H> {
 
     /// Gets the bot's token before the first send. Without this call, the first send would wait for the
     /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token. If the client
-    /// cannot get the token, the error is the verdict that each send would return.
+    /// cannot get the token, every send would fail. The error is the verdict of such a send.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -66,7 +66,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud,
-    /// the client sends the message once more, to the Connector of [GCC](TrustPolicy::gcc_connector).
+    /// the client sends the message once more, to the [Connector of GCC](TrustPolicy::gcc_connector), the
+    /// part of Teams for US authorities.
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -176,8 +177,8 @@ impl<'a, H: Host> Connector<'a, H> {
         if response.verdict.class != Class::Unauthorized {
             return response;
         }
-        // Perhaps the token was revoked, or the clock was wrong when the token was stored. So the client
-        // tries once more with a fresh token.
+        // Perhaps the token was revoked. Or perhaps the token has expired unnoticed, because the clock was
+        // wrong when the token was stored. So the client tries once more with a fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
             Ok(None) => response.token_ruled_out(),
@@ -186,8 +187,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
-        // If the deadline passed while the client waited for the token, the client sends nothing. So the
-        // message uses up none of its tries.
+        // If the deadline passed while the client waited for the token, the client sends nothing. The verdict
+        // is the same as for a missing token, so the send does not count as a try of the message.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn connector_with_an_empty_id_or_only_dots_sends_nothing() {
+    fn call_with_an_id_that_is_empty_or_only_dots_is_not_sent() {
         let (host, reference, url) = (FakeHost::default(), reference(), service_url());
         let connector = anonymous(&host);
         let message = OutgoingMessage::new(&reference, "hi");
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn message_in_a_trace_has_the_trace_id_in_each_call() {
+    fn each_call_for_a_message_in_a_trace_has_the_trace_id() {
         let host = FakeHost::default();
         host.answers(|_| Some(Ok(response(503, ""))));
         let (reference, url) = (reference(), service_url());
@@ -361,11 +362,11 @@ mod tests {
         let id = |trace: &Option<Traceparent>| trace.as_ref().unwrap().trace_id().to_owned();
         assert_eq!((id(&traces[1]), id(&traces[2])), (id(&trace), id(&trace)));
         assert!(traces[1] != traces[2] && traces[1] != trace, "each call has its own parent id: {traces:?}");
-        assert_eq!(sent[0].body(), sent[1].body(), "the trace is no member of the message");
+        assert_eq!(sent[0].body(), sent[1].body(), "the JSON of the message does not contain the trace");
     }
 
     #[test]
-    fn message_to_a_reference_goes_from_the_bot_to_the_user_of_the_reference() {
+    fn outgoing_message_names_the_bot_as_sender_and_the_user_as_recipient() {
         let reference = reference();
         let bytes = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference).to_bytes();
         let expected = json!({
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn message_to_a_conversation_in_another_cloud_is_sent_once_to_the_connector_of_gcc() {
+    fn message_to_a_conversation_in_another_cloud_is_sent_once_more_to_the_connector_of_gcc() {
         let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
         let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
         for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {

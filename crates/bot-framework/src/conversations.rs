@@ -1,8 +1,9 @@
 //! Calls to the Connector that create conversations on Teams, or find the members of a conversation.
 //!
-//! The bodies have the form that Teams accepts. The form of a creation is described at
-//! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>, and the calls
-//! for members at <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
+//! The bodies have the form that Teams accepts. Source for the calls that create conversations:
+//! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>. Source for the
+//! calls that find members:
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
 
 use bytes::Bytes;
 use platform::{Host, Traceparent};
@@ -73,8 +74,8 @@ pub struct MemberPage {
 }
 
 impl Member {
-    /// Reads a member. Teams sends the object id as `objectId`, although the documentation of Teams names the
-    /// member `aadObjectId`.
+    /// Reads a member from its JSON. Teams sends the object id as `objectId`, although the documentation of
+    /// Teams says `aadObjectId`.
     fn of(json: &Value) -> Option<Self> {
         let text = |name: &str| json[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let aad_object_id = text("aadObjectId").or(text("objectId"));
@@ -223,8 +224,9 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
     }
 }
 
-/// Changes the verdict of a call that sends no message. The bot can always repeat such a call. So the classes
-/// for "a message was perhaps delivered" become [`Class::Unavailable`].
+/// Corrects the verdict of a call that sends no message. The bot can always repeat such a call, because the
+/// call cannot deliver a message twice. So the classes for "a message was perhaps delivered" become
+/// [`Class::Unavailable`].
 fn nothing_delivered(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

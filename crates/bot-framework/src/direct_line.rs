@@ -1,6 +1,7 @@
 //! A client for two calls of Direct Line 3.0: start a conversation with the bot, and post a trigger into this
-//! conversation. A *trigger* is an activity that tells the bot to send an alert to a person. The Azure
-//! Functions of the 2017 templates made the same two calls.
+//! conversation. A *trigger* is an activity that tells the bot to send an alert to a person. In 2017,
+//! Microsoft published templates for such bots. The Azure Functions of these templates made the same two
+//! calls.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
@@ -26,7 +27,7 @@ use crate::verdict::{Class, Verdict, classify};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    // Direct Line waits up to 15 s for the bot's response. Only then does Direct Line itself respond.
+    // Before Direct Line responds, it waits up to 15 s for the bot's response.
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(23),
@@ -68,8 +69,8 @@ impl DirectLineSettings {
             "" => format!("https://{}", Cloud::read(settings)?.direct_line_host()),
             configured => configured.to_owned(),
         };
-        let problem = "must be empty, Direct Line's https address in the bot's cloud, or an address whose host is in \
-                       servicehosts; with authmode=anonymous, a loopback address";
+        let problem = "must be empty, or Direct Line's https address in the bot's cloud, or an address whose host \
+                       is in servicehosts; if authmode=anonymous, must be a loopback address";
         let untrusted = |_| SettingsError::new("directlineendpoint", problem);
         Ok(Self {
             endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?,
@@ -107,10 +108,11 @@ impl<'a, H: Host> DirectLine<'a, H> {
     /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
     /// bot returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
     ///
-    /// The Direct Line conversation is not the conversation with the person. So a fault of the Direct Line
-    /// conversation never counts as a fault of the person's conversation. If Direct Line answers that its
-    /// conversation is missing, the class is [`Class::Unavailable`]. If the Direct Line conversation cannot
-    /// be started, the class is [`Class::Unauthorized`], [`Class::Throttled`] or [`Class::NoToken`].
+    /// The Direct Line conversation is not the conversation with the person. If the Direct Line conversation
+    /// is missing, the bot can perhaps still reach the person. So if Direct Line answers that its
+    /// conversation is missing, the class is [`Class::Unavailable`], and never [`Class::DestinationGone`]. If
+    /// the Direct Line conversation cannot be started, the class is [`Class::Unauthorized`],
+    /// [`Class::Throttled`] or [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -188,11 +190,11 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
 /// The verdict of a response to a trigger.
 ///
-/// - 502: Direct Line called the bot, and the bot failed or refused. Perhaps the bot does not know whether
-///   the Connector accepted the alert.
+/// - 502: Direct Line called the bot, and the bot failed or refused. Perhaps the Connector has accepted the
+///   alert nevertheless. So the class stays [`Class::GatewayFailed`].
 /// - 504: Direct Line called the bot, and the bot did not respond within 15 s. The bot continues, and can
-///   still send the alert. So the class is [`Class::PossiblyDelivered`]. With the class of a failure, the
-///   poller would try again, and five tries could send the alert five times.
+///   still send the alert. So the class is [`Class::PossiblyDelivered`]. If the class was that of a failure,
+///   the poller would make up to five tries, and each try could send the alert once more.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -201,14 +203,15 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (_, class) => class,
     };
     // All triggers use the same Direct Line secret, so a refusal of the secret concerns all triggers. The
-    // verdict of this refusal has no HTTP status, like the verdict of a refusal by the login host.
+    // verdict of this refusal has no HTTP status. The poller then knows that the refusal does not concern one
+    // conversation alone, and stops the run.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
 /// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
-/// the failure concerns all triggers. So the verdict is the same as if the login host had issued no token or
-/// refused the bot.
+/// the failure concerns all triggers. So the verdict is the same as for a message to the Connector if the bot
+/// cannot get its token.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_trigger_has_the_class_for_the_status() {
+    fn response_to_a_trigger_is_classified_by_its_status() {
         for (status, class) in [
             (200, Class::Accepted),
             (201, Class::Accepted),

@@ -29,7 +29,7 @@ impl BotIdentity {
         let app_id = settings.setting("microsoftappid")?.trim().to_owned();
         if app_id.is_empty() {
             let problem =
-                "must be set to the bot's app id; for a local test without one, set authmode=anonymous";
+                "must be set to the bot's app id; for a local test without an app id, set authmode=anonymous";
             return Err(SettingsError::new("microsoftappid", problem));
         }
         let cloud = Cloud::read(settings)?;
@@ -82,8 +82,9 @@ pub fn is_guid(text: &str) -> bool {
         })
 }
 
-/// Reads a variable that replaces a well-known URL, and removes slashes at the end of the URL. Returns `None`
-/// if the variable is empty. The URL must be https. For tests, http to loopback is accepted, too.
+/// Reads the URL in a variable that overrides a default URL, and removes slashes at the end of the URL.
+/// Returns `None` if the variable is empty. The URL must be https. For tests, http to loopback is accepted,
+/// too.
 pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();

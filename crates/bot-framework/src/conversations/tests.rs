@@ -67,16 +67,16 @@ fn thread_is_created_with_the_channel_and_the_first_message() {
 }
 
 #[test]
-fn refused_creation_of_a_chat_has_the_result_for_the_status_and_code() {
+fn refused_creation_of_a_chat_is_classified_by_status_and_code() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"words"}}}}"#);
     for (status, body, expected) in [
-        (403, coded("BotNotInConversationRoster"), "waits"),
-        (403, coded("ForbiddenOperationException"), "waits"),
-        (403, String::new(), "waits"),
-        (404, coded("ConversationNotFound"), "waits"),
-        (404, String::new(), "waits"),
-        (400, coded("MemberNotFoundInConversation"), "unknown"),
-        (400, coded("BadSyntax"), "unknown"),
+        (403, coded("BotNotInConversationRoster"), "NotInstalled"),
+        (403, coded("ForbiddenOperationException"), "NotInstalled"),
+        (403, String::new(), "NotInstalled"),
+        (404, coded("ConversationNotFound"), "NotInstalled"),
+        (404, String::new(), "NotInstalled"),
+        (400, coded("MemberNotFoundInConversation"), "UnknownPerson"),
+        (400, coded("BadSyntax"), "UnknownPerson"),
         (400, coded("BadArgument"), "Permanent"),
         (403, coded("ConversationBlockedByUser"), "DestinationGone"),
         (403, coded("BotDisabledByAdmin"), "DestinationGone"),
@@ -93,8 +93,8 @@ fn refused_creation_of_a_chat_has_the_result_for_the_status_and_code() {
         let host = FakeHost::default();
         host.then_status(status, &body);
         let found = match create_chat(&host) {
-            Created::NotInstalled(_) => "waits".to_owned(),
-            Created::UnknownPerson(_) => "unknown".to_owned(),
+            Created::NotInstalled(_) => "NotInstalled".to_owned(),
+            Created::UnknownPerson(_) => "UnknownPerson".to_owned(),
             Created::Failed(verdict) => format!("{:?}", verdict.class),
             Created::Conversation(created) => panic!("{status} {body}: {created:?}"),
         };
@@ -116,7 +116,7 @@ fn chat_in_another_cloud_is_created_at_the_connector_of_gcc() {
 }
 
 #[test]
-fn connector_named_in_the_response_to_a_creation_is_used_only_if_trusted() {
+fn service_url_in_the_response_to_a_creation_is_used_only_if_it_is_trusted() {
     for (named, expected) in [
         ("http://127.0.0.1:9200/emea/", Some("http://127.0.0.1:9200/emea/")),
         ("https://evil.example/", None),

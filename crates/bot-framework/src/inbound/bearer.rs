@@ -10,8 +10,9 @@ use super::error::BrokenRule;
 /// 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// For each value of a byte, whether a token is allowed to contain this byte. The allowed bytes are letters,
-/// digits, `-`, `_` and `.`. A token has about a thousand bytes, so a table makes the check cheap.
+/// A table with an entry for each possible byte: whether a token is allowed to contain the byte. The allowed
+/// bytes are letters, digits, `-`, `_` and `.`. A token has about a thousand bytes, and a look-up in a table
+/// is cheap.
 static TOKEN_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;

@@ -1,17 +1,18 @@
-//! Limits how often the bot fetches signing keys because a token names an unknown key id.
+//! Limits how often tokens with unknown key ids make the bot fetch signing keys.
 //!
-//! An attacker can invent key ids. When an issuer replaces its signing key, the id of the new key is unknown,
-//! too. If the bot paused for a fixed time after each fetch, an attacker could delay the use of the new key
-//! by the whole pause. So a bucket allows several fetches in a row, and fills up slowly.
+//! A key id is unknown if an attacker has invented the id, or if the issuer has a new signing key. If the bot
+//! paused for a fixed time after each fetch, one invented key id could delay the use of a new key by the
+//! whole pause. So the bot takes each fetch out of a bucket. A full bucket holds three fetches, and every
+//! minute one more fetch is added.
 
 /// How many fetches a full bucket allows at once.
 const FETCHES: i64 = 3;
 
-/// How many seconds pass until the bucket allows one more fetch. So a flood of unknown key ids delays the use
-/// of a new key by at most this time.
+/// How many seconds pass until one more fetch is added to the bucket. A flood of unknown key ids delays the
+/// use of a new key by at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
-/// A bucket of allowed fetches, which fills up over time.
+/// A bucket of allowed fetches. Over time, fetches are added until the bucket is full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket {
     /// The time at which the bucket is full, in seconds since 1970.
@@ -22,7 +23,8 @@ impl Bucket {
     /// Takes one fetch out of the bucket. Returns false if the bucket is empty.
     pub(super) fn take(&mut self, now: i64) -> bool {
         const ALL_SECONDS: i64 = FETCHES * ONE_MORE_SECONDS;
-        // An empty bucket is full after `ALL_SECONDS`. Only a wrong clock can have stored a later time.
+        // An empty bucket is full again after `ALL_SECONDS`. If `full_at` is later than that, the clock was
+        // wrong when `full_at` was stored.
         let is_possible = self.full_at.saturating_sub(now) <= ALL_SECONDS;
         let from = if is_possible { self.full_at.max(now) } else { now };
         let full_at = from.saturating_add(ONE_MORE_SECONDS);
@@ -52,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_in_a_flood_allows_seven_fetches_within_five_minutes() {
+    fn flood_takes_at_most_seven_fetches_out_of_the_bucket_within_five_minutes() {
         let mut bucket = Bucket::default();
         let times: Vec<i64> = (0..3600).filter(|at| bucket.take(NOW + at)).collect();
         let most =
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_with_an_impossible_time_is_full() {
+    fn bucket_whose_stored_time_is_impossible_or_past_is_full() {
         for full_at in [i64::MAX, NOW + 1_000_000, NOW + 181, i64::MIN, 0, -1] {
             let mut bucket = Bucket { full_at };
             assert_eq!((0..10).filter(|_| bucket.take(NOW)).count(), 3, "{full_at}");

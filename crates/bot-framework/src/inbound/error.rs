@@ -14,8 +14,8 @@ pub enum AuthError {
     /// 403: the caller has proved its identity, but is not allowed to call.
     #[error("{0}")]
     Forbidden(#[from] NotAllowed),
-    /// 503: the bot cannot check the token, because it has no signing keys of the issuer. The error text is
-    /// for the log, because it names the failed request.
+    /// 503: the bot cannot check the token, because it has no signing keys of the issuer. The error text
+    /// names the failed request, so it goes to the log, and never to the caller.
     #[error("no keys to check the token with: {0}")]
     KeysUnavailable(#[from] KeysError),
 }
@@ -33,7 +33,7 @@ impl AuthError {
 
 /// The caller is verified, but not allowed to call the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("caller: not allowed; only channels may call the bot, and the bot itself with emulatortokens=accept")]
+#[error("caller: not allowed; expected a channel, or the bot's own token with emulatortokens=accept")]
 pub struct NotAllowed;
 
 /// The rule that a token breaks.
@@ -51,7 +51,7 @@ pub enum BrokenRule {
     /// The token does not have three parts of base64url, or the parts do not hold JSON objects.
     #[error("token: expected a signed JWT in compact form")]
     Malformed,
-    /// A member of the header or a claim is set twice, so two readers could read different values.
+    /// A claim, or a member of the header, is set twice. Two programs could then read different values.
     #[error("token: a member is set twice; keep one")]
     DuplicateMember,
     /// `alg` is not `RS256`.
@@ -78,10 +78,10 @@ pub enum BrokenRule {
     /// The token is not valid yet, by more than the tolerance.
     #[error("token: not valid yet; compare the clocks of issuer and bot")]
     NotYetValid,
-    /// Entra's `ver` is missing, unknown, or not the version of the issuer.
+    /// The claim `ver` of Entra's token is missing, unknown, or not the version of the issuer.
     #[error("token: `ver` is missing, unknown or not the version of the issuer")]
     Version,
-    /// Entra's `tid` is not the tenant of the issuer.
+    /// The claim `tid` of Entra's token is not the tenant of the issuer.
     #[error("token: `tid` is not the tenant of the issuer")]
     Tenant,
     /// Entra issued the token to a person, not to an application.

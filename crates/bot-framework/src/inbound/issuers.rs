@@ -25,8 +25,8 @@ pub(super) enum EntraVersion {
     V2,
 }
 
-/// The rules for tokens that Entra issued to the bot itself. The Emulator and the Playground send such tokens
-/// if they have the bot's credentials. No channel sends such tokens.
+/// The rules for tokens that Entra issued to the bot itself. Two test clients of Microsoft, the Emulator and
+/// the Agents Playground, send such tokens if they have the bot's credentials. No channel sends such tokens.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
     /// The ids of the accepted tenants: the bot's own tenant and, for a multi-tenant bot, the tenants of the
@@ -46,7 +46,7 @@ impl EntraPolicy {
         let mut tenants: Vec<_> = identity.tenant_id.iter().cloned().collect();
         if !tenants.iter().all(|tenant| is_guid(tenant)) {
             let problem =
-                "must be the tenant id, not a domain name, because issuers are compared with the id";
+                "must be the tenant id, not a domain name, because a token names its issuer by the tenant id";
             return Err(SettingsError::new("microsoftapptenantid", problem));
         }
         if identity.is_multi_tenant() {
@@ -61,8 +61,8 @@ impl EntraPolicy {
     }
 }
 
-/// Returns the issuer if `issuer` (the claim `iss` of a token) is the name that Entra uses for `tenant`, and
-/// `None` otherwise.
+/// Compares `issuer` (the claim `iss` of a token) with the two names that Entra uses for `tenant`, one for
+/// each version of its tokens. Returns `None` if both names differ from `issuer`.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {
@@ -88,8 +88,9 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // If a person signs in to the bot's own registration, the person's token has the same audience and the
-    // same caller as a token of an application. Only the scopes show that the token belongs to a person.
+    // If a person signs in to the bot's own registration, Entra issues a token to this person. The audience
+    // and the app id of this token are the same as in the token of an application. Only the scopes show that
+    // the token belongs to a person.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }

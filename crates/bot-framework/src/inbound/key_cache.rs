@@ -18,8 +18,8 @@ use super::remembered;
 /// The age at which keys are fetched again. The SDK botbuilder-js uses the same age (`openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// The reason why the cache cannot simply return a key. The reason decides how many seconds must pass after
-/// the last attempt to fetch the keys before the bot tries again.
+/// The reason why the cache cannot simply return a key. The reason decides how long the bot pauses between
+/// two attempts to fetch the keys ([`Miss::pause_seconds`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
     /// The cache has no keys, so every call fails until the bot has fetched them.
@@ -42,8 +42,8 @@ impl Miss {
     }
 }
 
-/// A signing key, and the time until which the bot can use the key without a new search, in seconds since
-/// 1970.
+/// A signing key. Until `good_until` (in seconds since 1970), the bot can use the key without asking the
+/// cache again.
 #[derive(Debug, Clone)]
 pub(super) struct FoundKey {
     pub(super) key: SigningKey,
@@ -69,8 +69,9 @@ struct Cached {
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// Finds the key with this id, and fetches the keys if that is due. Returns `None` if the key does not
-    /// exist: it is missing in a set of keys that was fetched a moment ago.
+    /// Finds the key with this id. If the keys are old, or this key is unknown, the bot first fetches the
+    /// keys, unless the last attempt was a moment ago. The result is `None` if the key does not exist. The
+    /// bot knows this only if it has fetched the keys a moment ago.
     ///
     /// An unknown key can be a new key of the issuer. So if it is too early to fetch the keys again, the
     /// result is an error, and the caller gets 503. After a 503, a channel sends its activity again.
@@ -98,9 +99,10 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time of the attempt is stored before the fetch, so that other requests do not fetch the keys,
-        // too. While the cache has no keys, the time is stored only after the fetch. The first activities of
-        // a channel arrive together, and otherwise all except one would get an error.
+        // The time of the attempt is stored before the fetch. Other requests see this time, and do not fetch
+        // the keys, too. If the cache has no keys, the time is stored only after the fetch, because the first
+        // activities of a channel arrive together. If the time was stored before the fetch, only one of these
+        // requests would fetch the keys, and the others would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
@@ -176,8 +178,8 @@ impl Cached {
     }
 }
 
-/// Whether an age is below the limit. A negative age comes from a clock that was ahead, and counts as too
-/// old.
+/// Whether an age is below the limit. If the clock was ahead when the time was stored, the age is negative. A
+/// negative age counts as too old.
 fn is_within(age_seconds: i64, limit_seconds: i64) -> bool {
     (0..limit_seconds).contains(&age_seconds)
 }

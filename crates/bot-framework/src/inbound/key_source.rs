@@ -70,7 +70,8 @@ pub enum KeysError {
 /// The URL of an issuer's metadata, and the cloud whose login hosts are allowed to serve the signing keys.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
-    /// The URL of the metadata: https, or http to loopback if a variable overrides it.
+    /// The URL of the metadata. It is an https URL. If a variable sets the URL, http to loopback is allowed,
+    /// too.
     pub(super) metadata_url: String,
     pub(super) cloud: Cloud,
 }
@@ -84,8 +85,8 @@ impl KeySource {
         Some(KeySet::read(&set)).filter(|keys| !keys.is_empty()).ok_or(KeysError::NoUsableKey)
     }
 
-    /// Checks a `jwks_uri`. The URL must have the origin of the metadata or a login host of the cloud,
-    /// because the owner of the URL's host decides which signing keys the bot accepts.
+    /// Checks a `jwks_uri`. The URL must be on the origin of the metadata, or on a login host of the cloud.
+    /// The owner of the URL's host decides which signing keys the bot accepts.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;

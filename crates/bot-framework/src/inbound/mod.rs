@@ -66,10 +66,11 @@ pub struct InboundAuth {
 /// The caller whose identity a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the URL in the token.
+    /// A channel, through Azure Bot Service. The bot has checked that the activity's `serviceUrl` equals the
+    /// URL in the token.
     Channel,
-    /// A program with the bot's own credentials: the Emulator, or the Playground. The token names no
-    /// `serviceUrl`.
+    /// A test client with the bot's own credentials: the Emulator, or the Agents Playground. The token names
+    /// no `serviceUrl`.
     Itself,
 }
 
@@ -98,7 +99,7 @@ pub struct VerifiedToken {
     service_url: Option<String>,
     remembered: Remembered,
     checked: Checked,
-    /// Whether the key-value store already holds `checked`.
+    /// Whether the key-value store already has the record `checked`.
     is_stored: bool,
 }
 
@@ -214,15 +215,17 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the bot's own access token, encrypted, from the record of this inbound token. An earlier
-    /// request stored this access token by [`VerifiedToken::remember`]. The function's caller passes it to
-    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
+    /// Returns an access token of the bot itself, encrypted. An earlier request with the same inbound token
+    /// stored this access token in the record of the inbound token ([`VerifiedToken::remember`]). With
+    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed), the bot uses this access token for its own calls,
+    /// without another read of the key-value store.
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Stores a record of this inbound token. The record means that the signature was checked, and holds the
-    /// bot's own access token, encrypted. Nothing is written if the store already has the same record.
+    /// Stores a record of this inbound token. The record shows later requests that the signature was checked.
+    /// The record also holds `sealed_token`, an access token of the bot itself, encrypted. If the store
+    /// already has the same record, nothing is written.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {
@@ -234,9 +237,9 @@ impl VerifiedToken {
 }
 
 /// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
-/// keys without endorsements, which sign for Web Chat and Direct Line. The bot accepts a key without
-/// endorsements only for channels whose clients choose their own ids, because the bot believes nothing that
-/// such a channel reports about a person.
+/// keys without endorsements, which sign for Web Chat and Direct Line. On these channels, each client chooses
+/// its own id, and the bot believes nothing that such a channel reports about a person. So the bot accepts a
+/// key without endorsements for these channels, and for no other channel.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),
@@ -257,7 +260,7 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
 }
 
 /// Returns a `serviceUrl` in the form for comparison: scheme and host are in lower case, and one slash at the
-/// end is removed. Other differences stay, even differences that a URL parser would remove (`/../`).
+/// end is removed. All other differences count, even differences that a URL parser would remove (`/../`).
 fn comparable(service_url: &str) -> String {
     let text = service_url.strip_suffix('/').unwrap_or(service_url);
     let host_at = text.find("://").map_or(0, |at| at + 3);

@@ -1,11 +1,12 @@
 //! Stores a record of each inbound token whose signature was checked. A channel uses one token for many
 //! activities, and the signature is the most expensive part of the check.
 //!
-//! Each token has one record, so that an activity with a known token costs one read of the key-value store. A
-//! record means that the signature of the token was checked. The record contains the endorsements of the
-//! signing key (the channels for which the key is allowed to sign). The record also contains the access token
-//! that the bot itself used last, encrypted ("sealed"). All rules for the claims, including the times, are
-//! applied at each use of the token.
+//! One record holds everything that the bot stores about a token. So an activity with a known token costs
+//! only one read of the key-value store. A record means that the signature of the token was checked. The
+//! record contains the endorsements of the signing key (the channels for which the key is allowed to sign).
+//! The record also contains the access token that the bot itself used last, encrypted. (In names, *sealed
+//! token* means an encrypted access token.) All rules for the claims, including the times, are applied at
+//! each use of the token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +20,8 @@ use super::token::UnverifiedToken;
 /// slot of the token's record. If a later token has the same slot, its record replaces the earlier record.
 const SLOTS: u8 = 64;
 
-/// The identity of a record: one token, for one bot, checked with the signing keys of one issuer.
+/// The slot and the digest of a token's record. The digest shows whether the slot holds the record of this
+/// token, or of another token.
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
     slot: String,
@@ -38,9 +40,10 @@ pub(super) struct Checked {
 }
 
 impl Remembered {
-    /// Makes the identity of the record of `token`. The digest covers the bot and the URL of the issuer's
-    /// metadata (`keys_from`). So another bot with the same store does not find the record. If the URL
-    /// changes, this bot does not find the record, either. Only a hash of the token is stored.
+    /// Computes the slot and the digest of the record of `token`. The digest is a hash of the app id, the URL
+    /// of the issuer's metadata (`keys_from`), and the token. So another bot with the same store does not
+    /// find the record. If the URL changes, this bot does not find the record, either. The token itself is
+    /// not stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         let [header, claims] = &token.json;

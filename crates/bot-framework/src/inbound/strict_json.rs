@@ -1,6 +1,6 @@
 //! Reads JSON and refuses objects with a member that is set twice. RFC 7515 section 4 lets a reader refuse
-//! such JSON or use the last member. If one program uses the first member, and another program the last, one
-//! signature covers two different tokens.
+//! such JSON or use the last member. If one program used the first member, and another program the last, the
+//! two programs would read different tokens with the same valid signature.
 
 use std::fmt;
 

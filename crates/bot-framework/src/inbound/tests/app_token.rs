@@ -24,7 +24,7 @@ fn outcome_of_app(host: &FakeHost, token: &str) -> String {
 }
 
 #[test]
-fn app_token_of_the_bots_own_tenant_is_accepted_with_the_roles() {
+fn app_token_of_the_bots_own_tenant_is_accepted_and_its_roles_are_read() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let changed = |name: &str, value: Value| sign(&with(claims_of_app(), name, value));
     let v1 = json!({
@@ -65,7 +65,7 @@ fn app_token_of_the_bots_own_tenant_is_accepted_with_the_roles() {
 }
 
 #[test]
-fn app_token_with_wrong_claims_costs_no_call_and_a_known_app_token_costs_one_read() {
+fn app_token_with_wrong_claims_causes_no_request_and_a_known_app_token_only_one_read() {
     let host = bot();
     let wrong = TestKey::issuer().sign(&with(claims_of_app(), "aud", json!(OTHER_BOT)));
     verify(&host, &wrong).expect_err("another audience");
@@ -78,7 +78,7 @@ fn app_token_with_wrong_claims_costs_no_call_and_a_known_app_token_costs_one_rea
 }
 
 #[test]
-fn app_token_without_a_configured_tenant_id_is_refused() {
+fn bot_without_the_id_of_its_own_tenant_refuses_app_tokens() {
     for (tenant, app_type, expected) in [
         (TENANT, "SingleTenant", true),
         (TENANT, "MultiTenant", true),
@@ -90,8 +90,9 @@ fn app_token_without_a_configured_tenant_id_is_refused() {
         let token = TestKey::issuer().sign(&claims_of_app());
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
-    // Multi-tenant bots get their own tokens from the Bot Framework's tenant. This tenant must not give roles
-    // at this bot. So the bot's API refuses a token of this tenant.
+    // Multi-tenant bots get their own tokens from the Bot Framework's tenant. An administrator of this tenant
+    // must not be able to give an application a role of this bot. So the bot's API refuses a token of this
+    // tenant.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
     let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
     assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");

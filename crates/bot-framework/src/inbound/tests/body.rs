@@ -15,7 +15,7 @@ fn body_that_does_not_match_the_token_is_refused() {
         ("channelId in upper and lower case", with(activity(), "channelId", "MSTeams"), "channel"),
         ("AseChannel, which the SDKs accept", with(activity(), "channelId", "AseChannel"), "NotEndorsed"),
         ("emulator", with(activity(), "channelId", "emulator"), "NotEndorsed"),
-        // serviceUrl: a token is for one Connector.
+        // serviceUrl: a token names the URL of one Connector.
         (
             "no slash at the end",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer"),
@@ -69,13 +69,13 @@ fn body_that_does_not_match_the_token_is_refused() {
             "ServiceUrlMismatch",
         ),
         (
-            "another conversation's Connector",
+            "the Connector of Web Chat",
             with(activity(), "serviceUrl", "https://webchat.botframework.com/"),
             "ServiceUrlMismatch",
         ),
         ("an attacker", with(activity(), "serviceUrl", "https://evil.example/amer/"), "ServiceUrlMismatch"),
         (
-            "an attacker with our host as user",
+            "an attacker's host after a trusted host and `@`",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net@evil.example/amer/"),
             "ServiceUrlMismatch",
         ),
@@ -108,7 +108,8 @@ fn activity_without_service_url_is_refused_even_if_the_token_names_no_url() {
     }
 }
 
-/// Returns the outcomes of valid calls from these channels, if the issuers publish only the key `jwk`.
+/// Returns the outcome of a valid call from each of these channels. The issuers publish no other key than
+/// `jwk`.
 fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
     let host = bot();
     publish(&host, vec![jwk.clone()]);
@@ -121,7 +122,7 @@ fn key_with_endorsements_signs_for_the_endorsed_channels_only() {
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
         (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
-        // The member names no channel, so the key signs for no channel.
+        // None of these values is a list that names a channel. So the key signs for no channel.
         (json!([""]), ["NotEndorsed"; 4]),
         (json!("msteams"), ["NotEndorsed"; 4]),
         (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
@@ -144,8 +145,8 @@ fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_i
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // These channels set the ids of persons themselves, and Teams also sets the tenant. So a key without
-        // endorsements must not sign for them.
+        // The bot trusts the ids of persons on these channels, and on Teams also the tenant. So a key without
+        // endorsements must not sign for these channels.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],
@@ -156,7 +157,7 @@ fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_i
         let web_chat = with(activity(), "channelId", "webchat");
         let elsewhere = with(web_chat.clone(), "serviceUrl", "https://webchat.botframework.com/");
         assert_eq!(outcome(call(&host, &token(), &elsewhere)), "ServiceUrlMismatch");
-        // The record of a known token gives the same outcomes.
+        // The store now has a record of the token. The record must not change the outcomes.
         for (activity, expected) in [
             (&web_chat, "channel"),
             (&web_chat, "channel"),

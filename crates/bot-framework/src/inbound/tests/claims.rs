@@ -11,7 +11,7 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
         &[
             // The issuer.
             ("no iss", changed("iss", Value::Null), "ClaimMissing"),
-            ("iss of another kind", changed("iss", json!(["https://api.botframework.com"])), "ClaimMissing"),
+            ("iss is a list", changed("iss", json!(["https://api.botframework.com"])), "ClaimMissing"),
             ("iss with a slash", changed("iss", json!("https://api.botframework.com/")), "WrongIssuer"),
             ("iss in upper case", changed("iss", json!("https://API.botframework.com")), "WrongIssuer"),
             ("iss by http", changed("iss", json!("http://api.botframework.com")), "WrongIssuer"),
@@ -22,7 +22,7 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
                 "WrongIssuer",
             ),
             (
-                "iss of Entra, while its tokens are refused",
+                "iss of Entra, whose tokens the bot refuses",
                 changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/v2.0"))),
                 "WrongIssuer",
             ),
@@ -58,7 +58,7 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
             ("serviceurl empty", changed("serviceurl", json!("")), "ServiceUrlMismatch"),
             ("serviceurl is not a text", changed("serviceurl", json!({})), "ClaimMissing"),
             (
-                "serviceUrl in the activity's spelling",
+                "claim serviceUrl instead of serviceurl",
                 TestKey::issuer().sign(&with(
                     with(claims(), "serviceurl", Value::Null),
                     "serviceUrl",

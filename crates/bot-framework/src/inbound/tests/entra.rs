@@ -1,5 +1,6 @@
 //! Tests of Entra's tokens. With `emulatortokens=accept`, the bot accepts tokens that Entra issued to the bot
-//! itself. The Emulator and the Playground send such tokens. The bot never accepts tokens of other bots.
+//! itself. Two test clients of Microsoft, the Emulator and the Agents Playground, send such tokens. The bot
+//! never accepts tokens of other bots.
 
 use super::*;
 
@@ -83,8 +84,8 @@ fn own_entra_token_is_accepted_if_every_claim_is_right() {
             ("no ver", changed("ver", Value::Null), "WrongVersion"),
             ("ver 3.0", changed("ver", json!("3.0")), "WrongVersion"),
             ("ver is a number", changed("ver", json!(2.0)), "ClaimMissing"),
-            ("ver 1.0 of the issuer of version 2", changed("ver", json!("1.0")), "WrongVersion"),
-            ("ver 2.0 of the issuer of version 1", changed_v1("ver", json!("2.0")), "WrongVersion"),
+            ("ver 1.0, but the issuer of version 2", changed("ver", json!("1.0")), "WrongVersion"),
+            ("ver 2.0, but the issuer of version 1", changed_v1("ver", json!("2.0")), "WrongVersion"),
             ("no azp", changed("azp", Value::Null), "ClaimMissing"),
             ("azp empty", changed("azp", json!("")), "ClaimMissing"),
             (

@@ -39,7 +39,7 @@ fn authorization_header_in_another_form_is_refused() {
 }
 
 #[test]
-fn token_with_a_wrong_form_header_or_claim_costs_no_call_and_no_read() {
+fn malformed_or_wrong_token_causes_no_request_and_no_access_to_the_store() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let headed = |header: &str| TestKey::issuer().sign_text(header, &claims().to_string());
     let tokens = [

@@ -18,7 +18,7 @@ fn at(host: &FakeHost, seconds: u64) -> &FakeHost {
     host
 }
 
-/// A valid token, issued at the time of the host.
+/// A valid token, issued at the time that the host's clock shows.
 fn token_now(host: &FakeHost, key: &TestKey) -> String {
     let now = NOW + i64::try_from(host.elapsed.get().as_secs()).unwrap();
     key.sign(&channel_claims(APP_ID, SERVICE_URL, now))
@@ -34,8 +34,8 @@ fn outcome_and_sent(outcome: &str, sent: usize) -> (String, usize) {
     (outcome.to_owned(), sent)
 }
 
-/// Lets every request fail from now on, because the connection is refused.
-fn publish_failing(host: &FakeHost) {
+/// From now on, every request fails: the connection is refused.
+fn refuse_connections(host: &FakeHost) {
     host.answers(|_| Some(Err(TransportError::NotSent("the connection was refused".into()))));
 }
 
@@ -111,14 +111,15 @@ fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
     assert_eq!(call_with_key(at(&host, 20), TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
 }
 
-/// A channel sends an activity again after 503, and not after 401.
+/// A channel sends an activity again after 503, and not after 401. So the bot returns 401 only if the key
+/// certainly does not exist.
 #[test]
 fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));
     // The issuer does not respond, so perhaps the key is new.
-    publish_failing(&host);
+    refuse_connections(&host);
     assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 3));
@@ -131,7 +132,7 @@ fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago
 }
 
 #[test]
-fn flood_of_unknown_key_ids_before_the_first_fetch_costs_one_fetch() {
+fn flood_of_unknown_key_ids_while_the_cache_is_empty_causes_one_fetch() {
     let host = bot();
     for _ in 0..20 {
         assert_eq!(call_with_key(&host, TestKey::stranger()).0, "UnknownKey");
@@ -143,7 +144,7 @@ fn flood_of_unknown_key_ids_before_the_first_fetch_costs_one_fetch() {
 fn old_keys_are_used_while_new_keys_cannot_be_fetched() {
     let (host, issuer) = (bot(), TestKey::issuer());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
-    publish_failing(&host);
+    refuse_connections(&host);
     assert_eq!(call_with_key(at(&host, 30 * HOUR), issuer), outcome_and_sent("channel", 3));
     let warning = host.events("auth.keys.not.refreshed").remove(0);
     assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
@@ -156,21 +157,21 @@ fn old_keys_are_used_while_new_keys_cannot_be_fetched() {
 }
 
 #[test]
-fn call_without_any_key_is_keys_unavailable() {
+fn call_gets_keys_unavailable_if_the_cache_is_empty_and_the_fetch_fails() {
     let (host, issuer) = (bot(), TestKey::issuer());
-    publish_failing(&host);
+    refuse_connections(&host);
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("KeysUnavailable", 1));
     assert_eq!(call_with_key(at(&host, 4), issuer), outcome_and_sent("KeysUnavailable", 1));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
     assert_eq!(call_with_key(at(&host, 5), issuer), outcome_and_sent("channel", 3));
     assert!(
         host.events("auth.keys.not.refreshed").is_empty(),
-        "the rejection is logged, so the log needs no second line"
+        "the log has a line for the rejected call, so it needs no second line"
     );
 }
 
 #[test]
-fn failure_to_fetch_the_keys_is_keys_unavailable() {
+fn failed_fetch_of_the_keys_gives_keys_unavailable_with_the_reason() {
     let good = json!({"jwks_uri": CHANNEL_KEYS}).to_string();
     let keys = |jwk: Value| json!({"keys": [jwk]}).to_string();
     let issuer = || TestKey::issuer().endorsed_jwk(&["msteams"]);
@@ -247,7 +248,7 @@ fn failure_to_fetch_the_keys_is_keys_unavailable() {
 }
 
 #[test]
-fn key_with_a_weak_or_invalid_number_is_not_used() {
+fn key_with_a_weak_or_invalid_modulus_or_exponent_is_not_used() {
     let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let modulus = |bytes: usize| number(&vec![0xff; bytes]);
     let mut even = vec![0xff; 256];
@@ -256,7 +257,7 @@ fn key_with_a_weak_or_invalid_number_is_not_used() {
     for (what, jwk, expected) in [
         ("1024 bits", jwk("n", modulus(128)), "UnusableKey"),
         ("2040 bits", jwk("n", modulus(255)), "UnusableKey"),
-        ("2048 bits of another key", jwk("n", modulus(256)), "BadSignature"),
+        ("another key of 2048 bits", jwk("n", modulus(256)), "BadSignature"),
         ("4104 bits", jwk("n", modulus(513)), "UnusableKey"),
         ("64 KiB", jwk("n", modulus(65_536)), "UnusableKey"),
         ("an even modulus", jwk("n", number(&even)), "UnusableKey"),
@@ -264,7 +265,7 @@ fn key_with_a_weak_or_invalid_number_is_not_used() {
         ("exponent 0", jwk("e", number(&[0])), "UnusableKey"),
         ("exponent 1, with which anyone can sign", jwk("e", number(&[1])), "UnusableKey"),
         ("exponent 2", jwk("e", number(&[2])), "UnusableKey"),
-        ("exponent 3 of another key", jwk("e", number(&[3])), "BadSignature"),
+        ("another key, with exponent 3", jwk("e", number(&[3])), "BadSignature"),
         ("exponent 65536", jwk("e", number(&[1, 0, 0])), "UnusableKey"),
         ("exponent 2^33 + 1", jwk("e", number(&[2, 0, 0, 0, 1])), "UnusableKey"),
         ("exponent of 2048 bits", jwk("e", modulus(256)), "UnusableKey"),
@@ -288,7 +289,7 @@ fn key_id_that_occurs_twice_selects_the_first_key() {
 }
 
 #[test]
-fn keys_from_the_url_in_openidmetadata_are_used_only_with_that_url() {
+fn cached_keys_are_not_used_after_openidmetadata_has_changed() {
     let host = bot_with(&[("openidmetadata", "http://127.0.0.1:9000/metadata")]);
     let asked = Rc::new(RefCell::new(Vec::new()));
     let record = Rc::clone(&asked);
@@ -318,9 +319,9 @@ fn key_cache_with_an_unreadable_entry_fetches_again() {
 }
 
 #[test]
-fn key_cache_after_a_clock_that_was_ahead_fetches_again() {
+fn key_cache_whose_last_attempt_is_in_the_future_fetches_again() {
     let (host, issuer) = (bot(), TestKey::issuer());
-    publish_failing(&host);
+    refuse_connections(&host);
     assert_eq!(call_with_key(at(&host, 1000 * HOUR), issuer), outcome_and_sent("KeysUnavailable", 1));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
     assert_eq!(call_with_key(at(&host, 0), issuer), outcome_and_sent("channel", 3));

@@ -4,7 +4,8 @@
 //!
 //! The state is stored in three tables of the storage account that also holds the queue, so that every
 //! replica reads the same data. This crate never reads or writes the queue, and never calls a Connector. It
-//! stores the text of an alert only as a part of a question, which its callers have encrypted.
+//! stores the text of an alert only if the alert asks a question. The text is then part of the question, and
+//! the callers of this crate have encrypted the question.
 //!
 //! Source of the rules of Azure Table Storage:
 //! <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>.
@@ -33,17 +34,17 @@
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; the bot and the poller, when the channel cannot reach the person (only `pausedUntil`) |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when a person has answered the question |
-//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row; the poller inserts the row when it moves a conversation. No other operation writes the row |
+//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row; the poller inserts the row when it *moves* a conversation (see below). No other operation writes the row |
 //! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes the row; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
 //! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a *tombstone*: if the bot accepted an alert for this conversation at the time `at` or earlier, no run delivers the alert. The row is never deleted |
-//! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address), `off` (true: that address has ended, too) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
+//! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address), `off` (true: this newest address has ended, so no address works) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to one of its chat messages on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the bot, for the commands `subscribe` and `unsubscribe`, and for the routes `PUT` and `DELETE` of a tag; the poller, when it moves a conversation |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's id on the channel. A user id that a client may have chosen has a row only with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the teams and chats whose members the Connector can name |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the tenant's teams and group chats. To find a person by an e-mail address, the poller asks the Connector for the members of these teams and chats |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. The first digit of `<key>` is the shard. One query reads all rows of a
@@ -62,11 +63,11 @@
 //! `seenAt`, because readers look for the conversation that was active last. Only the index rows of tags have
 //! no `seenAt`.
 //!
-//! The bot keeps at most 20 rows `<key>.r.<message id>` of a conversation. The row of a response expires
-//! seven days after the last response; the ledger keeps the record of an alert for the same time. The row of
-//! an open question expires when the question ends. Readers ignore an expired row. No cleaning deletes these
-//! rows. When the bot inserts such a row, it deletes the conversation's expired rows of this kind. If there
-//! are still too many, it deletes the rows that expire first. When the bot forgets the conversation, it
+//! The bot keeps at most 20 rows `<key>.r.<message id>` of a conversation. A row with reactions or replies
+//! expires seven days after the last of them; the ledger keeps the record of an alert for the same time. The
+//! row of an open question expires when the question ends. Readers ignore an expired row. No cleaning deletes
+//! these rows. When the bot inserts such a row, it deletes the conversation's expired rows of this kind. If
+//! there are still too many, it deletes the rows that expire first. When the bot forgets the conversation, it
 //! deletes all these rows. `cause` is a hash of the id of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
@@ -84,35 +85,35 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (0: the page has no alert), `next` (where the next page begins) | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of each *page* (see below) of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (the number of alerts of the page; 0: the page has no alert, and the record only describes the page), `next` (where the call's next page begins) | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
-//! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert's queue message in hand and the queue refuses the message's pop receipt |
-//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when a person has answered another alert and this alert has become superfluous: a step of that alert's escalation, or an alert of the same call that shares the answer |
+//! | | | `missedAt` (when a run found that the alert's queue message is missing), `missingFrom` (after this time, the message counts as missing for good) | the poller, if a killed run had the alert's queue message in hand and the queue refuses the message's pop receipt |
+//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when a person has answered another alert, so that this alert is superfluous. There are two cases: this alert belongs to the *escalation* (see below) of the other alert's call, or the two alerts are of one call and share the answer |
 //! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
-//! | | | `series`; in the first alert of a series (of recurring alerts): `seriesNext`, `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
-//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity (a program sends such an activity with an envelope in it); zero if the attempt certainly delivered nothing |
+//! | | | `series` (the id of the first alert of a series of recurring alerts); in the first alert of a series: `seriesNext` (the id of the next alert, or `none`), `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. `seriesNext`: the poller. Before it sends an alert of the series, it inserts the record of the next alert, puts the next alert on the queue, and then writes `seriesNext`. `seriesEndedAt`: the bot, when the sender ends the series |
+//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity (a program sends such an activity with an envelope in it); zero if the attempt has failed and the alert can be sent again: the Connector certainly delivered nothing, or its response was 408, 502 or 504 and `onUncertain` is not `drop` |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes the content of the alert |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered this alert, or another alert of the same call that shares its answer |
-//! | | | `replayedAt`, `replayedFrom` (the id that the dead message had on the queue), `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records the status `dead` only if no replay has changed `replayedAt` since the poller moved the message to the poison queue |
-//! | | | `keyed`, `changes` | the bot, when it accepts an alert with a `key`, or a change of an alert |
+//! | | | `replayedAt`, `replayedFrom` (the id that the dead message had on the queue), `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. A run reads `replayedAt` before it moves a message to the poison queue. It records the status `dead` only if no replay has changed `replayedAt` since then |
+//! | | | `keyed` (the member `keyed` of the envelope), `changes` (the id of the alert that this alert changes) | `keyed`: the bot, when it accepts an alert with a `key`; the poller, when it inserts the record of the next alert of a series. `changes`: the bot, when it accepts a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's chat message; with the ETag |
-//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press` (the id of the button press, or of the text, with which the person answered), `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the sender's program has received the answer and the card shows it |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies in a conversation, together with the alert's record if there is one. If the conversation reaches its limit, the bot inserts all free rows of the next minute with `silent`, so that no reply can use them |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies to people (here, `answer` means such a reply). If the person's message makes a record, one transaction inserts both. A minute has as many rows as the bot may send replies in it (`answersperminute`). When all rows of a minute exist, the bot also inserts the missing rows of the next minute, with `silent`. So it sends no reply in the next minute |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, together with the record of a person's message in a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, the records of a page, or a record that a replay creates again; the poller, together with the record of the next alert of a series. The rows are an index by time |
-//! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages: `at` is the time at which the search began, and `next` is the continuation at which it stopped |
+//! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages of query results: `at` is the time at which the search began, and `next` is the continuation at which it stopped |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it replies to an activity that makes no alert and gets only one reply |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a `key`; with the ETag |
-//! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a `key` on the queue; the poller, before it changes a chat message, unless the bot has recorded the alert |
+//! | | | `latestAt`, `latestAlert` (the newest alert with the `key` on the queue), `endsAt` | the bot, after it has put an alert with a `key` on the queue; the poller, before it changes a chat message for an alert, if the bot has not recorded this alert or a newer one here |
 //!
 //! An *escalation* is a list of steps in an API call. The poller sends the alerts of each step later, but
 //! only if no person has answered the alerts of the call.
 //!
 //! A row in the partition `key.<digit>` names the chat message that a conversation shows for all alerts with
-//! one `key`. `<digit>` is the first digit of `<key>`, which is the key of the conversation here, too.
+//! one `key`. `<key>` in the row key is the key of the conversation, and `<digit>` is its first digit.
 //! `<hash>` is a hash of the sender's name and of the `key` that the sender gave the alerts. The row expires
 //! 30 days after the last alert with this `key`.
 //!
@@ -125,11 +126,13 @@
 //! counts only for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags`
 //! in the new row is `*`, which means any tag.
 //!
-//! In `reply.<alert id>.<row>`, `<row>` depends on the number of answers that the alert takes. If it takes
-//! one answer, `<row>` is `one`: if two people answer, only one insert succeeds. If it takes one answer from
-//! each person, `<row>` is a hash of the person's id. If it takes any number of answers, `<row>` is a hash of
-//! the person's id and the activity's id, or a random text. If all alerts of a call together take one answer,
-//! they and the alerts of the call's escalation share the row of the call's first alert.
+//! In `reply.<alert id>.<row>`, `<row>` depends on the number of answers that the alert takes:
+//!
+//! - one answer: `<row>` is `one`. So if two people answer, only one insert succeeds. If all alerts of a call
+//!   together take one answer, these alerts and the alerts of the call's escalation share the row of the
+//!   call's first alert.
+//! - one answer from each person: `<row>` is a hash of the person's id.
+//! - any number of answers: `<row>` is a hash of the person's id and the activity's id, or a random text.
 //!
 //! The bot and the poller derive the encryption key of the encrypted properties from the variable `sealkey`
 //! or from the bot's credential. A property that was encrypted for one alert cannot be decrypted for another
@@ -147,14 +150,14 @@
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each [withdrawal](runs::Withdrawal), and for each alert that the queue perhaps holds twice; the poller, when it cancels an alert that another answer has made superfluous |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine` (true: the message is an envelope of the bot, so an operator can replay it), `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject` (the id of an alert, or the key of a conversation), `at` | the bot, for each [event that runs have to know](runs::Withdrawal), e.g. a cancellation; the poller, when it cancels an alert because a person has answered another alert |
 //!
 //! In the row `run`, the property `run` is the id of the run that holds the lock; it is empty if the lock is
 //! free. `fence` is the number of the run: each run that takes the lock adds one. `pausedUntil` and `why` are
 //! the end and the reason of a pause of all runs. `hosts` says which Connector hosts fail, and `figures` has
 //! the counts of all runs. `hand0`… hold the messages in hand. `ended0`… hold the finished alerts whose final
-//! status the ledger may not have recorded.
+//! status is perhaps not in the ledger yet.
 //!
 //! The row key of a dead letter begins with `<inverted milliseconds>`: 99 999 999 999 999 minus the time at
 //! which the message was put on the queue. So the newest row comes first.

@@ -58,7 +58,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Releases the claim on an alert that was certainly not sent, so that the alert can be claimed again.
+    /// Releases the claim on an alert, so that the alert can be claimed and sent again. There are two
+    /// cases: the Connector certainly did not deliver the alert, or a gateway failed (status 408, 502 or 504)
+    /// and `onUncertain` in the envelope is not `drop`. In the second case, the person perhaps gets the alert
+    /// twice.
     pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);

@@ -39,7 +39,7 @@ fn known(accepted: Accepted) -> Record {
 }
 
 #[test]
-fn alert_that_is_accepted_again_is_known_with_the_status() {
+fn second_accept_of_an_alert_returns_its_record() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
@@ -117,7 +117,7 @@ fn record_of_a_cancelled_alert_is_kept_beyond_the_due_time() {
     let entity = cancelled.entity(world.host.now());
     assert!(
         entity.int("endsAt").unwrap() > due.timestamp_millis(),
-        "a run can dequeue a copy of the message until then"
+        "a run that dequeues a copy of the message after the due time has to find the cancellation"
     );
 }
 
@@ -185,7 +185,7 @@ fn cleaning_deletes_only_expired_records() {
 }
 
 #[test]
-fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_later_cleaning() {
+fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped() {
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     world.tables.borrow_mut().end_pages_with_their_partitions();
@@ -212,10 +212,14 @@ fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_l
     }
     assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "the record and its index row");
     assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
-    // The next search begins with the first period again.
+    // The last cleaning has read all pages, so the next cleaning begins with the first period again.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
     let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
-    assert_eq!((all, world.records()), (2 * 640, 1), "only the row with the place of the cleaning is left");
+    assert_eq!(
+        (all, world.records()),
+        (2 * 640, 1),
+        "only the row that says where a cleaning stopped is left"
+    );
 }
 
 #[test]
@@ -239,7 +243,7 @@ fn cleaning_after_a_run_with_a_wrong_clock_deletes_only_expired_records() {
 }
 
 #[test]
-fn record_with_unreadable_properties_does_not_end_the_alert() {
+fn record_with_an_unreadable_status_has_no_final_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
@@ -382,7 +386,7 @@ fn dead(world: &World, id: &AlertId, before: &BeforeDeath) -> Transition {
 }
 
 #[test]
-fn death_that_is_recorded_again_after_a_replay_keeps_the_status_queued() {
+fn replayed_alert_stays_queued_if_a_run_records_its_earlier_death_again() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();

@@ -2,18 +2,24 @@
 //! waits for a text as its answer.
 //!
 //! Each *replica* (running instance) of the bot keeps a fingerprint of each conversation's record in its
-//! key-value store. If the fingerprint shows that a person's message would not change the record, the replica
-//! does not read the record. The fingerprint can be older than the last question, because the poller perhaps
-//! uses another key-value store than the replica. The mark solves this problem without a further storage
-//! call: a replica with a fingerprint accepts a message by a transaction that succeeds only if the mark
-//! exists. The poller deletes the mark when it delivers a question that a text can answer. Then the
-//! transaction fails, and the replica reads the record.
+//! key-value store. If the fingerprint shows that a person's message would not change the conversation's
+//! record, the replica does not read this record. When the poller delivers a question that a text can answer,
+//! it writes the question into the conversation's record, and deletes the fingerprint. But the replica
+//! perhaps uses another key-value store than the poller. Then the replica still has its fingerprint, and
+//! would not find the question.
 //!
-//! At least once a day, the bot reads the record. If the record has no open question, the bot writes the mark
-//! together with the message. The poller can deliver a question in the milliseconds between the read and the
-//! write. In this case, the message is not an answer, because no person answers so fast. But now the mark
-//! exists although a question is open. So the bot finds the question only when it reads the record again, on
-//! the next day.
+//! The mark solves this problem without a further storage call:
+//!
+//! 1. The poller deletes the mark when it delivers a question that a text can answer.
+//! 2. When a person's message arrives, a replica with a fingerprint inserts the message's record into the
+//!    ledger. The same transaction also renews the mark, so the transaction fails if the mark is missing.
+//! 3. If the transaction has failed, the replica reads the conversation's record, and finds the question.
+//!
+//! At least once a day, the bot reads the conversation's record. If this record has no open question, the bot
+//! writes the mark in the same transaction as the message's record. The poller can deliver a question in the
+//! milliseconds between the read and the transaction. In this case, the message is not an answer, because no
+//! person answers so fast. But now the mark exists although a question is open. So the bot finds the question
+//! only when it reads the conversation's record again, on the next day.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +33,9 @@ use super::terms::KEPT;
 use super::{Ledger, Period};
 use crate::ConversationKey;
 
-/// The limit for the difference between the time in an activity and the bot's clock. If the difference is
-/// less, the bot accepts the message in the period of the activity's time. If not, the bot uses its own time.
+/// The limit for the difference between the time in a person's activity and the bot's clock. If the
+/// difference is less, the time in the activity determines the period of the message's record. If not, the
+/// bot's own time determines the period. The mark is in the partition of the record.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// Whether the bot knows that no question waits for the next text in a conversation.
@@ -39,7 +46,8 @@ pub enum Unasked {
     Perhaps,
     /// The record shows no open question. The transaction writes the mark.
     Surely,
-    /// The message needs no mark, and the transaction writes none.
+    /// A question would not matter, e.g. because the message is in a group. The transaction neither needs nor
+    /// writes the mark.
     Ignored,
 }
 
@@ -108,7 +116,7 @@ mod tests {
             assert_eq!(accept("1", Unasked::Surely), NEW, "the refused transaction wrote nothing");
             let calls = world.host.sent.borrow().len();
             assert_eq!(accept("2", Unasked::Perhaps), NEW);
-            assert_eq!(world.host.sent.borrow().len(), calls + 1, "the mark costs no call");
+            assert_eq!(world.host.sent.borrow().len(), calls + 1, "the mark costs no additional call");
             run(world.ledger().expect_answer(&key())).unwrap();
             run(world.ledger().expect_answer(&key())).unwrap();
             assert_eq!(accept("3", Unasked::Perhaps), None);

@@ -101,8 +101,8 @@ pub fn digest_of(text: &str) -> String {
 pub struct DeadLetter {
     /// The id of the dead letter.
     pub id: DeadLetterId,
-    /// The id of the alert; an excerpt if another producer chose the id; empty if the message holds no
-    /// envelope.
+    /// The id of the alert. If another producer chose the id, an excerpt of the id. Empty if the message
+    /// holds no envelope.
     pub alert: String,
     /// The key of the conversation; empty if the message holds no envelope.
     pub conversation: String,
@@ -114,13 +114,14 @@ pub struct DeadLetter {
     pub status: Option<u16>,
     /// When the run moved the message.
     pub died_at: DateTime<Utc>,
-    /// When the alert was accepted.
+    /// When the alert was accepted. If the message holds no envelope, when the message was put on the queue.
     pub enqueued_at: DateTime<Utc>,
     /// When the alert expires.
     pub expires_at: Option<DateTime<Utc>>,
     /// The number of times that the queue had handed out the message.
     pub attempts: u32,
-    /// Whether the message holds an envelope of the bot with a valid seal, so that a replay is possible.
+    /// Whether the message holds an envelope of the bot, so that a replay is possible. If the bot seals its
+    /// envelopes, the seal of the envelope was valid.
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,

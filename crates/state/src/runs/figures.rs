@@ -31,11 +31,13 @@ pub struct Figures {
     /// When counting began.
     pub since: i64,
     /// Messages that a run has dequeued for the first time. If a run is killed before it can record the
-    /// messages of a Get, a later run adds these messages, at the latest when the queue is empty.
+    /// messages of a Get, this number is too low for a while. [`Figures::settle`] corrects it, at the latest
+    /// when all messages have left the queue.
     pub accepted: u64,
     /// Messages that have left the queue, by the word of the alert's final status. Dead letters count in
-    /// `dead` instead. `copy` counts copies of a message whose alert had ended before. `unrecorded` counts
-    /// messages that a killed run had deleted, if the final status of the alert is unknown.
+    /// `dead` instead. Two further words name no status. `copy` counts the messages whose alert had already
+    /// ended with another message. `unrecorded` counts the messages that a killed run has probably deleted,
+    /// if the final status of the alert is unknown.
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,
@@ -56,10 +58,11 @@ pub struct Figures {
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
-    /// The ids of missing messages, the newest last. A killed run had these messages in hand, and the queue
-    /// refused their pop receipts. So these messages are counted as messages that have left the queue. But
-    /// Azure can also refuse the pop receipt of a hidden message. If a run dequeues a message of this list,
-    /// the message counts as found again.
+    /// The ids of missing messages, the newest last. A killed run had such a message in hand. The next run
+    /// wanted to make the message visible, but the queue refused the message's pop receipt. So the next run
+    /// counted the message as a message that has left the queue. But perhaps the killed run has only hidden
+    /// the message, which also makes the pop receipt invalid. If a run dequeues the message later, this run
+    /// counts the message in `found_again`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delay_counts_in_the_first_bucket_with_a_bound_that_is_not_exceeded() {
+    fn delay_counts_in_the_bucket_with_the_lowest_bound_that_is_at_least_the_delay() {
         let mut delays = Delays::default();
         for (milliseconds, bucket) in
             [(0, Some(0)), (100, Some(0)), (101, Some(1)), (3_600_000, Some(11)), (3_600_001, None)]

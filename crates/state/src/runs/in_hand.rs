@@ -19,8 +19,8 @@ const MAX_ENDED: usize = 8;
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A queue message that the queue has handed out to a run, until the run has deleted it, has hidden it until
-/// the next try, or has made it visible again.
+/// A queue message that a run has in hand. The queue has handed out the message to the run, and the run has
+/// not yet deleted it, hidden it until the next try, or made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -32,8 +32,9 @@ pub struct InHand {
     /// The lane of the message's conversation.
     #[serde(rename = "l")]
     pub lane: String,
-    /// The time at which the message was put on the queue, since 1970. The first number is in seconds, by the
-    /// queue's clock. The second number is in milliseconds, by the producer's clock.
+    /// The time at which the message was put on the queue. The first number is the time by the queue's clock,
+    /// in seconds since 1970. The second number is the time by the producer's clock, in milliseconds since
+    /// 1970.
     #[serde(rename = "a")]
     pub age: (i64, i64),
     /// The alert's record in the ledger.
@@ -41,13 +42,14 @@ pub struct InHand {
     pub record: Option<RecordKey>,
 }
 
-/// An alert that a run has finished, until the ledger has recorded its final status.
+/// An alert that a run has finished, and whose final status is perhaps not in the ledger yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedAlert {
     /// The alert's record in the ledger.
     #[serde(rename = "k")]
     pub record: RecordKey,
-    /// The id of the queue message with which the alert ended.
+    /// The id of the queue message that the run had in hand when the alert ended. Every other queue message
+    /// of the alert is a copy.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The word of the final status.
@@ -134,8 +136,8 @@ fn write_list(entity: &mut Entity, prefix: &str, most: usize, all: &[impl Serial
     }
 }
 
-/// Reads the messages that a run had in hand. Skips a property that cannot be read, because its messages
-/// become visible when their leases end.
+/// Reads the messages that a run had in hand. Skips a property that cannot be read: the queue itself makes
+/// the messages in this property visible when their leases end.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
     read_list(entity, IN_HAND, MAX_IN_HAND)
 }

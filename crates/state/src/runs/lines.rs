@@ -23,7 +23,7 @@ pub struct StoredLine {
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When the line expires: after this time, no run waits for a message of the line.
+    /// When the line expires. After this time, no younger message waits for a message of the line.
     pub ends_at: DateTime<Utc>,
 }
 

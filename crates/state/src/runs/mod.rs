@@ -191,8 +191,8 @@ impl RunLock {
         self.record("", left, Some((reason, until)))
     }
 
-    /// Keeps the ETag of a successful write for the next write. From the begin of this write on, the lock is
-    /// valid for seven seconds.
+    /// Keeps the ETag of a successful write for the next write. The lock is now valid until seven seconds
+    /// after the begin of the successful write.
     pub fn confirm(&mut self, written: Written) {
         (self.etag, self.confirmed_at) = (written.etag, written.begun_at);
     }
@@ -256,7 +256,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table, queue: escape(queue), skipped: Skipped::default() }
     }
 
-    /// The key of the first entity that no run can have written; `None` if there was no such entity so far.
+    /// The key of the first entity with unexpected content, e.g. a text in place of a number; `None` if there
+    /// was no such entity so far.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }

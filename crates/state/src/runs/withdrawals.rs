@@ -2,9 +2,9 @@
 //! person sent `stop`, `start` or `quiet`, a conversation was forgotten, or the queue perhaps holds an alert
 //! twice.
 //!
-//! A run reads all recent withdrawals with one query. So the run need not read the alert's record and the
-//! conversation for each queue message. If an alert was accepted longer ago than [`RECENTLY`], the run reads
-//! the alert's record and its conversation.
+//! A run reads all recent withdrawals with one query. So for a recently accepted alert, the run need not read
+//! the alert's record and the conversation. If an alert was accepted longer ago than [`RECENTLY`], its
+//! withdrawal can be older, too. For such an alert, the run reads the alert's record and the conversation.
 
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ pub enum Withdrawal {
         at: DateTime<Utc>,
     },
     /// Perhaps the queue holds two messages of the alert with this id, and the envelope of one of them lacks
-    /// the mark `once`. With that mark, a run checks whether the alert was delivered already. This entry
-    /// withdraws nothing.
+    /// the mark `once`. Because of this row, a run treats both messages as if they had the mark: before the
+    /// run sends the alert, it checks whether the alert was delivered already. The row withdraws nothing.
     Doubled(String),
 }
 
@@ -134,7 +134,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 
     /// Reads the withdrawals since a moment, the oldest first. The second value is true if these are all
-    /// withdrawals. The query begins two minutes earlier, because the clock of the bot can be behind.
+    /// withdrawals. The query begins two minutes earlier, because the row keys have the time of the bot's
+    /// clock, and this clock can be behind the poller's clock.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };

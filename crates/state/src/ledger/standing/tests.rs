@@ -31,7 +31,7 @@ fn record_of_an_alert_key_keeps_the_sent_alert_and_the_noted_alert() {
         (found.activity_id.as_deref(), found.digest.as_str(), found.is_firing),
         (Some("m5"), "d5", true)
     );
-    // Another key, and another conversation, have records of their own.
+    // There is no record yet for the same key in another conversation, nor for another key.
     let other = ConversationKey::parse(&"d".repeat(32)).unwrap();
     assert_eq!(run(ledger.standing(&other, HASH)).unwrap(), Standing::default());
     assert_eq!(run(ledger.standing(&conversation(), &"f".repeat(32))).unwrap(), Standing::default());
@@ -56,7 +56,7 @@ fn record_of_a_newer_alert_is_not_overwritten() {
 }
 
 #[test]
-fn record_of_an_alert_key_of_a_newer_version_keeps_the_version() {
+fn record_that_a_newer_version_wrote_keeps_the_version_after_the_next_alert() {
     let world = World::new();
     let ledger = world.ledger();
     let record = |change: &dyn Fn(&Standing) -> Standing| {
@@ -83,6 +83,8 @@ fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
         let tables = world.tables.borrow();
         tables.entities("proactivebotledger").keys().any(|(partition, _)| partition == "key.c")
     };
+    // Each cleaning deletes from one of sixteen partitions, which it chooses at random. With 200 cleanings,
+    // the partition of the record is among them.
     let clean = || (0..200).map(|_| run(ledger.clean(8)).unwrap()).sum::<usize>();
     run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
     world.pass(20 * DAY);
@@ -90,7 +92,6 @@ fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
     world.pass(29 * DAY);
     assert_eq!((clean(), has_record()), (0, true));
     world.pass(2 * DAY);
-    // Each cleaning deletes from one of sixteen partitions.
     assert_eq!((clean(), has_record()), (1, false));
 }
 

@@ -206,7 +206,7 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         // The channel has sent this activity before, and the bot has put the message on the queue then.
-        if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
+        if known.as_ref().is_some_and(|record| !record.is_perhaps_not_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
         }

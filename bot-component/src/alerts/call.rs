@@ -263,7 +263,8 @@ impl<H: Host> Sender<'_, H> {
         // subscriber of the page has moved to the next page. The earlier call accepted an alert to this moved
         // subscriber, so the bot looks up the address of the subscriber.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
-        let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
+        let elsewhere =
+            elsewhere.filter(|(record, to)| record.is_perhaps_not_queued() && named(to).is_none());
         let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
         let conversations = self.settings.conversations(self.host, Deadline::after(self.host, AGAIN_WITHIN));
         let elsewhere = conversations.get_all(elsewhere).await.map_err(AlertRejection::from)?;
@@ -280,7 +281,7 @@ impl<H: Host> Sender<'_, H> {
             let id = id.alert(index);
             let to = record.conversation.as_str();
             let message = match named(to).or_else(|| known(to)) {
-                Some(to) if record.may_not_be_queued() => {
+                Some(to) if record.is_perhaps_not_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
                     // Quiet hours may have delayed the alert. So the message gets the due time from the
                     // record, if this time is later than `accepted_at`. Otherwise, quiet hours did not delay

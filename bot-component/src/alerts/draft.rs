@@ -308,7 +308,7 @@ impl Alert {
         let conversation = record.conversation.clone();
         let due = record.due_at;
         let alert = NewAlert { status, due, ..NewAlert::queued(id, conversation) };
-        let message = message.filter(|_| record.may_not_be_queued());
+        let message = message.filter(|_| record.is_perhaps_not_queued());
         let (warnings, quiet_until) = (Vec::new(), None);
         let (is_again, is_repeated) = (message.is_some(), true);
         Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }

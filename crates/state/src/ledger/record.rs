@@ -325,7 +325,7 @@ impl Record {
 
     /// Whether it is possible that the queue has no message of the alert. Perhaps the bot was killed after it
     /// had accepted the alert, or the Put failed.
-    pub fn may_not_be_queued(&self) -> bool {
+    pub fn is_perhaps_not_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
 

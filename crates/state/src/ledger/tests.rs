@@ -45,9 +45,9 @@ fn second_accept_of_an_alert_returns_its_record() {
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
     let record = known(run(world.ledger().accept(&one)).unwrap());
     assert_eq!((record.status, record.conversation.as_str()), (Status::Queued, "c"));
-    assert!(record.may_not_be_queued(), "the bot may have been cut off before the Put");
+    assert!(record.is_perhaps_not_queued(), "the bot may have been cut off before the Put");
     run(world.ledger().record_put(std::iter::once(&one.id))).unwrap();
-    assert!(!known(run(world.ledger().accept(&one)).unwrap()).may_not_be_queued());
+    assert!(!known(run(world.ledger().accept(&one)).unwrap()).is_perhaps_not_queued());
     let mut sent = Transition::to(key(&world, &one.id), Status::Delivered);
     sent.activity_id = Some("7".into());
     run(world.ledger().record(&sent)).unwrap();
@@ -254,7 +254,7 @@ fn record_with_an_unreadable_status_has_no_final_status() {
     record.insert("version".into(), 2.into());
     drop(tables);
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
-    assert!(record.is_newer && !record.status.is_final() && record.may_not_be_queued());
+    assert!(record.is_newer && !record.status.is_final() && record.is_perhaps_not_queued());
     assert_eq!(record.newer_status.as_deref(), Some("of the future"));
 }
 
@@ -291,11 +291,11 @@ fn status_from_the_poller_takes_precedence_over_a_failed_put() {
     let found = || run(world.ledger().find(&one.id)).unwrap().unwrap();
     run(world.ledger().record_failed_put(std::iter::once(&one.id))).unwrap();
     assert_eq!(found().shown_status(), Status::Failed);
-    assert!(found().may_not_be_queued());
+    assert!(found().is_perhaps_not_queued());
     run(world.ledger().record(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     run(world.ledger().record_failed_put(std::iter::once(&one.id))).unwrap();
     assert_eq!(found().shown_status(), Status::Delivered);
-    assert!(!found().may_not_be_queued());
+    assert!(!found().is_perhaps_not_queued());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The contenders of a measurement. A *contender* is a process whose speed or cost is measured: the
 //! components (bot and poller) in their host, the guest that only makes the same host calls, a component that
-//! does nothing, or the native build. A *host* is a program that runs WebAssembly components: Spin, or the
-//! project's embedded host.
+//! does nothing, or the native build (the components' code, compiled for this machine). A *host* is a program
+//! that runs WebAssembly components: Spin, or the project's embedded host.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -44,7 +44,8 @@ pub struct Variant {
     pub logs: bool,
     /// Whether the cron trigger runs.
     pub cron: bool,
-    /// Whether the host reports the resources that each instance used (its *meter*), which costs speed.
+    /// Whether the host's *meter* is on: the host reports the resources that each instance used. These
+    /// reports cost speed.
     pub meter: bool,
 }
 

@@ -14,7 +14,7 @@ pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyho
         let before = stubs.queue.len();
         driver::send(contender.url(), workload.poll(), 200)?;
         runs += 1;
-        ensure!(stubs.queue.len() < before, "a run delivered no message of {:?}", stubs.queue);
+        ensure!(stubs.queue.len() < before, "a run delivered none of the {before} messages on the queue");
     }
     Ok(runs)
 }

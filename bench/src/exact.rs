@@ -22,24 +22,24 @@ use crate::workload::{KNOWN, Tokens, Workload};
 pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
-    /// Calls of a component to its host, by what the component does.
+    /// The calls of a component to its host, for each kind of work.
     pub host_calls: PerWork,
     /// Outbound calls for one alert that a person requests by a chat message, from the arrival of this
     /// message to the Delete of the alert's queue message.
     pub calls_per_alert: f64,
     /// Outbound calls for one alert that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
-    /// The largest instance of the poller, in bytes of linear memory, by the number of waiting queue
-    /// messages.
+    /// The linear memory of the poller's largest instance, in bytes. The key of the map is the number of
+    /// messages that are on the queue when the first run begins.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
-    /// The cost of listing the conversations (`GET /api/targets`), by the number of conversations that the
-    /// bot knows.
+    /// The cost of listing the conversations (`GET /api/targets`). The key of the map is the number of
+    /// conversations that the bot knows.
     pub listing: BTreeMap<usize, Listing>,
-    /// The sizes of the components' files.
+    /// The size of each component's file, in bytes.
     pub component_bytes: BTreeMap<String, u64>,
 }
 
-/// Medians of the executed wasm instructions. They are the fuel that wasmtime counts.
+/// Numbers of executed wasm instructions, which wasmtime counts as *fuel*. Each number is a median.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instructions {
@@ -54,12 +54,12 @@ pub struct Instructions {
     pub activity_with_new_token: u64,
     /// A run of the poller that finds the queue empty.
     pub empty_run: u64,
-    /// One alert of a run that delivers 320 alerts to 320 conversations, without the instructions of an empty
-    /// run.
+    /// The delivery of one alert: the instructions of a run that delivers 320 alerts to 320 conversations,
+    /// minus the instructions of an empty run, divided by 320.
     pub delivery: u64,
 }
 
-/// Calls of one instance to its host, by what the instance does. An activity is in a known conversation with
+/// The calls of one instance to its host, for each kind of work. An activity is in a known conversation with
 /// a known token. A full run of the poller delivers [`DELIVERIES`] alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,14 +74,14 @@ pub struct PerWork {
     pub full_run: HostCalls,
 }
 
-/// Outbound calls per alert of `POST /api/alerts` without an idempotency key, by the number of targets. The
-/// API call names each target by its conversation key.
+/// The average number of outbound calls for one alert that a program requests by `POST /api/alerts`. The API
+/// call has no idempotency key, and names each target by its conversation key.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
-    /// An alert of an API call for one conversation.
+    /// The average if each API call has one target.
     pub one_target: f64,
-    /// An alert of an API call for 100 of the 200 conversations that the bot knows.
+    /// The average if each API call has 100 targets. The bot knows 200 conversations.
     pub hundred_targets: f64,
 }
 
@@ -212,7 +212,7 @@ pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result
     Ok(PerApiAlert { one_target: count(1)?, hundred_targets: count(100)? })
 }
 
-/// Measures the largest instance of the poller for each backlog.
+/// Measures the linear memory of the poller's largest instance, for each backlog.
 pub fn poller_memory(
     stubs: &Stubs,
     workload: &Workload,

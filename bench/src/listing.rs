@@ -39,7 +39,7 @@ pub struct Listing {
     /// Calls to the table service for a page of the conversations of one tag, on average. All conversations
     /// have this tag.
     pub calls_per_tagged_page: f64,
-    /// The largest instance of the bot, in bytes of linear memory.
+    /// The linear memory of the bot's largest instance, in bytes.
     pub bot_memory_bytes: u64,
 }
 

@@ -1,4 +1,5 @@
-//! The program that `cargo dev bench` starts. Its subcommand `native` is the process of the native baseline.
+//! The program that `cargo dev bench` starts. With the subcommand `native`, the program is the native
+//! baseline: it serves the natively compiled handlers.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Reads the embedded host's reports on each instance (`--meter`). The host makes a new *instance* of a
-//! component for each request.
+//! Reads the reports that the embedded host prints about each instance (option `--meter` of the host). The
+//! host makes a new *instance* of a component for each request.
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;
@@ -12,9 +12,9 @@ use crate::host_calls::HostCalls;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Used {
-    /// Executed wasm instructions, as wasmtime counts fuel.
+    /// The number of executed wasm instructions, which wasmtime counts as *fuel*.
     pub fuel: u64,
-    /// The linear memory at the end of the instance, which is its peak.
+    /// The linear memory when the instance ended. Linear memory never shrinks, so this is the peak.
     pub memory_bytes: u64,
     /// The calls that the instance made to the host.
     #[serde(flatten)]

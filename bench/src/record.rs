@@ -8,16 +8,17 @@ use anyhow::Context;
 
 use crate::exact::Exact;
 
-/// The largest difference, in percent, between a measured number of instructions or bytes and the recorded
-/// number.
+/// The largest allowed difference, in percent, between a measured number of instructions or bytes and the
+/// recorded number.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most outbound calls that are allowed for an alert from a person's message: the insert into the ledger,
-/// Put, acknowledgement, post, Delete, and a fraction of the calls that serve many alerts.
+/// The most outbound calls that are allowed for an alert from a person's message. Five calls serve one alert
+/// only: the insert into the ledger, Put, acknowledgement, post and Delete. The rest is for calls that serve
+/// many alerts, such as Get Messages.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
-/// The most outbound calls that are allowed for an alert by API: in an API call for one conversation, and in
-/// an API call for 100 conversations.
+/// The most outbound calls that are allowed for one alert by API. The first number is for an API call with
+/// one target. The second number is for an API call with 100 targets.
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
 /// The most bytes that a component is allowed to have.
@@ -87,7 +88,7 @@ pub fn table(exact: &Exact) -> String {
             (listing.calls_per_page, listing.calls_per_indexed_page, listing.calls_per_tagged_page);
         _ = writeln!(
             table,
-            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's, of a tag's | {all:.2}, {tenant:.2}, {tag:.2} |"
+            "| table calls for a page of 100, if the bot knows {size} conversations: list of all, of one tenant, of one tag | {all:.2}, {tenant:.2}, {tag:.2} |"
         );
         _ = writeln!(
             table,

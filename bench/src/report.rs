@@ -16,7 +16,7 @@ struct Row {
     samples: Samples,
 }
 
-/// All rows of a measurement, in the order in which they were first measured.
+/// All rows of a measurement, in the order in which each got its first sample.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,

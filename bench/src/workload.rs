@@ -28,7 +28,8 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 /// The API key that a call of `POST /api/alerts` needs (the variable `alertkey`).
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
-/// The number of different tokens. The bot remembers far fewer tokens, so it checks a repeated token again.
+/// The number of different tokens, which the activities use in turn. The bot remembers far fewer tokens. So
+/// when a token comes again, the bot has forgotten it, and checks its signature again.
 const NEW_TOKENS: usize = 1_000;
 
 /// Makes requests and messages, each with an id of its own.
@@ -78,7 +79,7 @@ pub enum Tokens {
 }
 
 impl Workload {
-    /// Makes the requests and messages for an application that calls these stubs.
+    /// Makes the workload for an application whose services are these stubs.
     pub fn new(stubs: &Stubs) -> Self {
         let variables = [
             ("authmode", "required"),
@@ -183,8 +184,8 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// Adds headers for the guest that measures the floor (`bench/guest`) to requests. The headers name the
-    /// calls to the host that the guest has to make.
+    /// Adds headers for the floor (the guest in `bench/guest`) to requests. The headers name the host calls
+    /// that the guest has to make.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,
@@ -226,7 +227,7 @@ impl Workload {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// The texts of `count` queue messages for `conversations` new conversations, which take turns.
+    /// The texts of `count` queue messages. The messages go in turn to `conversations` new conversations.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
             (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();
@@ -255,8 +256,8 @@ impl Workload {
         let id = format!("17951670{:08}", self.next());
         let mut message =
             activity::message(&person.conversation, &id, "Remind me to file the expense report");
-        // Each conversation has its own person. The bot lists conversations by person, and a real person does
-        // not have thousands of conversations.
+        // Each conversation has its own person. If all conversations had the same person, the bot's list of
+        // this person's conversations would be far longer than the list of a real person.
         message["from"]["id"] = person.id.as_str().into();
         message["from"]["aadObjectId"] = person.object_id.as_str().into();
         activity::at_service(&message, &self.connector)

@@ -1,4 +1,5 @@
-//! Makes the host calls that the bot makes for an activity, or the poller for a run, and does nothing else.
+//! The work of the guest: it makes the host calls of the bot for an activity, or the host calls of the poller
+//! for a run, and does nothing else. A *host call* is a call of a component to its host.
 
 use std::time::Duration;
 
@@ -24,9 +25,11 @@ const AT_ONCE: usize = 16;
 struct Calls {
     /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
-    /// `x-reads`: the number of key-value reads. A run makes this number of reads after each Get Messages.
+    /// `x-reads`: the number of key-value reads. For an activity, the guest makes this number in all. For a
+    /// run, it makes this number after each Get Messages.
     reads: u32,
-    /// `x-writes`: the number of key-value writes. A run makes this number of writes after each Get Messages.
+    /// `x-writes`: the number of key-value writes. For an activity, the guest makes this number in all. For a
+    /// run, it makes this number after each Get Messages.
     writes: u32,
     /// `x-queue`: the URL of the queue's messages.
     queue: String,
@@ -108,7 +111,8 @@ async fn key_value(host: &SpinHost, calls: &Calls) {
         _ = host.get(&format!("floor:{index}")).await;
     }
     for index in 0..calls.writes {
-        // The value is new each time, because it costs hardly anything to write an unchanged value.
+        // Each write changes the stored value. A write of an unchanged value costs hardly anything, so the
+        // measured cost would be too low.
         let value = format!("{:?}", host.now());
         _ = host.set(&format!("floor:{index}"), value.as_bytes()).await;
     }

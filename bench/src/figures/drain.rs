@@ -21,8 +21,8 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
         ("native, kept connections", Contender::native(&bench.workload, false)?),
         ("native, a connection per call", Contender::native(&bench.workload, true)?),
     ];
-    // The guest makes key-value calls after each Get Messages. So the code divides the key-value calls of the
-    // metered run by the number of the run's Gets, and rounds up.
+    // The floor repeats its key-value calls after each Get Messages. But `full_run` counts the calls of a
+    // whole run. So the code divides the key-value calls by the number of Gets in that run, and rounds up.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

@@ -77,7 +77,7 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
                 }
                 if let Some(seconds) = spent(before, after) {
                     let used = seconds / outcome.elapsed.as_secs_f64();
-                    report.add(&format!("{figure}, load on a core"), "stubs and driver", "of 1", used);
+                    report.add(&format!("{figure}, CPU load"), "stubs and driver", "cores", used);
                 }
                 bench.stubs.queue.clear();
             }

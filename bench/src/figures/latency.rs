@@ -10,8 +10,8 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. One second is not a multiple of the pause, so the messages arrive at
-/// different moments between two cron ticks.
+/// The pause between two messages. The cron trigger fires once a second. One second is not a multiple of
+/// the pause, so the time from a message to the next cron tick differs from message to message.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 

@@ -31,15 +31,16 @@ pub struct Bench {
     pub report: Report,
     /// The host that runs the components.
     pub host: HostKind,
-    /// The host calls of the components. The guest that measures the floor makes the same calls.
+    /// The host calls of the components. The floor (the guest in `bench/guest`) makes the same
+    /// calls.
     pub host_calls: PerWork,
     /// Whether the measurement is short (`--quick`), with few repetitions and small loads.
     pub quick: bool,
 }
 
 impl Bench {
-    /// Adds the cost of the components as a multiple of the floor, for one repetition. The floor is the cost
-    /// of a guest that only makes the same host calls.
+    /// Adds a sample to the report: the cost of the components, divided by the cost of the floor. Both costs
+    /// are from the same repetition. The floor is a guest that only makes the same host calls.
     fn add_ratio(&mut self, figure: &str, costs: &[(&str, f64)]) {
         let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).map(|(_, cost)| *cost);
         if let (Some(components), Some(floor)) = (cost("components"), cost("floor"))

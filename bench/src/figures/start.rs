@@ -1,5 +1,5 @@
-//! Measures how long the host needs for an instance and its first response. The baseline is a response that
-//! the host makes without a component.
+//! Measures how long the host needs to make an instance of a component, and to return the instance's first
+//! response. The baseline is a response that the host makes without a component.
 
 use crate::contender::Contender;
 use crate::driver;

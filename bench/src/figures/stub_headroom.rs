@@ -46,8 +46,8 @@ fn create_table(account: &str) -> http::Result<Request<Bytes>> {
     table_request(Request::post(path_of(account, "Tables")?), body)
 }
 
-/// Makes the request that writes an entity as large as a message. The entities share 1 000 rows, because a
-/// run of the poller, too, writes few different rows.
+/// Makes the request that writes an entity as large as a message. The requests write the same 1 000
+/// entities again and again, because a run of the poller also writes few different entities.
 fn write_entity(account: &str, number: usize, data: &str) -> http::Result<Request<Bytes>> {
     let path = path_of(account, &format!("headroom(PartitionKey='p',RowKey='{}')", number % 1_000))?;
     table_request(Request::put(path), format!(r#"{{"data":"{data}"}}"#).into())

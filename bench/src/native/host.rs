@@ -34,7 +34,7 @@ pub(super) struct Shared {
     store: Mutex<HashMap<String, Vec<u8>>>,
 }
 
-/// The ports, as one request uses them.
+/// The ports for one request. All requests share the variables and the key-value store.
 #[derive(Debug)]
 pub struct NativeHost {
     shared: Arc<Shared>,

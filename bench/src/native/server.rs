@@ -1,5 +1,5 @@
-//! Serves the handlers over HTTP. Each core has a thread with its own connections and its own client, because
-//! the future of a handler cannot move to another thread.
+//! Serves the handlers over HTTP. Each core has a thread with its own connections, and its own HTTP client
+//! for outbound calls, because the future of a handler cannot move to another thread.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -49,7 +49,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
                     let host = NativeHost::new(Arc::clone(&shared), client.clone());
                     async move { Ok::<_, Infallible>(response(&host, request).await) }
                 });
-                // If a client disconnects, only the connection of this client ends.
+                // If a caller disconnects, only this connection ends, so the error is ignored.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }

@@ -25,11 +25,11 @@ pub struct Stubs {
     pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,
-    /// The issuer of the channel's tokens. Its strict checks hardly change the figures, because the bot calls
-    /// this issuer only once a day.
+    /// The issuer of the channel's tokens. This stub checks each request strictly. The checks hardly change
+    /// the figures, because the bot calls this issuer only once a day.
     pub open_id: OpenId,
-    /// The issuer of the bot's tokens. Its strict checks hardly change the figures, because the bot calls
-    /// this issuer only once an hour.
+    /// The issuer of the bot's tokens. This stub, too, checks each request strictly. The checks hardly change
+    /// the figures, because the bot calls this issuer only once an hour.
     pub login: Login,
 }
 

@@ -21,8 +21,8 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// The leased messages, by id. In the stub, a lease never expires. On Azure, too, a run of the poller
-    /// ends long before its leases expire.
+    /// The leased messages, by id. In the stub, a lease never expires. The poller sees no difference, because
+    /// a run ends long before its leases expire on Azure.
     leased: HashMap<String, Message>,
 }
 

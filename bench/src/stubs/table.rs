@@ -18,7 +18,8 @@ use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
 use super::stub::{Stub, json_response, response};
 
-/// A table service, at first without tables. The HTTP server adds the header `Date` to each response.
+/// A table service, at first without tables. The stub does not set the header `Date`, because its HTTP server
+/// (hyper) adds the header to each response.
 #[derive(Debug)]
 pub struct Table(Stub<Entities>);
 
@@ -77,7 +78,8 @@ fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Optio
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Without one of these values, the service answers in Atom, or refuses the request.
+    // Without one of these values, Azure answers in Atom, or refuses the request. So the stub does not expect
+    // such a request.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

@@ -10,18 +10,19 @@ pub struct ShapedAlert {
     /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). The card's version is 1.5. If
     /// the sender's own card has a lower version, the card keeps the lower version.
     pub card: Value,
-    /// The alert key, which the sender chooses, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later
-    /// alert with the same alert key changes the chat message of the earlier alert.
+    /// The alert key, which the sender chooses. Its length is at most
+    /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later alert with the same alert key changes the chat
+    /// message of the earlier alert.
     pub key: Option<String>,
     /// The state of the problem that the alert reports.
     pub state: State,
-    /// The sender's own id of this post to the webhook, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If
-    /// the sender repeats the post, the id is the same.
+    /// The sender's own id of this post to the webhook. Its length is at most
+    /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If the sender repeats the post, the id is the same.
     pub idempotency_key: Option<String>,
     /// Whether the sender marks the alert as critical.
     pub importance_high: bool,
-    /// The names of the parts of the payload that the card leaves out, such as a button that posts. The card
-    /// shows these names.
+    /// The names of the parts of the payload that the card leaves out, such as a button that sends data. The
+    /// card shows these names.
     pub left_out: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Reads the webhooks of Alertmanager (version 4) and of Grafana. A payload contains a group of alerts.
-//! Grafana's payload has all members of Alertmanager's payload, and some more.
+//! Reads the webhooks of Alertmanager (version 4 of its payload) and of Grafana. A payload contains a group
+//! of alerts. Grafana's payload has all members of Alertmanager's payload, and some more.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// The most labels in the line below an alert. Also the most labels in the facts of a group. The labels by
-/// which the sender groups its alerts do not count.
+/// A limit for labels. The small print below an alert's text shows at most this number of labels. The facts
+/// about the group show the labels by which the sender groups its alerts, and at most this number of others.
 const MAX_LABELS: usize = 8;
-/// The most values in the line below an alert.
+/// The most measured values in the small print below an alert's text.
 const MAX_VALUES: usize = 5;
 
 pub(crate) fn read(content: &Content, shape: Shape) -> Result<Draft, ShapeError> {

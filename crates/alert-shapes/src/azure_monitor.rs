@@ -6,7 +6,7 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, json, time};
 
-/// The most conditions of an alert that become facts.
+/// The most conditions of one alert that the card shows as facts (rows with a name and a value).
 const MAX_CONDITIONS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {

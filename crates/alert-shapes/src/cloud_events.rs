@@ -93,8 +93,9 @@ fn draft(event: &Value) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Adds the data of an event to the draft. A text becomes a text of the card, and the other members become
-/// facts.
+/// Adds the data of an event to the draft. If the data is a string, it becomes a text of the card. If the
+/// data is an object, its member `text`, `message` or `description` becomes a text of the card, and its other
+/// members become facts.
 pub(crate) fn data(draft: &mut Draft, data: &Value) {
     match data {
         Value::String(text) => draft.text(markdown::with_line_breaks(text)),

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{MAX_CARD_BYTES, MAX_KEY_BYTES, Shape, ShapeError, ShapedAlert, State, cut, link, markdown};
 
-/// The bytes that are reserved for the card around its parts, the notes about missing parts, and the last
-/// line.
+/// The bytes that are reserved for the rest of the card: the JSON around the parts, the notes about missing
+/// parts, and the last lines.
 const FRAME_BYTES: usize = 2_400;
 /// The most bytes of all buttons together.
 const LINKS_BYTES: usize = 5_000;
@@ -273,8 +273,9 @@ impl Part {
 
 /// Makes a text block with as much of the text as fits into `free` bytes. `None` if almost nothing fits.
 fn text_block(text: &str, free: usize, style: &Value) -> Option<Value> {
-    // The first length is right if JSON needs one byte for each byte of the text. The second length is right
-    // even if JSON needs six bytes for each byte (`\u0000`).
+    // The loop tries two lengths of the text. JSON usually needs about one byte for each byte of the text, so
+    // the first length usually fits. The second length fits even if JSON needs six bytes for each byte
+    // (`\u0000`).
     for most in [MAX_TEXT_BYTES.min(free.saturating_sub(150)), free.saturating_sub(150) / 6] {
         let cleaned = markdown::block(text, most.max(100));
         if cleaned.is_empty() {

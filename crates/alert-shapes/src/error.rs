@@ -9,7 +9,7 @@ use crate::{MAX_EVENTS, Shape};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The body has bytes that are not UTF-8.
-    #[error("body: expected UTF-8, found other bytes at {at}; send UTF-8")]
+    #[error("body: expected UTF-8, found an invalid byte at index {at}; send UTF-8")]
     NotUtf8 {
         /// The index of the first byte that is not UTF-8, counted from 0.
         at: usize,
@@ -30,7 +30,7 @@ pub enum ShapeError {
     )]
     Unknown,
     /// The body lacks a member that its shape needs.
-    #[error("{member}: missing, and {shape} needs it; send it, or let the bot recognise the source (`auto`)")]
+    #[error("{member}: missing, and {shape} needs it; send it, or replace the source in the URL by `auto`")]
     Missing {
         /// The shape that the caller named, or the recognised shape.
         shape: Shape,

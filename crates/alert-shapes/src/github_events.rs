@@ -87,7 +87,8 @@ fn push(body: &Value) -> Draft {
 }
 
 /// Makes the draft for an issue or a pull request. All events of one issue or pull request have the same
-/// alert key. So these events change one chat message, until the issue or pull request is closed.
+/// alert key, so each later event changes the chat message of the first event. When the issue or pull request
+/// is closed, the draft's state becomes [`State::Resolved`], which ends the alert key.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -141,8 +142,9 @@ fn release(body: &Value) -> Draft {
     draft
 }
 
-/// Makes the draft for a run of a workflow or of a check. All events of one run have the same alert key. So
-/// these events change one chat message, until the run has ended without a failure.
+/// Makes the draft for a run of a workflow or of a check. All events of one run have the same alert key, so
+/// each later event changes the chat message of the first event. When the run has ended without a failure,
+/// the draft's state becomes [`State::Resolved`], which ends the alert key.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");

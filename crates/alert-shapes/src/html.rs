@@ -7,7 +7,7 @@ use crate::link;
 const REMOVED: [&str; 12] =
     ["at", "a", "img", "script", "style", "iframe", "object", "embed", "form", "input", "svg", "video"];
 
-/// The most bytes after a tag's name in which the code looks for the end of the tag.
+/// The search for the end of a tag stops after this many bytes behind the tag's name.
 const MAX_TAG_BYTES: usize = 2_000;
 
 /// A tag, such as `</b>`.
@@ -21,8 +21,8 @@ struct Tag<'a> {
     length: Option<usize>,
 }
 
-/// Removes the tags of [`REMOVED`], but keeps the text between them. If `<` begins an address that is no web
-/// address, such as `<mailto:`, the function removes the `<`.
+/// Removes the tags of [`REMOVED`], but keeps the text between them. Also removes a `<` before an address
+/// that is no web address: `<mailto:a@b.c>` becomes `mailto:a@b.c>`.
 pub(crate) fn without_tags(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -87,7 +87,7 @@ pub(crate) fn to_markdown(text: &str) -> String {
     with_characters(&result)
 }
 
-/// Replaces the HTML entities that programs usually write by their characters.
+/// Replaces six HTML entities: `&lt;` becomes `<`, and so on. Programs seldom write other entities.
 pub(crate) fn with_characters(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];

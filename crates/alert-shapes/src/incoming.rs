@@ -64,8 +64,8 @@ impl Incoming<'_> {
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Reads the body. If the body begins like JSON, the method reads JSON and ignores `Content-Type`,
-    /// because `curl -d` sends JSON with the type of a form. If such a body is not valid JSON and its type is
+    /// Reads the body. If the body begins with `{` or `[`, the method reads JSON, whatever the `Content-Type`
+    /// is, because `curl -d` sends JSON with the type of a form. If this JSON is not valid, but the type is
     /// `text/…`, the method reads the body as text.
     pub(crate) fn content(&self) -> Result<Content, ShapeError> {
         let media_type = self.media_type();

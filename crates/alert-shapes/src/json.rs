@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The most levels of nested objects whose members become facts.
 const MAX_LEVELS: usize = 3;
 
-/// The member as text, trimmed. `None` if it is not a text, or is blank.
+/// The member as text, trimmed. `None` if the member is missing, blank, or not a text.
 pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
@@ -36,14 +36,16 @@ pub(crate) fn shown(value: &Value, member: &str) -> Option<String> {
     value.get(member).and_then(scalar)
 }
 
-/// The members of an object that are texts, numbers or booleans, as names and texts.
+/// The members of an object that are texts, numbers or booleans. Each pair has the member's name, and its
+/// value as text.
 pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     let members = value.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
 }
 
-/// Returns at most `limit` of the texts, numbers and booleans in a JSON value, each with its name. The name
-/// of a nested value is its path, joined with dots.
+/// Returns the texts, numbers and booleans in a JSON value as pairs of name and text, at most `limit` pairs.
+/// The name of a nested value is its path, joined with dots, such as `disk.size`. An array of such values
+/// becomes one pair.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

@@ -8,8 +8,8 @@
 //! Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a CloudEvents webhook.
 //! [`github`] and [`grafana`] check the signatures of these two senders.
 //!
-//! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that posts, and
-//! links only to web addresses (`https:` and `http:`). Images, too, come only from web addresses. A card
+//! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that sends data,
+//! and links only to web addresses (`https:` and `http:`). Images, too, come only from web addresses. A card
 //! never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part of the payload, the card says so.
 //!
 //! | module | what it does |
@@ -69,8 +69,8 @@ pub enum Reading {
     },
 }
 
-/// Reads a payload. If `source` is `None`, the function recognises the shape by the headers and the members
-/// of the body.
+/// Reads a payload. `source` is the shape of the payload. If `source` is `None`, the function recognises the
+/// shape by the headers and the members of the body.
 ///
 /// # Errors
 /// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. It also fails if the

@@ -167,8 +167,8 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// Encodes a key for a continuation header. Because of the encoding, a caller cannot use a continuation as a
-/// key.
+/// Encodes a key as a token for a continuation header. A client has to send the token back unchanged: if the
+/// client sends the key instead, [`key_of`] fails, and the stub complains.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

@@ -3,10 +3,10 @@
 //!
 //! The source is the table "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. If the table
-//! does not list a status as retryable, the message must not be sent again. A message that was certainly not
-//! delivered ([`Class::Unavailable`]) and a message that was perhaps delivered ([`Class::PossiblyDelivered`])
-//! have different classes, because a second send can deliver the latter message twice. If the body of a
-//! response was lost, the class is the same as for an empty body with the same status.
+//! does not list a status as retryable, the message must not be sent again. [`Class::Unavailable`] (certainly
+//! not delivered) and [`Class::PossiblyDelivered`] are different classes, because a second send of a possibly
+//! delivered message can deliver the message twice. If the body of a response was lost, the class is the same
+//! as for an empty body with the same status.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::retry_after;
 
 /// The Connector's error codes for a person, conversation or installation that can no longer be reached.
 /// Sources: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and
-/// the service's own `ErrorCode` list. After one of these codes, the poller pauses the conversation: it sends
-/// nothing to this conversation for a day, or until the person writes to the bot. Any other code can come
-/// from an incident of the service, so the poller does not pause the conversation.
+/// the service's own `ErrorCode` list. If a response has one of these codes, the poller moves the message to
+/// the poison queue, and pauses the conversation. Any other code can come from an incident of the service, so
+/// the poller does not pause the conversation.
 const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
@@ -51,14 +51,15 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
     /// deliver the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token (401), or the login host refused to issue a token. A 403 without
-    /// an error code is in this class, too, until the client has tried a fresh token.
+    /// The Connector refused the bot's token, or the login host refused to issue a token. The Connector
+    /// refuses a token with 401, or with 403 without an error code. If the client has already tried a fresh
+    /// token, or sent no token, this 403 has the class [`Class::Permanent`].
     Unauthorized,
     /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and
     /// the failure concerns all messages. A later try can succeed.
     NoToken,
-    /// The conversation is in another cloud (`InvalidBotApiHost`). Usually this cloud is GCC, a part of Teams
-    /// for US authorities, whose Connector has a host of its own.
+    /// The conversation is in another cloud (error code `InvalidBotApiHost`). Usually, this cloud is GCC (a
+    /// part of Teams for US authorities). The Connector of GCC has another host.
     WrongCloud,
     /// The person, the conversation or the installation can no longer be reached (403, 404 or 410, with one
     /// of `DESTINATION_GONE_CODES`).
@@ -89,8 +90,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict for an address with an id that is empty or has only dots. The bot sends nothing to such an
-    /// address, because the id would lead to another path of the Connector's URL.
+    /// The verdict if the id of a conversation, a message or a member cannot be a segment of the URL's path.
+    /// Nothing was sent.
     pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
@@ -101,11 +102,11 @@ impl Verdict {
         }
     }
 
-    /// Changes the class of a 403 from [`Class::Unauthorized`] to [`Class::Permanent`]. The client uses this
-    /// method if the bot's token cannot be the cause of the 403: the client has already tried a fresh token,
-    /// or the call had no token. Such a 403 concerns only this message or this conversation. For example,
-    /// perhaps the filter of a gateway refused the message. [`Class::Unauthorized`] stops the run, so with
-    /// this class one refused message could block all messages for ever.
+    /// Corrects the class of a 403 if the bot's token cannot be the reason of the refusal. The client uses
+    /// this method after a try with a fresh token, and if the call had no token. In both cases, a 403 without
+    /// an error code concerns only this message or this conversation. For example, perhaps the filter of a
+    /// gateway refused the message. So [`Class::Unauthorized`], which stops the run, becomes
+    /// [`Class::Permanent`]. Otherwise one refused message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -201,8 +202,9 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
     Response { verdict, code, body }
 }
 
-/// Returns the error code of a body: `error.code`, or `subCode` in Teams' other shape
-/// `{"errorCode":209,"message":"<JSON text with subCode>"}`.
+/// Returns the error code of a body. Usually, the code is the member `error.code`. Teams also sends bodies of
+/// the form `{"errorCode":209,"message":"<JSON>"}`. In this form, the text `message` is JSON itself, and the
+/// code is the member `subCode` of this JSON.
 pub(crate) fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
         body.get("errorCode")?;

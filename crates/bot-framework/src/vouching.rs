@@ -7,8 +7,8 @@ use platform::{Settings, SettingsError};
 
 use crate::auth_mode::AuthMode;
 
-/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id`, `from.aadObjectId` and
-/// `deleteUserData`. No other code lists these channels.
+/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id` and `from.aadObjectId`, and
+/// for the activity `deleteUserData` (a person wants to be forgotten). No other code lists these channels.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
 /// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.
@@ -16,13 +16,14 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
     VOUCHING_CHANNELS.contains(&channel_id)
 }
 
-/// The channels whose clients choose the id of a person, unless Direct Line has bound an id to the client's
-/// token.
+/// The channels whose clients choose the id of a person. If the client's token contains an id, the client
+/// cannot choose another id ([`BOUND_ID_PREFIX`]).
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
-/// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports
-/// about a person. So a signing key without `endorsements` (the list of channels for which a key signs) is
-/// allowed to sign for such a channel (`docs/decisions/0005-inbound-tokens.md`).
+/// Whether the clients of a channel choose their own id. The bot ignores the tenant and the object id of a
+/// person on such a channel, so a forged activity of such a channel gains little. Therefore a signing key
+/// without `endorsements` (the list of channels for which a key signs) is allowed to sign for such a channel.
+/// The details are in `docs/decisions/0005-inbound-tokens.md`.
 pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
 }

@@ -1,4 +1,5 @@
-//! Tests of the public interface, from the variables to the `Authorization` header. All services are fakes.
+//! Tests of the crate's public interface. A test sets variables of the bot, sends messages, and checks the
+//! requests that the login host and the Connector get. Both services are fakes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::Cell;
@@ -65,8 +66,8 @@ async fn send<'a>(host: &'a FakeHost, tokens: &'a Tokens<'a, FakeHost>, service_
     send_by(&trust, Connector::new(host, Some(tokens), deadline(host)), service_url).await
 }
 
-/// Lets the login host issue the tokens `t1`, `t2`, …. To a call with token number n, the Connector answers
-/// with the HTTP status `status(n)`. Returns the number of issued tokens.
+/// Sets the responses of both services. The login host issues the tokens `t1`, `t2`, …. The Connector answers
+/// a call that has the token `t<n>` with the HTTP status `status(n)`. Returns the number of issued tokens.
 fn tokens_and_statuses(host: &FakeHost, status: impl Fn(u32) -> u16 + 'static) -> Rc<Cell<u32>> {
     let logins = Rc::new(Cell::new(0));
     let counted = Rc::clone(&logins);
@@ -323,7 +324,7 @@ fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
         let send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
         assert_eq!(send(), expected, "{status} after a renewal");
         assert_eq!(send(), expected, "{status} in a run that has renewed its token");
-        assert_eq!(send(), Class::Accepted, "{status} must not affect the next message");
+        assert_eq!(send(), Class::Accepted, "{status}: the client must make the next call, too");
     }
 }
 

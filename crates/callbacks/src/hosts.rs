@@ -33,7 +33,7 @@ impl CallbackUrl {
     }
 
     /// The scheme and the host, with the port if it is not the default. The log is allowed to show the
-    /// origin, because the origin holds no secret. The poller records outages by origin.
+    /// origin, because the origin holds no secret. The poller counts the failed callbacks of each origin.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -49,7 +49,7 @@ impl fmt::Debug for CallbackUrl {
 /// URL can hold a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
-    /// The text is no URL, or has a user, a fragment, or characters that parsers read differently.
+    /// The text is no URL, or has a user, a fragment, or characters on which parsers of URLs disagree.
     #[error(
         "callback: expected an absolute URL without user and fragment; ask the sender for another address"
     )]
@@ -61,12 +61,13 @@ pub enum NotAllowed {
     #[error("callback: expected a host name, found an IP address; ask the sender for another address")]
     IpLiteral,
     /// The host is not in the variable `callbackhosts`.
-    #[error("callback: expected a host of the variable callbackhosts; add the host there, and replay")]
+    #[error("callback: expected a host of the variable callbackhosts; add the host, and replay the message")]
     UnknownHost,
 }
 
 impl NotAllowed {
-    /// The second half of an error text that names a member of JSON: `<path>: expected <this text>`.
+    /// The second half of the error text `<path>: expected <this text>`. `<path>` is the JSON member that
+    /// holds the URL.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",

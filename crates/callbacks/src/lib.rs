@@ -1,5 +1,5 @@
-//! Callbacks: signed HTTP calls to the back end of an alert's sender, which report a person's answer to the
-//! alert.
+//! Callbacks: signed HTTP calls to the back end of an alert's sender. A callback reports a person's answer to
+//! the alert.
 //!
 //! Use this crate to check the URL that a sender names ([`CallbackHosts`]), to sign a callback
 //! ([`CallbackSecrets`]), and to send the callback ([`call`]). This crate repeats no callback, follows no

@@ -70,7 +70,7 @@ impl App {
             let pre = loader.load(&component.id, &manifest.source(entry))?;
             let pre = CronPre::new(pre).map_err(explain).with_context(|| {
                 format!(
-                    "component {:?}: the wasm exports no sync `handle-cron-event` as in wit/world.wit",
+                    "component {:?}: expected the export `handle-cron-event` of wit/world.wit (not async), found none",
                     component.id
                 )
             })?;

@@ -21,24 +21,28 @@
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
 //!   `Serving http://...`, because tests wait for it.
-//! - In cron expressions, Sunday is day 1 of the week (the `cron` crate). A name such as `Mon` is
-//!   unambiguous.
+//! - In cron expressions, Sunday is day 1 of the week (the `cron` crate). In Spin's cron plugin, Sunday is
+//!   day 0. A name such as `Mon` has the same meaning in both.
 //!
 //! Not supported:
 //!
 //! - manifest keys that are not in `manifest.rs`: files, environment, SQLite, Redis, LLM, dependencies,
 //!   static responses, private routes, and routes with `:name`;
-//! - requests to the application itself by `self`;
+//! - requests to the application itself by a relative URL (the entry `self` in `allowed_outbound_hosts`);
 //! - WASI 0.3 guests;
 //! - runtime configuration files, and therefore every key-value store except `default`;
-//! - connections that are kept for outbound HTTPS; TLS and HTTP/2 on the listener;
+//! - reuse of connections for outbound HTTPS;
+//! - TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
 //! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.
 //!
-//! Some operations are as slow as in Spin on purpose, because measurements with this host should show their
-//! cost. The key-value store is a SQLite file, and each change is flushed to the disk. Outbound connections
-//! over plain HTTP are kept. The listener and these connections do not set TCP_NODELAY. If a component calls
-//! another component (`http://<component>.spin.internal/`), the called component runs in a fresh instance.
+//! Some operations deliberately cost the same as in Spin, so that measurements with this host are realistic:
+//!
+//! - The key-value store is a SQLite file, and each change is flushed to the disk.
+//! - Outbound connections over plain HTTP are reused.
+//! - The listener and the outbound connections over plain HTTP do not set TCP_NODELAY.
+//! - If a component calls another component (`http://<component>.spin.internal/`), the called component runs
+//!   in a fresh instance.
 //!
 //! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. This
 //! cache is the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if this variable is set).

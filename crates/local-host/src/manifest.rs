@@ -1,4 +1,4 @@
-//! Reads `spin.toml`. This host understands only a part of the manifest format (version 2, of Spin 3).
+//! Reads `spin.toml`. This host understands only a part of version 2 of the manifest format.
 //!
 //! As in Spin, an unknown key of the manifest is an error (spin: crates/manifest/src/schema/v2.rs).
 
@@ -116,7 +116,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The folder to which the manifest's relative paths refer.
+    /// The folder of the manifest. Relative paths in the manifest are relative to this folder.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }

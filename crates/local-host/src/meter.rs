@@ -1,4 +1,5 @@
-//! `--meter`: reports the resources that one instance used, for benchmarks and for tests of recorded figures.
+//! `--meter`: reports the resources that one instance used. The benchmarks read these reports, and so do the
+//! tests that compare the resources with the recorded figures in `docs/performance.json`.
 
 use wasmtime::Store;
 

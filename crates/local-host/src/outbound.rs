@@ -28,8 +28,8 @@ use allowed_hosts::{AllowedHosts, Target, chained_component};
 /// default.
 const PHASE: Duration = Duration::from_secs(600);
 
-/// The state that all components of the application share: the kept connections, and the components
-/// themselves after all of them are loaded.
+/// The state that all components of the application share: the open connections, and the function by which a
+/// component calls another component. The host sets this function after it has loaded all components.
 #[derive(Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,
@@ -152,13 +152,13 @@ fn limit(options: &RequestOptions) -> Duration {
     connect.saturating_mul(2).saturating_add(first_byte)
 }
 
-/// Calls another component. As in Spin, there are no time-outs. If the calling instance ends, the call ends,
-/// too. The called instance can continue its work after its response.
+/// Calls another component. As in Spin, there are no time-outs. The called instance runs in a task of its
+/// own, so it can continue after its response, and even after the calling instance has ended.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
     let response = called.ok_or_else(unknown)?.await.map_err(|error| {
-        output::error(&format!("[{component}] request of another component failed: {error:#}"));
+        output::error(&format!("[{component}] failed on a request of another component: {error:#}"));
         Error::InternalError(None)
     })?;
     Ok((response, no_processing()))

@@ -39,8 +39,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The sources of the values of variables. If several sources have a variable, the value from the first of
-/// them counts.
+/// The sources of the values of variables. A flag (`--variable`) has precedence over the environment, and the
+/// environment over `.env`.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     flags: BTreeMap<String, String>,

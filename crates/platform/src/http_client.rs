@@ -43,8 +43,9 @@ pub struct Timeouts {
     pub max_response_bytes: usize,
 }
 
-/// The connect phase ends at least this much earlier than the whole call. If the connect phase fails, the
-/// error says that nothing was sent. If the total time ends first, the error cannot say this.
+/// The connect phase ends at least this much earlier than the whole call. So if a host cannot be reached, the
+/// connect phase fails first, with [`TransportError::NotSent`]. If the total time ended first, the error
+/// would be [`TransportError::ResponseLost`], although nothing was sent.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {

@@ -2,7 +2,7 @@
 //!
 //! On Spin, each read of a variable is a call of the Spin host, and a component needs about twenty variables.
 //! So a template in the manifest joins several variables of the application into one variable of the
-//! component. The joined variables are always needed together:
+//! component. The variables of one template are always needed together. An example of a template:
 //!
 //! ```toml
 //! inbound = "authmode={{ authmode }}\u001fmicrosoftappid={{ microsoftappid }}"
@@ -50,8 +50,9 @@ impl JoinedSettings {
         Self { parts: joined.iter().map(|joined| (*joined, OnceCell::new())).collect() }
     }
 
-    /// Returns the value of the application's variable `name`. `read` reads one variable of the component:
-    /// the joined variable that contains `name`, or else the variable `name` itself.
+    /// Returns the value of the application's variable `name`. If a joined variable contains `name`, this
+    /// function calls `read` with the name of the joined variable, once for all names in it. Otherwise, this
+    /// function calls `read` with `name`. `read` reads one variable of the component.
     pub fn setting(
         &self,
         name: &str,
@@ -83,8 +84,8 @@ fn split(joined: &Joined, text: &str) -> Result<Values, SettingsError> {
             Some((known @ None, value)) => *known = Some(value.to_owned()),
             // The error does not repeat the text, because the text can be a part of a secret.
             _ => {
-                let problem = "expected each name once as name=value, separated by U+001F; remove U+001F from the \
-                               joined values, and use the manifest of this version";
+                let problem = "expected each name once as name=value, separated by U+001F; use the manifest of \
+                               this version of the bot, and set no value that contains U+001F";
                 return Err(SettingsError::new(joined.variable, problem));
             }
         }

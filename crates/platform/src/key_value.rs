@@ -21,7 +21,7 @@ pub trait KeyValue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.
-    #[error("key-value store: the platform has no store of this name; add the store to its configuration")]
+    #[error("key-value store: the platform has no store of this name; configure the store on the platform")]
     NoSuchStore,
     /// The component is not allowed to use the store.
     #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]

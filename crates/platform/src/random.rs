@@ -10,8 +10,8 @@ pub trait Randomness {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         let random = u64::from_le_bytes(bytes);
-        // The multiplication and the shift reach the whole range. Their bias is too small to matter for
-        // jitter.
+        // `random * (max + 1) / 2^64` is a number in `0..=max`. Some numbers are a little more likely than
+        // others, but for jitter this does not matter.
         ((u128::from(random) * (u128::from(max) + 1)) >> 64) as u64
     }
 }

@@ -57,8 +57,8 @@ impl SecretHash {
             return None;
         }
         for (word, digits) in words.iter_mut().zip(text.as_bytes().chunks_exact(16)) {
-            // For `a` to `f` in both cases, the low four bits are 1 to 6. The value of the digit is nine
-            // more.
+            // The low four bits of `0` to `9` are the value of the digit. The low four bits of the letters
+            // `a` to `f` and `A` to `F` are 1 to 6, so 9 is added. `digit >> 6` is 1 only for letters.
             *word =
                 digits.iter().fold(0, |word, digit| word << 4 | u64::from((digit & 15) + 9 * (digit >> 6)));
         }

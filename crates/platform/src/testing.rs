@@ -19,8 +19,8 @@ use crate::{
 type Responder =
     Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
-/// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a key-value store in memory. To
-/// HTTP requests, the host returns the responses that the test sets. On any other HTTP request, it panics.
+/// A scripted host: variables, a clock that does not run by itself, and a key-value store in memory. The test
+/// sets the responses to HTTP requests. If the test has set no response to a request, the host panics.
 #[derive(Default)]
 pub struct FakeHost {
     /// The variables, as [`Settings::setting`] returns them.
@@ -112,8 +112,9 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
 /// wait for real events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // A sleep of the fake clock is pending once, so that concurrent futures interleave. A test can sleep a
-    // thousand times. If a million polls do not end a future, the future never ends.
+    // A sleep of the fake clock is pending once, so that concurrent futures interleave. So each sleep takes
+    // one more poll, and a test can sleep a thousand times. A future that has not ended after a million polls
+    // never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;

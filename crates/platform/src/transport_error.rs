@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
-/// The reason why a request has no response, or no complete response. The variant shows whether the request
-/// has perhaps arrived at the server. If the request has perhaps arrived, a second send can repeat the effect
-/// of the request.
+/// The reason why a request has no response, or no complete response. The variant shows whether a second send
+/// is safe: if the request has perhaps arrived at the server, a second send can repeat the effect of the
+/// request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
@@ -17,8 +17,8 @@ pub enum TransportError {
     /// The request did not arrive at the server, so a second send is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    /// Perhaps the request has arrived, and the response is lost. A second send can repeat the effect of the
-    /// request.
+    /// The response is lost. Perhaps the request has arrived at the server, so a second send can repeat the
+    /// effect of the request.
     #[error("the response was lost: {0}")]
     ResponseLost(String),
     /// The server answered, but the body of its response did not arrive completely. The HTTP status of the
@@ -62,7 +62,8 @@ impl TransportError {
         Self::BodyLost(Box::new(BodyLost { status, headers, problem }))
     }
 
-    /// Whether the request has perhaps arrived at the server and taken effect.
+    /// Returns false if the request certainly did not arrive at the server. Returns true if the request has
+    /// perhaps arrived and taken effect.
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,

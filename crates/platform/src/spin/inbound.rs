@@ -91,8 +91,8 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
 /// Finishes a body. The stream has to be dropped before the body to which it belongs.
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
-    // A failure means that the client has closed the connection, or that too few bytes were written. The
-    // caller reports the second case.
+    // `finish` fails if the client has closed the connection, or if too few bytes were written. The first
+    // case needs no report. In the second case, `write_all` has already failed, and `serve` logs its error.
     _ = OutgoingBody::finish(body, None);
 }
 

@@ -89,7 +89,9 @@ fn read_variable(name: &str) -> Result<String, SettingsError> {
         use spin_sdk::variables::Error;
         let problem = match error {
             Error::InvalidName(_) => "the name is not valid",
-            Error::Undefined(_) => "the manifest does not map the variable to this component; add it there",
+            Error::Undefined(_) => {
+                "the manifest does not map the variable to this component; add it to `[component.<id>.variables]`"
+            }
             Error::Provider(_) | Error::Other(_) => "the variable provider failed; check its configuration",
         };
         SettingsError::new(name, problem)

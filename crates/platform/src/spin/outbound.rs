@@ -126,7 +126,8 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 ///
 /// If the stream does not accept the whole body, this function writes nothing, and returns the handles for a
 /// later write. In the returned pair the stream comes first, because the stream has to be dropped before its
-/// body. This function reports no failure, because the response or its absence shows a failure.
+/// body. This function reports no failure. After a failure, the server answers with an error, or no response
+/// arrives.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
@@ -139,11 +140,11 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
     None
 }
 
-/// Writes the body as fast as the stream accepts the bytes. This function reports no failure, because the
-/// response or its absence shows a failure.
+/// Writes the body as fast as the stream accepts the bytes. This function reports no failure. After a
+/// failure, the server answers with an error, or no response arrives.
 ///
-/// The order of the parameters matters: Rust drops them from the last to the first, and the stream has to be
-/// dropped before its body.
+/// `stream` comes after `body` in the parameters. If the future is dropped before its end, Rust drops the
+/// parameters from the last to the first, and the stream has to be dropped before its body.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = stream::write_all(&stream, bytes).await;
     drop(stream);
@@ -193,8 +194,9 @@ async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes
     }
 }
 
-/// Converts an error code of the WASI host. The result says whether the request has perhaps arrived at the
-/// server. A code counts as "not sent" only if the WASI host surely failed before it sent the request.
+/// Converts an error code of the WASI host. A code becomes [`TransportError::NotSent`] only if the WASI host
+/// surely failed before it sent the request. If the request has perhaps arrived at the server, the code
+/// becomes [`TransportError::ResponseLost`].
 ///
 /// Spin maps a connect time-out to `ConnectionTimeout` and a missing first byte to `ConnectionReadTimeout`
 /// (spin: crates/factor-outbound-http/src/wasi.rs).

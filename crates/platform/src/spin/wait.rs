@@ -21,8 +21,9 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
 /// Waits until `attempt` returns a value. Between attempts, the task sleeps until the pollable from
 /// `subscribe` is ready.
 ///
-/// If the future is dropped, the registration is cancelled, and the pollable is dropped. The WASI host traps
-/// if a pollable is dropped after the resource to which it belongs.
+/// spin-executor keeps the pollable while the task sleeps. If this future is dropped, it takes the pollable
+/// from spin-executor, and drops it. Otherwise, the pollable could be dropped after the resource to which it
+/// belongs, and then the WASI host would trap.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

@@ -54,8 +54,8 @@ impl Call {
     }
 
     /// Adds a query parameter. The name must have only characters that need no encoding. For the queue
-    /// service, the name must be in lower case, because the service computes the signature
-    /// with names in lower case.
+    /// service, the name must be in lower case, because the service computes the signature with
+    /// names in lower case.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));

@@ -55,8 +55,7 @@ impl Account {
         }
         // If QueueEndpoint is set, the account is perhaps in an emulator. In the cloud, another owner can
         // have an account of the same name. So the code then makes no cloud URL from AccountName for the
-        // table service. Exception: EndpointSuffix shows that the account is in the
-        // cloud.
+        // table service. Exception: EndpointSuffix shows that the account is in the cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),

@@ -41,8 +41,8 @@ pub(crate) fn web(address: &str) -> Option<String> {
 pub(crate) fn in_markdown(address: &str) -> Option<String> {
     let address = web(address)?;
     let encoded = utf8_percent_encode(&address, IN_MARKDOWN).to_string();
-    // The encoding also changes the brackets around a host that is an IPv6 address. The second check refuses
-    // this address, so Markdown cannot link to it.
+    // The encoding also changes the brackets of a host such as `[::1]`. `web` refuses the changed host, so
+    // Markdown cannot link to a host that is an IPv6 address.
     (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
 }
 

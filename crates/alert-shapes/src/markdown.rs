@@ -3,7 +3,8 @@
 use crate::{cut, html, link};
 
 /// The most passes over a text. If a pass removes a part of the text, the characters around this part can
-/// become a new tag or link. So the code repeats the pass until the text no longer changes.
+/// become a new tag or link. So the code makes more passes, until a pass changes nothing or this number is
+/// reached.
 const MAX_PASSES: usize = 4;
 
 /// The most bytes in which the code looks for the end of a link.
@@ -14,8 +15,8 @@ const REMOVED: u8 = 0;
 
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
-    // The card can show only the beginning of the text, so the function cleans only the beginning. The number
-    // of missing characters includes the rest of the text.
+    // The card can show only the beginning of the text, so the function cleans only the beginning. If the
+    // text is longer, the result ends with the number of all characters that the card does not show.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {
@@ -38,7 +39,8 @@ pub(crate) fn plain_line(text: &str, most: usize) -> String {
     let cleaned = clean(cut::prefix(text, most.saturating_mul(4)));
     let text = without_links(&cleaned).replace("**", "").replace("__", "").replace('`', "");
     let words = text.split_whitespace().filter(|word| !word.chars().all(|c| matches!(c, '#' | '>')));
-    // The removal of marks can join characters to a new tag or link, so the function cleans the line again.
+    // Without the marks, the characters around them can become a new tag or link. So the function cleans the
+    // line again.
     let line = clean(&words.collect::<Vec<_>>().join(" "));
     cut::line(line.trim(), most)
 }
@@ -78,8 +80,8 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // A sender has made this text to resist the passes. Without these characters, the text has neither tags
-    // nor links.
+    // The last pass, too, has changed the text, so a sender has probably made the text to outlast the passes.
+    // Without `<`, `[` and `]`, the text has neither tags nor links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text
 }
@@ -185,7 +187,7 @@ mod tests {
     use super::{block, clean, plain_line, with_line_breaks};
 
     #[test]
-    fn cleaned_markdown_has_no_mention_and_no_link_outside_the_web() {
+    fn cleaned_markdown_mentions_nobody_and_links_only_to_web_addresses() {
         for (text, expected) in [
             ("**bold** and [a](https://example.com/a_(b))", "**bold** and [a](https://example.com/a_(b))"),
             ("[a](HTTP://example.com)", "[a](HTTP://example.com)"),

@@ -65,8 +65,8 @@ fn section(draft: &mut Draft, section: &Value) {
     actions(draft, json::list(section, "potentialAction"));
 }
 
-/// Keeps the buttons that open an address. Buttons that post or ask for input are left out, because a press
-/// of such a button would call an address that the sender chose. The card only names these buttons.
+/// Keeps the buttons that only open a web page. The other buttons, such as `HttpPOST` and `ActionCard`, would
+/// send data to an address that the sender chose. The card leaves these buttons out, and lists their names.
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in actions.iter().take(MAX_ACTIONS) {
         let name = json::text(action, "name").unwrap_or("Open");

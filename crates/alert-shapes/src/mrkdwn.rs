@@ -11,8 +11,8 @@ pub(crate) fn to_markdown(text: &str) -> String {
     while let Some(at) = rest.find('<') {
         marks.push(&rest[..at], '<');
         rest = &rest[at + 1..];
-        // An element contains no `<`. Without this rule, the search for the end of `<<<<…` would read the
-        // same text again and again.
+        // The text between `<` and `>` contains no other `<`. If the search for `>` did not stop at the next
+        // `<`, each `<` in `<<<<…` would start a search through the whole rest of the text.
         let end = rest.bytes().position(|byte| matches!(byte, b'>' | b'<'));
         match end.filter(|end| rest.as_bytes().get(*end) == Some(&b'>')) {
             Some(end) => {

@@ -46,12 +46,12 @@ fn payloads_of_senders_become_the_expected_alerts() {
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let expected: Value = serde_json::from_str(&expected).unwrap_or_default();
-        assert_eq!(result, expected, "{name}: UPDATE_GOLDEN=1 writes the golden files again");
+        assert_eq!(result, expected, "{name}: the golden file differs; UPDATE_GOLDEN=1 writes it again");
     }
 }
 
 #[test]
-fn every_shape_has_payloads_whose_shape_is_recognised() {
+fn payload_of_every_shape_is_read_in_the_same_way_without_the_name_of_its_shape() {
     for shape in Shape::ALL {
         let prefix = format!("{}-", shape.name());
         let own: Vec<_> = goldens().into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();

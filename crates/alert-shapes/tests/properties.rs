@@ -1,5 +1,5 @@
-//! Property tests: whatever the body of a request is, each alert obeys the rules that `check` in `support`
-//! tests.
+//! Property tests: whatever the body of a request is, each alert obeys the rules that the function
+//! `support::check` checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

@@ -28,7 +28,7 @@ fn alert(body: &Value) -> ShapedAlert {
 }
 
 #[test]
-fn named_source_without_a_needed_member_is_an_error_that_names_the_member() {
+fn payload_without_a_member_that_its_shape_needs_is_an_error_that_names_the_member() {
     for (source, member) in [
         (Shape::Alertmanager, "alerts"),
         (Shape::Grafana, "alerts"),
@@ -158,7 +158,7 @@ fn long_text_is_cut_and_the_card_says_how_many_characters_are_missing() {
 }
 
 #[test]
-fn options_handshake_allows_the_origin_that_asks() {
+fn response_to_an_options_request_allows_the_origin_in_the_request() {
     let ask = |headers: &'static [(&'static str, &'static str)]| {
         cloud_events_options(|name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
     };

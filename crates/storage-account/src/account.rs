@@ -69,7 +69,7 @@ impl Account {
         {
             if endpoint.as_deref().is_some_and(|endpoint| !may_carry_a_token(endpoint)) {
                 return wrong(format!(
-                    "{setting} or DefaultEndpointsProtocol: others could read a token in plain http; use https"
+                    "{setting} or DefaultEndpointsProtocol: others could read a token that is sent without https; use https"
                 ));
             }
         }

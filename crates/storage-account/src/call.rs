@@ -54,7 +54,8 @@ impl Call {
     }
 
     /// Adds a query parameter. The name must have only characters that need no encoding. For the queue
-    /// service, the name must be in lower case, because the signature requires this.
+    /// service, the name must be in lower case, because the service computes the signature with
+    /// names in lower case.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -133,7 +134,7 @@ impl Call {
         if let Some(authorization) = authorization {
             let date = HeaderValue::try_from(date).map_err(|_| Unusable::NoUrl)?;
             headers.insert(DATE_HEADER, date);
-            // The error leaves out the reason, because the value is a secret.
+            // The error says nothing about the value, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);

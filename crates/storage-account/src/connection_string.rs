@@ -53,10 +53,9 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account perhaps belongs to an emulator. A cloud URL with the same
-        // AccountName could then lead to the account of another owner. So the code derives the URL of the
-        // table service from AccountName only if QueueEndpoint is missing, or if EndpointSuffix names the
-        // cloud.
+        // If QueueEndpoint is set, the account is perhaps in an emulator. In the cloud, another owner can
+        // have an account of the same name. So the code then makes no cloud URL from AccountName for the
+        // table service. Exception: EndpointSuffix shows that the account is in the cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),
@@ -93,7 +92,7 @@ impl Account {
 
     fn emulator(value: &str, settings: &BTreeMap<String, &str>) -> Result<Self, ConnectionStringError> {
         if !value.eq_ignore_ascii_case("true") {
-            return wrong("UseDevelopmentStorage: expected true; leave the setting out for another account");
+            return wrong("UseDevelopmentStorage: expected true; to use no emulator, leave the setting out");
         }
         if settings.keys().any(|name| name != "usedevelopmentstorage" && name != "developmentstorageproxyuri")
         {
@@ -108,7 +107,7 @@ impl Account {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
                 let parsed: http::Uri =
                     uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri: expected a URL"))?;
-                // The emulator always has its own ports, so a port in the URI is ignored.
+                // The emulator always uses the ports 10001 and 10002, so a port in the URI is ignored.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
@@ -169,7 +168,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
 fn checked_endpoint(setting: &str, endpoint: &str) -> Result<String, ConnectionStringError> {
     let problem = || {
         ConnectionStringError(format!(
-            "{setting}: expected a value that forms an http or https URL without user and query"
+            "{setting}: expected an http or https URL without user and query, or a valid part of such a URL"
         ))
     };
     let endpoint = endpoint.trim_end_matches('/');
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn table_endpoint_is_derived_from_the_account_and_never_from_another_endpoint() {
+    fn table_endpoint_is_derived_from_account_name_and_never_from_another_endpoint() {
         const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
         const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
         const CLOUD: &str = "https://contoso.table.core.windows.net";

@@ -53,15 +53,16 @@ pub enum Failure {
     Unusable(Unusable),
 }
 
-/// A failed storage call that the sender does not repeat.
+/// A storage call whose last attempt failed.
 #[derive(Debug)]
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
     /// Whether an attempt before the last attempt perhaps reached the service. If so, the call has perhaps
-    /// taken effect, although the last attempt failed.
+    /// taken effect, although the last attempt failed. An attempt that the service refused (503) also counts.
     pub may_be_done: bool,
-    /// Whether the result of at least one attempt is unknown. The last attempt counts, too.
+    /// Whether at least one attempt has perhaps taken effect. The last attempt counts, too. An attempt that
+    /// the service refused (429, 503) does not count.
     pub is_doubtful: bool,
 }
 
@@ -141,7 +142,7 @@ pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Returns the service's error code if the code has only letters and digits. Otherwise returns the empty
-/// string. The bot logs error codes, and a code with other characters could be any text.
+/// string. The bot logs error codes, and a code with other characters is perhaps a text with a secret.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }

@@ -7,8 +7,9 @@
 //! To call a service, use the clients in `storage_queue` and `storage_table`. Use this crate to read a
 //! connection string, to give the account a token, or to write a client of another storage service.
 //!
-//! This crate knows no operations of the services. It knows only the error codes for a refused authorization.
-//! Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a token.
+//! This crate knows no operations of the services, and no error codes except the codes for a refused
+//! authorization. Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a
+//! token.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
 #![warn(missing_docs)]

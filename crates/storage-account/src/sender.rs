@@ -21,8 +21,9 @@ const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
 /// Sends calls to one service of an account, with a deadline for repeated attempts.
 ///
-/// If another attempt can succeed, the sender repeats a failed call after a random wait, with a new
-/// authorization. The sender never begins a repeated attempt after the deadline. Calls can run concurrently.
+/// If an attempt fails and the next attempt can succeed, the sender waits for a random time, and makes the
+/// next attempt with a new authorization. The sender never begins a repeated attempt after the deadline.
+/// Calls can run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,
@@ -131,8 +132,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let request =
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
-            // The HTTP status alone shows whether the service did or refused the call, so the body is not
-            // needed.
+            // The HTTP status alone shows whether the service did or refused the call. The sender needs the
+            // body only if the service did the call and the caller reads the response.
             Err(TransportError::BodyLost(lost)) if !(call.reads_response && lost.status.is_success()) => {
                 Ok(lost.into_response())
             }

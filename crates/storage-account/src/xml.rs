@@ -11,7 +11,7 @@ pub enum Malformed {
     /// The document is not UTF-8.
     #[error("the body is not UTF-8")]
     NotUtf8,
-    /// The document is not XML, or has a form that neither service writes.
+    /// The document is not XML, or has a part that neither service writes, such as a document type.
     #[error("the body is not well-formed XML")]
     NotWellFormed,
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_body_is_read_and_body_of_another_kind_gives_empty_fields() {
+    fn error_body_is_read_and_another_document_gives_empty_fields() {
         let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
             <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
         let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };

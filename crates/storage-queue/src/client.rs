@@ -41,8 +41,9 @@ const LONGEST_RESPONSE_BYTES: usize =
 
 /// A client of one queue, with a deadline for its calls.
 ///
-/// If another attempt can succeed, the client repeats a failed call after a random wait, with a new
-/// signature. The client never begins a repeated attempt after the deadline. Calls can run concurrently.
+/// If an attempt fails and the next attempt can succeed, the client waits for a random time, and makes the
+/// next attempt with a new signature. The client never begins a repeated attempt after the deadline. Calls
+/// can run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
     sender: Sender<'a, H>,
@@ -56,8 +57,8 @@ pub struct PutOptions {
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
-    /// Whether the client reads [`Put::stored`] from the response. With these two values, the caller can
-    /// delete the new message.
+    /// Whether the client reads the id and the receipt of the new message from the response, into
+    /// [`Put::stored`]. With the id and the receipt, the caller can delete the new message.
     pub can_be_taken_back: bool,
 }
 
@@ -87,8 +88,8 @@ pub enum TimeToLive {
 pub struct Put {
     /// `Ok` if the service confirmed that it has stored the message.
     pub result: Result<(), QueueError>,
-    /// Whether the result of at least one attempt is unknown. If so, the queue perhaps holds one more copy of
-    /// the message than `result` shows.
+    /// Whether the result of at least one attempt is unknown. In this case, an error does not prove that the
+    /// queue holds no copy of the message, and `Ok` does not prove that the queue holds only one copy.
     pub is_doubtful: bool,
     /// The id and the receipt of the stored message, if [`PutOptions::can_be_taken_back`] is set and the
     /// response contains them.
@@ -151,7 +152,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(response) if response.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
-            // The queue exists with other metadata, which the caller does not need.
+            // The existing queue has metadata. The service answers 409, because this call sends no metadata.
+            // The caller needs no metadata.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
                 Ok(Created::Existed)
             }
@@ -234,9 +236,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
     ///
-    /// If the client cannot read a message, the result leaves out the message. The message becomes visible
-    /// again after each lease, until the message expires. If the client can read none of the messages in the
-    /// response, the result is a [`QueueError::Unreadable`].
+    /// If the client cannot read a message, the result leaves out the message. When the lease of this message
+    /// ends, the message becomes visible again, and a later Get Messages leases it again, until the message
+    /// expires. If the client can read none of the messages in the response, the result is a
+    /// [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -316,9 +319,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
     /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
     ///
-    /// If the service updates the message but the response is lost, the method returns
-    /// [`QueueError::LeaseLost`]. The new receipt is lost with the response, so the caller can no longer
-    /// delete or update the message.
+    /// If the service updates the message but the response is lost, the client repeats the call with the old
+    /// receipt. The service refuses the old receipt, and the method returns [`QueueError::LeaseLost`]. The
+    /// lost response contained the new receipt, so the caller can no longer delete or update the message.
     pub async fn update(
         &self,
         id: &MessageId,
@@ -340,8 +343,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Does the same as [`QueueClient::update`], for a caller that does not need the new receipt.
     ///
-    /// If an earlier attempt perhaps hid the message, the receipt is perhaps old. If a repeated attempt then
-    /// fails because of the receipt, the method returns `Ok`. [`Hidden`] shows how sure the success is.
+    /// An attempt that hides the message makes the receipt invalid. If the response to this attempt is lost,
+    /// the repeated attempt fails, because the service refuses the receipt. In this case, the method returns
+    /// `Ok`. [`Hidden`] shows how sure it is that the message is hidden.
     pub async fn hide(
         &self,
         id: &MessageId,

@@ -19,7 +19,7 @@ pub enum QueueError {
     #[error("the queue does not exist")]
     QueueMissing,
     /// The receipt of the message is no longer valid, because the message was deleted, updated or handed out
-    /// again. This can happen without any fault.
+    /// again. This also happens in normal operation.
     #[error("the lease on the message is lost")]
     LeaseLost {
         /// Whether the queue certainly holds the message, with another receipt. If this is `false`, the queue

@@ -6,7 +6,8 @@ use std::fmt;
 use thiserror::Error;
 
 /// The valid name of a queue: 3 to 63 lower-case letters, digits and single dashes
-/// (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>).
+/// (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>). [`QueueName::parse`]
+/// allows at most 55.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueName(String);
 
@@ -17,7 +18,7 @@ const REPLIES: &str = "-replies";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "expected 3 to 55 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
-     allows 63, and the name of the queue of replies needs 8 more"
+     allows 63 characters, but the bot appends the 8 characters `-replies` to name the queue of replies"
 )]
 pub struct InvalidQueueName;
 

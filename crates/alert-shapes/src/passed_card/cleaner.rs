@@ -1,13 +1,13 @@
-//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the
-//! bytes of the card are used up.
+//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the card
+//! reaches its size limit.
 
 use serde_json::{Map, Value};
 
 use super::elements::{Family, Kind, OF_CARD, Type, shared, types};
 use crate::{MAX_CARD_BYTES, cut, draft, json, link, markdown};
 
-/// The bytes that are reserved for the card around its body, the notes about missing parts, and the last
-/// line.
+/// The bytes that are reserved for the type and version of the card, the notes about missing parts, and the
+/// last line.
 const RESERVED_BYTES: usize = 2_500;
 const MAX_LEVELS: usize = 10;
 const MAX_CHILDREN: usize = 200;
@@ -114,7 +114,7 @@ impl Cleaner {
             self.free = before;
             self.text.truncate(text_before);
             if self.missing == counted && !child["url"].is_null() {
-                self.leave_out(&format!("{}without an address of the web", labelled(of.name, child)));
+                self.leave_out(&format!("{}without a web address", labelled(of.name, child)));
             }
         }
         cleaned

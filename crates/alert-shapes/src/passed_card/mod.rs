@@ -76,7 +76,7 @@ pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let version = json::text(card, "version").filter(|version| VERSIONS.contains(version)).unwrap_or("1.5");
     members.insert("version".to_owned(), json!(version));
     members.insert("body".to_owned(), Value::Array(body));
-    // Only Teams reads the member `msteams`. Alertmanager sets it.
+    // With this width, Teams shows the card as wide as the chat. Alertmanager's cards ask for this width.
     if json::text(&card["msteams"], "width").is_some_and(|width| width.eq_ignore_ascii_case("full")) {
         members.insert("msteams".to_owned(), json!({"width": "Full"}));
     }

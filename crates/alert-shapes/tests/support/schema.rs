@@ -1,5 +1,5 @@
-//! Checks a card against the elements that the documentation of Adaptive Cards 1.5 lists. As in the published
-//! schema, a member that is not in the list is an error.
+//! Checks a card against [`TYPES`], a list of the elements in the documentation of Adaptive Cards 1.5. A
+//! member that is not in `TYPES` is an error, as in the published schema.
 
 use serde_json::Value;
 

@@ -32,8 +32,9 @@ mod tests {
 
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// The test vectors V4 and V5 use Shared Key Lite, which the client never sends. This test signs the two
-    /// strings directly, so that tests check the signer against all ten test vectors of the queue service.
+    /// The test vectors V4 and V5 use Shared Key Lite, which the client never sends. So this test signs the
+    /// two strings directly. The next test checks V8, and the tests of `storage_queue` check the other seven
+    /// vectors.
     #[test]
     fn signatures_of_vectors_v4_and_v5_equal_the_known_signatures() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();

@@ -8,7 +8,8 @@ use crate::chosen;
 /// The environment variable from which the Spin host reads the API key.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 
-/// A value of the variable `alertkey`: one API key, or two API keys that are separated by a comma.
+/// The value of the application's variable `alertkey`: one API key. While a person replaces the key, the
+/// value is the old and the new key, separated by a comma.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AlertKey(String);
 
@@ -18,14 +19,18 @@ impl AlertKey {
         chosen::random_hex().map(Self)
     }
 
-    /// Chooses the API key of a bot that gets these variables. `None` closes the alert routes of the bot.
+    /// Chooses the API key of a bot that gets these variables. If the function returns `None`, the bot closes
+    /// its alert routes.
     ///
     /// A person can set the key in `variables`, in the environment, or in `.env`. The first of the three that
     /// sets the key decides. If this key is empty, the function returns `None`.
     ///
-    /// If no key is set, the function makes a random key for this start of the bot. There is one exception:
-    /// with an `authmode` other than `anonymous`, the function returns `None`, because other machines can
-    /// perhaps reach the bot.
+    /// If no key is set, the result depends on `authmode`:
+    ///
+    /// - With `anonymous`, or if `variables` does not set `authmode`, the bot serves only this machine. So
+    ///   the function makes a random key for this start of the bot.
+    /// - With another `authmode`, other machines can perhaps call the bot. Then the alert routes stay closed
+    ///   until a person sets a key: the function returns `None`.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }

@@ -15,8 +15,8 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// The environment variable from which the Spin host reads the secret that signs callbacks. A callback is a
-/// call of the bot to a program that alerts people.
+/// The environment variable from which the Spin host reads the secret that signs callbacks. A callback is an
+/// HTTP call from the poller to a program. The call reports a person's answer to a question of this program.
 const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 
 /// The environment variable from which the Spin host reads the connection string of the storage account.
@@ -35,7 +35,8 @@ pub struct ApplicationOptions {
     pub playground_port: u16,
     /// The channel that the chat page simulates: `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
-    /// Values of the application's variables, in addition to those that follow from the other fields.
+    /// Values that the caller chooses for the application's variables. For other variables, the application
+    /// chooses values itself, e.g. the connection string of the emulator.
     pub variables: Vec<(String, String)>,
     /// The API key that the alert routes accept. The application passes the key on to `cargo dev send` in the
     /// run note, a file under `target/`. Without a key here or in `variables`, the alert routes are closed.
@@ -136,9 +137,9 @@ impl ApplicationOptions {
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 
-    /// Fails if `.env` belongs to a bot in Azure, because this local bot would take the messages of that
-    /// bot's queue. `name` is the bot's name, which `deploy/azure/deploy.sh` writes into the file as
-    /// `BOT_NAME`.
+    /// Fails if `.env` was written for a bot in Azure, and `variables` does not choose another storage
+    /// account. With this `.env`, the local bot would take the messages of the other bot's queue. `name` is
+    /// the value of `BOT_NAME`: `deploy/azure/deploy.sh` writes the name of the bot in Azure into `.env`.
     fn refuse_storage_of_a_deployed_bot(&self, name: Option<&str>) -> anyhow::Result<()> {
         let names_storage = self.variables.iter().any(|(name, _)| name == "storageconnection");
         if let Some(name) = name.filter(|_| !names_storage) {

@@ -65,7 +65,7 @@ impl AzuritePorts {
         Ok(Self { queue: ports::free()?, table: ports::free()? })
     }
 
-    /// The connection string of an Azurite on these ports, whose account has this key.
+    /// The connection string of an Azurite on these ports. `key` is the account key.
     pub fn connection_string(self, key: &StorageKey) -> String {
         connection_string_of(&on_loopback(self.queue), &on_loopback(self.table), key)
     }
@@ -82,7 +82,7 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts both services with this key of their account, and waits until both answer.
+    /// Starts both services with this account key, and waits until both answer.
     pub fn start(ports: AzuritePorts, key: StorageKey) -> anyhow::Result<Self> {
         // Both are started before the first wait, because each needs a second or two.
         let queue = start("queue", ports.queue, &key)?;

@@ -21,7 +21,7 @@ pub struct BackEnd {
     callback_secret: Option<String>,
 }
 
-/// The part of the bot's response to an alert that is about one conversation.
+/// The result of an alert for one conversation. The bot's response to an alert lists these results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerted {
     /// The alert's id; `None` if the conversation gets no alert.
@@ -36,12 +36,14 @@ impl BackEnd {
         Self { agent: agent(), bot: bot.to_owned(), key, callback_secret: None }
     }
 
-    /// The secret with which the bot's poller signs callbacks, if `cargo dev up` has made it.
+    /// The random secret with which the poller signs callbacks. Returns `None` if `cargo dev up` has made no
+    /// such secret, e.g. because a person has set a secret.
     pub fn callback_secret(&self) -> Option<&str> {
         self.callback_secret.as_deref()
     }
 
-    /// Makes a back end for the bot that `cargo dev up` runs. The port of the chat page tells which bot.
+    /// Makes a back end for the bot that `cargo dev up` runs together with the chat page on this port. The
+    /// run note of this chat page has the bot's address and API key.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
         let RunNote { bot, key, callback_secret, .. } = RunNote::read(playground_port)?;
         Ok(Self { callback_secret, ..Self::new(&bot, key) })
@@ -65,7 +67,7 @@ impl BackEnd {
             .context("the bot's response: expected a status of each alert, found an alert without one")
     }
 
-    /// The conversations that the bot knows: the first 100, in the shape of `GET /api/targets`.
+    /// The first 100 conversations that the bot knows, as `GET /api/targets` returns them.
     pub fn targets(&self) -> anyhow::Result<Vec<Value>> {
         let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
         match self.read(request.call(), 200)?["targets"].take() {
@@ -87,7 +89,7 @@ impl BackEnd {
         let key = AlertKey::new(key);
         ensure!(
             key.bearer().is_some(),
-            "ALERTKEY: expected an API key with the scope operate; set the environment variable"
+            "ALERTKEY: expected an API key with the scope `operate`; set the environment variable"
         );
         Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }

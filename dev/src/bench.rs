@@ -15,13 +15,13 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         loud("components", build::components())?;
-        loud("floor of the benchmarks", build::bench_guest())?;
+        loud("guest for comparison", build::bench_guest())?;
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The benchmarks also run the components' code natively, and compare the native code with the wasm
-        // code. Both have to be optimized equally, so the program `bench` is built with the profile of the
-        // host.
+        // The program `bench` also contains the components' code as native code, and compares this code with
+        // the wasm code. The wasm code is built with the profile `release`. The profile `host` has the same
+        // `opt-level` as `release`, so the compiler optimizes both at the same level.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

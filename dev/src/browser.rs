@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::tools::node;
 use crate::workspace::root;
 
-/// The names of Chromium's program: on Debian, on other systems, two from Google, and on macOS.
+/// The names of Chromium's program. Debian uses the first name, and other systems use the second. Google's
+/// own packages use the third and the fourth. The last is the path on macOS.
 const PROGRAMS: [&str; 5] = [
     "chromium",
     "chromium-browser",
@@ -89,10 +90,10 @@ pub struct Visit<'a> {
 pub struct Seen {
     /// The whole text of each of the bot's bubbles.
     pub bubbles: Vec<String>,
-    /// The cards in the bubbles that the page has rendered.
+    /// The cards that the page has rendered in the bubbles.
     pub cards: Vec<Card>,
-    /// The background color of the first container of each card for which the person waited. Cards without a
-    /// container are left out.
+    /// A color for each card for which the person waited: the background color of the card's first container.
+    /// A card without a container has no color in this list.
     pub colors: Vec<String>,
 }
 

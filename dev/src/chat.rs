@@ -1,4 +1,4 @@
-//! Sends messages in a running chat page from outside, by the routes that the page itself uses.
+//! Sends messages in a running chat page without a browser, by the HTTP routes that the page itself uses.
 //!
 //! The chat page is Microsoft's M365 Agents Playground. The routes are internal to the Playground, so another
 //! version can have other routes. `package.json` pins the version.

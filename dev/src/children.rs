@@ -18,7 +18,7 @@ const TAIL: usize = 20;
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The destinations of a child's output, in addition to this process's memory.
+/// The destinations of a child's output. In addition, [`Running`] always keeps the output in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     /// The prefix with which each line is printed on stdout; `None` prints nothing.

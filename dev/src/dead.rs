@@ -34,8 +34,8 @@ enum What {
         /// Lists only dead letters to the conversation with this conversation key
         #[arg(long, value_name = "KEY")]
         conversation: Option<String>,
-        /// Also shows the texts of the 32 oldest messages on the poison queue, and lists each of these
-        /// messages that no poller has listed
+        /// Also reads the 32 oldest messages on the poison queue: shows their texts, and lists a message even
+        /// if the table of dead letters does not have the message
         #[arg(long)]
         text: bool,
         /// The maximum number of dead letters to list
@@ -49,7 +49,7 @@ enum What {
     },
     /// Puts dead letters on the queue again; if they are replayed twice, each alert is still delivered once
     Replay(Chosen),
-    /// Deletes dead letters for good; their alerts stay `dead`
+    /// Deletes dead letters for good; in the ledger, their alerts keep the status `dead`
     Drop(Chosen),
 }
 
@@ -65,11 +65,11 @@ struct Chosen {
     /// Chooses all dead letters
     #[arg(long)]
     all: bool,
-    /// With --outcome or --all: only dead letters whose diedAt is this time or later, e.g.
-    /// 2027-01-31T12:00:00Z
+    /// With --outcome or --all: only dead letters that the poller moved to the poison queue at this time or
+    /// later, e.g. 2027-01-31T12:00:00Z
     #[arg(long)]
     since: Option<String>,
-    /// With --outcome or --all: only dead letters whose diedAt is before this time
+    /// With --outcome or --all: only dead letters that the poller moved to the poison queue before this time
     #[arg(long)]
     until: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Dead {
                 BackEnd::at(
                     url,
                     &key.with_context(|| {
-                        format!("{KEY}: not set; set it to an API key with the scope operate")
+                        format!("{KEY}: not set; set it to an API key with the scope `operate`")
                     })?,
                 )?
             }
@@ -174,7 +174,8 @@ fn report(done: &Done, what: &str) -> anyhow::Result<()> {
     }
     ensure!(
         !is_unfinished,
-        "the bot has not reached all dead letters; try again in a minute, because other calls perhaps hide some of them"
+        "the bot has not reached all dead letters, perhaps because another API call works on them and hides their \
+         messages; try again in a minute"
     );
     Ok(())
 }

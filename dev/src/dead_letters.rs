@@ -14,8 +14,8 @@ const MAX_IDS: usize = 100;
 /// The maximum number of API calls of one replay or drop. The limit ends the command if every response of the
 /// bot says that more dead letters are left.
 const MAX_CALLS: usize = 500;
-/// The maximum number of API calls in a row that replay, drop or refuse no dead letter. Then the command
-/// ends.
+/// The maximum number of API calls in a row without progress. A call makes progress if the bot replays, drops
+/// or refuses at least one dead letter. After this number of calls, the command ends.
 const MAX_IDLE_CALLS: usize = 5;
 
 /// The client for the dead letters of one bot.
@@ -78,7 +78,8 @@ impl DeadLetters {
         Ok(Page { messages: response["messages"].as_u64().unwrap_or_default(), letters, next })
     }
 
-    /// Finds one dead letter. If the bot shows the text of this dead letter, the result has the text.
+    /// Finds one dead letter. If its message is among the 32 oldest messages on the poison queue, the result
+    /// also has its text.
     pub fn find(&self, id: &str) -> anyhow::Result<Value> {
         let mut after: Option<String> = None;
         for _ in 0..MAX_CALLS {

@@ -13,11 +13,11 @@ pub struct DoctorOptions {
     /// storage [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// The address of the running application, or the messaging endpoint that is registered in Azure. If
-    /// --env is also given, the doctor starts one run of the poller
+    /// The address of the running application. To check also the messaging endpoint that is registered in
+    /// Azure, give this endpoint instead. With --env and --url, the doctor starts one run of the poller
     #[arg(long)]
     pub url: Option<String>,
-    /// The app package for Teams, to compare with microsoftappid
+    /// The app package for Teams; the doctor compares the package's bot with the variable microsoftappid
     #[arg(long, value_name = "FILE")]
     pub teams: Option<PathBuf>,
     /// The Spin manifest that is deployed [default: deploy/spin.http.toml]
@@ -26,7 +26,8 @@ pub struct DoctorOptions {
 }
 
 impl DoctorOptions {
-    /// Adds the default of `--env`: `.env`, which Spin reads by itself. Fails if nothing is left to examine.
+    /// Adds the default of `--env`: `.env`, which Spin reads by itself. Fails if there is neither a file nor
+    /// an address to examine.
     pub fn with_defaults(mut self) -> anyhow::Result<Self> {
         let default = Path::new(".env");
         if self.env.is_none() && self.url.is_none() && default.exists() {

@@ -17,7 +17,7 @@ pub(crate) struct Key {
     /// Limits the key to the conversations of this tenant
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
-    /// Limits the key to tags that begin with this text
+    /// Limits the key to tags that begin with this text; a tag is a topic to which conversations subscribe
     #[arg(long, value_name = "PREFIX")]
     tag: Option<String>,
 }

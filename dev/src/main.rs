@@ -28,7 +28,7 @@ struct Cli {
 enum Command {
     /// Runs everything: queue and table emulator, bot, poller, and a chat page to try the bot in
     Up(up::Up),
-    /// Sends a message to the bot, or an alert to the person, in the chat page that `cargo dev up` runs
+    /// Sends a message to the bot, or an alert to the person who has opened the chat page of `cargo dev up`
     Send(send::Send),
     /// Makes an API key with a name and scopes for a program that alerts people
     Key(key::Key),

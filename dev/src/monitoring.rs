@@ -2,8 +2,10 @@
 //!
 //! - `dev/grafana-dashboard.cjs` compares the dashboard with Grafana's own types.
 //! - `promtool`, if it is installed, checks the rules, their tests and the expressions of the dashboard.
-//! - Tests look up each metric and its labels in the sample of `GET /metrics` that the bot's tests store.
-//! - A test looks up each event and each member of the queries for Azure Monitor in the components' code.
+//! - Tests read the names of metrics and labels in the files. The tests look the names up in the sample of
+//!   `GET /metrics` that the bot's tests store.
+//! - A test reads the names of log events and of their members in the queries for Azure Monitor. The test
+//!   looks the names up in the components' code.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +19,7 @@ use crate::workspace::{root, target};
 
 const FOLDER: &str = "deploy/monitoring";
 
-/// Checks the dashboard by Grafana's types. The npm packages have to be installed.
+/// Compares the dashboard with Grafana's types. The npm packages have to be installed.
 pub fn check_dashboard() -> anyhow::Result<()> {
     let mut command = node();
     command.arg(root().join("dev/grafana-dashboard.cjs")).arg(root().join(FOLDER).join("dashboard.json"));
@@ -50,8 +52,8 @@ pub fn check_rules() -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// Recording rules with the dashboard's expressions, because promtool checks only rules. The rules are JSON,
-/// which promtool reads as YAML.
+/// Makes a recording rule of each expression of the dashboard, because promtool can check rules, but no
+/// dashboards. The rules are JSON, which promtool reads as YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let expressions = expressions_of(dashboard)?;
     let rules: Vec<_> = expressions
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn panels_have_ids_places_and_the_data_source_that_the_user_chooses() {
+    fn panels_have_unique_ids_do_not_overlap_and_use_the_chosen_data_source() {
         let dashboard: Value = serde_json::from_str(&read("dashboard.json").unwrap()).unwrap();
         let panels = dashboard["panels"].as_array().unwrap();
         let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();

@@ -1,8 +1,8 @@
 //! Makes API keys with a name. The variable `alertkeys` has an entry for each of them:
 //! `name:scopes:sha256(key)[:until]`.
 //!
-//! The bot reads these entries (`bot-component/src/alerts/named_key.rs`). The checks here find typing errors
-//! before the bot would refuse an entry.
+//! The bot reads these entries (`bot-component/src/alerts/named_key.rs`), and refuses wrong entries. This
+//! module checks the values, too, so that a person finds typing errors earlier.
 
 use std::fmt::Write;
 
@@ -69,7 +69,8 @@ impl std::fmt::Debug for NamedKey {
 }
 
 impl Purpose {
-    /// The scopes and restrictions in the form of an entry.
+    /// Checks all values, and returns the second part of the entry, with the scopes and restrictions: e.g.
+    /// `send+tenant=t+tag=orders-`.
     fn fields(&self) -> anyhow::Result<String> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         let is_reserved =

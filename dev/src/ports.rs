@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::bail;
 
 /// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS:
-/// from 49 152). So no outgoing connection occupies a port of this range after [`free`] has found it, and
-/// before the caller listens on it.
+/// from 49 152). So after [`free`] has found a port, no outgoing connection occupies the port before the
+/// caller listens there.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 /// Finds a port that is free now, without reserving it. This process tries all other ports of the range

@@ -1,4 +1,5 @@
-//! Starts each child in its own process group, so that all children can be ended with this process.
+//! Starts each child in its own process group. Through this group, this process can end the child together
+//! with all programs that the child has started.
 
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,8 +50,8 @@ impl Drop for ProcessGroup {
 }
 
 /// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
-/// handler does not ask the children to end, because nothing that they store is needed any more. `cargo dev
-/// up` asks its children to end before it kills them, so that command has a handler of its own.
+/// handler does not ask the children to end first, because the data that they store is not needed later.
+/// `cargo dev up` asks its children to end before it kills them, so that command has a handler of its own.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
         // The list stays locked, so from here on no child starts, and no child leaves the list.

@@ -10,12 +10,13 @@ use crate::steps::{shown, silent};
 use crate::workspace::root;
 
 const SERVICE: &str = "proactive-bot.service";
-/// The units that systemd needs to verify the service in a separate folder.
+/// The names of the systemd targets that the service needs. The check puts a stand-in for each target into
+/// the folder in which systemd verifies the service.
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
 /// The first systemd with `--offline`.
 const SYSTEMD: u32 = 250;
-/// The highest exposure that `systemd-analyze security` is allowed to report, in tenths: 0 is the best value,
-/// and 100 is the worst.
+/// `systemd-analyze security` reports how much a service is exposed to attacks. This constant is the highest
+/// value that the check accepts, in tenths: 0 is the best value, and 100 is the worst.
 const EXPOSURE: &str = "20";
 
 /// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for

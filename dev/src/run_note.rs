@@ -1,7 +1,7 @@
 //! The run note: a file under `target/` by which other commands find the bot that `cargo dev up` runs.
 //!
 //! The file holds the bot's address, the API key for the alert routes, the secret that signs callbacks (the
-//! bot's calls to programs), and the connection string of the storage account. Each chat page has its own
+//! poller's calls to programs), and the connection string of the storage account. Each chat page has its own
 //! file. Only the user who has started `cargo dev up` can read the file. `cargo dev up` deletes the file when
 //! it ends.
 
@@ -63,8 +63,8 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "port {playground_port}: the chat page runs from another folder, or without an API key; run this command \
-                 where `cargo dev up` was started, or start `cargo dev up` with --variable alertkey=<a key>"
+                "port {playground_port}: found no API key for the bot of this chat page; if `cargo dev up` was started in \
+                 another folder, run this command there; if not, start `cargo dev up` with --variable alertkey=<a key>"
             );
         };
         let note: Value = serde_json::from_str(&text).unwrap_or_default();

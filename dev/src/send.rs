@@ -14,10 +14,10 @@ pub(crate) struct Send {
     /// The message of the person to the bot, e.g. "hello"
     #[arg(required_unless_present_any = ["alert", "card", "ask"], conflicts_with_all = ["alert", "card", "ask"])]
     text: Option<String>,
-    /// Alerts the person through POST /api/alerts, as a back end does, e.g. "The pizza is ready"
+    /// Sends the person an alert, e.g. "The pizza is ready", through POST /api/alerts, as a back end does
     #[arg(long, value_name = "TEXT")]
     alert: Option<String>,
-    /// Asks the person, waits for the answer, and prints it, e.g. "Deploy?"
+    /// Asks the person this question, e.g. "Deploy?", waits for the answer, and prints the answer
     #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
     ask: Option<String>,
     /// A button of the question, e.g. approve, or approve="Approve it". Without --action, the question has
@@ -65,8 +65,8 @@ impl Send {
     }
 }
 
-/// The button of an `<id>` or `<id>=<title>`. If `action` has no title, the title is the id with a capital
-/// letter.
+/// Makes a button from a value of `--action`: `<id>` or `<id>=<title>`. Without a title, the button shows the
+/// id with a capital first letter.
 fn action_of(action: &str) -> Value {
     let (id, title) = match action.split_once('=') {
         Some((id, title)) => (id, title.to_owned()),
@@ -115,8 +115,8 @@ fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
             )
         }
         [Alerted { status, .. }] => bail!(
-            "the chat page's conversation gets no alerts, because it is {status}; send a message in it first: cargo dev \
-             send hello"
+            "the conversation of the chat page gets no alerts, because the status of the conversation is {status}; first \
+             send a message to the bot: cargo dev send hello"
         ),
         _ => bail!("the bot's response: expected one alert, found {}", alerted.len()),
     }

@@ -1,4 +1,5 @@
-//! Evaluates the expressions of a template as Azure does, with fixed values instead of a real subscription.
+//! Evaluates the expressions of an ARM template (Azure Resource Manager) as Azure does, with fixed values
+//! instead of a real subscription.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -31,12 +32,12 @@ pub(super) enum EvaluationError {
     Runtime(String),
 }
 
-/// The names that expressions can read.
+/// The parameters and variables that expressions can read.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
     /// The values of the parameters.
     pub(super) parameters: &'a Map<String, Value>,
-    /// The variables as the template has them.
+    /// The variables, not evaluated yet.
     pub(super) variables: &'a Map<String, Value>,
     /// The parameters and variables that expressions have read, as `parameters('x')` or `variables('x')`.
     pub(super) read: RefCell<BTreeSet<String>>,
@@ -215,9 +216,9 @@ fn wrong_arguments(function: &str, values: &[Value]) -> EvaluationError {
     EvaluationError::Arguments { function: function.to_owned(), arguments }
 }
 
-/// The id of a resource: `base`, the namespace, and behind them types and names in turn. The first of
-/// `arguments` is the whole type, e.g. `Namespace/type/subtype`. The other arguments are the names: one for
-/// each part of the type after the namespace. Returns `None` if the number of names is wrong.
+/// The id of a resource. The first of `arguments` is the type of the resource, e.g. `A.B/c/d` in the
+/// namespace `A.B`. The other arguments are a name for `c` and a name for `d`. With the names `one` and
+/// `two`, the id is `<base>/providers/A.B/c/one/d/two`. Returns `None` if the number of names is wrong.
 fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     let (kind, names) = arguments.split_first()?;
     let (namespace, types) = kind.split_once('/')?;

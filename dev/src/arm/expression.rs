@@ -1,4 +1,4 @@
-//! Parses the expressions of a template. An expression is the text between `[` and `]` of a string.
+//! Parses the expressions of an ARM template. An expression is the text between `[` and `]` of a string.
 
 use thiserror::Error;
 

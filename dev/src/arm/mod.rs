@@ -1,10 +1,11 @@
 //! Checks `deploy/azure/azuredeploy.json` without Azure. This template of Azure Resource Manager (ARM) makes
 //! the bot's resources.
 //!
-//! `expression.rs` parses the template's expressions. `evaluate.rs` and `template.rs` evaluate them, once for
-//! each type of app registration, and the tests compare the result with golden files. `types.rs` compares the
-//! evaluated resources with Azure's own descriptions of resource types. The project does not contain these
-//! descriptions. If they are missing, the summary of `cargo dev test` lists the check as skipped.
+//! `expression.rs` parses the template's expressions. `evaluate.rs` and `template.rs` evaluate them for two
+//! example deployments: one with a single-tenant app registration, and one with a user-assigned identity. The
+//! tests compare the two results with golden files. `types.rs` compares the evaluated resources with Azure's
+//! own descriptions of resource types. The project does not contain these descriptions. If they are missing,
+//! the summary of `cargo dev test` lists the comparison with them as skipped.
 
 mod evaluate;
 mod expression;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::workspace::root;
 
-/// The types of app registration, each with the parameters of an example deployment.
+/// The example deployments: the name and the template's parameters of each.
 fn examples() -> [(&'static str, Value); 2] {
     [
         (

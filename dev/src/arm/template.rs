@@ -161,8 +161,8 @@ fn expect_type(place: &str, kind: &str, value: &Value) -> Result<(), TemplateErr
     if fits { Ok(()) } else { Err(form(place, format!("expected {kind}, found {value}"))) }
 }
 
-/// The id of a resource of the template. Fails unless the name has as many parts as the type `kind` has after
-/// its namespace.
+/// The id of a resource of the template. `kind` is the type of the resource, e.g. `A.B/c/d` in the namespace
+/// `A.B`. This type needs a name of two parts, e.g. `one/two`. Fails if the name has more or fewer parts.
 fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
     let (types, names): (Vec<_>, Vec<_>) = (types.split('/').collect(), name.split('/').collect());

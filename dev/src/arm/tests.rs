@@ -95,7 +95,7 @@ fn deployment_has_the_queues_tables_and_roles_of_the_components() {
             let names = names(&of_type(&deployment, kind));
             names.into_iter().map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
         };
-        // The defaults of `queuename` and `tableprefix`.
+        // The expected names come from the defaults of the parameters `queueName` and `tablePrefix`.
         let queues = last("Microsoft.Storage/storageAccounts/queueServices/queues");
         assert_eq!(queues, ["bot-queue", "bot-queue-poison", "bot-queue-replies"]);
         let tables = last("Microsoft.Storage/storageAccounts/tableServices/tables");

@@ -31,7 +31,7 @@ struct Description {
     body: Value,
 }
 
-/// Checks an evaluated resource by the descriptions below `data`.
+/// Compares an evaluated resource with the description of its type in the folder `data`.
 pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let kind = resource["type"].as_str().unwrap_or_default();
     let version = resource["apiVersion"].as_str().unwrap_or_default();

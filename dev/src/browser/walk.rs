@@ -20,7 +20,7 @@ pub struct Walk {
     steps: Vec<Value>,
 }
 
-/// The values that a walk kept, by the names in its steps.
+/// The values that a walk kept. The key of each value is the name that the step gave to the value.
 pub type Seen = Map<String, Value>;
 
 impl Walk {

@@ -92,7 +92,8 @@ fn defined(item: &Item) -> Option<&Ident> {
 #[derive(Debug, Default)]
 struct Reader {
     code: Code,
-    /// The variables of the function that is being read. A variable hides a function of the same name.
+    /// The variables of the function that is being read. In this function, the name of a variable means the
+    /// variable, and not an item of another module.
     variables: BTreeSet<String>,
 }
 
@@ -191,7 +192,7 @@ impl Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item(&mut self, item: &'ast Item) {
-        // Each module has a reader of its own.
+        // Skips a child module, because each module has a reader of its own.
         if !is_test(item) && !matches!(item, Item::Mod(_)) {
             visit::visit_item(self, item);
         }
@@ -241,7 +242,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The variables of a function: the names in the function's patterns that begin with a small letter.
+/// The variables of a function. A name in a pattern is a variable if the name does not begin with a capital
+/// letter.
 #[derive(Debug, Default)]
 struct Variables(BTreeSet<String>);
 

@@ -23,7 +23,8 @@ impl Graph {
         *self.places.entry(place.to_owned()).or_insert_with(|| self.graph.add_node(place.to_owned()))
     }
 
-    /// Adds an arrow. `name` is the reason for the arrow: the imported name, or the table of `Cargo.toml`.
+    /// Adds an arrow. `name` is the reason for the arrow: the imported name, or the table of `Cargo.toml`
+    /// that lists the needed package, such as `dev-dependencies`.
     pub(super) fn add_arrow(&mut self, from: &str, to: &str, name: &str) {
         let (from, to) = (self.add_place(from), self.add_place(to));
         let edge =
@@ -31,8 +32,9 @@ impl Graph {
         self.graph[edge].insert(name.to_owned());
     }
 
-    /// Describes the circles, with one text for each group of places that all reach each other along arrows.
-    /// `verb` names the relation, e.g. "imports". `advice` says how to correct a circle.
+    /// Describes the circles. Places form a group if arrows lead from each of them to every other, directly
+    /// or by way of other places. The result has one text for each group. `verb` names the relation, e.g.
+    /// "imports". `advice` says how to correct a circle.
     pub(super) fn circles(&self, verb: &str, advice: &str) -> Vec<String> {
         let groups = tarjan_scc(&self.graph).into_iter().filter(|group| group.len() > 1);
         let mut circles: Vec<String> = groups.map(|group| self.described(&group, verb, advice)).collect();

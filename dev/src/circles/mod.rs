@@ -42,10 +42,14 @@ pub fn run() -> anyhow::Result<()> {
     for crate_root in packages.iter().flat_map(|package| &package.crate_roots) {
         let arrows = arrows_between_files(&root, crate_root)?;
         files += arrows.len();
-        circles.extend(arrows.circles("imports", "move the shared definition into a file below both"));
+        circles.extend(
+            arrows.circles("imports", "move the shared definition into another file, which imports neither"),
+        );
     }
     let arrows = packages::arrows(&packages);
-    circles.extend(arrows.circles("depends on", "move the shared code into a package below both"));
+    circles.extend(
+        arrows.circles("depends on", "move the shared code into another package, which depends on neither"),
+    );
     for circle in &circles {
         println!("{circle}");
     }
@@ -56,7 +60,8 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// Makes the graph of a crate's files, with an arrow from each file to each file that it imports.
-/// `crate_root` is the crate's first file, and is below `root`.
+/// `crate_root` is the path of the crate's first file, such as `src/lib.rs`. `root` is the folder of the
+/// workspace.
 fn arrows_between_files(root: &Path, crate_root: &Path) -> anyhow::Result<Graph> {
     Ok(resolve::arrows(&Crate::read(root, crate_root)?))
 }

@@ -38,7 +38,8 @@ impl Crate {
         Ok(read)
     }
 
-    /// Adds the module of a file, and its child modules, whose files are in `folder`.
+    /// Adds the module in the file `path`, and the child modules of this module. The files of the child
+    /// modules are in `folder`.
     fn add_file(
         &mut self,
         root: &Path,

@@ -14,7 +14,7 @@ pub(super) struct Package {
     pub(super) name: String,
     /// The first file of the package's library and of each of its programs, such as `src/lib.rs`.
     pub(super) crate_roots: Vec<PathBuf>,
-    /// The packages of the workspace that this package needs, also for its tests. Beside each name is the
+    /// The packages of the workspace that this package or its tests need. The second part of each pair is the
     /// table of `Cargo.toml` that lists the needed package, such as `dev-dependencies`.
     pub(super) needs: Vec<(String, &'static str)>,
 }

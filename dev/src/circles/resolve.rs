@@ -52,9 +52,9 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
         .any(|module| module == ancestor)
 }
 
-/// Follows `path` from `module`. `seen` holds the names that the callers of this function are looking up.
-/// Without this list, the search could be endless, because a module can import a name from a child module of
-/// the same name.
+/// Follows `path` from `module`. `seen` lists the names that are being looked up now, each with its module.
+/// Without this list, the search could be endless. For example, a module has `use a::a`. To find `a` in this
+/// module, the search follows `a::a`, so it has to find `a` in this module again.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {

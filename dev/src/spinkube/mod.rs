@@ -1,12 +1,14 @@
-//! Checks the recipe for Kubernetes in `deploy/spinkube/`, without a cluster.
+//! Checks the recipe for Kubernetes in `deploy/spinkube/`, without a cluster. There are four checks:
 //!
-//! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
-//! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
-//! - the names that the resources, the manifest and the scripts share (`references.rs`);
-//! - whether the NetworkPolicies allow and refuse connections as the README's table says (`reach.rs`).
+//! - `kubernetes-validate`, a program from PyPI, compares resources of Kubernetes' own kinds with their
+//!   schemas.
+//! - `schema.rs` compares custom resources with the schemas of their CRDs. The project does not contain the
+//!   CRDs.
+//! - `references.rs` compares the names that the resources, the manifest and the scripts share.
+//! - `reach.rs` checks that the NetworkPolicies allow and refuse connections as the README's table says.
 //!
-//! The last three checks also read the resources that kustomize renders from the bots' folders. Without
-//! kubectl, these resources are not checked.
+//! The last three checks also read the resources that kustomize renders from the folders `bot` and
+//! `many-bots`. Without kubectl, these resources are not checked.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -73,7 +75,7 @@ pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
         }
         None => skipped.push(Skipped {
             name: "deploy/spinkube: bots as kustomize renders them",
-            why: "kubectl: not found; install it to render the bots' folders".to_owned(),
+            why: "kubectl: not found; install it to render the folders bot and many-bots".to_owned(),
         }),
     }
     match check_custom_by(&crd_folder(), &custom)? {
@@ -108,8 +110,8 @@ fn context(root: &Path) -> anyhow::Result<Context> {
     })
 }
 
-/// The resources of a bot, with both ways to poll (CronJob and ScaledJob). kustomize makes the ConfigMap from
-/// `poll.sh`.
+/// The resources of a bot, with both ways to poll (CronJob and ScaledJob). No file has the ConfigMap `poll`,
+/// because kustomize makes it from `poll.sh`. So this function adds a ConfigMap of this name.
 fn sources(root: &Path) -> anyhow::Result<Vec<Resource>> {
     let mut resources =
         Resource::parse("base/kustomization.yaml", "{kind: ConfigMap, metadata: {name: poll}}")?;

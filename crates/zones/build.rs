@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-/// Returns the text after an abbreviation, such as `EST` or `<-03>`, that names standard time or summer time.
+/// Removes the name of standard time or summer time, such as `EST` or `<-03>`, from the beginning of a text.
 fn without_name(text: &str) -> Option<&str> {
     match text.strip_prefix('<') {
         Some(text) => text.split_once('>').map(|(_, rest)| rest),

@@ -15,8 +15,8 @@ const TYPES: [Option<&str>; 6] = [
 ];
 const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", "release", "star"];
 
-// The first byte chooses the headers. The second byte chooses the shape that the caller names, or chooses no
-// shape. The other bytes are the body.
+// The first byte chooses the headers. The second byte chooses the shape that the target gives to `read`, or
+// chooses `None`. The other bytes are the body.
 fuzz_target!(|data: &[u8]| {
     let [kind, source, body @ ..] = data else { return };
     let header = |name: &str| match (kind / 16, name) {
@@ -38,7 +38,9 @@ fuzz_target!(|data: &[u8]| {
         let keys = [alert.key, alert.idempotency_key];
         assert!(keys.into_iter().flatten().all(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES));
         let shown = (card + &alert.summary).to_ascii_lowercase();
-        for refused in ["<at>", "</at>", "](javascript:", "](data:", "\"url\":\"javascript:", "\"url\":\"data:"] {
+        for refused in
+            ["<at>", "</at>", "](javascript:", "](data:", "\"url\":\"javascript:", "\"url\":\"data:"]
+        {
             assert!(!shown.contains(refused), "{refused} in {shown}");
         }
     }

@@ -1,5 +1,6 @@
-//! Checks a `serviceUrl`, the address to which the bot sends a token. The simple parser in this target must
-//! also find a trusted host in every accepted URL.
+//! Checks a `serviceUrl`, the address to which the bot sends a token. If the bot accepts a URL, this target
+//! reads the host of the URL with a simple parser of its own. This host must be trusted. Otherwise, the bot's
+//! parser has found another host, and the bot could send the token to a stranger.
 #![no_main]
 
 use bot_framework::{AuthMode, TrustPolicy};

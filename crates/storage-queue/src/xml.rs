@@ -161,7 +161,7 @@ mod tests {
         <Later>x</Later><MessageText>  a &amp; b &#65;&#xD;&lt;c&gt; <![CDATA[<d>]]> </MessageText></QueueMessage></QueueMessagesList>";
 
     #[test]
-    fn text_of_a_message_is_read_without_any_change() {
+    fn text_with_references_and_spaces_is_decoded_and_not_trimmed() {
         let message = read_messages(ONE.as_bytes()).unwrap().remove(0).into_message().unwrap();
         assert_eq!(message.id.as_str(), "799a2c63");
         assert_eq!(message.pop_receipt.as_str(), "AgAA+b/cZ1nS2gE=");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_is_not_a_list_of_messages_is_an_error() {
+    fn body_that_is_not_a_list_and_message_without_a_field_are_errors() {
         for body in [
             "",
             "hello",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_message_does_not_make_the_readable_messages_unreadable() {
+    fn list_with_an_unreadable_message_still_gives_the_readable_messages() {
         let (begin, rest) = ONE.split_once("<QueueMessage>").unwrap();
         let good = rest.strip_suffix("</QueueMessage></QueueMessagesList>").unwrap();
         let without = |field: &str| good.replace(&format!("{field}>"), "X>");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_xml_reference_becomes_one_replacement_character() {
+    fn invalid_reference_in_the_text_of_a_message_becomes_one_replacement_character() {
         for reference in ["&#0;", "&#xD800;", "&#xFFFFFFFF;", "&nope;"] {
             let body = ONE.replace("&lt;c&gt;", reference);
             let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();

@@ -45,8 +45,11 @@ fn without_content(call: Call) -> Call {
 
 /// Returns the value of `If-Match`. Without an ETag, the value is `*`, which matches any version.
 pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
-    HeaderValue::from_str(etag.map_or("*", ETag::as_str))
-        .map_err(|_| TableError::Invalid("If-Match: the ETag does not come from the service".to_owned()))
+    HeaderValue::from_str(etag.map_or("*", ETag::as_str)).map_err(|_| {
+        TableError::Invalid(
+            "If-Match: the ETag is not valid in a header; use an ETag that the service returned".to_owned(),
+        )
+    })
 }
 
 /// Adds the condition that the entity exists and has this version. Without an ETag, every version matches.

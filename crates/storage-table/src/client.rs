@@ -34,8 +34,9 @@ const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one table, with a deadline for its calls.
 ///
-/// If another attempt can succeed, the client repeats a failed call after a random wait, with a new
-/// signature. The client never begins a repeated attempt after the deadline. Calls can run concurrently.
+/// If a call fails because the service is busy or the connection breaks, the client waits for a random time,
+/// and repeats the call with a new signature. The client never begins a repeated attempt after the deadline.
+/// Calls can run concurrently.
 ///
 /// If the table is missing, an insert, an upsert or a transaction creates the table.
 ///
@@ -92,7 +93,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// The number of repeated attempts of all calls of this client so far.
+    /// How often this client has repeated a call so far. Each repeated attempt counts.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
@@ -219,8 +220,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// stored entity, the result is [`Batch::Done`].
     ///
     /// If all operations are deletes, the transaction writes no entity, so the client cannot recognise an
-    /// earlier attempt. If an earlier attempt did such a transaction, the result is a refusal with 404. The
-    /// caller then has to find out whether the entities are deleted.
+    /// earlier attempt. For example, the first attempt deletes the entities, but its response is lost. The
+    /// service then refuses the second attempt with 404, and the result is [`Batch::Refused`]. The caller has
+    /// to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -277,9 +279,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Returns the version of the stored entity if an earlier attempt of the write with this `op` wrote the
-    /// entity. Returns `None` otherwise. If `may_be_done` is `false`, no earlier attempt reached the service,
-    /// so the method reads nothing and returns `None`.
+    /// Reads the entity, to find out whether an earlier attempt of the same call wrote it. If the stored
+    /// entity has the [`op`](crate::op) of the call, the method returns the entity's version. Otherwise, the
+    /// method returns `None`. If `may_be_done` is `false`, no earlier attempt reached the service, so the
+    /// method reads nothing and returns `None`.
     async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
@@ -319,7 +322,7 @@ struct Refusal {
     /// the client could not create the missing table.
     status: Option<u16>,
     error: TableError,
-    /// Whether an attempt before the last attempt perhaps reached the service.
+    /// `true` if the service perhaps received an attempt before the last attempt.
     may_be_done: bool,
 }
 

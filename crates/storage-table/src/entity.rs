@@ -235,9 +235,7 @@ fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result
             _ => invalid(name, "the text is longer than 32768 UTF-16 units; split the text"),
         },
         // The service ignores a null without an error, so a merge would keep the old value.
-        Value::Null => {
-            invalid(name, "null is not stored; to remove a property, replace the entity without it")
-        }
+        Value::Null => invalid(name, "null is not stored; to remove the property, replace the whole entity"),
         Value::Array(_) | Value::Object(_) => invalid(name, "nested values are not stored; store JSON text"),
     }
 }
@@ -262,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn body_of_an_entity_with_non_ascii_text_is_ascii_and_is_read_as_the_same_entity() {
+    fn entity_with_non_ascii_text_is_written_as_ascii_and_read_back_unchanged() {
         let entity = Entity::new(Key::new("ü", "🍕")).with("text", "é\u{301}\u{FFFF}🍕\"\\\n");
         let body = entity.body("o", true).unwrap();
         assert!(body.is_ascii() && body.contains(r"\ud83c\udf55"), "{body}");
@@ -321,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn entity_is_read_from_json_without_op_and_metadata() {
+    fn entity_read_from_json_leaves_out_op_and_metadata() {
         let (entity, written_at) = Entity::read(json!({
             "odata.etag": "W/x", "PartitionKey": "p", "RowKey": "", "Timestamp": "2026-11-27T11:15:04.5528866Z",
             "until": "9007199254740993", "n": 7, "done": false, "text": "x", "missing": null, "op": "o1"

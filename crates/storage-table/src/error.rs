@@ -94,8 +94,8 @@ impl TableError {
         }
     }
 
-    /// Names the missing letters of the SAS in the error, if the text of the SAS shows which letters are
-    /// missing.
+    /// If `ss`, `srt` or `sp` of the SAS lacks letters, the error then names these letters. Each letter is a
+    /// right, e.g. `t` in `ss` for tables.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn error_for_a_mismatch_names_the_rights_of_a_sas_or_the_role_of_an_identity() {
+    fn error_for_missing_permissions_names_the_rights_of_a_sas_or_the_role_of_an_identity() {
         for code in [
             "AuthorizationServiceMismatch",
             "AuthorizationResourceTypeMismatch",

@@ -112,13 +112,15 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns the first text that sorts after every text with this prefix. This is the prefix with its last
-/// character replaced by the next character. `None` if there is no such text.
+/// Returns a text that sorts after every text with this prefix. The text is the prefix, with its last
+/// character replaced by the next character. If there is no next character up to U+FFFF, the function drops
+/// the last character, and replaces the character before it. `None` if no character is left.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // Azure and the emulators can differ: one sorts by UTF-16 units, and another by code points. Up to
-        // U+FFFF, the next character is higher in both orders.
+        // Azure and the emulators can sort texts differently: by UTF-16 units or by code points. Up to
+        // U+FFFF, the next character sorts later in both orders. But U+10000 sorts before U+FFFF by UTF-16
+        // units.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn text_after_a_prefix_has_the_next_character_in_the_last_place() {
+    fn text_after_a_prefix_ends_with_the_next_character() {
         for (prefix, expected) in [
             ("a", Some("b")),
             ("", None),

@@ -9,8 +9,8 @@ use crate::error::TableError;
 const LONGEST_UNITS: usize = 512;
 
 /// The key of an entity. Both parts are texts of at most 512 UTF-16 units, without `/`, `\`, `#`, `?` and
-/// control characters. [`escape`] makes such a text from any text. Give the parts without quotes and URL
-/// encoding, because the client adds both.
+/// control characters. [`escape`] makes such a text from any text. Give the parts without quotes and without
+/// URL encoding, because the client quotes and encodes them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The partition key. A transaction cannot have entities of several partitions, and a query of one
@@ -57,7 +57,7 @@ pub(crate) fn is_forbidden(character: char) -> bool {
 }
 
 /// Escapes any text, so that it can be a key or a part of a key. The function escapes `!`, `%`, and the
-/// characters that keys must not contain. It escapes `%` because a proxy can decode `%` twice. Each UTF-8
+/// characters that keys must not contain. It escapes `%` because a proxy can decode the URL twice. Each UTF-8
 /// byte of an escaped character becomes `!` and two hexadecimal digits.
 ///
 /// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`

@@ -12,9 +12,7 @@ pub struct TableName(String);
 
 /// The text is not a valid name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "expected 3 to 63 letters and digits, with a letter at the beginning, and another name than `tables`"
-)]
+#[error("expected 3 to 63 letters and digits, with a letter at the beginning; the name `tables` is reserved")]
 pub struct InvalidTableName;
 
 impl TableName {

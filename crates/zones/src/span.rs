@@ -36,16 +36,18 @@ impl ClockSpan {
         (self.from, self.to)
     }
 
-    /// Returns the end of the span that contains `moment`, in `zone`. The end is the next moment whose local
-    /// time is outside the span. `None` if the local time at `moment` is outside the span.
+    /// Returns the moment at which the span ends, if `moment` is inside the span. The end is the next moment
+    /// whose local time in `zone` is outside the span. `None` if the local time at `moment` is outside the
+    /// span.
     pub fn end_after(&self, moment: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         if !self.contains(moment, zone) {
             return None;
         }
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
-        // When the offset changes, the local time can jump out of the span, or can pass the end of the span
-        // twice. So a change of the offset can also be the end.
+        // Usually, the span ends when the local time is `to`. In the night in which summer time ends, this
+        // can happen twice. When the offset changes, the local time can also jump out of the span. So the
+        // changes of the offset are possible ends, too.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());
         ends.chain(zone.changes_near(moment)).filter(|end| *end > moment && !self.contains(*end, zone)).min()
@@ -162,8 +164,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The end is the first minute whose local time is outside the span. The zones and moments include
-        /// changes of the offset.
+        /// The end is the first minute whose local time is outside the span. Many of the moments are within a
+        /// few days of a change of the zone's offset.
         #[test]
         fn end_is_the_first_minute_outside_the_span(
             zone in prop::sample::select(vec![

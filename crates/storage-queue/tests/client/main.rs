@@ -1,6 +1,6 @@
-//! Tests of the client against scripted responses. They check the client's requests, its results and its
-//! repeated calls. The signatures of the requests must equal those of the *test vectors* (requests whose
-//! signatures are known).
+//! Tests of the client against scripted responses. They check which requests the client sends, what it
+//! returns, and when it repeats a call. The signatures of the requests must equal those of the *test vectors*
+//! (requests whose signatures are known).
 
 #![allow(
     clippy::unwrap_used,
@@ -17,8 +17,8 @@ use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
 const EMULATOR: &str = "UseDevelopmentStorage=true";
-/// The account of the test vectors V9 and V10: the account of `EMULATOR`, but with the account's name in the
-/// host part of the URL instead of in the path.
+/// The same account as `EMULATOR`, but with the account's name in the host part of the URL instead of in the
+/// path. Two of the test vectors (V9 and V10) use this form of the URL.
 const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
@@ -198,8 +198,8 @@ fn response_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The response to Peek Messages has no receipts. In the response, a message that was hidden before can
-    // come after younger messages.
+    // The service does not sort the peeked messages by age: an old message that was hidden for a while can
+    // come after younger messages. A peeked message has no receipt.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")

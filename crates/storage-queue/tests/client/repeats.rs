@@ -97,8 +97,9 @@ fn call_is_repeated_only_if_another_attempt_can_succeed() {
         (vec![error(403, "AuthenticationFailed")], 1, false),
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
-        // If the body of a Get is lost, the client has no messages, so it repeats the Get. If the body of a
-        // refusal is lost, the status is enough.
+        // In these rows, the body of the response is lost. The body of a successful response to Get holds the
+        // messages, so the client repeats the Get. But if the body is too long, the next body would be too
+        // long, too. If the service refused the Get, the client decides by the status alone.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
@@ -168,7 +169,7 @@ fn attempt_near_the_deadline_has_shorter_timeouts_and_no_attempt_begins_after_th
     );
     // A response can hold 32 texts of 64 KiB, and the XML can use six bytes for each byte of a text.
     assert!(timeouts[0].max_response_bytes > 32 * (6 << 16), "{timeouts:?}");
-    // Two waits of 3 s and random waits have passed, so less than 4 s are left.
+    // The deadline is at 10 s. Two waits of 3 s and random waits have passed, so less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
     assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
     assert!(timeouts[2].total < seconds(4), "{timeouts:?}");
@@ -204,7 +205,8 @@ fn each_attempt_of_a_call_has_a_new_date_and_signature() {
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
 }
 
-/// These calls need only the head of the response, so the client does not repeat them if the body is lost.
+/// Each call in this test, except the Get, needs only the status and the headers of the response. If only the
+/// body is lost, the client does not repeat such a call.
 #[test]
 fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
@@ -228,8 +230,10 @@ fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     }
 }
 
+/// The *marked text* is the text that the caller gives for all attempts after the first. The queue perhaps
+/// holds two copies of the message if the result of an attempt is unknown (`is_doubtful`).
 #[test]
-fn repeated_put_sends_the_marked_text_and_reports_a_possible_copy() {
+fn put_marking_copies_repeats_with_the_marked_text_and_reports_a_possible_copy() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let status = |status| Ok(response(status, ""));
@@ -266,7 +270,7 @@ fn repeated_put_sends_the_marked_text_and_reports_a_possible_copy() {
 }
 
 #[test]
-fn delete_repeated_after_a_lost_response_counts_a_missing_message_as_deleted() {
+fn repeated_delete_of_a_missing_message_succeeds_if_a_response_was_lost() {
     let host = FakeHost::default();
     host.then_status(200, &message("m", "r"));
     host.then(Err(TransportError::ResponseLost("cut".into()))).then(error(404, "MessageNotFound"));
@@ -334,7 +338,8 @@ fn failed_delete_is_doubtful_only_if_the_result_of_an_attempt_is_unknown() {
     }
 }
 
-/// `hide` does not return the new receipt, so the loss of the response does not matter.
+/// If a response is lost, the client does not learn the new receipt of the message. `hide` does not return
+/// the receipt, so it can still succeed.
 #[test]
 fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));

@@ -16,9 +16,10 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads a response with status 202 to a transaction. `operations` is the number of the transaction's
-    /// operations. `with_token` is `true` if the account uses Entra ID. If the response does not show whether
-    /// the service did or refused the transaction, the error is [`TableError::Unreadable`].
+    /// Reads the response to a transaction. The status of the response is 202, even if the service refused
+    /// one of the operations. `operations` is the number of the transaction's operations. `with_token` is
+    /// `true` if the account uses Entra ID. If the response does not show whether the service did or refused
+    /// the transaction, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
         response: &Response<Bytes>,
         operations: usize,
@@ -72,7 +73,7 @@ impl Part<'_> {
                 let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
                 let index = index.ok_or_else(|| {
                     TableError::Unreadable(format!(
-                        "the service refused a transaction ({status} {code}) without the index of an operation"
+                        "the service refused a transaction ({status} {code}), but the response names no operation"
                     ))
                 })?;
                 Ok(Outcome::Refused { index, status, code })
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_transaction_gives_done_or_refused_or_an_error() {
+    fn response_to_a_transaction_is_read_as_done_as_refused_or_as_an_error() {
         let exists = refused(
             "409 Conflict",
             "EntityAlreadyExists",

@@ -25,7 +25,7 @@ impl FakeTables {
             .expect("the body begins with a change set");
         let parts = rest
             .strip_suffix(&format!("--{changeset}--\r\n--{boundary}--\r\n"))
-            .expect("the body ends both parts");
+            .expect("the body ends with both closing boundaries");
         let opening = format!("--{changeset}\r\n");
         let writes: Vec<ParsedRequest> = parts.split(&*opening).skip(1).map(read_part).collect();
         check(&writes);

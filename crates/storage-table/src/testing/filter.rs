@@ -54,7 +54,7 @@ impl Condition {
         self.terms.iter().all(|term| term.matches(key, properties))
     }
 
-    /// Whether the terms on the partition key allow the partition of a key.
+    /// Whether the partition of `key` matches every term on `PartitionKey`.
     pub(super) fn allows_partition(&self, key: &(String, String)) -> bool {
         let mut terms = self.terms.iter().filter(|term| term.name == "PartitionKey");
         terms.all(|term| term.matches(key, &Map::new()))

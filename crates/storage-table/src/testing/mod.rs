@@ -35,11 +35,11 @@ use store::Table;
 pub struct FakeTables {
     /// The tables by their names in lower case.
     tables: BTreeMap<String, Table>,
-    /// The number of writes so far, which makes the versions of entities.
+    /// The version of the entity that was written last. Each write of an entity adds 1.
     version: u64,
     /// How many of the next pages are empty.
     empty_pages: usize,
-    /// Whether a page never crosses the end of a partition.
+    /// Whether each page has entities of only one partition.
     one_partition_a_page: bool,
 }
 

@@ -10,8 +10,9 @@ use crate::{
 };
 use platform::TransportError;
 
-/// Replaces the first responses to requests with this method by `responses`. The fake service has already
-/// done these requests.
+/// Returns a function for [`fake_service_replacing_responses`]. The fake service does every request. The
+/// first request with this method gets the first of `responses`, the second request gets the second, and so
+/// on. The later requests get the service's own responses.
 fn replace_first(
     method: &'static str,
     responses: Vec<Outcome>,
@@ -71,7 +72,7 @@ fn replace_whose_response_was_lost_returns_the_new_version() {
     let (host, tables) = fake_service_replacing_responses(replace_first("PUT", vec![lost()]));
     with(&host, EMULATOR, async |table| {
         let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
-            panic!("the insert is not new")
+            panic!("the insert did not return New")
         };
         let Ok(Conditional::Done(new)) = table.replace(&entity("r", "own"), &old).await else {
             panic!("the client's own replace is not reported as done")
@@ -89,7 +90,7 @@ fn replace_after_a_write_of_another_client_returns_changed() {
         let (host, tables) = fake_service();
         with(&host, EMULATOR, async |table| {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
-                panic!("the insert is not new")
+                panic!("the insert did not return New")
             };
             // Both kinds of write replace the property `op`, so the client can see that another client wrote
             // the entity.

@@ -64,7 +64,7 @@ fn etag_is_sent_back_byte_for_byte() {
 }
 
 #[test]
-fn call_of_a_busy_service_is_repeated() {
+fn call_is_repeated_if_the_service_is_busy() {
     let host = FakeHost::default();
     host.then(error(503, "ServerBusy")).then(written());
     with(&host, EMULATOR, async |table| {

@@ -36,7 +36,9 @@ impl Test {
                 checks(&mut steps, cli)?;
             }
             steps.run("components", || loud("components", build::components()))?;
-            steps.run("a guest for comparison", || loud("a guest for comparison", build::bench_guest()))?;
+            steps.run("component for the benchmarks", || {
+                loud("component for the benchmarks", build::bench_guest())
+            })?;
             if let Some(command) = build::embedded_host() {
                 steps.run("embedded host", || loud("embedded host", command))?;
             }

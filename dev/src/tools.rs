@@ -38,7 +38,8 @@ pub fn node_modules() -> PathBuf {
     root().join("dev/node_modules")
 }
 
-/// Installs the npm packages of the lock file, unless exactly these packages are installed.
+/// Installs the npm packages of the lock file. Does nothing if an earlier call has installed the packages of
+/// the same lock file.
 pub fn install_npm_packages() -> anyhow::Result<()> {
     expect_node()?;
     let lock_file = root().join("dev/package-lock.json");
@@ -54,7 +55,7 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Installs `wasm32-wasip2`, the compile target of the components, unless this target is installed.
+/// Installs `wasm32-wasip2`, the compile target of the components, if it is missing.
 pub fn install_wasm_target() -> anyhow::Result<()> {
     let output =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
@@ -70,7 +71,7 @@ pub fn install_wasm_target() -> anyhow::Result<()> {
     )
 }
 
-/// Installs rustfmt and clippy, unless they are installed.
+/// Installs rustfmt and clippy, if they are missing.
 pub fn install_lints() -> anyhow::Result<()> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let there = Command::new("cargo").args([subcommand, "--version"]).output();

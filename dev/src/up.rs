@@ -112,8 +112,8 @@ impl Up {
         Ok(variables)
     }
 
-    /// Builds and installs side by side, because npm waits for the network, and parts of each build use one
-    /// processor only.
+    /// Runs npm and the builds at the same time. This is faster, because npm mostly waits for the network,
+    /// and parts of each build use only one processor.
     fn prepare(&self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         let mut tasks = vec![

@@ -70,7 +70,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A manifest of the project, with the name and the paths of the template's copy of this manifest.
+/// Reads a manifest of the project, and replaces the name, the description and the paths. The result has to
+/// be equal to the expanded manifest of the template.
 fn as_in_the_template(name: &str) -> Table {
     let mut manifest = table(&root().join(name));
     manifest["application"]["name"] = "my-bot".into();

@@ -136,8 +136,8 @@ impl EnvFile {
         );
     }
 
-    /// Finds values that Spin and a shell script read differently. A script uses the text after `=`
-    /// unchanged.
+    /// Finds values that Spin and a script read differently. Spin removes the white space around a value, and
+    /// gives `$`, `\` and ` #` a special meaning. A script that cuts the line at `=` does neither.
     fn check_readers(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {

@@ -19,20 +19,21 @@ impl Default for LocalPorts {
 }
 
 impl LocalPorts {
-    /// Does the same as [`platform::Clock::now`].
+    /// The current time. A program can use it for [`platform::Clock::now`].
     pub fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 
-    /// Does the same as [`platform::Clock::monotonic`].
+    /// The time since this value was made. A program can use it for [`platform::Clock::monotonic`].
     pub fn monotonic(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Does the same as [`platform::Randomness::fill`].
+    /// Fills the buffer with random bytes. A program can use it for [`platform::Randomness::fill`].
     pub fn fill(&self, buffer: &mut [u8]) {
-        // The doctor needs random numbers only for ids, jitter and PSS salts. PSS is secure with any salt. So
-        // if the system has no random numbers, zeros are good enough.
+        // The doctor needs random numbers only for ids, for jitter, and for the salts of RSA-PSS signatures.
+        // These signatures are secure with any salt. So if the system has no random numbers, zeros are good
+        // enough.
         if getrandom::fill(buffer).is_err() {
             buffer.fill(0);
         }

@@ -1,5 +1,6 @@
-//! Wraps a host, and records how far the clock of each server differs from the clock of this machine. A host
-//! is a value that implements the ports of [`platform`], the traits by which the bot's code makes its calls.
+//! Records how far the clock of each server differs from the clock of this machine. For this purpose,
+//! [`Watch`] wraps the value that implements the ports of [`platform`], the traits by which the bot's code
+//! makes its calls. The value is called the *host* of the bot's code.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -23,8 +24,8 @@ pub(crate) struct Skew {
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. This host compares the header `Date` of each server's first
-/// response with its own clock.
+/// A host with the variables of the deployment. It compares the header `Date` of each server's first response
+/// with the clock of this machine.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,

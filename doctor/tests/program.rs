@@ -62,7 +62,7 @@ fn exit_status_is_0_without_problems_1_with_a_problem_and_2_if_nothing_was_exami
 }
 
 #[test]
-fn refused_connection_is_a_problem_with_the_address() {
+fn refused_connection_is_reported_with_the_address() {
     // The listener is closed at once, so no server listens on this port.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let (status, text) = doctor(&["--url", &format!("http://127.0.0.1:{port}")]);
@@ -78,7 +78,8 @@ fn poll_key_of_a_file_is_tried_and_never_shown() {
     let origin = application();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
-    // Without a registration, the doctor calls no host on the internet.
+    // With these variables, the doctor needs no token, and has no credential for the storage account. So the
+    // doctor makes no call to the internet.
     let lines = format!(
         "SPIN_VARIABLE_POLLKEY={KEY}\nSPIN_VARIABLE_AUTHMODE=anonymous\nSPIN_VARIABLE_STORAGECONNECTION=AccountName=A\n"
     );

@@ -1,9 +1,10 @@
 //! Computes from NetworkPolicies which connections are open, and compares the result with the README's table.
 //!
-//! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: if no
-//! policy of a direction selects a pod, the pod is open in that direction. If at least one policy selects the
-//! pod, a connection needs a rule of these policies that allows it. The egress rules of the caller and the
-//! ingress rules of the callee both have to allow a connection.
+//! Source: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>. A policy is for one
+//! direction (ingress or egress), or for both. If no ingress policy selects a pod, every connection to the
+//! pod is open. If at least one ingress policy selects the pod, one of the rules of these policies has to
+//! allow the connection. The same holds for egress policies and connections from the pod. A connection is
+//! open only if the egress policies of the caller and the ingress policies of the callee allow it.
 
 use std::net::IpAddr;
 
@@ -91,8 +92,9 @@ impl Line {
     }
 
     /// Whether the policies agree with the line. For `yes`, both ends have to allow the connection. For `no`,
-    /// both ends have to refuse the connection, so that one mistake opens nothing. An end without policies
-    /// does not count, because that end can be outside of the bots' namespaces.
+    /// both ends have to refuse the connection: if a policy of one end is later changed by mistake, the other
+    /// end still refuses the connection. An end without policies does not count, because that end can be
+    /// outside of the bots' namespaces.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -186,8 +188,8 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, wanted)| value(key) == wanted.as_str()));
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
-        // Only the operator `In` is implemented. A selector with another operator selects nothing, so the
-        // comparison with the table finds the policy.
+        // Only the operator `In` is implemented. A selector with another operator selects nothing here. Then
+        // the result differs from the table, and the check reports a finding.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });

@@ -1,4 +1,5 @@
-//! Compares the names that the resources of one bot, the manifest and the scripts share.
+//! Compares names that occur in several places: in the resources of one bot, in the manifest and in the
+//! scripts.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use super::resource::{Resource, list, text};
 
 /// The variables without which the bot cannot run. `make-secret.sh` requires the same variables.
 const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
-/// The keys of the Secret that every user sets. For these keys, the example does not have the manifest's
-/// default.
+/// The keys of the bot's Secret whose values differ from bot to bot. In the example, the values of these keys
+/// are allowed to differ from the manifest's defaults.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
 /// The time limit of one poll of `poll.sh` (`curl -m`), in seconds.
@@ -60,9 +61,9 @@ fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings
     let account = text(&app.value, "/spec/serviceAccountName");
     let fits = |resource: &&Resource| resource.kind() == "ServiceAccount" && resource.name() == account;
     if resources.iter().find(fits).is_none_or(|known| known.value["automountServiceAccountToken"] != false) {
-        findings.push(
-            app.finding(&format!("the namespace has no ServiceAccount {account:?} without a token; add it")),
-        );
+        findings.push(app.finding(&format!(
+            "the namespace has no ServiceAccount {account:?} with automountServiceAccountToken: false; add it"
+        )));
     }
     let has_replicas = app.value["spec"]["replicas"].as_u64().is_some_and(|replicas| replicas > 0);
     if has_replicas == (app.value["spec"]["enableAutoscaling"] == true) {
@@ -101,7 +102,7 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
         }
         if NEEDED.contains(&name) == (reference["optional"] == true) {
             findings.push(app.finding(&format!(
-                "variable {name}: expected `optional` for all except {NEEDED:?}; correct it"
+                "variable {name}: expected `optional: true` for every variable except {NEEDED:?}; correct it"
             )));
         }
     }
@@ -230,7 +231,7 @@ fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], find
     for route in routes(context) {
         if covers(route) == (route == POLL_ROUTE) {
             findings.push(ingress.finding(&format!(
-                "{route}: expected every route except {POLL_ROUTE} in the paths; correct the paths"
+                "{route}: the paths must lead to every route except {POLL_ROUTE}; correct the paths"
             )));
         }
     }
@@ -278,7 +279,7 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         let limit = job["activeDeadlineSeconds"].as_u64().unwrap_or_default();
         if seconds.saturating_add(LONGEST_POLL) > limit {
             findings.push(resource.finding(
-                "activeDeadlineSeconds: expected at least POLL_SECONDS and 40 s, found less; raise it",
+                "activeDeadlineSeconds: expected at least the sum of POLL_SECONDS and 40 s, found less; raise it",
             ));
         }
         if is_scaled && seconds > 0 {
@@ -322,7 +323,8 @@ fn check_trigger(
     }
     let default = declared(context).find(|(name, _)| *name == "queuename").map_or("", |(_, default)| default);
     let queue = text(trigger, "/metadata/queueName");
-    // In a bot's folder, kustomize replaces the name, so only the name in the base is compared.
+    // kustomize replaces the queue's name when it renders the folder of a bot. So this function compares only
+    // the name in a resource that kustomize has not rendered. Such a resource has no namespace.
     if resource.namespace().is_empty() && queue != default {
         findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}; correct it")));
     }

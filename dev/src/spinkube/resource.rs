@@ -10,7 +10,8 @@ use serde_json::Value;
 /// One resource.
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
-    /// The file, relative to the folder from which it was read, or the command that printed the resource.
+    /// The source of the resource, for messages: the path of a file, relative to the `root` of
+    /// [`Self::read`], or the command that printed the resource.
     pub(super) place: String,
     pub(super) value: Value,
 }
@@ -26,7 +27,8 @@ impl Resource {
     pub(super) fn parse(place: &str, text: &str) -> anyhow::Result<Vec<Self>> {
         let mut resources = Vec::new();
         for document in serde_yaml_ng::Deserializer::from_str(text) {
-            // The type of serde_yaml_ng refuses two equal keys. serde_json would keep the last of the two.
+            // `serde_yaml_ng::Value` refuses two equal keys. `serde_json::Value` would keep the last of the
+            // two.
             let value = serde_yaml_ng::Value::deserialize(document).with_context(|| place.to_owned())?;
             let value = serde_json::to_value(value).with_context(|| place.to_owned())?;
             ensure!(value.is_object(), "{place}: expected a resource, found {value}");

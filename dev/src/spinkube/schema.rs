@@ -1,6 +1,6 @@
 //! Checks custom resources against the schemas of their CRDs.
 //!
-//! The schemas are *structural*: Kubernetes requires that a CRD uses only this subset of JSON Schema
+//! Kubernetes requires *structural* schemas, which use only a part of the keywords of JSON Schema
 //! (<https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>). This
 //! module checks types, enumerations, minimums, lengths, and the names of properties. It ignores the other
 //! keywords, e.g. `pattern` and `format`. An API server drops properties that the schema does not have. This

@@ -141,7 +141,7 @@ fn first_run_creates_namespace_and_secret_and_second_run_replaces_the_secret() {
     let calls = script.calls();
     let verbs: Vec<&str> = calls.iter().filter_map(|call| call.split(' ').next()).collect();
     assert_eq!(verbs, ["config", "get", "create", "get", "create"], "{calls:?}");
-    assert_eq!(script.secret_named("proactive-bot-keda"), None, "the file has nothing for KEDA");
+    assert_eq!(script.secret_named("proactive-bot-keda"), None, "the env file has no SAS for KEDA");
     assert!(!first.stdout.contains("rollout restart"), "no pod runs yet: {}", first.stdout);
 
     let second = script.run(&[]);
@@ -247,7 +247,7 @@ fn failure_of_kubectl_is_reported_in_one_sentence_and_a_second_run_succeeds() {
 }
 
 #[test]
-fn dry_run_calls_no_kubectl_and_a_missing_kubectl_is_named() {
+fn dry_run_calls_no_kubectl_and_another_run_without_kubectl_is_refused() {
     let script = Script::new("proactive-bot", GOOD);
     let outcome = script.run(&["--dry-run"]);
     assert!(outcome.is_success, "{}", outcome.stderr);

@@ -1,4 +1,5 @@
-//! Tests of the checks of `deploy/spinkube`. Each test gives a check one mistake at a time.
+//! Tests of the checks of `deploy/spinkube`, the recipe for Kubernetes. Each test gives a check one mistake
+//! at a time.
 
 use serde_json::{Value, json};
 
@@ -75,10 +76,20 @@ fn wrong_name_is_found() {
             json!(true),
             "variable microsoftappid",
         ),
-        ("SpinApp", "/spec/variables/5/valueFrom/secretKeyRef/optional", Value::Null, "expected `optional`"),
+        (
+            "SpinApp",
+            "/spec/variables/5/valueFrom/secretKeyRef/optional",
+            Value::Null,
+            "expected `optional: true`",
+        ),
         ("SpinApp", "/metadata/name", json!("bot"), "POLL_URL: expected http://bot/internal/poll"),
         ("SpinApp", "/spec/serviceAccountName", json!("default"), "no ServiceAccount \"default\""),
-        ("ServiceAccount", "/automountServiceAccountToken", json!(true), "without a token"),
+        (
+            "ServiceAccount",
+            "/automountServiceAccountToken",
+            json!(true),
+            "with automountServiceAccountToken: false",
+        ),
         ("ConfigMap", "/metadata/name", json!("script"), "no ConfigMap poll"),
         ("CronJob", "/spec/jobTemplate/spec/template/spec/restartPolicy", Value::Null, "restartPolicy"),
         ("CronJob", "/spec/jobTemplate/spec/template/spec/containers/0/image", json!("curl:8"), "digest"),

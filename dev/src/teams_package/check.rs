@@ -9,8 +9,8 @@ use crate::steps::silent;
 use crate::tools::node;
 use crate::workspace::{root, target};
 
-/// Makes packages with few and with many options, and checks each package with `dev/teams-package.cjs`. The
-/// npm packages have to be installed.
+/// Makes app packages with few and with many options, and checks each of them with `dev/teams-package.cjs`.
+/// This script needs the npm packages of `dev/package-lock.json`.
 pub fn run() -> anyhow::Result<()> {
     let folder = target().join("teams");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -57,7 +57,7 @@ fn check(png: &[u8], size: u32, needs_alpha: bool) -> anyhow::Result<()> {
     );
     ensure!(
         !needs_alpha || KINDS_WITH_ALPHA.contains(&png[25]),
-        "expected a transparent background (an alpha channel); save the icon with one"
+        "expected a transparent background; save the icon with an alpha channel"
     );
     Ok(())
 }

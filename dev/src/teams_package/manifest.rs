@@ -23,7 +23,7 @@ const COMMANDS: [(&str, &str, bool); 8] = [
     ("unsubscribe", "Ends the alerts of a tag, e.g. unsubscribe orders-42", true),
     ("stop", "Ends all alerts from others in this chat", false),
     ("start", "Brings the alerts back", false),
-    ("quiet", "Keeps alerts from others waiting in these hours, e.g. quiet 22:00-07:00", false),
+    ("quiet", "Makes alerts from others wait during these hours, e.g. quiet 22:00-07:00", false),
     ("webhook", "Shows an address; other programs can post alerts to it", true),
 ];
 
@@ -89,8 +89,9 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// The app's id in Teams: a UUID of version 8 (RFC 9562). The app's id is derived from the bot's id, so it
-/// never changes. The two ids differ, because an organization can have several apps of one bot.
+/// The app's id in Teams: a UUID of version 8 (RFC 9562), derived from the bot's id. So all packages of one
+/// bot have the same app id, and a new package replaces the old one. The app id differs from the bot's id,
+/// because an organization can have another app of the same bot, whose app id is perhaps the bot's id.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;

@@ -4,8 +4,9 @@
 
 use anyhow::Context;
 
-/// 1980-01-01, the earliest time of the format: date and time as DOS writes them.
+/// The time of day of every file in the zip, as DOS encodes it: 0:00.
 const TIME: u16 = 0;
+/// The date of every file in the zip, as DOS encodes it: 1980-01-01, the earliest date of the format.
 const DATE: u16 = 1 << 5 | 1;
 /// Version 1.0 of the format, which has no compression.
 const VERSION: u16 = 10;

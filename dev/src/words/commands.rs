@@ -10,7 +10,7 @@ use super::prose::Document;
 /// A command that a page shows.
 pub(super) struct Shown {
     pub(super) line: usize,
-    /// The program and its arguments, without assignments in front of them.
+    /// The program and its arguments. Assignments before the program, e.g. `A=1`, are left out.
     pub(super) words: Vec<String>,
     /// Whether the command is in the text and not in fenced code. A command in the text is allowed to lack
     /// required arguments, and to have `N` instead of a number.
@@ -40,7 +40,7 @@ pub(super) fn arguments_of(page: &Document) -> impl Iterator<Item = (usize, Vec<
     shown(page).into_iter().filter_map(|command| Some((command.line, command.arguments()?.to_vec())))
 }
 
-/// Finds the commands in fenced code, and in `code` of the text.
+/// Finds the commands in fenced code, and in the text between backticks.
 pub(super) fn shown(page: &Document) -> Vec<Shown> {
     let mut commands = Vec::new();
     let mut lines = page.code.iter();
@@ -62,7 +62,7 @@ pub(super) fn shown(page: &Document) -> Vec<Shown> {
     commands
 }
 
-/// The commands of a line of shell, up to a comment. A file behind `>` is left out.
+/// The commands in a line of shell. A comment at the end of the line, and the file behind `>`, are left out.
 fn commands_of(line: &str) -> Vec<Vec<String>> {
     let is_variable = |word: &String| word.split_once('=').is_some_and(|(name, _)| !name.contains('-'));
     let commands = words(line).into_iter().map(|words| words.into_iter().skip_while(is_variable).collect());

@@ -13,7 +13,8 @@ pub(super) struct Comment<'a> {
     is_alone: bool,
 }
 
-/// Groups the lines that belong together: neighbours with the same marker, and no code in front of them.
+/// Groups comments that belong together: they are on consecutive lines, have the same marker, and have no
+/// code in front of them.
 pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item = &'c [Comment<'a>]> {
     comments.chunk_by(|first, second| {
         let is_next = second.line == first.line + 1 && second.marker == first.marker;
@@ -21,7 +22,7 @@ pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item 
     })
 }
 
-/// Finds comments of Rust and WIT; with `is_script`, of JavaScript.
+/// Finds the comments of a file in Rust or WIT. If `is_script` is `true`, the file is in JavaScript.
 pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
     let bytes = source.as_bytes();
     let lines = Lines::of(source);
@@ -165,7 +166,8 @@ fn char_length(text: &str) -> usize {
     }
 }
 
-/// The length of `r"…"` or `r#"…"#`; `None` if the text begins with another `r`, e.g. of a name.
+/// The length of the raw string (`r"…"` or `r#"…"#`) at the beginning of the text. `None` if the `r` at the
+/// beginning belongs to something else, e.g. to a name.
 fn raw_string_length(text: &[u8]) -> Option<usize> {
     let hashes = text[1..].iter().take_while(|byte| **byte == b'#').count();
     if text.get(1 + hashes) != Some(&b'"') {

@@ -90,8 +90,9 @@ pub struct DocumentedCommand {
     pub arguments: Vec<String>,
 }
 
-/// The `cargo dev` commands in the workspace's Markdown. Crates that define options of their own check these
-/// commands in their tests.
+/// The `cargo dev` commands in the workspace's Markdown. clap's definition of `cargo dev` does not have the
+/// options of `cargo dev bench`, so a test of the crate `bench` checks these options in the documented
+/// commands.
 pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     let root = root();
     let mut files = Vec::new();

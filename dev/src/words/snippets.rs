@@ -9,8 +9,8 @@ use super::commands::{Shown, shown};
 use super::finding::Finding;
 use super::prose::{Document, Fence};
 
-/// The pages (all below a folder, or one page) whose snippets have to name a file. Shell commands and queries
-/// are exceptions.
+/// A folder and a page. On all pages of this folder, and on this page, each snippet has to name a file. Shell
+/// commands and queries in KQL need no file.
 const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
 
 /// Checks the commands and the snippets of a page.

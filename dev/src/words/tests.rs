@@ -183,7 +183,7 @@ fn cli() -> Command {
 }
 
 #[test]
-fn commands_are_accepted_as_clap_accepts_them() {
+fn command_that_clap_refuses_is_found_and_other_commands_are_not() {
     for (text, is_found) in [
         ("```sh\ncargo dev send hello   # says --no-such\n```", false),
         ("```sh\n$ cargo dev send \"two words\" --port 1 | tee log\n```", false),

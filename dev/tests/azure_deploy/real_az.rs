@@ -4,8 +4,8 @@ use std::process::Command;
 
 use crate::stage::Stage;
 
-/// `cargo dev test` does not run this test, because the test needs a real az that is not logged in:
-/// `AZ=/path/to/az cargo test -p dev --test azure_deploy -- --ignored`
+/// `cargo dev test` does not run this test, because the test needs a real az that is not logged in. Run the
+/// test with `AZ=/path/to/az cargo test -p dev --test azure_deploy -- --ignored`.
 #[test]
 #[ignore = "needs a real az (PyPI: azure-cli, 700 MB)"]
 fn real_az_accepts_the_arguments() {

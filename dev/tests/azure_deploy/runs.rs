@@ -328,7 +328,7 @@ fn lines_that_a_person_has_added_are_kept() {
     stage.succeed(&[]);
     let found = fs::read_to_string(stage.env_file()).unwrap();
     assert!(found.starts_with(text), "{found}");
-    // A run that changes no value makes the file private, too.
+    // Even if a run changes no value, the run makes the file private.
     fs::set_permissions(stage.env_file(), fs::Permissions::from_mode(0o644)).unwrap();
     stage.succeed(&[]);
     assert_eq!(stage.mode(), 0o600);
@@ -336,7 +336,7 @@ fn lines_that_a_person_has_added_are_kept() {
 }
 
 #[test]
-fn bot_of_a_lost_env_file_is_found_again() {
+fn run_after_the_env_file_was_lost_finds_the_existing_bot() {
     let stage = Stage::new();
     stage.succeed(&[]);
     fs::remove_file(stage.env_file()).unwrap();

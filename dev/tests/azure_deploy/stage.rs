@@ -1,5 +1,6 @@
-//! A folder for one test. It has a `.env` file, the state of the stub, and a PATH with only the stub and the
-//! tools of a POSIX system.
+//! A temporary folder for one test. The script runs in its folder `work`, and writes `.env` there. The folder
+//! `state` holds the state of the stub. The folder `bin` holds only the stub and the tools of a POSIX system;
+//! the script's PATH names only this folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -171,7 +172,8 @@ fn shell(name: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap()
 }
 
-/// The shells of this machine in which the script has to run, each under one of its names.
+/// The shells of this machine in which the script has to run. If two names lead to the same program, e.g.
+/// `sh` and `dash`, only the first name is returned.
 pub(crate) fn shells() -> impl Iterator<Item = &'static str> {
     let path = std::env::var_os("PATH").unwrap();
     let mut seen = BTreeSet::new();

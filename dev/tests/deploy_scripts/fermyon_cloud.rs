@@ -6,8 +6,8 @@ use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/fermyon-cloud/deploy.sh";
 
-/// Makes a stage with a stub of Spin. For the plugin `cloud`, the stub prints what the plugin prints
-/// according to its source code. The app already has the variables `kept`.
+/// Makes a stage with a stub of Spin. For the plugin `cloud`, the stub prints texts as in the plugin's source
+/// code. The app already has the variables `kept`.
 fn with_variables(kept: &str) -> Stage {
     let stage = Stage::new();
     stage.stub(
@@ -25,7 +25,7 @@ fn with_variables(kept: &str) -> Stage {
 }
 
 #[test]
-fn run_deploys_every_variable_and_writes_the_file_of_the_scheduler() {
+fn run_deploys_every_variable_and_writes_a_curl_file_for_the_scheduler() {
     let stage = with_variables("pollkey\\nmicrosoftappid\\n");
     let ran = stage.run(SCRIPT, &[]).expect_success();
     let manifest = stage.path("deploy/spin.http.nokick.toml");

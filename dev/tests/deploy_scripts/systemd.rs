@@ -97,8 +97,8 @@ fn failure_names_the_remedy_and_writes_nothing() {
 #[test]
 fn installation_needs_root_and_a_spin_that_the_service_can_read() {
     let stage = stage();
-    // If a run passed the checks of root and Spin by mistake, it would stop at this wrong line, and would
-    // write nothing.
+    // These runs have no DESTDIR. If the script did not check for root or for Spin, it would install files on
+    // this machine. The blank at the end of the next value stops such a run before it writes a file.
     stage.write_env("SPIN_VARIABLE_PACE=1 \n");
     stage.stub("id", "-u) echo 1000;;");
     stage

@@ -41,7 +41,9 @@ fn compare(whose: &str, ahead: TimeDelta, remedy: &str, report: &mut Report) {
     let text = || {
         let direction = if ahead > TimeDelta::zero() { "ahead" } else { "behind" };
         let minutes = (ahead.abs().num_seconds() + 30) / 60;
-        format!("{whose} is {minutes} minutes {direction}, so tokens and signatures are refused; {remedy}")
+        format!(
+            "{whose} is {minutes} minutes {direction}, so services can refuse tokens and signatures; {remedy}"
+        )
     };
     if ahead.abs() > WRONG {
         report.problem(text());

@@ -40,8 +40,9 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
     }
 }
 
-/// A token that passes every check before the look-up of the signing key that it names. No issuer publishes a
-/// signing key with this name. So the bot's own code fetches the signing keys, and then refuses the token.
+/// A token with valid claims, but with a `kid` (the name of a signing key) that no issuer publishes. The
+/// bot's own code first checks the claims, then fetches the signing keys to find the named key, and then
+/// refuses the token.
 fn unsigned_token(issuer: &str, app_id: &str, now: i64) -> HeaderMap {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "RS256", "typ": "JWT", "kid": "cargo-dev-doctor"}));

@@ -82,13 +82,14 @@ impl Sas {
         for (service, name) in [(Service::Queue, "queues"), (Service::Table, "tables")] {
             if !rights.is_for(service) {
                 let letter = service.sas_letter();
-                report
-                    .problem(format!("SAS: `{letter}` is missing in ss, so it is not for {name}; {REMEDY}"));
+                report.problem(format!(
+                    "SAS: `{letter}` is missing in ss, so the SAS is not for {name}; {REMEDY}"
+                ));
             }
         }
         if !rights.is_for_objects() {
             report.problem(format!(
-                "SAS: `o` is missing in srt, so it is not for messages and entities; {REMEDY}"
+                "SAS: `o` is missing in srt, so the SAS is not for messages and entities; {REMEDY}"
             ));
         }
         for Right { letter, name, purpose } in RIGHTS {

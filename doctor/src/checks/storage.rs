@@ -1,5 +1,8 @@
-//! Checks the storage account: whether it can be reached, accepts the credentials, and grants the rights that
-//! the bot needs, and whether the queues and tables exist.
+//! Checks the storage account:
+//!
+//! - whether the account can be reached, and accepts the credentials;
+//! - whether the queues and tables exist;
+//! - whether the account grants the rights that the bot needs.
 
 use std::time::Duration;
 
@@ -130,8 +133,9 @@ impl<H: Host> Examined<'_, H> {
         }
     }
 
-    /// Tries one call for each right. If the text of the SAS lacks a right, the report already names the
-    /// right, so this function does not try it.
+    /// Makes one call for each right that the bot needs, and reports each right that the account does not
+    /// grant. If the text of the SAS lacks a right, this function makes no call for the right, because
+    /// [`Sas::check`] has already reported the missing right.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;
@@ -181,7 +185,10 @@ impl<H: Host> Examined<'_, H> {
             }
         }
         if missing.is_empty() && !has_failed && tried > 0 {
-            self.report.fine(format!("{}: each of {tried} kinds of calls is permitted", words.many));
+            self.report.fine(format!(
+                "{}: the account permits all {tried} kinds of calls that were tried",
+                words.many
+            ));
         }
     }
 }

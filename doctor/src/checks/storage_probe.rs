@@ -34,9 +34,9 @@ pub(super) enum Outcome {
     },
     /// The credentials are valid, but do not permit the call.
     NoRight,
-    /// The account does not accept the credentials. The string is this project's explanation. It repeats at
-    /// most the HTTP status and the error code of the response, because the rest of the response can quote
-    /// the signature.
+    /// The account does not accept the credentials. The string explains the reason in this project's own
+    /// words. From the response, it takes only the HTTP status and the error code, because the rest of the
+    /// response can quote the signature.
     Refused(String),
     /// There is no response.
     Unreachable(String),
@@ -74,8 +74,8 @@ where
         (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
             let reason = match code {
                 "AuthorizationFailure" => {
-                    "the account's network rules refuse this address, or the signature is wrong; check Networking of \
-                     the account, and storageconnection"
+                    "the account's network rules refuse this address, or the signature is wrong; check the account's page \
+                     Networking in Azure, and check storageconnection"
                 }
                 "KeyBasedAuthenticationNotPermitted" => {
                     "the account permits neither keys nor SAS; set storageconnection to AccountName=<account> alone"

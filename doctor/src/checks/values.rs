@@ -4,8 +4,9 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// The variables with keys that other programs send to the application. If a program reads the same value as
-/// the application, the program also sends the white space around the key.
+/// The variables with keys that other programs send to the application. The application ignores white space
+/// around its own key. A program that reads the same value sends the key with the white space, and the
+/// application then refuses the key.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {
@@ -69,8 +70,8 @@ fn check_white_space(variables: &Variables, manifest: &Manifest, report: &mut Re
             let kind = if value.ends_with(['\n', '\r']) { "a line end" } else { "white space" };
             if SENT_BY_CALLERS.contains(&name) {
                 report.problem(format!(
-                    "{name}: begins or ends with {kind}, which the application ignores; a program that sends the key with {kind} \
-                     gets 401; correct the value"
+                    "{name}: begins or ends with {kind}; the application removes {kind}, but a program that sends it with the \
+                     key gets 401; correct the value"
                 ));
             } else {
                 report.warn(format!("{name}: begins or ends with {kind}; remove it"));
@@ -84,7 +85,7 @@ fn check_white_space(variables: &Variables, manifest: &Manifest, report: &mut Re
         }
         if name == "pollkey" && !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
             report.problem(
-                "pollkey: has characters that cannot be sent in a header; make one with openssl rand -hex 32",
+                "pollkey: has characters that cannot be sent in a header; make a new key with openssl rand -hex 32",
             );
         }
     }
@@ -93,7 +94,7 @@ fn check_white_space(variables: &Variables, manifest: &Manifest, report: &mut Re
 fn check_keys(variables: &Variables, report: &mut Report) {
     if variables.trimmed("pollkey").is_empty() {
         report.warn(
-            "pollkey: is empty, so only a cron trigger can poll; set it if a scheduler calls /internal/poll",
+            "pollkey: is empty, so no scheduler can call /internal/poll; set pollkey, unless a cron trigger polls",
         );
     }
     if variables.trimmed("alertkey").is_empty() && variables.trimmed("alertkeys").is_empty() {

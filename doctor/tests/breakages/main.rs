@@ -1,5 +1,5 @@
-//! Breaks a deployment, whose services are fakes, in many ways. One run of the doctor has to name each fault,
-//! and nothing else.
+//! Breaks a deployment in many ways. The services of the deployment are fakes. One run of the doctor has to
+//! report every fault, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
@@ -104,7 +104,7 @@ fn each_of_ten_faults_is_named_and_nothing_else() {
     expect(
         "missing table right",
         |deployment| set_sas(deployment, "ss=qt", "ss=q"),
-        &["storage: SAS: `t` is missing in ss, so it is not for tables"],
+        &["storage: SAS: `t` is missing in ss, so the SAS is not for tables"],
     );
     expect(
         "poll key with a line end",

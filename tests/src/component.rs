@@ -41,8 +41,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
-                        // The list of imports also contains types. No host has to supply a type, because
-                        // types are structural.
+                        // The list of imports also contains types. No host has to supply a type, because the
+                        // component itself describes the type.
                         ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();

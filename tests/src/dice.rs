@@ -1,5 +1,6 @@
-//! Repeatable random numbers. A number depends only on the seed and on the number's purpose, and not on the
-//! order of the calls.
+//! Repeatable random numbers. The caller names the *purpose* of each number, e.g. `("delay", 3)` for the
+//! delay of call 3. A number depends only on the seed and on the purpose, and not on the order in which
+//! the test asks for numbers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -13,8 +13,9 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake of Direct Line. It answers 400 to a request that the poller must never send. When the fake is
-/// dropped after such a request, it fails the test.
+/// The fake of Direct Line. It answers 400 to a request that the poller must never send, and keeps a
+/// *complaint*: a text with the reason and the request. A fake with a complaint fails the test when it is
+/// dropped.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -87,7 +88,8 @@ impl DirectLine {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
 
-    /// Returns the complaints and clears them, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
+    /// the fake does not fail the test.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.locked().unexpected)
     }
@@ -143,8 +145,8 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// Decides on the response. If the bot has to accept the trigger first, this function also sets
-    /// `delivery`.
+    /// Decides on the response. If the fake also has to forward the trigger to the bot, this function sets
+    /// `delivery`. The caller then returns the response only if the bot accepts the trigger.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,
@@ -152,7 +154,7 @@ impl Shared {
     ) -> Result<(u16, Value), &'static str> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         if request.method() != http::Method::POST {
-            return Err("the poller only posts");
+            return Err("expected POST, because the poller only posts");
         }
         let secret = header("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
         if secret.unwrap_or_default() != self.secret {

@@ -26,7 +26,7 @@ pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // A thread without a case has no report, so the hook prints its panic.
+        // A thread without a case has no report, so the hook prints the panic of such a thread.
         if std::thread::current().name() != Some(CASE_THREAD) {
             return original(info);
         }

@@ -17,7 +17,7 @@ use crate::queue::envelope_of;
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When the proxy had the response of Azurite.
+    /// When the response of Azurite arrived at the proxy.
     pub at: Instant,
     /// The number of the Spin host that called. Each host calls the proxy at another address.
     pub caller: usize,
@@ -111,7 +111,8 @@ impl FaultyQueue {
 }
 
 impl Shared {
-    /// Notes what Azurite did. A call that failed changed nothing.
+    /// Notes what Azurite did. A call that failed changed nothing, so this function notes only calls that
+    /// succeeded.
     fn take_note(&self, exchange: &Exchange<'_>) {
         let Some(response) = exchange.response.filter(|response| (200..300).contains(&response.status))
         else {
@@ -126,7 +127,7 @@ impl Shared {
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
-            // A Peek leases no message.
+            // A Peek shows messages, but hands out none.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&response.body);

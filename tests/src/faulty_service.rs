@@ -32,7 +32,7 @@ pub struct Plan {
     pub delay: Duration,
 }
 
-/// A call that the proxy has finished but not yet answered.
+/// A call, just before the proxy answers it or cuts the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
@@ -72,7 +72,8 @@ struct Counts {
 
 impl FaultyService {
     /// Passes calls on to the service at `behind`, an `address:port`. `plan` gets the number of a call and
-    /// the call, and decides whether the call is delayed or fails. `note` gets every finished call.
+    /// the call, and decides whether the call is delayed or fails. `note` gets each call just before the
+    /// proxy answers it or cuts the connection.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,

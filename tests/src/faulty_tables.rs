@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
-/// The parts of a call that a rule or a plan can read.
+/// The parts of a call by which a test can decide whether the call fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
@@ -118,8 +118,8 @@ impl FaultyTables {
     }
 
     /// Like [`Self::start`], but the proxy answers 503 to 5 % of the calls. It passes on another 5 %, and
-    /// cuts the connection instead of answering. The dice decide by the method and path of a call, and by how
-    /// many earlier calls had the same method and path.
+    /// cuts the connection instead of answering. Whether a call fails depends only on the seed of the dice,
+    /// on the method and path of the call, and on the number of earlier calls with the same method and path.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {

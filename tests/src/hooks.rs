@@ -1,5 +1,5 @@
-//! Gets a webhook address from the bot, and posts to this address as a program does. The bot delivers each
-//! post to the conversation that got the address.
+//! Asks the bot in a chat for a webhook address, and posts to this address as a program does. The bot
+//! delivers each post to this chat.
 
 use hmac::{Hmac, KeyInit, Mac};
 use platform::hex;

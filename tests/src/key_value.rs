@@ -1,4 +1,5 @@
-//! Reads the file of a host's key-value store. Spin and the embedded host use the same format.
+//! Reads the file of a host's key-value store. Real Spin and the embedded host (the host in
+//! `crates/local-host`) use the same format.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +46,8 @@ pub fn remove(state: &Path) {
     }
 }
 
-/// The database and its journals. SQLite needs the journals to restore an incomplete change.
+/// The database and its journals. The newest changes can be in a journal only. If a change was interrupted,
+/// SQLite undoes this change with a journal.
 fn files() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

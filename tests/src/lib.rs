@@ -6,8 +6,8 @@
 //!
 //! This crate has the *stage* of a case (the Spin hosts and the services that they call), the fakes, and
 //! clients that read the queue and the tables from outside the bot. This crate never runs a component's code
-//! natively, and needs no service outside this machine. Each fake follows a reference that the module of the
-//! fake names.
+//! natively, and needs no service outside this machine. Each fake follows the documentation of the real
+//! service.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;

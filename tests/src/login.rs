@@ -1,8 +1,8 @@
 //! A fake of the Entra login host, which gives the bot tokens for the Connector. The fake accepts exactly the
 //! request that Entra documents.
 //!
-//! The fake answers every other request with 500 and the reason. The fake also keeps the reason, and fails
-//! the test when the fake is dropped.
+//! The fake answers every other request with 500 and a *complaint* (a text with the reason and the request),
+//! and keeps the complaint. A fake with a complaint fails the test when it is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,7 +103,7 @@ impl Login {
         format!("http://{}", self.server.authority())
     }
 
-    /// Makes the login host also serve the metadata and the signing keys of these issuers.
+    /// Makes the login host also serve the documents of the fake issuers: their metadata and signing keys.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }

@@ -43,7 +43,7 @@ impl Manifest {
         let components = self.table["component"].as_table_mut().expect("[component]");
         for trigger in cron.as_array().expect("[[trigger.cron]]") {
             let id = trigger["component"].as_str().expect("a component id");
-            components.remove(id).unwrap_or_else(|| panic!("a component for the cron trigger: {id}"));
+            components.remove(id).unwrap_or_else(|| panic!("the cron trigger's component is missing: {id}"));
         }
         self
     }
@@ -115,7 +115,7 @@ impl Manifest {
     pub fn write(mut self, folder: &Path) -> PathBuf {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
             let source =
-                component["source"].as_str().unwrap_or_else(|| panic!("{id} has a source path")).to_owned();
+                component["source"].as_str().unwrap_or_else(|| panic!("{id} has no source path")).to_owned();
             let absolute = dev::workspace::root().join(source);
             component["source"] = absolute.to_str().expect("a path in UTF-8").into();
         }

@@ -1,8 +1,9 @@
-//! A fake of two issuers, the channel and Entra, whose tokens the bot's callers send. The fake serves the
-//! OpenID metadata and the signing keys of both issuers.
+//! A fake of the two issuers of the tokens that callers send to the bot: Azure Bot Service, which issues the
+//! tokens of channels, and Entra. The fake serves the OpenID metadata and the signing keys of both issuers.
 //!
 //! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send,
-//! and keeps a complaint. A fake with a complaint fails the test when it is dropped.
+//! and keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the test
+//! when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -124,10 +125,10 @@ impl State {
             _ => return self.complain("no such document", request),
         };
         if request.method() != http::Method::GET {
-            return self.complain("the bot only reads", request);
+            return self.complain("expected GET, because the bot only reads", request);
         }
         if request.headers().contains_key("authorization") {
-            return self.complain("these documents are public: no credential is sent", request);
+            return self.complain("expected no Authorization, because the documents are public", request);
         }
         let own = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         match (&self.behaviour, keys_path) {

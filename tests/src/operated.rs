@@ -19,8 +19,8 @@ use crate::web::WholeResponse;
 /// The API key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// The maximum of dead letters that one API call replays or drops. The real bot has the same limit, because
-/// one Get Messages returns at most 32 messages.
+/// The highest number of dead letters that one API call replays or drops. If more letters are selected, the
+/// response says so (`more`), and the page repeats the call. The limits of the real bot are higher.
 const DONE_AT_ONCE: usize = 32;
 
 /// The fake bot. If the page made a wrong call, the test fails when the fake is dropped.
@@ -48,10 +48,11 @@ pub struct Shared {
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
     pub targets: Vec<Value>,
-    /// The reason why a dead letter cannot be replayed, as a text for people, by the id of the dead letter.
+    /// The dead letters that cannot be replayed. The map key is the id of the dead letter, and the value is
+    /// the reason, as a text for people.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses: the beginning of `<method> <path>`, the HTTP status and the body. If the method
-    /// and the path of a call start with the beginning of an element, the fake answers with this element, and
+    /// Scripted responses: a text such as `GET /api/alerts`, the HTTP status and the body. If the
+    /// `<method> <path>` of a call starts with the text, the fake answers with the status and the body, and
     /// removes the element from the list. A call with a scripted response changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
@@ -90,7 +91,8 @@ impl Operated {
         self.hold().calls.iter().filter(begins).cloned().collect()
     }
 
-    /// Returns the complaints and clears them, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
+    /// the fake does not fail the test.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.hold().unexpected)
     }
@@ -129,9 +131,10 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// Cuts one page from a list, by the parameters of `query`: at most `limit` elements that follow the element
-/// `after`. `id` is the name of the member that identifies an element. Also returns the value for the
-/// response's `next`, which is null on the last page.
+/// Cuts one page from a list. `limit` in the query is the highest number of elements on the page. If the
+/// query has `after`, the page begins behind the element with this id. `id` is the name of the JSON member
+/// that contains the id of an element. Also returns the value for the response's `next`: the id of the page's
+/// last element, or null on the last page.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -247,7 +250,8 @@ impl Shared {
         with_next(json!({"messages": self.dead.len(), "dead": page}), next)
     }
 
-    /// Replays or drops dead letters. `done` is the name of the response's list of these letters.
+    /// Replays or drops dead letters. `done` is `replayed` or `dropped`: the JSON member in which the
+    /// response lists the ids of these letters.
     fn act(&mut self, path: &str, body: &Value, done: &str) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
@@ -261,7 +265,11 @@ impl Shared {
                     != 1
                 || ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > 100);
         if is_wrong {
-            return self.complain("POST", path, &format!("expected one selection, found {body}"));
+            return self.complain(
+                "POST",
+                path,
+                &format!("expected one of ids, outcome and all, found {body}"),
+            );
         }
         let is_chosen = |letter: &Value| match &ids {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),

@@ -1,6 +1,6 @@
-//! A program that asks questions and gets callbacks. A *callback* is a request by which the poller passes a
-//! person's answer on to the program. The program records the callbacks, and responds with the HTTP status
-//! that the test sets.
+//! A fake of a program that has asked people a question through the bot, and now gets callbacks. A *callback*
+//! is a request by which the poller passes a person's answer on to the program. The fake records the
+//! callbacks, and responds with the HTTP status that the test sets.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -52,7 +52,7 @@ impl Callback {
 /// Takes every queue message from `queue` with Microsoft's own client, as a user's program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    // Without the protocol, the client would expect a SAS in the connection string.
+    // Without `DefaultEndpointsProtocol`, the client would expect a SAS in the connection string.
     let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
     let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {

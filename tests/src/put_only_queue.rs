@@ -1,6 +1,6 @@
-//! A fake queue service that accepts only Put Message, and shows the parameters of each Put. The tests cannot
-//! use Azurite for this purpose, because Azurite shows no hidden queue messages, and a test cannot make
-//! Azurite fail.
+//! A fake queue service that accepts only Put Message. A test can read the parameters of each Put, and can
+//! make the fake refuse Puts. Azurite allows neither: it shows no hidden queue messages, and it does not fail
+//! when a test wants it to.
 
 use std::sync::{Arc, Mutex};
 
@@ -51,8 +51,8 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, answers 503 to the Put of an envelope for one of these conversations. The list replaces
-    /// the list of an earlier call.
+    /// From now on, answers 503 to each Put of an envelope for one of these conversations. The fake accepts
+    /// the Puts for all other conversations, also for those of an earlier call of this function.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

@@ -12,7 +12,7 @@ use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, Tim
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of the storage calls that one [`Queue::with`] makes.
+/// The time limit of all storage calls of one [`Queue::with`] together.
 const WITHIN: Duration = Duration::from_secs(20);
 
 impl Clone for Queue {
@@ -39,7 +39,6 @@ impl Queue {
         }
     }
 
-    /// Names another queue of the account.
     fn with_name(&self, name: QueueName) -> Self {
         Self { account: self.account.clone(), name, machine: Machine::default() }
     }
@@ -49,7 +48,7 @@ impl Queue {
         self.name.as_str()
     }
 
-    /// Another queue of the account, by its name.
+    /// Returns the queue of the same account that has this name. Does not create the queue.
     pub fn named(&self, name: &str) -> Self {
         self.with_name(QueueName::parse(name).unwrap())
     }
@@ -59,7 +58,7 @@ impl Queue {
         self.with_name(self.name.poison())
     }
 
-    /// Runs calls of the client.
+    /// Runs `calls` with a client for this queue, and waits for the result.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(QueueClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = QueueClient::new(&self.machine, &self.account, &self.name, deadline);
@@ -83,7 +82,7 @@ impl Queue {
         }
     }
 
-    /// Puts a text unchanged. Creates the queue if the queue is missing.
+    /// Puts a text as it is, without base64. Creates the queue if the queue is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();

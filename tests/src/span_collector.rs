@@ -57,7 +57,7 @@ impl SpanCollector {
                 let export = Export::decode(request.into_body()).expect("an ExportTraceServiceRequest");
                 taking.lock().unwrap_or_else(PoisonError::into_inner).extend(export.spans());
             }
-            // An empty message in the response reports success.
+            // An empty body is a protobuf message without fields. It tells Spin that the export succeeded.
             async { Some(http::Response::new(Bytes::new())) }
         });
         Self { server, spans }

@@ -30,7 +30,7 @@ use crate::web::{self, WholeResponse};
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
 /// The settings of a stage. The default stage has `authmode=anonymous`, the poll key [`POLL_KEY`], no cron
-/// trigger, and no kick.
+/// trigger, and no kick. (The *kick* is a call of the bot that starts the poller after each alert.)
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -42,8 +42,8 @@ pub struct Script<'w> {
     queue_authority: String,
     /// The `address:port` of the table service.
     table_authority: String,
-    /// The `address:port` at which the second host calls the queue service, and the same for the table
-    /// service. `None` if the stage has one host.
+    /// The two `address:port` at which the second host calls the queue service and the table service. `None`
+    /// if the stage has one host.
     second: Option<(String, String)>,
     trusts_connector: bool,
     is_metered: bool,
@@ -164,12 +164,12 @@ impl<'w> Script<'w> {
             .variable("queuename", &queue_name)
             .variable("tableprefix", &table_prefix)
             .variable("pollkey", POLL_KEY)
-            // A case without the kick decides itself when a run starts.
+            // Without the kick, no run starts until the case starts one.
             .variable("kick", "off")
     }
 
-    /// Uses the queue and the tables of another stage, as a replica does. Each stage keeps its own key-value
-    /// store.
+    /// Uses the queue and the tables of another stage, like a second replica of the same application. Each
+    /// stage keeps its own key-value store.
     #[must_use]
     pub fn beside(mut self, other: &Stage) -> Self {
         self.queue_name = other.queue.name().to_owned();
@@ -229,8 +229,8 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets `authmode=required`. The bot gets tokens from this login host with the client secret of the bot.
-    /// The bot trusts the stage's Connector, and the Connector accepts only these tokens.
+    /// Sets `authmode=required`. The bot sends its client secret to this login host, and gets tokens for the
+    /// Connector. The bot trusts the stage's Connector, and the Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {
         self.trusts_connector = true;
@@ -478,7 +478,7 @@ impl Stage {
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host writes the component's id in front of each log line. Spin can write the line alone.
+    // The embedded host writes the component's id in front of each log line. Spin does not always do so.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

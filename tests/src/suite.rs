@@ -1,4 +1,5 @@
-//! Runs the cases with libtest-mimic. All cases share one Azurite, and one kind of host runs the components.
+//! Runs the cases with libtest-mimic. All cases share one Azurite. The components of all cases run in the
+//! same kind of host: the embedded host of this repository, or real Spin.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -14,7 +15,8 @@ use crate::failure;
 pub struct World {
     azurite: OnceLock<Azurite>,
     host: HostKind,
-    /// The use of the machine: a case that needs the whole machine writes, and every other case reads.
+    /// A lock on the machine. A case that must run alone takes the write lock, and every other case takes a
+    /// read lock.
     machine: RwLock<()>,
 }
 
@@ -36,7 +38,8 @@ impl World {
 /// A test: a name and a function that panics if it fails.
 pub type Case = (&'static str, fn(&World));
 
-/// Lists the cases of a module. If a case is not listed, its function is dead code and breaks the build.
+/// Lists the cases of a module. If a case is missing from the list, nothing calls its function. The compiler
+/// then warns about dead code, and the checks of the project fail.
 #[macro_export]
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
@@ -92,13 +95,13 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> !
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // `exit` drops no value. So this line drops the world here, which stops Azurite.
+    // `exit` drops no value, so Azurite would keep running. This line drops the world and stops Azurite.
     drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
 }
 
-/// One case more than cores, because most cases wait for runs and time-outs for much of their time. With more
-/// cases, the calls to Azurite time out on a slow machine.
+/// One case more than cores, because most cases wait for much of their time: for the end of a run, or for a
+/// time-out. With more cases at once, the calls to Azurite time out on a slow machine.
 fn default_threads() -> usize {
     1 + std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of the storage calls that one [`Table::with`] makes.
+/// The time limit of all storage calls of one [`Table::with`] together.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.
@@ -29,7 +29,7 @@ impl Table {
         }
     }
 
-    /// Runs calls of the client.
+    /// Runs `calls` with a client for this table, and waits for the result.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(TableClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = TableClient::new(&self.machine, &self.account, &self.name, deadline);

@@ -97,8 +97,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. An error says whether the request was certainly not sent, or
-/// perhaps arrived.
+/// Sends a request and returns the response. If the exchange fails, the error says whether the request has
+/// perhaps arrived at the server.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }
@@ -132,8 +132,8 @@ pub(crate) async fn exchange(request: http::Request<Body>) -> Result<WholeRespon
 fn client() -> &'static Client<HttpConnector, Body> {
     static CLIENT: OnceLock<Client<HttpConnector, Body>> = OnceLock::new();
     CLIENT.get_or_init(|| {
-        // Each request gets a new connection, because a kept connection to a stopped host would fail another
-        // test.
+        // Each request gets a new connection. A kept connection breaks when its server stops, and the next
+        // request on this connection would fail.
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
     })
 }

@@ -49,7 +49,8 @@ impl Drip {
     }
 }
 
-/// Records the end of the connection. The server drops an endless body when the client disconnects.
+/// Records the end of the connection when this value is dropped. The endless body owns this value, and the
+/// server drops the body when the client disconnects.
 struct UntilHungUp(Arc<State>);
 
 impl Drop for UntilHungUp {

@@ -1,8 +1,9 @@
 //! A fake Bot Connector. The test scripts the responses.
 //!
 //! The fake records every request. It answers like the real Connector, unless a rule of the test decides
-//! otherwise. The fake complains about a request that the bot must never send: it answers 500 with the
-//! request's text, and keeps this text. A fake with a complaint fails the test when it is dropped.
+//! otherwise. If the bot sends a request that it must never send, the fake keeps a *complaint*: a text with
+//! the reason and the whole request. The fake answers such a request with 500 and the complaint. A fake with
+//! a complaint fails the test when it is dropped.
 
 mod chats;
 mod drip;
@@ -91,8 +92,8 @@ impl Connector {
         self.shared.other_calls.lock().unwrap().clear();
     }
 
-    /// Waits until the fake has received `count` requests with an activity. Fails the test if the fake has
-    /// received more.
+    /// Waits until the fake has received `count` requests that post, change or delete an activity. Fails the
+    /// test if the fake has received more of these requests.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let awaited = format!("{count} requests at the Connector");
@@ -101,7 +102,7 @@ impl Connector {
         all
     }
 
-    /// Fails the test if the fake has received a request with an activity.
+    /// Fails the test if the fake has received a request that posts, changes or deletes an activity.
     #[track_caller]
     pub fn expect_silence(&self) {
         let all = self.received();
@@ -118,7 +119,8 @@ impl Connector {
         crate::activity::at_service(activity, self.authority())
     }
 
-    /// Returns the complaints and clears them, for the tests of the complaints themselves.
+    /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
+    /// the fake does not fail the test.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut *lock_anyway(&self.shared.unexpected))
     }
@@ -136,7 +138,8 @@ impl Drop for Connector {
     }
 }
 
-/// Locks the mutex even if a thread has panicked, because the report of a failed test quotes the content.
+/// Locks the mutex, even if a thread panicked while it had the lock. The report of a failed test needs the
+/// content of the mutex.
 fn lock_anyway<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -78,14 +78,15 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` if it would accept the request. `is_activity` means
-    /// that the request has to post, change or delete an activity.
+    /// Why a Connector would refuse the request; `None` if it would accept the request. `is_activity` is
+    /// false if the request creates a conversation or reads the members of a conversation. Every other
+    /// request must post, change or delete an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;
         let is_known = is_deletion || self.method == Method::POST || self.method == Method::PUT;
         if is_activity && !is_known {
-            Some("the bot only posts, puts and deletes")
+            Some("expected POST, PUT or DELETE, because the bot only posts, puts and deletes")
         } else if is_activity && self.target().is_none() {
             Some("no such route")
         } else if is_activity && self.method != Method::POST && self.reply_to().is_none() {

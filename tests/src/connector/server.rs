@@ -67,8 +67,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    // When the connection breaks, the server drops this future. So if the caller was killed before this line,
-    // `answered` stays empty.
+    // When the connection breaks, the server drops this future. So if the Spin host of the poller is killed
+    // while this function sleeps, `answered` stays empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
@@ -79,8 +79,8 @@ pub(super) async fn exchange(
     Some(response.body(body).expect("a scripted response is well-formed"))
 }
 
-/// Sends the first half of the body, and then breaks the connection. In between, the stream pauses once,
-/// because hyper sends its buffer when the stream is not ready.
+/// Sends the first half of the body, and then breaks the connection. Before the break, the stream yields
+/// once. hyper then sends the first half, which was only in the buffer of hyper until then.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;

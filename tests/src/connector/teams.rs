@@ -47,12 +47,13 @@ pub struct Teams {
     /// The members of each team or chat, by the id of its conversation.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// The number of members on a page of a member list. If the number is 0, the caller chooses the size of
-    /// the page. Otherwise, the size that the caller asks for has no effect.
+    /// The number of members on each page of a member list. If the number is 0, each page has the size that
+    /// the caller asks for. If the number is greater, the fake ignores this size.
     page: usize,
 }
 
-/// The response to a request that posts no activity, or the complaint about this request.
+/// The response to a request that creates a conversation or reads the members of a conversation, or the
+/// complaint about this request.
 type Response = Result<Reply, &'static str>;
 
 impl Teams {
@@ -69,8 +70,9 @@ impl Teams {
         self
     }
 
-    /// From now on, makes the ids of new threads from the present time, as Teams does. The bot records that a
-    /// person replied in a thread only if the id of the thread's first chat message is a recent time.
+    /// From now on, uses the present time as the id of each new thread's first chat message, as Teams does:
+    /// the milliseconds since 1970. The bot reads the age of a chat message from the id. If a person replies
+    /// to a chat message that is older than seven days, the bot does not record the reply.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -142,7 +144,7 @@ impl Teams {
     fn create_chat(&mut self, body: &Value) -> Response {
         if body.get("activity").is_some() {
             return Err(
-                "a chat is created without an activity, because Teams would send it again with each call",
+                "a chat is created without an activity, because Teams would post the activity again each time",
             );
         }
         let [member] = body["members"].as_array().map(Vec::as_slice).unwrap_or_default() else {

@@ -87,8 +87,8 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The bot has stored the chat now. The next three alerts name the person with the tenant, the conversation,
-    // and the person alone. All three reach the chat.
+    // The bot has stored the chat now. The next three alerts name the person with the tenant, the
+    // conversation, and the person alone. All three reach the chat.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));

@@ -15,7 +15,7 @@ use crate::operating::store_figures;
 
 end_to_end::cases!(
     metrics_are_read_by_the_parser_of_prometheus,
-    hostile_text_from_the_table_stays_inside_a_label,
+    hostile_text_in_the_stored_figures_stays_inside_a_label,
 );
 
 /// Why these cases are skipped. `cargo dev test` installs the parser, and sets the variable
@@ -32,7 +32,7 @@ pub(crate) fn python() -> Option<OsString> {
 struct Family {
     /// The type and the unit.
     kind: (String, String),
-    /// The values of the samples, by the name and the labels of a sample.
+    /// The values of the samples. The map key is the name and the labels of a sample.
     samples: BTreeMap<(String, String), f64>,
 }
 
@@ -82,7 +82,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     stage.queue.put("a");
     stage.queue.put("b");
     stage.queue.poison().put("c");
-    let of_nothing = families(&stage);
+    let without_figures = families(&stage);
     store_figures(
         world,
         &stage,
@@ -95,11 +95,11 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     let families = families(&stage);
     let names = |families: &BTreeMap<String, Family>| families.keys().cloned().collect::<Vec<_>>();
     let missing: Vec<_> =
-        names(&families).into_iter().filter(|name| !of_nothing.contains_key(name)).collect();
+        names(&families).into_iter().filter(|name| !without_figures.contains_key(name)).collect();
     assert_eq!(
         missing,
         ["proactivebot_last_delivery_timestamp_seconds"],
-        "expected all other families even before the first run"
+        "expected that all other families exist before the first run"
     );
     for (name, kind, unit) in [
         ("build", "info", ""),
@@ -138,7 +138,7 @@ fn metrics_are_read_by_the_parser_of_prometheus(world: &World) {
     }
 }
 
-fn hostile_text_from_the_table_stays_inside_a_label(world: &World) {
+fn hostile_text_in_the_stored_figures_stays_inside_a_label(world: &World) {
     let stage = alerts::stage(world);
     let hostile = "\"} 1\n# EOF\nproactivebot_build_info{x=\"\\";
     store_figures(world, &stage, &json!({"accepted": 1, "dead": {hostile: 7}, "ended": {"ü {,}=": 3}}));

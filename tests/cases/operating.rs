@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use storage_table::{Entity, Key};
 
 end_to_end::cases!(
-    status_and_metrics_cost_the_same_number_of_calls_with_any_backlog,
+    status_and_metrics_make_the_same_number_of_calls_with_0_and_with_300_messages,
     status_after_deliveries_shows_figures_that_add_up,
     unreadable_part_of_the_status_is_null_and_has_a_reason,
     status_without_the_storage_account_is_answered_503,
     only_an_api_key_with_the_scope_watch_or_operate_reads_the_figures,
 );
 
-/// Each route, and the maximum of outbound calls that one request to the route costs.
+/// Each route, and the maximum number of outbound calls for one request to the route.
 const ROUTES: [(&str, usize); 2] = [("/api/status", 12), ("/metrics", 20)];
 
 /// Stores figures in the record of the stage's queue, as a run does.
@@ -51,7 +51,7 @@ fn sample(metrics: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("expected {name}, found\n{metrics}")).parse().unwrap()
 }
 
-fn status_and_metrics_cost_the_same_number_of_calls_with_any_backlog(world: &World) {
+fn status_and_metrics_make_the_same_number_of_calls_with_0_and_with_300_messages(world: &World) {
     let azurite = world.azurite();
     let queues = FaultyQueue::start(&azurite.queue_authority(), |_, _| Plan::default());
     let tables = FaultyTables::start(&azurite.table_authority());
@@ -87,7 +87,7 @@ fn status_and_metrics_cost_the_same_number_of_calls_with_any_backlog(world: &Wor
     }
     assert_eq!(
         costs, [costs[0]; 4],
-        "expected the same number of calls for both routes, without messages and with many messages"
+        "expected the same number of calls for both routes, with 0 and with 300 messages"
     );
 }
 
@@ -145,7 +145,7 @@ fn status_after_deliveries_shows_figures_that_add_up(world: &World) {
     assert_eq!(sample(&metrics, "proactivebot_delivery_delay_seconds_count"), 2.0);
     assert!(
         !metrics.contains("hello") && !status.to_string().contains("hello"),
-        "expected no text of an alert"
+        "expected that neither route shows the text of an alert"
     );
 }
 

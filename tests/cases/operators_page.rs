@@ -1,6 +1,7 @@
-//! The operator's page (the web page at `/ops`), as a person sees the page in a real browser. The built bot
-//! makes the page. A strict fake serves this page, and answers the API calls of the page. In the case of
-//! `on_the_bot.rs`, the bot itself serves the page, and answers the API calls.
+//! The operator's page (the web page at `/ops`), as a person sees the page in a real browser. Each case first
+//! gets the page from the built bot. Then a fake of the bot serves this page to the browser, and answers the
+//! API calls of the page. The fake complains about each call that the page must not make. In the case of
+//! `on_the_bot.rs`, there is no fake: the bot itself serves the page, and answers the API calls.
 
 mod on_the_bot;
 mod samples;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     page_shows_the_status_in_light_and_dark_and_on_a_phone,
-    operator_replays_drops_and_sends_a_test_alert_with_the_keyboard_alone,
+    operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone,
     hostile_text_in_every_field_is_shown_as_text,
     page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_button,
     api_key_survives_neither_a_new_tab_nor_a_reload_nor_the_button_forget,
@@ -104,7 +105,7 @@ fn page_shows_the_status_in_light_and_dark_and_on_a_phone(world: &World) {
     assert!(bot.calls("POST").is_empty(), "expected no POST, because the person only looks at the page");
 }
 
-fn operator_replays_drops_and_sends_a_test_alert_with_the_keyboard_alone(world: &World) {
+fn operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 6);
     bot.hold().refusals.insert("dead-5".into(), "expires: the alert has expired; drop it".into());
@@ -112,7 +113,8 @@ fn operator_replays_drops_and_sends_a_test_alert_with_the_keyboard_alone(world: 
     // The person first types a wrong API key.
     let walk = Walk::open(&bot.page(), 1280).write("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
-    // The person lists the dead letters with one reason, and then all dead letters.
+    // The person chooses a reason, and the page shows only the dead letters with this reason. Then the person
+    // lists all dead letters again.
     let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").write("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
     let walk =
@@ -234,7 +236,8 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .iter_mut()
                 .filter(|(name, _)| *name != "id")
                 .for_each(|(_, member)| put_everywhere(member, text));
-            // The response of a later version of the bot can have an unknown member.
+            // A later version of the bot can add members that this page does not know. So this line adds a
+            // member. The hostile text is the value and also the name of this member.
             if !members.contains_key("unknown") {
                 members.insert(text.chars().take(2000).collect(), text.into());
             }
@@ -266,7 +269,7 @@ fn page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_but
     let left = bot.hold().dead.len();
     assert!(
         (1..10_000).contains(&left),
-        "expected a replay that has begun and was stopped, found {left} dead letters left"
+        "expected that the replay has begun and has stopped before its end, found {left} dead letters left"
     );
     // The person replays all dead letters of one reason. The bot refuses dead letters with a broken seal.
     samples::fill(&bot, 1000);
@@ -349,8 +352,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
     let walk = walk.click("button", "Forget the key").expect("A key with the scope");
-    // In the script of the page, the replay is the variable `job`. The replay ends after the current API
-    // call.
+    // In the script of the page, the variable `job` holds the running replay, and becomes null when the
+    // replay has ended. So `end` waits until then.
     let end =
         "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
     let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
@@ -363,8 +366,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     assert_eq!(seen["focus"], "key");
     assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
     assert_eq!(seen["typed"], json!([]));
-    // After the click on `Forget the key`, the replay must not call the bot. Otherwise the bot's response
-    // would tell the next person that the API key is wrong.
+    // After the click on `Forget the key`, the page must not call the bot any more. To a call without the API
+    // key, the bot would answer 401, and the page would say that the bot does not accept the key.
     assert_eq!(texts(&seen, "said"), [""]);
     assert!(
         bot.hold().dead.len() > 1,

@@ -14,7 +14,8 @@ use crate::draining::envelope;
 
 end_to_end::cases!(alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host);
 
-/// An envelope with a serviceUrl whose path is the region. Each region counts as a separate Connector host.
+/// Makes an envelope for one region of the Connector. The region is the path of the serviceUrl. The poller
+/// treats each region as a separate Connector host.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
     let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();
@@ -47,11 +48,11 @@ fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world:
     assert_eq!((&counts["hostOut"], &counts["delivered"]), (&1.into(), &1.into()), "{counts}");
     assert!(
         went_out_at.elapsed() < Duration::from_secs(5),
-        "expected the second run to end before the first probe is due; this machine is too slow"
+        "expected that the second run ends before the first probe is due, but this machine was too slow"
     );
     let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
     assert_eq!(asked, 3, "expected one attempt for each of the first three alerts");
-    // The host works again. The first alert after the pause probes the host.
+    // The host works again. When the first probe is due, a run sends one alert to the host as the probe.
     is_out.store(false, Ordering::SeqCst);
     let mut number = 5;
     eventually("a successful probe", || {

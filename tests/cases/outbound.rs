@@ -85,10 +85,10 @@ fn token_is_used_by_two_runs_and_stored_encrypted(world: &World) {
     assert_eq!(login.requests(), 1, "expected that the second run uses the token of the first run");
     let at_rest = stage.state_at_rest();
     let holds = |text: &str| at_rest.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds("token:"), "expected the encrypted token in key-value");
+    assert!(holds("token:"), "expected the encrypted token in the key-value store");
     let token = &login.tokens().all()[0];
     for clear in [SECRET, token.as_str(), "number-1", "an e2e secret"] {
-        assert!(!holds(clear), "{clear:?} is in key-value without encryption");
+        assert!(!holds(clear), "{clear:?} is in the key-value store without encryption");
     }
     expect_no_secret_in_the_log(&stage, &login);
 }
@@ -210,8 +210,8 @@ fn two_credentials_and_no_credential_are_a_misconfiguration(world: &World) {
     assert_eq!(login.requests(), 0);
 }
 
-/// Puts the address of an untrusted host into every input of the bot. The manifest allows calls to that
-/// host's port, so only the bot's own rule prevents a call.
+/// Puts the address of an untrusted host into every input of the bot. The Spin manifest of this case allows
+/// calls to the port of this host. So only the bot's own rule prevents a call.
 fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let stage = script(world, &login).start();
@@ -264,7 +264,8 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // For this proper message, the run gets a token. A faulty run could send this token to the wrong host.
+    // The last queue message has the address of the real Connector, so the run gets a token. A faulty run
+    // could send this token to the untrusted host, too.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();

@@ -8,15 +8,15 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts,
+    person_who_never_wrote_gets_all_alerts_in_one_new_chat,
     email_finds_the_person_in_a_team_of_the_bot,
     channel_gets_a_new_thread_for_each_alert,
     each_member_of_a_team_is_alerted_in_a_personal_chat,
     team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued,
-    alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason,
-    alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports,
+    alert_waits_and_its_status_has_the_reason_if_the_bot_is_not_installed_for_the_person,
+    alert_to_a_person_is_delivered_in_the_chat_of_the_installation_activity,
     purged_chat_is_created_anew_and_the_alert_arrives,
-    repeated_call_to_a_person_queues_nothing_and_gets_the_same_response,
+    api_call_repeated_with_the_same_idempotency_key_queues_no_second_alert_to_the_person,
 );
 
 pub(crate) const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -67,7 +67,7 @@ fn texts(stage: &Stage) -> Vec<(String, String)> {
     sent.iter().map(|sent| (sent.conversation().unwrap_or_default(), sent.text().to_owned())).collect()
 }
 
-fn alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts(world: &World) {
+fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let to = json!({"user": KIM, "tenant": TENANT});
@@ -87,7 +87,8 @@ fn alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts(world
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The bot has stored the chat now, so every form of target finds the chat.
+    // The bot has stored the chat now. The next three alerts name the person with the tenant, the
+    // conversation, and the person alone. All three reach the chat.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -95,7 +96,8 @@ fn alerts_to_a_person_who_never_wrote_create_one_chat_for_all_later_alerts(world
     queued(&stage, &json!({"to": {"user": KIM}, "text": "five"}));
     assert_eq!(stage.poll()["delivered"], 3);
     assert!(stage.connector.other_calls().is_empty());
-    // The person writes for the first time. The chat stays the same conversation.
+    // The person writes for the first time, and writes `stop`. The bot stores no second conversation, so
+    // `stop` also applies to alerts that name the person.
     let mut hello = message(&chat, "k1", "stop");
     hello["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM, "name": "Kim"});
     stage.say(&hello);
@@ -198,7 +200,7 @@ fn team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued(world
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason(world: &World) {
+fn alert_waits_and_its_status_has_the_reason_if_the_bot_is_not_installed_for_the_person(world: &World) {
     let stage = stage(world);
     let id = creating(&stage, &json!({"user": KIM, "tenant": TENANT}), "hello");
     let nobody =
@@ -217,11 +219,12 @@ fn alert_to_a_person_without_the_bot_waits_and_the_status_has_the_reason(world: 
     stage.connector.expect_silence();
 }
 
-fn alert_to_a_person_is_delivered_in_the_chat_that_an_installation_reports(world: &World) {
+fn alert_to_a_person_is_delivered_in_the_chat_of_the_installation_activity(world: &World) {
     let stage = stage(world);
     let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
-    // Teams reports the installation in the person's chat. The fake Connector does not record this
-    // installation, so the fake would refuse to create a chat.
+    // The person installs the bot, and Teams posts an activity from the person's chat to the bot. The fake
+    // Connector does not know of the installation, and would refuse to create a chat. So the poller can
+    // deliver the alerts only if the bot has stored the chat of this activity.
     let mut installed = message("a:kim-and-the-bot", "i1", "");
     installed["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM});
     (installed["type"], installed["action"]) = ("installationUpdate".into(), "add".into());
@@ -265,7 +268,7 @@ fn purged_chat_is_created_anew_and_the_alert_arrives(world: &World) {
     );
 }
 
-fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_response(world: &World) {
+fn api_call_repeated_with_the_same_idempotency_key_queues_no_second_alert_to_the_person(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let body = json!({"to": {"user": KIM, "tenant": TENANT}, "text": "once", "idempotencyKey": "k"});
@@ -274,8 +277,8 @@ fn repeated_call_to_a_person_queues_nothing_and_gets_the_same_response(world: &W
     assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     for _ in 0..2 {
         stage.poll();
-        // After the first run, the bot knows the person. The repeated call still gets the alert of the first
-        // call.
+        // After the first run, the bot has stored the person's chat. The response to the repeated call still
+        // has the id of the first alert.
         let again = alert(&stage, &body).expect_status(202).json();
         assert_eq!(again["alerts"][0]["id"], first["alerts"][0]["id"]);
     }

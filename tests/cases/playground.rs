@@ -1,5 +1,6 @@
-//! The application of `cargo dev up`. The M365 Agents Playground plays the channel. The cases use the HTTP
-//! routes of the Playground instead of the chat page.
+//! The application as `cargo dev up` starts it. The M365 Agents Playground (a test program of Microsoft) acts
+//! as the channel. A person would open the chat page of the Playground in a browser. These cases use no
+//! browser: they call the HTTP routes that the chat page calls.
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
@@ -11,7 +12,7 @@ end_to_end::cases!(
     message_from_direct_line_is_acknowledged_and_delivered_as_an_alert,
     message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert,
     reminder_is_delivered_at_the_due_time,
-    card_of_a_back_end_is_delivered,
+    card_that_a_program_sends_is_delivered,
     alert_from_the_shell_is_delivered
 );
 
@@ -38,7 +39,7 @@ fn reminder_is_delivered_at_the_due_time(world: &World) {
     page.wait_for("Alert: tea");
 }
 
-fn card_of_a_back_end_is_delivered(world: &World) {
+fn card_that_a_program_sends_is_delivered(world: &World) {
     let page = ChatPage::start(world, "msteams");
     page.chat().say("hello").unwrap();
     page.wait_for("Alert: hello");
@@ -50,7 +51,8 @@ fn card_of_a_back_end_is_delivered(world: &World) {
     assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
 }
 
-/// Sends an alert as `cargo dev send --alert` does, to a conversation in which no person has written yet.
+/// Sends an alert in the same way as the command `cargo dev send --alert`. No person has written in the
+/// conversation before.
 fn alert_from_the_shell_is_delivered(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let alert = json!({"to": {"address": page.chat().reference()}, "text": "the pizza is ready"});

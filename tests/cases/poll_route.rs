@@ -15,8 +15,8 @@ end_to_end::cases!(
     poll_with_the_poll_key_is_accepted_and_poll_with_a_wrong_key_is_refused,
     poll_route_does_not_exist_without_a_poll_key,
     poll_with_an_unreachable_queue_is_answered_503,
-    response_has_the_counts_of_the_log_line,
-    run_with_variables_slower_than_the_budget_sends_nothing,
+    response_has_the_same_counts_as_the_log_line_of_the_run,
+    run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing,
 );
 
 fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::WholeResponse {
@@ -75,7 +75,7 @@ fn poll_with_an_unreachable_queue_is_answered_503(world: &World) {
     assert!(run["error"].as_str().unwrap().contains("nothing was sent"), "{run}");
 }
 
-fn response_has_the_counts_of_the_log_line(world: &World) {
+fn response_has_the_same_counts_as_the_log_line_of_the_run(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     let counts = stage.poll();
@@ -89,9 +89,9 @@ fn response_has_the_counts_of_the_log_line(world: &World) {
 
 /// A run reads two variables before it takes the run lock. Each read takes 10.5 s here, so the run's budget
 /// of 20 s has passed when the run gets the message.
-fn run_with_variables_slower_than_the_budget_sends_nothing(world: &World) {
+fn run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
-        // Only the embedded host can delay the reads of variables.
+        // Only the embedded host (the project's own host) can delay the reads of variables.
         return;
     }
     let slow = Duration::from_millis(10_500);

@@ -1,5 +1,5 @@
-//! Tests of the project's queue client against the real Azurite. The unit tests of the client script the
-//! responses of the queue service. These cases check that Azurite really sends such responses.
+//! Tests of the project's queue client against the real Azurite. In the unit tests of the client, a fake
+//! sends the responses of the queue service. These cases check that Azurite really sends such responses.
 
 use end_to_end::queue::Queue;
 use end_to_end::suite::World;

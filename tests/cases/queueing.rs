@@ -1,6 +1,7 @@
-//! The path of a person's message to the queue. The services are missing, unreachable or slow, and the
-//! messages are long or repeated. In this file, a *message* is a person's message, and a message is *queued*
-//! if the bot has put the alert of the message on the queue.
+//! The path of a person's message to the queue. In these cases, the queue service or the Connector is
+//! missing, unreachable or slow, or the message is long or repeated. In this file, a *message* is a person's
+//! message. A message is *queued* if the bot has put an alert with the message's text on the queue. The
+//! *acknowledgement* is the bot's reply `Queued: <text>`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +18,14 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     missing_queue_is_created,
     unreachable_queue_is_reported_to_channel_and_person,
-    silent_queue_times_out_before_the_channel,
+    bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent,
     message_that_is_too_long_is_refused_with_a_reply,
     message_of_nearly_the_maximum_length_is_delivered_unchanged,
     message_without_text_is_refused_with_a_reply,
-    button_without_text_is_answered_and_not_queued,
+    pressed_button_without_text_gets_a_reply_and_is_not_queued,
     message_without_an_id_is_queued,
     message_with_a_late_or_refused_acknowledgement_is_not_queued_again,
-    message_in_a_known_conversation_writes_no_key_value,
+    message_in_a_known_conversation_does_not_change_the_key_value_store,
     repeated_message_is_queued_if_the_first_message_was_not_queued,
     refused_acknowledgement_keeps_the_message_queued,
     lost_acknowledgement_keeps_the_message_queued,
@@ -58,8 +59,9 @@ fn unreachable_queue_is_reported_to_channel_and_person(world: &World) {
     assert_eq!(failures.len(), 1, "{failures:?}");
 }
 
-fn silent_queue_times_out_before_the_channel(world: &World) {
-    // The kernel accepts connections into its backlog, and no server ever answers.
+fn bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent(world: &World) {
+    // The kernel accepts the bot's connections to this port. But no server reads from them, so the bot gets
+    // no response.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
     let asked = Instant::now();
@@ -105,7 +107,7 @@ fn message_without_text_is_refused_with_a_reply(world: &World) {
 
 /// If a person presses a button with `Action.Submit` of an Adaptive Card, the channel posts a message with
 /// `value` and without text.
-fn button_without_text_is_answered_and_not_queued(world: &World) {
+fn pressed_button_without_text_gets_a_reply_and_is_not_queued(world: &World) {
     let stage = Stage::start(world);
     let mut pressed = message("a:queueing", "1", "");
     pressed["value"] = json!({"order": 42});
@@ -130,7 +132,10 @@ fn message_without_an_id_is_queued(world: &World) {
     }
 }
 
-/// A channel sends an activity again if it gets no response within 15 s.
+/// The channel posts the same activity three times, as if it got no response within 15 s. The bot sends the
+/// acknowledgement before it responds to the channel. If the Connector refuses the acknowledgement, or more
+/// than 5 s have passed, the bot records in the ledger that the message is queued. So the bot recognises the
+/// second and third activity.
 fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &World) {
     let late = Duration::from_millis(5_500);
     for reply in [Reply::error(502, "BadGateway"), Reply::created("ack").after(late)] {
@@ -154,13 +159,17 @@ fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &Wo
     }
 }
 
-fn message_in_a_known_conversation_writes_no_key_value(world: &World) {
+fn message_in_a_known_conversation_does_not_change_the_key_value_store(world: &World) {
     let stage = Stage::start(world);
     stage.say(&hello());
     let known = stage.stored();
-    assert!(!known.is_empty(), "expected the conversation in key-value");
+    assert!(!known.is_empty(), "expected the conversation in the key-value store");
     stage.say(&message("a:queueing", "2", "hello"));
-    assert_eq!(stage.stored(), known, "a message in a known conversation must not change key-value");
+    assert_eq!(
+        stage.stored(),
+        known,
+        "a message in a known conversation must not change the key-value store"
+    );
 }
 
 fn repeated_message_is_queued_if_the_first_message_was_not_queued(world: &World) {

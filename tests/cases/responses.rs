@@ -1,5 +1,5 @@
-//! How the components send HTTP responses: in one piece, complete, and also to a client that disconnects
-//! early.
+//! How the bot and the poller send HTTP responses. The client gets the head and the body in one read, and a
+//! large body in full. If the client disconnects before the response, the bot still finishes its work.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use serde_json::Value;
 end_to_end::cases!(
     response_with_a_body_arrives_in_one_read,
     response_larger_than_a_host_buffer_arrives_whole,
-    client_that_disconnects_early_loses_no_message,
+    message_is_queued_and_delivered_although_the_client_disconnects_early,
 );
 
 /// Sends a request over a new connection, and returns the open connection.
@@ -39,9 +39,9 @@ fn first_read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client must get head and body in one read. If a component handed over the head before the body, as the
-/// Spin SDK does, two threads of the host would race, and the host could send the head alone. The case sends
-/// each request many times, because only some requests show the race.
+/// The client must get head and body in one read. The Spin SDK hands over the head before the body. If the
+/// bot or the poller did so, two threads of the host would race, and the host could send the head alone. Only
+/// some requests show this race, so the case sends each request many times.
 fn response_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
@@ -86,8 +86,8 @@ fn response_with_a_body_arrives_in_one_read(world: &World) {
 fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // Each stored conversation is nearly as large as the limit. The response has 1.2 MB in all, which is more
-    // than the host's buffer of 1 MiB.
+    // The bot stores an address of up to 16 KiB for each conversation. With these long names, the list of all
+    // conversations has 1.2 MB, which is more than the host's buffer of 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");
@@ -106,9 +106,10 @@ fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     }
 }
 
-fn client_that_disconnects_early_loses_no_message(world: &World) {
+fn message_is_queued_and_delivered_although_the_client_disconnects_early(world: &World) {
     let stage = alerts::stage(world);
-    // The acknowledgement takes a second, so that the client disconnects while the bot is at work.
+    // The Connector responds to the bot's reply only after a second. So the client disconnects while the bot
+    // is still at work.
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(1))));
     let activity = stage.connector.host(&message("a:gone", "1", "hello")).to_string();
     let request = format!(

@@ -20,11 +20,11 @@ use serde_json::Value;
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered,
-    ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved,
-    messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once,
-    run_that_cannot_begin_again_is_logged_and_the_next_run_delivers,
-    fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten,
+    failure_to_read_cancellations_and_stops_is_logged_once_and_alerts_are_delivered,
+    failure_to_read_the_ledger_is_logged_once_and_messages_go_to_the_poison_queue,
+    failure_to_make_a_killed_runs_messages_visible_is_logged_once,
+    failure_to_repeat_a_run_is_logged_and_the_next_run_delivers,
+    failure_to_delete_a_fingerprint_is_logged_and_the_conversation_is_forgotten,
 );
 
 /// The HTTP status with which a proxy refuses a storage call. After this status, the storage clients do not
@@ -45,11 +45,11 @@ fn expect_several_refusals(tables: &FaultyTables) {
     let refused = tables.notes().iter().filter(|note| note.status == Some(REFUSED)).count();
     assert!(
         refused > 1,
-        "expected several refused calls, because this case expects one log line for all of them, found {refused}"
+        "expected one log line for several refused calls, but the number of refused calls is {refused}"
     );
 }
 
-fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(world: &World) {
+fn failure_to_read_cancellations_and_stops_is_logged_once_and_alerts_are_delivered(world: &World) {
     // One Get Messages gets 32 queue messages. After each Get Messages, the run reads the *withdrawals*: the
     // latest cancellations and `stop` commands.
     const ALERTS: usize = 40;
@@ -69,9 +69,10 @@ fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(worl
     expect_one(&stage, "withdrawals.not-read");
 }
 
-/// If an unreadable message was dequeued before, the poison queue perhaps has the message already. So the run
-/// reads the ledger.
-fn ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved(world: &World) {
+/// A queue message that is no envelope is *unreadable*, and a run moves it to the poison queue. If the
+/// message was dequeued before, an earlier run has perhaps put it into the poison queue already. The ledger
+/// would have a record of this, so the run reads the ledger first.
+fn failure_to_read_the_ledger_is_logged_once_and_messages_go_to_the_poison_queue(world: &World) {
     const MESSAGES: usize = 3;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).tables_at(tables.authority()).start();
@@ -94,11 +95,11 @@ fn ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved(w
     expect_one(&stage, "ledger.not-read");
 }
 
-fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &World) {
+fn failure_to_make_a_killed_runs_messages_visible_is_logged_once(world: &World) {
     const MESSAGES: usize = 3;
     let fails = Arc::new(AtomicBool::new(false));
     let is_failing = Arc::clone(&fails);
-    // In this case, only Update Message uses the method PUT.
+    // Of all the calls to the queue service here, only Update Message uses the method PUT.
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), move |_, method| {
         let is_update = *method == Method::PUT && is_failing.load(Ordering::SeqCst);
         Plan { fault: is_update.then_some(Fault::Status(REFUSED)), ..Plan::default() }
@@ -129,9 +130,9 @@ fn messages_of_a_killed_run_that_cannot_be_made_visible_are_logged_once(world: &
     expect_one(&stage, "recovery.failed");
 }
 
-/// A queue message arrives while the run releases the run lock. So the run has to begin again, but it cannot
-/// read the record of the run lock.
-fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World) {
+/// A queue message arrives while the run releases the run lock. To handle this message, the run should begin
+/// again. But the run cannot read the record of the run lock.
+fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).tables_at(tables.authority()).start();
     let (queue, late) = (stage.queue.clone(), envelope(&stage, "late", "a:late", "late"));
@@ -161,9 +162,9 @@ fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     is_lock && call.method != Method::GET && body["run"] == ""
 }
 
-/// For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. When the
-/// bot forgets the conversation, it also deletes the fingerprint.
-fn fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten(world: &World) {
+/// For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
+/// address. When the bot forgets the conversation, it also deletes the fingerprint.
+fn failure_to_delete_a_fingerprint_is_logged_and_the_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     stage.break_key_value();

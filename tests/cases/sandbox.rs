@@ -13,8 +13,8 @@ end_to_end::cases!(undeclared_host_is_refused, malformed_outbound_host_is_refuse
 
 fn undeclared_host_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
-    // The storage account is on loopback, and this manifest does not allow loopback. So the calls of both
-    // components fail.
+    // The storage account is on loopback, and this manifest does not allow loopback. So the storage calls of
+    // the bot and of the poller fail.
     stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "StateUnavailable");
     stage.try_poll().expect_error(503, "QueueUnavailable");
     stage.connector.expect_silence();
@@ -50,13 +50,13 @@ fn malformed_outbound_host_is_refused(world: &World) {
         variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
-        // Either the Spin host refuses the manifest at the start. The embedded host names the malformed
-        // entry. The text of Spin's error depends on the version of Spin.
+        // Some hosts refuse to start with this manifest. The error of the embedded host (the project's own
+        // host) names the malformed entry. The error of Spin depends on the version of Spin.
         Err(error) => {
             let names_the_entry = format!("{error:#}").contains("not a host");
             assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");
         }
-        // Or the Spin host starts, and the component can call no other host.
+        // Other hosts start, but the poller can then call no host at all.
         Ok(host) => {
             let url = format!("{}/internal/poll", host.url().trim_end_matches('/'));
             let poll = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     sealed_message_of_the_bot_is_delivered,
     changed_sealed_message_is_moved_to_the_poison_queue,
-    unsealed_message_is_delivered_or_refused_by_the_variable_unsealed,
+    variable_unsealed_decides_whether_an_unsealed_message_is_delivered,
     unsealed_copy_does_not_replace_the_sealed_alert,
-    unsealed_refuse_without_a_seal_key_is_a_misconfiguration,
+    refusing_unsealed_messages_without_a_seal_key_is_a_misconfiguration,
     short_seal_key_is_refused,
 );
 
@@ -34,7 +34,7 @@ fn sealed(stage: &Stage) -> Value {
     );
     assert!(
         sealed["address"].get("serviceUrlVerified").is_none(),
-        "expected no serviceUrlVerified for an address that no token verified, found {sealed}"
+        "expected no serviceUrlVerified, because no token has verified the address, found {sealed}"
     );
     sealed
 }
@@ -80,7 +80,7 @@ fn changed_sealed_message_is_moved_to_the_poison_queue(world: &World) {
     }
 }
 
-fn unsealed_message_is_delivered_or_refused_by_the_variable_unsealed(world: &World) {
+fn variable_unsealed_decides_whether_an_unsealed_message_is_delivered(world: &World) {
     for (unsealed, delivered, poisoned) in [("allow", 1, 0), ("refuse", 0, 1)] {
         let stage = sealing(world).variable("unsealed", unsealed).start();
         let mut unsealed_one = sealed(&stage);
@@ -137,7 +137,7 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     assert_eq!(stage.poll()["alreadySent"], 1);
 }
 
-fn unsealed_refuse_without_a_seal_key_is_a_misconfiguration(world: &World) {
+fn refusing_unsealed_messages_without_a_seal_key_is_a_misconfiguration(world: &World) {
     let stage = Script::new(world).variable("unsealed", "refuse").start();
     stage.try_poll().expect_error(500, "Misconfigured");
     let run = stage.wait_for_events("drain", 1).remove(0);

@@ -22,7 +22,8 @@ end_to_end::cases!(
 
 const CONVERSATION: &str = "a:1Case19";
 
-/// The rows of the stored conversations, by row key. The rows of the indexes are left out.
+/// The rows of the stored conversations and of their feedback, by row key. Index rows (e.g. the conversations
+/// of a tag) are left out.
 fn rows(world: &World, stage: &Stage) -> BTreeMap<String, Value> {
     let name = format!("{}conversations", stage.table_prefix);
     let entities = Table::new(&world.azurite().connection_string(), &name).entities();
@@ -144,8 +145,8 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
 fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     let stage = alerts::stage(world);
     let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
-    // Teams gives each chat message a number. In this case, the numbers of two successive chat messages
-    // differ by one.
+    // Teams gives each chat message a number. Here, the fake Connector gives successive chat messages the
+    // numbers `first`, `first + 1` and so on.
     let first = message_now();
     let next = AtomicI64::new(first);
     stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));
@@ -202,7 +203,7 @@ fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
     let mut forget = receipt(CONVERSATION, "1");
     forget["type"] = "deleteUserData".into();
     post(&stage, &forget);
-    // After a late receipt and a late reaction, the bot does not store the conversation again.
+    // A receipt and a reaction arrive late. The bot must not store the conversation again because of them.
     post(&stage, &receipt(CONVERSATION, "1795167064523"));
     reaction["id"] = "f:late".into();
     post(&stage, &reaction);

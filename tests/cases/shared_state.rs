@@ -14,10 +14,10 @@ use end_to_end::waiting::{SOON, eventually};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    conversation_of_the_first_host_is_alerted_through_the_second_host,
+    conversation_that_the_first_host_stored_gets_alerts_through_the_second_host,
     stop_at_the_first_host_applies_at_the_second_host,
-    repeated_call_to_the_second_host_is_the_same_alert,
-    same_call_to_both_hosts_at_once_is_one_alert,
+    call_repeated_at_the_second_host_makes_no_second_alert,
+    same_call_to_both_hosts_at_once_makes_one_alert,
     activity_sent_again_to_the_second_host_is_queued_once,
     cancellation_at_the_second_host_applies_at_the_first_host,
     run_at_the_second_host_is_skipped_during_a_run_at_the_first_host,
@@ -30,7 +30,7 @@ fn hosts(world: &World) -> (Stage, Stage) {
     (first, second)
 }
 
-fn conversation_of_the_first_host_is_alerted_through_the_second_host(world: &World) {
+fn conversation_that_the_first_host_stored_gets_alerts_through_the_second_host(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "subscribe news");
     assert_eq!(targets(&second), targets(&first));
@@ -64,8 +64,8 @@ fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person's next message goes to the second host. The message has the serviceUrl of the second stage's
-    // Connector, so the bot stores this serviceUrl.
+    // The person's next message goes to the second host. Its serviceUrl is the address of the second fake
+    // Connector. The bot stores this serviceUrl, so the next alert goes to the second fake Connector.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
     second.connector.forget();
@@ -75,7 +75,7 @@ fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
     first.connector.expect_silence();
 }
 
-fn repeated_call_to_the_second_host_is_the_same_alert(world: &World) {
+fn call_repeated_at_the_second_host_makes_no_second_alert(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -93,7 +93,7 @@ fn repeated_call_to_the_second_host_is_the_same_alert(world: &World) {
     first.connector.wait_for(1);
 }
 
-fn same_call_to_both_hosts_at_once_is_one_alert(world: &World) {
+fn same_call_to_both_hosts_at_once_makes_one_alert(world: &World) {
     let (first, second) = hosts(world);
     for conversation in ["a:1", "a:2", "a:3"] {
         known(&first, conversation, "subscribe crowd");
@@ -178,7 +178,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Each host gets two callers, so that runs compete across hosts and within one host.
+        // Two threads call each host. So the runs of different hosts compete, and the runs of one host, too.
         let pollers: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;

@@ -1,4 +1,5 @@
-//! The recipe for SpinKube: the script of the CronJob, and two bots on one storage account.
+//! The files for SpinKube (Spin on Kubernetes): the script of the CronJob, and two bots on one storage
+//! account.
 
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     script_polls_until_poll_seconds_have_passed,
-    script_that_polls_in_vain_fails_with_the_reason,
+    script_fails_with_the_reason_if_the_poll_fails,
     bots_on_one_storage_account_never_see_each_others_data,
 );
 
@@ -57,13 +58,13 @@ fn script_polls_until_poll_seconds_have_passed(world: &World) {
     assert_eq!(polls[0]["delivered"], 1, "{text}");
     assert_eq!(stage.wait_for_events("drain", polls.len()).len(), polls.len());
 
-    // KEDA's job sets `POLL_SECONDS` to 0, so the script polls once.
+    // In the job of KEDA (an autoscaler for Kubernetes), `POLL_SECONDS` is 0, so the script polls once.
     let (is_success, text) = run_script(&stage.url("/internal/poll"), POLL_KEY, 0);
     assert!(is_success, "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
 }
 
-fn script_that_polls_in_vain_fails_with_the_reason(world: &World) {
+fn script_fails_with_the_reason_if_the_poll_fails(world: &World) {
     let stage = Stage::start(world);
     let without_key = Script::new(world).variable("pollkey", "").start();
     let closed = ClosedPort::reserve();

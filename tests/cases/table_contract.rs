@@ -1,5 +1,5 @@
-//! Tests of the project's table client against the real Azurite. The unit tests of the client script the
-//! responses of the table service. These cases check that Azurite really sends such responses.
+//! Tests of the project's table client against the real Azurite. In the unit tests of the client, a fake
+//! sends the responses of the table service. These cases check that Azurite really sends such responses.
 
 use chrono::TimeDelta;
 use end_to_end::suite::World;
@@ -17,7 +17,8 @@ use queries::{
     table_key_with_special_characters_finds_the_row,
 };
 use rights::{
-    sas_with_table_rights_is_enough, sas_without_table_rights_is_refused_with_the_needed_rights,
+    sas_with_table_rights_is_enough,
+    sas_without_table_rights_is_refused_and_the_error_names_the_needed_rights,
     wrong_account_key_is_not_authorized,
 };
 
@@ -30,10 +31,10 @@ end_to_end::cases!(
     table_key_with_special_characters_finds_the_row,
     stored_value_is_read_unchanged,
     filter_selects_only_the_matching_rows,
-    forty_inserts_of_one_table_key_have_one_winner,
-    twenty_replaces_of_one_version_have_one_winner,
+    only_one_of_forty_inserts_with_the_same_table_key_succeeds,
+    only_one_of_twenty_replaces_of_the_same_version_succeeds,
     wrong_account_key_is_not_authorized,
-    sas_without_table_rights_is_refused_with_the_needed_rights,
+    sas_without_table_rights_is_refused_and_the_error_names_the_needed_rights,
     sas_with_table_rights_is_enough,
 );
 
@@ -59,7 +60,7 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
     let entity = Entity::new(key.clone()).with("word", "first").with("kept", true).with_int64("at", 7);
     table(world, "contractlife").with(async |client| {
         client.create().await.unwrap();
-        client.create().await.expect("a table that exists is a success");
+        client.create().await.expect("success, because the table exists");
         assert_eq!(client.get(&key).await, Ok(None));
         let Ok(Inserted::New(first)) = client.insert(&entity).await else { panic!("expected a new entity") };
         assert_eq!(client.insert(&entity).await, Ok(Inserted::Exists));
@@ -225,7 +226,7 @@ fn transactions_do_all_or_nothing(world: &World) {
     });
 }
 
-fn forty_inserts_of_one_table_key_have_one_winner(world: &World) {
+fn only_one_of_forty_inserts_with_the_same_table_key_succeeds(world: &World) {
     table(world, "contractrace").with(async |client| {
         let entities: Vec<_> = (0..40).map(|n| Entity::new(Key::new("p", "r")).with("n", n)).collect();
         // The table is missing, so the inserts also race to create the table.
@@ -239,7 +240,7 @@ fn forty_inserts_of_one_table_key_have_one_winner(world: &World) {
     });
 }
 
-fn twenty_replaces_of_one_version_have_one_winner(world: &World) {
+fn only_one_of_twenty_replaces_of_the_same_version_succeeds(world: &World) {
     table(world, "contractcompare").with(async |client| {
         let entities: Vec<_> = (0..20).map(|n| Entity::new(Key::new("p", "r")).with("n", n)).collect();
         client.put(&entities[0]).await.unwrap();

@@ -16,7 +16,7 @@ end_to_end::cases!(
     calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable,
     calls_succeed_again_when_the_tables_recover,
     replies_are_limited_and_truthful_while_the_tables_fail,
-    sas_without_table_rights_is_logged_with_the_needed_rights,
+    sas_without_table_rights_is_refused_and_the_log_names_the_needed_rights,
     foreign_entities_are_skipped,
     record_of_a_newer_version_is_not_changed,
     conversation_with_ids_too_long_for_a_table_key_is_alerted,
@@ -76,7 +76,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // The bot cannot obey a command either, because it cannot store the effect. The reply says so.
+    // The bot cannot store the effect of a command, so it does not obey the command. The reply says so.
     let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
     assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));
@@ -84,7 +84,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     tables.fail_nothing();
     stage.connector.forget();
     assert_eq!(targets(&stage), before);
-    // The channel and the back end repeat their calls.
+    // The channel and the program send the same calls again.
     stage.say(&message("a:1", "1", "hello"));
     stage.say(&message("a:1", "1", "hello"));
     let first = alert(&stage, &body).expect_status(202).json();
@@ -122,7 +122,7 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-fn sas_without_table_rights_is_logged_with_the_needed_rights(world: &World) {
+fn sas_without_table_rights_is_refused_and_the_log_names_the_needed_rights(world: &World) {
     const NEEDS: &str = "lacks `t` in ss; make a SAS with ss=qt, srt=co, sp=rdacup";
     let azurite = world.azurite();
     let sas = account_sas("q", "sco", "rwdlacup");
@@ -265,9 +265,10 @@ fn foreign_entities_are_skipped(world: &World) {
     skipped.sort_by_key(Value::to_string);
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
-    // The person writes again. The first command fails, because key-value still has the *fingerprint* (a
-    // hash) of the conversation's row before the row was broken. The bot then deletes the fingerprint, and
-    // stores the conversation again at the second message.
+    // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
+    // address. The person writes again, and this message still matches the fingerprint. So the bot does not
+    // repair the broken row, and the command fails. After this failure, the bot deletes the fingerprint. So
+    // at the second message, the bot stores the conversation again.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -290,8 +291,9 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     );
     let before = conversations.get(&shard, &newer);
 
-    // For each stored conversation, key-value has a *fingerprint*: a hash of the conversation's row. The bot
-    // reads the table only if a message does not match the fingerprint. So this message has another locale.
+    // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
+    // address. The bot reads the table only if the address in a message does not match the fingerprint. So
+    // this message has another locale, which is a part of the address.
     let mut again = message("a:newer", "2", "hello again");
     again["locale"] = "fr-FR".into();
     stage.say(&again);
@@ -315,15 +317,15 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     assert_eq!(
         (record.int("version"), record.str("status"), record.str("form")),
         (Some(99), Some("delivered"), Some("new")),
-        "expected that the record has the new status, and keeps the version 99 and the property of this version"
+        "expected that the record has the new status, and still has version 99 and the property `form`"
     );
     assert_eq!(stage.queue.count(), 0);
 }
 
 fn conversation_with_ids_too_long_for_a_table_key_is_alerted(world: &World) {
-    // The long ids repeat a short text. With 23 repeats, an escaped user id alone fits into a partition key,
-    // but the prefix of the partition key and the user id together do not fit. With 60 repeats, an id alone
-    // is longer than a partition key can be.
+    // The long ids repeat a short text. With 23 repeats, an escaped user id fits into a partition key, but
+    // the partition key also needs a prefix, and both together do not fit. With 60 repeats, even the id does
+    // not fit.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }

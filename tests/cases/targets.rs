@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     hundred_tags_are_looked_up_in_parallel,
-    empty_page_of_a_call_stays_empty_when_the_call_is_repeated,
+    empty_page_of_targets_stays_empty_when_the_call_is_repeated,
     conversation_of_a_message_is_stored_and_found_by_every_form_of_target,
     installation_and_update_store_the_conversation,
     ended_conversation_is_forgotten,
@@ -272,10 +272,14 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     let response = alert(&stage, &json!({"to": to, "text": "hello"})).expect_status(202).json();
     let alerted: Vec<_> =
         response["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
-    assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "expected the order of the tags");
+    assert_eq!(
+        alerted,
+        keys.iter().collect::<Vec<_>>(),
+        "expected that the conversations have the order of their tags"
+    );
     let notes = &tables.notes()[before..];
-    // For each tag, the bot makes one query for the tag, and one query for the tag's conversation. The bot
-    // also makes a few calls that accept the alerts.
+    // For each tag, the bot makes one query that finds the tag's conversation, and one query that reads the
+    // conversation. A few more calls record the alerts in the ledger.
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
@@ -285,12 +289,15 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// If an API call has many targets, the bot processes one *page* of targets, and the program repeats the call
-/// with `next` for each further page. Here, the first page is the tag `a`, and the second page is the tag
-/// `b`. One conversation is the only subscriber of both tags. So the first page alerts this conversation, and
-/// the second page is empty. Then the conversation leaves the tag `a`, and the program repeats the call for
-/// the second page.
-fn empty_page_of_a_call_stays_empty_when_the_call_is_repeated(world: &World) {
+/// If an API call has many targets, the bot processes one *page* of targets. The program repeats the call
+/// with `next` for each further page. In this case:
+///
+/// 1. The first page is the tag `a`, and the second page is the tag `b`. The same conversation is the only
+///    subscriber of both tags. The alert for this conversation belongs to the first page, so the second page
+///    is empty.
+/// 2. The conversation leaves the tag `a`.
+/// 3. The program repeats its call for the second page. The second page must still be empty.
+fn empty_page_of_targets_stays_empty_when_the_call_is_repeated(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let tag = |method: &str, tag: &str| {

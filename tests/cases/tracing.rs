@@ -17,8 +17,8 @@ end_to_end::cases!(
     trace_of_a_call_reaches_the_connector_and_every_log_line,
     trace_of_an_activity_reaches_the_reply_and_the_alert,
     trace_survives_a_retry_and_is_in_the_poison_queue,
-    trace_goes_through_direct_line_in_the_envelope,
-    invalid_trace_of_a_caller_or_of_a_foreign_envelope_changes_nothing,
+    trace_in_the_envelope_reaches_the_connector_through_direct_line,
+    invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored,
 );
 
 /// The example of the W3C specification "Trace Context".
@@ -49,7 +49,8 @@ pub(crate) fn header(received: &Received) -> Option<&str> {
     received.headers.get("traceparent").map(|value| value.to_str().unwrap())
 }
 
-/// Expects that the request has the trace id [`TRACE_ID`], and another parent id. Returns the header.
+/// Expects that the request has the trace id [`TRACE_ID`], and a parent id other than [`PARENT_ID`]. Returns
+/// the header.
 #[track_caller]
 pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
@@ -57,7 +58,10 @@ pub(crate) fn expect_trace(received: &Received) -> String {
         && header.starts_with(&format!("00-{TRACE_ID}-"))
         && header.ends_with("-01")
         && header != TRACE;
-    assert!(is_child, "expected the trace {TRACE_ID} with another parent id, found {received:?}");
+    assert!(
+        is_child,
+        "expected the trace {TRACE_ID} with a parent id other than {PARENT_ID}, found {received:?}"
+    );
     header.to_owned()
 }
 
@@ -106,7 +110,7 @@ fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
     assert_ne!(
         expect_trace(&received[0]),
         expect_trace(&received[1]),
-        "expected that each request has another parent id"
+        "expected that the two requests have different parent ids"
     );
     expect_logged(&stage, "message.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
@@ -129,7 +133,7 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
     assert_ne!(
         expect_trace(&received[0]),
         expect_trace(&received[1]),
-        "expected that each attempt has another parent id"
+        "expected that the two attempts have different parent ids"
     );
     expect_logged(&stage, "alert.retried", 1);
     expect_logged(&stage, "alert.delivered", 1);
@@ -140,7 +144,7 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
     assert_eq!(stage.queue.poison().envelopes()[0]["traceparent"], TRACE);
 }
 
-fn trace_goes_through_direct_line_in_the_envelope(world: &World) {
+fn trace_in_the_envelope_reaches_the_connector_through_direct_line(world: &World) {
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("alertkey", ALERT_KEY)
@@ -158,7 +162,7 @@ fn trace_goes_through_direct_line_in_the_envelope(world: &World) {
     expect_logged(&stage, "trigger.delivered", 1);
 }
 
-fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_changes_nothing(world: &World) {
+fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let invalid =

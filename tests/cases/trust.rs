@@ -1,4 +1,4 @@
-//! Anonymous mode: the bot talks only to this machine.
+//! Anonymous mode: the bot checks no tokens, and accepts only activities whose serviceUrl is on this machine.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;

@@ -52,7 +52,8 @@ fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     stage.queue.put_json(&newer);
     stage.connector.on(|_| Some(Reply::error(429, "Throttled").header("retry-after", "1")));
     assert_eq!(stage.poll()["throttled"], 1);
-    let again = end_to_end::waiting::eventually("the hidden message", || stage.queue.texts().pop());
+    let again =
+        end_to_end::waiting::eventually("the hidden message to become visible", || stage.queue.texts().pop());
     let again = envelope_of(&again).unwrap();
     assert_eq!(again["delivery"]["throttled"], 1);
     for field in ["id", "address", "text", "enqueuedAt", "someday", "version"] {
@@ -67,7 +68,8 @@ fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     }
 }
 
-/// An older poller needs the fields of the golden file, with the types in this file.
+/// An older poller needs each field of the golden file, and expects that the type of the field's value is the
+/// same as in the golden file.
 fn envelope_of_the_bot_has_the_golden_fields(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));

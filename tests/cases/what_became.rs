@@ -21,10 +21,10 @@ end_to_end::cases!(
     alert_is_shown_only_to_api_keys_with_the_senders_name_and_to_operators,
     list_of_hundreds_of_alerts_is_read_page_by_page_with_few_calls,
     list_is_filtered_by_status_tag_and_time,
-    status_of_a_newer_version_is_shown_unchanged,
+    status_word_that_a_newer_version_recorded_is_shown_unchanged,
     cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain,
     alert_without_an_outcome_after_50_hours_is_overdue,
-    list_is_answered_503_without_tables_and_works_again_with_tables,
+    list_and_status_are_answered_503_while_the_ledger_fails,
 );
 
 fn get(stage: &Stage, path: &str) -> Value {
@@ -294,7 +294,7 @@ fn list_is_filtered_by_status_tag_and_time(world: &World) {
     stage.connector.forget();
 }
 
-fn status_of_a_newer_version_is_shown_unchanged(world: &World) {
+fn status_word_that_a_newer_version_recorded_is_shown_unchanged(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));
@@ -304,8 +304,8 @@ fn status_of_a_newer_version_is_shown_unchanged(world: &World) {
 }
 
 /// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a
-/// run had sent the alert and failed to record the delivery. Another alert stays on the queue, so the status
-/// cannot depend on an empty queue.
+/// run had sent the alert and failed to record the delivery. Another alert stays on the queue, so that the
+/// bot cannot find out from an empty queue that the alert has ended.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -339,7 +339,7 @@ fn alert_without_an_outcome_after_50_hours_is_overdue(world: &World) {
     stage.connector.forget();
 }
 
-fn list_is_answered_503_without_tables_and_works_again_with_tables(world: &World) {
+fn list_and_status_are_answered_503_while_the_ledger_fails(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");

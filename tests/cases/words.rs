@@ -14,8 +14,8 @@ end_to_end::cases!(
     stop_ends_alerts_until_start,
     help_lists_every_command,
     locale_of_the_activity_picks_the_language_of_the_reply,
-    text_of_the_bot_in_another_language_gets_no_reply,
-    command_is_a_whole_message_in_upper_or_lower_case,
+    quoted_text_of_the_bot_in_another_language_gets_no_reply,
+    command_is_obeyed_in_upper_or_lower_case_only_if_it_is_the_whole_message,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_at_the_due_time,
     reminder_can_be_cancelled,
@@ -141,7 +141,10 @@ fn locale_of_the_activity_picks_the_language_of_the_reply(world: &World) {
     }
 }
 
-fn text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
+/// The bot ignores messages that begin like its own texts. Otherwise the bot and a program that quotes these
+/// texts would reply to each other again and again. Here, an English conversation quotes the German and the
+/// French help.
+fn quoted_text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
     for (index, locale) in ["de-DE", "fr-FR"].iter().enumerate() {
         stage.connector.forget();
@@ -154,7 +157,7 @@ fn text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
 
-fn command_is_a_whole_message_in_upper_or_lower_case(world: &World) {
+fn command_is_obeyed_in_upper_or_lower_case_only_if_it_is_the_whole_message(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
         assert!(!reply_to(&stage, text).starts_with("Queued:"), "{text}");

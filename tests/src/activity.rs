@@ -24,7 +24,8 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
-    // The fixture's HTML copy still contains the fixture's text, so this line removes the copy.
+    // In the fixture, an attachment repeats the text as HTML. The attachment still has the old text, so this
+    // line removes the attachment.
     activity["attachments"] = Value::Array(Vec::new());
     activity
 }

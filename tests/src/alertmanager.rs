@@ -13,7 +13,7 @@ use crate::closed_port::free_port;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// The names of the program: Debian's, and Prometheus' own.
+/// The program's name in the package of Debian, and its name in the release of Prometheus.
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 const TOOL: &str = "amtool";
 
@@ -40,7 +40,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// A running Alertmanager. The process ends when this value is dropped.
 #[derive(Debug)]
 pub struct Alertmanager {
-    // The process is dropped before `_folder`, which has the process's data.
+    // Rust drops the fields in this order. So the process ends before its data in `_folder` is deleted.
     _running: Running,
     url: String,
     amtool: PathBuf,

@@ -1,5 +1,5 @@
-//! The API calls of a back end, which sends alerts, cancels alerts, and lists the conversations that the bot
-//! knows (the *targets*).
+//! The API calls of a *back end*: a program that sends alerts, cancels alerts, and lists the conversations
+//! that the bot knows (the *targets*).
 
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub fn queued(stage: &Stage, body: &Value) -> String {
 #[track_caller]
 pub fn targets(stage: &Stage) -> Vec<Value> {
     let page = call(stage, "GET", "/api/targets", &Value::Null).expect_status(200).json();
-    assert!(page.get("next").is_none(), "expected one page, found a next one: {page}");
+    assert!(page.get("next").is_none(), "expected one page, found a page with `next`: {page}");
     page["targets"].as_array().expect("a list of targets").clone()
 }
 

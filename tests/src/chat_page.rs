@@ -1,5 +1,6 @@
-//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground plays the
-//! channel. It serves the chat page, and records the HTTP calls between the chat page and the bot.
+//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground (a test program
+//! of Microsoft) acts as the channel. The Playground serves the chat page, and has the Connector that the bot
+//! calls. It records the HTTP calls between itself and the bot.
 
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ pub struct ChatPage {
     folder: TempDir,
 }
 
-/// An activity that the bot sent to the chat page's Connector.
+/// An activity that the bot sent to the Connector of the Playground.
 #[derive(Debug, Clone)]
 pub struct Said {
     /// The activity.
@@ -93,7 +94,8 @@ impl ChatPage {
         self.application.playground().url()
     }
 
-    /// Finds the person's conversation with the bot through the Playground's HTTP routes, without a browser.
+    /// Finds the conversation between the person and the bot. This function calls the HTTP routes of the
+    /// Playground, so it needs no browser.
     #[track_caller]
     pub fn chat(&self) -> PersonalChat {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
@@ -106,8 +108,8 @@ impl ChatPage {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// The secret with which the poller signs callbacks. A callback posts a person's answer to the program
-    /// that asked.
+    /// The secret with which the poller signs *callbacks*. If a program asks a person a question, the poller
+    /// posts the person's answer to the program. This post is the callback.
     #[track_caller]
     pub fn callback_secret(&self) -> String {
         self.back_end().callback_secret().expect("a secret for callbacks").to_owned()

@@ -74,17 +74,18 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert!(texts(&seen, "left").is_empty());
     let mut statuses = texts(&seen, "statuses");
     statuses.sort();
-    // Three alerts stay `queued`, because this case has taken the queue messages of these alerts off the
-    // queue: the alerts of the two messages `hello`, and the alert `genuine`. The forged copy of `genuine`
-    // has a broken seal. Any program that can write to the queue can make such a copy. So the poller does not
-    // record the alert as dead because of the copy.
+    // Three alerts stay `queued`, because their queue messages were removed from the queue. The function
+    // `known` removed the messages of the two alerts `hello`. This case replaced the message of the alert
+    // `genuine` with a forged copy. The seal of the copy is broken, so the poller leaves the record of
+    // `genuine` unchanged. Otherwise any program that can write to the queue could mark an alert as dead.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     let mut alerted: Vec<_> =
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The totals count eight accepted alerts: five queue messages, and three replays.
+    // The totals count eight accepted alerts: the five queue messages of the first run, and three replayed
+    // alerts.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(

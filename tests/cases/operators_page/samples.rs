@@ -10,7 +10,7 @@ const OUTCOMES: [(&str, &str); 4] = [
     ("sealBroken", "seal: does not match; the message was changed"),
 ];
 
-/// 32 digits that end in the number.
+/// Makes an id of 32 hexadecimal digits. The number is at the end of the id.
 pub(super) fn id(number: usize) -> String {
     format!("{number:032x}")
 }

@@ -1,5 +1,6 @@
-//! The channel in the storm. It sends people's messages to the bot. If the bot does not answer 202, the
-//! channel sends the message again. In this file, a *message* is a person's message.
+//! The channel in the storm (a case in which all services fail again and again). The channel sends people's
+//! messages to the bot. If the bot does not answer 202, the channel sends the message again. In this file, a
+//! *message* is a person's message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ pub(super) struct Sent {
     pub(super) text: String,
     /// How often the channel sent the message and got no 202. Each time, the bot has perhaps queued the
     /// message nevertheless.
-    pub(super) unanswered: usize,
+    pub(super) not_accepted: usize,
 }
 
 /// Sends `count` messages. The channel repeats a message until a Spin host answers 202, or until `over` is
@@ -32,16 +33,16 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
         let text = format!("w{index:03}");
         let activity = message(&conversation(index), &text, &text);
         let activity = at_service(&activity, authority).to_string();
-        let mut sent = Sent { text, unanswered: 0 };
+        let mut sent = Sent { text, not_accepted: 0 };
         while !over.load(Ordering::SeqCst) {
-            let url = &urls[(index + sent.unanswered) % urls.len()];
+            let url = &urls[(index + sent.not_accepted) % urls.len()];
             let request = http::Request::post(url).header("content-type", "application/json");
             let response = web::try_send(request.body(web::whole(activity.clone())).unwrap());
             std::thread::sleep(PAUSE);
             if response.is_ok_and(|response| response.status == 202) {
                 break;
             }
-            sent.unanswered += 1;
+            sent.not_accepted += 1;
         }
         all.push(sent);
     }
@@ -53,7 +54,7 @@ pub(super) fn conversation(index: usize) -> String {
     format!("w:{:02}", index % CONVERSATIONS)
 }
 
-/// The result of the channel's messages.
+/// Counts of the channel's messages, and a sentence for each event that must not happen.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) sent: usize,
@@ -65,8 +66,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Evaluates the messages. `is_done` tells whether the alert of a text was shown or moved to the poison
-    /// queue.
+    /// Evaluates the messages. `is_done` gets the text of a message. It tells whether the alert with this
+    /// text was shown or moved to the poison queue.
     pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
         let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for note in notes {
@@ -76,16 +77,16 @@ impl Outcome {
             }
         }
         let mut outcome = Self { sent: all.len(), ..Self::default() };
-        for Sent { text, unanswered } in all {
+        for Sent { text, not_accepted } in all {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
-            outcome.sent_again += usize::from(*unanswered > 0);
+            outcome.sent_again += usize::from(*not_accepted > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each time that the channel sends a message, the bot makes at most one Put that gets a response.
-            // In addition, the bot can make Puts whose responses are lost.
-            if whole + cut > 1 + unanswered + cut {
+            // Each time that the channel sends a message, the bot gets at most one response to a Put. If the
+            // proxy cuts a response off, the bot can repeat the Put, so these Puts are not limited.
+            if whole + cut > 1 + not_accepted + cut {
                 outcome.violations.push(format!(
-                    "{text} was sent {} times, and put {whole} times with and {cut} times without a response",
-                    unanswered + 1
+                    "{text} was sent {} times, but {whole} Puts got a response; {cut} Puts got none",
+                    not_accepted + 1
                 ));
             }
             if !is_done(text) {

@@ -19,13 +19,13 @@ use super::verdict::{DeliveredAgain, Overtaken};
 /// or records the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// The time after which the poller stops waiting for a response of the queue service. The constant is a
-/// little less than the poller's own limit, because the poller's time begins before the call arrives at the
-/// proxy.
+/// The time after which the poller stops waiting for a response of the queue service. The proxy measures this
+/// time from the arrival of the call, but the poller measures it from an earlier moment. So this constant is
+/// a little less than the poller's own limit of 5 s.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
-/// For this long after the death of a host, the last calls of the host can arrive. The host takes longer to
-/// start again.
+/// For this long after the death of a host, the last calls of the host can arrive. A host needs more time
+/// than this to start again. So a later call comes from the restarted host.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
 
 /// All records of a storm.
@@ -77,21 +77,21 @@ impl Evidence {
         Self { attempts, queue, tables, deaths, delivered, unanswered, run_record, ledger }
     }
 
-    /// How many writes to the record of the run lock the table service refused, because another run had
-    /// changed the record.
+    /// Counts the refused writes to the record of the run lock. The table service refuses such a write if
+    /// another run has changed the record.
     pub(super) fn refused_by_etag(&self) -> usize {
         let of_run = self.tables.iter().filter(|note| note.path == self.run_record);
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the last Get Messages up to the moment `before` that returned the alert. A Get whose response
-    /// was lost does not count.
+    /// Finds the latest Get Messages that returned the alert, at the moment `before` or earlier. A Get whose
+    /// response was lost does not count.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
-    /// The first death after this attempt, of the host that made the attempt.
+    /// Finds the host that made this attempt, and returns the first death of this host after the attempt.
     fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
@@ -106,8 +106,8 @@ impl Evidence {
         attempt.is_shown(self.death_after(attempt).map(|death| death.at))
     }
 
-    /// The reason why the poller could not know, at the time of the attempt `later`, that the person had seen
-    /// the alert after the attempt `earlier`. `None` if the poller could know this.
+    /// The reason why the poller made the attempt `later`, although the attempt `earlier` had shown the alert
+    /// to the person. `None` if the poller could have known that the alert was shown.
     pub(super) fn why_delivered_again(&self, earlier: &Attempt, later: &Attempt) -> Option<DeliveredAgain> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(DeliveredAgain::ResponseCut);
@@ -122,8 +122,8 @@ impl Evidence {
         (!knew && in_time).then_some(DeliveredAgain::KilledBeforeDelete)
     }
 
-    /// Whether the host logged the delivery before it died. The run writes this line after the Delete, or
-    /// after the ledger has recorded the delivery.
+    /// Whether the host logged the delivery before it died. A run writes the log line `alert.delivered` after
+    /// the Delete, or after the ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
         // Log lines have whole milliseconds, so the time of a line can be a little earlier than the event.
         let lived =
@@ -159,7 +159,7 @@ impl Evidence {
         })
     }
 
-    /// Whether a run sent any alert of the same Get Messages before the death of the run's host.
+    /// Whether the run sent any alert that this Get Messages returned, before the run's host died.
     fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
         let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
@@ -193,8 +193,8 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // If the host is not killed, the run records the messages in hand at once, or works on none
-                // of the messages.
+                // Right after a Get, the run records the messages in hand. If the run cannot record them, it
+                // works on none of them. So the death is the reason only if it came soon after the Get.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
@@ -206,8 +206,8 @@ impl Evidence {
         }
     }
 
-    /// Whether the run ended soon after this Get Messages, because the queue service had not answered in
-    /// time. On a busy machine, a run can stop waiting although the proxy has sent the response.
+    /// Whether a run ended soon after this Get Messages, because the run had waited too long for a response.
+    /// On a busy machine, this can happen although the proxy has sent the response.
     fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))

@@ -12,7 +12,8 @@ use end_to_end::waiting;
 use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
-/// Within this time after a kill, a run gets the alert again, or the bot counts the alert as delivered.
+/// The longest time from a kill until a run gets the alert again, or until the bot counts the alert as
+/// delivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
@@ -61,7 +62,8 @@ pub(super) fn states(
             let alert = response.json();
             let status = alert["status"].as_str().unwrap_or_default();
             if status != expected(id) && Instant::now() < deadline {
-                // No run has recorded the outcome yet, or the bot does not count the alert as delivered yet.
+                // No run has recorded the outcome yet. Or a run was killed after the delivery, and could not
+                // record the outcome. Then the bot counts the alert as delivered after some minutes.
                 _ = stage.try_poll();
                 std::thread::sleep(Duration::from_millis(500));
                 continue;
@@ -82,8 +84,8 @@ pub(super) fn states(
 pub(super) struct Figures {
     /// How many queue messages have left the queue.
     pub(super) gone: u64,
-    /// How many of these queue messages were copies. The alert of a copy had ended before, with another queue
-    /// message.
+    /// How many of these queue messages were copies. A message is a copy if its alert had already ended,
+    /// because a run had handled another queue message of the alert.
     pub(super) copies: u64,
     pub(super) accepted: u64,
     pub(super) text: String,
@@ -91,8 +93,8 @@ pub(super) struct Figures {
 
 /// Reads the figures of the bot, after the last run has stored them.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // If a run could not release the run lock, the next run handles the messages in hand of this run. So the
-    // case waits for two idle runs.
+    // If a run cannot release the run lock, it leaves its messages in hand to the next run, which then counts
+    // these messages. The first idle run can be this next run. So the case waits for a second idle run.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
             let response = stage.try_poll();

@@ -22,7 +22,7 @@ pub(super) enum Scripted {
     ShownAndCut,
     /// The connection breaks as if the request had never arrived.
     Cut,
-    /// The Connector refuses with a status: throttled, unavailable, or missing.
+    /// The Connector refuses with this HTTP status and an error code.
     Refused(u16),
     /// A gateway answers with its error page instead of the Connector.
     Page(u16),
@@ -32,10 +32,11 @@ pub(super) enum Scripted {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
-    /// The alert's id. For a message of the channel, this is the text.
+    /// The alert's id. If the alert is a person's message, this field has the text of the message instead.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// Whether the alert is shown if the case kills the host before the host has the response.
+    /// Decides whether the person sees the alert, if the case kills the host before the host has the
+    /// response.
     pub(super) kept: bool,
     pub(super) received: Received,
 }
@@ -154,8 +155,8 @@ pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan +
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // If the response to a Get is lost, the messages stay leased. So the responses to late Gets are
-            // not cut.
+            // If the response to a Get is lost, its messages stay leased, and the case has to wait. So the
+            // proxy cuts off no response to a Get after the call `last_lost_get`.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

@@ -1,6 +1,6 @@
 //! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
 //! two Spin hosts again and again. Still, no alert is lost, and each conversation gets the alerts in order.
-//! No alert is delivered twice if the poller could have known of the first delivery.
+//! If the poller could have known that an alert was delivered, the poller does not deliver the alert again.
 //!
 //! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the
 //! middle of the storm, one host loses the key-value store, which is only a cache.
@@ -53,7 +53,8 @@ struct Form {
     longest_retry_after: u64,
     /// How long one region of the Connector is down.
     outage: Duration,
-    /// After the call to the queue service with this number, no response to a Get Messages is lost.
+    /// The proxy numbers the calls to the queue service. After the call with this number, no response to a
+    /// Get Messages is lost.
     last_lost_get: usize,
     patience: Duration,
 }
@@ -106,7 +107,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
         .variable("alertkey", ALERT_KEY)
-        // The people of the storm send more messages in a minute than the default limit of replies allows.
+        // The bot replies to each message of a person. The default limit of replies in a minute is too low
+        // for the storm, and 0 means no limit.
         .variable("answersperminute", "0")
         .start();
     let connections = Connections::default();
@@ -120,8 +122,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case puts new alerts on the queue, and older alerts become visible
-    // again.
+    // After each start of a host, the case puts new alerts on the queue. At the same time, older alerts
+    // become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -192,13 +194,13 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let refused_by_etag = evidence.refused_by_etag();
     println!("  refused by ETag       {refused_by_etag}");
     println!("  wall time             {:.0} s", begin.elapsed().as_secs_f64());
-    // The Connector would add thousands of requests to the report of a failure, so the stage is dropped
-    // before the check.
+    // If a test fails while a stage exists, the fake Connector writes all its requests into the report. These
+    // are thousands of requests here. So the stage is dropped before the checks.
     drop(stage);
     verdict.check();
     assert!(
         refused_by_etag > 0,
-        "expected runs that compete for the run lock, found no refused write of the lock"
+        "expected that runs compete for the run lock, but the table service refused no write of the lock"
     );
 }
 
@@ -250,7 +252,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // Cron starts runs about as often.
+        // Cron starts one run a second. Without this pause, the case would start far more runs.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs

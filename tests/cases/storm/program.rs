@@ -21,7 +21,8 @@ pub(super) struct Called {
     /// The ids in the bot's responses. There must be exactly one id, because the calls have the same
     /// idempotency key.
     pub(super) ids: BTreeSet<String>,
-    /// How many calls got no response with the HTTP status 202 before the bot accepted the alert.
+    /// How many calls failed before the bot accepted the alert. A call fails if it gets no response, or a
+    /// response other than 202.
     pub(super) failed: usize,
     /// Whether the bot queued no alert, because the poller has paused the conversation.
     pub(super) is_paused: bool,

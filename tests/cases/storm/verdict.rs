@@ -54,7 +54,7 @@ pub(super) struct Verdict {
     overtaken: BTreeMap<Overtaken, usize>,
     /// The ids of the alerts in the poison queue.
     dead: BTreeSet<String>,
-    /// The alerts by the status that the bot shows in the end.
+    /// For each status, the number of alerts that have this status at the end.
     states: BTreeMap<String, usize>,
     /// The figures of the bot (the counts that `GET /api/status` shows), as text.
     figures: String,
@@ -62,7 +62,7 @@ pub(super) struct Verdict {
     channel: Outcome,
     /// How many alerts the program sent.
     calls: usize,
-    /// How many calls of the program the bot did not answer 202.
+    /// How many calls of the program got no response, or a response other than 202.
     calls_failed: usize,
     /// The alerts of the program that the bot did not queue, because the conversation was paused.
     calls_to_paused: usize,
@@ -191,15 +191,15 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // The figures must count each message that left the queue exactly once, even if runs were killed. If
-        // several messages belong to one alert, all messages except one are allowed to count as copies.
+        // If a message has left the queue, the figures must count it exactly once, even if runs were killed.
+        // If several messages belong to one alert, all messages except one are allowed to count as copies.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
         let ledger::Figures { gone, copies, accepted, text } = ledger::figures(stage);
         self.figures = format!(
-            "{gone} messages are counted, {copies} of them as copies, and {accepted} as accepted; {messages} messages \
-             of {alerts} alerts left the queue; {text}"
+            "the bot counts {gone} messages that left the queue ({copies} of them copies), and {accepted} accepted \
+             messages; the proxy counts {messages} messages of {alerts} alerts that left the queue; {text}"
         );
         if (gone, accepted) != (messages, messages) || copies > messages - alerts {
             self.violations.push(format!("the figures are wrong: {}", self.figures));
@@ -261,7 +261,7 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  shown by the bot      {:?}", self.states)?;
         writeln!(f, "  figures               {}", self.figures)?;
-        writeln!(f, "  attempts cut          {}", self.uncertain)?;
+        writeln!(f, "  cut connections       {}", self.uncertain)?;
         writeln!(f, "  paused                {}", self.paused)?;
         writeln!(f, "  delivered again       {:?}", self.delivered_again)?;
         let Outcome { sent, sent_again, queued_twice, .. } = &self.channel;
@@ -290,9 +290,9 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the poison queue. A 404 of a gateway has no error code of the Connector, so the poller gives the
-    /// alert the outcome `permanent`. The script decides how many such alerts there are, so this function
-    /// counts these alerts separately, as `gatewayPage`.
+    /// Reads the poison queue. If a gateway answers 404, the response has no error code of the Connector. So
+    /// the poller is right to move the alert to the poison queue with the outcome `permanent`. This function
+    /// counts such alerts as `gatewayPage`, and [`Verdict::needlessly_poisoned`] does not count them.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |names: [&str; 2]| {
             attempts

@@ -49,7 +49,7 @@ fn with_sas(world: &World, services: &str, resource_types: &str, permissions: &s
     Table::new(&connection, name)
 }
 
-pub(super) fn sas_without_table_rights_is_refused_with_the_needed_rights(world: &World) {
+pub(super) fn sas_without_table_rights_is_refused_and_the_error_names_the_needed_rights(world: &World) {
     let needs = "ss=qt, srt=co, sp=rdacup";
     for (services, resource_types, permissions, code) in [
         ("q", "sco", "rwdlacup", "AuthorizationServiceMismatch"),

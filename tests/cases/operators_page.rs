@@ -238,9 +238,7 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .for_each(|(_, member)| put_everywhere(member, text));
             // A later version of the bot can add members that this page does not know. So this line adds a
             // member. The hostile text is the value and also the name of this member.
-            if !members.contains_key("unknown") {
-                members.insert(text.chars().take(2000).collect(), text.into());
-            }
+            members.insert(text.chars().take(2000).collect(), text.into());
         }
         _ => {}
     }

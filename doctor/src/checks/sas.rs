@@ -104,7 +104,9 @@ impl Sas {
             (Some(end), text) if end - now < SOON => {
                 report.warn(format!("SAS: ends soon (se={text}); {REMEDY}"));
             }
-            (None, _) => report.warn("SAS: the end in se is not a time; copy the SAS again, or make a new SAS"),
+            (None, _) => {
+                report.warn("SAS: the end in se is not a time; copy the SAS again, or make a new SAS")
+            }
             _ => {}
         }
         if parse_time(&self.start).is_some_and(|start| start > now) {

@@ -1,5 +1,5 @@
-//! Checks the header `Authorization` of an API call. The header holds an API key (from the variable
-//! `alertkey` or `alertkeys`) or a token of Entra.
+//! Checks the header `Authorization` of an API call. In this header, the caller sends an API key or a token
+//! of Entra. The valid API keys are set in the variables `alertkey` and `alertkeys`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::settings::CallerSettings;
 /// few API calls have to fetch them.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
-/// Finds out which program calls, by the API key or the token. Returns an error if the bot does not accept
+/// Checks the API key or the token of an API call. Returns the caller, or an error if the bot does not accept
 /// the API key or the token.
 pub(super) async fn admit<H: Host>(
     host: &H,
@@ -55,7 +55,7 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes of the calling application.
+/// Verifies a token of Entra. Returns the name and the scopes (the rights) of the calling application.
 ///
 /// The bot checks the claims of the token before the signature. If a claim is wrong, the bot does not need
 /// the signing keys. So it neither reads them from the key-value store nor fetches them from Entra.

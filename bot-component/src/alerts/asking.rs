@@ -39,8 +39,8 @@ pub(super) struct Asking {
     /// The URL of the sender's back end. The poller posts each answer to this URL. [`super::asks`] checks
     /// whether the poller is allowed to call the URL.
     pub(super) callback: Option<String>,
-    /// The member `key` of the call, if the call has one. The poller repeats the `key` in each answer that it
-    /// posts.
+    /// The member `key` of the call's body, if the body has this member. (This `key` is not the API key.) The
+    /// poller posts this `key` together with each answer.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }
@@ -57,10 +57,11 @@ pub(super) struct Step {
 impl Asking {
     /// Returns the question of the alert `id`.
     ///
-    /// If the question takes only one answer, all alerts with this question share one table row for the
-    /// answer. These are the alerts of the call, and the alerts of the call's escalation. The row is stored
-    /// under the id of the call's first alert. `lead` is this id. If `lead` is `None`, the function takes the
-    /// first alert of the call that made the alert `id`.
+    /// A call with several conversations or with an escalation makes several alerts. If the question takes
+    /// only one answer, all these alerts share one table row for the answer. The row is stored under the id
+    /// of the call's first alert. `lead` is this id. If `id` is an alert of the call itself, `lead` can be
+    /// `None`, because the function can compute `lead` from `id`. If `id` is an alert of the escalation, the
+    /// function needs `lead`.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;

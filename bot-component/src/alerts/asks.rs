@@ -1,6 +1,5 @@
-//! Finds the keys that encrypt the question of an API call, and the conversations that the question's
-//! escalation alerts. An *escalation* alerts further conversations, step by step, if no person answers the
-//! question.
+//! Finds the keys that encrypt the question of an API call, and the conversations of the question's
+//! escalation. An *escalation* alerts further conversations, step by step, if no person answers the question.
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
@@ -20,8 +19,7 @@ use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// The encryption keys for the question of an API call, and the conversations that the question's escalation
-/// alerts.
+/// The encryption keys for the question of an API call, and the conversations of the question's escalation.
 pub(super) struct Asks {
     keys: QuestionKeys,
     /// The conversations of each step of the escalation.
@@ -61,9 +59,9 @@ impl Asks {
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// Encrypts the question for the alert `id`. The alert belongs to `call`, or to a step of the call's
-    /// escalation. After the time `until`, the question takes no answers. `of_call` is the id of `call`.
-    /// `has_others` is true if the call has several alerts.
+    /// Encrypts the question of the API call `call` for the alert `id`. This alert belongs to the call, or to
+    /// a step of the call's escalation. `of_call` is the id of the call. `has_others` is true if the call
+    /// names several conversations. After the time `until`, the question takes no answers.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,

@@ -55,8 +55,8 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Returns the identity of a call, or `None` if the call has no valid idempotency key. The function
-    /// checks no other member, because a repeated call can contain times that have passed since the first
-    /// call.
+    /// checks no other member. In a repeated call, a time may have passed since the first call. The repeated
+    /// call still has an identity, so the bot can find the first call.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -95,7 +95,7 @@ impl AlertCall {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }
 
-    /// Makes the value for a call that sends `text` to the targets `to` at once.
+    /// Makes a call that sends `text` to the targets `to` at once.
     pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
         Self {
             to,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn due_time_is_the_member_at_or_now_plus_the_delay() {
+    fn due_time_is_read_from_at_or_computed_from_delay() {
         let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
         for (change, expected) in [
             (json!({}), None),

@@ -1,8 +1,8 @@
 //! `POST /api/alerts`: turns an API call into records in the ledger and envelopes on the queue.
 //!
 //! The bot splits the conversations of a call into *pages* of at most 100, and processes one page after the
-//! other. If the call has an *escalation*, it also has alerts to further conversations, which the poller
-//! sends only if no person answers the call's question.
+//! other. If the call has an *escalation*, the bot also makes alerts to further conversations. The poller
+//! sends these alerts later, and only if no person answers the call's question.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for the storage calls of one API call. Hosted platforms end a request after 30 s.
+/// The longest time for all storage calls that the bot makes for one request. Hosted platforms end a request
+/// after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The longest time from the request to the response. If the bot begins late to store the alerts, less than
@@ -149,8 +150,8 @@ struct Accepted {
 struct Sent {
     alerts: Vec<Alert>,
     escalations: Vec<Alert>,
-    /// How many alerts have a message that the queue did not confirm. Messages whose Put did not begin count,
-    /// too.
+    /// The number of alerts with a message that the queue did not confirm. This number includes the alerts
+    /// whose Put never began.
     failed: usize,
     next: Option<Cursor>,
 }
@@ -193,9 +194,9 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The ledger accepts the alerts of the escalation first. So even if the bot is killed between
-            // these two writes, the ledger never has a question without its escalation. The queue then has no
-            // message of the call, so no person is alerted.
+            // The ledger first accepts the alerts of the escalation, and then the alerts of the call. So the
+            // ledger never has a question without its escalation. If the bot is killed between these two
+            // writes, no person is alerted, because the queue has no message of the call yet.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));
@@ -222,9 +223,10 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
-    /// earlier call that was cut off. `once` is true if the queue can hold two messages of one alert. The
-    /// messages then get the mark `once`. Before a run sends a message with this mark, the run reads in the
-    /// ledger whether the alert was sent already.
+    /// earlier call that was cut off. `once` is true if the caller can repeat the call, so that the bot
+    /// perhaps puts a second message of an alert on the queue. In this case, each message gets the mark
+    /// `once`. Before a run sends a message with this mark, the run reads in the ledger whether the alert was
+    /// sent already.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -324,8 +326,8 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
-        // If the deadline passes, some Puts never begin. So first, each alert gets the status that is right
-        // without a Put.
+        // If the deadline passes, some Puts never begin. So each alert first gets the status of an alert
+        // without a Put. A successful or doubtful Put later changes this status.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -400,8 +402,8 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Records the results of the Puts in the ledger, where a repeated call finds them. `is_broken` is true
-    /// if a Put of the call failed. If all Puts of a new call succeed, the bot records nothing, because the
-    /// write would cost a storage call. If the write fails, the poller still sends each alert once.
+    /// if a Put of the call failed. If all Puts of a new call succeed, the bot records nothing, to save a
+    /// storage call. The poller sends each alert once, even if the ledger lacks the result of its Put.
     async fn note(&self, alerts: &[Alert], is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()

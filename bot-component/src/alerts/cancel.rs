@@ -131,9 +131,10 @@ async fn end_series<H: Host>(
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // After `record` was read, a run put the next alert of the series on the queue, and sent this alert.
-        // The run that dequeues the next alert finds that the series has ended, and does not send the alert.
-        // So the cancellation is not too late.
+        // According to `record`, the alert `open` was the newest alert of the series. Since the bot read
+        // `record`, a run has put the following alert on the queue, and has sent the alert `open`. When a run
+        // dequeues the following alert, the run finds that the series has ended, and does not send the
+        // following alert. So the cancellation is not too late.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
                 record.series_ended_at.is_none() && record.following() != Following::Nothing

@@ -73,9 +73,9 @@ impl Subject {
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether the alert still waits. If it does, a change takes the alert's place on the queue. Returns
-    /// `false` if the alert was sent, or if an earlier change has taken its place. Returns an error if no run
-    /// has sent the alert, and the alert has ended or was cancelled.
+    /// Whether the alert still waits. If the alert waits, a change takes the alert's place on the queue.
+    /// Returns `false` if a run has sent the alert, or if an earlier change has taken the alert's place.
+    /// Returns an error if the alert has ended or was cancelled, and no run has sent the alert.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -91,8 +91,8 @@ impl Subject {
         }
     }
 
-    /// Makes the field `keyed` of a job about the alert. The field holds the hash of the alert's `key`. Its
-    /// member `at` is the alert's place in the order of the alerts with this `key`.
+    /// Makes the field `keyed` of the envelope of a job. [`Keyed::key`] is the hash of the alert's `key`. The
+    /// alerts with the same `key` have an order, and [`Keyed::at`] is the alert's place in this order.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -295,9 +295,10 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(asked.map(|asked| Question { keys, asked: Asked { text, activity, ..asked }, holder }))
     }
 
-    /// Cancels the alert `id`, because the change `other` takes its place. The poller delays the change until
-    /// the alert `id` has a result, but at most for about a minute. If the result shows that a run had
-    /// already sent the alert, the change edits the alert's chat message.
+    /// Cancels the alert `id`, because the change `other` takes the alert's place. Perhaps a run has sent the
+    /// alert a moment ago. So the poller delays the change until the ledger has the final status of the
+    /// alert, but at most for about a minute. If a run has sent the alert, the change edits the alert's chat
+    /// message.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());

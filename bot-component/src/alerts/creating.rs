@@ -1,6 +1,7 @@
-//! Makes the targets for people who never wrote to the bot, for channels, and for the members of a team or
-//! chat. A caller names a person by the object id or the e-mail address. The poller later creates or finds
-//! the conversations of these targets.
+//! Makes targets (conversations to alert) for people who never wrote to the bot, for new threads in channels,
+//! and for the members of a team or chat. A caller names a person by the person's object id in Entra, or by
+//! the e-mail address. If the bot does not know a conversation yet, the poller later creates or finds this
+//! conversation.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -22,9 +23,9 @@ use crate::settings::BotSettings;
 /// How many members of a team or chat the bot looks up in parallel.
 const MEMBERS_AT_ONCE: usize = 8;
 
-/// The highest number of pages that the bot reads of a roster (the Connector's list of members). A page has
-/// up to 100 members, and a call is allowed to alert at most 100 members. If a roster has more pages, the bot
-/// refuses the call.
+/// The highest number of pages that the bot reads from a roster (the Connector's list of members). The bot
+/// asks for pages of 100 members, but the Connector may return shorter pages. If the roster has more pages,
+/// or more than 100 members, the bot refuses the call.
 const MAX_PAGES: usize = 5;
 
 /// The longest e-mail address (RFC 5321), in characters.
@@ -72,8 +73,8 @@ impl<H: Host> Creating<'_, H> {
         tenant_id: Option<&str>,
     ) -> Result<Target, AlertRejection> {
         let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
-        // A caller that names a tenant means the object id of a person in Entra. Without a tenant, the text
-        // is perhaps no object id, so the bot accepts only a GUID.
+        // If the caller names a tenant, the bot accepts any text as an object id in Entra. Without a tenant,
+        // the text is perhaps no object id, so the bot accepts only a GUID.
         let is_person = tenant_id.is_some() || is_guid(object_id);
         if !is_person || object_id.len() > MAX_ID {
             return Err(unknown());
@@ -213,7 +214,8 @@ impl<H: Host> Creating<'_, H> {
     ///
     /// An address contains a Connector and the bot's account. The function copies both from a *neighbour*,
     /// i.e. a conversation of the same tenant. If no neighbour has a trusted Connector, the function uses the
-    /// Connector of the cloud, and makes the bot's account from the app id.
+    /// Connector of Teams for the bot's cloud (public or US government), and makes the bot's account from the
+    /// app id.
     async fn address(
         &self,
         path: &str,
@@ -271,9 +273,9 @@ impl<H: Host> Creating<'_, H> {
 
     /// Refuses a tenant in which the caller is not allowed to create conversations.
     ///
-    /// An API key with `tenant=` allows only this tenant. Every other API key allows the bot's own tenant.
-    /// For any other tenant, the caller needs the scope `address`, because the bot does not know the
-    /// conversations there. In anonymous mode every tenant is allowed, because this mode is for tests.
+    /// An API key with `tenant=<id>` allows only the tenant `<id>`. Every other API key allows the bot's own
+    /// tenant. For any further tenant, the caller also needs the scope `address`. In anonymous mode every
+    /// tenant is allowed, because this mode is for tests.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));
@@ -284,8 +286,9 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// Whether the conversation at `address` is in this tenant. On channels other than Teams (`channelId`), a
-/// person's client could choose any tenant. So for these channels, the result is `false`.
+/// Whether the conversation at `address` is in this tenant. The result is `false` if the `channelId` of the
+/// conversation is not Teams. On such a channel, a person's client can send any tenant id, so the tenant id
+/// proves nothing.
 pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }

@@ -190,7 +190,8 @@ impl Draft<'_> {
 
     /// Makes the queue message of one alert. The message holds the time at which the alert was accepted. If
     /// the person sends `stop` or asks to be forgotten after that time, the poller does not send the alert.
-    /// `once` is true if the queue can hold a second message of the alert.
+    /// `once` is true if the caller can repeat the call, so that the bot perhaps puts a second message of the
+    /// alert on the queue.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -275,8 +276,8 @@ pub(super) struct Alert {
     pub(super) status: Status,
     /// Whether the poller has to create or find the conversation first.
     pub(super) is_creating: bool,
-    /// Whether an earlier call with the same idempotency key accepted the alert, and may have been cut off
-    /// before the Put.
+    /// Whether this call puts the message of the alert on the queue, although an earlier call accepted the
+    /// alert. The earlier call may have been cut off before its Put.
     pub(super) is_again: bool,
     /// Whether an earlier call with the same idempotency key accepted the alert.
     pub(super) is_repeated: bool,
@@ -324,7 +325,8 @@ impl Alert {
         }
     }
 
-    /// Returns the alert with the status from its record, after the ledger has accepted the alert.
+    /// Sets the status to the status in the alert's record. The bot calls this function after the ledger has
+    /// accepted the alert.
     pub(super) fn accepted(mut self) -> Self {
         self.status = self.alert.status;
         self

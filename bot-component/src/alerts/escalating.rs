@@ -13,9 +13,10 @@ use crate::settings::BotSettings;
 
 impl Draft<'_> {
     /// Makes the alerts of each step of the escalation, and returns them with the id of the step. `alerts`
-    /// are the alerts of the call itself. `once` is true if the queue can hold two messages of one alert. The
-    /// messages then get the mark `once`. Before a run sends a message with this mark, the run reads in the
-    /// ledger whether the alert was sent already.
+    /// are the alerts of the call itself. `once` is true if the caller can repeat the call, so that the bot
+    /// perhaps puts a second message of an alert on the queue. In this case, each message gets the mark
+    /// `once`. Before a run sends a message with this mark, the run reads in the ledger whether the alert was
+    /// sent already.
     pub(super) fn escalations(
         &self,
         host: &impl Randomness,

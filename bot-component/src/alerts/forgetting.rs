@@ -22,8 +22,8 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// The longest time from the beginning of the deletion to the last Get Messages of the search in the poison
-/// queue.
+/// The search in the poison queue sends no Get Messages after this time, counted from the beginning of the
+/// deletion.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
 /// The highest number of query pages that the bot reads from the table of dead letters. Each page has up to a
 /// thousand rows. When a run moves a message to the poison queue, this table gets a row. If an older version
@@ -104,11 +104,12 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // A replay or another search may have leased some messages of the queue. This search cannot get these
-    // messages, so it is then not complete.
+    // Another API call (for example a replay, which puts dead letters on the queue again) may have leased
+    // some messages of the poison queue. This search cannot get the leased messages, so in this case the
+    // search is not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // The walk makes the remaining messages visible again. The queue then hands out messages that this search
-    // has not read before these messages, so a second search continues where this search stopped.
+    // The walk makes the remaining messages visible again. In the queue, these messages are then behind the
+    // messages that this search has not read. So a second search continues where this search stopped.
     walk.end().await;
     Ok(search)
 }

@@ -14,7 +14,7 @@ pub(super) enum Scope {
     Send,
     /// Alert conversations by their address (`to.address`), whether the bot knows them or not.
     Address,
-    /// Cancel alerts that were sent with an API key of the same name.
+    /// Cancel the alerts that were sent under the caller's own name (the name of the caller's API key).
     Cancel,
     /// List the conversations that the bot knows.
     List,
@@ -150,9 +150,9 @@ impl Grant {
         self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
     }
 
-    /// Whether the caller is allowed to send to a conversation. A caller with `tenant=` reaches only the
-    /// conversations of this tenant on Teams. On other channels (`channelId`), a person's client could choose
-    /// any tenant.
+    /// Whether the caller is allowed to send to a conversation. A caller with `tenant=<id>` reaches only the
+    /// conversations on Teams in the tenant `<id>`. This caller reaches no conversation with another
+    /// `channelId`, because on other channels a person's client can send any tenant id.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))

@@ -27,11 +27,12 @@ const LIST_WITHIN: Duration = Duration::from_secs(20);
 
 /// The number of digits of the check value in a page token. A response has a *page token* as `next`. To get
 /// the next page of the list, the caller sends the token as `after`. By the check value, the bot recognises a
-/// token that was changed, or that belongs to another list. A short value is enough, because even with a
-/// forged token the caller sees no alert that it is not allowed to see.
+/// token that was changed, or that belongs to another list. A short value is enough, because a forged token
+/// does no harm: it shows a caller only alerts that this caller is allowed to see.
 const CHECK_DIGITS: usize = 8;
 
-const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";
+const THE_NEXT: &str =
+    "the `next` of the previous page, unchanged, with the same API key, status, tag and since";
 const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expired, stopped, paused, untrusted, \
                         tooLarge, dead, dropped, failed, unconfirmed, answered, overdue, replaced or withdrawn";
 

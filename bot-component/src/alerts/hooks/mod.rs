@@ -43,8 +43,8 @@ const ALLOWED: &str = "OPTIONS, POST, PUT";
 /// better than an early 503, because some senders do not repeat a post after a 503.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
-/// Answers a request for a webhook address. Log lines have only the beginning of the token, because a program
-/// with the whole token can post.
+/// Answers a request that a program sends to a webhook address. Log lines have only the beginning of the
+/// token, because a program with the whole token can post.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

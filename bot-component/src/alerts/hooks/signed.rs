@@ -9,7 +9,8 @@ use crate::rejection::HookRejection;
 /// The header in which GitHub names the event.
 const GITHUB_EVENT: &str = "x-github-event";
 
-/// The header in which Grafana sends the time, if it is set up as `docs/hooks.md` shows.
+/// The header in which Grafana sends the time. Grafana sends this header only if Grafana is set up as
+/// `docs/hooks.md` shows.
 const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 
 /// The largest accepted difference between a signed time and now.

@@ -1,5 +1,9 @@
-//! Records an activity (a call of the channel to the bot) in the record of its conversation: the address of
-//! the conversation, and the time at which the conversation was last active.
+//! Records activities. An *activity* is a call by the channel to the bot, e.g. with a person's message. The
+//! record of a conversation holds the address of the conversation, and the time at which the conversation was
+//! last active.
+//!
+//! The bot keeps a [`Fingerprint`] (hashes of the stored record) in its key-value store. If the fingerprint
+//! shows that an activity changes nothing, the bot makes no storage call.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -19,18 +23,19 @@ use crate::StateError;
 /// The result of recording an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// The fingerprint shows that the activity would not change the table. No storage call was made.
+    /// The fingerprint of the conversation shows that the activity would not change the table. No storage
+    /// call was made.
     Known,
-    /// The record and its index rows are stored. The caller keeps the fingerprint in the key-value store,
-    /// under [`fingerprint_key`](super::fingerprint_key).
+    /// The table has the record, and the index rows that point to the conversation. The caller keeps the
+    /// fingerprint in the key-value store, under [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
-    /// The record and its index rows are stored, and the conversation is paused. The caller keeps no
-    /// fingerprint. With a fingerprint, the bot would not read the record, and the person's next message
-    /// would not end the pause.
+    /// The table has the record and the index rows, and the conversation is paused. The caller keeps no
+    /// fingerprint. So the bot reads the record when the person's next message arrives, and then ends the
+    /// pause.
     Paused,
-    /// The record and its index rows are stored, and a question waits for the person's text. The caller keeps
-    /// no fingerprint. With a fingerprint, the bot would not read the record, and would not find the
-    /// question.
+    /// The table has the record and the index rows, and a question waits for the person's text. The caller
+    /// keeps no fingerprint. So the bot reads the record when the person's next message arrives, and finds
+    /// the question.
     Asked {
         /// The id of the alert that asks the question.
         alert: String,
@@ -58,7 +63,7 @@ impl<H: Host> Conversations<'_, H> {
         self.record(reference, sign, None).await
     }
 
-    /// Records an activity without checking a fingerprint. A new record gets `zone`.
+    /// Records an activity without checking a fingerprint. A new record gets the time zone `zone`.
     pub(super) async fn record(
         &self,
         reference: &ConversationReference,
@@ -120,13 +125,13 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // All indexes are written after the record, at least once on each day with a message. So a lost
-            // index row is written again on the next day with a message.
+            // All index rows are written after the record. The first message of each day always writes the
+            // record and the index rows, so a lost index row is written again on the next day with a message.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
-            // Until the record is written, it still has the old tenant, so the new tag rows are stale. If
-            // another call reads the index in this time, the call deletes the stale rows. So the tag rows are
-            // written again.
+            // The new tag rows are written a second time. While the record still had the old tenant, these
+            // rows did not match the record. So another call that read the index has perhaps deleted these
+            // rows as stale.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }

@@ -1,4 +1,5 @@
-//! The open question of a conversation: the alert that the person's next text answers.
+//! The open question of a conversation: a question that an alert asks, and that the person's next text
+//! answers.
 //!
 //! In a personal chat, the properties `asked` and `askedUntil` of the conversation's record name the alert
 //! and the end of the question. The poller deletes the conversation's [`Fingerprint`](super::Fingerprint), so
@@ -7,9 +8,12 @@
 //! that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
 //!
 //! In a channel of Teams, people answer in the thread of the chat message that asks the question. This chat
-//! message has the row `<key>.r.<message id>`, and the row names the alert. For each reply in the thread, the
-//! bot reads this row to count the reply. So if a conversation has no open question, a person's message costs
-//! no additional storage call.
+//! message has the row `<key>.r.<message id>`. The row counts the replies in the thread, and names the alert
+//! that asks the question.
+//!
+//! If no question is open, the search for a question costs no additional storage call. In a personal chat,
+//! the fingerprint shows that the bot need not read the record. In a thread, the bot reads the row of the
+//! chat message anyway, because it counts each reply.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -49,7 +53,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Reads the record of a personal chat, and returns the alert whose question is open. If a question is
-    /// open, the method deletes the fingerprint, so that the bot reads the record for the next messages, too.
+    /// open, the method deletes the fingerprint. With the fingerprint, the bot would not read the record when
+    /// the person's next message arrives.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
         let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));

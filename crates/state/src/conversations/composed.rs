@@ -1,6 +1,6 @@
 //! Converts a text to its composed form (Unicode NFC). This module uses the NFC tables of the crate
-//! `unicode-normalization` directly. The iterator of that crate would also add the larger tables for NFKC to
-//! the component.
+//! `unicode-normalization` directly. With the iterator of that crate, the bot's WebAssembly component would
+//! also contain the larger tables for NFKC.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 

@@ -1,8 +1,8 @@
 //! The feedback of people to the bot's chat messages on Teams. The feedback consists of the last message that
 //! a person has read, and of the number of reactions and replies to each message.
 //!
-//! A chat message on Teams has a number as its id. By these numbers, the bot finds out which messages a read
-//! receipt covers:
+//! A chat message on Teams has a number as its id, and a later message has a greater number. A read receipt
+//! names one message. It covers this message and all messages with smaller numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
 use bot_framework::vouches_for_identity;
@@ -19,7 +19,7 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// For at most this many messages of one conversation, the bot keeps the counts of reactions and replies. If
+/// The bot keeps the counts of reactions and replies for at most this many messages of one conversation. If
 /// more messages have responses, the bot keeps the counts of the messages with the newest responses.
 const MAX_MESSAGES: usize = 20;
 
@@ -32,9 +32,9 @@ pub struct Response<'a> {
     pub reactions: i32,
     /// The number of replies: 0 or 1.
     pub replies: i32,
-    /// The id of the activity that reports the response; `None` if the activity has no id. The bot records
-    /// the last counted activity of each message. If the channel sends this activity again, the bot does not
-    /// count the response again.
+    /// The id of the activity that reports the response; `None` if the activity has no id. For each message,
+    /// the bot records the last activity that it has counted. If the channel sends this activity again, the
+    /// bot does not count the response again.
     pub cause: Option<&'a str>,
 }
 

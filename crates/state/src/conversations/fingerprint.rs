@@ -12,7 +12,8 @@ use super::stored_form::{Sign, stored_locale, stored_user, stored_zone};
 /// The version of the fingerprint's text format. A fingerprint in another format is not read.
 const FORM: &str = "2";
 
-/// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt`.
+/// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt` (the
+/// time at which the conversation was last active).
 ///
 /// Each part has its own hash, because an activity rarely contains all parts. For example, an update without
 /// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
@@ -39,8 +40,9 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Makes the fingerprint of an address and a time zone. Parts that the bot does not store (e.g. the
-    /// person of a group) are left out. `place` identifies the table. So if an operator moves the bot to
-    /// another table, no fingerprint of the old table covers an activity.
+    /// person of a group) are left out. `place` identifies the table. If an operator moves the bot to another
+    /// table, no fingerprint of the old table matches an activity, so the bot writes a record into the new
+    /// table.
     pub(super) fn of(
         place: &[&str; 2],
         address: &ConversationReference,

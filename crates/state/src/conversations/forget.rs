@@ -194,8 +194,8 @@ mod tests {
         // This index row is stale: it points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // A conversation that is not stored also belongs to the person, because perhaps the queue holds
-        // alerts for this conversation.
+        // The result also contains the conversation of the reference if this conversation is not stored,
+        // because the queue can still hold alerts for the conversation.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
         let without_person = with(|json| {
             json["conversation"]["id"] = "a:others".into();

@@ -1,6 +1,6 @@
-//! The webhook address of a conversation. Each new address has a new *generation* (a number), and the address
-//! of at most one generation works. The row `<key>.h` records this generation, and whether the bot has ended
-//! the address. The bot changes this row for:
+//! The webhook address of a conversation. Each new address has a new *generation* (a number), and only the
+//! newest address can work. The row `<key>.h` records the generation of the newest address, and whether the
+//! bot has ended this address. The bot changes the row for:
 //!
 //! - the commands `webhook`, `webhook new` and `webhook off`,
 //! - the HTTP routes for webhook addresses,

@@ -41,8 +41,9 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The index of the teams and chats of a tenant. Its rows do not point to conversations, so
-    /// [`Self::of_address`] does not return this index.
+    /// The index of the teams and chats of a tenant. Each row holds the id of a team's channel or of a chat,
+    /// and the URL of the Connector (see [`Roster`](super::Roster)). No row points to the record of a
+    /// conversation, so [`Self::of_address`] does not return this index.
     pub(super) fn of_rosters(tenant_id: &str) -> Self {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }
@@ -59,8 +60,8 @@ impl Index {
 
     /// The indexes that contain a conversation with this address. A group is in no index of a person, because
     /// otherwise the members of the group could read an alert for one person. An id of a person gets an index
-    /// only if the channel vouches for the id, or if `unbound` admits ids that clients choose. Without this
-    /// rule, a client could claim the id of another person, and receive that person's alerts.
+    /// only if the channel vouches for the id, or if the operator allows ids that clients choose (`unbound`).
+    /// Without this rule, a client could claim the id of another person, and receive that person's alerts.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {

@@ -46,7 +46,8 @@ impl ConversationKey {
     ///
     /// - the rows of the conversation,
     /// - the ledger's records of the messages that people write in the conversation,
-    /// - the ledger's records of alert keys. (Alerts with the same `key` share one chat message.)
+    /// - the ledger's records of alert keys. (A program can give an alert the member `key`. Alerts with the
+    ///   same `key` share one chat message.)
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -111,8 +112,8 @@ pub(super) enum Row {
     Hook,
     /// The reactions and replies to one of the bot's chat messages, and the open question of the message.
     Responses(MessageNumber),
-    /// A subscription to a tag. [`Row::parse`] does not check the tag, so that the poller's component does
-    /// not need the Unicode tables for lower case.
+    /// A subscription to a tag. [`Row::parse`] does not check the tag. A check would add the Unicode
+    /// tables for lower case to the poller's component.
     Tag(Tag),
 }
 

@@ -10,9 +10,9 @@ use super::rows::quiet::Quiet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryState {
     /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
-    /// person's reminders, and still sends the person's own messages back to the person.
+    /// person's reminders. With `replies=echo`, the poller also still echoes the person's own texts.
     pub stopped: bool,
-    /// The conversation is paused, because the channel reported that it cannot reach the person.
+    /// The conversation is paused, because the channel reported that the person cannot be reached.
     pub paused: bool,
     /// When the conversation was forgotten, because the person or a program asked for it. Alerts that the bot
     /// accepted at this time or earlier are not delivered.

@@ -14,7 +14,7 @@ use crate::StateError;
 /// The conditions that each conversation on a page meets.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The conversation subscribes to a tag.
+    /// The conversation subscribes to this tag, in one of these tenants.
     pub tag: Option<Subscribers>,
     /// The conversation is in this tenant.
     pub tenant_id: Option<String>,
@@ -117,8 +117,8 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// Reads a page from the shards (the partitions `c<digit>`). The shards contain all rows of the
-    /// conversations, so no further storage call is needed.
+    /// Reads a page from the shards (the partitions `c<digit>`), without an index. The shards contain all
+    /// rows of the conversations, so the method need not read each conversation with a call of its own.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
         // The first query reads the shard of `after`, beginning with the next conversation. The second query
@@ -392,7 +392,7 @@ mod tests {
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
                 pages.number, expected,
-                "limit {limit}: a page counts the record of a newer version, but not a stop without a record"
+                "limit {limit}: a newer record takes a place on a page, a stop without a record does not"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, limit {limit}");

@@ -17,7 +17,7 @@ use crate::StateError;
 const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Finds a person's own conversation on a channel.
+    /// Finds a person's own conversation (not a group) on a channel.
     pub async fn of_user(
         &self,
         channel_id: &str,
@@ -26,7 +26,7 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_user(channel_id, user_id)).await
     }
 
-    /// Finds a person's own conversation by the person's object id in Entra.
+    /// Finds a person's own conversation (not a group) by the person's object id in Entra.
     pub async fn of_aad_object(
         &self,
         id: &str,
@@ -88,9 +88,12 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Deletes a stale index row, unless another writer has written the row again in the meantime.
     ///
-    /// `record_activity` writes the conversation first and the index row last. So this method reads the index
-    /// row first and the conversation last. If the conversation is written after this method has read it, the
-    /// index row is also written later. Then the ETag of the index row changes, and the delete is refused.
+    /// Another call, `record_activity`, can write the conversation at the same time. It writes the
+    /// conversation first and the index row last. So this method reads in the opposite order: first the index
+    /// row, and then the conversation. If this method does not see the new conversation, the other call
+    /// writes the index row after this method has read the index row. If this write comes before the delete,
+    /// the write changes the ETag, and the delete is refused. If the write comes after the delete, the write
+    /// restores the row.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
         if self.index_row_state(index, &self.rows_of(key).await?) == IndexRow::Stale {
@@ -224,8 +227,8 @@ mod tests {
         ))
         .unwrap();
         assert!(of_user(allowing()));
-        // The stage's client does not allow unbound users, so the index row is stale for this client. The
-        // lookup deletes the index row.
+        // By default, the bot finds no conversation by an id that a client chose. So the index row is stale,
+        // and the lookup deletes the row.
         assert!(!of_user(stage.conversations()));
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }

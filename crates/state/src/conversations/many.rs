@@ -10,10 +10,10 @@ use super::record::{Rows, partition_of};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// A query of a range of keys reads at most this many rows for each requested conversation in the range. The
-/// limit saves time, because the range also contains rows of conversations that were not requested. If such a
-/// query finds at most one of the requested conversations, each remaining conversation is read with its own
-/// query.
+/// A query of a range of keys reads at most this many rows, multiplied by the number of requested
+/// conversations in the range. The limit saves time, because the range can also contain many rows of
+/// conversations that were not requested. If such a query finds at most one of the requested conversations,
+/// each remaining conversation is read with its own query.
 const ROWS_FOR_EACH: usize = 8;
 
 /// Values of conversations, sorted by the conversations' keys.
@@ -27,9 +27,9 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 
 impl<H: Host> Conversations<'_, H> {
     /// Reads the stored facts about each of these conversations. If a key occurs twice, its conversation is
-    /// read once. The method makes at most one query for each conversation, and one for each of the 16
-    /// shards. It makes fewer queries if the table has few other conversations between the requested
-    /// conversations.
+    /// read once. The conversations are in 16 shards (the partitions `c<digit>`). The method makes at most
+    /// one query for each conversation, plus one query for each shard. It makes fewer queries if the table
+    /// has few other conversations between the requested conversations.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -66,8 +66,8 @@ impl<H: Host> Conversations<'_, H> {
                 let before = found.len();
                 self.rows_between(first, last, left, &mut found).await?;
                 let more = found.len() - before;
-                // If a query of a range finds at most one conversation, a query for each conversation costs
-                // no more.
+                // If the query of this range found at most one conversation, more queries of ranges would
+                // save nothing.
                 use_ranges = more > 1;
                 left = &left[more..];
             } else {
@@ -125,6 +125,7 @@ mod tests {
     #[test]
     fn conversations_that_are_alone_in_the_table_take_one_query_for_each_shard() {
         let stage = Stage::new();
+        // The table has only the requested conversations.
         let keys = conversations(&stage, 0..100);
         keys.iter().for_each(|key| stage.tag(key, "x"));
         let calls = stage.calls();

@@ -166,8 +166,8 @@ impl<'a, H: Host> Conversations<'a, H> {
     }
 
     /// Deletes a conversation's [`Fingerprint`] in the key-value store, so that the bot reads the table at
-    /// the next activity of the conversation. If the delete fails, perhaps the bot sees only on the next day
-    /// that the record has changed. So a failure is logged.
+    /// the next activity of the conversation. If the delete fails, the bot can use the old fingerprint until
+    /// the next day, and does not see that the record has changed. So a failure is logged.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});

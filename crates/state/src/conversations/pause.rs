@@ -74,7 +74,11 @@ mod tests {
             assert!(stage.conversation().paused);
             // The activity changes the address, so that every kind of activity writes the record.
             let heard = stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
-            assert_eq!(heard == Recorded::Paused, expected, "{sign:?}: a fingerprint would hide the pause");
+            assert_eq!(
+                heard == Recorded::Paused,
+                expected,
+                "{sign:?}: the caller keeps no fingerprint of a paused record"
+            );
             assert_eq!(stage.conversation().paused, expected, "{sign:?}");
         }
     }

@@ -30,10 +30,10 @@ pub struct Conversation {
     /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
     /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
-    /// person's reminders, and still sends the person's own messages back to the person.
+    /// person's reminders. With `replies=echo`, the poller also still echoes the person's own texts.
     pub stopped: bool,
-    /// The conversation is paused, because the channel reported that it cannot reach the person. The person's
-    /// next message ends the pause. Without a message, the pause ends after a day at the latest.
+    /// The conversation is paused, because the channel reported that the person cannot be reached. The
+    /// person's next message ends the pause. Without a message, the pause ends after a day at the latest.
     pub paused: bool,
     /// When the conversation was last active, accurate to a day.
     pub seen_at: DateTime<Utc>,
@@ -59,7 +59,8 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// Makes the entity to write, without `pausedUntil` and without the open question.
+    /// Makes the entity to write. The entity has no `pausedUntil` and no open question, so a merge keeps the
+    /// stored values of these properties.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {

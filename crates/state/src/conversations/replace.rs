@@ -11,7 +11,7 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
-    /// forgets `old`. If `old` is not stored, nothing is written. If a call of this method is interrupted,
+    /// forgets `old`. If `old` is not stored, nothing is written. If a call to this method is interrupted,
     /// the caller can repeat the call.
     pub async fn replace(
         &self,

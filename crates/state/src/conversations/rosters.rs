@@ -18,7 +18,7 @@ use crate::StateError;
 /// first message.
 const THREAD: &str = ";messageid=";
 
-/// The address of a roster: a team or chat that the bot is in, and the Connector that can list its members.
+/// A team or chat that the bot is in, and the URL of the Connector that can list the members (the *roster*).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     /// The conversation id of the team's channel or of the chat, without the part that names a thread.
@@ -42,8 +42,8 @@ fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     Some(Key::new(Index::of_rosters(tenant).partition(), key.as_str()))
 }
 
-/// The key of the row to delete when a conversation is forgotten. If only a thread of a channel is forgotten,
-/// the row of the channel is kept.
+/// The key of the row for a team or chat, if this row has to be deleted because the conversation is
+/// forgotten. If only a thread of a channel is forgotten, the row of the channel is kept.
 pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key> {
     key_of_roster(address).filter(|_| without_thread(&address.conversation.id) == address.conversation.id)
 }

@@ -1,6 +1,6 @@
 //! The commands `stop` and `start`. With `stop`, a person refuses the alerts of programs. With `start`, the
-//! person accepts these alerts again. A `stop` has its own row. Only the command `stop` and the move of a
-//! conversation to a new chat insert this row. Only the command `start` deletes the row.
+//! person accepts these alerts again. A `stop` has its own row. Two operations insert this row: the command
+//! `stop`, and the move of a stopped conversation to a new chat. Only the command `start` deletes the row.
 
 use chrono::{DateTime, Utc};
 use platform::Host;

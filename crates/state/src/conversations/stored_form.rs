@@ -11,7 +11,8 @@ pub enum Sign {
     Message,
     /// The bot was installed or added.
     Installed,
-    /// Any other activity. It does not show that the person is present, because anyone can have caused it.
+    /// Any other activity. Anyone can have caused such an activity, so it does not show that the person is
+    /// present.
     Update,
 }
 
@@ -46,9 +47,10 @@ pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>)
     zone.filter(|_| !reference.conversation.is_group())
 }
 
-/// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
-/// (e.g. `+01:00`) does not replace the name of a zone, because an offset does not show when summer time
-/// begins and ends. A person can use one client that sends the name and another client that sends the offset.
+/// The known zone, updated by the zone of an activity. Only a message changes the zone, because only a
+/// message shows in which zone the person is. An offset (e.g. `+01:00`) does not replace the name of a zone,
+/// because an offset does not show when summer time begins and ends. A person can use one client that sends
+/// the name and another client that sends the offset.
 pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
     let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)

@@ -47,9 +47,10 @@ impl<H: Host> Conversations<'_, H> {
     /// Ends the subscription of a conversation to a tag. Returns false if the conversation has no record.
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
-        // Deleting the conversation's own row ends the subscription. If the record cannot be read, the tenant
-        // is unknown. In this case, the index row becomes stale. The next call that reads the index deletes
-        // the index row.
+        // Deleting the conversation's own row ends the subscription. The key of the index row contains the
+        // tenant. If the record cannot be read, the tenant is unknown, so the index row is kept and becomes
+        // stale. A later call that reads the index deletes the stale row, as soon as the record is missing or
+        // can be read again.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
@@ -183,9 +184,9 @@ mod tests {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
-        // The first four calls of `record_activity` read the record, read all rows of the conversation, write
-        // the new index row, and merge the record. The reader of the index deletes the new index row before
-        // the fourth call.
+        // The first four storage calls by `record_activity` read the record, read all rows of the
+        // conversation, write the new index row, and merge the record. Right before the fourth call, another
+        // call reads the index, and deletes the new index row as stale.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.record_activity(&with(|_| {}), Sign::Message);

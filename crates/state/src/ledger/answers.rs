@@ -43,7 +43,7 @@ const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 /// minute is free for a reply.
 const SILENT: &str = "silent";
 
-/// The limit on the messages of one conversation that get a reply in a minute; 0 means no limit.
+/// The most messages of one conversation that get a reply within a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
@@ -108,8 +108,8 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
-    /// The conversation has no mark, and nothing was written. A mark is a row that shows that no question is
-    /// open (see [`Unasked`]).
+    /// The ledger has no mark of the conversation, so perhaps a question is open (see [`Unasked`]). Nothing
+    /// was written.
     NoMark,
     No {
         begins: bool,
@@ -119,10 +119,10 @@ enum Counted {
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
     ///
-    /// With [`Unasked::Perhaps`], the caller is not sure whether a question is open in the conversation. If
-    /// the ledger has the mark of the conversation, no question is open. If the ledger has no mark, this
-    /// method writes nothing and returns `None`. Then the caller has to read the conversation's record, and
-    /// look for an open question.
+    /// If the caller is not sure whether a question is open in the conversation, it passes
+    /// [`Unasked::Perhaps`]. Then this method looks for the *mark* of the conversation: a row of the ledger
+    /// that shows that no question is open. If the ledger has no mark, this method writes nothing and returns
+    /// `None`. Then the caller has to read the conversation's record, and look for an open question.
     pub async fn accept_message(
         &self,
         alert: &NewAlert,

@@ -109,7 +109,8 @@ fn seen_at_is_renewed_by_the_first_message_of_each_day() {
         assert_eq!(again, Ok(Recorded::Known));
         assert_eq!(stage.conversation().seen_at, first + std::time::Duration::from_secs(day * DAY));
     }
-    // A replica whose clock was ahead wrote the stored time. A message replaces that time.
+    // The test sets the clock back. Now the stored time is in the future, as if another instance of the bot
+    // with a fast clock had written the time. A message replaces this time.
     stage.at(0);
     stage.record_activity(&with(|_| {}), Sign::Message);
     assert_eq!(stage.conversation().seen_at, first);
@@ -162,7 +163,7 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     assert_eq!(
         stage.rows().len(),
         3,
-        "the record, a row in the tenant's index, and a row in the index of the tenant's teams: {:?}",
+        "the record, a row in the tenant's index, and a row in the index of the tenant's teams and chats: {:?}",
         stage.rows()
     );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));
@@ -198,7 +199,8 @@ fn write_that_conflicts_with_another_write_is_repeated_on_the_changed_record() {
 fn fingerprint_of_another_table_covers_nothing() {
     let mut stage = Stage::new();
     let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
-    // The operator has moved the bot to other tables, or to another account.
+    // The operator has moved the bot to other tables, or to another account. The fingerprint of the old table
+    // must not hide that the new table has no record.
     stage.host.settings.borrow_mut().insert("tableprefix".into(), "moved".into());
     stage.tables = crate::Tables::read(&stage.host).unwrap();
     let moved = expect_fingerprint(

@@ -11,9 +11,9 @@ use super::named_key::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// The highest number of calls that one idempotency key can identify within a *period* of the ledger (eight
-/// days). The number of such a call, counted from zero, is its *turn*. A key identifies at most one new call
-/// in 24 hours, so no key reaches this limit.
+/// How many calls one idempotency key can identify within a *period* of the ledger (eight days). The calls
+/// with one key in one period have the *turns* 0, 1, 2 and so on. A key identifies a new call at most once in
+/// 24 hours, i.e. eight times in a period. So no key reaches this limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
@@ -39,8 +39,9 @@ impl Identity {
     /// Returns the id of the call. `turn` is the number of calls that the idempotency key identified earlier
     /// in the period.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // For an API key from `alertkey`, the id is made without a name. Versions of the bot without named
-        // keys made the same id.
+        // For an API key from `alertkey`, the bot makes the id of the call without the name of the API key.
+        // Older versions of the bot, which had no named API keys, made the id in the same way. So the bot
+        // recognises a call that is repeated after an update.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
@@ -55,10 +56,10 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call (at most 100 of the call's conversations). Each page has its own
-    /// identity, because a program can repeat the call for a single page. The first page has the idempotency
-    /// key from the call. The function makes a longer key for every other page. The bot refuses such long
-    /// keys in calls, so no call can have the key of a page.
+    /// The identity of one page of the call. (The bot splits the conversations of a call into pages of at
+    /// most 100.) Each page has its own identity, because a program can repeat the call for a single page.
+    /// The first page has the idempotency key from the call. For each later page, the function makes a longer
+    /// key. The bot refuses such long keys in calls, so no call can have the key of a later page.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -75,8 +76,8 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // The ids are random. So if the ledger already has a record with such an id, the first attempt of this
-    // write inserted the record, and only the response was lost.
+    // The ids are random, so no other call has made a record with the same id. If the ledger already has the
+    // record, the first attempt of this write inserted it, and only the response to this attempt was lost.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }

@@ -69,8 +69,8 @@ impl KeyedCall {
     }
 }
 
-/// The place of an alert in the order of the alerts with the same `key`, in milliseconds since 1970. This is
-/// the time at which the alert was accepted. If the alert is due later, it is the due time.
+/// The place of an alert in the order of the alerts with the same `key`. The place is the later of two times,
+/// in milliseconds since 1970: the time at which the bot accepted the alert, and the due time (if any).
 pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
     due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
 }

@@ -12,8 +12,8 @@ const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The highest number of entries in `alertkeys`. The number is limited, because every API call compares its
-/// key with each entry.
+/// The highest number of entries in `alertkeys`. The number is limited, because the bot compares the API key
+/// of every call with each entry.
 const MAX_ENTRIES: usize = 64;
 
 /// The configured API keys.
@@ -33,7 +33,7 @@ pub(super) enum Holder<'a> {
     Simple,
     /// The key is in this entry of `alertkeys`.
     Named(&'a NamedKey),
-    /// The key is in this entry, but the end of the entry has passed.
+    /// The key is in this entry, but the key is no longer valid: the time `until` of the entry has passed.
     Ended(&'a NamedKey),
     /// The key is in this entry, but is too short, too long, or lacks the prefix `pbk_`.
     Unfit(&'a NamedKey),

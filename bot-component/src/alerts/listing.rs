@@ -100,10 +100,10 @@ impl ListQuery {
     /// Makes the filter for the list. If the query names a tag, the list has the subscribers to which an
     /// alert with the same `tag` and `tenant` would go.
     ///
-    /// If the query also names the id of a tenant, the list contains unverified subscribers, too. The address
-    /// of an unverified subscriber names the tenant, but no token has verified the address. An alert to the
-    /// tenant would not reach an unverified subscriber. The list contains them, because in anonymous mode all
-    /// subscribers are unverified, and the list would be empty.
+    /// There is one exception. If the query also names the id of a tenant, the list contains the unverified
+    /// subscribers, too, although an alert would not go to them. (The address of an unverified subscriber
+    /// names the tenant, but no token has verified the address.) In anonymous mode, all subscribers are
+    /// unverified. Without the exception, such a list would always be empty in this mode.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

@@ -1,8 +1,9 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
-//! - `GET` and `POST /api/alerts`, `GET`, `PATCH` and `DELETE /api/alerts/{id}`;
+//! - `GET` and `POST` of `/api/alerts`;
+//! - `GET`, `PATCH` and `DELETE` of `/api/alerts/{id}`;
 //! - `POST /api/alerts/from/{source}`;
-//! - `POST`, `PUT` and `OPTIONS /api/hooks/{token}`;
+//! - `POST`, `PUT` and `OPTIONS` of `/api/hooks/{token}`;
 //! - `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;

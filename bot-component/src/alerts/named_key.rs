@@ -1,5 +1,5 @@
-//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. A program with this API key can
-//! call the alert routes.
+//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. The entry holds the hash of an
+//! API key. A program that has this API key can call the alert routes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::SecretHash;
@@ -22,7 +22,7 @@ const MAX_NAME_CHARACTERS: usize = 32;
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
 /// Names that no entry is allowed to have. `alertkey` is the name of the API keys in the variable `alertkey`.
-/// `entra` begins the entry `entra:roles`.
+/// The entry `entra:roles` begins with `entra`, but is no API key.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
 /// An API key with a name. The bot knows only the hash of the key.
@@ -35,8 +35,9 @@ pub(super) struct NamedKey {
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// The problem of a wrong entry. `name` is set only if the entry certainly begins with a name. If an operator
-/// has put an API key there by mistake, the error must not show the key.
+/// The problem of a wrong entry. `name` is set only if the bot is sure that the entry begins with a name.
+/// Otherwise, the beginning of the entry may be an API key that an operator has put there by mistake. The
+/// error must not show an API key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryProblem {
     pub(super) name: Option<String>,
@@ -70,7 +71,7 @@ impl NamedKey {
         Ok(Self { name: name.to_owned(), grant, hash, until: until.transpose()? })
     }
 
-    /// Whether the end of the key has passed.
+    /// Whether the time `until` has passed.
     pub(super) fn has_ended(&self, now: DateTime<Utc>) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
@@ -89,7 +90,7 @@ fn is_name(text: &str) -> bool {
         && !RESERVED_NAMES.contains(&text)
 }
 
-/// Reads the end of an API key: a time of RFC 3339, or a day. A day means the end of that day in UTC.
+/// Reads `until`: a time of RFC 3339, or a day. A day means the end of that day in UTC.
 fn read_end(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());

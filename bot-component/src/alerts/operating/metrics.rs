@@ -20,8 +20,8 @@ use super::status::ENDED;
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The reasons for a wait that always have a sample. If [`Figures::waits`] has no count for a reason, the
-/// sample is zero.
+/// Reasons for a wait. Each of these reasons always has a sample. If [`Figures::waits`] has no count for a
+/// reason, the sample is zero.
 const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
@@ -106,9 +106,9 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
     counters(
         "proactivebot_alerts_ended",
-        "Messages that have left the queue, by the final status of their alert. copy: another message of the \
-         alert had already ended the alert. unrecorded: a killed run has probably deleted the message, and the \
-         final status is unknown.",
+        "Messages that have left the queue, by the final status of their alert. copy: the second of two \
+         messages of one alert; the first message had already ended the alert. unrecorded: a killed run has \
+         probably deleted the message, and the final status is unknown.",
         "status",
         &ended,
     );
@@ -136,8 +136,8 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
 }
 
-/// The number of alerts that ended with each final status. Each alert counts once, so the sum is the number
-/// of all alerts that ended.
+/// The numbers of messages that have left the queue, by the final status of their alert. The number for
+/// `dead` is the sum over all reasons.
 fn ended(figures: &Figures) -> BTreeMap<&str, u64> {
     let mut ended = BTreeMap::from(ENDED.map(|status| (status.as_str(), 0)));
     ended.extend(figures.ended.iter().map(|(status, count)| (status.as_str(), *count)));

@@ -80,8 +80,8 @@ impl Family<'_> {
         self.created(labels, since);
     }
 
-    /// Adds a histogram. Each element of `buckets` is an upper bound, and the number of values between the
-    /// previous bound and this bound. `count` is the number of all values.
+    /// Adds a histogram. Each element of `buckets` has the upper bound of a bucket, and the number of values
+    /// in this bucket alone, without the lower buckets. `count` is the number of all values.
     pub(super) fn histogram(
         &mut self,
         buckets: impl Iterator<Item = (Decimal, u64)>,
@@ -94,7 +94,8 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // The count must not be lower than a bucket, even if another version of the poller stored the values.
+        // OpenMetrics forbids a count that is lower than a bucket. If another version of the poller stored
+        // the figures, the stored count may be too low.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);

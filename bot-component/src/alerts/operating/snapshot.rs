@@ -2,9 +2,9 @@
 //! runs have stored.
 //!
 //! The number of storage calls does not depend on the backlog. The bot makes five storage calls, and sends
-//! each of them at most twice. If the bot opens the storage account with its own token, and the key-value
-//! store has no token, the bot first sends a request to the login host. If this request fails for a temporary
-//! reason, the bot sends the request once more.
+//! each of them at most twice. If the connection string has neither an account key nor a SAS, the storage
+//! calls need a token. If the key-value store has no such token, the bot first requests a token from the
+//! login host. If this request fails for a temporary reason, the bot sends the request once more.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 2;
 /// reason.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// The time when the bot had read all parts, by the clock of the bot's host.
+    /// When the bot finished reading, by the clock of the bot's host.
     pub(super) now: DateTime<Utc>,
     /// The name of the queue.
     pub(super) queue_name: String,

@@ -104,8 +104,9 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may count statuses that this bot does not know. The function adds all statuses first.
-    // So no status, whatever its name, can replace one of the members below.
+    // A newer poller may count statuses that this bot does not know. Such a status could have the name of a
+    // member below, e.g. `since`. So the function adds the statuses first. The members below then replace a
+    // status of the same name.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));

@@ -35,10 +35,10 @@ struct Services {
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
-    /// Whether the first attempt of each storage call is answered 503.
+    /// Whether the fake services answer 503 to the first attempt of each storage call.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the storage calls whose first attempt was answered 503. The second attempt removes the URL
-    /// from the list, and gets the usual response.
+    /// The URLs of the storage calls whose first attempt got 503. The second attempt removes the URL from the
+    /// list, and gets the usual response.
     odd: Rc<RefCell<Vec<String>>>,
 }
 
@@ -304,7 +304,11 @@ fn part_that_cannot_be_read_is_null_and_named_in_the_problems() {
         let body: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (503, &"StateUnavailable".into()));
     }
-    assert_eq!(bot.calls(), 20, "each of five calls is sent twice for each route");
+    assert_eq!(
+        bot.calls(),
+        20,
+        "two routes, with five storage calls each, and two attempts for each storage call"
+    );
     assert_eq!(bot.host.events("status.not-read").len(), 4, "a line for each part and route");
 }
 

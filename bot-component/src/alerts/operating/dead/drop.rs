@@ -128,9 +128,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // `end` makes the messages visible that the walk has read and not deleted. If this API call has to
-        // stop before the end of the queue, the bot does not call `end`: these messages stay hidden until
-        // their lease ends, so that the next API call gets the messages behind them.
+        // The walk hides the messages that it reads. `end` makes the messages visible again that the bot has
+        // not deleted. If this API call has to stop before the end of the queue, the bot does not call `end`.
+        // The messages then stay hidden until their lease ends, so that the next API call gets the messages
+        // behind them.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -161,9 +162,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // The message names a row that the API call wants, but the row has another digest. So either a
-            // program has changed the message, or the poison queue holds two copies of it. The bot drops this
-            // message, too. The row stays pending, because the message with the row's digest may follow.
+            // The API call names the row of this message, but the row has the digest of another text. There
+            // are two possible causes: another program has changed the message, or the poison queue holds two
+            // copies of the message, with different texts. The bot drops this message, too. The row stays
+            // pending, because the message with the row's digest may follow.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -236,8 +238,9 @@ impl<'a, H: Host> Dropper<'a, H> {
     }
 
     /// Whether a message meets the condition. If the message names its outcome, the bot has already checked
-    /// the message during the walk. If not, the bot reads the outcome from the message's row. If the message
-    /// has no row either, its outcome follows from its content, e.g. `unreadable` without an envelope.
+    /// the message during the walk. If the message names no outcome, the bot reads the outcome from the
+    /// message's row. If the message has no row, its outcome follows from its content. For example, the
+    /// outcome of a message without an envelope is `unreadable`.
     async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
         if job.letter.failure.outcome.is_some() {
             return Ok(true);

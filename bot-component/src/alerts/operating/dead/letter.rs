@@ -110,9 +110,10 @@ impl Letter {
 
     /// Makes the envelope that a replay puts on the queue. Returns the reason if the alert must not be sent.
     ///
-    /// The envelope has the mark `once`: before a run sends the alert, the run reads the ledger. The poller
-    /// counts the tries from zero again. The envelope has no `failure`. If the alert recurs, the replay sends
-    /// only this one alert, because the poller has already put the next alert on the queue.
+    /// The envelope has the mark `once`. Before a run sends a marked envelope, the run checks in the ledger
+    /// that the alert has not been delivered. The poller counts the tries from zero again. The envelope has
+    /// no `failure`. If the alert recurs, the replay sends only this one alert, because the poller has
+    /// already put the next alert on the queue.
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -136,10 +137,10 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// Returns the key of the alert's record in the ledger. This is the key that the poller used while the
-    /// message was on the main queue. `row` is the id of the message's row. It contains the id and the
-    /// insertion time that the message had on the main queue. Returns `None` if the message holds no envelope
-    /// and has no row.
+    /// Returns the key of the alert's record in the ledger, i.e. the key that the poller used while the
+    /// message was on the main queue. `row` is the id of the message's row. The poller made `row` from the id
+    /// and the insertion time that the message had on the main queue, so the function reads both from `row`.
+    /// Returns `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {

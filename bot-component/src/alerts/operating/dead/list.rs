@@ -52,8 +52,7 @@ pub(in crate::alerts) async fn get<H: Host>(
     };
     let peeked = if query.with_texts { peek(host, &settings, &poison).await? } else { BTreeMap::new() };
     let now = host.now();
-    // The rows decide which dead letters are on which page. The first page also shows the messages without a
-    // row.
+    // Each page of the list shows one page of rows. The first page also shows the messages without a row.
     let is_first = query.after.is_none() && !query.has_filter();
     let without_row = if is_first { without_row(&dead, &letters, &peeked).await? } else { Vec::new() };
     let shown: Vec<_> = without_row

@@ -64,9 +64,10 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // `end` makes the messages visible that the walk has read and that stay in the poison queue. If this API
-    // call has to stop before the end of the queue, the bot does not call `end`: these messages stay hidden
-    // until their lease ends, so that the next API call gets the messages behind them.
+    // The walk hides the messages that it reads. `end` makes the messages visible again that the bot has not
+    // deleted. If this API call has to stop before the end of the queue, the bot does not call `end`. The
+    // messages then stay hidden until their lease ends, so that the next API call gets the messages behind
+    // them.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -76,11 +77,12 @@ pub(in crate::alerts) async fn post<H: Host>(
 /// The dead letters that an API call names by their ids.
 struct Wanted {
     pending: Pending,
-    /// The ids of the rows for which the walk has found a *copy*: a message that names the row, but has
-    /// another digest (hash) than the row. If a run was killed, the poison queue can hold two copies of a
-    /// message.
+    /// If a run was killed while it moved a message, the poison queue can hold the message twice, with
+    /// different texts. The row then has the digest (hash) of one of the texts, and the message with the
+    /// other text is a *copy*. `named` has the ids of the rows for which the walk has found a copy.
     named: BTreeSet<DeadLetterId>,
-    /// The ids of the rows that a message without a valid seal names.
+    /// The ids of more rows. For each of them, the walk has found a message that names the row, but has no
+    /// valid seal.
     tampered: BTreeSet<DeadLetterId>,
 }
 
@@ -117,7 +119,7 @@ impl<H: Host> Replayer<'_, H> {
     ) -> Result<Results, AlertRejection> {
         let results = RefCell::new(Results::default());
         let now = self.host.now();
-        // A message that must not be sent again stays in the poison queue.
+        // A message that cannot be replayed, e.g. because its alert has expired, stays in the poison queue.
         let may_send = |letter: &Letter, row: Option<DeadLetterId>| match letter.to_replay(now) {
             Ok(_) => Some(row),
             Err(why) => {

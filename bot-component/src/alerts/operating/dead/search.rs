@@ -18,16 +18,16 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The time from the beginning of an API call after which the walk sends no further Get Messages.
+/// The walk sends no Get Messages after this time, counted from the beginning of the API call.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// The time from the beginning of an API call after which the bot starts no work on another message.
+/// The bot starts no work on another message after this time, counted from the beginning of the API call.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;
 /// How many rows the bot reads in parallel.
 const READS_AT_ONCE: usize = 8;
-/// To find the rows of messages that name no row, an API call reads the rows of the table, in at most this
-/// many pages. A page has up to a thousand rows.
+/// Some messages do not name their rows. To find these rows by the digests of the messages, an API call reads
+/// at most this many pages of the table. A page has up to a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// A message that an API call replays or drops, and the message's row.
@@ -53,9 +53,12 @@ pub(super) struct Found {
 
 /// Finds messages in the poison queue, until `is_done` returns true.
 ///
-/// The function calls `take` for each message. If the API call wants the message, `take` returns
-/// `Some(Some(row))`, or `Some(None)` for a message without a row. If not, `take` returns `None`, and the
-/// message stays hidden until the walk ends, so that the walk does not get it again.
+/// The function calls `take` for each message. `take` returns:
+///
+/// - `Some(Some(row))` if the API call wants the message, and `take` knows the message's row;
+/// - `Some(None)` if the API call wants the message, and `take` does not know a row;
+/// - `None` if the API call does not want the message. The message then stays hidden until the walk ends, so
+///   that the walk does not get it again.
 pub(super) async fn find<H: Host>(
     (host, settings): (&H, &BotSettings),
     walk: &mut PoisonWalk<'_, H>,

@@ -191,14 +191,14 @@ impl Bot {
             let (envelope, seal) =
                 Envelope::decode(&message.text, self.settings.seal_key.as_ref(), arrival).unwrap();
             assert_eq!((seal, envelope.once), (SealState::Valid, true), "{envelope:?}");
-            assert_eq!(envelope.delivery.tries, 0, "a replayed message has no used-up tries");
+            assert_eq!(envelope.delivery.tries, 0, "the tries of a replayed message are counted from zero");
             assert!(!envelope.rest.contains_key("failure"), "{envelope:?}");
             assert_eq!(envelope.rest["replayed"], "permanent");
             let key = RecordKey::of_message(envelope.id.as_str(), true, message.inserted_at);
             let record = run(self.ledger().read(&key)).unwrap().unwrap();
             assert_eq!(
                 record.message, None,
-                "expected no id of the dead message, because the replayed message has another id"
+                "the record must not keep the id of the dead message, because the replayed message has another id"
             );
             if !record.status.is_final() {
                 self.shown.borrow_mut().push(envelope.text);
@@ -256,7 +256,8 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
 }
 
 /// Kills the bot after 0, 1, 2 or more outbound calls of a replay, and then replays again. In some cases, a
-/// run delivers the messages on the queue between the two replays.
+/// run works after the killed replay and before the second replay. The run delivers the messages that are on
+/// the queue.
 #[test]
 fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() {
     for (is_delivered_between, body_of) in [

@@ -45,8 +45,8 @@ enum Done {
     Refused(Why),
 }
 
-/// The results so far. The bot works on several conversations in parallel, and all of this work shares the
-/// results.
+/// The results so far. The bot works on several conversations in parallel, and adds the results of all of
+/// these conversations here.
 struct Progress {
     results: RefCell<Results>,
     /// The first failure. After a failure, the bot starts no work on another message.

@@ -8,7 +8,8 @@ use super::{Bot, POISON, whys};
 
 /// Adds an older copy of the only dead letter to the poison queue. There can be two copies if a run was
 /// killed while it moved the message, and the next run moved the message again. The copies have different
-/// texts. The digest in the row is the digest of the newer copy.
+/// texts, because each run writes the time and the reason into its copy. The digest in the row is the digest
+/// of the newer copy.
 fn add_older_copy(bot: &Bot) {
     let now = bot.host.now();
     let text = bot.poison().remove(0);

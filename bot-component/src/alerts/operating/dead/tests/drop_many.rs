@@ -75,8 +75,8 @@ fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
     }
     assert_eq!((dropped, bot.poison().len()), (LETTERS, 0));
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
-    // For each dead letter, the bot reads the record and deletes the message. One Get Messages, or one
-    // deletion of rows, serves many dead letters.
+    // For each dead letter, the bot makes two calls: it reads the record, and deletes the message. There are
+    // few other calls, because one Get Messages leases many messages, and one storage call deletes many rows.
     let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
     assert!(per_letter < 2.1, "{per_letter} calls to the services for each dead letter");
     assert_eq!(calls, LETTERS.div_ceil(512), "calls to the bot");

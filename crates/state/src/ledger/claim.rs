@@ -1,6 +1,6 @@
-//! Claims on alerts that reach the bot in a *trigger*: a program sends the bot an activity that contains an
-//! envelope. The bot claims such an alert before it sends the alert. If the claim does not succeed, the bot
-//! does not send the alert.
+//! Claims on alerts that reach the bot in *triggers*. A trigger is an activity that contains an envelope. A
+//! program sends the trigger to the bot. The bot claims the alert before it sends the alert. If the claim
+//! does not succeed, the bot does not send the alert.
 //!
 //! If the bot claimed an alert after the send, two copies that arrive at the same moment would both be sent.
 //! A second copy would also be sent if the bot was killed between the send and the claim of the first copy.
@@ -20,7 +20,8 @@ pub enum Claim {
     Yes,
     /// The alert was claimed before, at this time, and no result was recorded yet.
     Before(DateTime<Utc>),
-    /// The alert already has this final status, or its sender has cancelled it.
+    /// The alert already has this final status. If the sender has cancelled the alert, the status is
+    /// [`Status::Cancelled`].
     Ended(Status),
 }
 
@@ -58,10 +59,12 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Releases the claim on an alert, so that the alert can be claimed and sent again. There are two
-    /// cases: the Connector certainly did not deliver the alert, or a gateway failed (status 408, 502 or 504)
-    /// and `onUncertain` in the envelope is not `drop`. In the second case, the person perhaps gets the alert
-    /// twice.
+    /// Releases the claim on an alert, so that the alert can be claimed and sent again. The caller releases
+    /// the claim in two cases:
+    ///
+    /// - The Connector certainly did not deliver the alert.
+    /// - A gateway failed (status 408, 502 or 504), and `onUncertain` in the envelope is not `drop`. Then the
+    ///   person perhaps gets the alert twice.
     pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);

@@ -1,9 +1,10 @@
 //! Deletes expired records.
 //!
-//! One query finds the expired records of all earlier periods. These periods also hold records that have not
-//! expired, e.g. of alerts that are due in a year. To find the expired records, the service reads all records
-//! of these periods part by part, and returns one page for each part. So the query can have more pages than
-//! one cleaning reads. Each cleaning stores where it stopped, and the next cleaning continues there.
+//! The ledger stores the records by *period* (eight days). One query finds the expired records of all earlier
+//! periods. These periods also hold records that have not expired, e.g. of alerts that are due in a year. To
+//! find the expired records, the table service reads all records of these periods part by part, and returns
+//! one page for each part. So the query can have more pages than one cleaning reads. Each cleaning stores
+//! where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -11,13 +12,13 @@ use storage_table::{Batch, Continuation, Entity, Filter, Key, Operation, Query, 
 
 use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 
-/// The key of the row that stores where the last cleaning stopped. Its partition sorts after the partitions
-/// of all periods.
+/// The key of the row that stores where the last cleaning stopped. The search for expired records does not
+/// find this row, because its partition sorts after the partitions of all periods.
 const PLACE: (&str, &str) = ("clean", "place");
 
 /// A search for expired records. If the search has many pages, it takes several cleanings. The query contains
-/// the moment at which the search began. Each page must use the same moment, because a continuation is valid
-/// only for its own query.
+/// the moment at which the search began. All these cleanings must use the same moment, because a continuation
+/// is valid only for its own query.
 struct Search {
     begun_at: DateTime<Utc>,
     from: Option<Continuation>,
@@ -54,10 +55,12 @@ impl Search {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then
-    /// deletes expired records of chat messages that alerts with the same `key` share
-    /// ([`Ledger::clean_keys`]). Each of the two steps reads at most `pages` pages. Returns the number of
-    /// deleted records.
+    /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then calls
+    /// [`Ledger::clean_keys`], which deletes expired records of alert keys. Each of the two steps reads at
+    /// most `pages` pages. Returns the number of deleted records.
+    ///
+    /// A sender can give several alerts the same alert key (`key`). The record of the alert key describes the
+    /// chat message that the conversation shows for these alerts.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;

@@ -12,12 +12,14 @@ use super::{Ledger, RecordKey, contended};
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.
     pub at: i64,
-    /// The id of the change. The bot puts a change on the queue as an alert, which has its own id.
+    /// The id of the change. The bot puts each change on the queue as a separate alert, and this is the id of
+    /// that alert.
     pub by: String,
-    /// The id of the chat message that has the new content, if the id is known.
+    /// The id of the chat message that shows the new content, if the id is known. If the poller could not
+    /// change the old chat message, this is a new chat message.
     pub activity_id: Option<String>,
-    /// If an alert to a channel has started a thread: the address (JSON) of this thread, which has the chat
-    /// message.
+    /// The address (JSON) of the thread that contains the chat message; `None` if the alert started no thread
+    /// in a channel.
     pub thread: Option<String>,
 }
 

@@ -33,7 +33,7 @@ const ANY_TAG: &str = "*";
 /// The most alerts that the bot accepts together.
 const MAX_ALERTS: u32 = 100;
 
-/// The property with the name of the sender's API key (`alertkeys`).
+/// The property with the name of the sender's API key, from the variable `alertkeys`.
 pub(super) const SENDER: &str = "key";
 
 /// The property with the number of alerts. A row without this property stands for one alert, and the alert's
@@ -97,16 +97,17 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     if let Some(sender) = &first.key {
         row = row.with(SENDER, sender.as_str());
     }
-    // The row must not be deleted before the records. A record is kept for a fixed time after its last
-    // change. The last change comes at most `SETTLED_WITHIN` after the alert is due. So the row is kept for
-    // `SETTLED_WITHIN` longer than a record that never changes.
+    // The row must not be deleted before the records. Each change of a record postpones the record's
+    // `endsAt`. The last change comes at most `SETTLED_WITHIN` after the alert is due. So the row's `endsAt`
+    // is `SETTLED_WITHIN` after the first `endsAt` of the records.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
 }
 
-/// Makes the row for an alert whose record a replay creates again. Replayed alerts of one call share a row.
-/// The alert of a person, or of an unknown sender, gets a separate row.
+/// Makes the row for an alert that an operator replays (sends again from the poison queue), and whose record
+/// was deleted. The replay creates the record again. Replayed alerts of one call share a row. A person's
+/// message, or an alert of an unknown sender, gets a separate row.
 pub(super) fn row_for_remade(
     id: &AlertId,
     key: &RecordKey,
@@ -171,7 +172,7 @@ impl Row {
         self.tags == ANY_TAG || self.tags.split(' ').any(|own| own == tag)
     }
 
-    /// The id of the alert with this number among the alerts of the row, from 0.
+    /// The id of one of the row's alerts. `index` counts these alerts from 0.
     pub(super) fn id(&self, index: u8) -> Option<AlertId> {
         match self.alerts {
             None => AlertId::parse(&self.name),
@@ -179,7 +180,7 @@ impl Row {
         }
     }
 
-    /// The number of the alert with this id among the alerts of the row, from 0.
+    /// The index of the alert with this id. The row's alerts are counted from 0.
     pub(super) fn index_of(&self, id: &str) -> Option<u8> {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
     }
@@ -187,8 +188,9 @@ impl Row {
     /// Whether the row was inserted together with this record, so that both have the same time. If not,
     /// another row stands for the record. There are two such cases:
     ///
-    /// - The bot inserts the row of a full page (100 alerts) before the records. If an earlier call has the
-    ///   same idempotency key, the records exist already. The row of the earlier call stands for them.
+    /// - Two calls had the same idempotency key. The first call inserted the records and a row. The second
+    ///   call inserted another row, because the bot inserts the row of a full page (100 alerts) before it
+    ///   finds out that the records exist. The row of the first call stands for the records.
     /// - A replay has created the record again, and has inserted a new row for it.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);

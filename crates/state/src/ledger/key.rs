@@ -140,10 +140,10 @@ impl CallId {
         Self::new(period, &u128::from_le_bytes(bytes).to_string())
     }
 
-    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. `turn` is 0 for the
-    /// first call with the idempotency key in the period. If a sender uses the key again after the key's term
-    /// (24 hours), `turn` is one more. `owner` names the sender to whom the idempotency key belongs, if the
-    /// bot distinguishes senders.
+    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. An idempotency key
+    /// identifies its call for 24 hours. After that, the sender can use the key for another call. `turn`
+    /// counts these calls in one period, from 0. `owner` names the sender of the call, if the bot
+    /// distinguishes senders.
     pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
         let turn = turn.to_string();
         let what = match owner {
@@ -172,8 +172,8 @@ impl CallId {
     }
 }
 
-/// The partition key for a period and the fifth digit of an alert's id. For a person's message, this digit is
-/// the first digit of the conversation's key.
+/// Makes a partition key from a period and from the fifth digit of an alert's id. For a person's message,
+/// this digit is the first digit of the conversation's key.
 pub(super) fn partition(period: Period, digit: char) -> String {
     let shard = digit.to_digit(16).unwrap_or_default() % u32::from(SHARDS);
     format!("{}.{shard}", period.prefix())

@@ -30,8 +30,8 @@ pub const MAX_CALLS: usize = 30;
 const MAX_ROWS: u16 = 1000;
 
 /// The most index rows that one page needs. Reading the records of an index row takes at least one storage
-/// call, so a page reads the records of at most `MAX_CALLS` rows. One more row is read, because the first row
-/// can be the last row of the previous page.
+/// call, so a page has the alerts of at most `MAX_CALLS` rows. The ledger reads one more row, because the
+/// first row that it reads is perhaps the last row of the previous page, and has no more alerts.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// The most storage calls that run at once.
@@ -51,7 +51,7 @@ const POSITION_DIGITS: usize = 16;
 pub struct Wanted<'q> {
     /// The name of the sender's API key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag by which the sender's call found the conversation; `None` for every alert.
+    /// The tag that the sender's call named as a target; `None` for all alerts, with or without a tag.
     pub tag: Option<&'q str>,
     /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
@@ -124,7 +124,7 @@ impl fmt::Display for Position {
 
 /// The index rows of a period, beginning at a position.
 struct Rows {
-    /// The rows in the order of the list, without a gap.
+    /// The rows of all partitions, in the order of the list. Up to the last of these rows, none is missing.
     rows: Vec<Row>,
     /// The row key up to which the period was read; `None` if the period has no more rows.
     read_to: Option<String>,
@@ -215,8 +215,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let from = at.row();
         let to =
             wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
-        // Without a sender or a tag, `MOST_READ` rows are enough, because the page has no storage calls left
-        // to read the records of further rows. With a sender or a tag, the page perhaps skips most rows, so
+        // Without a sender or a tag, `MOST_READ` rows are enough, because the ledger reads the records of at
+        // most `MAX_CALLS` rows for one page. With a sender or a tag, the ledger perhaps skips most rows, so
         // the query requests as many rows as the service allows.
         let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
         let top = if is_choosy { MAX_ROWS } else { MOST_READ };
@@ -307,9 +307,10 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// Returns how many of these rows, from the first one on, the page needs to get `room` more alerts. If all
-/// rows together stand for fewer alerts, returns the number of rows. The result is at most `calls`, because
-/// reading the records of one row takes one storage call.
+/// Returns the number of rows that the ledger has to read, so that the page gets `room` more alerts. The
+/// ledger reads the rows from the first one on. If all rows together stand for fewer alerts, returns the
+/// number of all rows. The result is at most `calls`, because reading the records of one row takes one
+/// storage call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -8,9 +8,10 @@
 //! message, or has hidden it until the next try. In both cases, the pop receipt in the list is no longer
 //! valid.
 //!
-//! If the killed run has hidden the message, a later run dequeues the message when it becomes visible. So the
-//! next run records a time by which a later run should have dequeued a hidden message. If no run has dequeued
-//! the message by this time, the alert counts as delivered.
+//! If the killed run has deleted the message, no run dequeues it again. If the killed run has hidden the
+//! message, a run dequeues the message soon after the message becomes visible. The next run cannot tell these
+//! two cases apart. So it records a time by which a hidden message should have been dequeued. If no run has
+//! dequeued the message by this time, the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -29,8 +30,8 @@ pub enum Missed {
     Ended {
         /// The final status.
         status: Status,
-        /// True if the alert had two queue messages, and a run recorded the final status for the other one.
-        /// Then the missing message was a copy.
+        /// True if the missing message was a copy: the alert had two queue messages, and the run that
+        /// recorded the final status had the other message in hand.
         is_copy: bool,
     },
     /// The alert had not ended. The record now says that the alert's message is missing.

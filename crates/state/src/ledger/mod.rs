@@ -1,7 +1,7 @@
 //! The ledger: one record for each alert, from the moment at which the bot accepts the alert.
 //!
 //! In this module, a *message* is a queue message unless the text says "chat message" or "person's message".
-//! A *Put* is the storage call that puts a message on the queue. A *call* is an API call of a sender.
+//! A *Put* is the storage call that puts a message on the queue. A *call* is an API call by a sender.
 //!
 //! The bot inserts the record before it puts the message on the queue. If the record exists already, the bot
 //! knows that a sender has repeated a call, or that a channel has sent an activity again. The poller records
@@ -126,9 +126,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Reads the record of an alert that was accepted before. If a cleaning has deleted the record a moment
-    /// ago, returns [`Accepted::New`], because the bot accepted the alert so long ago that the ledger no
-    /// longer knows it.
+    /// Reads the record of an alert that was accepted before. If the record had expired, perhaps a cleaning
+    /// has deleted it a moment ago. Then the ledger no longer knows the alert, and this method returns
+    /// [`Accepted::New`].
     async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
         let record = self.read(key).await?;
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
@@ -175,7 +175,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Deletes the index row that this call has inserted, if an earlier call had accepted the alerts already.
     /// `first` is the record of the first alert. The earlier call inserted an index row together with this
     /// record, so the row of this call is superfluous. If both calls came in the same millisecond, they share
-    /// one row, and the row stays. If the delete fails, the list ignores the row, which costs one read.
+    /// one row, and the row stays. If the delete fails, the list skips the superfluous row, but needs one
+    /// more storage call for it.
     async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -293,15 +294,15 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Put of these alerts of one call (at most 100) failed. Perhaps the queue has taken an
-    /// alert in spite of the failure. Then a run dequeues the alert and records a status, and the status of
-    /// the run takes precedence.
+    /// Records that the Puts of these alerts of one call (at most 100) failed. If the queue has taken an
+    /// alert in spite of the failure, a run dequeues the alert and records a status. This status takes
+    /// precedence over the failure.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
     /// Records that the Puts of these alerts of one call (at most 100) had no clear response. If a run
-    /// records a status of an alert, the status of the run takes precedence.
+    /// dequeues an alert and records a status, this status takes precedence.
     pub async fn record_unconfirmed_put(
         &self,
         ids: impl Iterator<Item = &AlertId>,

@@ -123,17 +123,19 @@ pub struct NewAlert {
     /// When the alert is due or expires, whichever is later. The record is kept for [`KEPT`] after this time,
     /// because the status can change until this time.
     pub until: Option<DateTime<Utc>>,
-    /// The tag by which the call found the conversation; the first tag, if there are several.
+    /// The tag that the call named as a target, if the conversation gets the alert because it subscribes to
+    /// this tag. If the call named several such tags, the first of them.
     pub tag: Option<String>,
     /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
-    /// The name of the sender's API key (`alertkeys`); `None` for a person's message.
+    /// The name of the sender's API key, from the variable `alertkeys`; `None` for a person's message.
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
-    /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
-    /// chat message for all alerts with the same `key`. If the sender later changes the alert, the bot copies
-    /// this member into the envelope of the change.
+    /// The member `keyed` of the envelope, as JSON. The envelope has this member if the sender gave the alert
+    /// an *alert key*, which is not an API key: the conversation shows one chat message for all alerts with
+    /// the same alert key. If the sender later changes the alert, the bot copies this member into the
+    /// envelope of the change.
     pub keyed: Option<String>,
     /// The alert whose chat message this alert changes or deletes.
     pub changes: Option<AlertId>,
@@ -151,7 +153,8 @@ pub struct CallNote {
     pub fingerprint: String,
     /// The number of alerts that the call made.
     pub alerts: u32,
-    /// The place at which the next page of the call begins; `None` on the last page.
+    /// The member `next` of the response, with which the sender requests the next page of a long call; `None`
+    /// on the last page.
     pub next: Option<String>,
 }
 
@@ -180,7 +183,8 @@ pub struct Record {
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
-    /// The tag by which the call found the conversation.
+    /// The tag that the call named as a target, if the conversation gets the alert because it subscribes to
+    /// this tag.
     pub tag: Option<String>,
     /// When the bot recorded that the alert is on the queue. To save a storage call, the bot records this
     /// only if a repeated call is likely, e.g. because the Put of another alert of the call failed. Usually
@@ -203,7 +207,7 @@ pub struct Record {
     pub taken_at: Option<DateTime<Utc>>,
     /// When an operator replayed the alert.
     pub replayed_at: Option<DateTime<Utc>>,
-    /// The attempts so far, in a form that only the poller reads.
+    /// The counts of the attempts so far, as JSON. Only the poller reads this text.
     pub tried: Option<String>,
     /// If a run has recorded the final status: the id of the queue message that this run had in hand. Every
     /// other queue message of the alert is a copy.
@@ -213,7 +217,8 @@ pub struct Record {
     pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
-    /// The name of the sender's API key (`alertkeys`), if the bot accepted the alert from a program.
+    /// The name of the sender's API key, from the variable `alertkeys`; `None` if the bot did not accept the
+    /// alert from a program.
     pub key: Option<String>,
     /// The id of the first alert of the series, if the alert recurs.
     pub series: Option<String>,
@@ -222,8 +227,8 @@ pub struct Record {
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
-    /// The member `keyed` of the envelope, if the sender gave the alert a `key`: the conversation shows one
-    /// chat message for all alerts with the same `key`.
+    /// The member `keyed` of the envelope, as JSON, if the sender gave the alert an alert key
+    /// ([`NewAlert::keyed`]).
     pub keyed: Option<String>,
     /// The id of the alert whose chat message this alert changes or deletes.
     pub changes: Option<String>,
@@ -344,8 +349,8 @@ pub struct Transition {
     pub status: Status,
     /// The reason, as text for people.
     pub reason: Option<String>,
-    /// The key of the conversation, if the poller created or found it. With `None`, the record keeps its
-    /// conversation.
+    /// The key of the conversation, if the poller had to create or find the conversation for the alert. With
+    /// `None`, the record keeps its conversation.
     pub conversation: Option<String>,
     /// The address (JSON) of the thread that the alert started, or in which the alert changed a chat message.
     pub thread: Option<String>,
@@ -353,13 +358,13 @@ pub struct Transition {
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
-    /// The attempts so far, in a form that only the poller reads.
+    /// The counts of the attempts so far, as JSON. Only the poller reads this text.
     pub tried: Option<String>,
     /// If the status is final: the id of the queue message that the run had in hand.
     pub message: Option<String>,
     /// When the alert is due, or when the next alert of its series is due. The record is kept for [`KEPT`]
-    /// after this time, because a run can still dequeue a copy of the queue message some days later. If the
-    /// alert was cancelled, this run learns it from the record.
+    /// after this time, because a run can still dequeue a copy of the queue message some days later. From the
+    /// record, the run then learns e.g. that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
     /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
     /// does not record the transition. With `None`, the ledger does not check for a replay.

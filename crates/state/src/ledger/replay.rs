@@ -31,7 +31,7 @@ pub struct Replay<'a> {
     pub message: Option<&'a str>,
 }
 
-/// The sender of an alert, and the tag by which the sender's call found the conversation.
+/// The sender of an alert, and the tag that the sender's call named as a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The name of the sender's API key; `None` for a person's message, or if the sender is unknown.
@@ -53,11 +53,13 @@ pub struct BeforeDeath {
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// The alert can be sent again, and its record has the status `queued`. If the bot was killed during an
-    /// earlier replay, perhaps the queue has the message already, and a run has recorded another status, such
-    /// as `waiting`. This status stays. The caller puts the message on the queue. In the envelope, the caller
-    /// sets `once`: the queue perhaps holds several messages of the alert, and a run must deliver only one of
-    /// them.
+    /// The alert can be sent again, so the caller puts its message on the queue. The record now has the
+    /// status `queued`.
+    ///
+    /// There is an exception: if the bot was killed during an earlier replay, perhaps the queue has a message
+    /// already, and a run has recorded another status, such as `waiting`. This status stays. Because the
+    /// queue then holds two messages of the alert, the caller always sets `once` in the envelope. With
+    /// `once`, a run delivers only one of the messages.
     Yes,
     /// The alert has this final status, and must not be sent again.
     Ended(Status),
@@ -127,10 +129,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Records a transition, unless the record has a final status. A run collects most transitions, and
-    /// writes them a little later. During such a write, the run can record the final status of the same alert
-    /// in a separate write. Without the check, the older transition could then replace the final status. The
-    /// run would write the final status again. But if the run was killed before, the record would stay wrong.
+    /// Records a transition, unless the record has a final status. Without this check, an older status could
+    /// replace the final status:
+    ///
+    /// 1. A run collects most transitions for a while, and then writes them together.
+    /// 2. During this write, the run records the final status of one of the alerts in a separate write.
+    /// 3. The separate write reaches the table first. Then the older transition replaces the final status.
+    ///
+    /// The run expects this, and writes the final status once more. But if the run was killed before that,
+    /// the record would stay wrong.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -245,10 +252,13 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.to_owned(), "".into());
             }
         }
-        // The property `replayedFrom` names the message from before the replay. Because of this property, the
-        // ledger ignores two late reports about this message. The first is `dead`, from a run that could not
-        // read the record before it moved the message to the poison queue. The second is that the message is
-        // missing, if a run was killed after it had moved the message.
+        // The property `replayedFrom` names the message that a run moved to the poison queue. After the
+        // replay, a run perhaps still tries to record one of two facts about this message. Because of the
+        // property, the ledger does not record them:
+        //
+        // - The alert is `dead`. The run could not read the record before it moved the message.
+        // - The message is missing. The run that moved the message was killed before it could record `dead`,
+        //   and the next run does not find the message on the queue.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

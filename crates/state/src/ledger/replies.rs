@@ -26,7 +26,7 @@ const AT_ONCE: usize = 8;
 /// A person's answer, as its row stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the *press*: of the button press, or of the text message, with which the person answered.
+    /// The id of the *press*. A press is the button press or the text message with which the person answered.
     /// The id is a hash of the alert, the person and the answer.
     pub press: String,
     /// The answer, encrypted.
@@ -88,8 +88,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(found.map(|found| Reply::read(&found.entity)))
     }
 
-    /// Records that the poller has processed an answer. If the queue holds a second message that reports this
-    /// answer, the poller then ignores the second message.
+    /// Records that the poller has processed an answer. The poller gets each answer in a queue message. If
+    /// the queue holds a second message with this answer, the poller then ignores the second message.
     pub async fn finish_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.reply_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());

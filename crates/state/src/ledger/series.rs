@@ -47,8 +47,8 @@ impl Record {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Records which alert follows in a series. `next` is the alert's id and due time; `None` after the last
-    /// alert. This write also postpones the expiry of the first alert's record, so that it is kept as long as
-    /// the record of the alert that follows.
+    /// alert. This write also postpones the expiry of the first alert's record. So this record is kept as
+    /// long as the record of the next alert.
     pub async fn record_following(
         &self,
         first: &AlertId,

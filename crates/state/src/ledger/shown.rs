@@ -8,14 +8,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
-/// If the poller works, a run records a result within this time after an alert is due. If the Connector host
-/// of an alert is down, the alert waits for at most a day, and the poller then moves it to the poison queue.
-/// If a run pauses the poller, the pause is at most an hour long. There is one exception: an alert can wait
-/// longer for an installation of the bot ([`Record::deadline`]).
+/// If the poller works, a run records a result within this time after an alert is due. The time is longer
+/// than each wait of an alert:
+///
+/// - If the Connector host of the alert is down, the alert waits for at most a day. Then the poller moves the
+///   alert to the poison queue.
+/// - If a run pauses the poller, the pause is at most an hour long.
+///
+/// There is one exception: an alert can wait longer for an installation of the bot ([`Record::deadline`]).
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
-/// A run dequeues a message within this time after the alert is due, and drops the alert if it was cancelled.
-/// After a failed try, the poller hides the message for at most an hour, which is less than this time.
+/// If the sender cancels an alert, a run dequeues the alert's message and drops the alert within this time.
+/// The time begins at the cancellation, or when the alert is due, whichever is later. The poller hides a
+/// message for at most an hour after a failed try, so the time is long enough.
 pub const DEQUEUED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// The state of an alert as its sender sees it.
@@ -112,13 +117,14 @@ impl Record {
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
             // An alert can wait for an installation until it expires, which can take months. After each try,
-            // the run records the status `waiting` again. So the deadline counts from this record.
+            // the run records the status `waiting` again. So the deadline counts from the last try
+            // (`changed_at`).
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
                 later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
             }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
-            // For `Newer`, only the newer version knows whether the status is final. `shown_in_time` does not
-            // return the other three.
+            // For `Newer`, only the newer version knows whether the status is final. The other three states
+            // do not occur here, because `shown_in_time` never returns them.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
                 return None;
             }
@@ -131,7 +137,8 @@ impl Record {
     /// delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
-        // If the alert was cancelled before the message was missed, perhaps the killed run dropped the alert.
+        // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
+        // dropped the alert.
         let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
         !was_cancelled
             && self.answered_at.is_none()

@@ -101,8 +101,8 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the record of the chat message that a conversation shows for a key. `key` is the hash of the
-    /// sender's name and of the `key` in the sender's alerts.
+    /// Reads the record of the chat message that a conversation shows for a key. The argument `key` is not
+    /// the text that the sender chose, but a hash of this text and of the sender's name.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
@@ -143,10 +143,12 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
-    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. If the
-    /// bot has not noted an alert, the poller calls this method before the alert changes a chat message. If
-    /// two writers call this method at once, the record perhaps names the older alert. Then the poller does
-    /// not leave out the older alert, and sends both.
+    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. The bot
+    /// does not note every alert, e.g. not an alert that the sender delays. Before the poller changes a chat
+    /// message for an alert, it calls this method if the record names only older alerts.
+    ///
+    /// If two writers call this method at once, the record perhaps names the older alert. Then the poller
+    /// does not leave out the older alert, and sends both.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,

@@ -59,8 +59,8 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
     assert_eq!(
         rows.len(),
         10 + 10 + 10 + 10,
-        "ten records, ten index rows, ten rows for this minute's replies, and ten silent rows of the next \
-         minute: {rows:?}"
+        "ten records, ten index rows, ten rows for this minute's replies, and ten rows that make the next \
+         minute silent: {rows:?}"
     );
     for number in 11..50 {
         assert_eq!(
@@ -91,8 +91,8 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
     assert_eq!(world.command(&one), Allowed::Yes(()));
 }
 
-/// For each message within the limit, the bot sends two texts: `Queued:` and `Alert:`. The other program
-/// reacts to each text with a message.
+/// Another program sends a message to the bot. For each message within the limit, the bot sends two texts:
+/// `Queued:` and `Alert:`. The program reacts to each text with a message.
 #[test]
 fn exchange_with_another_program_ends_even_if_the_program_reacts_after_a_minute() {
     let world = World::new();
@@ -172,7 +172,8 @@ fn messages_without_a_limit_all_get_a_reply() {
     assert_eq!(world.rows().len(), 300 + 300, "the records and their index rows");
 }
 
-/// The clock of the other replica is a minute ahead.
+/// The bot has two replicas. The clock of one replica is a minute ahead, so this replica counts its reply in
+/// the next minute.
 #[test]
 fn conversation_becomes_silent_although_another_replica_counted_a_reply_in_the_next_minute() {
     let world = World::new();

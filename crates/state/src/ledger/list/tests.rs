@@ -45,7 +45,7 @@ impl World {
         panic!("the list does not end");
     }
 
-    /// Accepts a call of a program with this many alerts. Returns the ids of the alerts.
+    /// Accepts a call by a program with this many alerts. Returns the ids of the alerts.
     fn sends(&self, sender: &str, number: u8, alerts: u8, tag: Option<&str>) -> Vec<String> {
         let call = CallId::random(Period::of(self.host.now()), [number; 16]);
         let alerts = (0..alerts).map(|index| NewAlert {

@@ -10,8 +10,8 @@ fn now() -> DateTime<Utc> {
 /// The times that the bot may have recorded besides the status.
 const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
 
-/// Makes records with every status and every combination of [`MARKS`]. Some records have no properties of the
-/// bot, because only the poller has written them.
+/// Makes records with every status and every combination of [`MARKS`]. Some records lack the properties
+/// that the bot writes when it accepts an alert.
 fn every_record() -> Vec<Record> {
     let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
     let key = RecordKey::of(&id, now()).unwrap();
@@ -72,7 +72,7 @@ fn state_of_every_record_is_final_from_the_deadline_on_and_the_record_is_deleted
         };
         assert_eq!(after, expected, "{record:?}");
         assert!(record.is_settled(deadline) && !record.is_settled(deadline - TimeDelta::milliseconds(1)));
-        assert!(deadline < ends_at, "{record:?} would be deleted as {before}");
+        assert!(deadline < ends_at, "{record:?} is deleted while its state is {before}");
     }
 }
 
@@ -136,7 +136,8 @@ fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_m
             record.shown(from - TimeDelta::milliseconds(1))
         );
         assert_eq!(met_later.shown(from), record.shown(from), "{record:?}");
-        // If the alert was cancelled before the message was missed, perhaps the killed run dropped the alert.
+        // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
+        // dropped the alert.
         let is_known = record.status.is_final() || record.cancelled_at.is_some();
         let expected = if is_known { record.shown(from) } else { Shown::DeliveredUnseen };
         assert_eq!(unmet.shown(from), expected, "{record:?}");

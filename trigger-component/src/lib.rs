@@ -17,14 +17,14 @@
 //! | the run lock: how a run renews and releases it | `runs/exclusive.rs`, `crates/state/src/runs/` |
 //! | a limit: batch, lease, budget, tries, pauses, pace | `limits.rs` |
 //! | when messages are fetched | `run/intake.rs` |
-//! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
+//! | the order within a conversation, the pace | `schedule/` (`line.rs`: for which older messages a message has to wait; `lanes.rs`: which message is next) |
 //! | the checks before a message is sent | `attempt/checks.rs` |
 //! | which chat message an alert with a `key` changes | `attempt/standing.rs`, `attempt/standing/` |
 //! | how alerts with the same `key` are sent one after the other | `turns.rs` |
 //! | how a chat or a thread is created | `attempt/create.rs` |
 //! | the decision that follows from the Connector's response | `attempt/decide.rs` |
 //! | how the run carries out this decision, and records the result in the ledger | `run/apply.rs`, `run/ledger_writes.rs`, `run/write_transitions.rs` |
-//! | the calls Delete and Update of the queue; the poison queue | `queue/` |
+//! | the calls that delete or hide a queue message (Delete Message, Update Message); the poison queue | `queue/` |
 //! | the recovery after a run was killed | `runs/recovery.rs` |
 //! | the run's line in the log; the counts in the HTTP response | `run/report.rs` |
 //! | the figures: the counts of messages over all runs | `run/figures.rs` |

@@ -23,8 +23,9 @@ pub struct Limits {
     /// attempt.
     pub fetch_below: usize,
     /// After this many failed attempts, the poller moves an alert to the poison queue. A failed attempt
-    /// counts here if the Connector's host has reached another conversation since the alert's previous
-    /// failure. In this case the cause is probably the alert, and not the host.
+    /// counts here only if the Connector's host works: since the previous failure in the alert's
+    /// conversation, the poller has reached another conversation through this host. So the cause is probably
+    /// the alert, and not the host.
     pub max_tries: u32,
     /// After this many failed attempts with an unclear cause, the poller moves an alert to the poison queue.
     /// The cause is unclear if the poller has tried too few other conversations to know whether the host or
@@ -50,26 +51,30 @@ pub struct Limits {
 }
 
 /// The time at the end of a run that is reserved for the work after the Connector's last response, such as
-/// the Delete.
+/// the Delete of the queue message.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
 /// The time from the last try of a message to the end of its time to live, when the queue deletes the
 /// message. This time is longer than a minute, because on some platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The shortest time from the last try of a message to its deletion by the queue. Usually, the last try is
-/// [`LAST_TRY_BEFORE_DELETION`] (two minutes) before the deletion. If a message has less than four minutes
-/// left when the poller hides it, the last try comes after half of this time, but at least 90 seconds (this
-/// constant) before the deletion. For example, a delayed message of Bot Framework Composer has two minutes
-/// left at its first try. If this try fails, the poller hides the message for at most 30 seconds. The
-/// constant is more than a minute, because a scheduler can start a run late.
+/// The shortest time from the last try of a message to its deletion by the queue. When the poller hides a
+/// message, the time that the message has left decides when its last try comes:
+/// - Four minutes or more: two minutes before the deletion ([`LAST_TRY_BEFORE_DELETION`]).
+/// - Three to four minutes: when half of this time has passed.
+/// - Less than three minutes: 90 seconds before the deletion (this constant).
+///
+/// For example, a delayed message of Bot Framework Composer has two minutes left at its first try. If this
+/// try fails, the poller hides the message for at most 30 seconds. The constant is more than a minute,
+/// because a scheduler can start a run late.
 pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message is hidden if it could not be put on the poison queue.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest pause of a message that waits for an overdue older message of its conversation. The older
-/// message is overdue if its own pause has ended, but no run has dequeued it since then.
+/// If an older message of a conversation is *overdue*, a run hides the younger messages for at least half of
+/// the time for which the older message has been overdue. This half counts only up to this constant. The
+/// older message is overdue if its own pause has ended, but no run has dequeued it since then.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
@@ -138,8 +143,9 @@ mod tests {
     use super::*;
 
     /// If no run records a result within `SETTLED_WITHIN` after an alert is due, the bot shows the alert as
-    /// overdue. So the last wait of an alert has to end before. If the sender cancels an alert, the bot
-    /// assumes that a run dequeues and drops it within `DEQUEUED_WITHIN`. So each pause has to be shorter.
+    /// overdue. So the last wait of an alert has to end within `SETTLED_WITHIN`. If the sender cancels an
+    /// alert, the bot assumes that a run dequeues and drops it within `DEQUEUED_WITHIN`. So each pause has to
+    /// be shorter than `DEQUEUED_WITHIN`.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

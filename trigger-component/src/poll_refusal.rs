@@ -10,8 +10,8 @@ use thiserror::Error;
 /// The reason why `/internal/poll` did not begin a run, or why the run failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
-    /// The path is not `/internal/poll`. Or the variable `pollkey` is empty, and the request is not a call of
-    /// the bot.
+    /// The path is not `/internal/poll`. Or the variable `pollkey` is empty, and the request is not a *kick*
+    /// (a call by the bot after it has put a message on the queue).
     #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
     /// The method is neither GET nor POST.

@@ -8,17 +8,19 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// The longest time that an attempt with a refused token waits for another conversation to accept the token.
-/// Calls that began at the same moment usually get their responses within this time.
+/// After a Connector has refused the token for one conversation, the attempt waits at most this long until a
+/// Connector accepts the token for another conversation. Calls that began at the same moment usually get
+/// their responses within this time.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// The conversations that accepted or refused the bot's token in a run.
+/// Whether a Connector has accepted the bot's token in a run, and the conversations for which a Connector has
+/// refused the token.
 #[derive(Debug, Default)]
 pub(crate) struct TokenUse {
     /// Whether a Connector has accepted an alert, which shows that the token is good.
     is_good: Cell<bool>,
-    /// The conversations that refused the token.
+    /// The conversations for which a Connector has refused the token.
     refused: RefCell<Vec<LaneKey>>,
 }
 
@@ -27,12 +29,13 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Returns whether a refusal of the token concerns this conversation alone. This is true if another
-    /// conversation has accepted the token, or if no other conversation has refused the token. If no
-    /// conversation has accepted the token yet, this function first waits up to [`WAIT_FOR_OTHERS`].
+    /// Returns whether a refusal of the token concerns this conversation alone. This is true in two cases: in
+    /// this run, a Connector has accepted an alert with the token, or no Connector has refused the token for
+    /// another conversation. If no Connector has accepted an alert yet, this function first waits up to
+    /// [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // In these cases, the caller does not use the result. For example, a refusal without an HTTP status
-        // comes from the login host, and always stops the run.
+        // The caller uses the result only if a Connector has refused the token with an HTTP status. A refusal
+        // without an HTTP status comes from the login host, and always stops the run.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -28,17 +28,18 @@ pub(crate) enum Wanted {
 /// stopped, the run reads the withdrawals at once.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// The withdrawals of the last ten minutes. They are enough to decide about the alerts that were accepted in
-/// these ten minutes.
+/// The withdrawals of the last ten minutes. If an alert was accepted in these ten minutes, these withdrawals
+/// are enough to decide about it. For an older alert, the run also reads the alert's record and the
+/// conversation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// For each conversation: `true` if the person's last command was `stop`, and `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
     /// The ids of alerts of which the queue can hold two messages: the bot repeated a Put Message, because
-    /// the first response was lost. The envelope of the second message says so (`once`), but the envelope of
-    /// the first message does not. So the bot also stores a row with the alert's id, and the run reads this
-    /// row together with the withdrawals.
+    /// the response to the first call was lost. The envelope of the second message has the mark `once` (the
+    /// queue can hold two messages of the alert). The envelope of the first message lacks this mark. So the
+    /// bot also stores a row with the alert's id, and the run reads this row together with the withdrawals.
     doubled: BTreeSet<String>,
     /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
@@ -50,8 +51,9 @@ pub(crate) struct Withdrawn {
 }
 
 impl Withdrawn {
-    /// Returns the time from which the run has to read the withdrawals for these queue messages; `None` if
-    /// the run need not read them.
+    /// Returns a time if the run has to read withdrawals before it works on these queue messages. The run
+    /// then has to read all withdrawals that were recorded since this time. Returns `None` if the run need
+    /// not read any.
     pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
@@ -77,7 +79,7 @@ impl Withdrawn {
     }
 
     /// Marks the withdrawals as incomplete after a failed read. As long as they are incomplete, the run reads
-    /// the tables for each queue message.
+    /// the conversation for each queue message, and the alert's record if the alert can be cancelled.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
@@ -100,7 +102,8 @@ impl Withdrawn {
             && self.quieted.is_empty()
     }
 
-    /// Whether the person of a conversation has changed their quiet hours, so that the run has to read them.
+    /// Whether the person of a conversation has changed their quiet hours, so that the run has to read the
+    /// quiet hours from the address book (the table of conversations).
     pub(crate) fn is_quieted(&self, conversation: &str) -> bool {
         self.quieted.contains(conversation)
     }
@@ -157,7 +160,8 @@ mod tests {
             (Some("b"), "c", 0, true, Wanted::Stopped),
             (Some("b"), "c", 0, false, Wanted::Yes),
             (None, "d", 0, true, Wanted::Yes),
-            // A person's wish to be forgotten withdraws every alert that was accepted until then.
+            // A person's wish to be forgotten (here at second 10) withdraws every alert that was accepted at
+            // this second or earlier.
             (Some("b"), "e", 9, true, Wanted::Forgotten),
             (None, "e", 10, false, Wanted::Forgotten),
             (None, "e", 11, true, Wanted::Yes),

@@ -20,11 +20,12 @@ use crate::settings::{bot_key, poll_key};
 /// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
 /// run has begun.
 ///
-/// Refusals: 401 (the poll key is missing or wrong), 403 (in anonymous mode, the header `Host` names another
-/// machine), 404 (another path, or `pollkey` is empty and the caller is not the bot), 405 (neither GET nor
-/// POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
+/// Refusals: 401 (the poll key is missing or wrong), 403 (`authmode` is `anonymous`, and the header `Host`
+/// names another machine), 404 (another path; or `pollkey` is empty, and the request is not the bot's kick),
+/// 405 (neither GET nor POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because the Spin host can take seconds to read each variable.
+    // The run's time counts from here, because the code below reads settings, and the Spin host can take
+    // seconds to read each of them.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();

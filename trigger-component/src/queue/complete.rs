@@ -13,12 +13,14 @@ impl<H: Host> Queues<'_, H> {
     /// Deletes a message whose alert has just ended. `end` is the alert's final status.
     ///
     /// Usually this function only deletes the message, and the run records `end` in the ledger later. In two
-    /// cases, this function also records `end`. If a later run dequeues a message of the alert, the later run
-    /// finds the record, and does not send the alert again. The two cases are:
+    /// cases, this function also records `end`:
     /// 1. The first Delete call fails, so the message perhaps stays on the queue. This function records `end`
     ///    before it repeats the call.
     /// 2. `once` is set in the envelope, because the queue can hold a second message of the alert. This
     ///    function records `end` before it deletes the message.
+    ///
+    /// If a later run then dequeues a message of the alert, it finds the record, and does not send the alert
+    /// again.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {

@@ -16,9 +16,11 @@ impl<H: Host> Queues<'_, H> {
     /// limit of the time for which the message stays hidden. The limit can be longer than `after` if the call
     /// to the queue failed.
     ///
-    /// If `delivery` is `None`, the text usually stays as it is. It changes only if the message has more than
-    /// two *unaccounted* dequeues (dequeues whose result no run has recorded). The new text then records that
-    /// these dequeues had a result.
+    /// If `delivery` is `None`, no attempt counts as failed (for example, the alert is not due), and the text
+    /// usually stays as it is. So the dequeue counts as *unaccounted* (a dequeue without a recorded result).
+    /// If the message has more than two unaccounted dequeues, this function stores the message's DequeueCount
+    /// in the text as `accounted`. From then on, these dequeues count as dequeues with a result. Otherwise
+    /// the poller would at last move the message to the poison queue.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -28,8 +30,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // Up to two unaccounted dequeues are far below the limit (`max_unaccounted`), so this call need
-            // not change the text.
+            // Up to two unaccounted dequeues are far below the limit of five (`max_unaccounted`), so this
+            // call need not change the text.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::schedule::Leased;
 
 /// The clients with which a run changes messages: for the queue, the poison queue, the ledger, and the table
-/// of dead letters. All jobs of a run share this value.
+/// of dead letters. All jobs (futures) of a run share this value.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,
@@ -41,8 +41,9 @@ pub(crate) enum Left {
     Yes,
     /// The message is still on the queue, so a run dequeues it again.
     No,
-    /// The result of the Delete is unknown. The message stays in the run's list of messages in hand. With
-    /// this list, the next run finds out whether the queue still holds the message.
+    /// The result of the Delete is unknown. The record of the run lock lists the run's messages in hand, and
+    /// this message stays in the list. The next run reads the list, and finds out whether the queue still
+    /// holds the message.
     Unknown,
 }
 
@@ -64,8 +65,8 @@ impl Left {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Logs that a call to the queue or the tables failed, although the run goes on. Logs each `event` only
-    /// once in a run.
+    /// Logs that a call to the queue or the tables failed. The run goes on after such a failure. Logs each
+    /// `event` only once in a run.
     pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
         self.warnings.once(self.host, self.run, event, error);
     }

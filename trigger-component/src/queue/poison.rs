@@ -106,9 +106,10 @@ impl<H: Host> Queues<'_, H> {
         // The text with the reason can be too long for a message. In this case, the run copies the old text.
         let text = text.unwrap_or_else(|_| message.text.clone());
         // In the older formats, the alert has no id of its own, so its id is made of the queue message's id.
-        // After a replay, the alert would have another queue message, and therefore another id. If the queue
-        // then held both messages, the poller would deliver the alert twice. So an operator cannot replay a
-        // message of an older format.
+        // A replay would put a new message on the main queue, and so give the alert another id. If the Delete
+        // of the old message fails, the main queue holds the old and the new message. Because their ids
+        // differ, the poller would deliver the alert twice. So an operator cannot replay a message of an
+        // older format.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
@@ -181,9 +182,11 @@ impl<H: Host> Queues<'_, H> {
     /// Reads the sender and the time of the last replay from the alert's record; `None` if an operator cannot
     /// replay the message.
     ///
-    /// An operator can replay the alert as soon as its copy is in the poison queue, even before the run has
-    /// recorded the status `dead`. So the caller passes the time of the last replay to the ledger. If the
-    /// record then has a later replay, the ledger keeps the status of the record, and does not record `dead`.
+    /// As soon as the copy is in the poison queue, an operator can replay the alert, even before the run has
+    /// recorded the status `dead`. In this case, `dead` must not overwrite the status of the replayed alert.
+    /// So this function reads the time of the last replay before the run makes the copy, and the caller
+    /// passes this time to the ledger. If the record then has a later replay, the ledger does not record
+    /// `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

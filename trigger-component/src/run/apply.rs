@@ -46,13 +46,13 @@ pub(crate) enum Applied {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) count: Count,
-    /// The counter of the figures for this message. The run increments the counter only if the message has
-    /// left the queue.
+    /// The counter that counts this message in the figures (the counts of messages over all runs). The run
+    /// increments the counter only if the message has left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
     /// The alert's final status, if this run has ended the alert.
     pub(crate) end: Option<Transition>,
-    /// Whether the ledger has recorded `end` already. If not, the run records `end` with its next batch.
+    /// Whether the ledger has recorded `end` already. If not, the next write to the ledger records `end`.
     pub(crate) is_recorded: bool,
 }
 
@@ -244,7 +244,7 @@ impl<H: Host> RunContext<'_, H> {
         let left = self.queues.complete(leased, &end).await;
         // `queues.complete` has perhaps recorded `end` already. But an earlier write of this run, with an
         // older status of the alert, can still be under way, and can overwrite `end`. So `is_recorded` is
-        // always `false`, and the run records `end` (again) with its next batch.
+        // always `false`, and the run's next write to the ledger records `end` (again).
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }

@@ -32,9 +32,9 @@ use crate::turns::Turns;
 pub enum EntryPoint {
     /// A tick of the cron trigger.
     Cron,
-    /// `POST /internal/poll`.
+    /// A call to `/internal/poll` without `Prefer: respond-async`.
     Http,
-    /// A call of `/internal/poll` with `Prefer: respond-async` (a *kick*). The caller has put a message on
+    /// A call to `/internal/poll` with `Prefer: respond-async` (a *kick*). The caller has put a message on
     /// the queue. The caller gets the response when the run has begun, and need not wait until the run ends.
     Kick,
 }
@@ -337,9 +337,10 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // A kick can come between the last Get Messages and the release of the run lock. The kick's own run
-        // does nothing, because this run still holds the lock. Then the message of the kick would have to
-        // wait for the next scheduled run. So this run looks at the queue again.
+        // The bot can put a message on the queue, and send the kick, after the last Get Messages call and
+        // before the release of the run lock. The run that the kick starts does nothing, because this run
+        // still holds the lock. Then the message would have to wait for the next scheduled run. So this run
+        // looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),

@@ -50,8 +50,9 @@ impl<H: Host> Run<'_, '_, H> {
     }
 
     /// Handles the end of a message. The figures (the counts of messages over all runs) count the message if
-    /// it has left the queue. If the result of its Delete is unknown, the message stays in the list of
-    /// messages in hand. With this list, the next run finds out whether the queue still holds the message.
+    /// it has left the queue. The record of the run lock lists the messages in hand. If the result of the
+    /// Delete is unknown, the message stays in this list. The next run reads the list, and finds out whether
+    /// the queue still holds the message.
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);

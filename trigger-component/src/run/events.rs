@@ -64,7 +64,7 @@ pub(crate) enum Readiness {
     Unknown,
     /// A job fetches the bot's token. This can take seconds, so the loop goes on meanwhile.
     GettingReady,
-    /// The job has ended. If it failed, the first attempt gets a verdict with the reason.
+    /// The job has ended. If it failed, the first attempt fails for the same reason.
     Ready,
 }
 
@@ -89,15 +89,15 @@ pub(crate) struct PutBackDone {
     /// The ids of the messages that leave the run's list of messages in hand.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// If the time to live of a message ends too soon to wait, the run moves the message to the poison queue.
-    /// This field has the ids and the ends of these messages.
+    /// The ids and the ends of the messages that the run has moved to the poison queue. The time to live of
+    /// these messages ends so soon that they cannot wait for the older messages of their conversation.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
     pub(crate) visible_soon: Option<Duration>,
 }
 
-/// The moment at which the timer fires, and the timer. The timer is alone in its `FuturesUnordered`, because
-/// such a collection polls a future only after the future's waker was called. So the loop does not poll the
-/// timer each time that a job returns an event.
+/// The moment at which the timer fires, and the timer. The timer has a `FuturesUnordered` of its own, which
+/// polls the timer only after the timer's waker was called. So the loop does not poll the timer each time
+/// that a job returns an event.
 #[derive(Default)]
 pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

@@ -26,10 +26,10 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a working run waits for its next Get Messages call, if the last call returned no message.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// If a run that a kick started finds the queue empty, it can pause for [`NEXT_GET_AFTER`], and then call Get
-/// Messages again. It pauses only if it has dequeued at least this many messages since its last pause. In
-/// this case, the bot is probably still putting messages on the queue, one after the other. Without the
-/// pause, this run would end, and the next kick would have to begin a new run.
+/// If a run that a kick started has dequeued at least this many messages since its last pause, it does not
+/// end when it finds the queue empty. It pauses for [`NEXT_GET_AFTER`], and then calls Get Messages again,
+/// because the bot is probably still putting messages on the queue, one after the other. Without the pause,
+/// this run would end, and the next kick would have to begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -45,9 +45,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
             return;
         }
         // The run fetches only as many messages as it has time for. Otherwise it would have to put messages
-        // back at its end, and the younger messages of their conversations would have to wait. The estimate
-        // of the time comes from the messages before. New messages can take twice as long, so the run plans
-        // with half of its time.
+        // back at its end, and the younger messages of their conversations would have to wait. The messages
+        // that the run has sent so far show how long a message takes. New messages can take twice as long, so
+        // the run plans with half of the time that is left.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.most_in_write + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);
@@ -61,7 +61,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
     }
 
-    /// Returns how many dequeued messages the run has not started.
+    /// Returns the number of dequeued messages on which the run has not begun to work.
     pub(super) fn waiting(&self) -> usize {
         self.lanes.waiting() + self.opened.len() + self.unreadable.len()
     }
@@ -124,8 +124,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     if was_missed {
                         // The ledger says that the message is missing: a killed run had the message in hand,
                         // and the next run could not find it. But the message is here, so the run corrects
-                        // the record now. It cannot rely on a later write, because a run that only hides the
-                        // message perhaps writes no other status.
+                        // the record now. Otherwise the record would perhaps stay wrong: if the run only
+                        // hides the message behind an older message, it writes nothing into the record.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -182,9 +182,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Writes the record of the run lock if a write is due. A write is due when the run has dequeued
-    /// messages, and when it has to renew the run lock. At the same time, the job reads the withdrawals and
-    /// the lines that the run needs.
+    /// Writes the record of the run lock if a write is due. A write is due if the run has dequeued messages,
+    /// or if it has to renew the run lock. At the same time, the job reads the withdrawals and the lines that
+    /// the run needs.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -276,7 +276,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Reads the waiting lines of these conversations. If a line cannot be read, the messages of its
-    /// conversation do not wait, so the run perhaps sends them in another order.
+    /// conversation do not wait for the hidden older messages in the line, so the run perhaps sends them in
+    /// another order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

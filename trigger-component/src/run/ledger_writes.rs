@@ -6,7 +6,7 @@ use std::time::Duration;
 use platform::Clock;
 use state::ledger::{RecordKey, Transition};
 
-/// If this many transitions wait, the run writes them at once.
+/// If this many transitions wait, the run writes them immediately.
 const FULL_BATCH: usize = 64;
 /// The longest time that a transition waits for other transitions.
 const WRITE_AFTER: Duration = Duration::from_millis(500);

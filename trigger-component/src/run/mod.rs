@@ -5,8 +5,8 @@
 //! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
 //! `Event`, and only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes
 //! of attempts. The run lock keeps the order of the messages, because only the run that holds the lock sends
-//! messages. Without the lock, the messages could lose their order, but no message could be lost. The queue
-//! makes a leased message visible again unless a run deletes the message.
+//! messages. Without the lock, the messages could lose their order. But no message could be lost, because the
+//! queue makes a leased message visible again unless a run deletes the message.
 
 mod apply;
 mod begin;
@@ -81,13 +81,14 @@ struct Run<'a, 'r, H> {
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
     timer: Timer<'a>,
-    /// The number of messages on which jobs work now. Each of them belongs to another conversation.
+    /// The number of messages on which jobs work now. All these messages are of different conversations.
     busy: usize,
     fetching: bool,
     /// The envelopes that the record of the run lock does not list yet.
     opened: Vec<Leased>,
-    /// The current write of the run lock adds dequeued messages to the record. These messages are in no lane
-    /// yet. No conversation has more than this many of them. Zero if no write is under way.
+    /// While a write of the run lock is under way, the dequeued messages that it adds to the record are in no
+    /// lane yet. This field is the number of these messages in the conversation that has the most of them.
+    /// Zero if no write is under way.
     most_in_write: u32,
     /// The messages that are no envelopes and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,
@@ -260,8 +261,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.set_timer(due);
     }
 
-    /// Hides messages that have to wait for an older message of their conversation. The older message is
-    /// hidden, or this run has not dequeued it.
+    /// Hides messages that have to wait for an older message of their conversation, because the older message
+    /// is hidden, or because this run has not dequeued it.
     fn put_back_waiting_messages(&mut self) {
         while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);

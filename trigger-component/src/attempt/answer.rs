@@ -1,10 +1,12 @@
-//! Jobs: queue messages that send no alert. A job of an answer brings a person's answer to the sender's
-//! program, and shows the answer on the card (the chat message with the question). A job of a message brings
-//! a person's message to a program.
+//! Jobs: queue messages that send no alert. There are two kinds:
 //!
-//! The job of an answer takes four steps: it records the answer in the ledger, puts the answer on the queue
-//! of replies (`<queuename>-replies`), changes the card, and calls the sender's program (the *callback*). The
-//! queue message stores which of the first three steps are done, so a retry does not repeat them. A retry can
+//! - An answer job brings a person's answer to the sender's program, and shows the answer on the card (the
+//!   chat message with the question).
+//! - A message job brings a person's message to a program.
+//!
+//! An answer job has four steps. It records the answer in the ledger, puts the answer on the queue of replies
+//! (`<queuename>-replies`), changes the card, and calls the sender's program (the *callback*). The queue
+//! message stores which of the first three steps are done, so a retry does not repeat them. A retry can
 //! repeat the callback. All these callbacks have the same id, so the program can recognise a repetition.
 //! After the last step, the job marks the answer's row in the ledger as done. So a copy of the queue message
 //! does nothing.
@@ -39,7 +41,8 @@ use crate::schedule::Leased;
 /// replies have the answer already.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
-/// The reason that operators read if the poller cannot decrypt the question that a person has answered.
+/// The reason, in the log and in the poison queue, if the poller cannot decrypt the question of an answer
+/// job.
 const UNREADABLE: &str = "question: the poller cannot decrypt it, because sealkey or the bot's secret has changed; set sealkey to \
      the new and the old value, separated by a comma, and replay";
 
@@ -133,9 +136,12 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record and the answer's row from the ledger. If several alerts share one answer, the
-    /// answer has one row, and the row belongs to the alert `lead`. Returns `None` if the job has nothing to
-    /// do: the alert was cancelled or taken back, another answer came first, or the row is marked as done.
+    /// Reads the alert's record and the answer's row from the ledger. The key of the row contains the id of
+    /// an alert: `lead`. Usually, `lead` is the answered alert itself. But all alerts of one API call can
+    /// share one answer, and so one row. Then `lead` is the first alert of the API call.
+    ///
+    /// Returns `None` if the job has nothing to do: the alert was cancelled before it was sent, or its chat
+    /// message was taken back (deleted), or another answer came first, or the row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -160,7 +166,8 @@ impl<H: Host> Attempts<'_, H> {
             return Err(NotOpened::Unreadable);
         };
         let known = match known {
-            // The bot was killed before it inserted the row, so this job inserts it.
+            // The bot has not inserted the row: it was killed before, or the write failed. So this job
+            // inserts the row.
             None => {
                 let sealed = answer.seal(self.host, keys, lead.as_str(), &row);
                 self.ledger.insert_reply(lead, &row, (&press, &sealed), asked.until).await?
@@ -226,9 +233,10 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Records that the next text in the conversation is not an answer to this alert. If the write fails,
-    /// this function only logs the failure, because the bot also reads in the ledger that a person has
-    /// answered.
+    /// Ends the wait for an answer in the form of a text: from now on, a person's text in the conversation
+    /// does not count as an answer to this alert. If the write fails, this function only logs the failure.
+    /// The reason is that the bot has a second check: before it takes a text as the answer, it reads in the
+    /// ledger whether a person has answered already.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
@@ -256,7 +264,7 @@ impl<H: Host> Attempts<'_, H> {
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
         // The alert key is the name that the sender gave to the problem. A turn is the lock of an alert key
-        // (`turns.rs`). While this job has the turn, no attempt of this run changes the card.
+        // (`turns.rs`). While this job has the turn, no other attempt of this run changes the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -386,8 +394,8 @@ pub(super) fn keep(leased: &mut Leased, steps: Steps) {
     }
 }
 
-/// Makes the JSON that brings an answer to a program: the body on the queue of replies, and the body of the
-/// callback.
+/// Makes the JSON that brings an answer to a program. The queue of replies and the callback get the same
+/// JSON.
 fn answer_body(work: &InWork) -> Value {
     let mut body = json!({
         "type": "alert.answered", "id": work.press, "alert": work.alert.as_str(), "key": work.asked.key,
@@ -399,7 +407,7 @@ fn answer_body(work: &InWork) -> Value {
     body
 }
 
-/// Makes the JSON that brings a person's message to a program, as the body on the queue of replies.
+/// Makes the JSON that brings a person's message to a program. The queue of replies gets this JSON.
 fn message_body(envelope: &Envelope, by: &Value) -> Value {
     let address = &envelope.address;
     json!({

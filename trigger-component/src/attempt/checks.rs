@@ -22,8 +22,8 @@ use crate::schedule::Leased;
 /// How long a message is hidden if a table cannot be read. Without the table, the run does not know whether
 /// it has to send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long a conversation gets no alerts after the channel could not reach it. If the channel sends the bot
-/// an activity from the conversation, the pause ends earlier.
+/// The pause of a conversation that the channel could not reach. During the pause, the conversation gets no
+/// alerts. If the channel sends the bot an activity from the conversation, the pause ends earlier.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
@@ -43,9 +43,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // A replayed alert was in the poison queue, and an operator has put it on the main queue again. The
-        // main queue perhaps also holds the alert's first message, because the Delete of this message failed.
-        // So the alert gets the mark `once` (the queue can hold two messages of the alert).
+        // A run had moved a replayed alert to the poison queue, and an operator has put it on the main queue
+        // again. If the run could not delete the alert's first message, the main queue now holds two messages
+        // of the alert. The mark `once` says that this is possible.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -131,10 +131,16 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record in three cases: the message was dequeued before, the queue can hold two
-    /// messages of the alert, or perhaps the sender has cancelled the alert and the run has not read the
-    /// cancellation. In all other cases, this function returns `None` without a read, because the record
-    /// could not change the outcome. `is_covered` is the result of [`Self::is_covered`].
+    /// Reads the alert's record in three cases:
+    ///
+    /// - The message was dequeued before.
+    /// - The queue can hold two messages of the alert (`once`).
+    /// - The sender can cancel the alert, and the cancellations that the run has read are not enough to
+    ///   decide about it. `is_covered` says whether they are enough; it is the result of
+    ///   [`Self::is_covered`].
+    ///
+    /// In all other cases, this function returns `None` without a read, because the record could not change
+    /// the outcome.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
@@ -144,8 +150,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal comes
-    /// from another program. The other program can give its message the id of one of the bot's alerts. If the
-    /// sender cancels the bot's alert, the cancellation does not concern the other program's message.
+    /// from another program. Such a message can have the same id as an alert of the bot. If the sender
+    /// cancels the bot's alert, the poller must not drop the other program's message. So callers check
+    /// `is_ours` before they obey a cancellation.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
@@ -160,22 +167,23 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the run can decide about the alert with the withdrawals that it has read. A *withdrawal* is a
-    /// cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten.
+    /// Whether the withdrawals that the run has read are enough to decide about the alert. A *withdrawal* is
+    /// a cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten.
     ///
-    /// The run has read the withdrawals of the last ten minutes. For an alert that the bot has accepted in
-    /// these ten minutes, they are enough: before the bot accepts an alert, it checks whether the person has
-    /// sent `stop` earlier. Other programs do not check this. So for a `stoppable` alert of another program
-    /// (an alert that a `stop` withdraws), the withdrawals are not enough.
+    /// The run has read the withdrawals of the last ten minutes. They are enough if the bot accepted the
+    /// alert in these ten minutes. A `stop` from an earlier time does not matter then: the bot looked for it
+    /// before it accepted the alert. Other programs do not look for an earlier `stop`. So if another
+    /// program's alert is `stoppable` (a `stop` withdraws it), the run also has to read the address book (the
+    /// table of conversations), and the result is `false`.
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the sender and the person still want the alert. The sender can cancel the alert. The
-    /// person can send `stop`, set quiet hours, or ask to be forgotten. For a recent alert, the run has
-    /// already read the withdrawals. For an older alert, this function reads the address book (the table of
-    /// conversations). If the bot seals its messages, an alert without a valid seal cannot be cancelled.
+    /// Returns whether the sender and the person still want the alert. The sender can cancel the alert, but
+    /// only if the bot wrote the message ([`Self::is_ours`]). The person can send `stop`, set quiet hours, or
+    /// ask to be forgotten. For a recent alert, the run has already read the withdrawals. For an older alert,
+    /// this function reads the address book (the table of conversations).
     async fn is_wanted(
         &self,
         leased: &Leased,
@@ -272,8 +280,8 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         _ if record.answered_at.is_some() => {
             Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
-        // If the record names another queue message, an operator has replayed the alert from the poison
-        // queue. In this case, the run sends the alert again.
+        // The record names the queue message that a run moved to the poison queue. If the message in hand is
+        // another message, an operator has replayed the alert. In this case, the run sends the alert again.
         Status::Dead => {
             let reason = record.reason.as_deref().unwrap_or_default();
             let is_this = record.message.is_some() && !is_copy;

@@ -24,20 +24,21 @@ use crate::schedule::Leased;
 /// poller looks in the teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
-/// The minimum time between two calls of one alert that try to create a person's chat. If the bot is not
-/// installed for the person, the Connector refuses the call. Until the next call, the poller only looks for
-/// the person in the address book. After an installation, the person is in the address book, because the
-/// channel sends the bot an activity, and the bot records the person.
+/// The minimum time between two calls to the Connector that try to create a person's chat for the same alert.
+/// If the bot is not installed for the person, the Connector refuses the call. Until the next call, the
+/// poller only looks for the person in the address book. If the bot is installed in the meantime, the channel
+/// sends the bot an activity. The bot then adds the person to the address book, and the poller finds the
+/// person there.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
-/// Returns the outcome of an alert that cannot be sent, because its address or a variable is wrong.
+/// Returns the outcome of an alert that no later try can send, e.g. because its address names no person.
 fn permanent(reason: &str) -> Outcome {
     Outcome::poison(PoisonReason::Permanent, reason)
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Finds or creates the chat with a person, and sends the alert there. Returns the verdict of the send,
-    /// or the verdict of an earlier call that failed.
+    /// Finds or creates the chat with a person, and sends the alert there. Returns the verdict of the send.
+    /// If a call to the Connector fails before the send, returns the verdict of the failed call.
     pub(super) async fn send_creating(
         &self,
         leased: &mut Leased,
@@ -78,11 +79,16 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert to `address` instead of the address in its envelope. The envelope gets its own address
-    /// back after the call, so that the lane of the message stays the same. The run records the outcome for
-    /// the conversation of `address`. An alert with a `key` can change a chat message of this conversation.
-    /// So before the call, this function makes a plan, which says which chat message the alert changes
-    /// (`standing.rs`). `is_new`: whether the run has just created the conversation.
+    /// Sends an alert to `address` instead of the address in its envelope. The steps:
+    ///
+    /// 1. Put `address` into the envelope.
+    /// 2. Make a plan. An alert with a `key` can change a chat message of the conversation `address`. The
+    ///    plan says which chat message the alert changes (`standing.rs`).
+    /// 3. Send the alert with the function `send`.
+    /// 4. Put the envelope's own address back, so that the message stays in its lane. If `leased.sent_to` is
+    ///    empty, store `address` there. The run records the outcome for the conversation in `sent_to`.
+    ///
+    /// `is_new`: whether the run has just created the conversation.
     async fn send_to(
         &self,
         leased: &mut Leased,
@@ -244,8 +250,8 @@ impl<H: Host> Attempts<'_, H> {
             }
         }
         let reason = format!(
-            "email: the poller asked {asked} teams and chats of the bot in the tenant, and none has such a \
-             member; add the bot to a team of the person, or use the person's object id"
+            "email: the poller asked {asked} teams and chats of the bot in the tenant, and none has a member \
+             with this e-mail address; add the bot to a team of the person, or use the person's object id"
         );
         Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status: Some(404) })
     }
@@ -370,8 +376,8 @@ fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
-/// Makes the result for an alert that waits until the bot is installed. The run has made no call to the
-/// Connector, so the verdict has no HTTP status.
+/// Makes the result for an alert that waits until the bot is installed. The verdict has no HTTP status,
+/// because the caller has decided this without a call to the Connector.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

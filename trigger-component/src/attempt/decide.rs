@@ -52,13 +52,17 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
-/// The name of two counts in the figures (the counts of the queue's messages over all runs). In `ended`, this
-/// count has the messages that a killed run has probably deleted, if the ledger does not show how their
-/// alerts ended. In `dead`, this count has the messages in the poison queue whose reason is unknown.
+/// The word under which the figures count a message whose outcome or reason is unknown. The *figures* count
+/// the messages of the queue over all runs. They have two groups with such a count:
+///
+/// - `ended` counts messages that left the queue. The count `unrecorded` is for messages that a killed run
+///   has probably deleted, if the ledger does not show how their alerts ended.
+/// - `dead` counts messages in the poison queue. The count `unrecorded` is for messages whose reason is
+///   unknown.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
-/// The reason why a message is moved to the poison queue. The envelope stores the reason in the member
-/// `failure`, as `outcome`.
+/// The reason why a message is moved to the poison queue. The envelope in the poison queue stores the reason
+/// as `failure.outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoisonReason {
     DestinationGone,
@@ -76,7 +80,7 @@ pub(crate) enum PoisonReason {
     UntrustedHost,
     /// The conversation is in a tenant that the bot does not serve.
     TenantNotAllowed,
-    /// The bot was not installed for the person or in the team in time.
+    /// The alert has waited too long: the bot is still not installed for the person or in the team.
     NotInstalled,
     /// The tenant has no such person. Or the poller looked for an e-mail address, and found no member with
     /// this address in the teams and chats of the bot.
@@ -133,7 +137,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) on_uncertain: OnUncertain,
     /// The queue's DequeueCount, which includes the current dequeue.
     pub(crate) dequeue_count: u32,
-    /// Whether a refusal of the bot's token concerns this conversation alone; see [`super::TokenUse`].
+    /// If the Connector has refused the bot's token: whether the refusal concerns this conversation alone.
+    /// See [`super::TokenUse`].
     pub(crate) refused_alone: bool,
     /// Whether the Connector's host works. The breaker (`hosts.rs`) knows this from the results of this
     /// attempt and of earlier attempts.
@@ -174,8 +179,8 @@ pub(crate) fn decide(
             )
         }
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
-        // `NoToken` does not come here, because it always stops the run above. `Unauthorized` also stops the
-        // run if it concerns all conversations. Here, `Unauthorized` concerns this conversation alone, so it
+        // For `NoToken`, this function has already returned `StopRun` above, and also for an `Unauthorized`
+        // that concerns all conversations. Here, `Unauthorized` concerns this conversation alone, so it
         // counts as a failure of the alert.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
             // The pause is never shorter than the back-off. Otherwise, a service that always asks for a pause
@@ -281,8 +286,8 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
 }
 
 /// Returns the pause before the next try of a job. A job is a queue message that passes a person's answer on
-/// to a program (`answer.rs`). The pause is at least as long as `retry_after`, but `retry_after` counts only
-/// up to [`LONGEST_RETRY_AFTER`].
+/// to a program (`answer.rs`). The pause is at least as long as `retry_after`. If `retry_after` is longer
+/// than [`LONGEST_RETRY_AFTER`], this function uses [`LONGEST_RETRY_AFTER`] instead.
 pub(crate) fn answer_pause(
     limits: &Limits,
     attempt: u32,
@@ -293,9 +298,9 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure whose cause is perhaps the host. For the first two attempts, the pause
-/// comes from [`backoff`]. Later pauses take 30 to 60 seconds, so that the alert is delivered soon after an
-/// outage.
+/// Returns the pause after a failure that the host has perhaps caused. For the first two attempts, the pause
+/// comes from [`backoff`]. All later pauses take 30 to 60 seconds. They do not grow, so that the alert is
+/// delivered soon after the host works again.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);

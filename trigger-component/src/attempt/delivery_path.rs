@@ -1,7 +1,7 @@
 //! The two ways to deliver an alert. If the variable `delivery` is `connector`, the poller posts the alert to
 //! the Connector. If `delivery` is `directline`, the poller posts a *trigger* (an event activity with the
-//! alert) to the bot over Direct Line, and the bot sends the alert. The Azure Function in Microsoft's 2017
-//! template works in this second way.
+//! alert) to the bot over Direct Line, and the bot sends the alert. The second way is for bots that were made
+//! from Microsoft's 2017 template, because the Azure Function in this template posts such triggers.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -38,8 +38,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers an alert. The caller has checked the `serviceUrl` of the alert. `keys` make the MACs in the
-    /// buttons of a question; other alerts do not need them.
+    /// Delivers an alert. The caller has checked the `serviceUrl` of the alert. If the alert asks a question,
+    /// its buttons contain MACs, and `keys` are the keys for these MACs.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
@@ -62,8 +62,8 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the chat message that the Connector gets for an alert. `keys` make the MACs in the buttons of a
-/// question; other alerts do not need them.
+/// Makes the chat message that the Connector gets for an alert. If the alert asks a question, its buttons
+/// contain MACs, and `keys` are the keys for these MACs.
 pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
     envelope.message(keys)
 }

@@ -1,6 +1,6 @@
 //! The circuit breaker: it finds out which Connector hosts fail, so that an outage of a host does not use up
-//! the tries of the alerts to this host. The hosts of programs that get callbacks (calls with a person's
-//! answer) count here, too.
+//! the tries of the alerts to this host. The breaker does the same for the hosts of programs that get
+//! callbacks. (A *callback* is a call that brings a person's answer to a program.)
 //!
 //! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
 //! and for which conversations it failed. When the run ends, it stores these results in the record of the run
@@ -29,9 +29,9 @@ const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// The additional time before an alert that was perhaps delivered becomes the probe. Such an alert has only
-/// one try left, so another alert should probe the host. If a probe is due, and no other alert has probed the
-/// host within this time, the alert becomes the probe.
+/// How much later than other alerts an alert that was perhaps delivered can become the probe. Such an alert
+/// has only one try left, so another alert should probe the host first. When a probe is due, the alert waits
+/// for this time. If no other alert probes the host in this time, the alert becomes the probe.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// At most this many hosts are stored for the next run.
 const STORED_HOSTS: usize = 16;
@@ -39,13 +39,15 @@ const STORED_HOSTS: usize = 16;
 /// The state of a host after a failed attempt. It follows from this attempt and the results before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The conversation has failed before, and the host has reached another conversation since then. So the
-    /// cause of the new failure is probably the alert, and not the host.
+    /// The last two results of this conversation are failures, and between them the host reached another
+    /// conversation. So the cause of the second failure is probably the alert, and not the host.
     Works,
     /// There are too few results to know whether the host or the alert is at fault.
     Unclear,
-    /// The last three conversations have failed. Or at least three of the last results are failures, and they
-    /// are more than half of the results.
+    /// The run keeps the last result of each conversation. The host fails in two cases:
+    ///
+    /// - The newest three results are failures.
+    /// - At least three results are failures, and more than half of all results are failures.
     Fails,
 }
 
@@ -89,7 +91,7 @@ struct Results {
     last: Vec<LastResult>,
     /// The time of the next probe, while the host is down.
     probe_at: i64,
-    /// If the next probe fails, this is the pause after it, in milliseconds.
+    /// The pause after the next probe, in milliseconds. It counts only if the next probe fails.
     pause: u64,
 }
 
@@ -181,9 +183,10 @@ impl Hosts {
         out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns how long an alert has to wait before this function is called for it again; `None` if the run
-    /// has to send the alert now. While the host is down, one alert at a time gets `None` and probes the
-    /// host. `is_uncertain`: whether the alert was perhaps delivered by an earlier attempt.
+    /// Returns how long an alert has to wait, because its host is down; `None` if the run has to send the
+    /// alert now. After the wait, a run calls this function for the alert again. While the host is down, one
+    /// alert at a time gets `None` and probes the host. `is_uncertain`: whether the alert was perhaps
+    /// delivered by an earlier attempt.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -207,8 +210,8 @@ impl Hosts {
         None
     }
 
-    /// Records the result of an attempt. Returns the state of the host. If this result changes whether the
-    /// host is down, also returns this change.
+    /// Records the result of an attempt. Returns the state of the host. If the host goes down with this
+    /// result, or was down and works again, also returns this change.
     pub(super) fn record(
         &self,
         host: &str,
@@ -216,9 +219,10 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // A response of this class shows nothing about the host. `decide` uses the returned state only if the
-        // class is `Unauthorized`, and this conversation alone has refused the token. With the state `Works`,
-        // `decide` counts this refusal as a try of the alert.
+        // A response of such a class shows nothing about the host, so no result is recorded. For most of
+        // these classes, `decide` does not read the returned state. It reads the state for an `Unauthorized`
+        // that concerns this conversation alone. This failure has to count as a try of the alert, and
+        // `decide` counts a try only if the state is `Works`.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_after_the_host_reached_another_conversation_counts_as_a_failure_of_the_alert() {
+    fn host_that_worked_between_two_failures_of_one_conversation_counts_as_working() {
         use HostState::{Fails, Unclear, Works};
         for (results, expected) in [
             (vec![(1, false)], Unclear),
@@ -340,7 +344,7 @@ mod tests {
         assert_eq!(
             waits.into_iter().max(),
             Some(LONGEST_PROBE_PAUSE),
-            "the pauses are not longer than those of other alerts"
+            "no pause is longer than the longest pause of other alerts"
         );
     }
 

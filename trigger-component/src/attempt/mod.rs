@@ -1,6 +1,7 @@
 //! The attempt to deliver an alert: the checks, the call to the Connector, and the outcome. This module does
-//! not change the alert's message on the queue. A queue message can also be a *job*: it sends no alert, but
-//! passes a person's answer or message on to a program (`answer.rs`).
+//! not change the alert's message on the queue. `run/apply.rs` does this later, according to the outcome. A
+//! queue message can also be a *job*: it sends no alert, but passes a person's answer or message on to a
+//! program (`answer.rs`).
 
 mod answer;
 mod answer_tools;
@@ -51,7 +52,7 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The main queue. If an alert belongs to a series (a recurring alert), its attempt puts the next alert
+    /// The main queue. Before the run sends an alert of a series (a recurring alert), it puts the next alert
     /// of the series on this queue. If a person's answer also concerns alerts in other conversations, the job
     /// of the answer puts further jobs on this queue (`sharing.rs`).
     pub(crate) queue: &'a QueueClient<'a, H>,
@@ -80,9 +81,9 @@ impl<H: Host> Attempts<'_, H> {
     /// Checks an alert, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // A turn is the lock of an alert key (`turns.rs`). Without a delivery, the attempt releases the lock
-        // here. After a delivery, the run releases it later: it first has to record which chat message the
-        // conversation now shows under the key.
+        // A turn is the lock of an alert key (`turns.rs`). If the alert was not delivered, the attempt
+        // releases the lock here. After a delivery, the run first records which chat message the conversation
+        // now shows under the key, and then releases the lock.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -115,8 +116,8 @@ impl<H: Host> Attempts<'_, H> {
             );
         }
         // An alert can change a chat message that the conversation shows already. The plan names this chat
-        // message (`standing.rs`). If the run first has to find or create a person's chat, `send_creating`
-        // makes the plan, as soon as it knows the chat.
+        // message (`standing.rs`). If the run does not know the person's chat yet, it cannot make the plan
+        // here. In this case, `send_creating` finds or creates the chat, and then makes the plan.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -166,7 +167,7 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    /// Returns the keys that make the MACs in the buttons of a question. Returns `None` if the alert is no
+    /// Returns the keys for the MACs in the buttons of a question. Returns `None` if the alert is no
     /// question, or if another program wrote the queue message.
     pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
         let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));

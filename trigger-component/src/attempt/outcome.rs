@@ -17,11 +17,13 @@ pub(crate) enum Outcome {
     /// The alert was perhaps delivered, and its sender wants no second try.
     Dropped(Verdict),
     /// The alert had ended before this attempt, or the message is a job that has nothing to do. The field is
-    /// the alert's final status. The field is `None` in two cases: the message is a job, or the queue held
-    /// two messages of the alert, and the alert ended when a run worked on the other message.
+    /// the alert's final status. The field is `None` in two cases:
+    ///
+    /// - The message is a job.
+    /// - The queue held two messages of the alert. A run has ended the alert with the other message.
     AlreadySent(Option<Status>),
-    /// The ledger shows that a copy of this message is in the poison queue. The field is the word for the
-    /// reason (see [`PoisonReason::word_in`]).
+    /// The ledger shows that a copy of this message is in the poison queue. The field is the reason in one
+    /// word, e.g. `permanent` (see [`PoisonReason::word_in`]).
     AlreadyPoisoned(&'static str),
     /// The alert has expired.
     Expired,
@@ -45,7 +47,7 @@ pub(crate) enum Outcome {
     Quiet(Duration),
     /// A newer alert of the same series (a recurring alert) is due already, so this alert is not sent.
     Missed,
-    /// The message has to be hidden for `after`. The younger messages of its conversation wait for it.
+    /// The message has to be hidden for `after`. The younger messages of the same conversation wait, too.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// The message has to be moved to the poison queue.
     Poison { why: PoisonReason, reason: String, status: Option<u16> },

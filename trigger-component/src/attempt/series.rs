@@ -1,6 +1,7 @@
-//! Puts the next alert of a series on the queue, before the run sends the alert in hand. A *series* is a
-//! recurring alert: one alert after the other, at regular times. If the run is killed, the series loses no
-//! alert: the next run repeats this step, and the ledger shows which parts of the step are done.
+//! Puts the next alert of a series on the queue. A *series* is a recurring alert: one alert after the other,
+//! at regular times. The run does this before it sends the *alert in hand* (the alert of the series that it
+//! has dequeued). If the run is killed, the series loses no alert: the next run repeats this step, and the
+//! ledger shows which parts of the step are done.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -49,8 +50,8 @@ impl<H: Host> Attempts<'_, H> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
         let Some((series, first)) = first else { return Ok(Continued::Send) };
-        // If the ledger has no record of the first alert, the table was deleted. The series goes on without
-        // this record.
+        // The record of the first alert is missing only if an operator has deleted the table. In this case,
+        // the series goes on without the record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
             return Ok(Continued::Ended);
@@ -79,7 +80,9 @@ impl<H: Host> Attempts<'_, H> {
             }
             return Ok(());
         };
-        // An alert of a series counts as accepted when the previous alert of the series is due.
+        // The id of an alert depends on the time at which the alert was accepted. The bot accepts only the
+        // first alert of a series. A later alert counts as accepted when the previous alert is due. This time
+        // is the same in every run, so every run makes the same id.
         let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
         let id = AlertId::of_series(first, index, Period::of(accepted));
         if following == Following::Alert(id.clone()) {
@@ -114,7 +117,8 @@ impl<H: Host> Attempts<'_, H> {
         let id = EnvelopeId::from_text(id.as_str());
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
         let next = leased.envelope.following(id, index, due, now);
-        // The bot accepts a series only if each of its alerts fits into a queue message.
+        // `encode` fails only if the alert does not fit into a queue message. This never happens here,
+        // because the bot accepts a series only if each of its alerts fits.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
         // The wait is rounded up, so that the queue does not hand out the message before the alert is due.

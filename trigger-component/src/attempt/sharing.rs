@@ -1,10 +1,12 @@
-//! Shared answers. A person's answer to one alert can also concern other alerts: the alerts of the same API
-//! call (one for each recipient), and the alerts of the escalation. (An *escalation* is a list of later
-//! alerts that the poller sends only if no person answers.) A *job* is a queue message that passes an answer
-//! on (`answer.rs`). The job of the answer cancels the other alerts that were not sent yet. If an alert of
-//! the same API call was sent, or was perhaps sent, the job puts a second job on the queue for this alert.
-//! The second job records the answer for the alert, and changes its card (the chat message with the
-//! question).
+//! Shared answers. A person's answer to one alert can also concern other alerts:
+//!
+//! - The other alerts of the same API call. (An API call makes one alert for each recipient.)
+//! - The alerts of an *escalation*: later alerts that the poller sends only if no person answers.
+//!
+//! A *job* is a queue message that passes an answer on (`answer.rs`). The job of the answer cancels those of
+//! the other alerts that were not sent yet. If another alert of the same API call was sent, or was perhaps
+//! sent, the job puts a second job on the queue for this alert. The second job records the answer for the
+//! alert, and changes its card (the chat message with the question).
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -25,7 +27,8 @@ const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
     /// Cancels the other alerts that the answer makes unnecessary, and puts a job on the queue for each alert
-    /// that has to show the answer. If a storage call fails, the error is the outcome of the job in hand.
+    /// that has to show the answer. If a storage call fails, returns `Err` with the outcome of the job
+    /// `leased`.
     pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
         let InWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
@@ -42,9 +45,8 @@ impl<H: Host> Attempts<'_, H> {
             let may_be_sent = match record.shown(now) {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
-                    // A run that has the alert in hand perhaps does not read the alert's record again. But
-                    // the run reads the recent withdrawals. So this job also records the cancellation as a
-                    // withdrawal.
+                    // Before a run sends an alert, it does not always read the alert's record. But it knows
+                    // the recent withdrawals. So this job also records the cancellation as a withdrawal.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)
@@ -92,9 +94,9 @@ impl<H: Host> Attempts<'_, H> {
             done: Steps::default(),
         });
         job.traceparent.clone_from(&leased.envelope.traceparent);
-        // The job in hand fits into a queue message. The second job is only a little longer, so it is hardly
-        // ever too long. If the second job is too long, this function does not put it on the queue, and the
-        // card stays as it is.
+        // The job `leased` fits into a queue message, and the second job is only a little longer. If the
+        // second job does not fit nevertheless, this function does not put it on the queue, and the card
+        // stays as it is.
         let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.queue.put_marking_copies(&text, options, || None).await.result

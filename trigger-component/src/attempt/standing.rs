@@ -39,10 +39,11 @@ use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// The longest time that the change of an unsent alert waits. When a sender changes an alert that was not
-/// sent yet, the bot cancels this alert, and the change becomes a new alert. The change first waits for the
-/// result of the cancelled alert, because a run has perhaps sent it already. A run records a result within a
-/// second after the send, unless the run is killed.
+/// The longest time that a change waits for the result of the changed alert. If the ledger does not show that
+/// the alert was sent, the bot cancels the alert, and the poller sends the change as a new alert. But perhaps
+/// a run sent the alert just before the cancellation, and the ledger does not show this yet. So the change
+/// first waits for the result. A run records a result within a second after the send, unless the run is
+/// killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
 /// The first pause of a change that waits for such a result.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -68,8 +69,8 @@ enum Decision {
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans the call for an alert with a `key`, a change of an alert, or a job that takes an alert back.
-    /// Returns `Ok(None)` for every other alert, without a read of the tables. `Err` means that the run makes
-    /// no call to the Connector, and holds the outcome. This is not always a failure: if the conversation
+    /// Returns `Ok(None)` for every other alert, without a read of the tables. If the run must not call the
+    /// Connector, returns `Err` with the outcome. The outcome is not always a failure: if the conversation
     /// shows the content already, the outcome is `Delivered`. `is_new`: whether the run has just created the
     /// conversation, so that the conversation shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
@@ -89,9 +90,10 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // A turn is the lock of a key in one conversation. An earlier plan of this attempt has perhaps
-            // taken the turn of the key in another conversation. The attempt sends nothing more to the other
-            // conversation, so it ends the old turn before it takes the new turn.
+            // A turn is the lock of a key in one conversation. This attempt can make two plans: the first for
+            // a chat that Teams has purged, and the second for the new chat. Then the attempt still has the
+            // turn for the first chat. It sends nothing more to the first chat, so it ends this turn before
+            // it takes the new turn.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -139,9 +141,10 @@ impl<H: Host> Attempts<'_, H> {
     /// message has to show the answer. Returns `None` if no person has answered yet.
     ///
     /// The answer is in the record of the alert that `question.alert` names. Usually, `question.alert` names
-    /// the alert that `leased` changes, and `record` is the record of this alert. But perhaps this alert was
-    /// changed before it was sent, and the earlier change took its place. Then `question.alert` names the
-    /// earlier change, and this function reads the record of the earlier change.
+    /// the alert that `leased` changes, and `record` is the record of this alert. An example of the other
+    /// case: a sender changes the alert A before A is sent. So the bot cancels A, and the poller sends the
+    /// change B instead. Then the sender changes A again, with the change C. If `leased` is C, `record` is
+    /// the record of A, but `question.alert` names B. So this function reads the record of B.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -162,8 +165,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(sealed.and_then(|sealed| Answer::open(keys, alert.as_str(), "", sealed)).map(Box::new))
     }
 
-    /// Reads two records from the ledger: the record of the alert that this alert changes or takes back, and
-    /// the record of the key.
+    /// Reads two records from the ledger: the record of the earlier alert that `keyed` changes or takes back,
+    /// and the record of the key.
     async fn known(
         &self,
         keyed: &Keyed,
@@ -252,9 +255,10 @@ impl<H: Host> Attempts<'_, H> {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
             // The run does not know the person's chat yet, so `conversation` is a placeholder for the chat.
-            // The bot notes the newest alert with the key under the placeholder (`noted`). Whether the key is
-            // firing is recorded only under the real chat. So this check assumes that the key is firing: a
-            // newer alert with `again: skip` is then not sent, and does not take the place of this alert.
+            // Under the placeholder, the bot notes which alert with the key is the newest (`noted`). Only the
+            // record under the real chat says whether the key is firing. While a key is firing, an alert with
+            // `again: skip` is not sent, so it must not take the place of this alert. To be safe, this check
+            // assumes that the key is firing (`true`).
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -265,8 +269,13 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Whether a newer alert with the key takes the place of this alert, because a run has sent the newer
-    /// alert or sends it soon. A newer alert does not count if it was cancelled or has ended without being
-    /// sent. It also does not count if it is not due yet, or if it has `again: skip` while the key is firing.
+    /// alert or sends it soon. The newer alert does not count in these cases:
+    ///
+    /// - It was cancelled, or has ended without being sent.
+    /// - It is not due yet.
+    /// - The poller skips it: the key is firing, and the newer alert has the state `firing` and
+    ///   `again: skip`.
+    ///
     /// `mine` is the place of this alert in the order of the alerts with the key.
     async fn is_newer_coming(
         &self,
@@ -292,9 +301,10 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// Returns how long the change `leased` has to wait for the result of the alert that it changes; `None`
-    /// if the change need not wait. `record` is the record of that alert. The bot has cancelled that alert,
-    /// but perhaps a run has sent it a moment ago, and has not recorded the result yet.
+    /// Returns how long a change has to wait for the result of the changed alert; `None` if the change need
+    /// not wait. `leased` is the change, and `record` is the record of the changed alert. The bot has
+    /// cancelled the changed alert, but perhaps a run sent the alert just before the cancellation, and has
+    /// not recorded the result yet.
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
@@ -303,10 +313,10 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the record of the key (`standing`) and the record of the alert that is changed or taken back
-/// (`record`) name the same chat message. They name different chat messages if the alert was sent as a reply,
-/// or if a later alert with the key was sent as a new chat message. If `record` names no chat message, the
-/// result is `true`.
+/// Whether two records name the same chat message: `standing`, the record of the key, and `record`, the
+/// record of the alert that is changed or taken back. They name different chat messages if this alert was
+/// sent as a reply, or if a later alert with the key was sent as a new chat message. If `record` names no
+/// chat message, the result is `true`.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))

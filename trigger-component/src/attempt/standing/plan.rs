@@ -1,5 +1,6 @@
-//! The plan of the call to the Connector for an alert with a `key`, for a change of an alert, or for a job
-//! that takes an alert back. [`super`] explains these words. A *message* here is a chat message.
+//! The plan of a call to the Connector that sends, changes or deletes a chat message. Three kinds of queue
+//! messages need a plan: an alert with a `key`, a change of an alert, and a job that takes an alert back.
+//! [`super`] explains these words. In the comments below, a *message* is a chat message.
 
 use bot_framework::ConversationReference;
 use envelope::Keyed;
@@ -26,12 +27,14 @@ pub(in crate::attempt) struct Plan {
     pub(super) way: Way,
     /// The conversation to which the key belongs.
     pub(super) conversation: ConversationKey,
-    /// The thread with the message that the call changes or deletes, or replies to. `None` if the
-    /// conversation is not a Teams channel, or if the thread is unknown.
+    /// The thread that contains the message in [`Self::way`]. `None` if the conversation is not a Teams
+    /// channel, or if the thread is unknown.
     pub(super) thread: Option<ConversationReference>,
     /// The record of the key, as it was read before the call.
     pub(super) standing: Option<Standing>,
-    /// Whether the record of the key names this alert, or a newer alert, as the newest alert with the key.
+    /// Whether the note about the newest alert is up to date. The note is a part of the record of the key,
+    /// and names the newest alert with the key. If the note names an alert that is older than this alert, the
+    /// run has to correct the note before it changes a message.
     pub(super) is_noted: bool,
     /// The digest of the alert's content and state.
     pub(super) digest: String,

@@ -1,7 +1,9 @@
-//! The records that a run writes after the call for an alert with a `key`, for a change of an alert, or for a
-//! job that takes an alert back. [`super`] explains these words. The record of the key names the chat message
-//! that the conversation shows under the key. The record of a changed alert names the last change. The record
-//! of an alert that was taken back gets the status `withdrawn`.
+//! Writes the records after a call to the Connector that has sent, changed or deleted a chat message. There
+//! are three kinds of records ([`super`] explains the words):
+//!
+//! - The record of the key names the chat message that the conversation shows under the key.
+//! - The record of a changed alert names the last change.
+//! - The record of an alert that was taken back gets the status `withdrawn`.
 
 use bot_framework::Verdict;
 use envelope::{CreationOf, Envelope, KeyState};
@@ -83,8 +85,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Makes the note for the ledger that an envelope changes an earlier alert. `activity_id` is the id of the
-/// changed chat message, if it is known.
+/// Makes the note about a change, for the record of the changed alert. `envelope` is the change, and
+/// `activity_id` is the id of the changed chat message, if it is known.
 pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
     let (at, by) = (envelope.enqueued_at.timestamp_millis(), envelope.id.as_str().to_owned());
     Edit { at, by, activity_id, thread: None }

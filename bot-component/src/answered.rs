@@ -1,4 +1,5 @@
-//! The result of a route: an HTTP response, and the kick (a call of the poller) to send after the response.
+//! The result of a route: an HTTP response, and perhaps a *kick*. The kick is a call to the poller, which the
+//! bot makes after it has sent the response.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};

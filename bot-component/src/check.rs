@@ -18,8 +18,8 @@ use crate::public_url::PublicUrl;
 use crate::settings::{BotSettings, CallerSettings, Replies, Subscriptions};
 use crate::trigger_activity::unsealed;
 
-/// Returns an error for each variable that the bot cannot use. A request reads the same variables, but ends
-/// at the first error.
+/// Returns an error for each variable that the bot cannot use. When the bot handles a request, it reads the
+/// same variables, but stops at the first error.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults = Faults(alerts::check_keys(settings));
     let queue = faults.value(QueueSettings::read(settings));
@@ -58,8 +58,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // A request can read a variable that this function has not read yet. So if there is no error so far, the
-    // function also reads the variables with the code that a request uses.
+    // To handle a request, the bot perhaps reads a variable that this function has not read yet. So if there
+    // is no error so far, the function also calls the two functions that read the variables for a request.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));

@@ -1,7 +1,8 @@
 //! Executes the commands of a person, such as `stop` and `subscribe`.
 //!
-//! After `stop`, `start` and `quiet`, the bot also records a *withdrawal*: a row that tells the runs of the
-//! poller that a conversation gets no alerts now, or gets alerts again.
+//! After `stop`, `start` and `quiet`, the bot also stores a row for the runs of the poller. From this row, a
+//! run learns that a conversation gets no alerts now, or that it gets alerts again. In both cases, the row is
+//! called a *withdrawal*.
 
 use std::time::Duration;
 
@@ -111,14 +112,15 @@ pub(crate) async fn execute<H: Host>(
         // The table has no record of the conversation, but the key-value store has a fingerprint (hashes of a
         // record). While this fingerprint exists, the bot assumes that the record is stored. So the bot
         // deletes the fingerprint, and stores the record at the person's next message. If the delete fails,
-        // the bot stores the record at the first message of the next day.
+        // the bot stores the record at the first message of the next day, because a fingerprint counts only
+        // for messages of one day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the effect of a command with `change`, which makes the table calls. Then records the withdrawal for
-/// the runs. Returns `done`, the reply to the person.
+/// Awaits `change`, which stores the effect of a command in the tables. Then records the withdrawal for the
+/// runs. Returns `done`, the reply to the person.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -34,8 +34,8 @@ pub(crate) struct Addressed {
 }
 
 impl Addressed {
-    /// Reads the conversation of an activity. `service_url_verified` is true if the caller's token names the
-    /// `serviceUrl`.
+    /// Reads the conversation of an activity. `service_url_verified` is true if the token that the channel
+    /// sent with the activity names the `serviceUrl`.
     pub(crate) fn of(activity: &Activity, service_url_verified: bool) -> Result<Self, FieldError> {
         let address = ConversationReference::of(activity)?.with_service_url_verified(service_url_verified);
         Ok(Self { key: ConversationKey::of(&address), address })
@@ -85,7 +85,7 @@ pub(crate) async fn note<H: Host>(
 }
 
 /// Records that the conversation was active, and returns whether a question waits for a text. An activity
-/// that changes nothing costs one read of the key-value store (the fingerprint), and no call of the table
+/// that changes nothing costs one read of the key-value store (the fingerprint), and no call to the table
 /// service. If this read fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
@@ -106,7 +106,8 @@ async fn record_activity<H: Host>(
             return Ok(Asked::Unknown);
         }
         // The poller has paused the conversation. If the poller has a key-value store of its own, the poller
-        // could not delete the bot's fingerprint. So the bot deletes the fingerprint now.
+        // could not delete the bot's fingerprint. So the bot deletes the fingerprint now. Otherwise the
+        // person's next message could match the fingerprint, and would not end the pause.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Asked { alert } => return Ok(Asked::By(alert)),
         Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
@@ -268,10 +269,10 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // Now the poller has a key-value store of its own. The poller pauses the conversation, but
-                // cannot delete the bot's fingerprint. The next activity has a new address, so it does not
-                // match the fingerprint. The bot then finds the pause in the table, and deletes the
-                // fingerprint.
+                // If the poller has a key-value store of its own, it pauses the conversation, but cannot
+                // delete the bot's fingerprint. So the test stores the fingerprint again. The next activity
+                // has a new address, so the activity does not match the fingerprint. The bot then finds the
+                // pause in the table, and deletes the fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(

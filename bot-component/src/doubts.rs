@@ -1,6 +1,7 @@
-//! Tests of a *Put* (a call of Put Message) with an unknown result, for example a lost response. The tests
+//! Tests of a *Put* (a call to Put Message) with an unknown result, for example a lost response. The tests
 //! check the reply to the person, the response to a calling program, and the mark `once` in a queue message.
-//! The mark says that the queue may hold the message twice.
+//! The mark tells the poller that the queue may hold the message twice, and that the poller must deliver the
+//! alert only once.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -101,7 +102,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// The bodies of the POST requests to a port since the last call of the method `said`.
+    /// The bodies of the POST requests to a port. The method `said` deletes all earlier requests.
     fn sent(&self, port: u16) -> Vec<String> {
         let sent = self.host.sent.borrow();
         let to_port = |request: &&Request<Bytes>| {
@@ -255,7 +256,7 @@ fn cancel_gets_a_final_result_if_the_alert_is_certainly_not_on_the_queue() {
     let (waiting, failed) = (alert(vec![]), alert(vec![status(403)]));
     assert_eq!(cancel(&waiting), (202, "cancelling".into()));
     assert_eq!(cancel(&failed), (202, "cancelled".into()), "the queue does not hold the alert");
-    // No run has recorded a result for these alerts, because the run was killed or the tables failed.
+    // In this test, no run records a result for the next two alerts, as if the run had been killed.
     let (sent, perhaps) = (alert(vec![]), alert(vec![lost(), lost(), lost()]));
     bot.waiting.set(0);
     for _ in 0..2 {

@@ -61,8 +61,8 @@ pub(crate) async fn note<H: Host>(
     })
 }
 
-/// Reads the feedback in an activity. Returns `None` if the activity has none, or if the channel does not
-/// verify who its senders are.
+/// Reads the feedback in an activity. Returns `None` if the activity has no feedback, or if the channel does
+/// not verify the identity of the people who send activities.
 fn of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,

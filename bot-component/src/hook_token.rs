@@ -1,8 +1,8 @@
 //! The tokens in webhook addresses. A *webhook address* is a URL of the bot: if a program posts to this URL,
 //! one conversation gets the post as an alert. The token in the URL names the conversation and a
-//! *generation*. The generation is the number of the conversation's webhook address: each new address gets
+//! *generation*. The first webhook address of a conversation has the generation 1, and each new address gets
 //! the next number. The HMAC in the token proves that the bot made the token. So the bot refuses a forged
-//! token without a call of the table service, and stores no tokens.
+//! token without a call to the table service, and stores no tokens.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
 //! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over a label and these three values. Each
@@ -23,8 +23,8 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The label that begins the data of a token's HMAC. The data of a secret's HMAC begin with [`OF_SECRET`].
-/// The labels differ, because both HMACs use the same HMAC key.
+/// The label that begins the data of the HMAC in a token. Each token also has a secret ([`Hook::secret`]).
+/// The secret is an HMAC with the same key, so its data must begin with another label ([`OF_SECRET`]).
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
@@ -32,8 +32,8 @@ const OF_SECRET: &[u8] = b"secret/";
 /// the tokens apart, but cannot call a webhook address.
 const SHOWN_CHARACTERS: usize = 6;
 
-/// The bytes of a text in the form of a token: it has 47 characters, and its first byte is [`VERSION`]. The
-/// HMAC is not checked yet.
+/// The decoded bytes of a text that looks like a token: the text has 47 characters, and the first byte is
+/// [`VERSION`]. The bot has not checked the HMAC yet.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 
@@ -60,8 +60,8 @@ pub(crate) struct HookKeys {
 }
 
 impl TokenForm {
-    /// Reads the text of a token. Returns `None` if the text has another form. This check needs no HMAC key,
-    /// so the route refuses such a text before the route reads a variable.
+    /// Decodes the text of a token. Returns `None` if the text does not look like a token. This check needs
+    /// no HMAC key, so the bot refuses such a text before the bot reads any of its variables.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
@@ -83,8 +83,7 @@ impl HookKeys {
         Ok(Self { keys: hook_keys(settings, bot)? })
     }
 
-    /// Makes the token for a generation of a conversation's webhook address. Returns `None` if there is no
-    /// HMAC key.
+    /// Makes the token for a conversation and a generation. Returns `None` if there is no HMAC key.
     pub(crate) fn issue(&self, conversation: &ConversationKey, generation: u16) -> Option<Issued> {
         let key = self.keys.first()?;
         let mut token = [0; TOKEN_BYTES];

@@ -1,5 +1,5 @@
-//! Responds to activities of type `invoke`, and recognizes messages that are a press of a button. An *invoke*
-//! is an activity whose HTTP response the client shows to the person.
+//! Responds to activities of type `invoke`, and recognizes messages that a client sends when a person presses
+//! a button. An *invoke* is an activity whose HTTP response the client shows to the person.
 
 use bot_framework::Activity;
 use bytes::Bytes;
@@ -27,9 +27,9 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     response::json(StatusCode::OK, &body)
 }
 
-/// Whether a person's message without text is a press of a button. The message of a press has a `value`, or
-/// has a `replyToId` and no attachments. Teams sends the second form if `data` of an `Action.Submit` is a
-/// string.
+/// Whether a client sent a message without text because the person pressed a button. Such a message has a
+/// `value`, or has a `replyToId` and no attachments. Teams sends the second form if `data` of an
+/// `Action.Submit` is a string.
 pub(crate) fn is_press(activity: &Activity) -> bool {
     let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,

@@ -1,5 +1,5 @@
 //! The kick: the bot's call to the poller after the bot has put an alert on the queue. Without the kick, the
-//! person would have to wait for the next cron tick.
+//! person would have to wait until the next cron tick starts a run of the poller.
 //!
 //! The bot sends the kick after its response to the caller. Delivery does not depend on the kick: if the kick
 //! is lost, the run of the next cron tick gets the message. The bot sends no kick while a run works, because

@@ -1,4 +1,4 @@
-//! The HTTP entry point of the bot: receives activities of the Bot Framework and API calls of other programs,
+//! The HTTP entry point of the bot: receives activities of the Bot Framework and API calls by other programs,
 //! puts envelopes on the queue, and sends the HTTP responses.
 //!
 //! The poller (`trigger-component`) gets the queue messages, and delivers their alerts. This component gets
@@ -12,19 +12,21 @@
 //! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
 //!
 //! `messages` serves `POST /api/messages`, `ops` serves `/ops`, and `alerts` serves the routes for other
-//! programs. The table names the files for each change. Some of these files are in other crates.
+//! programs. If you want to change a part of the bot, the table says in which files to look. Some of these
+//! files are in other crates.
 //!
 //! | to change | look in |
 //! |---|---|
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
 //! | the effect of an activity, by its type | `messages.rs` |
 //! | the effect of a person's message, and the bot's replies | `turn.rs` |
-//! | which messages of people and programs the bot ignores | `loops.rs`; how the bot reads the text of such a message: `crates/bot-framework`, `message_text/` |
+//! | which incoming messages the bot ignores | `loops.rs` |
+//! | how the bot reads the text of an incoming message | `crates/bot-framework`, `message_text/` |
 //! | how many replies a conversation gets in a minute | `crates/state`; while the table service fails: `own_count.rs` |
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
 //! | the webhook address of a conversation | `webhook.rs`, `alerts/hook_of.rs`; its form: `hook_token.rs`, `public_url.rs`; whether an address is valid: `crates/state` |
 //! | what is posted to a webhook address | `alerts/hooks/`; the shapes of payloads: `crates/alert-shapes` |
-//! | who is allowed to subscribe to a tag (a name to which conversations subscribe) | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
+//! | who is allowed to subscribe to a tag (a name to which conversations subscribe) | `subscribing.rs`; the codes that allow a subscription: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | answers to questions: buttons and texts | `pressing/` |
@@ -32,9 +34,9 @@
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who is allowed to call the alert routes, and the scopes (permissions) of an API key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how the alert recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
-//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; the conversations of these alerts, and the keys that encrypt the question: `alerts/asks.rs` |
+//! | the alerts of an escalation (alerts to further conversations, if no person answers a question) | `alerts/escalating.rs`; the conversations of these alerts, and the encryption keys of the question: `alerts/asks.rs` |
 //! | the conversations that the member `to` of an API call names | `alerts/to.rs`; how the bot processes more than 100 conversations, page by page: `alerts/paging.rs` |
-//! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
+//! | how a program subscribes a conversation to a tag, and makes codes for subscriptions | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
 //! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; the statuses of alerts: `crates/state`, `ledger/shown.rs` |
 //! | how an API call deletes a conversation | `alerts/forgetting.rs` |

@@ -1,5 +1,6 @@
-//! Tests of API calls to tags with many subscribers. The bot splits the conversations of a call into *pages*
-//! of at most 100.
+//! Tests of API calls whose alerts go to the many subscribers of a tag. The bot splits the subscribers into
+//! *pages* of at most 100 conversations. If an API call cannot process all pages, its response has a value
+//! `next`, with which the caller continues at the next page.
 
 mod lookups;
 mod noted;
@@ -24,7 +25,8 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
-/// An API key that is restricted to one tenant, and its entry in `alertkeys`.
+/// An API key that is restricted to one tenant, and its entry in the variable `alertkeys` (the list of API
+/// keys).
 const OF_FOREIGN: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -142,7 +144,8 @@ impl Bot {
         answer
     }
 
-    /// Repeats the API call with `next` until the last page. Returns the alerts, and the number of API calls.
+    /// Makes the API call, and repeats it with the `next` of the last response until a response has no
+    /// `next`. Returns the alerts in all responses, and the number of API calls.
     #[track_caller]
     fn all(&self, body: &Value) -> (Vec<Value>, usize) {
         let (mut body, mut alerts) = (body.clone(), Vec::new());

@@ -1,5 +1,5 @@
-//! The pages of an API call. A tag can have any number of subscribers, so the bot splits the conversations of
-//! a call into *pages* of at most 100, and alerts one page after the other.
+//! The pages of an API call. A tag can have any number of subscribers, so the bot splits the conversations
+//! that a call alerts into *pages* of at most 100, and processes one page after the other.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -25,9 +25,12 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 /// The highest number of tags that the bot looks up in parallel.
 const TAGS_AT_ONCE: usize = 8;
 
-/// The beginning of a page: a tag, and the last conversation of this tag on the previous page. If a call
-/// could not alert all pages, its response has the cursor of the next page as `next`. A forged cursor does no
-/// harm: it only skips conversations, and the caller could leave them out anyway.
+/// The position at which a page begins. A page begins behind the last conversation of the previous page, so
+/// the cursor names this conversation, and the tag by which the bot found it. If a call could not process all
+/// pages, its response has the cursor of the next page as `next`.
+///
+/// A caller can forge a cursor. But a forged cursor only makes the bot skip some conversations, and no caller
+/// has to alert these conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
@@ -37,7 +40,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Takes the member or parameter `next` of an API call.
+    /// Takes `next` out of the members or parameters of an API call.
     pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
         match fields.string("next")? {
             None => Ok(None),
@@ -70,7 +73,8 @@ fn wrong_next() -> FieldError {
 /// The conversations of one page of an API call.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// At most 100 conversations, each of them once. A later page can be empty.
+    /// At most 100 conversations, each of them once. A later page can be empty, because earlier pages
+    /// may already have all of its conversations.
     pub(super) targets: Vec<Target>,
     /// The beginning of the next page. `None` on the last page.
     pub(super) next: Option<Cursor>,
@@ -130,8 +134,9 @@ pub(super) async fn read<H: Host>(
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The query has found no conversation. But the tag can still have rows, for example rows of
-                // conversations that the bot has forgotten. A conversation may follow behind these rows.
+                // The query has found no subscriber. It may have read only rows of conversations that the
+                // bot has forgotten. If the table has further rows of the tag, one of them may be the row of
+                // a subscriber.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -208,7 +213,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // A query page can have no conversation, although a later query page has one.
+            // One read can find no conversation, although a later read finds a conversation.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());
@@ -229,7 +234,8 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // If `to` names no tenant for the tag, the tenant of the API key (`tenant=`) counts.
+        // If `to` names no tenant for the tag, the bot takes the tenant to which the API key is restricted
+        // (`tenant=`).
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

@@ -10,9 +10,11 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 use crate::settings::BotSettings;
 
 /// How long the walk hides each message, in seconds (the lease). If the bot is killed, the messages become
-/// visible after this time. If a replay or a drop stops before the end of the queue, the API call does not
-/// call [`PoisonWalk::end`]. Its messages stay hidden until the lease ends, so that the next replay or drop
-/// gets the messages behind them.
+/// visible after this time.
+///
+/// An API call that replays or drops messages may have to stop before the end of the poison queue. The call
+/// then does not call [`PoisonWalk::end`], so the messages of its walk stay hidden until their lease ends. If
+/// the caller repeats the call in this time, the new walk gets the messages behind them.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
@@ -29,7 +31,7 @@ pub(super) struct PoisonWalk<'a, H> {
     /// How many messages the walk has leased.
     seen: u64,
     is_at_end: bool,
-    /// The messages that the walk has leased, and that the API call leaves on the queue.
+    /// The leased messages that stay on the queue.
     others: Vec<(MessageId, PopReceipt)>,
 }
 
@@ -70,9 +72,11 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.is_at_end
     }
 
-    /// Whether the walk has leased every message of the queue. The result is false while another API call
-    /// hides a message, because the queue counts this message, and the walk cannot lease it. `deleted` is the
-    /// number of messages that this API call has deleted since the walk began.
+    /// Whether the walk has leased every message of the queue. `deleted` is the number of messages that this
+    /// API call has deleted since the walk began.
+    ///
+    /// While another API call hides a message, the walk cannot lease this message, but the queue counts it.
+    /// The result is then false.
     pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
             Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::answered::Answered;
 use crate::kick::Kick;
 
-/// The result of sending the alerts of one API call. A post to a webhook address can contain several alerts.
-/// [`Sending::add`] adds up the results of these alerts.
+/// The result of sending the alerts of one API call. If a program posts to one of the bot's webhook
+/// addresses, the post can contain several alerts. [`Sending::add`] adds up the results of these alerts.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
-    /// The JSON of each alert of an escalation. The poller sends these alerts only if no person answers the
-    /// question of the API call.
+    /// The JSON of each alert of the call's escalation. An *escalation* alerts further conversations: the
+    /// poller sends these alerts only if no person answers the question of the API call.
     pub(super) escalations: Vec<Value>,
     pub(super) queued: usize,
     /// How many alerts the queue did not confirm.
@@ -31,7 +31,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Adds the result of the next alert in a post to a webhook address.
+    /// Adds the result of the next alert in a program's post to a webhook address.
     pub(super) fn add(&mut self, other: Self) {
         self.is_repeatable = other.is_repeatable && (self.is_repeatable || self.shown.is_empty());
         self.shown.extend(other.shown);

@@ -1,5 +1,5 @@
-//! The members `every`, `until` and `zone` of an API call, with which an alert recurs. The recurring alerts
-//! of a call are a *series*.
+//! The members `every`, `until` and `zone` of an API call. They make an alert recur, for example every day.
+//! The alert and all its repetitions are a *series*.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub(super) struct Recurrence {
 }
 
 impl Recurrence {
-    /// Makes the member `series` of the envelope of the first alert. `zone` is the person's time zone, which
-    /// counts only if the caller names no zone.
+    /// Makes the member `series` of the envelope of the first alert. `zone` is the time zone of the person
+    /// who gets the alert. If the caller names a zone, the series uses the caller's zone instead.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_wrong_member_of_a_recurrence_begins_with_the_path() {
+    fn error_about_a_recurrence_begins_with_the_name_of_the_wrong_member() {
         for (body, expires, path) in [
             (json!({"every": "PT59S"}), false, "every"),
             (json!({"every": "P367D"}), false, "every"),

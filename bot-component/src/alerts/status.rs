@@ -24,8 +24,8 @@ const MAX_WAIT_SECONDS: u64 = 30;
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(25);
 
-/// The longest time for which the bot waits, even if the caller asks for a longer `wait`. The rest of
-/// [`RESPONSE_WITHIN`] is for the last read of the record.
+/// The longest time for which the bot waits. If the caller asks for a longer `wait`, the bot waits only for
+/// this time, because it needs the rest of [`RESPONSE_WITHIN`] for the last read of the record.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
 /// The pause before the bot reads the record for the second time. Each further pause is twice as long.
@@ -72,9 +72,9 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether the request still waits, i.e. whether the alert still has the status `first`, and this status can
-/// change. If the alert asks a question, the request also waits after the delivery, until a person has
-/// answered.
+/// Whether the request has to wait longer. The request waits for the first change of the status. `first` is
+/// the status at the first read. If the status can no longer change, the request does not wait. If the alert
+/// asks a question, the request also waits after the delivery, until a person has answered.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -121,9 +121,10 @@ async fn find<H: Host>(
     Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
 }
 
-/// Whether the record belongs to an alert that the bot accepted. The ledger also has other records. An
-/// example: the bot processes the conversations of a call in pages of at most 100. If the call has an
-/// idempotency key, the bot also inserts a record for a page without alerts.
+/// Whether the record belongs to an alert that the bot accepted. The ledger also has records without an
+/// alert. For example, the bot splits the conversations of an API call into pages of at most 100, and a page
+/// can turn out to be empty. If the call has an idempotency key, the bot inserts a record for the empty page,
+/// too, so that the page is also empty when the program repeats the call.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -180,15 +181,15 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
         .max()
 }
 
-/// The reason of the present status. The record can still have the reason of an earlier status. An example is
-/// an alert that was in the poison queue before it was delivered.
+/// The reason why the alert has its present status. The record can still have the reason of an earlier
+/// status, for example if the alert was in the poison queue before the poller delivered it.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` is about the delivery itself. An example: the channel cannot
-        // change the chat message of an earlier alert with the same `key`, so the poller sends a new chat
-        // message.
+        // A reason that begins with `key: ` explains a delivery. For example, it says that the poller has
+        // sent a new chat message, because the channel cannot change the chat message of an earlier alert
+        // with the same `key`.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

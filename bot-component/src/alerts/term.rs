@@ -26,7 +26,7 @@ struct Bot {
 }
 
 impl Bot {
-    /// A bot that knows one conversation. The clock of the fake host is moved forward by `at`.
+    /// A bot that knows one conversation. `at` is the time since the start of the fake host's clock.
     fn new(at: Duration) -> Self {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -79,7 +79,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// Makes the call, which must be accepted. Returns the id and the status of the alert.
+    /// Makes the call, and expects that the bot accepts it. Returns the id and the status of the alert.
     #[track_caller]
     fn accepted(&self, text: &str) -> (String, String) {
         let (status, body) = self.alert(text);
@@ -101,7 +101,8 @@ impl Bot {
     }
 
     /// The messages that the bot has put on the queue: the id of the alert, and whether the message has the
-    /// mark `once`. (The mark says that the queue may hold the message twice.)
+    /// mark `once`. (The mark tells the poller that the queue may hold the message twice, and that the poller
+    /// must deliver the alert only once.)
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -123,11 +124,13 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// When a test makes its first call, as the time since the start of the fake host's clock. The ledger has
-/// periods of eight days. The first of the three times is in the middle of a period, and the others are near
-/// the end. The `bool` is true if the term of the call's idempotency key ends in the next period.
+/// Three times at which a test makes its first call, each counted from the start of the fake host's clock.
+/// The ledger has periods of eight days. At the first time, the current period goes on for three more days.
+/// At the other two times, the period ends within 24 hours. So the term of the call's idempotency key (24
+/// hours) ends in the next period. For these times, the `bool` is true.
 fn moments() -> [(Duration, bool); 3] {
-    // The clock of the fake host begins on the fifth day of a period, at 22:00.
+    // The clock of the fake host begins on the fifth day of a period, at 22:00. So 74 hours later the next
+    // period begins.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
 }
 

@@ -70,7 +70,8 @@ impl To {
         }
     }
 
-    /// Returns the conversation key, if the element names the conversation itself.
+    /// Returns the conversation key, if the element alone determines the key, for example by an address. If
+    /// the element names a person or a tag, returns `None`, because only a lookup finds the conversation.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
@@ -89,7 +90,8 @@ enum Form {
         channel_id: String,
         id: String,
     },
-    /// A person, by the object id in Entra. The bot does not have to know the person.
+    /// A person, named by the person's object id in Entra. The person need not have a conversation with the
+    /// bot yet.
     AadObject {
         id: String,
         tenant: Option<String>,
@@ -215,10 +217,10 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
 ///
-/// `is_first_page` is false if the API call continues an earlier call at `next`. If a conversation is unknown
-/// in the first call, the bot refuses the whole call, so that the bot never queues only some of the alerts.
-/// If a conversation is unknown only in a later call, the bot has forgotten the conversation since the first
-/// call. The bot then skips this conversation.
+/// `is_first_page` is false if the API call has a `next`, i.e. continues an earlier call. If a conversation
+/// is unknown in the first call, the bot refuses the whole call, so that the bot never queues only some of
+/// the alerts. If a conversation is unknown only in a later call, the bot has forgotten the conversation
+/// since the first call. The bot then skips this conversation.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],

@@ -13,7 +13,9 @@ use super::{Bot, conversations, reference};
 fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
-    // Each conversation subscribes to three of the tags, and is alerted for the first of them.
+    // Each conversation subscribes to three tags: conversation 0 to `t0`, `t34` and `t68`, conversation 1 to
+    // `t1`, `t35` and `t69`, and so on. The API call names the tags in the order `t0`, `t1`, `t2`, ..., so
+    // the bot finds conversation 0 by `t0`.
     let keys: Vec<String> = (0..34)
         .map(|number| {
             let tags: Vec<String> = (0..3).map(|tag| name(number + 34 * tag)).collect();
@@ -56,8 +58,8 @@ fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
     let reads = bot.reads() - before;
     assert!(
         reads <= 2 * 99 + 5 * 20,
-        "expected at most two reads for each person and 20 for each page (1 for the tag, 16 for the shards, and 3 \
-         to spare), found {reads}"
+        "expected at most two reads for each person, and 20 for each page (1 for the tag's rows, 16 for the \
+         partitions of the table of conversations, and 3 to spare), found {reads}"
     );
 }
 
@@ -113,5 +115,9 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
         );
     }
     from_second["text"] = "other words".into();
-    assert_eq!(bot.alert(&from_second).0, 422, "the idempotency key belongs to the first body");
+    assert_eq!(
+        bot.alert(&from_second).0,
+        422,
+        "an earlier call had the same idempotency key, and another text"
+    );
 }

@@ -1,5 +1,6 @@
-//! Tests of the ledger's rows for alerts with a `key`. For each `key`, one row names the newest alert that is
-//! on the queue.
+//! Tests of the ledger's rows for alerts with a `key`. A program chooses a `key` for each problem, for
+//! example `disk`, so that a conversation shows only one chat message for each problem. For each `key`, one
+//! row names the newest alert that is on the queue.
 
 use platform::Clock;
 use platform::testing::run;

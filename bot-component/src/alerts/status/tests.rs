@@ -9,7 +9,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-29T12:00:00Z".parse().unwrap()
 }
 
-/// The record of an alert that `ci` sent a minute ago.
+/// The record of an alert that a program sent a minute ago. The API key of the program has the name `ci`.
 fn record() -> Record {
     let at = now() - TimeDelta::minutes(1);
     Record {

@@ -25,7 +25,8 @@ pub(in crate::alerts) struct Target {
     /// does not know the subscribers of a tag.
     pub(in crate::alerts) tag: Option<Tag>,
     /// How the poller creates or finds the conversation. `None` if the bot knows the conversation. If this
-    /// field is set, `address` and `key` are provisional.
+    /// field is set, `address` and `key` are provisional, because only the poller learns the conversation's
+    /// real id.
     pub(in crate::alerts) creation: Option<Creation>,
     /// The path of the element of `to` that names the conversation. `None` if a tag names the conversation.
     pub(in crate::alerts) path: Option<String>,
@@ -53,9 +54,10 @@ impl Target {
         Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
     }
 
-    /// Makes a target of a channel for an alert that starts a thread in this channel. A later change of the
-    /// alert has the same target, although the thread may exist by then. `known` is the bot's record of the
-    /// channel, if the bot has one.
+    /// Makes a target for an alert that starts a thread in a channel. The target is the channel, because the
+    /// thread does not exist yet. If a program changes this alert later, the bot makes the same target for
+    /// the change, even if the thread exists by then. `known` is the bot's record of the channel, if the bot
+    /// has one.
     pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
         let standing = known.map(|known| known.standing).unwrap_or_default();
         let held = held_by_person(standing.stopped, standing.paused);
@@ -69,9 +71,9 @@ impl Target {
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether `conversation` can be the conversation key in the record of an alert to this target. The
-    /// record has either the key of the target, or the person's provisional key. It has the provisional key
-    /// if the bot accepted the alert before the bot knew the person.
+    /// Whether a record of an alert can belong to this target. `conversation` is the conversation key in the
+    /// record: either the key of the target, or the person's provisional key. The record has the provisional
+    /// key if the bot accepted the alert before the bot knew the person.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
@@ -95,8 +97,8 @@ pub(in crate::alerts) enum Held {
     Stopped,
     /// The channel reported that the person cannot be reached.
     Paused,
-    /// The Connector is not trusted, or the tenant is not in `tenants`. The bot stored the conversation when
-    /// `authmode` or other variables had other values.
+    /// The Connector is not trusted, or the tenant is not in the variable `tenants`. When the bot stored the
+    /// conversation, `tenants`, `authmode` or other variables had other values.
     Untrusted,
 }
 
@@ -122,7 +124,8 @@ impl From<Held> for HookRejection {
     }
 }
 
-/// Returns [`Held::Untrusted`] if the bot's variables exclude the conversation with this address.
+/// Returns [`Held::Untrusted`] if the bot's variables do not allow the Connector or the tenant of this
+/// address.
 pub(in crate::alerts) fn held_by_settings(
     address: &ConversationReference,
     settings: &BotSettings,

@@ -1,4 +1,5 @@
-//! Tests of the member `to`, and of the search for the conversations that `to` names.
+//! Tests of the member `to` of an API call: how the bot reads `to`, and how the bot finds the conversations
+//! that `to` names.
 
 use envelope::{Creation, CreationOf};
 use platform::Clock;
@@ -48,7 +49,7 @@ fn to_is_read_in_every_form() {
 }
 
 #[test]
-fn error_of_a_wrong_element_of_to_begins_with_the_path() {
+fn error_about_to_begins_with_the_path_of_the_wrong_element() {
     for (to, path) in [
         (json!(null), "to"),
         (json!("x"), "to"),
@@ -170,7 +171,7 @@ fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // A person can also send `stop` in a conversation without a record.
+    // A person can also send `stop` in a conversation of which the bot has no record.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
@@ -269,7 +270,8 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     });
     assert_eq!(
         address, expected,
-        "the Connector for all tenants, because the bot knows no conversation of this tenant"
+        "expected the Connector for all tenants, because the bot knows no conversation from which it can take \
+         the Connector of this tenant"
     );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
     // If a caller names the same person in another way, the key is the same, so that the alerts keep their

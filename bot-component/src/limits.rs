@@ -15,8 +15,8 @@ pub(crate) const MAX_TARGETS: usize = 100;
 pub(crate) const MAX_IDS: usize = 100;
 
 /// The most pages that the bot alerts in one API call. Ten pages have up to 1000 conversations, and each
-/// conversation costs one Put Message. The bot has to respond within 30 s, because hosted platforms then end
-/// the request.
+/// conversation costs one Put Message. The bot has to respond within 30 s, because hosted platforms end a
+/// request after 30 s.
 pub(crate) const MAX_PAGES: usize = 10;
 
 /// The longest time from now until a new alert is due.

@@ -1,4 +1,4 @@
-//! Puts envelopes on the queue. In this file, a *message* is a queue message, and a *Put* is a call of Put
+//! Puts envelopes on the queue. In this file, a *message* is a queue message, and a *Put* is one call to Put
 //! Message. The *kick* is the bot's call to the poller after a Put, so that a run delivers the message at
 //! once.
 
@@ -36,8 +36,9 @@ pub(crate) struct Message {
 
 impl Message {
     /// Encodes the envelope with the mark `once`. The mark says that the queue may hold the message twice. So
-    /// a run first reads in the ledger whether the alert was sent. Returns `None` if the envelope is too
-    /// long. This cannot happen if [`Envelope::encode`] made `text`, because it leaves room for the mark.
+    /// a run first reads in the ledger whether the alert was sent. Returns `None` if the envelope with the
+    /// mark is too long. If [`Envelope::encode`] made `text`, this cannot happen, because `encode` leaves
+    /// room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -60,8 +61,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether this outbox has put a message on the queue, and the message is due now. The result is also
-    /// true if a failed Put has perhaps stored such a message. If the result is true, the bot sends the kick.
+    /// Whether the bot has to send the kick, because the queue holds a message of this outbox that is due
+    /// now. The result is also true after a failed Put, if the queue has perhaps stored the message.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }
@@ -91,10 +92,15 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough.
-    /// Only the message of a later attempt has the mark. If the queue service is slow, it can store the
-    /// message of the first attempt, without the mark, after the message with the mark. Without the row, a
-    /// run would then send the alert a second time.
+    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough,
+    /// as this example shows:
+    ///
+    /// 1. The first attempt gets no response, because the queue service is slow. The second attempt puts the
+    ///    message with the mark on the queue.
+    /// 2. A run sends the alert.
+    /// 3. Now the queue service stores the message of the first attempt, which has no mark.
+    /// 4. Without the row, a run would send the alert a second time. Because of the row, the run first reads
+    ///    in the ledger whether the alert was sent.
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);

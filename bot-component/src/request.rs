@@ -1,4 +1,4 @@
-//! Checks of request headers, which several routes share.
+//! Checks of the request headers `Host` and `Content-Type`. Several routes make these checks.
 
 use bot_framework::AuthMode;
 use http::HeaderMap;

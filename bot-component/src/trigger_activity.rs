@@ -3,8 +3,8 @@
 //! as a bot of Microsoft's 2017 template did.
 //!
 //! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
-//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. With and
-//! without a seal, the bot checks the Connector host in the address.
+//! with any name and any value. So the envelope needs a seal. Only with `unsealedtriggers=allow`, the bot
+//! also accepts an envelope without a seal. In both cases, the bot checks the Connector host in the address.
 //!
 //! A seal proves who wrote the envelope, but not who sends the trigger: an attacker could send a copied
 //! envelope again. So the bot sends the alert of an envelope only once, and only for a limited time. After
@@ -30,11 +30,12 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// The age at which the request of a claim has certainly ended. A *claim* is a mark in the ledger: only the
-/// request that made the claim sends the alert. At the end, the request records an outcome, or releases the
-/// claim. If an older claim has no outcome, the platform has killed the request, or the ledger could not
-/// record the outcome. In both cases, the alert was perhaps sent. A request ends long before this age,
-/// because its call to the Connector ends within 12 s.
+/// The longest time for which a request may still be sending the alert that it has claimed. A *claim* is a
+/// mark in the ledger: only the request that made the claim sends the alert. The call to the Connector ends
+/// within 12 s. The request then records an outcome in the ledger, or releases the claim.
+///
+/// If a claim is older than this time and still has no outcome, the platform has killed the request, or the
+/// ledger could not record the outcome. In both cases, the alert was perhaps sent.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
 /// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. If the envelope
@@ -87,8 +88,8 @@ pub(crate) async fn answer<H: Host>(
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
-    // In an envelope without the bot's seal, another program has perhaps set `stoppable` to false. So `stop`
-    // applies to every envelope without the seal.
+    // `stoppable` says whether a person's `stop` applies to the alert. If the envelope has no seal of the
+    // bot, another program has perhaps set `stoppable` to false. So `stop` applies to every such envelope.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
     }
@@ -103,9 +104,9 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // Without the bot's seal, another program has perhaps written the envelope, with a question and with the
-    // id of another alert. The bot makes no buttons for such a question, because a press could then answer
-    // the question of the other alert.
+    // If the envelope has no seal of the bot, the bot makes no buttons for the question. Perhaps another
+    // program has written the envelope, and has put the id of a different alert into the envelope. A press of
+    // a button would then answer the question of that alert.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -330,8 +331,8 @@ mod tests {
             let host = host("allow", connector);
             assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
             assert_eq!(post(&host, None, &envelope()), repeated, "{connector}, repeated");
-            // The test counts only calls to the Connector, because after a 404 the bot also calls the table
-            // service.
+            // For each trigger, the bot also calls the table service. The test counts only the calls to the
+            // Connector.
             let to_connector =
                 |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
             assert_eq!(host.sent.borrow().iter().filter(to_connector).count(), sent, "{connector}");

@@ -1,5 +1,5 @@
 //! Handles one activity: queues the person's message, and replies to the person. A *turn* is the handling of
-//! one activity. The person's message becomes one queue message. A *Put* is a call of Put Message.
+//! one activity. The person's message becomes one queue message. A *Put* is one call to Put Message.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -39,8 +39,9 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 /// inserts the alert's record also counts the reply.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// After this time, the bot assumes that the channel will perhaps send the activity again. A channel waits up
-/// to 15 s for the response, and the reply to the person can take several seconds of this time.
+/// If a request arrived longer ago than this, the bot assumes that the channel will perhaps send the activity
+/// again. A channel waits up to 15 s for the response, and the reply to the person can take several seconds
+/// of this time.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
 /// Returns the time at which the channel sent an activity. If the timestamp is missing, or differs from now
@@ -62,8 +63,8 @@ pub(crate) struct Turn<'a, H> {
     /// The trace of the request. Every HTTP call and every log line about the person's message has the id of
     /// this trace.
     pub(crate) trace: Option<Traceparent>,
-    /// The replies so far, if the caller expects them in the response. `None` if the bot sends replies to the
-    /// Connector.
+    /// The replies so far, if the channel expects the replies in the HTTP response to its activity. `None` if
+    /// the bot sends each reply to the Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
     /// The headers of the request.
     pub(crate) headers: &'a HeaderMap,
@@ -146,9 +147,9 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        // A reminder (`remind me in 1 hour tea`) never answers a question. In a group, a person can answer a
-        // question only with a reply in the thread of the question. For such a reply, `asked` already names
-        // the alert.
+        // A reminder (`remind me in 1 hour tea`) never answers a question. In a group, a person answers a
+        // question by a reply in the thread of the question, and `asked` then names the alert of the
+        // question. If `asked` names no alert, the bot does not look for a question of the group.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -172,9 +173,9 @@ impl<H: Host> Turn<'_, H> {
             asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
-                    // The channel sends the activity again after this error. The bot does not queue the text
-                    // now, because the text is perhaps an answer to a question. A queued text would not reach
-                    // the question.
+                    // The bot answers 503, so that the channel sends the activity again. The bot does not
+                    // queue the text now, because the text is perhaps the answer to a question. If the bot
+                    // queued the text, the answer would be lost.
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
@@ -205,7 +206,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // The channel has sent this activity before, and the bot has put the message on the queue then.
+        // The channel has sent this activity before, and the bot put the message on the queue at that time.
         if known.as_ref().is_some_and(|record| !record.is_perhaps_not_queued()) {
             self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -215,8 +216,8 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message keeps the time of the first attempt. If the person has sent `deleteUserData` after
-            // that attempt, the poller therefore does not deliver this message.
+            // The message gets the time of the first attempt. Perhaps the person has sent `deleteUserData`
+            // since then. The poller delivers no message that is older than the `deleteUserData`.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
             // The queue may hold the message already, so the message gets the mark `once`. For a message with
             // this mark, the poller first reads in the ledger whether the alert was sent.
@@ -248,10 +249,11 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person must not get the reply `Queued: …` twice, because two replies look like two alerts. If
-        // the ledger has recorded the Put, the bot neither queues nor replies when the activity arrives again
-        // (`message.seen` above). But the record costs a storage call. So before the reply, the bot records
-        // the Put only if the activity has arrived before, or will perhaps arrive again.
+        // The person must not get the reply `Queued: …` twice, because two replies look like two alerts. To
+        // prevent this, the bot records the Put in the ledger: if the channel then sends the activity again,
+        // the bot neither queues nor replies (`message.seen` above). But the record costs a storage call. So
+        // the bot records the Put before the reply only in two cases: the channel has sent the activity
+        // before, or the request is so late that the channel will perhaps send the activity again.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -279,8 +281,8 @@ impl<H: Host> Turn<'_, H> {
         text: &str,
     ) -> Result<Option<Answered>, Rejection> {
         let answering = Answering::new(self.host, self.settings, addressed, self.trace.as_ref())?;
-        // The channel sends the activity again after this error. If the bot queued the text as an ordinary
-        // message, the answer would be lost.
+        // If the bot cannot read the question, it answers 503, so that the channel sends the activity again.
+        // If the bot queued the text as an ordinary message instead, the answer would be lost.
         let recorded =
             answering.text(activity, alert, text).await.map_err(|_| Rejection::StateUnavailable)?;
         let Some(recorded) = recorded else { return Ok(None) };
@@ -290,7 +292,8 @@ impl<H: Host> Turn<'_, H> {
         Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
-    /// Returns the kick, if the queue has a new message that is due; otherwise `None`.
+    /// Returns the *kick* (the call by which the bot starts the poller), if the queue has a new message that
+    /// is due. Otherwise, returns `None`.
     pub(crate) fn kick(&self, has_due: bool) -> Option<Kick> {
         self.settings.kick.clone().filter(|_| has_due)
     }
@@ -412,9 +415,10 @@ impl<H: Host> Turn<'_, H> {
         Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline)
     }
 
-    /// Whether the bot is allowed to send a reply now. `counted` is the result of counting the reply in the
-    /// ledger. If the ledger cannot count, the count of this Spin host decides. `is_new` gets the value in
-    /// [`Allowed::Yes`], and returns false if the bot has sent this reply before.
+    /// Whether the bot is allowed to send a reply now. `counted` is the result of the call by which the
+    /// ledger counts the reply. If this call failed, the count of this Spin host decides. If the call
+    /// succeeded, and the bot is allowed to reply, [`Allowed::Yes`] holds a value. From this value, `is_new`
+    /// decides whether the reply is new. For example, a greeting that the bot has sent before is not new.
     async fn may_say<T>(
         &self,
         conversation: &ConversationKey,
@@ -457,8 +461,8 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Sends a chat message to the person, and returns whether the Connector accepted this message. If the
-    /// caller expects the replies in the response, adds the message to the replies, and returns true. The
-    /// bot only logs a failure, because a reply matters less than the alert on the queue.
+    /// channel expects the replies in the HTTP response, adds the message to the replies, and returns true.
+    /// The bot only logs a failure, because a reply matters less than the alert on the queue.
     pub(crate) async fn say(
         &self,
         address: &ConversationReference,

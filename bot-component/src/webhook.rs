@@ -100,8 +100,8 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
 }
 
 /// Makes the reply to `webhook` and `webhook new`. If the person asks in a group, the reply goes to the
-/// person's own chat. There are two exceptions, in which the reply goes to the group: [`own_chat`] finds no
-/// chat, or the messaging service (the *channel* of the Bot Framework) shows no Markdown.
+/// person's own chat. But the reply goes to the group if [`own_chat`] finds no chat, or if the messaging
+/// service (the *channel* of the Bot Framework) shows no Markdown.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,

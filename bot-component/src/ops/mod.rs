@@ -48,8 +48,8 @@ const PAGE: &str = concat!(
 );
 
 /// The content security policy. It permits only the style and the script of the page, and calls to this bot.
-/// The policy also stops the script from turning a text into markup (`require-trusted-types-for`). A test
-/// compares the hashes with the files.
+/// The policy also stops the script from turning a text into markup (`require-trusted-types-for`). The policy
+/// names the style and the script by their hashes. A test compares these hashes with the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-KjD3mpRGktSV2miQJaKU6gx0dSaVvQizU1M8Rniph0Y='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
@@ -109,8 +109,9 @@ mod tests {
             let expected = format!("{directive} {}; ", hash(text));
             assert!(POLICY.contains(&expected), "POLICY must contain `{expected}`; correct the hash");
         }
-        // The browser hashes the text of each element, from its tag to its end tag. An end tag or an HTML
-        // comment in a file could move the end of the element, and the browser would hash another text.
+        // The browser hashes the text between the tag and the end tag of each element. If a file contained an
+        // end tag or an HTML comment, the element could end at another place. The browser would then hash
+        // another text.
         for (tag, text) in [("script", script!()), ("style", style!())] {
             let element = format!("<{tag}>{text}</{tag}>");
             assert_eq!(PAGE.matches(&element).count(), 1, "{tag}");

@@ -2,14 +2,17 @@
 //! alert that people can answer.
 //!
 //! To store an answer, the bot makes three storage calls in parallel: it reads the alert's record in the
-//! ledger, inserts a row with the answer, and puts a job on the queue. The table service refuses a second row
-//! with the same key. For example, if a question takes one answer, the answers of all people have the same
-//! key, so only the first answer counts. A *job* is a queue message that holds this answer, and no alert. The
-//! poller passes the answer to the alert's sender, and changes the card for the other people.
+//! ledger, inserts a row with the answer, and puts a *job* on the queue. A job is a queue message that holds
+//! the answer instead of an alert. The poller gets the job, passes the answer to the alert's sender, and
+//! changes the card for the other people.
+//!
+//! The table service refuses a second row with the same key. For example, if a question takes one answer, the
+//! answers of all people have the same key, so only the first answer counts.
 //!
 //! An API call can name an *escalation*: further conversations that get the alert later, if no person answers
-//! in time. With `answers: one`, all alerts of the call and of the escalation share one answer, and so one
-//! row. The *lead* is the alert whose id is in the key of this row: the first alert of the call.
+//! in time. With `answers: one`, the first answer counts for all alerts of the call and of the escalation. So
+//! these alerts share one row. The key of this row holds the id of the first alert of the call, which is
+//! called the *lead*.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -249,7 +252,8 @@ impl<'a, H: Host> Answering<'a, H> {
 
     /// Reads the alert's record, inserts the answer's row, and puts the job on the queue, all in parallel. If
     /// the record is missing, or the alert was cancelled or taken back, the bot then deletes the job and the
-    /// row. The row stays if it already held another answer, or if the record already shows an answer.
+    /// row. There are two exceptions: if the row already held another answer, the bot deletes neither. If the
+    /// record already shows an answer, the bot deletes only the job.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -310,8 +314,8 @@ impl<'a, H: Host> Answering<'a, H> {
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
                 let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
-                // Perhaps the person's first press stored the row, but failed to put the job on the queue. So
-                // the bot puts the job of the first press on the queue now.
+                // Perhaps the bot stored the row of this person's first press, but could not put the job of
+                // that press on the queue. So the bot now puts that job on the queue.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)

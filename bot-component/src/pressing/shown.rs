@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::{Answering, Recorded, Stored};
 
-/// The codes of the refusals in the response to a press of a button, and their messages in `docs/errors.md`.
-/// The response has the code, and a message in the person's language instead.
+/// The refusals of a press of a button: each has a code, and a message for `docs/errors.md`. The HTTP
+/// response has the same code, but its message is another text, in the person's language.
 pub(crate) const UNKNOWN: (&str, &str) = (
     "ButtonUnknown",
-    "value: this button belongs to another conversation or message; press the button in the bot's own message",
+    "value: this button belongs to another conversation or message; press a button in a message that the bot \
+     sent to this conversation",
 );
 pub(crate) const OVER: (&str, &str) =
     ("QuestionOver", "value: this question has ended; the answer has no effect");

@@ -23,7 +23,7 @@ fn by(person: &str) -> Value {
     json!({"from": {"id": format!("29:{person}"), "name": person}})
 }
 
-/// Accepts an alert with a question, as a call of `POST /api/alerts` does. Returns the alert's id.
+/// Accepts an alert with a question, as the route `POST /api/alerts` does. Returns the alert's id.
 fn ask(stage: &Stage, answers: Answers) -> AlertId {
     let id = state::ledger::CallId::random(Period::of(stage.host.now()), [7; 16]).alert(0);
     let asked = Asked {
@@ -55,7 +55,7 @@ fn ledger(stage: &Stage) -> Ledger<'_, FakeHost> {
     Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline)
 }
 
-/// The data of the question's button, as the bot makes them for a conversation.
+/// Makes the data of the question's button, as the bot does for an alert to this conversation.
 fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) -> Value {
     let press = Press {
         alert: alert.as_str().to_owned(),
@@ -157,8 +157,8 @@ fn repeated_press_after_a_failed_put_counts() {
         let data = button(&stage, &id, "a:1", answers);
         stage.is_queue_full.set(true);
         assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Doubtful));
-        // The response to another person's press shows the first person's answer. But this press does not put
-        // the first person's job on the queue.
+        // If another person presses the button, the response shows the first person's answer. But the bot
+        // does not put the first person's job on the queue.
         if answers == Answers::One {
             assert!(matches!(press(&stage, &by("lee"), &data).0, Recorded::Before(_)));
         }

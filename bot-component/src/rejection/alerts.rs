@@ -1,4 +1,4 @@
-//! The reasons why the bot refuses a call of its API.
+//! The reasons why the bot refuses a call to its API.
 
 use bot_framework::channels::NotShown;
 use bot_framework::json::FieldError;
@@ -10,8 +10,9 @@ use thiserror::Error;
 
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
-/// The reason why the bot refused an API call of a program. Usually, a refused call puts nothing on the
-/// queue. But if a Put failed, or a storage call after a Put, the queue may hold the message.
+/// The reason why the bot refused a program's API call. Usually, the bot puts nothing on the queue for a
+/// refused call. But if a call to the queue service fails, or if a later call to the table service fails, the
+/// queue may hold the message.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -29,7 +30,7 @@ pub(crate) enum AlertRejection {
     )]
     UnknownTarget { path: String },
     #[error(
-        "{path}: any client can claim this user id, because it does not begin with dl_; alert the conversation, \
+        "{path}: this user id does not begin with `dl_`, so any client can claim this id; alert the conversation, \
          or set unboundusers=allow"
     )]
     UnboundUser { path: String },
@@ -50,7 +51,10 @@ pub(crate) enum AlertRejection {
     MembersUnavailable { path: String, reason: String },
     #[error("conversation: has {MAX_TAGS} tags already, and no more are allowed; remove a tag")]
     TooManyTags,
-    #[error("conversation: deleted, but the poison queue may still hold its messages; send the call again")]
+    #[error(
+        "conversation: the bot has deleted the conversation, but perhaps not its messages in the poison queue; \
+         send the call again"
+    )]
     PoisonNotSearched,
     #[error("dead letter: no dead letter has this id; list them with GET /api/dead")]
     NoSuchDeadLetter,
@@ -65,7 +69,8 @@ pub(crate) enum AlertRejection {
     #[error("id: the alert has the status `{}`; only an alert that waits or was delivered can be changed", .0.as_str())]
     AlertNotChangeable(Status),
     #[error(
-        "id: the alert waits for a conversation that the bot does not know yet; cancel it with DELETE, and send another alert"
+        "id: the alert cannot be changed now, because it waits for a conversation that the bot does not know yet; \
+         cancel the alert with DELETE, and send another alert"
     )]
     ConversationNotThere,
     #[error("queue: did not confirm the change; send the same call again")]
@@ -104,7 +109,9 @@ impl From<TableError> for AlertRejection {
 }
 
 impl AlertRejection {
-    /// Puts `path` before the path in the error, unless the path in the error begins with `path` already.
+    /// Puts `path` before the path of a field error. For example, with the path `escalate[0]`, the field
+    /// error about `to` becomes an error about `escalate[0].to`. An error that already names `escalate[0]`
+    /// stays.
     pub(crate) fn below(self, path: &str) -> Self {
         let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
         match self {

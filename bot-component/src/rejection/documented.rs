@@ -1,5 +1,5 @@
-//! Compares `docs/errors.md` with the errors of the code. If `UPDATE_ERRORS` is set, the test first writes
-//! the page.
+//! A test that compares `docs/errors.md` with the errors of the code. If the environment variable
+//! `UPDATE_ERRORS` is set, the test first writes `docs/errors.md` anew.
 //!
 //! Each list below names every variant of an enum. So the test does not compile until each new variant has
 //! an entry in its list.
@@ -33,7 +33,8 @@ the code, which never changes. People read the message, which can change. Each m
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
-stands for a value. Numbers such as `found 101`, and the status `delivered`, are examples.
+stands for a value. Some messages show an example of the value instead, such as the number in `found 101` or
+the status in `already delivered`.
 
 If the bot refuses a request, its log has one line `request.rejected` with the full reason. If the poller
 refuses a call, its log has one line `poll.unauthorized`, `poll.misconfigured` or `drain`.
@@ -94,8 +95,8 @@ fn broken_rules() -> Vec<Advised<BrokenRule>> {
         Rule::Claim => [(Rule::Claim, SIGN_ANEW)],
         Rule::Issuer => [(
             Rule::Issuer,
-            "Use a token of the Bot Framework, or of the tenant in `microsoftapptenantid`. In another cloud, \
-             set `channelservice`."
+            "Use a token of the Bot Framework, or of the tenant in `microsoftapptenantid`. If the bot runs \
+             in another cloud than the public Azure cloud, set `channelservice`."
         )],
         Rule::Audience => [(
             Rule::Audience,
@@ -214,7 +215,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
     every_variant!(AlertRejection {
         Refusal::Unauthorized => [(
             Refusal::Unauthorized,
-            "Send an API key of `alertkey` or `alertkeys`. If the API key has ended, the log has the line \
+            "Send an API key of `alertkey` or `alertkeys`. If the API key has expired, the log has the line \
              `alert.key-refused`."
         )],
         Refusal::ScopeMissing { .. } => [(
@@ -305,8 +306,8 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::ChangeNotQueued => [(
             Refusal::ChangeNotQueued,
-            "Send the same call again. If the queue has the first change after all, the change is made twice, which \
-             does no harm."
+            "Send the same call again. Perhaps the queue has already stored the change of the first call. The \
+             poller then makes the same change twice, which does no harm."
         )],
         Refusal::TooLarge { .. } => [(
             Refusal::TooLarge { json_bytes: 50_000 },
@@ -346,9 +347,9 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
     every_variant!(HookRejection {
         Refusal::Unknown => [(
             Refusal::Unknown,
-            "Copy the whole address. Or write `webhook` to the bot again, because a change of `hookkey` ends \
-             every address. If `hookkey` is empty, a change of `sealkey` or of the bot's credential has the \
-             same effect."
+            "Copy the whole address. If the address was complete, write `webhook` to the bot, and use the new \
+             address: a change of `hookkey` ends every old address. If `hookkey` is empty, a change of `sealkey` \
+             or of the bot's credential has the same effect."
         )],
         Refusal::Ended => [(
             Refusal::Ended,
@@ -415,8 +416,9 @@ fn rejections() -> Vec<Advised<Rejection>> {
         Refusal::TenantRefused(_) => within(refused_tenants()),
         Refusal::NotATrigger(_) => [(
             DecodeError::from(field_error("<path>")).into(),
-            "This error is about triggers, which the functions of a 2017 bot send: copy the text of the queue \
-             message, unchanged, into the `value` of the activity."
+            "Only a *trigger* gets this error: an activity by which an Azure Function of an old bot (2017) sends \
+             an alert to the bot. The function has to copy the text of the queue message, unchanged, into the \
+             `value` of the activity."
         )],
         Refusal::TriggerRefused(_) => within(trigger_refusals()),
         Refusal::AlertNotDelivered(_) => within(undelivered()),

@@ -13,19 +13,20 @@ pub(crate) enum HookRejection {
     Ended,
     #[error("conversation: the bot is no longer there; add the bot to it again")]
     NoConversation,
-    #[error("conversation: the person wants no alerts; the person writes `start` to get them again")]
+    #[error("conversation: the person has said `stop`; the bot sends nothing until the person says `start`")]
     Stopped,
     #[error(
-        "conversation: the channel reports that no person can be reached there; write to the bot there, and post again"
+        "conversation: paused, because the channel can reach no person there; write a message to the bot in this \
+         conversation, and then send the post again"
     )]
     Paused,
     #[error(
-        "{header}: expected a signature; in the sender's settings, enter the secret that the bot showed with the \
-         address"
+        "{header}: expected a signature; in the sender's settings, enter the secret of this webhook address"
     )]
     SignatureMissing { header: &'static str },
     #[error(
-        "{header}: the signature does not fit the body; enter the secret that the bot showed with the address"
+        "{header}: the signature does not fit the body; in the sender's settings, enter the secret of this \
+         webhook address"
     )]
     SignatureWrong { header: &'static str },
     #[error("{0}")]

@@ -1,7 +1,8 @@
-//! Every refusal of a request, as one closed list of HTTP statuses, error codes and messages. So the text of
-//! an error of another module, for example of the storage client, reaches no caller by accident.
+//! Lists every refusal of a request, with its HTTP status, error code and message. A refusal has no other
+//! message. So no caller gets the text of another error by accident, for example of an error of the storage
+//! client.
 //!
-//! `docs/errors.md` lists all of them. A test in `documented.rs` compares that page with this list.
+//! `docs/errors.md` lists these refusals, too. A test in `documented.rs` compares that page with this list.
 
 mod alerts;
 #[cfg(test)]

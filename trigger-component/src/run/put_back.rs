@@ -25,7 +25,8 @@ impl<H: Host> Run<'_, '_, H> {
     /// now.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
-        // These messages stay in hand, and the next run recovers them.
+        // The messages that are no envelopes stay leased. If this run still holds the run lock, its last
+        // write lists them as messages in hand, and the next run recovers them.
         self.unreadable.clear();
         // Only the run that holds the run lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
@@ -34,7 +35,8 @@ impl<H: Host> Run<'_, '_, H> {
                 self.lanes.push(leased);
                 continue;
             }
-            // The run does not know the conversation's line, so it must not overwrite the stored line.
+            // This call stores no line: the run has lost the run lock, or it has not read the stored line and
+            // must not overwrite it.
             let (key, behind) = (leased.lane, VecDeque::from([leased]));
             self.release(PutBack { key, front: None, behind, line: Line::default() }, false);
         }
@@ -53,8 +55,9 @@ impl<H: Host> Run<'_, '_, H> {
 
 impl<H: Host> RunContext<'_, H> {
     /// Hides the front message, if there is one, and the messages behind it. The line is stored first, so
-    /// that the conversation keeps its order even if the run is killed after this write. But then the line
-    /// lists messages that were not hidden, so the conversation perhaps waits longer than necessary.
+    /// that the conversation keeps its order even if the run is killed before it has hidden the messages. In
+    /// this case, the stored line lists messages that are not hidden, so the conversation perhaps waits
+    /// longer than necessary.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -100,8 +103,8 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        // The calls above take time, so the last message becomes visible later than planned. Messages that
-        // the run hides later must not become visible before this last message.
+        // The calls above take time, so the last message becomes visible later than planned. `tail` gets this
+        // later moment, because younger messages must not become visible before this last message.
         if let Some(pause) = pauses.into_iter().flatten().last() {
             line.tail = line.tail.max(self.host.monotonic() + pause);
         }
@@ -123,7 +126,8 @@ impl<H: Host> RunContext<'_, H> {
         }
         let (mut ids, mut counts) = (Vec::new(), Vec::new());
         for leased in &behind {
-            // If this call fails, the message stays in hand, and the next run recovers it.
+            // If this call fails, the message stays in the list of messages in hand, and the next run
+            // recovers the message.
             if self.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                 ids.push(leased.id().to_owned());
                 counts.extend((!leased.is_counted).then_some(Count::Released));
@@ -153,8 +157,8 @@ impl<H: Host> RunContext<'_, H> {
     /// `None` if the deletion is too close for any pause.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // The front message becomes visible a second before the others, because its attempt can fail again,
-        // and the others then have to stay hidden.
+        // The front message becomes visible a second before the others, so that a run tries the front message
+        // first. If this attempt fails again, the others still have to wait.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
         // If the front message is overdue, perhaps a killed run has leased it, and the lease ends only in a
         // minute. With a pause of one second, runs would dequeue and hide the younger messages again and

@@ -19,7 +19,8 @@ pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
 /// The end of an alert in [`Recent`].
 #[derive(Debug)]
 pub(super) struct RecentEnd {
-    /// The id of the queue message with which the alert ended; `None` if this id is unknown.
+    /// The id of the queue message with which a run ended the alert; `None` if the id is unknown. A message
+    /// of the alert with another id is a copy.
     pub(super) message: Option<String>,
     pub(super) status: Status,
 }

@@ -89,7 +89,8 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    /// Whether the alert has to wait after this result. The figures count these waits.
+    /// Whether the alert has to wait after this result. The *figures* (the counts of all runs) have a counter
+    /// for each of these results.
     pub(super) fn is_wait(self) -> bool {
         matches!(
             self,
@@ -139,7 +140,8 @@ pub struct Report {
     /// The run's id in the log.
     pub run: String,
     /// The number of calls that read the queue: all Get Messages calls of the run, and the Peek Messages call
-    /// at its start. If a kick started the run, there is no Peek Messages call.
+    /// at its start. If a *kick* (a call by the bot, after a Put Message) started the run, there is no Peek
+    /// Messages call.
     pub polls: u32,
     /// The number of messages that the run dequeued.
     pub received: u32,

@@ -1,4 +1,5 @@
-//! The run lock of this run, and the messages that the run has in hand. One record in a table stores both.
+//! The run lock of this run, and the messages that the run has in hand (the run has dequeued these messages,
+//! and has not finished them). One record in a table stores both.
 
 use std::time::Duration;
 
@@ -102,8 +103,9 @@ impl ExclusiveRun {
         self.lock.renewal(&self.in_hand)
     }
 
-    /// Handles the end of a write that did not fail. `written` is `None` if another run has taken the lock,
-    /// so that the record was not written. Returns whether this run still holds the lock.
+    /// Handles the result of a write. `written` is `None` if the table service refused the write, because
+    /// another run has taken the lock. If the service did not answer or failed, the caller calls
+    /// [`Self::write_failed`] instead. Returns whether this run still holds the lock.
     pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
         self.is_writing = false;
         match written {
@@ -118,7 +120,8 @@ impl ExclusiveRun {
         }
     }
 
-    /// Handles a write that failed. The run repeats the write while it still holds the lock.
+    /// Handles a write that failed, because the service did not answer or returned an error. The run repeats
+    /// the write while it still holds the lock.
     pub(crate) fn write_failed(&mut self, clock: &impl Clock) {
         (self.is_writing, self.has_unwritten) = (false, true);
         self.not_before = clock.monotonic() + RETRY_AFTER;

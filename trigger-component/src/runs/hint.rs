@@ -1,6 +1,7 @@
 //! A hint in the key-value store of the Spin host. The hint says that a run is at work. While the hint is
-//! valid, the bot makes no calls to the poller, because the run at work dequeues new messages, too. A lost or
-//! wrong hint does no harm, because the run lock in the table lets only one run work at a time.
+//! valid, the bot sends no *kick* (a call to the poller, which starts a run), because the run at work
+//! dequeues new messages, too. A lost or wrong hint does no harm, because the run lock in the table lets only
+//! one run work at a time.
 
 use std::time::Duration;
 
@@ -8,8 +9,7 @@ use envelope::run_record_key;
 use platform::Host;
 use serde_json::json;
 
-/// How long a hint is valid. After a run was killed, its hint stops the bot's calls of the poller for at most
-/// this time.
+/// How long a hint is valid. After a run was killed, its hint stops the bot's kicks for at most this time.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 /// A run writes its first hint after this time. A shorter run writes no hint, because the write can be slow:
@@ -30,8 +30,8 @@ impl Hint {
         Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
-    /// Writes the hint if a write is due. A failed write does no harm, because the bot then only calls the
-    /// poller too often.
+    /// Writes the hint if a write is due. A failed write does no harm: the bot only sends kicks that are not
+    /// necessary.
     pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
@@ -43,8 +43,7 @@ impl Hint {
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Writes a hint that stops the bot's calls of the poller before `until`, because no alert can be sent
-    /// before that time.
+    /// Writes a hint that stops the bot's kicks until `until`, because no alert can be sent before `until`.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
         self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});

@@ -24,8 +24,8 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// How long a recovered message stays hidden. In this time, the changed waiting line is stored. So no run
-/// dequeues the message before that.
+/// How long a recovered message stays hidden. In this time, the run stores the changed waiting line. So the
+/// line is stored before a run can dequeue the message.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long younger messages wait for a message that the queue probably no longer holds.
 const IF_MISSING: Duration = Duration::from_secs(10);
@@ -39,8 +39,8 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ids of the missing messages, each with the information of the ledger about its alert. If a missing
-    /// message was only hidden, a run dequeues it later.
+    /// The ids of the missing messages. Each id has a [`Missed`], which says whether the alert has ended. If
+    /// a missing message was only hidden, a run dequeues it later.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
@@ -91,9 +91,9 @@ pub(crate) async fn recover<H: Host>(
 /// Finds out how the alert of a missing message has ended. If `ended` has the final status of the alert,
 /// returns this status. In this case, the ledger has perhaps not recorded the status yet.
 ///
-/// Otherwise records in the ledger that the message is missing, and returns the information of the ledger.
-/// Perhaps the killed run has only hidden the message. Then the message becomes visible at `visible_at` at
-/// the latest.
+/// Otherwise reads the alert's record in the ledger. If the record has a final status, returns this status.
+/// If not, records that the message is missing. Perhaps the killed run has only hidden the message. In this
+/// case, the message becomes visible at `visible_at` at the latest.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,
@@ -132,7 +132,7 @@ async fn put_back<H: Host>(
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
-        // Another run can hold the run lock now. That run recovers the other messages.
+        // From `until` on, another run can take the run lock. That run recovers the remaining messages.
         if now >= until {
             break;
         }

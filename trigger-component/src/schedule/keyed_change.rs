@@ -8,8 +8,8 @@ use state::ledger::{Edit, RecordKey, Standing};
 /// the queue message.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedChange {
-    /// A reason for the alert's record in the ledger, for example that the alert became a new chat message
-    /// instead of a change.
+    /// A reason that the run writes into the alert's record in the ledger, next to the status. For example,
+    /// the reason says that the alert became a new chat message instead of a change.
     pub(crate) note: Option<&'static str>,
     /// Whether the queue message took an alert back.
     pub(crate) takes_back: bool,

@@ -12,9 +12,9 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
-/// Until the run has finished the first message of a conversation, it does not know how long a message takes.
-/// It then assumes this many times the minimum gap between two messages (`conversation_gap`). The estimate is
-/// high, so that the run does not fetch too many messages of a slow conversation.
+/// Before the run has finished the first message of a conversation, it assumes that a message takes this many
+/// times the minimum gap between two messages (`conversation_gap`). The estimate is high, so that the run
+/// does not fetch too many messages of a slow conversation.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
@@ -35,8 +35,9 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns how long the lane needs for each message. If the lane has no estimate yet, returns the gap
-    /// between two messages (`conversation_gap`), multiplied by `assumed_gaps`.
+    /// Returns how long the lane needs for each message: the estimate, but at least the gap between two
+    /// messages (`conversation_gap`). If the lane has no estimate yet, returns this gap, multiplied by
+    /// `assumed_gaps`.
     fn pace(&self, limits: &Limits, assumed_gaps: u32) -> Duration {
         let gap = limits.conversation_gap;
         self.took.map_or(gap * assumed_gaps, |took| took.max(gap))
@@ -217,7 +218,8 @@ impl Lanes {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
             lane.line.remove(message);
-            // A slow message raises the estimate at once, and a fast message lowers it only a little.
+            // `took` is the estimate for the next message. A slow message raises the estimate at once, and a
+            // fast message lowers it only a little.
             let last = now.saturating_sub(lane.began_at);
             lane.took = Some(lane.took.map_or(last, |took| last.max((took * 3 + last) / 4)));
         }
@@ -258,9 +260,9 @@ impl Lanes {
         self.remove_if_idle(key, now);
     }
 
-    /// Takes out the messages of one lane that is not busy; `None` if there is no such lane. The messages of
-    /// a busy lane stay, because the outcome of the current message decides whether they have to be hidden
-    /// behind it.
+    /// Takes out the messages of one lane that is not busy; `None` if every lane with messages is busy. The
+    /// messages of a busy lane stay, because the run still works on a message of this lane. If that message
+    /// has to wait, the run has to hide the others behind it.
     pub(crate) fn take_idle(&mut self) -> Option<PutBack> {
         let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
         lane.busy = true;
@@ -268,8 +270,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages the run has time. `left` is the time that the run has. Some
-    /// dequeued messages are in no lane yet. No conversation has more than `coming` of them.
+    /// Returns for how many more messages the run has time. `left` is the time that the run has. The run puts
+    /// dequeued messages into their lanes only after it has recorded them. `coming` is an upper limit: each
+    /// conversation has at most this many dequeued messages that are not in its lane yet.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

@@ -34,8 +34,8 @@ impl LaneKey {
         Self(fnv_1a(&["answers", alert]))
     }
 
-    /// The lane of a message that is no envelope. No other message has this lane, so no other message waits
-    /// for this one.
+    /// The lane of a message that is no envelope. Each of these messages has a lane of its own, so it delays
+    /// no other message.
     pub(crate) fn of_unreadable(message: &str) -> Self {
         Self(fnv_1a(&["unreadable", message]))
     }

@@ -83,16 +83,16 @@ impl Line {
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the line has a front message, i.e. a hidden message for which the others wait. For example, a
-    /// line has no front message if a run has only made its messages visible again, because the run had no
-    /// time for them.
+    /// Whether the line has a front message, i.e. a hidden message for which the others wait. For example, if
+    /// a run has no time for the messages of a conversation, it makes them visible again, and lists them in a
+    /// line without a front message.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
     /// Returns for how long the front message has been *overdue*, i.e. the time since its pause ended. If the
-    /// line has no front message, returns the time since the last pause of its messages ended, but at most
-    /// the time since this run read the line.
+    /// line has no front message, returns the time since all messages of the line became visible. If they
+    /// became visible before this run read the line, returns the time since the run read the line.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue
@@ -179,9 +179,9 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if its wait is
-    /// longer than the queue can hide a message. If the stored text cannot be read, returns a line without
-    /// messages.
+    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended. Also leaves out a
+    /// place with a wait that is too long, because the queue cannot hide a message for that long. If the
+    /// stored text cannot be read, returns a line without messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
             return Self::default();

@@ -32,8 +32,8 @@ fn keys() -> QuestionKeys {
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
-/// The question of an alert, with the URL of the program that gets the answer. `shared`: whether other alerts
-/// share the answer.
+/// The question of an alert, with the URL of the program that gets the answer. `shared`: whether an answer to
+/// this question also answers other alerts.
 fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     Asked {
         question,
@@ -238,6 +238,7 @@ fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
     ids
 }
 
+/// Two people answer. The run that handles their two jobs is killed.
 #[test]
 fn shared_answer_whose_run_is_killed_reaches_every_card() {
     for kill in [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 160, 200, 240, 280, 320, 400] {
@@ -287,7 +288,8 @@ fn unsealed_job_is_moved_to_the_poison_queue() {
     assert!(accepted.borrow().is_empty());
 }
 
-/// Replaces the encrypted question of the only alert in the ledger, and returns the old text.
+/// Replaces the encrypted question of the only alert in the ledger, and returns the old text. To *open* a
+/// question means to decrypt it.
 fn set_question(sim: &Sim, text: Value) -> Value {
     let mut tables = sim.tables.borrow_mut();
     let records = tables.entities_mut("proactivebotledger").values_mut();

@@ -77,8 +77,8 @@ fn change_of_an_alert_does_not_change_the_message_of_another_alert_with_the_same
         sim.run();
         accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
         sim.run();
-        // With `new`, the key moves to the second chat message. With `reply`, the key stays with the first
-        // chat message.
+        // The second alert is a second chat message. With `"again": "new"`, the key moves to this message.
+        // With `"again": "reply"`, the key stays with the first chat message.
         let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
         let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
         accept(&sim, &change(&sim, 3, own, 900, &of), false);

@@ -77,15 +77,16 @@ fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
         let figures = overview(sim).figures;
         let counted = figures.gone();
         // The next run calls the queue with the pop receipts of the killed run. If a receipt is outdated,
-        // Azure answers 404, even if the message is only hidden. So the figures can count a message before
-        // the message has left the queue.
+        // Azure answers 404, even if the message is only hidden. The run takes the 404 as a deletion, and
+        // counts the message. So the figures can count a message before the message has left the queue.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
         // If a run is killed before it has recorded the messages that it dequeued, no run counts them as
         // accepted. So `accepted` can be smaller than `messages`.
         let is_accepted = (counted..=messages).contains(&figures.accepted);
-        // Two messages hold the same alert, so at most one message counts as a copy. The count of copies is
-        // greater only if the figures counted a message as missing, and a run then found this message again.
+        // Two messages hold the same alert, so usually at most one message counts as a copy. But if a run
+        // counts a message as missing, and a later run finds the message on the queue, the figures count this
+        // message twice, and `found_again` is not zero.
         let copies = figures.ended.get("copy").copied().unwrap_or_default();
         if !is_right || !is_accepted || copies > 1 && figures.found_again == 0 {
             return Some(format!(

@@ -84,8 +84,8 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// The message is dequeued more often than `Limits::max_unaccounted`. This limit does not apply here, because
-/// the alert has a result: it is delivered.
+/// If a message is dequeued more than `Limits::max_unaccounted` times without a result, the poller moves it
+/// to the poison queue. This message is dequeued more often, but its alert has a result: it is delivered.
 #[test]
 fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
@@ -144,8 +144,8 @@ fn late_copy_that_the_bot_has_recorded_is_not_sent() {
 }
 
 /// The queue gets the alert twice. A run reads only the withdrawals (e.g. cancellations) of the last ten
-/// minutes. This alert is older, so the run reads the alert's record, which would name a cancellation. When
-/// the second message is dequeued, the record says that the alert is delivered.
+/// minutes. This alert is older, so the run looks for a cancellation in the alert's record. For the second
+/// message, the run finds in the record that the alert is delivered.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
     let sim = Sim::new(4);

@@ -112,7 +112,7 @@ fn run_with_refused_credentials_ends_and_changes_no_message() {
         sim.storage.borrow().messages(QUEUE).into_iter().map(|message| message.text).collect();
     let report = sim.run();
     assert_eq!(counts(&report, ["credentials", "poisoned"]), [16, 0]);
-    assert_eq!(sim.attempts.borrow().len(), 16, "the run makes no attempt after the first refusal");
+    assert_eq!(sim.attempts.borrow().len(), 16, "16 attempts begin at once, and the refusals stop the run");
     let messages = sim.storage.borrow().messages(QUEUE);
     assert!(messages.iter().all(|message| message.visible_at <= sim.now()));
     let mut after: Vec<String> = messages.into_iter().map(|message| message.text).collect();

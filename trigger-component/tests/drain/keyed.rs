@@ -137,6 +137,7 @@ fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
     assert_eq!((status(&sim, 1), first.as_deref()), ("delivered", Some("1 text")));
 }
 
+/// The values of the member `again`: `update`, `reply`, `new` and `skip`.
 #[test]
 fn member_again_decides_how_an_alert_is_shown_while_the_key_is_firing() {
     for (again, expected, last) in [

@@ -1,6 +1,6 @@
-//! Alerts with a `key` (the name of a problem). They go to a conversation that their address does not name.
-//! This file tests three cases: the chat with a person who never wrote to the bot, the new chat after Teams
-//! has purged the old chat, and the threads of a channel.
+//! Alerts with a `key` (the name of a problem), for which the poller has to find or create the conversation.
+//! There are three cases: the chat with a person who never wrote to the bot, the new chat after Teams has
+//! purged the old chat, and the threads of a channel.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -282,7 +282,7 @@ fn alert_with_a_key_to_a_chat_that_is_purged_each_time_creates_only_one_chat() {
         sim.pass(seconds(61));
     }
     assert_eq!((status(&sim, 1), status(&sim, 2)), ("dead", "dead"));
-    assert_eq!((creations.get(), sim.attempts.borrow().len()), (2, 3), "one creation for each alert");
+    assert_eq!((creations.get(), sim.attempts.borrow().len()), (2, 3), "each alert creates one chat");
 }
 
 #[test]

@@ -110,6 +110,7 @@ fn message_that_could_not_be_hidden_keeps_its_place() {
     assert!(sim.now() >= seconds(60));
 }
 
+/// The attempt takes 7 s, so it fails after the end of the budget of 3 s.
 #[test]
 fn message_that_fails_after_the_budget_keeps_its_place() {
     let sim = Sim::new(5);

@@ -171,6 +171,7 @@ fn creation_that_fails_with_an_unclear_status_is_repeated_and_the_alert_is_sent_
     }
 }
 
+/// The person has not installed the bot, so the Connector refuses to create the chat.
 #[test]
 fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     let sim = Sim::new(1);

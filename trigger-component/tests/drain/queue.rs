@@ -39,9 +39,8 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// Selects the response to a call with an outdated pop receipt. If `true`, the service answers that the
-    /// message is missing, like Azure. If `false`, the service answers that the receipt is wrong, like
-    /// Azurite.
+    /// Selects the response to a call with an outdated pop receipt. If `true`, the service returns the error
+    /// of Azure, `MessageNotFound`. If `false`, it returns the error of Azurite, `PopReceiptMismatch`.
     pub(crate) is_like_azure: bool,
     /// The Deletes and Updates that are under way: the number of the run, and the id of the message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
@@ -114,7 +113,7 @@ impl Storage {
                 self.queues.entry(queue).or_default();
                 return status(201, "");
             }
-            (_, None) => panic!("the fake queue expected a call of messages, found {request:?}"),
+            (_, None) => panic!("the fake queue expected a path with /messages, found {request:?}"),
             _ => {}
         }
         if !self.queues.contains_key(&queue) {

@@ -1,4 +1,4 @@
-//! Quiet hours: an alert that is still on the queue when the quiet hours begin waits until they end.
+//! Quiet hours: if an alert is still on the queue when the quiet hours begin, the alert waits until they end.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -88,8 +88,9 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
     assert_eq!(calls.borrow().len(), 2, "a read and a write: {calls:?}");
 }
 
-/// When the first message was moved to the poison queue, its Delete failed. So after the replay, the queue
-/// holds the alert twice.
+/// When the old message was moved to the poison queue, its Delete failed. So after the replay, the queue
+/// holds the alert twice. The run sends the alert with the old message. It records the status first, and then
+/// deletes the message.
 #[test]
 fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_delete() {
     let mut deleted = 0;
@@ -163,8 +164,10 @@ fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
     assert!(deleted > 0, "expected a kill after the Delete in at least one world, found none");
 }
 
-/// The run cannot read the record, so it does not know the time of the replay. It still records the death,
-/// because the message that dies now is not the message that the operator replayed.
+/// The first message of the alert dies. The operator replays the alert, so the queue gets a second message,
+/// which dies, too. The run cannot read the record, so it does not know the time of the replay. It still
+/// records the second death, because the operator replayed the first message, and not the message that dies
+/// now.
 #[test]
 fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     let sim = Sim::new(5);

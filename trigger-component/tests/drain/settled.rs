@@ -191,8 +191,8 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
-    // The figures counted the message as `unrecorded`. A later run dequeued it, and the figures counted it
-    // again.
+    // First, the figures counted the message as `unrecorded`: probably deleted, and its status is unknown. A
+    // later run dequeued the message, and the figures counted it again.
     let figures = overview(&sim).figures;
     assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
     assert!(figures.missing.is_empty(), "{figures:?}");
@@ -266,7 +266,8 @@ fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger
     assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
-/// The scheduler starts a run each minute, sometimes a little late.
+/// The *idle time* is the time at which a run last found no message. The scheduler starts a run each minute,
+/// sometimes a little late.
 #[test]
 fn runs_without_a_message_record_the_idle_time_every_three_minutes() {
     let sim = Sim::new(4);

@@ -522,7 +522,7 @@ impl Clock for SimHost<'_> {
         Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.sim.now()
     }
     fn monotonic(&self) -> Duration {
-        // The monotonic clock of every instance starts at zero.
+        // Every run has its own instance of the component, in which the monotonic clock starts at zero.
         let start = self.start.get().unwrap_or(self.sim.now());
         self.start.set(Some(start));
         self.sim.now() - start

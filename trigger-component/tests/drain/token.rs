@@ -10,9 +10,9 @@ use trigger_component::run::RunError;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// After the refusal, an attempt of the run locks the token and fetches a fresh one, which takes 3 s. During
-/// this time, other attempts wait for this lock. If the run did not go on with the first attempt meanwhile,
-/// the run would deadlock.
+/// After the refusal, the refused attempt locks the token, and fetches a fresh token, which takes 3 s. During
+/// this time, other attempts wait for the lock. The run must go on polling the attempt that has the lock.
+/// Otherwise this attempt would never release the lock, and all attempts would wait forever.
 #[test]
 fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {

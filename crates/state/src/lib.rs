@@ -31,106 +31,114 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; the bot and the poller, when the channel cannot reach the person (only `pausedUntil`) |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; when the channel cannot reach the person, the bot and the poller write only `pausedUntil` |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when a person has answered the question |
 //! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row; the poller inserts the row when it *moves* a conversation (see below). No other operation writes the row |
 //! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes the row; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
 //! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a *tombstone*: if the bot accepted an alert for this conversation at the time `at` or earlier, no run delivers the alert. The row is never deleted |
-//! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address), `off` (true: this newest address has ended, so no address works) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
+//! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address; older addresses do not work), `off` (true: the newest address does not work, either) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address; whenever the bot writes the tombstone, it also sets `off`. The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to one of its chat messages on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the bot, for the commands `subscribe` and `unsubscribe`, and for the routes `PUT` and `DELETE` of a tag; the poller, when it moves a conversation |
-//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's id on the channel. A user id that a client may have chosen has a row only with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot and the poller, after the record: an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
-//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after the record of a group or of a thread, on channels that vouch for the tenant (`msteams`): an index of the tenant's teams and group chats. To find a person by an e-mail address, the poller asks the Connector for the members of these teams and chats |
-//! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
+//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a person's own conversations, by the person's id on the channel. On Web Chat and Direct Line, a client can claim any user id that does not begin with `dl_`. Such a user id has a row only with `unboundusers=allow` |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after they have stored the record of a group or of a thread, on channels that vouch for the tenant (`msteams`). The rows are an index of the tenant's teams and group chats. To find a person by an e-mail address, the poller asks the Connector for the members of these teams and chats |
+//! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after they have stored the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. The first digit of `<key>` is the shard. One query reads all rows of a
-//! conversation in `c<shard>`, because they are in one partition. "After the record" means: first the writer
-//! stores the record, then this row. In the address of a chat that the poller created, the person's id is the
-//! object id in Entra, until the person writes.
+//! conversation in `c<shard>`, because they are in one partition. In the address of a chat that the poller
+//! created, the person's id is the object id in Entra, until the person writes.
 //!
 //! If Teams has purged a chat, the poller creates a new chat with the person, and *moves* the conversation.
 //! The poller writes the `stop`, the quiet hours and the tags for the new chat. Then it deletes the rows of
-//! the old chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the next alert repeats
-//! the move. The repeated move writes the `stop` again, even if the person has sent `start` in the new chat
-//! since then.
+//! the old chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the poller moves the
+//! conversation again at the next alert. The second move writes the `stop` again, even if the person has sent
+//! `start` in the new chat since then.
 //!
 //! The partition `t..<tag>` lists the subscribers that are in no tenant. An index row is stale if the
-//! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. Index rows have
-//! `seenAt`, because readers look for the conversation that was active last. Only the index rows of tags have
-//! no `seenAt`.
+//! conversation's own rows no longer match it. A reader ignores a stale row, and deletes it. By `seenAt`,
+//! readers find the conversation that was active last. Only the index rows of tags have no `seenAt`.
 //!
 //! The bot keeps at most 20 rows `<key>.r.<message id>` of a conversation. A row with reactions or replies
 //! expires seven days after the last of them; the ledger keeps the record of an alert for the same time. The
 //! row of an open question expires when the question ends. Readers ignore an expired row. No cleaning deletes
 //! these rows. When the bot inserts such a row, it deletes the conversation's expired rows of this kind. If
 //! there are still too many, it deletes the rows that expire first. When the bot forgets the conversation, it
-//! deletes all these rows. `cause` is a hash of the id of the activity that was counted last.
+//! deletes all these rows. `cause` is a hash of the id of the activity from which the bot last counted a
+//! reaction or a reply. If the channel sends this activity again, the bot does not count it again.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
-//! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
-//! adds an entity, or writes a property of an unexpected type, readers treat the entity or the property as
-//! missing and continue. For `<prefix>conversations`, the log has a line for each such entity. For the two
-//! other tables, each run logs only the first such entity.
+//! longer than 200 characters are hashed. Only the bot and the poller write the three tables. If another
+//! program adds an entity, or writes a property of an unexpected type, readers treat the entity or the
+//! property as missing and continue. For `<prefix>conversations`, the log has a line for each such entity.
+//! For the two other tables, each run logs only the first such entity.
 //!
-//! The bot and the poller write the record of a conversation by a merge with the ETag. A merge keeps the
-//! properties of later versions. When the person writes or installs the bot, `pausedUntil` becomes zero.
-//! Until the time `askedUntil`, the person's next text answers the alert with the id `asked`. After an
-//! answer, `askedUntil` is zero.
+//! The bot and the poller write the record of a conversation by a merge with the ETag. The merge keeps
+//! properties that only a newer program knows. When the person writes a message or installs the bot,
+//! `pausedUntil` becomes zero. Until the time `askedUntil`, the person's next text answers the alert with the
+//! id `asked`. After an answer, `askedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
 //! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of each *page* (see below) of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (the number of alerts of the page; 0: the page has no alert, and the record only describes the page), `next` (where the call's next page begins) | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag`; in the first alert of each *page* (see below) of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (the number of alerts of the page; 0: the page has no alert, and this record only stores the properties of the page), `next` (where the call's next page begins) | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt` (when a run found that the alert's queue message is missing), `missingFrom` (after this time, the message counts as missing for good) | the poller, if a killed run had the alert's queue message in hand and the queue refuses the message's pop receipt |
-//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when a person has answered another alert, so that this alert is superfluous. There are two cases: this alert belongs to the *escalation* (see below) of the other alert's call, or the two alerts are of one call and share the answer |
+//! | | | `cancelledAt` | the bot, when the sender cancels the alert; the poller, when a person's answer to another alert makes this alert superfluous. There are two cases. In the first case, the two alerts are of one call, and share one answer. In the second case, this alert is in the *escalation* (see below) of the other alert's call |
 //! | | | `putAt`, `failedAt`, `unconfirmedAt` | the bot. `putAt`: in doubtful cases, e.g. a repeated call, after the bot has put the alert on the queue. `failedAt`: when a Put fails. `unconfirmedAt`: when a Put has no clear response |
 //! | | | `series` (the id of the first alert of a series of recurring alerts); in the first alert of a series: `seriesNext` (the id of the next alert, or `none`), `seriesEndedAt` | `series`: the bot or the poller, when it inserts the record. `seriesNext`: the poller. Before it sends an alert of the series, it inserts the record of the next alert, puts the next alert on the queue, and then writes `seriesNext`. `seriesEndedAt`: the bot, when the sender ends the series |
-//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity (a program sends such an activity with an envelope in it); zero if the attempt has failed and the alert can be sent again: the Connector certainly delivered nothing, or its response was 408, 502 or 504 and `onUncertain` is not `drop` |
+//! | | | `takenAt` | the bot, before it sends an alert that it received in a trigger activity (a program sends such an activity with an envelope in it); zero if the attempt has failed and the bot is allowed to send the alert again. There are two such failures: the Connector certainly did not deliver the alert, or the Connector answered 408, 502 or 504 and `onUncertain` is not `drop` |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes the content of the alert |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered this alert, or another alert of the same call that shares its answer |
 //! | | | `replayedAt`, `replayedFrom` (the id that the dead message had on the queue), `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. A run reads `replayedAt` before it moves a message to the poison queue. It records the status `dead` only if no replay has changed `replayedAt` since then |
-//! | | | `keyed` (the member `keyed` of the envelope), `changes` (the id of the alert that this alert changes) | `keyed`: the bot, when it accepts an alert with a `key`; the poller, when it inserts the record of the next alert of a series. `changes`: the bot, when it accepts a change of an alert |
+//! | | | `keyed` (the member `keyed` of the envelope: a hash of the alert key, and how the alert concerns an earlier chat message), `changes` (the id of the alert that this alert changes) | `keyed`: the bot, when it accepts an alert with an *alert key* (see below); the poller, when it inserts the record of the next alert of a series. `changes`: the bot, when it accepts a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
-//! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
+//! | | | `replacedBy` (the id of the new alert) | the bot, together with `cancelledAt`, when the sender changes an alert that was not sent yet. The bot cancels this alert, and accepts a new alert with the changed content |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's chat message; with the ETag |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press` (the id of the button press, or of the text, with which the person answered), `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the sender's program has received the answer and the card shows it |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies to people (here, `answer` means such a reply). If the person's message makes a record, one transaction inserts both. A minute has as many rows as the bot may send replies in it (`answersperminute`). When all rows of a minute exist, the bot also inserts the missing rows of the next minute, with `silent`. So it sends no reply in the next minute |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies to people (here, `answer` means such a reply). If the bot also inserts a record for the person's message, one transaction inserts the record and this row. `<row>` is a number below `answersperminute`, so the number of rows limits the replies in a minute. When all rows of a minute exist, the bot also inserts the missing rows of the next minute, with `silent`. So it sends no reply in the next minute |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, together with the record of a person's message in a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, the records of a page, or a record that a replay creates again; the poller, together with the record of the next alert of a series. The rows are an index by time |
-//! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages of query results: `at` is the time at which the search began, and `next` is the continuation at which it stopped |
-//! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it replies to an activity that makes no alert and gets only one reply |
-//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a `key`; with the ETag |
-//! | | | `latestAt`, `latestAlert` (the newest alert with the `key` on the queue), `endsAt` | the bot, after it has put an alert with a `key` on the queue; the poller, before it changes a chat message for an alert, if the bot has not recorded this alert or a newer one here |
+//! | `clean` | `place` | `at`, `next` | the poller, if a cleaning could not read all pages of its query for expired records. The next cleaning continues the query: `at` is the time at which the query began, and `next` is the continuation for its next page |
+//! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, for some replies to activities that make no alert. If the channel sends such an activity again, the bot finds the row, and does not reply again |
+//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with an alert key; with the ETag |
+//! | | | `latestAt`, `latestAlert` (the newest alert on the queue with this alert key), `endsAt` | the bot, after it has put an alert with an alert key on the queue; the poller, before it changes a chat message because of an alert, if `latestAlert` is missing or older than this alert |
 //!
 //! An *escalation* is a list of steps in an API call. The poller sends the alerts of each step later, but
 //! only if no person has answered the alerts of the call.
 //!
-//! A row in the partition `key.<digit>` names the chat message that a conversation shows for all alerts with
-//! one `key`. `<key>` in the row key is the key of the conversation, and `<digit>` is its first digit.
-//! `<hash>` is a hash of the sender's name and of the `key` that the sender gave the alerts. The row expires
-//! 30 days after the last alert with this `key`.
+//! An *alert key* is the member `key` of an API call. Alerts with the same alert key report the same problem,
+//! so a conversation shows one chat message for them. A row in the partition `key.<digit>` names this chat
+//! message. `<key>` in the row key is the key of the conversation, and `<digit>` is its first digit. `<hash>`
+//! is a hash of the sender's name and of the alert key. The row expires 30 days after the last alert with
+//! this alert key.
 //!
-//! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
-//! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. A *page* is a group of at most 100 alerts of one API call, which the bot accepts together. If
-//! a page has 100 alerts, the bot inserts the row with a separate storage call before the records, because a
-//! transaction has at most 100 operations. So the row can be stored without the records. If the sender
-//! repeats the API call, the bot can insert another row for the records of the first API call. So a row
-//! counts only for records whose `acceptedAt` is the row's time. If a replay creates a record again, `tags`
-//! in the new row is `*`, which means any tag.
+//! In `at.<countdown>.<name>`, `<countdown>` is the time of acceptance, subtracted from the greatest number
+//! of 13 digits, so that the newest row is the first one. `<name>` is the id of the alert, or the part of the
+//! ids that the alerts of a page share. A *page* is a group of at most 100 alerts of one API call, which the
+//! bot accepts together. If a replay creates a record again, `tags` in the new row is `*`, which means any
+//! tag.
+//!
+//! If a page has 100 alerts, the bot inserts the row `at.<countdown>.<name>` with a separate storage call
+//! before the records, because a transaction has at most 100 operations. So there can be superfluous rows of
+//! this kind:
+//!
+//! - If the bot is killed between the row and the records, the row stays without records. When the sender
+//!   repeats the API call, the bot inserts the records with a new row.
+//! - If the sender repeats an API call whose records exist, the bot inserts a second row before it finds the
+//!   records. The bot then deletes the second row, but the delete can fail.
+//!
+//! So readers use a row only for records whose `acceptedAt` is the row's time.
 //!
 //! In `reply.<alert id>.<row>`, `<row>` depends on the number of answers that the alert takes:
 //!
 //! - one answer: `<row>` is `one`. So if two people answer, only one insert succeeds. If all alerts of a call
-//!   together take one answer, these alerts and the alerts of the call's escalation share the row of the
-//!   call's first alert.
+//!   together take one answer, they also share one row. The alerts of the call's escalation share this row,
+//!   too. In the key of this row, `<alert id>` is the id of the call's first alert.
 //! - one answer from each person: `<row>` is a hash of the person's id.
 //! - any number of answers: `<row>` is a hash of the person's id and the activity's id, or a random text.
 //!
@@ -139,9 +147,9 @@
 //! alert.
 //!
 //! A period is eight days. The poller finds expired records by their period, and deletes them page by page.
-//! The shard is the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the
-//! first digit of the conversation's key. If another producer chose the id, the shard is computed from a hash
-//! of the id.
+//! The shard is the fifth digit of the alert's id, modulo 4. A person's message has an alert id, too. The
+//! fifth digit of this id is the first digit of the conversation's key. If another producer chose the id, the
+//! shard is computed from a hash of the id.
 //!
 //! ## `<prefix>runs`: the run lock, and the data that runs share
 //!

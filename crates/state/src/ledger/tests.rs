@@ -102,7 +102,7 @@ fn cancellation_is_recorded_unless_the_alert_has_a_final_status() {
     assert_eq!(
         run(world.ledger().withdraw(&too_far, None)),
         Ok(Withdrawn::Unknown),
-        "the period in the id is too far away"
+        "the period in the id is too far away from the current period"
     );
 }
 
@@ -189,7 +189,7 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     world.tables.borrow_mut().end_pages_with_their_partitions();
-    // In each of ten periods, all four partitions have alerts that are due a year ahead.
+    // Each of ten periods has four partitions. Each partition has alerts that are due a year ahead.
     for period in 0..10 {
         for number in 0..64 {
             let mut far = alert(CallId::random(Period::of(world.host.now()), [number; 16]).alert(period));

@@ -1,12 +1,16 @@
-//! The marks of conversations. A *mark* (a row `unasked.<key>`) shows that no question in the conversation
-//! waits for a text as its answer.
+//! The marks of conversations. A *mark* is a row `unasked.<key>`. The row says that the conversation has no
+//! *open question*, i.e. no question that the person's next text would answer.
 //!
-//! Each *replica* (running instance) of the bot keeps a fingerprint of each conversation's record in its
-//! key-value store. If the fingerprint shows that a person's message would not change the conversation's
-//! record, the replica does not read this record. When the poller delivers a question that a text can answer,
-//! it writes the question into the conversation's record, and deletes the fingerprint. But the replica
-//! perhaps uses another key-value store than the poller. Then the replica still has its fingerprint, and
-//! would not find the question.
+//! Each *replica* (running instance) of the bot keeps a *fingerprint* of each conversation's record (hashes
+//! of its content) in its key-value store. When a person's message arrives, the replica compares the message
+//! with the fingerprint. If they match, the message does not change the conversation's record, and the
+//! replica does not read this record. But the record is also the place where the replica would find an open
+//! question:
+//!
+//! - When the poller delivers a question that a text can answer, it writes the question into the
+//!   conversation's record. Then it deletes the fingerprint, so that the replica reads the record.
+//! - But the replica perhaps uses another key-value store than the poller. Then the replica still has its
+//!   fingerprint, and would not find the question.
 //!
 //! The mark solves this problem without a further storage call:
 //!
@@ -35,19 +39,22 @@ use crate::ConversationKey;
 
 /// The limit for the difference between the time in a person's activity and the bot's clock. If the
 /// difference is less, the time in the activity determines the period of the message's record. If not, the
-/// bot's own time determines the period. The mark is in the partition of the record.
+/// bot's own time determines the period. The mark is in the same partition as the message's record. So
+/// [`Ledger::expect_answer`] deletes the mark in every period that is possible with this limit.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
-/// Whether the bot knows that no question waits for the next text in a conversation.
+/// How certainly the bot knows that a conversation has no open question. The bot passes this value to
+/// [`Ledger::accept_message`], whose transaction inserts the record of a person's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
-    /// The fingerprint of the conversation shows no open question, but the fingerprint can be old. The
-    /// transaction succeeds only if the mark exists.
+    /// The bot has not read the conversation's record, e.g. because the message matches the fingerprint. So
+    /// perhaps a question is open, and the transaction succeeds only if the mark exists.
     Perhaps,
-    /// The record shows no open question. The transaction writes the mark.
-    Surely,
-    /// A question would not matter, e.g. because the message is in a group. The transaction neither needs nor
+    /// The bot has read the conversation's record, and the record has no open question. The transaction
     /// writes the mark.
+    Surely,
+    /// The message cannot be the answer to an open question, e.g. because it is in a group. The transaction
+    /// neither needs nor writes the mark.
     Ignored,
 }
 
@@ -69,8 +76,8 @@ impl Unasked {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Deletes the mark of a conversation, so that every replica reads the record when the next message
-    /// arrives.
+    /// Deletes the mark of a conversation, so that every replica reads the conversation's record when the
+    /// person's next message arrives.
     pub async fn expect_answer(&self, conversation: &ConversationKey) -> Result<(), TableError> {
         let now = self.host.now();
         let periods: BTreeSet<_> = [now - MAX_AWAY, now + MAX_AWAY].map(Period::of).into();

@@ -1,9 +1,9 @@
 //! The dead letters of a queue: one row for each queue message that a run has moved to the poison queue.
 //!
-//! The queue service cannot list the messages of a queue, so the bot lists these rows. A run writes the row
-//! before it puts the message on the poison queue. The row's key consists of the insertion time and the id
-//! that the message had on the queue. So if the run is killed between the two writes, the next run writes the
-//! same row again.
+//! An operator can ask the bot for a list of the dead letters. The queue service cannot list the messages of
+//! a queue, so the bot reads these rows. A run writes the row before it puts the message on the poison queue.
+//! The row's key consists of the time at which the message was put on the queue, and of the message's id on
+//! the queue. So if the run is killed between the two writes, the next run writes the same row again.
 //!
 //! A row never holds the text of an alert. The row holds a digest (hash) of the message on the poison queue.
 //! By this digest, the bot finds the message on the poison queue.
@@ -66,7 +66,8 @@ impl DeadLetterId {
         &self.0
     }
 
-    /// The id that the message had on the queue, or the hash of an unusual id.
+    /// The id that the message had on the queue. If the id is longer than 64 characters, or has characters
+    /// other than letters, digits and `-`, the method returns a hash of it.
     pub fn message_id(&self) -> &str {
         self.0.split_once(AFTER_DIGITS).map_or("", |(_, name)| name)
     }
@@ -114,14 +115,15 @@ pub struct DeadLetter {
     pub status: Option<u16>,
     /// When the run moved the message.
     pub died_at: DateTime<Utc>,
-    /// When the alert was accepted. If the message holds no envelope, when the message was put on the queue.
+    /// The time at which the alert was accepted. If the message holds no envelope, this is the time at which
+    /// the message was put on the queue.
     pub enqueued_at: DateTime<Utc>,
     /// When the alert expires.
     pub expires_at: Option<DateTime<Utc>>,
     /// The number of times that the queue had handed out the message.
     pub attempts: u32,
-    /// Whether the message holds an envelope of the bot, so that a replay is possible. If the bot seals its
-    /// envelopes, the seal of the envelope was valid.
+    /// True if an operator can replay the message. The message must hold an envelope in the current format.
+    /// If the bot seals its envelopes, the envelope must also have a valid seal.
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,

@@ -14,7 +14,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts in no bucket.
+/// The upper bounds of the buckets of [`Delays`], in milliseconds. A delay above the last bound counts in
+/// no bucket.
 pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 
@@ -30,9 +31,10 @@ pub const MAX_PAUSED: usize = 20;
 pub struct Figures {
     /// When counting began.
     pub since: i64,
-    /// Messages that a run has dequeued for the first time. If a run is killed before it can record the
-    /// messages of a Get, this number is too low for a while. [`Figures::settle`] corrects it, at the latest
-    /// when all messages have left the queue.
+    /// Messages that a run has dequeued for the first time. A run dequeues messages with a Get, and stores
+    /// this number with its next write. If the run is killed before this write, the number lacks the messages
+    /// of the Get. [`Figures::settle`] corrects the number, at the latest when all messages have left the
+    /// queue.
     pub accepted: u64,
     /// Messages that have left the queue, by the word of the alert's final status. Dead letters count in
     /// `dead` instead. Two further words name no status. `copy` counts the messages whose alert had already
@@ -41,8 +43,8 @@ pub struct Figures {
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,
-    /// Attempts that did not end the alert, by the word in the report of a run: `throttled`, `retried`,
-    /// `hostOut`, `possiblyDelivered`, `notDue`.
+    /// Attempts after which the alert had to wait, by their result: `throttled`, `retried`, `hostOut`,
+    /// `notInstalled`, `possiblyDelivered`, `notDue`. The report of a run uses the same words.
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
@@ -58,11 +60,15 @@ pub struct Figures {
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
-    /// The ids of missing messages, the newest last. A killed run had such a message in hand. The next run
-    /// wanted to make the message visible, but the queue refused the message's pop receipt. So the next run
-    /// counted the message as a message that has left the queue. But perhaps the killed run has only hidden
-    /// the message, which also makes the pop receipt invalid. If a run dequeues the message later, this run
-    /// counts the message in `found_again`.
+    /// The ids of missing messages, the newest last. A message comes into this list in three steps:
+    ///
+    /// 1. A run had the message in hand, and was killed.
+    /// 2. The next run wanted to make the message visible, but the queue refused the pop receipt.
+    /// 3. So the next run assumed that the killed run had deleted the message, and counted the message as
+    ///    gone.
+    ///
+    /// But perhaps the killed run had only hidden the message, which also makes the old pop receipt invalid.
+    /// Then a later run dequeues the message, and counts it in `found_again`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }

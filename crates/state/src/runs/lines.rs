@@ -23,7 +23,8 @@ pub struct StoredLine {
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When the line expires. After this time, no younger message waits for a message of the line.
+    /// When the line expires. The younger messages of the conversation wait for the messages of the line only
+    /// until this time.
     pub ends_at: DateTime<Utc>,
 }
 

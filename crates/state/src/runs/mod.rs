@@ -3,11 +3,12 @@
 //! recent withdrawals ([`Withdrawal`]), the dead letters ([`DeadLetter`]), and the counts of all runs
 //! ([`Figures`]). In this module, a *message* is a queue message.
 //!
-//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with the ETag
-//! that it has read. The write fails if another run has changed the record since. The run renews the lock
-//! while it works. A killed run does not renew its lock. Nine seconds after the last renewal, another run can
-//! take the lock, and recovers the messages of the killed run. Only the service's clock determines the age of
-//! a lock: the age is the response's `Date` minus the record's `Timestamp`.
+//! Only one run works on a queue at a time. The lock is one record for each queue. To take the lock, a run
+//! reads the record, and then writes it with the ETag of this read. The write fails if another run has
+//! changed the record since. The run renews the lock while it works. A killed run does not renew its lock.
+//! Nine seconds after the last renewal, another run can take the lock, and recovers the messages of the
+//! killed run. Only the service's clock determines the age of a lock: the age is the response's `Date` minus
+//! the record's `Timestamp`.
 
 mod dead;
 mod figures;
@@ -37,7 +38,8 @@ use crate::skipped::Skipped;
 const TERM: Duration = Duration::from_secs(7);
 /// The run renews its lock this long after the last confirmed write.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// Another run waits this much longer than [`TERM`], because the service reports its time in whole seconds.
+/// Another run takes the lock only if the last renewal is older than [`TERM`] plus this time. The additional
+/// time is necessary, because the service reports its time in whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
 /// A pause ends after this time at the latest, because a run with a wrong clock may have written the end of
 /// the pause.
@@ -117,7 +119,7 @@ pub struct RunLock {
     figures: String,
 }
 
-/// A prepared write of the queue's record. [`RunLock::renewal`], [`RunLock::release`] and
+/// A prepared write of the run lock's record. [`RunLock::renewal`], [`RunLock::release`] and
 /// [`RunLock::release_and_pause`] prepare the write, and [`Runs::write`] makes the write.
 #[derive(Debug)]
 pub struct LockWrite {
@@ -156,8 +158,8 @@ impl RunLock {
         self.fence
     }
 
-    /// Sets the text that tells the next run which Connector hosts fail, at most 32 KiB. Every later write
-    /// stores the text.
+    /// Sets the text that tells the next run which Connector hosts fail. The text has at most 32 KiB. Every
+    /// later write stores the text.
     pub fn set_hosts(&mut self, hosts: String) {
         self.hosts = hosts;
     }

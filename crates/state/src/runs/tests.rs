@@ -32,7 +32,11 @@ fn free_lock_that_two_runs_have_read_is_taken_by_only_one_run() {
         let (a, b) = (world.free(), world.free());
         let first = run(world.runs().take_lock("a", &a)).unwrap();
         assert!(first.is_some());
-        assert_eq!(run(world.runs().take_lock("b", &b)), Ok(None), "run a has changed the record since");
+        assert_eq!(
+            run(world.runs().take_lock("b", &b)),
+            Ok(None),
+            "the other run has changed the record since"
+        );
         assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
         let lock = first.unwrap();
         run(world.runs().write(lock.release(&[]))).unwrap().unwrap();
@@ -58,8 +62,12 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
     assert_eq!(free.left, [in_hand("m1")], "the next run reads the messages of the last run");
     let mut other = run(world.runs().take_lock("b", &free)).unwrap().unwrap();
     assert!(other.fence > lock.fence);
-    assert_eq!(run(world.runs().write(lock.renewal(&[]))), Ok(None), "run a learns that it lost the lock");
-    // The messages stay in the record until the next run writes others.
+    assert_eq!(
+        run(world.runs().write(lock.renewal(&[]))),
+        Ok(None),
+        "the first run learns that it lost the lock"
+    );
+    // The messages stay in the record until the second run stores its own messages.
     world.pass(10);
     assert_eq!(world.free().left, [in_hand("m1")]);
     let written = run(world.runs().write(other.renewal(&[]))).unwrap().unwrap();
@@ -115,7 +123,7 @@ fn lock_of_a_newer_version_is_not_taken_even_if_the_lock_is_free() {
 }
 
 #[test]
-fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
+fn waiting_lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     let world = World::new();
     let line = |index: u32, ends_in: u64| StoredLine {
         lane: format!("{index:032x}"),
@@ -134,13 +142,17 @@ fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     run(world.runs().end_line(&lines[8].lane)).unwrap();
     run(world.runs().end_line(&lines[8].lane)).unwrap();
     world.pass(11);
-    assert_eq!(run(world.runs().clean()), Ok(49), "50 lines have expired, and one of them was deleted");
+    assert_eq!(
+        run(world.runs().clean()),
+        Ok(49),
+        "50 lines have expired, and `end_line` has already deleted one of them"
+    );
     assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
     assert!(run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(), "cleaning keeps the run lock");
 }
 
 #[test]
-fn withdrawals_are_read_in_order_until_they_expire() {
+fn withdrawals_are_read_oldest_first_and_deleted_after_an_hour() {
     let world = World::new();
     let deadline = Deadline::after(&*world.host, Duration::from_secs(1_000_000));
     let withdrawals = Withdrawals::new(&*world.host, &world.account, &world.names, "q", deadline);

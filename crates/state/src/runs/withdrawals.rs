@@ -2,9 +2,12 @@
 //! person sent `stop`, `start` or `quiet`, a conversation was forgotten, or the queue perhaps holds an alert
 //! twice.
 //!
-//! A run reads all recent withdrawals with one query. So for a recently accepted alert, the run need not read
-//! the alert's record and the conversation. If an alert was accepted longer ago than [`RECENTLY`], its
-//! withdrawal can be older, too. For such an alert, the run reads the alert's record and the conversation.
+//! A run reads the withdrawals of the last ten minutes ([`RECENTLY`]) with one query:
+//!
+//! - If the bot accepted an alert in these ten minutes, the query finds every withdrawal since the bot
+//!   accepted the alert. So the run need not read the alert's record and the conversation.
+//! - If the bot accepted the alert earlier, a withdrawal can also be older than ten minutes. The query does
+//!   not find such a withdrawal, so the run reads the alert's record and the conversation.
 
 use std::time::Duration;
 

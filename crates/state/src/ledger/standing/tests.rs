@@ -83,8 +83,8 @@ fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
         let tables = world.tables.borrow();
         tables.entities("proactivebotledger").keys().any(|(partition, _)| partition == "key.c")
     };
-    // Each cleaning deletes from one of sixteen partitions, which it chooses at random. With 200 cleanings,
-    // the partition of the record is among them.
+    // Each cleaning chooses one of sixteen partitions at random, and deletes expired records there. At least
+    // one of 200 cleanings chooses the partition of the record.
     let clean = || (0..200).map(|_| run(ledger.clean(8)).unwrap()).sum::<usize>();
     run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
     world.pass(20 * DAY);

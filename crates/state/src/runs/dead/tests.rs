@@ -71,7 +71,7 @@ fn dead_letter_that_is_written_twice_is_listed_once_and_the_newest_comes_first()
     let first = run(dead.page(None, 3)).unwrap();
     assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
     world.tables.borrow_mut().respond_with_empty_pages(2);
-    assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty response does not end the page");
+    assert_eq!(run(dead.page(None, 3)).unwrap(), first, "the method skips two empty pages of query results");
     let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
     assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));
     assert_eq!(run(dead.read(&expected[1].id)).unwrap().as_ref(), Some(&expected[1]));

@@ -1,6 +1,6 @@
 //! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component is allowed to call.
-//! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) enforces the
-//! rules, and `cargo dev doctor` names missing entries. This crate does no input or output.
+//! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) refuses calls
+//! to all other URLs, and `cargo dev doctor` names missing entries. This crate does no input or output.
 //!
 //! The grammar of the entries, with all special cases, is the grammar of Spin (in Spin's repository:
 //! `crates/outbound-networking-config/src/allowed_hosts.rs`). An entry has the form `scheme://host[:port]`. A
@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// The target of a request: the parts of its URL that the policy checks.
+/// The target of a request: the scheme, the host and the port of its URL.
 #[derive(Debug)]
 pub struct Target {
     scheme: String,
@@ -58,7 +58,7 @@ pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
     /// Parses all entries. If an entry is malformed, the result is an error. If this function left out the
-    /// entry instead, the policy would change silently.
+    /// entry instead, the requests that the entry should allow would be denied, and no error would say why.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -103,8 +103,8 @@ impl Entry {
         let (scheme, rest) = entry
             .split_once("://")
             .context("the scheme is missing; add one, such as `https://` or `*://`")?;
-        // The port follows the last colon. An IPv6 host contains colons itself. So its entry needs a port, or
-        // this function would read the end of the host as the port.
+        // The port follows the last colon. In `http://[::1]`, the last colon is a part of the host, so this
+        // function reads `1]` as the port, and refuses the entry. An entry with an IPv6 host needs a port.
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port.split_once('/') {
             Some((_, path)) if !path.is_empty() => bail!("a path is not allowed"),
@@ -306,7 +306,7 @@ mod tests {
             // The application itself: the entry is parsed, and allows nothing.
             (&["http://self"], "http://self", false),
             (&["http://self.alt"], "http://self.alt", false),
-            // Another component of the application: the policy treats its name as an ordinary host.
+            // Another component of the application: an entry matches its name like every other host.
             (&["http://other.spin.internal"], "http://other.spin.internal", true),
             (&["http://other.spin.internal"], "http://another.spin.internal", false),
             (&["http://*.spin.internal"], "http://another.spin.internal", true),
@@ -355,8 +355,8 @@ mod tests {
             "h2c://example.com:80",
             "https://",
         ] {
-            // The last of these entries, `https://`, is not refused. Its host is the empty text, and no
-            // request has this host. Spin before 4.1 accepts this entry, too.
+            // One entry of this list is accepted: `https://`. Its host is the empty text, and no request has
+            // this host. Spin before 4.1 accepts this entry, too.
             assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
         }
         assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());

@@ -42,9 +42,9 @@ impl AuthMode {
 
     /// Checks the header `Host`, which must name this machine in anonymous mode.
     ///
-    /// The check stops DNS rebinding. An attacker's web page runs in the browser of the tester, and the
-    /// attacker makes the host name of that page resolve to loopback. The page can then call the bot, but it
-    /// cannot change `Host`.
+    /// The check stops DNS rebinding: a developer tests the bot, and opens an attacker's web page in a
+    /// browser on the same machine. The attacker makes the host name of that page resolve to loopback. The
+    /// page can then call the bot, but it cannot change `Host`, which still names the attacker's host.
     pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if self == Self::Required || is_this_machine(name_of_authority(host)) {

@@ -47,10 +47,10 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // These responses do not prove that the message is missing. Nevertheless, a change of the content
+        // The responses below do not prove that the message is missing. Nevertheless, a change of the content
         // gets the class `MessageGone`. The poller then sends the text as a new message, and the Connector's
-        // response to the new message decides. A deletion gets the class of a failed call, because the
-        // message is perhaps still there and must not count as deleted.
+        // response to the new message decides. A deletion keeps the class `Permanent`, because the message is
+        // perhaps still there and must not count as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,

@@ -1,10 +1,10 @@
 //! Finds the parts of a message that its channel does not show. The bot reports these parts to the alert's
 //! sender before it queues the alert, because the channel does not report them to the sender.
 //!
-//! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
-//! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a
-//! channel is not in the table, the module reports nothing, because the abilities of that channel are
-//! unknown.
+//! The function `abilities` has a table of channels. The table follows
+//! <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for Teams
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a channel is
+//! not in the table, the module reports nothing, because the abilities of that channel are unknown.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
 /// The largest card that Teams accepts, according to the documentation of Teams. Teams also limits a whole
-/// chat message to 100 KB in UTF-16. The bot does not check this limit, because an envelope has at most 48
-/// KiB.
+/// chat message to 100 KB in UTF-16. The bot does not check this limit, because an envelope has at most
+/// 48 KiB in UTF-8, which are at most 96 KiB in UTF-16.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
 /// The most suggested actions that Teams shows.
@@ -25,8 +25,8 @@ const MAX_TEAMS_CARDS: usize = 10;
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// How many levels of a card are searched. This number is enough for every card, because the body of an API
-/// call has at most 32 levels.
+/// How many levels of a card are searched for `Action.Execute`. This number is enough for every card, because
+/// the body of an API call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
 /// The parts of a message that [`shows`] checks.
@@ -124,7 +124,8 @@ pub enum NotShown {
         channel: String,
     },
     /// The text mentions a person, and the bot does not know the Teams id of this person. So Teams shows the
-    /// name, and does not notify the person. In a card, Teams also accepts the person's object id.
+    /// name, and does not notify the person. A mention in a card needs no Teams id, because Teams also
+    /// accepts the person's object id there.
     #[error(
         "mentions: Teams does not notify `{name}` of a mention in the text, because the bot has no Teams id of \
          this person; let the person write to the bot, or mention them in a card"

@@ -5,7 +5,8 @@ use platform::{Settings, SettingsError};
 /// A cloud. The variable `channelservice` selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
-    /// The public cloud. GCC (for US authorities) is a part of this cloud.
+    /// The public cloud. Bots for GCC (a part of Teams for US authorities) belong to this cloud, too,
+    /// although GCC has its own Connector.
     Public,
     /// US Government: GCC High and DoD.
     UsGov,
@@ -77,13 +78,14 @@ impl Cloud {
     }
 
     /// Whether `host` (in lower case) is a login host of this cloud. The OpenID metadata names the URL of the
-    /// signing keys. This URL is allowed to be on a login host.
+    /// signing keys. If this URL is on a login host, the bot accepts the URL, even if the metadata is on
+    /// another host.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
 
-    /// The ids of the Bot Framework's own tenants. The claim `iss` in the token of a multi-tenant bot has one
-    /// of these ids.
+    /// The ids of the Bot Framework's own tenants, which issue the tokens of multi-tenant bots. The claim
+    /// `iss` of such a token contains the id of the tenant.
     pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
         const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
         let tenants: &[_] = match self {

@@ -96,7 +96,7 @@ impl<H: Host> Connector<'_, H> {
         tenant_id: &str,
         trace: Option<&Traceparent>,
     ) -> Created {
-        // The body has no `activity`, because each call would send that activity as a message.
+        // The body has no `activity`, because Teams would send the activity as a message, at each call.
         let body = json!({
             "isGroup": false, "members": [{"id": person}], "tenantId": tenant_id,
             "channelData": {"tenant": {"id": tenant_id}},

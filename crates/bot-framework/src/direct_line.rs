@@ -110,9 +110,13 @@ impl<'a, H: Host> DirectLine<'a, H> {
     ///
     /// The Direct Line conversation is not the conversation with the person. If the Direct Line conversation
     /// is missing, the bot can perhaps still reach the person. So if Direct Line answers that its
-    /// conversation is missing, the class is [`Class::Unavailable`], and never [`Class::DestinationGone`]. If
-    /// the Direct Line conversation cannot be started, the class is [`Class::Unauthorized`],
-    /// [`Class::Throttled`] or [`Class::NoToken`].
+    /// conversation is missing, the class is [`Class::Unavailable`], and never [`Class::DestinationGone`].
+    ///
+    /// If the Direct Line conversation cannot be started, the class shows the reason:
+    ///
+    /// - [`Class::Unauthorized`]: Direct Line refuses the secret.
+    /// - [`Class::Throttled`]: Direct Line limits the rate (429).
+    /// - [`Class::NoToken`]: any other reason.
     pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -190,11 +194,12 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
 /// The verdict of a response to a trigger.
 ///
-/// - 502: Direct Line called the bot, and the bot failed or refused. Perhaps the Connector has accepted the
-///   alert nevertheless. So the class stays [`Class::GatewayFailed`].
+/// - 502: Direct Line called the bot, and the bot failed or refused. The class stays
+///   [`Class::GatewayFailed`]: by default, the poller makes up to five tries, although the Connector has
+///   perhaps accepted the alert before the bot failed.
 /// - 504: Direct Line called the bot, and the bot did not respond within 15 s. The bot continues, and can
-///   still send the alert. So the class is [`Class::PossiblyDelivered`]. If the class was that of a failure,
-///   the poller would make up to five tries, and each try could send the alert once more.
+///   still send the alert. So the class is [`Class::PossiblyDelivered`]: by default, the poller tries only
+///   once more. If the poller made five tries here, each try could send the alert again.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -202,16 +207,18 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // All triggers use the same Direct Line secret, so a refusal of the secret concerns all triggers. The
-    // verdict of this refusal has no HTTP status. The poller then knows that the refusal does not concern one
-    // conversation alone, and stops the run.
+    // All triggers use the same Direct Line secret. If Direct Line refuses the secret, the refusal concerns
+    // all triggers, and the poller must stop the run. If the verdict of a refusal has an HTTP status, the
+    // poller can conclude that the refusal concerns only one conversation. So this function removes the
+    // status.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
 /// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
-/// the failure concerns all triggers. So the verdict is the same as for a message to the Connector if the bot
-/// cannot get its token.
+/// the failure concerns all triggers. With the Connector, this happens if the poller cannot get the bot's
+/// token. So the classes are the same: [`Class::Unauthorized`] or [`Class::NoToken`]. A 429 keeps the class
+/// [`Class::Throttled`].
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
@@ -291,7 +298,7 @@ mod tests {
         run(line.post_trigger(&json!({"text": "x"}), Some(&trace)));
         let sent = host.sent.borrow();
         let traces: Vec<_> = sent.iter().map(|request| Traceparent::of(request.headers())).collect();
-        assert_eq!(traces[0], None, "all alerts of a run share the conversation");
+        assert_eq!(traces[0], None, "the call that starts the conversation belongs to no single alert");
         assert_eq!(traces[1].as_ref().map(Traceparent::trace_id), Some(trace.trace_id()));
         assert_ne!(traces[1].as_ref(), Some(&trace));
     }

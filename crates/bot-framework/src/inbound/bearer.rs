@@ -11,8 +11,8 @@ use super::error::BrokenRule;
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// A table with an entry for each possible byte: whether a token is allowed to contain the byte. The allowed
-/// bytes are letters, digits, `-`, `_` and `.`. A token has about a thousand bytes, and a look-up in a table
-/// is cheap.
+/// bytes are letters, digits, `-`, `_` and `.`. A look-up in a table is cheap, and the bot checks each of the
+/// one to two thousand bytes of a token.
 static TOKEN_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;

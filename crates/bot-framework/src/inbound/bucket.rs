@@ -1,9 +1,11 @@
 //! Limits how often tokens with unknown key ids make the bot fetch signing keys.
 //!
-//! A key id is unknown if an attacker has invented the id, or if the issuer has a new signing key. If the bot
-//! paused for a fixed time after each fetch, one invented key id could delay the use of a new key by the
-//! whole pause. So the bot takes each fetch out of a bucket. A full bucket holds three fetches, and every
-//! minute one more fetch is added.
+//! A key id is unknown if an attacker has invented the id, or if the issuer has a new signing key. The bot
+//! cannot see which of the two is true, so it fetches the keys in both cases. The limit must not be a fixed
+//! pause after each fetch: if the pause was an hour, one invented key id could delay the use of a new key by
+//! an hour. So the limit is a bucket of permitted fetches. A full bucket holds three. Whenever the bot wants
+//! to fetch keys, it takes one out of the bucket. If the bucket is empty, the bot does not fetch. Every
+//! minute, one more permitted fetch is added.
 
 /// How many fetches a full bucket allows at once.
 const FETCHES: i64 = 3;
@@ -23,8 +25,8 @@ impl Bucket {
     /// Takes one fetch out of the bucket. Returns false if the bucket is empty.
     pub(super) fn take(&mut self, now: i64) -> bool {
         const ALL_SECONDS: i64 = FETCHES * ONE_MORE_SECONDS;
-        // An empty bucket is full again after `ALL_SECONDS`. If `full_at` is later than that, the clock was
-        // wrong when `full_at` was stored.
+        // An empty bucket is full again after `ALL_SECONDS`. So if `full_at` is more than `ALL_SECONDS` after
+        // `now`, the clock was wrong when `full_at` was stored.
         let is_possible = self.full_at.saturating_sub(now) <= ALL_SECONDS;
         let from = if is_possible { self.full_at.max(now) } else { now };
         let full_at = from.saturating_add(ONE_MORE_SECONDS);

@@ -33,7 +33,7 @@ impl AuthError {
 
 /// The caller is verified, but not allowed to call the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("caller: not allowed; expected a channel, or the bot's own token with emulatortokens=accept")]
+#[error("caller: not allowed; expected a channel, or the bot itself if emulatortokens=accept")]
 pub struct NotAllowed;
 
 /// The rule that a token breaks.
@@ -48,16 +48,17 @@ pub enum BrokenRule {
     /// The token is longer than any token of a channel.
     #[error("token: too long; at most 8192 bytes are accepted")]
     TooLong,
-    /// The token does not have three parts of base64url, or the parts do not hold JSON objects.
+    /// The token does not have three parts in base64url, or the first or second part is not a JSON object.
     #[error("token: expected a signed JWT in compact form")]
     Malformed,
-    /// A claim, or a member of the header, is set twice. Two programs could then read different values.
+    /// A claim, or a member of the token's header, is set twice. Two programs could then read different
+    /// values.
     #[error("token: a member is set twice; keep one")]
     DuplicateMember,
     /// `alg` is not `RS256`.
     #[error("token: expected `alg` to be RS256")]
     Algorithm,
-    /// The header contains a key or a URL of a key, or requires an extension (`crit`).
+    /// The token's header contains a key or a URL of a key, or requires an extension (`crit`).
     #[error("token: the header has a member that is not allowed; leave it out")]
     HeaderMember,
     /// `kid` is missing, or has a form that no issuer uses.

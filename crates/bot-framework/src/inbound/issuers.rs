@@ -79,7 +79,8 @@ pub(super) fn caller_of<'c>(
     tenant: &str,
     version: EntraVersion,
 ) -> Result<&'c str, BrokenRule> {
-    // `ver` decides which claim names the caller, so `ver` must match the issuer.
+    // The version of the token decides which claim names the caller. Both `iss` and `ver` show the version,
+    // and they must show the same version.
     let caller = match (version, claims.version.as_deref()) {
         (EntraVersion::V1, Some("" | "1.0")) => &claims.app_id,
         (EntraVersion::V2, Some("2.0")) => &claims.authorized_party,
@@ -88,9 +89,9 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // If a person signs in to the bot's own registration, Entra issues a token to this person. The audience
-    // and the app id of this token are the same as in the token of an application. Only the scopes show that
-    // the token belongs to a person.
+    // If a person signs in to the bot's own registration, Entra issues a token to this person. This token has
+    // the same audience and the same app id as a token that Entra issues to the bot itself. Only the scopes
+    // show that the token belongs to a person.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }

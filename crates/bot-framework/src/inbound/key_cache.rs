@@ -70,11 +70,12 @@ struct Cached {
 
 impl<H: Host> KeyCache<'_, H> {
     /// Finds the key with this id. If the keys are old, or this key is unknown, the bot first fetches the
-    /// keys, unless the last attempt was a moment ago. The result is `None` if the key does not exist. The
-    /// bot knows this only if it has fetched the keys a moment ago.
+    /// keys, unless the last attempt was a moment ago. The result is `None` if the bot has fetched the keys a
+    /// moment ago, and this key is not among them. Then the key certainly does not exist.
     ///
-    /// An unknown key can be a new key of the issuer. So if it is too early to fetch the keys again, the
-    /// result is an error, and the caller gets 503. After a 503, a channel sends its activity again.
+    /// If the keys were fetched earlier, an unknown key can be a new key of the issuer. So if it is too early
+    /// to fetch the keys again, the result is an error, and the caller gets 503. After a 503, a channel sends
+    /// its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -88,7 +89,7 @@ impl<H: Host> KeyCache<'_, H> {
         } else {
             Miss::Stale
         };
-        // An old key is used until the next attempt to fetch the keys.
+        // If the keys cannot be fetched now, the bot uses the old key until the next attempt.
         let stale = found.map(|key| FoundKey { key, good_until: now + Miss::Stale.pause_seconds() });
         let is_too_early = is_within(now - cached.tried_at, miss.pause_seconds())
             || (miss == Miss::UnknownKey && !cached.bucket.take(now));
@@ -99,10 +100,10 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time of the attempt is stored before the fetch. Other requests see this time, and do not fetch
-        // the keys, too. If the cache has no keys, the time is stored only after the fetch, because the first
-        // activities of a channel arrive together. If the time was stored before the fetch, only one of these
-        // requests would fetch the keys, and the others would get an error.
+        // The time of the attempt is stored before the fetch. Other requests see this time, and do not start
+        // a second fetch. If the cache has no keys, the time is stored only after the fetch. Otherwise, if a
+        // channel sent its first activities together, only the first request would fetch the keys, and the
+        // other requests would get an error.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

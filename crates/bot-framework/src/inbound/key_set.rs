@@ -15,8 +15,9 @@ pub(super) struct SigningKey {
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
     /// The channels for which the key is endorsed (keys of channels only). The list is empty if the JWK has
-    /// no member `endorsements`, or if the member is an empty list. An entry that is not a string is kept as
-    /// an empty string, which names no channel.
+    /// no member `endorsements`, or if the member is an empty list. A key with an empty list still signs for
+    /// Web Chat, Direct Line and Direct Line Speech (`may_speak_for`). If an entry is not a string, an empty
+    /// string replaces the entry, so that the list does not become empty. The empty string names no channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key is allowed to sign (Entra only). The text contains `{tenantid}`
     /// if the key is for every tenant.
@@ -72,8 +73,8 @@ impl SigningKey {
             Value::Array(entries) => {
                 entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
             }
-            // The bot cannot read a value of another type. Perhaps the value restricts the key, so the key
-            // signs for no channel.
+            // The bot cannot read a value of another type. Perhaps the value restricts the key. So the list
+            // gets one entry, which names no channel, and the key signs for no channel.
             _ => vec![String::new()],
         };
         Some(Self {

@@ -99,7 +99,7 @@ impl KeySource {
         let is_the_clouds = url.scheme() == "https"
             && url.port().is_none()
             && url.host_str().is_some_and(|host| self.cloud.has_login_host(host));
-        // The call uses the parsed form, because the parsed form was checked, not the text.
+        // The result is the parsed URL, and not the text `named`, because only the parsed URL was checked.
         if is_plain && (is_own || is_the_clouds) { Ok(url.into()) } else { Err(untrusted()) }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
-//! the SDKs differ from each other, the module follows the strictest SDK. There is one exception: signing
-//! keys without *endorsements* (the list of channels for which a key is allowed to sign).
-//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that are stricter than the
-//! rules of the SDKs.
+//! the SDKs differ from each other in a rule, the module follows the strictest SDK. One rule is an exception.
+//! The *endorsements* of a signing key list the channels for which the key is allowed to sign. The strictest
+//! SDK refuses a key without endorsements. This module accepts such a key for Web Chat, Direct Line and
+//! Direct Line Speech. `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules in which
+//! the module differs from all SDKs.
 //!
 //! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
 //! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that also need the
@@ -50,7 +51,7 @@ pub use key_source::KeysError;
 /// The accepted difference between the clocks of the issuer and of the bot.
 const TOLERANCE_SECONDS: i64 = 5 * 60;
 
-/// Checks the tokens of callers with `authmode=required`.
+/// Checks the tokens of callers. The bot uses this type only if its variable `authmode` is `required`.
 #[derive(Debug, Clone)]
 pub struct InboundAuth {
     app_id: String,
@@ -215,17 +216,18 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns an access token of the bot itself, encrypted. An earlier request with the same inbound token
-    /// stored this access token in the record of the inbound token ([`VerifiedToken::remember`]). With
-    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed), the bot uses this access token for its own calls,
-    /// without another read of the key-value store.
+    /// Returns the encrypted access token in the record of this inbound token. The bot sends this access
+    /// token with its own calls. When the bot handled an earlier request with the same inbound token,
+    /// [`VerifiedToken::remember`] stored the access token in the record. The bot passes the result of this
+    /// function to [`Tokens::with_sealed`](crate::Tokens::with_sealed), and so needs no second read of the
+    /// key-value store.
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Stores a record of this inbound token. The record shows later requests that the signature was checked.
-    /// The record also holds `sealed_token`, an access token of the bot itself, encrypted. If the store
-    /// already has the same record, nothing is written.
+    /// Stores a record of this inbound token. If the token comes again, the bot finds the record, and does
+    /// not check the signature again. The record also holds `sealed_token`, the encrypted access token that
+    /// the bot sends with its own calls. If the store already has the same record, nothing is written.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {

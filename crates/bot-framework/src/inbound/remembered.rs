@@ -1,12 +1,13 @@
 //! Stores a record of each inbound token whose signature was checked. A channel uses one token for many
 //! activities, and the signature is the most expensive part of the check.
 //!
-//! One record holds everything that the bot stores about a token. So an activity with a known token costs
-//! only one read of the key-value store. A record means that the signature of the token was checked. The
-//! record contains the endorsements of the signing key (the channels for which the key is allowed to sign).
-//! The record also contains the access token that the bot itself used last, encrypted. (In names, *sealed
-//! token* means an encrypted access token.) All rules for the claims, including the times, are applied at
-//! each use of the token.
+//! One record holds everything that the bot stores about an inbound token. So an activity with a known token
+//! costs only one read of the key-value store. If there is a record, the signature of the token was checked.
+//! The bot still applies all rules for the claims, including the times, at each use of the token. The record
+//! contains:
+//!
+//! - the endorsements of the signing key (the channels for which the key is allowed to sign)
+//! - the *sealed token*: the encrypted access token that the bot itself used last, for its own calls
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -84,7 +85,8 @@ impl Remembered {
 /// perhaps that key signed some of the recorded tokens.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // A record that is not deleted expires with its token, or a day after the keys were fetched.
+        // If the store fails, the function returns. The remaining records expire with their tokens, and at
+        // the latest a day after the keys were fetched.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

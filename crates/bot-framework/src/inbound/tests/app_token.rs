@@ -65,7 +65,7 @@ fn app_token_of_the_bots_own_tenant_is_accepted_and_its_roles_are_read() {
 }
 
 #[test]
-fn app_token_with_wrong_claims_causes_no_request_and_a_known_app_token_only_one_read() {
+fn app_token_with_wrong_claims_causes_no_request_and_a_known_token_causes_one_read() {
     let host = bot();
     let wrong = TestKey::issuer().sign(&with(claims_of_app(), "aud", json!(OTHER_BOT)));
     verify(&host, &wrong).expect_err("another audience");
@@ -90,7 +90,7 @@ fn bot_without_the_id_of_its_own_tenant_refuses_app_tokens() {
         let token = TestKey::issuer().sign(&claims_of_app());
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
-    // Multi-tenant bots get their own tokens from the Bot Framework's tenant. An administrator of this tenant
+    // The Bot Framework's tenant issues the tokens of a multi-tenant bot. An administrator of this tenant
     // must not be able to give an application a role of this bot. So the bot's API refuses a token of this
     // tenant.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);

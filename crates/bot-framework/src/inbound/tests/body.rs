@@ -1,4 +1,4 @@
-//! Tests of the rules that need the activity. The bot applies them at every use of a channel token.
+//! Tests of the rules that need the activity. The bot applies these rules at every use of a channel token.
 
 use super::*;
 
@@ -108,7 +108,7 @@ fn activity_without_service_url_is_refused_even_if_the_token_names_no_url() {
     }
 }
 
-/// Returns the outcome of a valid call from each of these channels. The issuers publish no other key than
+/// Returns the outcome of a valid call from each of these channels, if the issuers publish only the key
 /// `jwk`.
 fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
     let host = bot();
@@ -145,8 +145,8 @@ fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_i
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // The bot trusts the ids of persons on these channels, and on Teams also the tenant. So a key without
-        // endorsements must not sign for these channels.
+        // On these channels, the bot trusts the id of a person. On Teams, it also trusts the tenant. So a key
+        // without endorsements must not sign for these channels.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],

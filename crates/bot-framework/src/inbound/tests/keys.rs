@@ -118,7 +118,7 @@ fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));
-    // The issuer does not respond, so perhaps the key is new.
+    // The issuer does not respond, so the bot cannot find out whether the key is new.
     refuse_connections(&host);
     assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));

@@ -7,8 +7,9 @@ use platform::{Settings, SettingsError};
 
 use crate::auth_mode::AuthMode;
 
-/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id` and `from.aadObjectId`, and
-/// for the activity `deleteUserData` (a person wants to be forgotten). No other code lists these channels.
+/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id` and `from.aadObjectId`. If
+/// a person on such a channel wants to be forgotten (the activity `deleteUserData`), the bot also forgets the
+/// person's other conversations. No other code lists these channels.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
 /// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.
@@ -32,7 +33,8 @@ pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
 /// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
 const BOUND_ID_PREFIX: &str = "dl_";
 
-/// The variable `unboundusers`: whether an id that the client chose identifies a person.
+/// The variable `unboundusers`: whether an id identifies a person if the client chose the id, and no token
+/// binds the client to the id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnboundUsers {
     /// An id that the client chose identifies no person, because a client could use another person's id and
@@ -76,7 +78,7 @@ mod tests {
         for channel_id in CHANNELS_WITH_CLIENT_IDS {
             assert!(
                 !vouches_for_identity(channel_id),
-                "{channel_id}: a signing key without endorsements is allowed to sign for this channel"
+                "{channel_id} must not vouch, because a signing key without endorsements can sign for it"
             );
         }
     }

@@ -324,7 +324,7 @@ fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
         let send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
         assert_eq!(send(), expected, "{status} after a renewal");
         assert_eq!(send(), expected, "{status} in a run that has renewed its token");
-        assert_eq!(send(), Class::Accepted, "{status}: the client must make the next call, too");
+        assert_eq!(send(), Class::Accepted, "{status}: the third message must still be sent");
     }
 }
 
@@ -356,7 +356,7 @@ fn send_without_a_token_sends_nothing() {
             assert_eq!((verdict.class, verdict.status), (class, None), "{verdict:?}");
             assert!(verdict.reason.contains(expected_text), "{verdict:?}");
         }
-        assert_eq!(trace(&host), vec!["login"; asked], "{expected_text}: one request for all sends");
+        assert_eq!(trace(&host), vec!["login"; asked], "{expected_text}: all sends share the token requests");
         assert!(host.store.borrow().is_empty());
     }
 }

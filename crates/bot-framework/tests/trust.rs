@@ -48,7 +48,7 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://.botframework.com/", UNKNOWN),
             ("https://..botframework.com/", UNKNOWN),
             ("https://a..b.botframework.com/", UNKNOWN),
-            // Found by fuzzing: `url` accepts these characters in a name.
+            // Found by fuzzing: the crate `url` accepts these characters in a host name.
             ("https://webchat&&.botframework.com:443/", UNKNOWN),
             ("https://a_b.botframework.com/", UNKNOWN),
             ("https://smba.!$'()*+,;=.teams.microsoft.com/", UNKNOWN),

@@ -66,8 +66,8 @@ pub enum NotAllowed {
 }
 
 impl NotAllowed {
-    /// The second half of the error text `<path>: expected <this text>`. `<path>` is the JSON member that
-    /// holds the URL.
+    /// The text after `expected` in the error that the sender of the alert gets. The whole error is
+    /// `<path>: expected <this text>`. `<path>` is the JSON member that holds the URL.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",
@@ -119,8 +119,8 @@ impl CallbackHosts {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        // The text must contain the parsed host literally. For example, `0x7f.1` is refused, because it is
-        // parsed as 127.0.0.1.
+        // `address` must contain the parsed host literally. For example, `https://0x7f.1/` is refused,
+        // because its parsed host is 127.0.0.1.
         let written = authority.to_ascii_lowercase();
         let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
         if written != literal && written.strip_suffix(default_port) != Some(literal.as_str()) {
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(
             hosts("", AuthMode::Anonymous).check("http://169.254.169.254/"),
             Err(NotAllowed::IpLiteral),
-            "the address of a cloud's metadata service"
+            "a cloud's metadata service must be refused"
         );
     }
 

@@ -111,9 +111,9 @@ fn component(
 /// Parses `allowed_outbound_hosts` of a component.
 ///
 /// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
-/// (spin: crates/loader validates literals). If an entry is malformed only because of its `{{ variable }}`,
-/// all requests of the component are denied at run time, as in Spin. Unlike Spin, this host reports such an
-/// entry at the start.
+/// (spin: crates/loader validates literals). If the value of a `{{ variable }}` makes an entry malformed, or
+/// if the variable does not exist, all requests of the component are denied at run time, as in Spin. Unlike
+/// Spin, this host reports such an entry at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],

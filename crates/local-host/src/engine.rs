@@ -21,8 +21,8 @@ pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// Makes the wasmtime store (memory and state) for one fresh instance of `component`. This function and
-/// [`Loader::new`] set the limits that apply to all instances.
+/// Makes the wasmtime store (memory and state) for one fresh instance of `component`. The instance yields its
+/// thread after each [`TIME_SLICE`].
 pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
     let mut store = Store::new(engine, State::new(component));
     store.set_epoch_deadline(1);

@@ -128,8 +128,8 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
-/// Calls a component for another component. Spin calls this feature local service chaining (spin:
-/// crates/trigger-http/src/outbound_http.rs).
+/// Sends the request of one component to another component. Spin's name for this feature is *local service
+/// chaining* (spin: crates/trigger-http/src/outbound_http.rs).
 pub(crate) async fn call_component(
     site: &Site,
     component: &str,

@@ -101,10 +101,10 @@ struct Up {
     /// Print nothing but the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Print the resources that each instance used, as a line of JSON after `Meter `. Slows the guests down.
+    /// Print the resources that each instance used, as a line `Meter {...}` with JSON. Slows the guests down.
     #[arg(long, hide = true)]
     meter: bool,
-    /// Wait this long at each read of a variable, as with a slow variable provider. For tests.
+    /// Wait this long at each read of a variable, to imitate a slow variable provider. For tests.
     #[arg(long, hide = true, value_name = "MILLISECONDS", default_value_t = 0)]
     slow_variables_milliseconds: u64,
 }
@@ -180,8 +180,8 @@ async fn up(options: Up) -> Result<()> {
     Ok(())
 }
 
-/// Returns a future that ends on Ctrl-C, and on Unix also on SIGTERM. On Unix, a signal between this call and
-/// the first poll of the future counts, too.
+/// Returns a future that ends on Ctrl-C, and on Unix also on SIGTERM. On Unix, this function itself starts to
+/// listen for the signals, so a signal that arrives before the first poll of the future is not lost.
 fn interruption() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

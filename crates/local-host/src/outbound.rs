@@ -49,11 +49,11 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Sets the components, once. From now on, they can call each other.
+    /// Sets the function by which components call each other. The host calls this method only once.
     pub(crate) fn set_components(&self, call: Box<CallComponent>) {
         assert!(
             self.components.set(call).is_ok(),
-            "the host sets the components once, after it has loaded them"
+            "the host sets this function only once, after it has loaded all components"
         );
     }
 
@@ -62,7 +62,8 @@ impl Shared {
     }
 }
 
-/// The outbound HTTP of one instance. A clone is cheap.
+/// The outbound HTTP of one instance. Each instance gets a clone of its component's `Outbound`, and counts
+/// its own requests. A clone is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
     rules: Arc<Rules>,
@@ -144,8 +145,10 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// Returns the time limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS
-/// handshake. Without this limit, a server that is silent in the handshake could block a guest for ever.
+/// Returns the longest time from the beginning of an HTTPS request until the head of the response. wasmtime's
+/// sender limits each phase except the TLS handshake. Without this limit, a server that is silent in the
+/// handshake could block a guest for ever. The connect time-out counts twice, because the sender applies it
+/// to TCP and to the start of HTTP.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);

@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// Writes the route as a line of the list of routes, which the host prints at start-up.
+/// Writes the route as the host prints it in the list of routes at start-up, e.g. `/api (wildcard)`.
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.prefix())?;

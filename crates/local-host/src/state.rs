@@ -37,7 +37,7 @@ pub(crate) struct Component {
 pub(crate) struct HostSettings {
     pub(crate) quiet: bool,
     pub(crate) meter: bool,
-    /// How long each read of a variable takes, as with a slow variable provider.
+    /// How long each read of a variable takes. Tests set this time to imitate a slow variable provider.
     pub(crate) variable_delay: Duration,
 }
 

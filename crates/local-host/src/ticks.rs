@@ -63,8 +63,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// Returns the first time of the schedule after `now` and after the last tick. Late ticks are skipped, and no
-/// tick starts twice.
+/// Returns the first time of the schedule that is after `now` and after `last`, the time of the last tick. So
+/// the times before `now` are skipped, and no tick starts twice.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }

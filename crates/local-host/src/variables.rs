@@ -1,4 +1,5 @@
-//! Application variables: the sources of their values, and the `{{ name }}` templates that use them.
+//! Application variables: the sources of their values, and the templates that contain variables as
+//! `{{ name }}`.
 //!
 //! All variables are resolved once, at start-up. Later changes of the environment or of `.env` have no
 //! effect.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// The [port](crate) for time.
+/// The trait ([port](crate)) for time.
 pub trait Clock {
     /// The calendar time. This time can jump, so measure durations with [`Clock::monotonic`].
     fn now(&self) -> DateTime<Utc>;

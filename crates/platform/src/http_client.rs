@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::TransportError;
 
-/// The [port](crate) for outbound HTTP.
+/// The trait ([port](crate)) for outbound HTTP.
 pub trait HttpClient {
     /// Sends one request, and returns the whole response. A response of any status is `Ok`. The client never
     /// follows a redirect, because the new host is unchecked and must not get a credential. So the caller

@@ -8,8 +8,9 @@
 //! inbound = "authmode={{ authmode }}\u001fmicrosoftappid={{ microsoftappid }}"
 //! ```
 //!
-//! The separator is U+001F, the unit separator, because no sensible value contains it. Values do contain line
-//! ends (a certificate), `;` and `,`.
+//! The separator is U+001F, the unit separator, because no sensible value contains this character. Line ends,
+//! `;` and `,` cannot separate variables, because some values contain them (e.g. a certificate contains line
+//! ends).
 
 use std::cell::OnceCell;
 
@@ -50,9 +51,11 @@ impl JoinedSettings {
         Self { parts: joined.iter().map(|joined| (*joined, OnceCell::new())).collect() }
     }
 
-    /// Returns the value of the application's variable `name`. If a joined variable contains `name`, this
-    /// function calls `read` with the name of the joined variable, once for all names in it. Otherwise, this
-    /// function calls `read` with `name`. `read` reads one variable of the component.
+    /// Returns the value of the application's variable `name`. `read` reads one variable of the component.
+    ///
+    /// If a joined variable contains `name`, this function calls `read` with the name of the joined variable,
+    /// and keeps all values in it. Later calls for the names in the same joined variable do not call `read`
+    /// again. If no joined variable contains `name`, this function calls `read` with `name`.
     pub fn setting(
         &self,
         name: &str,

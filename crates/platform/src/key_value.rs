@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-/// The [port](crate) for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which Azure
-/// Cosmos refuses. A value has at most 1 MB.
+/// The trait ([port](crate)) for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which
+/// Azure Cosmos refuses. A value has at most 1 MB.
 pub trait KeyValue {
     /// Returns the value of a key, or `None` if the store has no such key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::Clock;
 
-/// The [port](crate) for the log.
+/// The trait ([port](crate)) for the log.
 pub trait Log {
     /// Writes one line.
     fn line(&self, line: &str);

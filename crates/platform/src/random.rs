@@ -1,6 +1,6 @@
 //! Randomness.
 
-/// The [port](crate) for randomness.
+/// The trait ([port](crate)) for randomness.
 pub trait Randomness {
     /// Fills `buffer` with unpredictable bytes.
     fn fill(&self, buffer: &mut [u8]);

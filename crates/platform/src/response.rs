@@ -1,5 +1,5 @@
-//! Responses of the HTTP entry points, all in one shape. An error has the shape that the Connector uses:
-//! `{"error":{"code":"...","message":"..."}}`.
+//! Makes the responses of the HTTP entry points: empty or JSON. The JSON of an error has the shape that the
+//! Connector uses: `{"error":{"code":"...","message":"..."}}`.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

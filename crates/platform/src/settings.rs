@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// The [port](crate) for settings.
+/// The trait ([port](crate)) for settings.
 pub trait Settings {
     /// Returns the value of a variable. The value of an empty variable is the empty string.
     ///
@@ -10,8 +10,8 @@ pub trait Settings {
     /// read is an HTTPS call.
     fn setting(&self, name: &str) -> Result<String, SettingsError>;
 
-    /// Returns the meaning of a variable whose value is one of the words in `choices`. An empty value means
-    /// the first choice.
+    /// Reads a variable whose value must be one of the words in `choices`. Returns the `T` beside this word.
+    /// An empty value means the first choice.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let value = self.setting(name)?;
         let chosen = match value.trim() {

@@ -112,9 +112,8 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
 /// wait for real events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // A sleep of the fake clock is pending once, so that concurrent futures interleave. So each sleep takes
-    // one more poll, and a test can sleep a thousand times. A future that has not ended after a million polls
-    // never ends.
+    // Each sleep of the fake clock is pending once, so that concurrent futures interleave, and needs one more
+    // poll. No test needs a million polls, so a future that has not ended by then never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;

@@ -143,8 +143,8 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
 /// Writes the body as fast as the stream accepts the bytes. This function reports no failure. After a
 /// failure, the server answers with an error, or no response arrives.
 ///
-/// `stream` comes after `body` in the parameters. If the future is dropped before its end, Rust drops the
-/// parameters from the last to the first, and the stream has to be dropped before its body.
+/// The stream has to be dropped before its body. Therefore `stream` comes after `body` in the parameters: if
+/// the future is dropped before its end, Rust drops the last parameter first.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = stream::write_all(&stream, bytes).await;
     drop(stream);

@@ -21,9 +21,9 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
 /// Waits until `attempt` returns a value. Between attempts, the task sleeps until the pollable from
 /// `subscribe` is ready.
 ///
-/// spin-executor keeps the pollable while the task sleeps. If this future is dropped, it takes the pollable
-/// from spin-executor, and drops it. Otherwise, the pollable could be dropped after the resource to which it
-/// belongs, and then the WASI host would trap.
+/// spin-executor keeps the pollable while the task sleeps. If a caller drops this future meanwhile, the
+/// [`CancelOnDropToken`] drops the pollable at once. Without the token, spin-executor could drop the pollable
+/// after the resource to which the pollable belongs, and the WASI host would then trap.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

@@ -135,8 +135,9 @@ fn auth_errors() -> Vec<Advised<AuthError>> {
         AuthError::Unauthorized(_) => within(broken_rules()),
         AuthError::Forbidden(NotAllowed) => [(
             NotAllowed.into(),
-            "Only channels (Teams, Web Chat and others) are allowed to call this route. To test with the bot's own token, set `emulatortokens=accept`. A back end \
-             has to call `/api/alerts` instead."
+            "This route takes tokens of channels (Teams, Web Chat and others). With `emulatortokens=accept`, it also \
+             takes tokens of the bot's own app id, and of no other application. A back end has to call \
+             `/api/alerts` instead."
         )],
         AuthError::KeysUnavailable(_) => [(
             KeysError::NoKeysUrl.into(),

@@ -78,8 +78,8 @@ fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Optio
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Azure needs one of these two values in the header `Accept`, except for `$batch`. If a request has another
-    // value, Azure answers in Atom (XML), or refuses the request. So the stub complains about the request.
+    // Azure needs one of these two values in the header `Accept`, except for `$batch`. If a request has
+    // another value, Azure answers in Atom (XML), or refuses it. So the stub complains about the request.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

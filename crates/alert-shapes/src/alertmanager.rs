@@ -8,8 +8,8 @@ use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
 /// The most labels that the card shows in each of two places. The first place is the small print below an
-/// alert's text. The second place is the list of facts about the group (rows with a name and a value). In this
-/// list, the labels by which the sender groups its alerts do not count.
+/// alert's text. The second place is the list of facts about the group (rows with a name and a value). In
+/// this list, the labels by which the sender groups its alerts do not count.
 const MAX_LABELS: usize = 8;
 /// The most measured values in the small print below an alert's text.
 const MAX_VALUES: usize = 5;

@@ -10,8 +10,8 @@
 //!
 //! The crate does no I/O. It trusts no sender: an alert has no mention (`<at>`) that would notify a person,
 //! and no button that sends data. An alert links only to web addresses (`https:` and `http:`), and its images
-//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part
-//! of the payload, the card says so.
+//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a
+//! part of the payload, the card says so.
 //!
 //! | module | what it does |
 //! |---|---|

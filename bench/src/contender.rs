@@ -153,8 +153,8 @@ fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> 
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
     // By default, the bot replies to at most 20 messages of a conversation in a minute. A load test sends
-    // more, so it turns the limit off (0). A metered measurement sends few messages and keeps the limit. So
-    // its figures include the cost of counting the replies.
+    // more, so it turns the limit off (0). A metered measurement sends few messages and keeps the limit. With
+    // the limit, the bot counts its replies, so the figures include the cost of this count.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

@@ -93,8 +93,8 @@ const ACTIVITIES: usize = 41;
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
-/// The number of conversations in a backlog (a queue with many waiting messages). The number is large,
-/// because the poller sends at most 7 messages a second to one conversation.
+/// The number of conversations in a backlog (a queue with many waiting messages). The poller sends at most 7
+/// messages a second to one conversation. With few conversations, this limit would slow the poller down.
 pub const CONVERSATIONS: usize = 1_000;
 
 /// The lengths of the backlogs. The poller's memory must not grow with the length.
@@ -144,7 +144,8 @@ pub fn metered(
         driver::load(components.url(), 1, requests, status)?;
         Ok(median(&meter.take(count)?))
     };
-    // The first request also fills the caches, which does not change the median.
+    // The first request costs more, because the bot also fills its caches. But the figure is the median of
+    // all requests, and one costly request hardly changes the median.
     let first_activity = cost_of(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
     cost_of(workload.activities(KNOWN, Tokens::One), 202)?;
     let activity = cost_of(workload.activities(ACTIVITIES, Tokens::One), 202)?;

@@ -1,7 +1,7 @@
-//! Measures the application as a whole: the built components in a host, between stubs that need hardly any
-//! time. A *stub* is a small server that plays a service, and a *host* is Spin or the project's embedded
-//! host. The report compares each figure with a baseline. `docs/performance.md` describes the method and has
-//! the results.
+//! Measures the application as a whole: the built components in a host, which is Spin or the project's
+//! embedded host. The components call stubs instead of the real services. A *stub* is a small server that
+//! plays a service, and responds in hardly any time. The report compares each figure with a baseline.
+//! `docs/performance.md` describes the method and has the results.
 //!
 //! `cargo dev bench` uses this crate. No component contains this crate. The figures of [`exact`]
 //! (instructions, memory, calls, sizes) are the same on every machine, and a test compares them with

@@ -1,5 +1,5 @@
 //! The program that `cargo dev bench` starts. With the subcommand `native`, the program is the native
-//! baseline: it serves the natively compiled handlers.
+//! baseline: it runs the code of the bot and the poller without WebAssembly, and serves HTTP.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -12,9 +12,9 @@ use crate::exact::Exact;
 /// recorded number.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most outbound calls that are allowed for an alert from a person's message. Five calls serve one alert
-/// only: the insert into the ledger, Put, acknowledgement, post and Delete. The rest is for calls that serve
-/// many alerts, such as Get Messages.
+/// The most outbound calls that are allowed for an alert from a person's message. Each alert needs five calls
+/// of its own: the insert into the ledger, Put, acknowledgement, post and Delete. The other 0.5 is for
+/// calls that serve many alerts, such as Get Messages.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
 /// The most outbound calls that are allowed for one alert by API. The first number is for an API call with
@@ -105,8 +105,8 @@ pub fn table(exact: &Exact) -> String {
 /// Returns a message if a measured value differs too much from the recorded value.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
-    // The comparison uses integers, because a rounded float could refuse a difference of exactly five
-    // percent.
+    // The comparison uses integers. A difference of exactly five percent is allowed, but a rounded float
+    // could be slightly above five percent.
     (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
             "{what}: {} differs by {:+.1} % from the recorded {}; if that is intended, record it: cargo dev bench -- \

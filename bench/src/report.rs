@@ -71,7 +71,7 @@ impl Report {
     }
 }
 
-/// The value with three significant digits.
+/// The value, rounded: to two decimals below 10, to one decimal below 100, else to a whole number.
 fn shown(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),

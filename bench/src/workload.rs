@@ -29,7 +29,8 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
 /// The number of different tokens, which the activities use in turn. The bot remembers far fewer tokens. So
-/// when a token comes again, the bot has forgotten it, and checks its signature again.
+/// when an activity uses a token for the second time, the bot has forgotten the token, and checks the
+/// token's signature again.
 const NEW_TOKENS: usize = 1_000;
 
 /// Makes requests and messages, each with an id of its own.
@@ -43,7 +44,7 @@ pub struct Workload {
     sequence: AtomicU64,
 }
 
-/// The number of conversations whose people write again and again.
+/// The number of conversations that the workload uses again and again, so that the bot knows them.
 pub const KNOWN: usize = 200;
 
 /// A person, and their conversation with the bot. The ids are as long as those of Teams.
@@ -69,7 +70,7 @@ impl Person {
     }
 }
 
-/// The tokens of a channel's activities.
+/// The tokens with which the channel (such as Teams) posts its activities to the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
     /// One token for all activities. A channel, too, uses one token for about an hour.

@@ -25,11 +25,11 @@ const AT_ONCE: usize = 16;
 struct Calls {
     /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
-    /// `x-reads`: the number of key-value reads. For an activity, the guest makes this number in all. For a
-    /// run, it makes this number after each Get Messages.
+    /// `x-reads`: the number of key-value reads. For an activity, the guest makes them once. For a run, the
+    /// guest makes them again after each Get Messages.
     reads: u32,
-    /// `x-writes`: the number of key-value writes. For an activity, the guest makes this number in all. For a
-    /// run, it makes this number after each Get Messages.
+    /// `x-writes`: the number of key-value writes. For an activity, the guest makes them once. For a run, the
+    /// guest makes them again after each Get Messages.
     writes: u32,
     /// `x-queue`: the URL of the queue's messages.
     queue: String,

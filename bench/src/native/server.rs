@@ -66,6 +66,7 @@ async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Ful
     } else {
         bot_component::handle(host, request).await
     };
-    // `reply.then` is the work after the response. With `kick=off` there is no such work.
+    // `reply.then` is the work after the response, such as the kick (the bot's call to the poller). The
+    // native build runs with the variable `kick=off`, so there is no such work.
     reply.response.map(Full::new)
 }

@@ -1,4 +1,4 @@
-//! The stub of the Connector. The stub accepts every activity.
+//! The stub of the Connector.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::stub::{Stub, response};
 
-/// A Connector that answers 201 to every post of an activity with a token. The stub does not check the token.
+/// A Connector that answers 201 to every post of an activity. The request must have the header
+/// `Authorization`, but the stub does not check the token in this header.
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 

@@ -199,7 +199,8 @@ fn rfc1123(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Returns the text between the tags. The text has no XML entities, because the components put base64.
+/// Returns the text between the tags. The components encode each message as base64, so the text has no XML
+/// entities.
 fn text_of(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once("<MessageText>")?;

@@ -51,8 +51,8 @@ impl Table {
     /// Copies the rows of the conversation with this conversation key to `times` new conversations. The stub
     /// does not count this as a call.
     pub fn copy_rows(&self, key: &str, times: usize) {
-        // Multiplication by an odd factor makes a different conversation key from each number, and spreads
-        // the keys over the whole range.
+        // Each number gives a different conversation key, because the factor is odd. Neighbouring numbers
+        // give distant keys, because the factor is large.
         let other = |number: usize| {
             format!("{:032x}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
         };
@@ -78,8 +78,8 @@ fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Optio
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Without one of these values, Azure answers in Atom, or refuses the request. So the stub does not expect
-    // such a request.
+    // Azure needs one of these two values in the header `Accept`, except for `$batch`. If a request has
+    // another value, Azure answers in Atom (XML), or refuses it. So the stub complains about the request.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

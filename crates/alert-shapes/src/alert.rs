@@ -7,8 +7,8 @@ use serde_json::Value;
 pub struct ShapedAlert {
     /// One line of plain text, for example for the notification on a phone. The line is never empty.
     pub summary: String,
-    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). The card's version is 1.5. If
-    /// the sender's own card has a lower version, the card keeps the lower version.
+    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). The card's version is 1.5,
+    /// unless the payload itself is an Adaptive Card of a lower version. Then the version stays the same.
     pub card: Value,
     /// The alert key, which the sender chooses. Its length is at most
     /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later alert with the same alert key changes the chat
@@ -21,8 +21,8 @@ pub struct ShapedAlert {
     pub idempotency_key: Option<String>,
     /// Whether the sender marks the alert as critical.
     pub importance_high: bool,
-    /// The names of the parts of the payload that the card leaves out, such as a button that sends data. The
-    /// card shows these names.
+    /// The names of the parts of the payload that the card leaves out. For example, the card leaves out a
+    /// button that sends data. The card shows these names.
     pub left_out: Vec<String>,
 }
 

@@ -7,8 +7,9 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// A limit for labels. The small print below an alert's text shows at most this number of labels. The facts
-/// about the group show the labels by which the sender groups its alerts, and at most this number of others.
+/// The most labels that the card shows in each of two places. The first place is the small print below an
+/// alert's text. The second place is the list of facts about the group (rows with a name and a value). In
+/// this list, the labels by which the sender groups its alerts do not count.
 const MAX_LABELS: usize = 8;
 /// The most measured values in the small print below an alert's text.
 const MAX_VALUES: usize = 5;
@@ -61,8 +62,8 @@ fn headline(is_resolved: bool, name: &str, firing: usize, resolved: usize, trunc
     }
 }
 
-/// The name of the group in the title: the first of several members that has a text, such as the common
-/// summary, the name of the alert, or Grafana's title.
+/// The name of the group in the title. The function tries several members of the payload, such as the common
+/// summary, the name of the alert, and Grafana's title. It takes the first member that has a text.
 fn name(value: &Value, alerts: &[Value]) -> String {
     let single = match alerts {
         [alert] => json::text(&alert["annotations"], "summary"),

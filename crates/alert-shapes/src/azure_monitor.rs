@@ -125,7 +125,8 @@ fn context(draft: &mut Draft, context: &Value) {
 }
 
 /// Turns a condition of the alert rule into facts. For example, the first fact has the name `Percentage CPU
-/// (Average)` and the value `93.5 (GreaterThan 80)`. Each dimension is one more fact.
+/// (Average)` and the value `93.5 (GreaterThan 80)`. Each dimension of the metric, such as the name of a
+/// disk, becomes one more fact.
 fn condition(condition: &Value) -> Vec<(String, String)> {
     let metric =
         json::first(condition, &["metricName", "metricMeasureColumn", "searchQuery"]).unwrap_or("Condition");

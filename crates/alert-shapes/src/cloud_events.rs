@@ -11,7 +11,7 @@ use crate::{MAX_EVENTS, Shape, ShapeError, json, markdown, time};
 
 const SHAPE: Shape = Shape::CloudEvents;
 
-/// The attributes of a binary event, which are in headers.
+/// The attributes that the crate reads from the headers, if the sender posts an event in the binary mode.
 const ATTRIBUTES: [&str; 6] = ["specversion", "id", "source", "type", "subject", "time"];
 
 /// The most facts that the card shows of an event's data.
@@ -24,9 +24,9 @@ pub struct OptionsResponse {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Answers the handshake, which is an `OPTIONS` request with the header `WebHook-Request-Origin`. The
-/// response allows the origin in this header to post events. `None` if the header is missing or the header's
-/// value is invalid.
+/// Answers the handshake, which is an `OPTIONS` request with the header `WebHook-Request-Origin`. This header
+/// names the sender. The response allows this sender to post events. `None` if the header is missing or the
+/// header's value is invalid.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');

@@ -1,4 +1,5 @@
-//! Recognises the shape of a payload. Headers decide first, and then members that only one shape has.
+//! Recognises the shape of a payload. The module first looks at the headers. If no header names the shape,
+//! the module looks for members that only one shape has.
 
 use serde_json::Value;
 

@@ -32,7 +32,7 @@ pub enum ShapeError {
     /// The body lacks a member that its shape needs.
     #[error("{member}: missing, and {shape} needs it; send it, or replace the source in the URL by `auto`")]
     Missing {
-        /// The shape that the caller named, or the recognised shape.
+        /// The shape that the caller named. If the caller named no shape, the recognised shape.
         shape: Shape,
         /// The member or header that is missing.
         member: &'static str,

@@ -11,8 +11,8 @@ const DELETION: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
 /// The content of a request from Event Grid.
 pub(crate) enum Events {
-    /// Event Grid validates the webhook address with this code. Event Grid expects the code in the response,
-    /// as proof that the address accepts events.
+    /// The code that Event Grid sends to validate the webhook address. Event Grid expects the code in the
+    /// response, as proof that the address accepts events.
     Validation(String),
     Drafts(Vec<Draft>),
 }

@@ -47,7 +47,7 @@ fn action(body: &Value) -> String {
     json::text(body, "action").unwrap_or_default().replace('_', " ")
 }
 
-/// Makes facts of the pairs that have a value.
+/// Makes facts (rows of the card) from pairs of a name and a value. A pair without a value is left out.
 fn facts(pairs: &[(&str, Option<String>)]) -> Vec<(String, String)> {
     pairs.iter().filter_map(|(title, value)| Some(((*title).to_owned(), value.clone()?))).collect()
 }
@@ -88,7 +88,8 @@ fn push(body: &Value) -> Draft {
 
 /// Makes the draft for an issue or a pull request. All events of one issue or pull request have the same
 /// alert key, so each later event changes the chat message of the first event. When the issue or pull request
-/// is closed, the draft's state becomes [`State::Resolved`], which ends the alert key.
+/// is closed, the draft's state becomes [`State::Resolved`]. The next event of the issue or pull request,
+/// such as `reopened`, is then a new chat message.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -144,7 +145,7 @@ fn release(body: &Value) -> Draft {
 
 /// Makes the draft for a run of a workflow or of a check. All events of one run have the same alert key, so
 /// each later event changes the chat message of the first event. When the run has ended without a failure,
-/// the draft's state becomes [`State::Resolved`], which ends the alert key.
+/// the draft's state becomes [`State::Resolved`]. A later event of the same run is a new chat message.
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");

@@ -88,7 +88,7 @@ impl Incoming<'_> {
             return self.form(text);
         }
         if media_type.ends_with("json") && !text.is_empty() {
-            // A text in quotes is also JSON.
+            // A JSON value can also be a text in quotes. The text without the quotes is the content.
             return match self.parse(text)? {
                 Content::Json(Value::String(text)) => Ok(Content::Text(text)),
                 content => Ok(content),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The most levels of nested objects whose members become facts.
+/// The most levels of nested objects whose members become facts (rows of the card).
 const MAX_LEVELS: usize = 3;
 
 /// The member as text, trimmed. `None` if the member is missing, blank, or not a text.
@@ -44,8 +44,8 @@ pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
 }
 
 /// Returns the texts, numbers and booleans in a JSON value as pairs of name and text, at most `limit` pairs.
-/// The name of a nested value is its path, joined with dots, such as `disk.size`. An array of such values
-/// becomes one pair.
+/// The name of a nested value is its path, joined with dots, such as `disk.size`. An array of texts, numbers
+/// and booleans becomes one pair.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

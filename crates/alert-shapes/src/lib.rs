@@ -8,9 +8,10 @@
 //! Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a CloudEvents webhook.
 //! [`github`] and [`grafana`] check the signatures of these two senders.
 //!
-//! The crate does no I/O. It trusts no sender: an alert mentions no person, has no button that sends data,
-//! and links only to web addresses (`https:` and `http:`). Images, too, come only from web addresses. A card
-//! never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a part of the payload, the card says so.
+//! The crate does no I/O. It trusts no sender: an alert has no mention (`<at>`) that would notify a person,
+//! and no button that sends data. An alert links only to web addresses (`https:` and `http:`), and its images
+//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a
+//! part of the payload, the card says so.
 //!
 //! | module | what it does |
 //! |---|---|

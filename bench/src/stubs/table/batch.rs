@@ -81,7 +81,8 @@ fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     Ok(())
 }
 
-/// The operations of the batch's only change set.
+/// Reads the operations of a batch. A *change set* is the part of a batch that contains the operations. A
+/// batch has only one change set.
 fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let batch = kind.strip_prefix("multipart/mixed; boundary=")?;
     let change_set = body.strip_prefix("--")?.strip_prefix(batch)?;
@@ -89,7 +90,7 @@ fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let (boundary, change_set) = boundary.split_once("\r\n")?;
     let boundary = format!("--{boundary}");
     let mut parts = change_set.split(&boundary);
-    // The text before the first boundary is the end of a header.
+    // The text before the first boundary is the end of the change set's headers, and not an operation.
     parts.next()?;
     let mut operations = Vec::new();
     for part in parts {

@@ -20,7 +20,8 @@ pub(super) struct Query {
     conditions: Vec<Condition>,
     top: usize,
     selected: Vec<String>,
-    /// The first row of the page, from the continuation of the previous page.
+    /// The key of the first row of the page. The stub's previous response named this key in its continuation
+    /// headers, and the client sends the key back. `None` for the first page.
     from: Option<Key>,
 }
 
@@ -96,7 +97,7 @@ impl Query {
         Ok(response)
     }
 
-    /// Returns the matching rows, beginning at the continuation. If the query names a partition, the function
+    /// Returns the matching rows, beginning at the key `from`. If the query names a partition, the function
     /// reads only the rows of this partition.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
         let value = |of: KeyPart, operators: &[Operator]| {

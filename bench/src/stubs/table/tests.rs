@@ -77,7 +77,7 @@ fn inserted_entity_is_read_with_keys_time_and_etag() {
     let service = Service::start();
     let inserted = service.insert("p", "o''b", 1).expect_status(204);
     assert_eq!(inserted.header("preference-applied"), "return-no-content");
-    // In the path, a quote is doubled and can be encoded.
+    // The row key has two quotes. In the path, each quote is doubled, and can be percent-encoded (`%27`).
     let read = service.get("o%27%27%27%27b").expect_status(200);
     assert_eq!(read.header("etag"), inserted.header("etag"));
     assert!(inserted.header("etag").starts_with("W/\""), "{}", inserted.describe());

@@ -194,9 +194,9 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // Right after a Get, the run records the messages in hand. Then the run works on them. A death can
-                // prevent this record only if the host died soon after the Get. So a later death does not
-                // explain why the younger alert came first.
+                // Right after a Get, the run records the messages in hand. Then the run works on them. A
+                // death can prevent this record only if the host died soon after the Get. So a later death
+                // does not explain why the younger alert came first.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;

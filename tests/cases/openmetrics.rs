@@ -18,8 +18,9 @@ end_to_end::cases!(
     hostile_text_in_the_stored_figures_stays_inside_a_label,
 );
 
-/// Why these cases are skipped. `cargo dev test` installs the parser, and sets the variable
-/// `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test` names the reason.
+/// The reason that the summary shows if these cases are skipped. `cargo dev test` installs the parser, and
+/// sets the variable `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test` names
+/// the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
 /// The path of the Python that has the parser: the value of `OPENMETRICS_PYTHON`.

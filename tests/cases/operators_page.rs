@@ -1,7 +1,8 @@
 //! The operator's page (the web page at `/ops`), as a person sees the page in a real browser. Each case first
 //! gets the page from the built bot. Then a fake of the bot serves this page to the browser, and answers the
-//! API calls of the page. The fake complains about each call that the page must not make. In the case of
-//! `on_the_bot.rs`, there is no fake: the bot itself serves the page, and answers the API calls.
+//! API calls of the page. If the page makes a call that it must not make, the fake answers 500, and the case
+//! fails. In the case of `on_the_bot.rs`, there is no fake: the bot itself serves the page, and answers the
+//! API calls.
 
 mod on_the_bot;
 mod samples;
@@ -414,7 +415,7 @@ fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
         bot.hold().scripted.push_back((call, status, body));
         take(&Walk::open(&bot.page(), 1280).write(KEY).press("Enter").expect(shown), "sentence");
     }
-    // If a replay fails in the middle, the page shows how much was done.
+    // If a replay fails in the middle, the page shows how many dead letters were replayed.
     samples::fill(&bot, 100);
     let replay = "POST /api/dead/replay";
     let first = json!({"replayed": ["dead-0"], "refused": [], "more": true});
@@ -429,8 +430,8 @@ fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             .expect("1 dead letter replayed, then a call failed. storage tables: cannot be reached"),
         "middle",
     );
-    // The bot could not read some parts of the status, and an alert has a status that this page does not
-    // know.
+    // In the response to `GET /api/status`, some parts are null, because the bot could not read them. And the
+    // list of alerts has an alert whose status word is unknown to this page.
     samples::fill(&bot, 1);
     {
         let mut held = bot.hold();

@@ -33,7 +33,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// Prepares a stage with a credential. The poller accepts queue messages without a seal.
+/// Prepares a stage whose bot has a credential, and whose poller accepts queue messages without a seal.
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -181,7 +181,7 @@ fn failing_login_host_uses_up_no_try_of_an_alert(world: &World) {
     before.sort();
     let counts = stage.poll();
     assert!(counts["noToken"].as_u64() >= Some(1) && counts.get("retried").is_none(), "{counts}");
-    assert_eq!(login.requests(), 2, "expected one repeated request in the whole run");
+    assert_eq!(login.requests(), 2, "expected two requests for the whole run, and not two for each alert");
     stage.connector.expect_silence();
     let mut after = stage.queue.texts();
     after.sort();
@@ -238,8 +238,8 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
         stage.queue.put_json(&planted);
     }
-    // Queue messages in the formats of Microsoft's bot template of 2017. Members of these messages claim that
-    // the address is trusted.
+    // Queue messages in the formats of Microsoft's bot template of 2017. JSON members such as
+    // `IsTrustedServiceUrl` claim that the address is trusted.
     let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
     let mut node = json!({"address": parties, "text": "x"});
     node["address"]["serviceUrl"] = origin.clone().into();
@@ -264,8 +264,8 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // The last queue message has the address of the real Connector, so the run gets a token. A faulty run
-    // could send this token to the untrusted host, too.
+    // The last queue message has the address of the trusted Connector, so the run gets a token. A faulty run
+    // could now send this token to the untrusted host.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();
@@ -288,8 +288,8 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // If the bot followed a redirect of the login host, the bot would send the client secret to the host of
-    // the redirect.
+    // The login host answers with a redirect to another host. If the bot followed the redirect, it would send
+    // the client secret to this other host.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

@@ -26,7 +26,7 @@ const MEGAN: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 /// The channel of `fixtures/teams-channel.json`.
 pub(crate) const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage whose bot knows a chat and a channel of the tenant.
+/// Starts a stage whose bot has stored the chat `a:1` and the channel [`CHANNEL`].
 pub(crate) fn stage(world: &World) -> Stage {
     let stage = alerts::stage(world);
     stage.connector.teams(|teams| {
@@ -50,7 +50,7 @@ fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
     response["alerts"].as_array().expect("a list of alerts").clone()
 }
 
-/// Sends an alert to one conversation that has to be created, and returns the alert's id.
+/// Sends an alert to one conversation that the poller has to create first, and returns the alert's id.
 #[track_caller]
 pub(crate) fn creating(stage: &Stage, to: &Value, text: &str) -> String {
     let entries = entries(stage, to, text);
@@ -87,8 +87,8 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The bot has stored the chat now. The next three alerts name the person with the tenant, the
-    // conversation, and the person alone. All three reach the chat.
+    // The bot has stored the chat now, so three forms of the target lead to this chat. Alert `three` names
+    // the person and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -160,7 +160,7 @@ fn each_member_of_a_team_is_alerted_in_a_personal_chat(world: &World) {
     let team = key_of("msteams", fixture("teams-channel.json")["conversation"]["id"].as_str().unwrap());
     let entries = entries(&stage, &json!({ "members": team }), "hello");
     let words: Vec<&str> = entries.iter().map(|entry| entry["status"].as_str().unwrap()).collect();
-    assert_eq!(words, ["queued", "creating", "creating"], "expected that the bot knows one of the members");
+    assert_eq!(words, ["queued", "creating", "creating"], "expected a stored chat for one member only");
     let paths: Vec<String> = stage.connector.other_calls().into_iter().map(|call| call.path).collect();
     assert_eq!(paths.len(), 2, "expected two pages, found {paths:?}");
     assert!(paths.iter().all(|path| path.contains("/pagedmembers?pageSize=")), "{paths:?}");

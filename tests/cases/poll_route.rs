@@ -87,8 +87,8 @@ fn response_has_the_same_counts_as_the_log_line_of_the_run(world: &World) {
     assert_eq!(counts["delivered"], 1);
 }
 
-/// A run reads two variables before it takes the run lock. Each read takes 10.5 s here, so the run's budget
-/// of 20 s has passed when the run gets the message.
+/// A run starts no new work after 20 s (its *budget*). Before a run takes the run lock, it reads two
+/// variables. Each read takes 10.5 s here, so the budget is used up when the run gets the message.
 fn run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
         // Only the embedded host (the project's own host) can delay the reads of variables.

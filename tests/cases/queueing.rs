@@ -78,8 +78,8 @@ fn bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent(world: &W
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
-    // The limit of a queue message is 48 KiB (49 152 bytes). The first text has more characters than the
-    // limit. The second text has fewer characters, but more bytes in UTF-8.
+    // A queue message can have at most 48 KiB (49 152 bytes). The first text has 49 200 characters of one
+    // byte. The second text has only 24 700 characters, but each `ü` takes two bytes in UTF-8.
     for text in ["x".repeat(49_200), "ü".repeat(24_700)] {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));
@@ -133,9 +133,13 @@ fn message_without_an_id_is_queued(world: &World) {
 }
 
 /// The channel posts the same activity three times, as if it got no response within 15 s. The bot sends the
-/// acknowledgement before it responds to the channel. If the Connector refuses the acknowledgement, or more
-/// than 5 s have passed, the bot records in the ledger that the message is queued. So the bot recognises the
-/// second and third activity.
+/// acknowledgement before it responds to the channel. Then the bot records in the ledger that the message is
+/// queued, if one of these holds:
+///
+/// - The Connector refused the acknowledgement.
+/// - More than 5 s have passed since the bot received the activity.
+///
+/// By this record, the bot recognises the second and third activity.
 fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &World) {
     let late = Duration::from_millis(5_500);
     for reply in [Reply::error(502, "BadGateway"), Reply::created("ack").after(late)] {

@@ -68,8 +68,8 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     );
     let mut expected_envelope = expected["envelope"].clone();
     expected_envelope["address"] = at_service(&expected_envelope["address"], &authority);
-    // The id begins with the number of the period of eight days in which the activity came. The bot finds the
-    // alert's record in the ledger by this number.
+    // The bot divides the time since 1970 into periods of eight days, and numbers them. The id begins with
+    // the number of the current period. By this number, the bot finds the alert's record in the ledger.
     let period = format!("{:04x}", moment.timestamp() / (8 * 24 * 60 * 60));
     expected_envelope["id"] =
         format!("{period}{}", expected_envelope["id"].as_str().expect("the rest of an id")).into();

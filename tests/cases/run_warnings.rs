@@ -69,9 +69,9 @@ fn failure_to_read_cancellations_and_stops_is_logged_once_and_alerts_are_deliver
     expect_one(&stage, "withdrawals.not-read");
 }
 
-/// A queue message that is no envelope is *unreadable*, and a run moves it to the poison queue. If the
-/// message was dequeued before, an earlier run has perhaps put it into the poison queue already. The ledger
-/// would have a record of this, so the run reads the ledger first.
+/// A queue message that is no envelope is *unreadable*, and a run moves the message to the poison queue. If
+/// the message was dequeued before, perhaps an earlier run has put it into the poison queue already. Then
+/// the ledger has a record of the message. So the run reads the ledger first.
 fn failure_to_read_the_ledger_is_logged_once_and_messages_go_to_the_poison_queue(world: &World) {
     const MESSAGES: usize = 3;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -140,7 +140,8 @@ fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     tables.fail(move |call| {
         let is_lock = call.path.ends_with("RowKey='run')");
         if is_release(call, is_lock) && !released.swap(true, Ordering::SeqCst) {
-            // `put_json` blocks the thread, and the proxy has few threads.
+            // `put_json` blocks its thread, and the proxy has few threads. `block_in_place` moves the other
+            // work of the proxy to another thread.
             tokio::task::block_in_place(|| queue.put_json(&late));
         }
         let reads = is_lock && call.method == Method::GET && released.load(Ordering::SeqCst);

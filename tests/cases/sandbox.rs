@@ -32,7 +32,7 @@ fn undeclared_host_is_refused(world: &World) {
 }
 
 fn malformed_outbound_host_is_refused(world: &World) {
-    // Spin refuses the whole list if one entry is malformed.
+    // If one entry of `allowed_outbound_hosts` is malformed, Spin refuses the whole list.
     let folder = tempfile::tempdir().unwrap();
     let manifest = Manifest::local().without_cron().with_outbound(|hosts| hosts.push("not a host".into()));
     let options = dev::host::HostOptions {

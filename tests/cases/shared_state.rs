@@ -178,7 +178,8 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Two threads call each host. So the runs of different hosts compete, and the runs of one host, too.
+        // Two threads call each host. So a run competes with the other run of its host, and with the runs of
+        // the other host.
         let pollers: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;

@@ -266,9 +266,11 @@ fn foreign_entities_are_skipped(world: &World) {
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
     // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
-    // address. The person writes again, and this message still matches the fingerprint. So the bot does not
-    // repair the broken row, and the command fails. After this failure, the bot deletes the fingerprint. So
-    // at the second message, the bot stores the conversation again.
+    // address. When the person writes again:
+    //
+    // 1. The address in the first message matches the fingerprint. So the bot does not look at the broken
+    //    row before it obeys the command, and the command fails. Then the bot deletes the fingerprint.
+    // 2. At the second message, the bot finds no fingerprint. So it stores the conversation again.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));

@@ -275,7 +275,7 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     assert_eq!(
         alerted,
         keys.iter().collect::<Vec<_>>(),
-        "expected that the conversations have the order of their tags"
+        "expected each conversation once, in the order of the tags in the call"
     );
     let notes = &tables.notes()[before..];
     // For each tag, the bot makes one query that finds the tag's conversation, and one query that reads the

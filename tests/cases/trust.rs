@@ -33,6 +33,6 @@ fn anonymous_mode_is_logged_as_a_warning(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.wait_for_events("auth.anonymous", 1)[0]["level"], "warn");
-    // The bot sends no token to the Connector. Otherwise the fake would complain.
+    // The bot sends no token to the Connector. Otherwise the fake Connector would fail the case.
     stage.connector.wait_for(1);
 }

@@ -20,7 +20,7 @@ fn golden(stage: &Stage, name: &str) -> Value {
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut envelope: Value = serde_json::from_str(&text).unwrap();
     envelope["address"] = at_service(&envelope["address"], stage.connector.authority());
-    // Without these times, the alert is due and has not expired.
+    // The golden files have fixed times. Without these times, the alert is due, and has not expired.
     let object = envelope.as_object_mut().unwrap();
     object.remove("notBefore");
     object.remove("expires");

@@ -304,8 +304,8 @@ fn status_word_that_a_newer_version_recorded_is_shown_unchanged(world: &World) {
 }
 
 /// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a
-/// run had sent the alert and failed to record the delivery. Another alert stays on the queue, so that the
-/// bot cannot find out from an empty queue that the alert has ended.
+/// run had sent the alert and failed to record the delivery. If the queue were empty, the bot
+/// would know that the alert has ended. So the case leaves another alert on the queue.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

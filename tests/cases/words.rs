@@ -76,7 +76,7 @@ fn stop_ends_alerts_until_start(world: &World) {
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{waiting}: {counts}");
     assert_eq!(stage.queue.count(), 0);
-    // `stop` does not apply to alerts that the person asks for.
+    // `stop` does not apply to the alert that the bot makes of the person's own message.
     assert_eq!(reply_to(&stage, "hello"), "Queued: hello");
     assert_eq!(stage.poll()["delivered"], 1);
 

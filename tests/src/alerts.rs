@@ -17,7 +17,7 @@ pub fn stage(world: &World) -> Stage {
     script(world).start()
 }
 
-/// Prepares [`stage`] without starting it.
+/// Prepares the same stage as [`stage`], but does not start it. The caller can first change the variables.
 pub fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("alertkey", ALERT_KEY)
 }

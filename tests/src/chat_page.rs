@@ -168,7 +168,7 @@ impl ChatPage {
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();
-        // Perhaps the Playground is still writing the text after the last line `---`.
+        // After the last line `---`, there is no object, or an object that the Playground is still writing.
         objects.pop();
         let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
         objects.into_iter().map(parse).collect()

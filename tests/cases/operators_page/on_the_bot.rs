@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{pictures, take, texts, unlocked};
 
-/// The Connector refuses alerts for a while, one conversation is deleted, and one queue message is changed on
-/// the queue. The operator uses only the page.
+/// The Connector refuses alerts for a while, and one conversation is deleted. The case replaces one
+/// message on the queue with a forged copy. The operator uses only the page.
 pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a seal key for tests").start();
     let (here, deleted) = (known(&stage, "a:here", "hello"), known(&stage, "a:deleted", "hello"));

@@ -25,8 +25,8 @@ pub(super) struct Sent {
     pub(super) not_accepted: usize,
 }
 
-/// Sends `count` messages. The channel repeats a message until a Spin host answers 202, or until `over` is
-/// set. Each repetition goes to the next host.
+/// Sends `count` messages. The channel repeats a message until a Spin host answers 202. Each repetition goes
+/// to the next host. If the case sets `over`, the channel stops.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
@@ -81,8 +81,10 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*not_accepted > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each time that the channel sends a message, the bot gets at most one response to a Put. If the
-            // proxy cuts a response off, the bot can repeat the Put, so these Puts are not limited.
+            // Each time that the channel sends a message, the bot puts it on the queue, and stops after the
+            // first response to the Put. So there are at most as many Puts with a response as sent messages.
+            // If the proxy cuts the response off, the bot can repeat the Put, so any number of Puts without a
+            // response is allowed.
             if whole + cut > 1 + not_accepted + cut {
                 outcome.violations.push(format!(
                     "{text} was sent {} times, but {whole} Puts got a response; {cut} Puts got none",

@@ -19,13 +19,13 @@ use super::verdict::{DeliveredAgain, Overtaken};
 /// or records the delivery in the ledger. The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// The time after which the poller stops waiting for a response of the queue service. The proxy measures this
-/// time from the arrival of the call, but the poller measures it from an earlier moment. So this constant is
-/// a little less than the poller's own limit of 5 s.
+/// If the response of the queue service takes longer than this, the poller has perhaps stopped waiting. The
+/// poller waits 5 s. But the poller starts its clock when it begins the call, and the proxy starts its clock
+/// only when the call arrives. So this constant is a little less than 5 s.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
-/// For this long after the death of a host, the last calls of the host can arrive. A host needs more time
-/// than this to start again. So a later call comes from the restarted host.
+/// The killed host's last calls can arrive up to this long after its death. The host needs more time than
+/// this to start again. So every call that arrives later comes from the restarted host.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
 
 /// All records of a storm.
@@ -147,8 +147,8 @@ impl Evidence {
         since.filter(|note| note.is_done()).any(records_delivery)
     }
 
-    /// Whether the table had recorded, at the moment `before`, that a run has the message in hand. A run
-    /// writes the record before it works on the message.
+    /// Whether the record of the run lock had listed the message as in hand at the moment `before`. A run
+    /// writes this list before it works on the message.
     fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
@@ -159,7 +159,8 @@ impl Evidence {
         })
     }
 
-    /// Whether the run sent any alert that this Get Messages returned, before the run's host died.
+    /// Whether the run sent at least one alert before the run's host died. Only alerts that this Get Messages
+    /// returned count.
     fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
         let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
@@ -193,8 +194,9 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // Right after a Get, the run records the messages in hand. If the run cannot record them, it
-                // works on none of them. So the death is the reason only if it came soon after the Get.
+                // Right after a Get, the run records the messages in hand. Then the run works on them. A
+                // death can prevent this record only if the host died soon after the Get. So a later death
+                // does not explain why the younger alert came first.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;

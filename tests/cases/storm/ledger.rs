@@ -12,8 +12,8 @@ use end_to_end::waiting;
 use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
-/// The longest time from a kill until a run gets the alert again, or until the bot counts the alert as
-/// delivered.
+/// The longest wait for the final status of an alert after the last kill. In this time, a run gets the alert
+/// again. Or, if no run has recorded the delivery, the bot counts the alert as delivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
@@ -84,8 +84,8 @@ pub(super) fn states(
 pub(super) struct Figures {
     /// How many queue messages have left the queue.
     pub(super) gone: u64,
-    /// How many of these queue messages were copies. A message is a copy if its alert had already ended,
-    /// because a run had handled another queue message of the alert.
+    /// How many of these queue messages were copies. One alert can have several queue messages. After one
+    /// of them has ended the alert, the others are copies.
     pub(super) copies: u64,
     pub(super) accepted: u64,
     pub(super) text: String,
@@ -93,8 +93,9 @@ pub(super) struct Figures {
 
 /// Reads the figures of the bot, after the last run has stored them.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // If a run cannot release the run lock, it leaves its messages in hand to the next run, which then counts
-    // these messages. The first idle run can be this next run. So the case waits for a second idle run.
+    // Perhaps the last run with work could not release the run lock. Then the first idle run (a run that gets
+    // no message) counts the messages that the run with work had in hand. So the case waits for a second idle
+    // run.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
             let response = stage.try_poll();
@@ -104,7 +105,7 @@ pub(super) fn figures(stage: &Stage) -> Figures {
     }
     let totals = waiting::eventually("the figures", || {
         let response = call(stage, "GET", "/api/status", &Value::Null);
-        // The tables fail on purpose, so the case repeats the call.
+        // The table proxy makes some calls fail, so the case repeats the call.
         Some(response.json()["totals"].clone()).filter(|totals| response.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();

@@ -65,7 +65,7 @@ impl Attempt {
     }
 }
 
-/// Every attempt so far. Clones share the record.
+/// Every attempt so far. All clones of this value share one list of attempts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connections(Arc<Mutex<Log>>);
 
@@ -155,8 +155,8 @@ pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan +
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // If the response to a Get is lost, its messages stay leased, and the case has to wait. So the
-            // proxy cuts off no response to a Get after the call `last_lost_get`.
+            // If the response to a Get is lost, the messages stay leased for 60 s, and the case has to wait.
+            // To keep the case short, the proxy cuts off no response to a Get after the call `last_lost_get`.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

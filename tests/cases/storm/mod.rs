@@ -85,7 +85,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// The number of calls of `POST /internal/poll` that the case sends to each host at the same moment.
+/// The number of `POST /internal/poll` requests that the case sends to each host at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -122,8 +122,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case puts new alerts on the queue. At the same time, older alerts
-    // become visible again.
+    // After each start of a host, the case puts new alerts on the queue. At the same time, the next run makes
+    // the messages visible that the killed run had in hand.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -144,7 +144,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
             if life == form.kills {
                 break;
             }
-            // Some kills come while the new alerts are sent, some while older alerts are sent again.
+            // The dice decide the number of attempts before the kill. So some kills interrupt the new alerts,
+            // and other kills interrupt older alerts that a run sends again.
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
             wait_until(deadline, "enough attempts at the Connector", || connections.len() >= enough);
@@ -204,8 +205,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     );
 }
 
-/// Replaces the texts of the program's alerts with their ids. The Connector receives only the texts, so the
-/// attempts do not have the ids yet.
+/// In the attempts to deliver the program's alerts, replaces the text with the alert's id. The Connector
+/// receives only the text, so the attempts do not have the id yet.
 fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);

@@ -28,8 +28,8 @@ pub(super) struct Called {
     pub(super) is_paused: bool,
 }
 
-/// Sends `count` alerts, or fewer if `over` is set earlier. The first call of each alert goes to another host
-/// than the first call of the previous alert.
+/// Sends `count` alerts. If the case sets `over`, the program stops. The first call of each alert goes to
+/// another host than the first call of the previous alert.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }

@@ -62,7 +62,7 @@ pub(super) struct Verdict {
     channel: Outcome,
     /// How many alerts the program sent.
     calls: usize,
-    /// How many calls of the program got no response, or a response other than 202.
+    /// How many of the program's calls got no response, or a response other than 202.
     calls_failed: usize,
     /// The alerts of the program that the bot did not queue, because the conversation was paused.
     calls_to_paused: usize,

@@ -19,8 +19,9 @@ pub(super) fn query_pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // With one row on a page, the case reads only one partition, because each page costs a call. A larger
-        // page can begin in one partition, and end in another partition.
+        // With one row on a page, each row costs a call, so the case reads only the 100 rows of one
+        // partition. The larger pages cross partitions: a page can begin in one partition and end in the
+        // next.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows

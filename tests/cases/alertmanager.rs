@@ -1,5 +1,6 @@
 //! The real Alertmanager posts to a webhook of the bot. The configuration of Alertmanager comes from
-//! `docs/hooks.md`. The cases fill in the webhook's address, and shorten the times.
+//! `docs/hooks.md`. The cases fill in the webhook's address, and shorten the times for which Alertmanager
+//! waits before it posts.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -23,8 +24,9 @@ pub(crate) const MISSING: &str = "Alertmanager or Chromium is not installed (Deb
 const FIRING: &str = "Firing: db-7 is down";
 const RESOLVED: &str = "Resolved: db-7 is down";
 
-/// Starts Alertmanager with the configuration of `docs/hooks.md`. The times are shortened, because the
-/// defaults are half a minute and five minutes.
+/// Starts Alertmanager with the configuration of `docs/hooks.md`. By default, Alertmanager waits half a
+/// minute before its first post and five minutes before the next post. This function sets both times to one
+/// second.
 fn start(hook: &Hook) -> Alertmanager {
     let page = blocks("yaml").remove(0);
     let configuration = page.replace("url: HOOK", &format!("url: {}", hook.url));

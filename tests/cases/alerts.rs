@@ -88,7 +88,7 @@ fn every_form_of_target_is_alerted_once(world: &World) {
         assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         stage.connector.forget();
     }
-    // The address in a call is allowed to name a conversation that the bot does not know.
+    // A call can contain the address of a conversation that the bot does not know.
     let mut elsewhere = address;
     elsewhere["conversation"]["id"] = "a:unknown".into();
     let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
@@ -302,8 +302,9 @@ fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
     // Another program copies the id of the cancelled alert into an envelope of its own, and puts the envelope
-    // on the queue. The program cannot make a seal, so the cancellation does not apply to this envelope. In
-    // anonymous mode the poller also delivers envelopes without a seal, so it delivers this envelope.
+    // on the queue. The program cannot make a seal, so this envelope has no seal. The poller applies a
+    // cancellation only to an envelope that this bot has sealed. So the poller does not treat this envelope
+    // as cancelled. In anonymous mode the poller delivers envelopes without a seal.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -354,9 +355,9 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The program repeats the API call before the alert is delivered. The bot writes nothing into the ledger
-    // after a successful Put. So the bot does not know whether the first call has put the alert on the queue,
-    // and puts the alert on the queue again.
+    // The program repeats the API call before the alert is delivered. The bot wrote the alert's record into
+    // the ledger before the first Put. After the Put, the bot did not change the record. So the bot does not
+    // know whether the first Put was successful, and puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);

@@ -1,6 +1,7 @@
 //! Questions: alerts that people answer with a button or with a text. A program gets an answer in a callback
 //! (a request of the poller to the program), or from the *queue of replies*. An *escalation* of a question is
-//! a list of *steps*: later alerts to other people, which an answer cancels.
+//! a list of *steps*. Each step is a later alert to another person. If a person answers the question, the bot
+//! cancels the remaining steps.
 
 use std::time::Duration;
 
@@ -142,8 +143,8 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
         let response = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
         (response["value"]["code"] == "QuestionOver").then_some(())
     });
-    // The bot has accepted the presses before the end of the question, and has put a queue message for each
-    // press on the queue. This case removes these queue messages.
+    // The loop above also pressed the button before the end of the question. The bot accepted these presses,
+    // and put a message on the queue for each press. This case removes these messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
     assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");

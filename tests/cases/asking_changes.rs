@@ -89,7 +89,7 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     });
     let card = last_card(&stage, "POST");
     assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    // A further change shows buttons for the same question.
+    // After a further change, the buttons of the card still belong to the same question.
     patch(&stage, &id, "Deploy 1.4.4?");
     stage.poll();
     let card = last_card(&stage, "PUT");

@@ -168,7 +168,7 @@ fn to_all(conversations: &[&str]) -> Value {
     conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
 }
 
-/// The text that the card of [`card_in`] shows under the question. This text is the answer.
+/// The answer that the card of [`card_in`] shows under the question.
 fn line_in(stage: &Stage, conversation: &str) -> Value {
     card_in(stage, conversation)["body"][1]["text"].clone()
 }

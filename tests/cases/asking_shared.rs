@@ -25,9 +25,9 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts get the same serviceUrl. For a message with another serviceUrl, the second host would read
-    // the conversation's record, and find the open question there. Here, the second host has to learn of the
-    // question from the ledger.
+    // Both hosts get the same serviceUrl. If the serviceUrl changed, the second host would have to update the
+    // conversation's record. It would read the record, and find the open question there. Here, the serviceUrl
+    // does not change. So only the ledger can tell the second host to read the record.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();

@@ -9,9 +9,10 @@ end_to_end::cases!(
     component_files_are_at_most_three_mebibytes
 );
 
-/// The functions of Spin 3.0, which a component is allowed to import. The patch version of a WASI 0.2
-/// interface does not matter: hosts match interfaces by semver, and every function below exists since 0.2.0.
-/// `*` allows every function of the interface.
+/// The functions of Spin 3.0, which a component is allowed to import. A name such as `wasi:cli/exit@0.2`
+/// stands for all patch versions of WASI 0.2. The patch version does not matter, because all functions in
+/// this list exist in 0.2.0, and a host accepts every patch version. `*` allows every function of the
+/// interface.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",

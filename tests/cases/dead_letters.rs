@@ -155,7 +155,9 @@ fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&response)));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
-    // The conversation is still paused, because a pause ends only when the person writes, or after a day.
+    // After the 404, the poller paused the conversation: the bot puts no new alerts to this conversation on
+    // the queue. A replay ignores the pause, and does not end it. The pause ends when the person writes, or
+    // after a day.
     let response = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
     assert_eq!(response["alerts"][0]["status"], "paused");
 }
@@ -200,8 +202,9 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // While a replay processes a dead letter, other replays do not see this dead letter. By now, all replays
-    // have ended, and the remaining dead letters are visible again.
+    // While a replay processes a dead letter, other replays do not see this dead letter. So a replay can end
+    // before all dead letters are replayed. By now, the three replays have ended, and the remaining dead
+    // letters are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);

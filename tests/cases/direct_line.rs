@@ -133,8 +133,9 @@ fn trigger_to_an_untrusted_host_is_refused(world: &World) {
     let mut value = legacy(&stage, "planted");
     value["address"]["serviceUrl"] = "https://evil.example/".into();
     stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
-    // A trigger has a serviceUrl, and the alert in the trigger has another serviceUrl. In anonymous mode,
-    // both must be on loopback.
+    // A trigger has a serviceUrl of its own, and the alert in the trigger has another serviceUrl. In
+    // anonymous mode, both must be on loopback. Above, the serviceUrl of the alert is wrong. Here, the
+    // serviceUrl of the trigger is wrong.
     let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
     stranger["serviceUrl"] = "https://directline.botframework.com/".into();
     stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");

@@ -1,5 +1,5 @@
-//! `cargo dev doctor` probes a storage account, which here is the real Azurite. The tests in the crate
-//! `doctor` use fakes.
+//! `cargo dev doctor` probes a storage account. In these cases, the storage account is in Azurite. The tests
+//! in the crate `doctor` use fakes instead.
 
 use ::doctor::{EnvFile, Examination, Machine, Manifest, Status, block_on, examine};
 use dev::workspace::root;

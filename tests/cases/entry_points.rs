@@ -76,7 +76,7 @@ fn activities_that_the_bot_ignores_are_accepted(world: &World) {
         "endOfConversation",
         "command",
         "somethingNew",
-        // The bot compares types exactly.
+        // `Message` is not `message`: the bot distinguishes upper and lower case in types.
         "Message",
     ] {
         let mut activity = stage.connector.host(&message("a:doors", "1", "hello"));

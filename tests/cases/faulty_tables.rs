@@ -1,8 +1,8 @@
 //! Tests of [`FaultyTables`], the proxy that makes calls to the table service fail: the faults happen as
-//! planned, and the proxy passes all further calls on unchanged.
+//! planned, and the proxy passes all other calls on unchanged.
 //!
-//! Azurite does not check the date of a request. So the requests carry fixed signatures, computed once for
-//! the table `vectors1`. A signature covers neither the body nor the query.
+//! The requests have fixed signatures, which were computed once for the table `vectors1`. A signature covers
+//! the date of a request, but Azurite accepts old dates. A signature covers neither the body nor the query.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ end_to_end::cases!(
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
 const PATH: &str = "/devstoreaccount1";
 
-/// Makes a request with this signature, which Azurite accepts.
+/// Makes a request that has this signature and that Azurite accepts.
 fn signed(method: &str, path: &str, kind: &str, signature: &str, body: String) -> Request<Bytes> {
     let request = Request::builder()
         .method(method)

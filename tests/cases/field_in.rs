@@ -169,7 +169,8 @@ fn message_without_text_is_read_from_the_html(world: &World) {
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
     assert!(reply_to(&stage, &activity).starts_with("Subscribed: alerts about news"));
-    // The HTML consists of markup only. With this HTML, the request body is nearly as long as the limit.
+    // The bot also replies if the HTML contains nothing but markup, and the request body is nearly as long as
+    // the limit.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
@@ -288,8 +289,9 @@ fn replies_in_the_delivery_mode_expect_replies_are_in_the_response(world: &World
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // Only the bot's replies are in the response: the poller sends the alert to the Connector. In the other
-    // delivery modes, the bot sends its replies to the Connector.
+    // In the delivery mode `expectReplies`, the response contains the bot's replies. The poller still sends
+    // the alert to the Connector. In the other delivery modes, the bot sends its replies to the Connector,
+    // too.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");

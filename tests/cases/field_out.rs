@@ -29,8 +29,9 @@ end_to_end::cases!(
 
 fn gateway_failure_drops_an_alert_only_if_onuncertain_is_drop(world: &World) {
     for status in [408, 502, 504] {
-        // Each HTTP status has its own stage. In a common stage, three conversations of one Connector host
-        // would fail in a row. The breaker would then stop the calls to this host.
+        // Each HTTP status has its own stage with its own Connector. If all conversations had the same
+        // Connector, three conversations would fail in a row. The breaker would then stop the calls to this
+        // Connector.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
@@ -161,7 +162,8 @@ fn token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails(world: &W
 }
 
 /// Each form of `Retry-After` asks for 100 seconds, so the poller hides the queue message for 100 seconds. If
-/// the poller did not understand a form, the poller would hide the queue message for two seconds at most.
+/// there are two headers, the longer time counts. If the poller did not understand a form, the poller would
+/// hide the queue message for two seconds at most.
 fn retry_after_in_any_form_is_obeyed(world: &World) {
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).start();

@@ -30,7 +30,8 @@ const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 /// two calls: one for the rest of this shard, and one for the later shards.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
 /// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads
-/// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent.
+/// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent, so
+/// the bot can read them with few calls.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 /// The maximum average number of calls for one page of the list of a tag's conversations. The index of a tag
 /// has two partitions: one for conversations in the bot's own tenant, and one for conversations in no tenant.
@@ -53,8 +54,9 @@ fn instructions_are_as_recorded(_: &World) {
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
     // The numbers in each assertion are: reads of variables, reads from key-value, writes to key-value, and
-    // outbound calls. The bot knows the conversation of the activity. The kick (the bot's call to the poller)
-    // is off. With the kick, the bot would also read from key-value whether a run is at work.
+    // outbound calls. The bot has already stored the conversation of the activity. The stranger's activity
+    // has no token. The kick (the bot's call to the poller) is off. With the kick, the bot would also read
+    // from key-value whether a run is at work.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
     assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 3), "an activity");

@@ -24,8 +24,8 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
     const SENDERS: usize = 20;
     const EACH: usize = 10;
     const POSTS: usize = SENDERS * EACH;
-    // The kick (the bot's call to the poller) is off. The bot sends no kick while a run is at work, so the
-    // number of calls would vary.
+    // This case switches the kick (the bot's call to the poller) off. With the kick on, the number of calls
+    // would vary, because the bot sends a kick only if no run is at work.
     let stage = alerts::script(world).variable("kick", "off").metered().start();
     let hook = &hook(&stage);
     // The first post creates the queue.
@@ -45,8 +45,9 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
         (reports.len() >= POSTS).then_some(reports)
     });
     let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
-    // A text costs three calls. A post of Alertmanager costs a fourth call, because the bot makes the alert's
-    // `key` from the `groupKey`, and records that this alert is the newest alert with this `key`.
+    // A text costs three calls. A post in Alertmanager's form costs a fourth call. The bot makes the alert's
+    // `key` from the `groupKey`. With the fourth call, the bot records which alert is the newest alert with
+    // this `key`.
     assert_eq!(
         calls,
         (3 + 4) * POSTS as u64 / 2,

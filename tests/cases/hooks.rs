@@ -1,5 +1,5 @@
-//! Webhook addresses: who can get an address, until when an address works, and what a stranger can do. The
-//! last part of an address is its *token*, which proves that the bot made the address.
+//! Webhook addresses: who can get an address, how long an address works, and what a stranger can do. The last
+//! part of an address is its *token*, which proves that the bot made the address.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -168,7 +168,7 @@ fn forgotten_conversation_has_no_webhook_address(world: &World) {
     activity["type"] = "deleteUserData".into();
     stage.post(&activity).expect_status(200);
     hook.post(&text("x")).expect_error(410, "HookEnded");
-    // The address does not work again after the person has written again.
+    // If the person writes again, the old address still does not work.
     stage.say(&message("a:1", "back", "hello"));
     hook.post(&text("x")).expect_error(410, "HookEnded");
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);

@@ -1,6 +1,6 @@
 //! The spans that Spin exports by OTLP: which trace a span continues, and which header `traceparent` the
-//! Connector gets. Spin makes a span while it handles a request. The span continues the trace of this
-//! request.
+//! Connector gets. For each request, Spin makes a span. If the request has a header `traceparent`, the span
+//! belongs to the trace that this header names.
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};
@@ -71,8 +71,8 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    // Spin makes a span for the call. This span does not replace the header `traceparent` of the caller: the
-    // component sees the caller's header.
+    // Spin makes a span for the call. Nevertheless, the header `traceparent` that the component sees still
+    // names the caller's span, not Spin's span.
     assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);

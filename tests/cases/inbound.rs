@@ -262,7 +262,8 @@ fn body_that_does_not_match_the_token_is_refused(world: &World) {
 fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(world: &World) {
     let scene = Scene::start(world, &[]);
     let stage = &scene.stage;
-    // The activity names Teams as its channel, and names the bot's own tenant.
+    // This activity is from Teams, and from the bot's own tenant. So only the missing endorsement is a reason
+    // to refuse it.
     let teams = scene.activity_with("from", json!({"id": "29:ann", "aadObjectId": "a"}));
     let mut web_chat = stage.connector.host(&fixture("webchat.json"));
     let token_for = |activity: &Value| {
@@ -273,7 +274,8 @@ fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(wo
     stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
     scene.expect_nothing_happened();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
-    // The bot has cached this token by now. With the channelId of Teams, the bot refuses the token.
+    // The bot has accepted and cached a token for Web Chat. If an activity with this token has the channelId
+    // of Teams, the bot nevertheless refuses the activity.
     web_chat["channelId"] = "msteams".into();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
@@ -352,8 +354,9 @@ fn cached_signing_keys_are_used_while_the_issuer_fails(world: &World) {
     // The case makes another token, because the bot does not check a cached token again.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
-    // The stranger's key is unknown. If the cached keys are recent, the bot answers 401. On a slow machine
-    // the keys are older, and the bot answers 503.
+    // The stranger's key is not among the cached keys. If the bot has just fetched these keys, the stranger's
+    // key certainly does not exist, and the bot answers 401. On a slow machine, the fetch was longer ago. The
+    // bot then tries to fetch the keys again. The issuer fails, so the bot answers 503.
     let stranger = scene.stage.post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity);
     assert!([401, 503].contains(&stranger.status), "{}", stranger.describe());
     assert_eq!(scene.stage.queue.count(), 2);

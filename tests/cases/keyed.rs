@@ -1,5 +1,5 @@
-//! Alerts with a `key`: a newer alert with the same `key` changes the chat message of the older alert. Also
-//! changes of alerts by `PATCH`, and alerts that a caller takes back with `DELETE` and `sent=true`.
+//! Alerts with a `key`: a newer alert with the same `key` changes the chat message of the older alert. Other
+//! cases change an alert with `PATCH`, and take a sent alert back with `DELETE` and `sent=true`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::{fixture, message};
@@ -230,7 +230,8 @@ fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
-    // A change of a delayed alert has the same delay. A caller can cancel the change by the id of the alert.
+    // The change of a delayed alert is due at the same time as the alert. A caller can cancel the change with
+    // the id of the alert.
     let later = json!({"to": {"conversation": key}, "text": "one", "at": "2099-01-01T00:00:00Z"});
     let later = later.as_object().unwrap().iter().map(|(name, value)| match name.as_str() {
         "at" => ("delay".to_owned(), json!("P30D")),
@@ -271,7 +272,7 @@ fn change_that_is_not_possible_is_refused(world: &World) {
     huge["text"] = "two".into();
     call(&stage, "DELETE", &path, &Value::Null).expect_status(202);
     call(&stage, "PATCH", &path, &huge).expect_error(409, "AlertIsOver");
-    // If the person has stopped the alerts, the bot does not queue a change, either.
+    // If the person has stopped the alerts, the bot also puts no change of an earlier alert on the queue.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "two"}));
     stage.poll();
     stage.say(&message("a:1", "stop", "stop"));

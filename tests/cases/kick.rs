@@ -28,7 +28,7 @@ end_to_end::cases!(
 
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
-/// Prepares the default stage, with kicks.
+/// Prepares a stage with the default variables, but with the kick on.
 fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("kick", "on")
 }
@@ -161,8 +161,8 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                         "expected that a run of the scheduler delivers the messages"
                     );
                 }
-                // If the component is missing, the Spin host can end the bot's instance. The log line then
-                // comes from the host instead of the bot.
+                // If the poller is missing, the kick can end the bot's instance in the Spin host. The host
+                // then writes a log line, and the bot does not write `kick.failed`.
                 if what != "missing" {
                     let failed = stage.wait_for_events("kick.failed", 2);
                     assert_eq!(failed.len(), 2, "{what}: expected one line for each kick, found {failed:?}");

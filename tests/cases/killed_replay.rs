@@ -44,8 +44,9 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each `Moment` has a counter. If the counter is 3, the third of the next calls of this `Moment` hangs.
-    // If the counter is 0, no call hangs.
+    // Each `Moment` has a counter, and each call of this `Moment` reduces the counter by 1. The call that
+    // changes the counter from 1 to 0 hangs. E.g. if the counter is 3, the third call hangs. If the counter
+    // is 0, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

@@ -94,8 +94,8 @@ fn message_in_any_older_format_is_delivered(world: &World) {
 
 fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged(world: &World) {
     let stage = Stage::start(world);
-    // In base64, `>` and `?` give a plus sign and a slash. The two alphabets of base64 differ in these two
-    // characters.
+    // The base64 of `>` and `?` contains `+` and `/`. Only in these two characters, the standard alphabet of
+    // base64 differs from the URL-safe alphabet.
     let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
     for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
         json["address"]["conversation"]["id"] = format!("a:{index}").into();

@@ -1,6 +1,6 @@
 //! Markdown, mentions, importance and cards of alerts, and parts of an alert that a channel does not show.
-//! Also recurring alerts (with `every`, a call starts a *series* of alerts), and quiet hours (a person's
-//! daily hours without alerts).
+//! Other cases test recurring alerts and quiet hours. A call with the member `every` starts a *series* of
+//! recurring alerts. *Quiet hours* are a person's daily hours without alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -41,8 +41,8 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(sent.body["textFormat"], "markdown");
     assert_eq!(sent.text(), "Alert: **Down**: <at>Ann</at>, please look");
     let entity = |id: &Value, name: &str| json!({"type": "mention", "text": format!("<at>{name}</at>"), "mentioned": {"id": id, "name": name}});
-    // The bot knows Ann, so the mention in the text has her id in Teams. In a card, Teams also accepts an
-    // object id, such as Kim's.
+    // In a text, a mention needs the person's id in Teams. The bot knows this id of Ann, and puts it into the
+    // mention. In a card, Teams also accepts an object id. So the mention in the card has Kim's object id.
     assert_eq!(sent.body["entities"], json!([entity(&user["id"], "Ann")]));
     let card = &sent.body["attachments"][0]["content"];
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));

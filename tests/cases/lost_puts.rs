@@ -21,8 +21,9 @@ end_to_end::cases!(
     alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
 
-/// Makes a queue proxy, and a counter. After the case has set the counter to 0, the first plan applies to the
-/// next Put, the second plan to the Put after that, and so on. All other Puts succeed.
+/// Makes a queue proxy, and a counter. At first, all Puts succeed. Then the case sets the counter to 0. The
+/// first plan applies to the next Put, the second plan applies to the second Put, and so on. When no plan is
+/// left, all Puts succeed again.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -42,7 +43,8 @@ fn later(plan: Plan) -> Plan {
     Plan { delay: Duration::from_millis(1500), ..plan }
 }
 
-/// Starts one run of the poller after the other while `work` runs, so that different runs get the copies.
+/// Until `work` ends, starts the poller again and again. So different runs of the poller get the copies of an
+/// alert.
 fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);

@@ -93,7 +93,7 @@ fn malformed_body_is_refused_and_not_queued(world: &World) {
             response.describe()
         );
     }
-    // The body of the row `257 KiB` again, this time without a declared length.
+    // The case sends the body of the row `257 KiB` again, this time without a header `Content-Length`.
     post(&stage, JSON, web::chunked(too_long)).expect_error(413, "MessageSizeTooBig");
     stage.connector.expect_silence();
     assert!(!stage.queue.exists(), "a refused request must not create the queue");
@@ -110,7 +110,7 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
     for (name, content_type, body) in [
         ("byte order mark", "application/json", web::whole(format!("\u{FEFF}{}", good("1")))),
         ("parameters and case", "Application/JSON; charset=utf-8", web::whole(good("2"))),
-        // The last value counts, as in the JSON parsers of the platforms that send such activities.
+        // The last value counts, as in most JSON parsers.
         ("a field twice", "application/json", web::whole(doubled)),
         ("a huge number in an unknown field", "application/json", web::whole(many_digits)),
         ("chunked", "application/json", web::chunked(good("5"))),

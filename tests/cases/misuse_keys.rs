@@ -162,8 +162,8 @@ fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // For tags, a conversation is in a tenant only if a token proves the tenant. In anonymous mode there
-        // are no tokens. So the tag has no subscriber in the tenant of the key.
+        // A key of a tenant reaches only those subscribers of a tag whose tenant was verified by a token. In
+        // anonymous mode there are no tokens. So the tag has no subscriber that this key can reach.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});

@@ -103,8 +103,8 @@ fn seal_is_checked_in_every_wrapping_of_the_message(world: &World) {
         let counts = stage.poll();
         let refused = (&counts["poisonedBy"]["sealBroken"], &counts["poisonedBy"]["unsealed"]);
         assert_eq!((refused, &counts["delivered"]), ((&2.into(), &1.into()), &0.into()), "{name}: {counts}");
-        // A sealed message is the same alert in every wrapping. So the bot sends the alert once, although two
-        // triggers contain it.
+        // Two triggers contain the same sealed message, in two wrappings. The bot recognises that both are
+        // the same alert, and sends the alert once.
         bring(&stage, &format!("{name} 1"), &wrap(&json)).expect_status(200);
         bring(&stage, &format!("{name} 2"), &message).expect_status(200);
         let alerts = stage.connector.received().into_iter().filter(Received::is_alert);
@@ -220,14 +220,14 @@ fn unsealed_message_in_required_mode_is_delivered_only_if_the_variable_unsealed_
 fn sealed_trigger_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // The poller delivers the alert.
+    // The poller delivers an alert, and then a trigger with the same alert arrives.
     let (_, message) = sealed_alert(&stage, &conversation, "from the queue");
     stage.queue.put(&message);
     assert_eq!(stage.poll()["delivered"], 1);
     bring(&stage, "1", &message).expect_status(200);
     stage.connector.wait_for(1);
     assert_eq!(stage.wait_for_events("trigger.repeated", 1).len(), 1);
-    // A trigger delivers the alert.
+    // A trigger delivers another alert, and then a second trigger with the same alert arrives.
     let (_, message) = sealed_alert(&stage, &conversation, "from a trigger");
     for activity_id in ["2", "3"] {
         bring(&stage, activity_id, &message).expect_status(200);

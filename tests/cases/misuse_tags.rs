@@ -38,8 +38,8 @@ impl Scene {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
-        // The bot also accepts messages from foreign tenants. So only one rule keeps the subscribers of the
-        // tenants apart: a tag belongs to one tenant.
+        // The bot also accepts messages from foreign tenants. So only one rule keeps the subscribers of two
+        // tenants apart: a tag in one tenant and the same tag in another tenant are two tags.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }

@@ -121,7 +121,8 @@ fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     for table in tables_of(world, &scene.stage) {
         assert!(table.entities().is_empty(), "{table:?}");
     }
-    // Only the cached signing keys of the channel remain. These keys belong to no tenant.
+    // The key-value store contains only the cached signing keys of the channel. These keys belong to no
+    // tenant.
     let kept: Vec<_> = scene.stage.stored().into_keys().filter(|key| !key.starts_with("jwks:")).collect();
     assert!(kept.is_empty(), "{kept:?}");
     assert!(targets(&scene.stage).is_empty());

@@ -1,5 +1,5 @@
 //! Compares `docs/openapi.yaml` with the running components. The tool schemathesis reads this description,
-//! makes valid and invalid calls, and fails if the description does not allow a response.
+//! makes valid and invalid calls, and fails if it gets a response that is not in the description.
 
 use std::ffi::OsString;
 use std::process::Command;

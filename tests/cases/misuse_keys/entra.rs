@@ -107,7 +107,8 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
             assert_eq!(response.header("www-authenticate"), "Bearer", "{what}");
         }
         assert_eq!(stage.queue.count(), 0);
-        // `POST /api/messages` refuses this token, because the token counts only for the alert routes.
+        // `POST /api/messages` refuses this token, because a token of another application is valid only for
+        // the alert routes.
         stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
     }
     let closed = Registered::start(world, "", "");

@@ -69,9 +69,10 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_messag
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // A run reads a list of the conversations that were forgotten in the last ten minutes. For a queue
-    // message that is older than ten minutes, the run reads the tombstone (the row of a forgotten
-    // conversation).
+    // A run reads a list of the conversations that were forgotten in the last ten minutes. This list is
+    // enough for the message `after`, which is new. The message `before` is older than ten minutes, and its
+    // conversation could have been forgotten before the list begins. So for this message the run also reads
+    // the tombstone (the row of a forgotten conversation).
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -154,7 +155,9 @@ pub(super) fn alert_of_a_call_repeated_after_delete_user_data_is_dropped(world: 
     queued(&stage, &body);
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    // A call with another idempotency key is a new call.
+    // The poller has dropped the alert: the envelope of the repeated call has the time of the first call,
+    // which was before `deleteUserData`. A call with another idempotency key is a new call, and its envelope
+    // has a new time.
     body["idempotencyKey"] = "y".into();
     queued(&stage, &body);
     assert_eq!(stage.poll()["delivered"], 1);

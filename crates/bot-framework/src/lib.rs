@@ -1,4 +1,5 @@
-//! The Bot Framework protocol, for a bot that receives activities and sends messages later.
+//! The Bot Framework protocol, for a bot that receives activities, and sends messages to their conversations
+//! at any later time.
 //!
 //! The main types, in the order in which a bot uses them:
 //!
@@ -12,8 +13,8 @@
 //!
 //! [`Connector`] sends the bot's token only to addresses that a [`TrustPolicy`] has checked. In the key-value
 //! store of [`platform::Host`], the crate stores only caches: the signing keys of the channels, records of
-//! checked inbound tokens, and the bot's own tokens, encrypted. The crate does not depend on queues, tables
-//! or Spin.
+//! checked inbound tokens, and the bot's own tokens in encrypted form. The crate does not depend on queues,
+//! tables or Spin.
 //!
 //! Types and members have the names of the Bot Framework (`Activity`, `ConversationReference`, `serviceUrl`).
 //! Activities are specified in

@@ -38,7 +38,7 @@ pub struct Mention {
     /// The person's id on Teams (`29:...`), or their object id in Entra. Teams accepts object ids in cards
     /// only.
     pub id: String,
-    /// The name, which is in the text or in a card as `<at>name</at>`.
+    /// The name. In the text or in a card, the mention is written as `<at>name</at>`.
     pub name: String,
 }
 

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// The characters that are encoded: all except the unreserved characters of RFC 3986. A Teams conversation id
-/// has `:`, `@`, `;` and `=`, and can have `/`.
+/// can have `:`, `@`, `;`, `=` and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether an id can be a segment of a path. A segment of only dots can lead to a parent path, even if the

@@ -8,10 +8,10 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
-/// A conversation reference. Its JSON form is the `address` that the older bot (the Node.js template of 2017)
-/// wrote into its queue messages:
-/// `{id, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
-/// id of an activity. Unknown fields are kept.
+/// A conversation reference. Its JSON form is
+/// `{id?, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
+/// id of an activity. Unknown fields are kept. The older bot (the Node.js template of 2017) wrote an address
+/// of this form into the member `address` of its queue messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
     /// The id of the activity from which the reference was made.

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// The names of the member that holds the pause in a body. The value of the member is a number of seconds,
-/// perhaps with a fraction, or a date.
+/// In a body, the member that holds the pause has one of these names. The value of the member is a number of
+/// seconds, perhaps with a fraction, or a date.
 const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
 
 /// JSON pointers to the objects that can have the member: the whole body, Teams' `error`, the body of an

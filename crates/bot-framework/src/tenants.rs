@@ -81,10 +81,13 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether the bot is allowed to send an alert to a conversation. An address on a channel that does not
-    /// vouch for tenants is allowed. An address on Teams without a tenant is allowed, too. Such an address
-    /// does not come from Teams, because Teams always names the tenant. It comes from a program of the
-    /// operator, e.g. in a call of `POST /api/alerts`, and the operator decides to whom this program sends.
+    /// Whether the bot is allowed to send an alert to a conversation. The rules are:
+    ///
+    /// - If the client of the channel can choose the tenant, the address is allowed.
+    /// - If the address is on Teams and names a tenant, the tenant must be listed.
+    /// - If the address is on Teams and names no tenant, the address is allowed. Teams always names the
+    ///   tenant, so this address comes from a program of the operator, e.g. by a call to `POST /api/alerts`.
+    ///   The operator decides to whom this program sends.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }
@@ -125,7 +128,8 @@ mod tests {
         for (kind, own, tenants, expected) in [
             ("SingleTenant", OWN, "", only(&[OWN])),
             ("", OWN, " ", only(&[OWN])),
-            // No activity names a tenant by its domain, so this list admits no tenant.
+            // The variables are valid, but the bot then serves no tenant. An activity names its tenant by the
+            // id, never by a domain.
             ("SingleTenant", "contoso.com", "", only(&["contoso.com"])),
             ("SingleTenant", "contoso.com", OTHER, only(&[OTHER])),
             ("MultiTenant", "", "", Ok(Tenants::Any)),

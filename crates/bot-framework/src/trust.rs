@@ -55,13 +55,14 @@ impl fmt::Display for ServiceUrl {
 /// chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
-    /// The URL has no host, or has a user, a query, a fragment, or characters that parsers read differently.
+    /// The URL has no host, is neither http nor https, or has a user, a query or a fragment. Or it has a
+    /// character that some parsers read in one way, and others in another way.
     #[error("serviceUrl: expected an absolute URL without user, query and fragment")]
     NotAUrl,
-    /// Anonymous mode sends to this machine only.
+    /// The host is not loopback. In anonymous mode, the bot sends only to loopback (the same machine).
     #[error("serviceUrl: the host is not loopback; authmode=anonymous sends to loopback only")]
     NotLoopback,
-    /// The bot sends its token only over https, on the default port.
+    /// The scheme is not https, or the port is not the default port of https.
     #[error("serviceUrl: expected https on its default port")]
     NotSecure,
     /// The host is an IP address, and the URL is not a loopback origin in `servicehosts`.
@@ -158,10 +159,12 @@ impl TrustPolicy {
         {
             return Err(NotTrusted::NotAUrl);
         }
-        // These checks run before the parser, for two reasons. First, the parser decodes percent signs in the
-        // host. If a decoded byte is not ASCII, an assertion of `idna_adapter` fails in debug builds. Second,
-        // the parser finds the host `h` in `https:h`, `https:/h` and `https:///h`, too. The code below compares
-        // the parsed host with the text between `://` and the next slash, which these URLs do not have.
+        // These checks run before the parser, for two reasons:
+        //
+        // - The parser decodes escapes such as `%C3` in the host. If a decoded byte is not ASCII, an
+        //   assertion of `idna_adapter` fails in debug builds.
+        // - The parser finds the host `h` in `https:h`, `https:/h` and `https:///h`, too. These checks refuse
+        //   such a URL, because its host does not directly follow `://`.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
@@ -202,7 +205,8 @@ impl TrustPolicy {
     /// and the hosts in `servicehosts` are trusted, not every Connector.
     pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
         let url = self.check(endpoint)?;
-        // `check` accepts an http address only if it is a loopback origin in `servicehosts`.
+        // Loopback needs no further check. In anonymous mode, `check` accepts only loopback. With
+        // `authmode=required`, `check` accepts http only for a loopback origin in `servicehosts`.
         let (Self::Listed { cloud, extra }, Some(rest)) = (self, url.base.strip_prefix("https://")) else {
             return Ok(url);
         };
@@ -218,7 +222,7 @@ impl TrustPolicy {
     }
 
     /// The URL of the Connector of Teams, for a conversation from which the bot has no activity. The result
-    /// is `None` in anonymous mode, and in a cloud whose URL is unknown.
+    /// is `None` in anonymous mode, and in a cloud for which Microsoft documents no such URL.
     pub fn teams_connector(&self) -> Option<&'static str> {
         match self {
             Self::Listed { cloud, .. } => cloud.teams_connector(),

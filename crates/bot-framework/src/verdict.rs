@@ -2,11 +2,11 @@
 //! transport error decides.
 //!
 //! The source is the table "Status code responses" on
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. If the table
-//! does not list a status as retryable, the message must not be sent again. [`Class::Unavailable`] (certainly
-//! not delivered) and [`Class::PossiblyDelivered`] are different classes, because a second send of a possibly
-//! delivered message can deliver the message twice. If the body of a response was lost, the class is the same
-//! as for an empty body with the same status.
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. The table lists
+//! the retryable statuses. After any other status, the message must not be sent again.
+//! [`Class::Unavailable`] (certainly not delivered) and [`Class::PossiblyDelivered`] are different classes,
+//! because a second send of a possibly delivered message can deliver the message twice. If the body of a
+//! response was lost, the class is the same as for an empty body with the same status.
 
 use std::time::Duration;
 
@@ -51,12 +51,13 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
     /// deliver the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token, or the login host refused to issue a token. The Connector
-    /// refuses a token with 401, or with 403 without an error code. If the client has already tried a fresh
-    /// token, or sent no token, this 403 has the class [`Class::Permanent`].
+    /// The Connector refused the bot's token (401, or 403 without an error code), or the login host refused
+    /// to issue a token. Exception: if the call had a fresh token or no token, a 403 without an error code
+    /// has the class [`Class::Permanent`].
     Unauthorized,
-    /// The client could not get a token, or could not start a Direct Line conversation. Nothing was sent, and
-    /// the failure concerns all messages. A later try can succeed.
+    /// The client did not send the message, because the client could not get a token, or could not start a
+    /// Direct Line conversation. The fault concerns all messages, not only this message. A later try can
+    /// succeed.
     NoToken,
     /// The conversation is in another cloud (error code `InvalidBotApiHost`). Usually, this cloud is GCC (a
     /// part of Teams for US authorities). The Connector of GCC has another host.
@@ -68,8 +69,9 @@ pub enum Class {
     MessageGone,
     /// The channel supports no changes and no deletions of messages.
     NotChangeable,
-    /// No later try will succeed (400, 413, and every status that no other class names). A 404 of a gateway
-    /// is in this class, too, because it does not show that the person or the conversation is missing.
+    /// No later try will succeed (400, 413, and every status that no other class names). A 404 without one of
+    /// `DESTINATION_GONE_CODES` is in this class, and not in [`Class::DestinationGone`]. A gateway can send
+    /// such a 404, so it does not show that the person or the conversation is missing.
     Permanent,
 }
 
@@ -154,8 +156,8 @@ impl From<TokenError> for Response {
     }
 }
 
-/// Classifies a response, or the error of a call without a response. If `Retry-After` is a date, the pause is
-/// counted from `now`.
+/// Classifies the response of a call. If there is no response, the function classifies the transport error.
+/// If `Retry-After` is a date, the pause is the time from `now` to this date.
 pub fn classify(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
     read(response, now).verdict
 }

@@ -12,8 +12,8 @@ use super::strict_json;
 use crate::json::{FieldError, Fields};
 
 /// Header members that carry a key, or that change how the token is read. RFC 7515 allows a reader to ignore
-/// some of them. The bot refuses all these members. No token of a channel has one of them, so a token with
-/// such a member is probably an attack.
+/// some of these members, but the bot refuses a token with any such member. The channels never write these
+/// members, so a token with such a member is probably an attack.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
 /// The maximum length of a `kid` (key id), in bytes. Issuers use hashes of about 30 characters.
@@ -27,8 +27,9 @@ pub(super) struct UnverifiedToken<'a> {
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The decoded JSON of the header and of the claims. Two different tokens never have the same JSON and
-    /// the same signature, because each part has only one spelling in base64url.
+    /// The decoded JSON of the header and of the claims. The bot finds the record of a checked token by a
+    /// hash of this JSON and the signature. Two different tokens never have the same JSON and the same
+    /// signature, because each part has only one spelling in base64url.
     pub(super) json: [Vec<u8>; 2],
 }
 

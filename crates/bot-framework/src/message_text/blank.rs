@@ -49,12 +49,12 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Returns `after`. If `before` is empty or ends with a blank, the function first removes the blanks at the
-/// start of `after`. Line breaks stay.
+/// Closes the gap where the caller cuts a mention out of a text. `before` is the text in front of the
+/// mention, and `after` is the text behind the mention.
 ///
-/// The caller has cut a mention out of a text. `before` is the text in front of the mention, and `after` is
-/// the text behind it. In `tell <at>Bot</at> this`, the mention has a space on each side. Without this
-/// function, two spaces would remain.
+/// Returns `after`. If `before` is empty or ends with a blank, the function removes the blanks at the start
+/// of `after`, but not its line breaks. For example, in `tell <at>Bot</at> this`, the mention has a space on
+/// each side. `before` is `tell `, and the result is `this` without a space.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }

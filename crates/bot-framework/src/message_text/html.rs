@@ -1,5 +1,6 @@
-//! Converts HTML to text with line breaks. Channels add an HTML copy to a message, and this module reads only
-//! the HTML that these copies use. Each function reads its input only once, so no input takes long.
+//! Converts HTML to text with line breaks. The HTML is a copy of a message's text, which a channel adds to
+//! the message. The module supports only the tags and entities that are usual in such copies. Each function
+//! reads its input only once, so no input takes long.
 
 /// The names of the entities for U+00A0 to U+00FF, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
@@ -154,7 +155,7 @@ impl Tag<'_> {
 #[derive(Default)]
 struct Output {
     text: String,
-    /// Whether a space is written before the next character.
+    /// Whether a space must be written before the next character.
     space: bool,
     /// For each open element `span`, whether it is a mention.
     spans: Vec<bool>,

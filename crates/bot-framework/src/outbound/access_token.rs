@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-/// The maximum length of an access token, in bytes. No service issues longer tokens, and servers still accept
-/// a header of this length.
+/// The maximum length of an access token, in bytes. No service issues longer tokens, and servers accept a
+/// header of this length.
 const MAX_BYTES: usize = 8 * 1024;
 
 /// An access token. The field holds the value of the header `Authorization`. `Debug` masks the token.
@@ -13,8 +13,8 @@ pub(crate) struct AccessToken {
 }
 
 impl AccessToken {
-    /// Makes a token from `text`. Returns `None` if the text cannot be a token. RFC 6750 section 2.1 has the
-    /// form `1*( ALPHA / DIGIT / "-._~+/" ) *"="`.
+    /// Makes a token from `text`. Returns `None` if the text cannot be a token. The form of a token is
+    /// `1*( ALPHA / DIGIT / "-._~+/" ) *"="` (RFC 6750 section 2.1).
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(is_token) {

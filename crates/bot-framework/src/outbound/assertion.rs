@@ -14,8 +14,8 @@ use super::error::TokenRefusal;
 /// bot uses each assertion once, as soon as it is made.
 const LIFE_SECONDS: i64 = 5 * 60;
 
-/// Writes an assertion in the form of
-/// <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>: PS256, `x5t#S256`.
+/// Writes an assertion. Its signature is PS256, and the header member `x5t#S256` holds the thumbprint of the
+/// certificate. Source: <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>.
 pub(super) fn client_assertion(
     certificate: &Certificate,
     client_id: &str,

@@ -49,9 +49,9 @@ impl Credential {
         }
     }
 
-    /// The secret from which lasting keys are derived, such as the key that seals envelopes. The result is
-    /// `None` for a federated token. This token changes every hour, so a key derived from it would change
-    /// every hour, too.
+    /// The secret for keys that must stay the same for days, such as the key that seals envelopes. The result
+    /// is `None` for a federated token. A federated token changes every hour, so a key derived from it would
+    /// change every hour, too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),

@@ -18,13 +18,14 @@ pub enum TokenError {
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether the bot repeats the request at once. It does so if a second request can succeed.
+        /// Whether the bot repeats the request at once, because a second request can succeed.
         again_at_once: bool,
     },
 }
 
 impl TokenError {
-    /// The error of a call to the Connector whose time limit passed while the client waited for the token.
+    /// Makes the error for a client that had to wait too long for the token: the time limit of the client's
+    /// call to the Connector has passed.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),

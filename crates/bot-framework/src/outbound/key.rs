@@ -8,8 +8,8 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// HKDF without a salt, before it has read a secret. This state is the same for every key, so the program
-/// computes it only once.
+/// The state of HKDF without a salt, before HKDF has read a secret. This state is the same for every key, so
+/// the program computes the state only once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
 /// The purpose of a key. Each purpose has its own key. So no value that was made for one purpose is valid for
@@ -57,7 +57,7 @@ impl KeyPurpose {
 pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
     let mut info = purpose.info().to_vec();
     for part in bound_to {
-        // The length makes ("ab", "c") and ("a", "bc") differ.
+        // Without the length, ("ab", "c") and ("a", "bc") would give the same bytes.
         info.extend((part.len() as u64).to_le_bytes());
         info.extend(part.as_bytes());
     }

@@ -1,13 +1,16 @@
-//! Derives the keys that seal envelopes, the keys for the codes of tags, and the keys for questions. People
-//! subscribe to a *tag* (a topic) by a code. A *question* is an alert that a person answers by a button.
+//! Derives keys of three kinds:
+//!
+//! - Keys that seal envelopes.
+//! - Keys for the codes of tags. A *tag* is a topic. People subscribe to a tag by a code.
+//! - Keys for questions. A *question* is an alert that a person answers by a button.
 
 use platform::{Secret, Settings, SettingsError};
 
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// The minimum length of a key in a variable, in bytes. With one sealed envelope, an attacker could find a
-/// shorter key by trying all possible keys.
+/// The minimum length of a key in a variable, in bytes. If the key were shorter, an attacker who has a sealed
+/// envelope could find the key, because trying all possible keys would not take long.
 const SHORTEST_BYTES: usize = 16;
 
 /// Derives the keys that seal envelopes. The first key makes seals, and every key checks seals.
@@ -18,7 +21,8 @@ const SHORTEST_BYTES: usize = 16;
 /// no key can be derived, the result is an error.
 ///
 /// The bot and the poller read the same variables, so both have the same keys. A key is bound to one bot and
-/// one queue. So the seal of another bot or for another queue is not valid, even if `sealkey` is the same.
+/// one queue. So a seal is valid only for the bot and the queue for which it was made, even if another bot
+/// has the same `sealkey`.
 pub fn seal_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

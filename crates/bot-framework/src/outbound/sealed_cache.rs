@@ -47,7 +47,7 @@ impl SealedCache {
             identity.app_id.as_str(),
             scope,
         ] {
-            // The length makes ("ab", "c") and ("a", "bc") differ.
+            // Without the length, ("ab", "c") and ("a", "bc") would give the same bytes.
             bound_to.extend((part.len() as u64).to_le_bytes());
             bound_to.extend(part.as_bytes());
         }
@@ -72,7 +72,8 @@ impl SealedCache {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns when the token of an entry has to be renewed. Returns `None` if the entry does not open now.
+    /// Returns the time at which the token of an entry has to be renewed. Returns `None` if the entry does
+    /// not open now.
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }
@@ -96,8 +97,8 @@ impl SealedCache {
     }
 
     /// Stores a token that is valid for `life`, and returns the entry. A token that is valid only for
-    /// [`MARGIN`] or less is not stored, and the result is `None`. If the store fails, the next request has
-    /// to fetch a token again.
+    /// [`MARGIN`] or less is not stored, and the result is `None`. If the key-value store fails, the function
+    /// still returns the entry.
     pub(super) async fn store(
         &self,
         host: &impl Host,
@@ -218,7 +219,7 @@ mod tests {
             }),
         ] {
             let other = SealedCache::of(&other, other.identity.cloud.connector_scope());
-            // The entry must not open, even if it is copied to the name of the other cache's entry.
+            // A copy of the entry, stored under the name that the other cache reads, must not open.
             host.store.borrow_mut().insert(other.key(), entry.clone());
             assert_eq!(load(&other, &host), None, "{}", other.key());
         }

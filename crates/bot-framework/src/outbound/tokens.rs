@@ -89,8 +89,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.state.lock().await.entry.clone()
     }
 
-    /// Reads the token in the key-value store, and returns when this token has to be renewed. Returns `None`
-    /// if the store has no valid token. The function sends no request to the login host.
+    /// Returns the time at which the token in the key-value store has to be renewed. Returns `None` if the
+    /// store has no valid token. The function sends no request to the login host.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
         self.cache.valid_until(self.host, &entry)
@@ -122,8 +122,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         Some((self.cache.open(self.host, &entry)?, entry))
     }
 
-    /// Returns a newer token after the Connector refused the token `refused`. Returns `None` if this run has
-    /// already renewed its token.
+    /// Returns a token that is newer than `refused`, the token that the Connector has refused. Returns `None`
+    /// if `refused` is already the renewed token of this run.
     pub(crate) async fn replace(
         &self,
         refused: &NumberedToken,
@@ -143,7 +143,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         state.token.insert(fresh).clone().map(Some)
     }
 
-    /// Fetches a fresh token, and sets `entry` to its cache entry.
+    /// Fetches a fresh token, and sets `entry` to the cache entry of the fresh token.
     async fn fetch(
         &self,
         deadline: Deadline,

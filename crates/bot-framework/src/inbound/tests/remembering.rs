@@ -1,5 +1,6 @@
 //! Tests of the records of checked tokens. If a token has a record, the bot does not check the token's
-//! signature again. The bot still applies all other rules.
+//! signature again. The bot still applies all other rules. The record of an inbound token also holds the
+//! access token that the bot itself used last, encrypted (*sealed*).
 
 use super::*;
 
@@ -102,7 +103,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
 }
 
 #[test]
-fn token_with_a_record_costs_one_read_and_returns_the_encrypted_token_of_the_bot() {
+fn record_costs_one_read_and_holds_the_encrypted_access_token_of_the_bot() {
     let (host, token) = (bot(), token());
     let verify = || {
         let mut headers = HeaderMap::new();

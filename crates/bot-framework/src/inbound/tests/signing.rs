@@ -213,7 +213,7 @@ fn token_with_a_wrong_signature_is_refused() {
             ("a stranger's kid", by_kid("stranger-key"), "UnknownKey"),
             ("kid in another case", by_kid("ISSUER-KEY"), "UnknownKey"),
             ("kid with a path", by_kid("../../../../dev/null"), "UnknownKey"),
-            ("kid with a query", by_kid("x' UNION SELECT 'k"), "KeyIdMissing"),
+            ("kid with SQL", by_kid("x' UNION SELECT 'k"), "KeyIdMissing"),
             ("kid is a URL", by_kid("https://evil.example/keys#1"), "UnknownKey"),
             ("kid of 128 letters", by_kid(&"k".repeat(128)), "UnknownKey"),
             ("kid of 129 letters", by_kid(&"k".repeat(129)), "KeyIdMissing"),

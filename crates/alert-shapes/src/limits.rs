@@ -1,6 +1,6 @@
 //! The limits of an alert and of a payload.
 
-/// The most bytes of a card as JSON.
+/// The longest JSON text of a card, in bytes.
 pub const MAX_CARD_BYTES: usize = 24_000;
 
 /// The most events in one batch.

@@ -7,7 +7,8 @@ use crate::{cut, html, link};
 /// reached.
 const MAX_PASSES: usize = 4;
 
-/// The most bytes in which the code looks for the end of a link.
+/// The longest target `(…)` of a link, in bytes. If a target is longer, the code treats it as a target
+/// without an end.
 const MAX_TARGET_BYTES: usize = 512;
 
 /// Marks a removed byte. The text itself has no byte 0, because [`visible`] removes it.
@@ -15,8 +16,9 @@ const REMOVED: u8 = 0;
 
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
-    // The card can show only the beginning of the text, so the function cleans only the beginning. If the
-    // text is longer, the result ends with the number of all characters that the card does not show.
+    // The card can show only the beginning of the text, so the function cleans only the first `2 * most`
+    // bytes. If the text has more bytes, the result ends with the number of all characters that the card does
+    // not show.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {
@@ -80,8 +82,8 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // The last pass, too, has changed the text, so a sender has probably made the text to outlast the passes.
-    // Without `<`, `[` and `]`, the text has neither tags nor links.
+    // Even the last pass has changed the text. Probably a sender has nested more tags or links than the
+    // passes can remove. Without `<`, `[` and `]`, the text has neither tags nor links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text
 }

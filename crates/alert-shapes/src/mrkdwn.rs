@@ -44,8 +44,8 @@ fn element(text: &str) -> String {
     }
 }
 
-/// Writes Markdown, and remembers an open mark of bold or struck text, because a link can be between the
-/// opening and the closing mark.
+/// Writes Markdown. A bold or struck text can contain a link, and is then added in several pieces. So the
+/// struct remembers the opening mark from one piece to the next.
 struct Marks {
     result: String,
     /// The opening mark whose closing mark has not come yet.

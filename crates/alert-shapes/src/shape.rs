@@ -9,7 +9,7 @@ pub enum Shape {
     Plain,
     /// A MessageCard, the format of Teams' former incoming webhooks.
     MessageCard,
-    /// An Adaptive Card, alone or in a message, as Teams' Workflows accept it.
+    /// An Adaptive Card, alone or in a JSON message of the form that Teams' Workflows accept.
     AdaptiveCard,
     /// Prometheus Alertmanager's webhook, version 4.
     Alertmanager,

@@ -20,8 +20,8 @@ pub mod grafana {
     /// The default name of the header with the signature. Grafana can be configured with another name.
     pub const HEADER: &str = "x-grafana-alerting-signature";
 
-    /// Whether `header`, the value of the header with the signature, is the signature of the body with this
-    /// secret.
+    /// Whether `header` is the signature of the body with this secret. `header` is the value of the header
+    /// [`HEADER`], or of another header if Grafana is configured to use another name.
     ///
     /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
     /// not configured to send this header. The signature covers the timestamp, but the caller has to compare

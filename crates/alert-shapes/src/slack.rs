@@ -10,7 +10,7 @@ use crate::{Shape, ShapeError, html, json, time};
 
 const MAX_BLOCKS: usize = 50;
 const MAX_ATTACHMENTS: usize = 20;
-/// The most levels of a rich text that the reader reads.
+/// The deepest level of a rich text that this module reads. The whole rich text has level 0.
 const MAX_LEVELS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {

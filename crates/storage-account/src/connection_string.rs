@@ -53,9 +53,10 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account is perhaps in an emulator. In the cloud, another owner can
-        // have an account of the same name. So the code then makes no cloud URL from AccountName for the
-        // table service. Exception: EndpointSuffix shows that the account is in the cloud.
+        // If QueueEndpoint is set, the account is perhaps in an emulator. A cloud URL from AccountName could
+        // then lead to another owner's account of the same name. So the code derives the URL of the table
+        // service from AccountName only in two cases: QueueEndpoint is missing, or EndpointSuffix shows that
+        // the account is in the cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),

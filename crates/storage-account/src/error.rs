@@ -58,11 +58,13 @@ pub enum Failure {
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt before the last attempt perhaps reached the service. If so, the call has perhaps
-    /// taken effect, although the last attempt failed. An attempt that the service refused (503) also counts.
+    /// Whether an attempt before the last attempt perhaps reached the service. This includes an attempt that
+    /// the service refused (503). If `true`, the call has perhaps taken effect, although the last attempt
+    /// failed.
     pub may_be_done: bool,
-    /// Whether at least one attempt has perhaps taken effect. The last attempt counts, too. An attempt that
-    /// the service refused (429, 503) does not count.
+    /// Whether the result of at least one attempt, including the last attempt, is unknown. If `true`, the
+    /// call has perhaps taken effect. A refusal (429, 503) is a known result: the attempt has taken no
+    /// effect.
     pub is_doubtful: bool,
 }
 

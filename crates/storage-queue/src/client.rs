@@ -57,8 +57,8 @@ pub struct PutOptions {
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
-    /// Whether the client reads the id and the receipt of the new message from the response, into
-    /// [`Put::stored`]. With the id and the receipt, the caller can delete the new message.
+    /// Whether the client reads the body of the response. If `true`, [`Put::stored`] contains the id and the
+    /// receipt of the new message, so the caller can delete the new message.
     pub can_be_taken_back: bool,
 }
 
@@ -88,8 +88,8 @@ pub enum TimeToLive {
 pub struct Put {
     /// `Ok` if the service confirmed that it has stored the message.
     pub result: Result<(), QueueError>,
-    /// Whether the result of at least one attempt is unknown. In this case, an error does not prove that the
-    /// queue holds no copy of the message, and `Ok` does not prove that the queue holds only one copy.
+    /// Whether the result of at least one attempt is unknown. If `true`, the queue perhaps holds the message
+    /// although `result` is an error, or holds two copies although `result` is `Ok`.
     pub is_doubtful: bool,
     /// The id and the receipt of the stored message, if [`PutOptions::can_be_taken_back`] is set and the
     /// response contains them.
@@ -152,8 +152,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(response) if response.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
-            // The existing queue has metadata. The service answers 409, because this call sends no metadata.
-            // The caller needs no metadata.
+            // The service answers 409 if the existing queue has metadata, because this call sends no
+            // metadata. This client uses no metadata, so the call counts as a success.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
                 Ok(Created::Existed)
             }

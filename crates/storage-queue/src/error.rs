@@ -63,7 +63,7 @@ pub enum QueueError {
         code: String,
     },
     /// The call got no response, or only a part of a response.
-    #[error("the call of the queue service failed: {0}")]
+    #[error("the call to the queue service failed: {0}")]
     Transport(#[from] TransportError),
     /// The response cannot be read.
     #[error("the queue service's response cannot be read: {0}")]

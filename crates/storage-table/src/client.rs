@@ -42,7 +42,7 @@ const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 ///
 /// If the response to an insert or to a write with an ETag is lost, the client repeats the write. If the
 /// first attempt took effect, the service refuses the repeated attempt. The client then reads the entity, to
-/// find out whether the first attempt wrote this version.
+/// find out whether the client's own first attempt or another client wrote the entity.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,

@@ -10,7 +10,8 @@ use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
-/// The suffix of the JSON member with the type of a property: `x@odata.type` is the type of `x`.
+/// The end of the name of a JSON member that gives the type of a property. For example, `x@odata.type` gives
+/// the type of the property `x`.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];

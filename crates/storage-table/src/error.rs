@@ -53,7 +53,7 @@ pub enum TableError {
         code: String,
     },
     /// The call got no response, or only a part of a response.
-    #[error("the call of the table service failed: {0}")]
+    #[error("the call to the table service failed: {0}")]
     Transport(#[from] TransportError),
     /// The response cannot be read.
     #[error("the table service's response cannot be read: {0}")]
@@ -94,8 +94,8 @@ impl TableError {
         }
     }
 
-    /// If `ss`, `srt` or `sp` of the SAS lacks letters, the error then names these letters. Each letter is a
-    /// right, e.g. `t` in `ss` for tables.
+    /// If the error says that the SAS lacks rights, adds the letters that `ss`, `srt` or `sp` of the SAS
+    /// lacks. For example, a SAS for tables needs `t` in `ss`.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH

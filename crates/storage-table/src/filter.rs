@@ -118,9 +118,9 @@ fn quoted(text: &str) -> String {
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // Azure and the emulators can sort texts differently: by UTF-16 units or by code points. Up to
-        // U+FFFF, the next character sorts later in both orders. But U+10000 sorts before U+FFFF by UTF-16
-        // units.
+        // Some implementations of the service sort texts by UTF-16 units, and others by code points. Up to
+        // U+FFFF, both orders are the same. But by UTF-16 units, U+10000 sorts before U+FFFF. So the code
+        // uses no character after U+FFFF.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);

@@ -21,7 +21,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Makes a key of these two texts. Each call of the client checks the texts.
+    /// Makes a key of these two texts. The client checks the texts when a call uses the key.
     pub fn new(partition: impl Into<String>, row: impl Into<String>) -> Self {
         Self { partition: partition.into(), row: row.into() }
     }
@@ -57,8 +57,9 @@ pub(crate) fn is_forbidden(character: char) -> bool {
 }
 
 /// Escapes any text, so that it can be a key or a part of a key. The function escapes `!`, `%`, and the
-/// characters that keys must not contain. It escapes `%` because a proxy can decode the URL twice. Each UTF-8
-/// byte of an escaped character becomes `!` and two hexadecimal digits.
+/// characters that keys must not contain. Each UTF-8 byte of an escaped character becomes `!` and two
+/// hexadecimal digits. The function escapes `%` because a proxy can decode the URL twice. For example, the
+/// proxy would turn `%2F` in a key into `/`.
 ///
 /// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`
 /// in hexadecimal instead. No other text has the same result. [`unescape`] cannot restore a hashed text, so

@@ -6,8 +6,9 @@
 //! same status if another client wrote the entity. The `op` of the stored entity tells the client which of
 //! the two happened.
 //!
-//! Upserts and merges also store an `op`. Otherwise, the `op` of an earlier writer would stay in the entity,
-//! and the earlier writer would believe that it had written the newer version.
+//! Upserts and merges also store an `op`. Otherwise, the `op` of an earlier write would stay in the entity.
+//! The client that did the earlier write would find its own `op`, and would report the newer version as its
+//! own write.
 
 use platform::{Randomness, hex};
 

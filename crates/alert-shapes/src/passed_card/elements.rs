@@ -31,7 +31,8 @@ pub(super) enum Kind {
     Card,
 }
 
-/// The kind of children that an array of an element can have.
+/// The family of the children in an array. For example, the array `columns` of a `ColumnSet` has children of
+/// the family `Column`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Element,

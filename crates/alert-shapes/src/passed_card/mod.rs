@@ -1,5 +1,5 @@
 //! Reads Adaptive Cards that senders make themselves. A payload is the card alone, or a JSON message with the
-//! card in `attachments`, as Teams' Workflows accept it.
+//! card in `attachments`. Teams' Workflows accept such a message.
 //!
 //! The alert keeps the elements of version 1.5 that only show something. The alert leaves out inputs, media,
 //! mentions, and actions that post or refresh. The module `elements` lists all elements and members that
@@ -76,7 +76,8 @@ pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let version = json::text(card, "version").filter(|version| VERSIONS.contains(version)).unwrap_or("1.5");
     members.insert("version".to_owned(), json!(version));
     members.insert("body".to_owned(), Value::Array(body));
-    // With this width, Teams shows the card as wide as the chat. Alertmanager's cards ask for this width.
+    // With the width `Full`, Teams shows the card as wide as the chat. The cards that Alertmanager sends ask
+    // for this width.
     if json::text(&card["msteams"], "width").is_some_and(|width| width.eq_ignore_ascii_case("full")) {
         members.insert("msteams".to_owned(), json!({"width": "Full"}));
     }

@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// The client never sends Shared Key Lite, so this test checks only the signer.
+    /// The client never sends Shared Key Lite, so this test signs two texts directly.
     #[test]
     fn signatures_of_shared_key_lite_equal_the_known_signatures() {
         let lease = "vectors1(PartitionKey='lease',RowKey='run')";

@@ -1,5 +1,5 @@
-//! Tests of repeated calls: when the client repeats a call, how long it waits, and how it reads the response
-//! to a repeated Delete or Update.
+//! Tests of repeated calls: when the client repeats a call, how long the client waits, and what the client
+//! returns if the service refuses a repeated Delete or Update.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -99,7 +99,8 @@ fn call_is_repeated_only_if_another_attempt_can_succeed() {
         (vec![Err(TransportError::Denied)], 1, false),
         // In these rows, the body of the response is lost. The body of a successful response to Get holds the
         // messages, so the client repeats the Get. But if the body is too long, the next body would be too
-        // long, too. If the service refused the Get, the client decides by the status alone.
+        // long, too. If the service refused the Get, the client needs no body, because the status shows
+        // whether another attempt can succeed.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
@@ -338,8 +339,8 @@ fn failed_delete_is_doubtful_only_if_the_result_of_an_attempt_is_unknown() {
     }
 }
 
-/// If a response is lost, the client does not learn the new receipt of the message. `hide` does not return
-/// the receipt, so it can still succeed.
+/// If a response is lost, the client does not learn the new receipt of the message. A caller of `hide` does
+/// not need the receipt, so `hide` can still return `Ok`.
 #[test]
 fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));

@@ -13,7 +13,8 @@ use super::request::{ParsedRequest, Target, check_key};
 use super::responses::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_response};
 use crate::names::TableName;
 
-/// The prefix of every continuation token, so that the token for an empty key is not empty.
+/// The prefix of every continuation token. Without the prefix, the token for an empty key would be empty, and
+/// the client ignores an empty token.
 const TOKEN: &str = "1!";
 
 impl FakeTables {

@@ -92,8 +92,8 @@ fn replace_after_a_write_of_another_client_returns_changed() {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
                 panic!("the insert did not return New")
             };
-            // Both kinds of write replace the property `op`, so the client can see that another client wrote
-            // the entity.
+            // `merge` and `put` both replace the property `op`, so the client can see that another client
+            // wrote the entity.
             if other_client_merges {
                 table.merge(&entity("r", "other"), None).await.unwrap();
             } else {

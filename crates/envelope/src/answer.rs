@@ -99,11 +99,10 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one place in the ledger. The ledger stores an answer in two places: in a row
-    /// of its own, and in the record of each alert to which the answer belongs.
+    /// Encrypts the answer for one place in the ledger. The ledger stores each answer in a separate row, and
+    /// also in the record of each alert that the answer concerns.
     ///
-    /// - For the answer's own row, `alert` and `row` are the two parts of the row key:
-    ///   `reply.<alert>.<row>`.
+    /// - For the answer's own row, `alert` and `row` are the two parts of the row key: `reply.<alert>.<row>`.
     /// - For the record of an alert, `alert` is the id of this alert, and `row` is empty.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
@@ -129,7 +128,7 @@ pub struct Steps {
     pub recorded: bool,
     /// The queue of replies (`<queuename>-replies`), from which a back end reads, has the answer.
     pub queued: bool,
-    /// The card shows the answer, or the poller does not try again to change the card.
+    /// The card shows the answer, or the poller has stopped trying to change the card.
     pub shown: bool,
     /// How often the poller has tried to change the card.
     pub tries: u8,
@@ -142,18 +141,20 @@ pub enum AnswerJob {
     Answer {
         /// The id of the alert whose question is answered.
         alert: String,
-        /// The alert id in the key of the answer's row, if that id is not `alert`. Several alerts can share
-        /// one answer, and so one row. The key of this row has the id of the first alert of the API call.
+        /// The alert id that the key of the answer's row contains, if this id is not `alert`. For example,
+        /// several alerts of an API call share one answer. The ledger then has one row for the answer, and
+        /// the row's key contains the id of the first alert of the call.
         lead: Option<String>,
-        /// Whether the job only records and shows an answer that a person gave to another alert. For
-        /// example, one API call asks Kim and Lee, and Kim answers. The first job, with Kim's alert, brings
-        /// the answer to the back end. The second job, with Lee's alert and `shows`, records the answer for
-        /// Lee's alert, and shows the answer on Lee's card.
+        /// Whether another job brings the answer to the back end. This job then only records and shows the
+        /// answer. For example, one API call sends an alert to Kim and an alert to Lee, and Kim answers. The
+        /// job for Kim's alert brings the answer to the back end. The job for Lee's alert has `shows`: it
+        /// records the answer for Lee's alert, and shows the answer on Lee's card.
         shows: bool,
         /// The name of the answer's row: the last part of the row's key in the ledger.
         row: String,
-        /// The id of this press of a button, or of this text. If two people answer a question that takes one
-        /// answer, the answer's row has the id of the first press. A job with another id does nothing.
+        /// The id of the press of a button, or of the text, with which the person answered. If two people
+        /// answer a question that takes one answer, the answer's row has the id of the first press or text. A
+        /// job with another id does nothing.
         press: String,
         /// The answer.
         answer: Box<Answer>,

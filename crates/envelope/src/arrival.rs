@@ -1,5 +1,6 @@
-//! The id and the time of a message that contains neither. The *carrier* of the message supplies both. The
-//! carrier is the queue, or a trigger activity: an activity that brings an envelope directly to the bot.
+//! The id and the time of a message of an older bot. Such a message contains neither an id nor a time, so its
+//! *carrier* supplies both. The carrier is the queue, or a trigger activity: an activity that brings an
+//! envelope directly to the bot.
 
 use chrono::{DateTime, Utc};
 
@@ -7,7 +8,7 @@ use crate::EnvelopeId;
 
 /// The id and the time that the carrier of a message supplies. Messages of older bots contain neither of the
 /// two. An envelope of version 1 contains both, so [`Envelope::decode`](crate::Envelope::decode) ignores the
-/// values of its carrier.
+/// id and the time of the carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     /// The id. Each time the queue hands out this message, the id is the same. Every other message has

@@ -22,8 +22,8 @@ use crate::{
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
 /// The JSON of the mark `once`. The mark tells the poller that the queue may hold the envelope twice. If the
-/// response to a call of Put Message is lost, the bot puts the envelope on the queue again, with the mark.
-/// So each envelope has to leave room for the mark.
+/// bot calls Put Message, and the response is lost, the bot puts the envelope on the queue again, with the
+/// mark. So each envelope has to leave room for the mark.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
@@ -36,8 +36,8 @@ pub struct TooLarge {
 
 impl Envelope {
     /// Returns the text of the queue message, with a seal if `key` is set. If the text is too long, the
-    /// function leaves `traceparent` out, because an alert must not fail because of its trace. The text
-    /// always has room for the mark `once`.
+    /// function leaves `traceparent` out: it is better to send an alert without a trace than to send no
+    /// alert. The text always has room for the mark `once`.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -113,7 +113,8 @@ pub(crate) fn from_fields(
     key: Option<&SealKey>,
     arrival: Arrival,
 ) -> Result<(Envelope, SealState), DecodeError> {
-    // Older shapes have no seal. So if an envelope has a seal but no version, the version was removed.
+    // Older shapes have no seal. If an envelope has a seal but no version, its version was removed. So this
+    // function reads the envelope as version 1, and `version_1` refuses it.
     if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
         return version_1(fields, key);
     }

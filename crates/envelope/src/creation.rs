@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// The conversation that the poller has to create or find before it sends the alert. The envelope's
-/// `address` names the Connector, the tenant and the bot. With [`CreationOf::Thread`], the conversation in
-/// `address` is the Teams channel in which the thread begins. With the other two kinds, the conversation id
-/// in `address` is a [placeholder](Creation::placeholder). All alerts to one person have the same
-/// placeholder, so that the poller keeps their order.
+/// The conversation that the poller has to create or find before it sends the alert. The envelope's `address`
+/// names the Connector, the tenant and the bot. For a [thread](CreationOf::Thread), the conversation in
+/// `address` is the Teams channel in which the thread begins. For a personal chat, the conversation id in
+/// `address` is a [placeholder](Creation::placeholder). All alerts to one person have the same placeholder,
+/// so that the poller keeps their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: the last time at which the poller asked the Connector to create the conversation, and the
-    /// Connector refused, because the bot was not installed for the person.
+    /// `askedAt`: the time of the last attempt to create the conversation that failed because the bot was not
+    /// installed for the person.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
@@ -27,8 +27,8 @@ pub struct Creation {
 pub enum CreationOf {
     /// `person`: the personal chat with the person in `address.user`.
     Person,
-    /// `member`: the personal chat with a person. The person is a member of a team or chat of the tenant, and
-    /// has this e-mail address.
+    /// `member`: the personal chat with the person who has the address `email`. The person is a member of a
+    /// team or chat of the tenant.
     Member {
         /// The e-mail address or the user principal name.
         email: String,

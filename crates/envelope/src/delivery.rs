@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 pub struct Delivery {
     /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
     pub tries: u32,
-    /// Attempts that failed while the poller could not tell whether the Connector's host had an outage. They
-    /// count towards a separate limit. For a job that sends no alert, this field counts all failed attempts,
-    /// and no limit applies.
+    /// Attempts that failed while the poller did not know whether the Connector's host worked or was down.
+    /// They count towards a separate limit. For a job (a message that holds no alert), this field counts all
+    /// failed attempts, and no limit of tries applies.
     pub outages: u32,
     /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,
@@ -65,7 +65,7 @@ impl Delivery {
         counts.into()
     }
 
-    /// The sum of the counts: the attempts that failed, were throttled, or had no clear result.
+    /// The number of attempts that failed, were throttled, or had no clear result.
     pub fn attempts(&self) -> u32 {
         let counts = [self.tries, self.outages, self.throttled, self.uncertain];
         counts.into_iter().fold(0, u32::saturating_add)
@@ -87,7 +87,8 @@ impl Delivery {
     }
 }
 
-/// The rule for the next attempt after an attempt with no clear result, which may have delivered the alert.
+/// Whether the poller tries again after an attempt with no clear result. Such an attempt may have delivered
+/// the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
     /// The default: try once more. The person perhaps sees the alert twice.

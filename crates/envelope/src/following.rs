@@ -1,5 +1,6 @@
-//! Makes the envelope of a later alert in a series. A *series* is all alerts of one recurring alert. The
-//! poller makes each envelope of the series from the envelope of an earlier alert.
+//! Makes the envelope of a later alert in a series. A recurring alert is due several times, and each time is
+//! one alert of its *series*. The poller makes the envelope of each later alert from the envelope of an
+//! earlier alert.
 
 use chrono::{DateTime, Utc};
 

@@ -1,6 +1,7 @@
-//! The field `keyed` of an envelope. The field is set if the envelope can concern a chat message that the
-//! conversation already shows. An *alert key* is the member `key` of an API call: alerts with the same alert
-//! key report the same problem, and share one chat message.
+//! The field `keyed` of an envelope. The field tells the poller what to do with a chat message that the
+//! conversation already shows, for example to change or to delete the chat message. An *alert key* is the
+//! member `key` of an API call: alerts with the same alert key report the same problem, and share one chat
+//! message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
@@ -8,8 +9,8 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// How an envelope concerns a chat message that the conversation already shows. There are three kinds of
-/// envelopes with this field:
+/// Tells the poller what to do with a chat message that the conversation already shows. There are three kinds
+/// of envelopes with this field:
 ///
 /// - An alert with an alert key. If the conversation shows an alert with the same alert key, the poller
 ///   follows the rule in `again`.
@@ -18,18 +19,19 @@ const NAME: &str = "32 hexadecimal digits in lower case";
 ///   earlier alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
-    /// `key`: a hash of the sender's name and the alert key. `None` if the alert has no alert key. An
-    /// envelope that changes an alert, or takes it back, has the `key` of this alert.
+    /// `key`: a hash of the sender's name and the alert key. `None` if the alert has no alert key. If the
+    /// envelope changes an alert or takes an alert back, `key` is the `key` of that alert.
     pub key: Option<String>,
     /// `at`: the time that orders the alerts with the same alert key, in milliseconds since 1970. It is the
-    /// time at which the bot accepted the alert, or the due time of an alert that is due later. The change of
-    /// an alert has the same `at` as the alert.
+    /// time at which the bot accepted the alert, or the due time of an alert that is due later. If the
+    /// envelope changes an alert, `at` is the `at` of that alert.
     pub at: i64,
     /// `state`: whether the problem that the alert reports still lasts.
     pub state: KeyState,
     /// `again`: the rule for this alert, if the conversation already shows an alert with the same alert key.
     pub again: Again,
-    /// `notify`: whether the bot tells the people of the conversation about a change by a short reply.
+    /// `notify`: whether the poller also sends a short reply after it has changed a chat message. The reply
+    /// tells the people of the conversation about the change.
     pub notify: bool,
     /// `edits`: the id of the alert whose chat message this envelope changes.
     pub edits: Option<String>,
@@ -41,7 +43,7 @@ pub struct Keyed {
 /// Whether the problem that an alert reports still lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
-    /// The default: the problem lasts. The next alert with the same alert key changes the chat message.
+    /// The default: the problem lasts. The next alert with the same alert key follows its rule `again`.
     #[default]
     Firing,
     /// The problem has ended. The next alert with the same alert key is a new chat message.
@@ -106,8 +108,8 @@ impl Again {
         }
     }
 
-    /// Whether a new alert with this rule replaces a waiting alert that has the same alert key. If not, each
-    /// of the two alerts becomes a separate chat message.
+    /// Whether a new alert with this rule replaces an alert with the same alert key that still waits on the
+    /// queue. If not, each of the two alerts becomes a separate chat message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }
@@ -121,7 +123,8 @@ impl Keyed {
     }
 
     /// The JSON of this value, without `at`, `edits` and `takesBack`. The ledger stores this text with the
-    /// alert. A later change of the alert reads the text, and so gets the same `key` and the same rules.
+    /// alert. If a program changes the alert later, the bot reads the text, and gives the change the same
+    /// `key` and the same rules.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()

@@ -90,9 +90,9 @@ pub struct Envelope {
     pub series: Option<Series>,
     /// `enqueuedAt`: the time at which the alert was put on the queue.
     pub enqueued_at: DateTime<Utc>,
-    /// `notBefore`: the alert must not be delivered earlier.
+    /// `notBefore`: the earliest time at which the poller may deliver the alert.
     pub not_before: Option<DateTime<Utc>>,
-    /// `expires`: the alert must not be delivered later.
+    /// `expires`: the latest time at which the poller may deliver the alert.
     pub expires: Option<DateTime<Utc>>,
     /// `cancellable`: the alert can be cancelled. So the poller looks for a cancellation before it sends the
     /// alert.
@@ -105,7 +105,7 @@ pub struct Envelope {
     pub once: bool,
     /// `onUncertain`: whether the poller tries again after an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
-    /// `keyed`: how the envelope concerns a chat message that the conversation already shows.
+    /// `keyed`: what the poller does with a chat message that the conversation already shows.
     pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. HTTP calls and log lines about the
     /// alert have the same trace id.
@@ -138,7 +138,7 @@ pub struct Envelope {
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
 /// Returns when a question ends: at `expires`. Without `expires`, the question ends [`ANSWERED_WITHIN`] after
-/// the alert was accepted, or after the alert is due, if the due time is later.
+/// the later of two times: the time at which the bot accepted the alert, and the due time.
 pub fn end_of_question(
     accepted_at: DateTime<Utc>,
     due: Option<DateTime<Utc>>,
@@ -191,7 +191,8 @@ impl Envelope {
     }
 
     /// The id of the alert that gets the answers to this question. If this envelope changes the chat message
-    /// of an earlier alert, this is the id of the earlier alert.
+    /// of an earlier alert, the result is the id of the earlier alert. Otherwise, the result is the id of
+    /// this envelope.
     pub fn question_alert(&self) -> &str {
         let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
         of_question.unwrap_or(self.id.as_str())

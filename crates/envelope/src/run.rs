@@ -1,19 +1,19 @@
 //! The poller's hint that a run is at work. The poller writes the hint, and the bot reads it. While the hint
 //! lasts, the bot does not call the poller (the *kick*), because the call would be useless.
 //!
-//! The hint is a record in the key-value store. The *run lock*, a record in a table, lets only one run work
-//! at a time. So a missing or wrong hint does no harm.
+//! The hint is a record in the key-value store. A missing or wrong hint does no harm, because the hint does
+//! not decide whether a run may work. The *run lock*, a record in a table, lets only one run work at a time.
 
 use std::time::Duration;
 
 use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
-/// The longest time from now to the end of a hint. The bot ignores a hint with a later end, because the
-/// clock of the poller's host was ahead when the poller wrote the hint.
+/// The longest time from now to the end of a hint. A hint with a later end is wrong, because the clock of the
+/// poller's host was ahead when the poller wrote the hint. The bot ignores such a hint.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
 
-/// The key of a queue's record in the key-value store.
+/// The key of the hint for a queue, in the key-value store.
 pub fn run_record_key(queue: &str) -> String {
     format!("drain:{queue}")
 }
@@ -27,9 +27,10 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether a run is at work on the queue. If so, the bot does not need to call the poller. The result is
-/// also `true` while all runs pause, because the bot's credential was refused or the bot got no token. If
-/// the key-value store fails, the result is `false`. The function reads the store once.
+/// Whether a run is at work on the queue. If so, the bot does not need to call the poller. If the bot's
+/// credential was refused, or the bot got no token, all runs pause. During the pause, the result is also
+/// `true`, because a run could not send anything. If the key-value store fails, the result is `false`. The
+/// function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();

@@ -38,8 +38,8 @@ impl SealKey {
     /// The JSON of an object, with the seal as the last member. The object must not be empty, because a comma
     /// precedes the seal.
     pub(crate) fn sealed_json(&self, object: &Map<String, Value>) -> Vec<u8> {
-        // The canonical bytes are valid JSON, so the function adds the seal to them, and does not write the
-        // object again.
+        // The canonical bytes are valid JSON of the object. So the function only inserts the seal before the
+        // last brace.
         let mut json = canonical(object);
         let seal = self.seal(&json);
         json.pop();

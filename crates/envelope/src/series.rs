@@ -1,5 +1,5 @@
-//! The series of a recurring alert: all its alerts, one after the other. Each queue message is one alert of
-//! the series.
+//! The series of a recurring alert. The alert is due several times. Each time is one alert of the series,
+//! with its own queue message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,8 +19,8 @@ pub struct Series {
     pub start: DateTime<Utc>,
     /// `every`: the time from one alert to the next, in seconds, at least 1.
     pub every_seconds: u32,
-    /// `zone`: the time zone. If the alerts are whole days apart, each alert is due at the same local time in
-    /// this zone.
+    /// `zone`: the time zone. If `every` is a number of whole days, each alert is due at the same local time
+    /// in this zone.
     pub zone: Option<Zone>,
     /// `until`: no alert of the series is due later.
     pub until: DateTime<Utc>,

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// The name of an encoding, and the function that puts the encoding around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every encoding that the queue readers of the 2017 templates (their Azure Functions) accepted, and some
-/// encodings that producers write by mistake.
+/// Every encoding that the Azure Functions of the 2017 templates read from the queue, and some encodings that
+/// producers write by mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),
     ("JSON with a BOM and blanks", |json| format!(" \u{FEFF}{json}\r\n")),

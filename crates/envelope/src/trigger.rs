@@ -1,4 +1,4 @@
-//! The `value` of a trigger activity, which carries an envelope to the bot over Direct Line. The Azure
+//! The `value` of a trigger activity. This `value` brings an envelope to the bot over Direct Line. The Azure
 //! Functions of the 2017 templates sent trigger activities.
 
 use bot_framework::json::Fields;
@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, codec, json_of};
 
 impl Envelope {
-    /// The `value` that carries this envelope. `text` is the text of its queue message.
+    /// The `value` that carries this envelope. `text` is the text of the queue message that held the
+    /// envelope.
     ///
     /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text`, and
-    /// the C# bot reads `Message`. If the queue message contains no id, this bot takes the id from the
-    /// member `id`.
+    /// the C# bot reads `Message`. This bot reads `Message`, too. If the queue message in `Message` contains
+    /// no id, this bot takes the id from the member `id`.
     ///
     /// `Message` is the JSON of the queue message as a string. If `Message` were an object, a program on the
     /// way could parse the object and write its values in another form, and so break the seal. For example,

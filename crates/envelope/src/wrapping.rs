@@ -1,10 +1,11 @@
 //! Finds the JSON in the text of a queue message, inside the encodings that producers (programs that write to
 //! the queue) put around the JSON.
 //!
-//! The older bots (the 2017 templates) let Azure Functions read the queue, and Azure Functions accept more
-//! than base64 in one line. Their queue trigger calls .NET's `Convert.FromBase64String`, which skips blanks
-//! and line ends (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's
-//! `Buffer.from` with `'base64'` also accepts base64url, and needs no padding
+//! The older bots (the 2017 templates) let Azure Functions read the queue. Azure Functions also accept base64
+//! with blanks, with line ends, or with another alphabet: their queue trigger calls .NET's
+//! `Convert.FromBase64String`, which skips blanks and line ends
+//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
+//! `'base64'` also accepts base64url, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
 //! A seal covers the members of the parsed JSON, and not the encoding around the JSON. So no encoding makes a
@@ -73,8 +74,8 @@ fn trimmed(text: &str) -> &str {
 }
 
 fn decoded(text: &str) -> Result<String, DecodeError> {
-    // Most messages contain only characters of base64. The first attempt decodes these messages without a
-    // copy.
+    // Most messages contain only characters of base64, so the function first decodes the text as it is. Only
+    // if this fails, the function makes a copy without white space, and with the alphabet of base64.
     let bytes = LENIENT.decode(text).or_else(|_| {
         let plain = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
             b'-' => b'+',

@@ -23,8 +23,8 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// The id and the time of the carrier (the queue or a trigger activity). Neither must appear in any result,
-/// because an envelope of version 1 has its own id and time.
+/// The id and the time of the carrier (the queue or a trigger activity). A test fails if a result has this id
+/// or this time, because an envelope of version 1 has its own id and time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -112,7 +112,7 @@ fn envelope_that_is_one_byte_too_long_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope without the mark `once` leaves room for the mark. If a call of Put Message fails, the bot
+    // An envelope without the mark `once` leaves room for the mark. If a call to Put Message fails, the bot
     // repeats the call, and adds the mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
@@ -128,7 +128,8 @@ fn trace_that_would_make_the_envelope_too_long_is_left_out() {
     assert!(envelope.traceparent.is_some() && !envelope.once);
     envelope.text = String::new();
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
-    // The mark `once` needs 12 more bytes.
+    // The envelope has no mark `once`. The mark would add 12 bytes, and the envelope has to leave room for
+    // them.
     for (more, has_trace) in [(0, true), (1, false)] {
         envelope.text = "x".repeat(MAX_JSON_BYTES - empty - 12 + more);
         let written = read(&envelope.encode(None).unwrap()).unwrap();

@@ -77,9 +77,10 @@ fn message_of_an_older_bot_becomes_the_expected_envelope_of_version_1() {
 fn case_of_a_json_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The test changes the case of every JSON key. The reader restores the case of a known key, but an
-        // account (`user`, `bot`) keeps an unknown key as it is. So the accounts in the files have only
-        // known keys. `dialog` in one file is an unknown key, but the envelope does not contain `dialog`.
+        // The test changes the case of every JSON key. The reader restores the case of known keys, but not of
+        // unknown keys. So the test works only if no unknown key gets into the envelope. An account (`user`,
+        // `bot`) would bring its unknown keys into the envelope, so the accounts in the files have only known
+        // keys. `dialog` in one file is an unknown key, but does not get into the envelope.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {

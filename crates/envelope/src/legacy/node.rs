@@ -10,7 +10,7 @@ use crate::DecodeError;
 
 /// The serviceUrl of Teams in the public cloud
 /// (<https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>).
-/// It replaces a serviceUrl that has lost its path.
+/// This URL replaces a serviceUrl that has lost its path.
 const TEAMS: &str = "https://smba.trafficmanager.net/teams/";
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {

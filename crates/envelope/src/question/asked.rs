@@ -1,6 +1,6 @@
 //! The part of a question that the ledger stores in encrypted form. When a person has answered, the bot and
-//! the poller read this part. They need it to show the answer on the card, and to send the answer to the
-//! sender's back end.
+//! the poller read this part, to show the answer on the card, and to send the answer to the back end of the
+//! alert's sender.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -70,21 +70,21 @@ impl Asked {
         })
     }
 
-    /// The alert id in the key of the answer's row: the question's `lead`, or `alert` if the question has no
-    /// `lead`. `alert` is the id of this question's alert.
+    /// The alert id that the key of the answer's row contains. `alert` is the id of this question's alert.
+    /// The result is the question's `lead`, or `alert` if the question has no `lead`.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
 
-    /// Encrypts the question of an alert. The error is the number of bytes, if the question is longer than
-    /// [`MAX_ASKED_BYTES`].
+    /// Encrypts the question of an alert. If the question is longer than [`MAX_ASKED_BYTES`], the function
+    /// returns an error with the number of bytes.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str) -> Result<String, usize> {
         let json = self.to_json();
         let bytes = json.to_string().len();
         if bytes > MAX_ASKED_BYTES {
             return Err(bytes);
         }
-        // If there are no question keys, this function returns an empty text. The bot then needs no stored
+        // Without question keys, this function returns an empty text. The bot then never reads a stored
         // question, because without the keys the bot accepts no press of a button.
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }

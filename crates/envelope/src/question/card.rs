@@ -52,8 +52,8 @@ pub fn can_change(channel_id: &str) -> bool {
 }
 
 impl Question {
-    /// Adds the buttons to the text and the further members of an activity. `data` makes the data of a button
-    /// from the id of its action.
+    /// Returns the text and the further members of an activity, with the buttons added. `data` makes the data
+    /// of a button from the id of its action.
     pub fn show(
         &self,
         looks: Looks,
@@ -139,9 +139,10 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// The text and the members of the activity after an answer. The card shows `line` in place of the
-    /// answer buttons. If the person is allowed to answer again, the answer buttons remain. `keeps_buttons`
-    /// is then the function that makes their data.
+    /// Returns the text and the members of the activity after an answer. The card shows `line`, the text of
+    /// the answer. If `keeps_buttons` is `None`, the card loses its answer buttons. Otherwise, the card keeps
+    /// the answer buttons, because the person is allowed to answer again, and `keeps_buttons` makes the data
+    /// of these buttons.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -190,7 +191,7 @@ fn is_card(attachment: &Value) -> bool {
 
 /// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
 /// attachments, the new card also holds the text, because Teams would split a text and a card into two chat
-/// messages. The bot could change only one of these two later.
+/// messages, and the bot could later change only one of the two.
 fn with_card(
     text: &str,
     activity: &Map<String, Value>,

@@ -16,8 +16,9 @@ const VERSION: u8 = 1;
 /// The length of XChaCha20's nonce. Random nonces of this length practically never repeat.
 const NONCE_BYTES: usize = 24;
 
-/// The keys of questions. The bot and the poller derive one pair of keys from each secret, such as `sealkey`.
-/// While the operator replaces `sealkey`, the struct also holds the pair of the earlier `sealkey`.
+/// The keys of questions, in pairs. The bot and the poller derive a pair from a secret, usually `sealkey`.
+/// While the operator replaces `sealkey`, there are two secrets. The struct then holds two pairs: first the
+/// pair of the new `sealkey`, then the pair of the earlier `sealkey`.
 #[derive(Clone)]
 pub struct QuestionKeys(Vec<Pair>);
 
@@ -44,8 +45,8 @@ impl QuestionKeys {
         self.0.first().map(|pair| over(&pair.mac, bytes))
     }
 
-    /// Whether one of the keys made this MAC. The time of the comparison does not depend on the bytes, so an
-    /// attacker learns nothing from the time.
+    /// Whether one of the keys made this MAC. The comparison takes the same time for every MAC, so an
+    /// attacker cannot find the right bytes by measuring the time.
     pub(super) fn is_made(&self, bytes: &[u8], mac: &[u8]) -> bool {
         self.0
             .iter()

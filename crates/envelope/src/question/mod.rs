@@ -29,7 +29,7 @@ use crate::words::Words;
 /// The id of the ready-made button that the member `acknowledge` of an API call adds.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
-/// The id of an answer that is only a text, and names no action.
+/// The id of an answer if the person wrote a text that is not the title of an action.
 pub const REPLY: &str = "reply";
 
 /// How many answers a question takes.
@@ -60,7 +60,7 @@ impl Answers {
     }
 }
 
-/// The look of a button. Adaptive Cards use the same words.
+/// The look of a button. The words in JSON are the words of Adaptive Cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// The answer that the sender hopes for.
@@ -75,7 +75,7 @@ impl Style {
         [Self::Positive, Self::Destructive].into_iter().find(|style| style.as_str() == word)
     }
 
-    /// The word of `style` in JSON. Adaptive Cards have the same word.
+    /// The word of `style` in JSON: `positive` or `destructive`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Positive => "positive",
@@ -170,16 +170,19 @@ pub struct Question {
     /// Whether a text is also an answer. The text is the person's next message in a personal chat, or a reply
     /// in the thread of the question.
     pub reply: bool,
-    /// The alert id in the key of the answer's row, if that id is not the id of this question's alert.
-    /// Several alerts can share one answer, and so one row of the ledger. The key of this row has the id of
-    /// the first alert of the API call.
+    /// The alert id that the key of the answer's row contains, if this id is not the id of this question's
+    /// alert. There are two cases:
+    ///
+    /// - Several alerts of an API call share one answer. The ledger has one row for this answer, and the
+    ///   row's key contains the id of the first alert of the call.
+    /// - The alert replaces an earlier alert. The answer's row keeps its key, which contains an earlier id.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
     /// answers the earlier alert.
     pub alert: Option<String>,
-    /// When the question ends. Only a change of an earlier alert sets this field, because a change does not
-    /// move the end. If the field is `None`, [`end_of_question`](crate::end_of_question) computes the end
-    /// from the envelope's times.
+    /// When the question ends. If the envelope changes an earlier alert, this field is the end of the earlier
+    /// alert's question, because a change does not move the end. If the field is `None`,
+    /// [`end_of_question`](crate::end_of_question) computes the end from the envelope's times.
     pub until: Option<DateTime<Utc>>,
 }
 

@@ -22,7 +22,7 @@ const MAC_BYTES: usize = 16;
 pub struct Press {
     /// The id of the alert.
     pub alert: String,
-    /// The conversation key of the conversation to which the alert was sent.
+    /// The conversation to which the alert was sent: a hash of the channel's id and the conversation's id.
     pub conversation: String,
     /// The id of the action.
     pub action: String,
@@ -30,9 +30,9 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert id in the key of the answer's row, if that id is not `alert`. Several alerts can share one
-    /// answer, and so one row of the ledger. The key of this row has the id of the first alert of the API
-    /// call.
+    /// The alert id that the key of the answer's row contains, if this id is not `alert`. For example,
+    /// several alerts of an API call share one answer. The ledger then has one row for the answer, and the
+    /// row's key contains the id of the first alert of the call.
     pub lead: Option<String>,
 }
 

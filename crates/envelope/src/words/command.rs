@@ -21,8 +21,8 @@ pub enum Command {
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops the alerts of programs. The bot still sends the person's own messages as alerts, and the
-    /// person's reminders.
+    /// Stops the alerts of programs. The bot still sends the person's reminders, and sends the person's own
+    /// messages back as alerts.
     Stop,
     /// Ends a [`Command::Stop`].
     Start,

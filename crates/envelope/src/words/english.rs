@@ -23,8 +23,8 @@ pub(super) static WORDS: Words = Words {
         write unsubscribe and the name of a subscription, or ask the people who send the alerts.",
     quiet: "Quiet hours: no alerts from others come here from {from} to {to} ({zone}), except important ones. \
         The other alerts come afterwards. To end this, write: quiet off",
-    quiet_ended: "Quiet hours ended: alerts come here at every hour again. If an alert is already waiting, it comes at \
-        the end of the quiet hours that you had set.",
+    quiet_ended: "Quiet hours ended: alerts come here at every hour again. If an alert is already \
+        waiting, it still comes only at the end of the quiet hours that you had set.",
     not_quiet: "Not done: one person cannot set quiet hours for a group. You can set them in our own chat.",
     no_hours: "Not done: I cannot read these hours. Please write for example: quiet 22:00-07:00",
     help: "I am a bot that sends alerts. If you write to me, I confirm with \"Queued:\" that I have \
@@ -56,8 +56,8 @@ pub(super) static WORDS: Words = Words {
     too_far: "Not accepted: a reminder can be at most a year ahead. Please choose an earlier time.",
     not_remembered: "Not done: I could not save this. Please write it again in a minute.",
     queue_unavailable: "Not accepted: I could not save your message. Please send it again in a minute.",
-    ledger_unavailable: "Not accepted this time: I could not save your message. If no alert comes within five \
-        minutes, please send it again.",
+    ledger_unavailable: "Not accepted this time: I could not save your message. Perhaps the chat service tries \
+        again by itself. If no alert comes within five minutes, please send your message again.",
     perhaps_queued: "Perhaps accepted: I do not know whether your message is saved. Please send it again only \
         if no alert comes within five minutes.",
     reminder_perhaps_queued: "Perhaps accepted: I do not know whether your reminder is saved. If you ask for \

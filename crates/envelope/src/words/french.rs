@@ -26,8 +26,8 @@ pub(super) static WORDS: Words = Words {
     quiet: "Heures calmes activées : de {from} à {to} ({zone}), aucune alerte envoyée par d'autres n'arrive \
         ici, sauf les alertes importantes. Les alertes retenues arrivent ensuite. Pour y mettre fin, \
         écrivez : quiet off",
-    quiet_ended: "Heures calmes terminées : les alertes arrivent de nouveau ici à toute heure. Une alerte qui \
-        attend déjà arrive à la fin des heures calmes précédentes.",
+    quiet_ended: "Heures calmes terminées : les alertes arrivent de nouveau ici à toute heure. Si une \
+        alerte attend déjà, elle n'arrive qu'à la fin des heures calmes que vous aviez choisies.",
     not_quiet: "Non effectué : une personne seule ne peut pas choisir les heures calmes d'un groupe. Vous pouvez \
         le faire dans votre propre conversation avec moi.",
     no_hours: "Non effectué : je ne comprends pas ces heures. Écrivez par exemple : quiet 22:00-07:00",
@@ -67,8 +67,9 @@ pub(super) static WORDS: Words = Words {
         minute.",
     queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans \
         une minute.",
-    ledger_unavailable: "Non accepté cette fois : je n'ai pas pu enregistrer votre message. Si aucune alerte \
-        n'arrive dans les cinq minutes, envoyez-le de nouveau.",
+    ledger_unavailable: "Non accepté cette fois : je n'ai pas pu enregistrer votre message. Le service de \
+        messagerie réessaie peut-être de lui-même. Si aucune alerte n'arrive dans les cinq minutes, renvoyez \
+        votre message.",
     perhaps_queued: "Peut-être accepté : je ne sais pas si votre message est enregistré. Envoyez-le de \
         nouveau seulement si aucune alerte n'arrive dans les cinq minutes.",
     reminder_perhaps_queued: "Peut-être accepté : je ne sais pas si votre rappel est enregistré. Si vous le \

@@ -25,8 +25,8 @@ pub(super) static WORDS: Words = Words {
         die Absender der Benachrichtigungen fragen.",
     quiet: "Ruhezeit eingestellt: Hier kommen von {from} bis {to} ({zone}) keine Benachrichtigungen von anderen an, \
         außer wichtigen. Alle übrigen kommen danach an. Um das zu beenden, schreiben Sie: quiet off",
-    quiet_ended: "Ruhezeit beendet: Benachrichtigungen kommen hier wieder jederzeit an. Eine Benachrichtigung, die schon \
-        wartet, kommt am Ende der bisherigen Ruhezeit an.",
+    quiet_ended: "Ruhezeit beendet: Benachrichtigungen kommen hier wieder jederzeit an. Wenn eine \
+        Benachrichtigung schon wartet, kommt sie erst am Ende der Ruhezeit an, die Sie eingestellt hatten.",
     not_quiet: "Nicht erledigt: Eine Person allein kann für eine Gruppe keine Ruhezeit einstellen. In Ihrer eigenen \
         Unterhaltung mit mir geht das.",
     no_hours: "Nicht erledigt: Ich verstehe diese Uhrzeiten nicht. Bitte schreiben Sie zum Beispiel: quiet \
@@ -66,8 +66,9 @@ pub(super) static WORDS: Words = Words {
         einer Minute noch einmal.",
     queue_unavailable: "Nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Bitte senden Sie sie in \
         einer Minute noch einmal.",
-    ledger_unavailable: "Diesmal nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Wenn innerhalb \
-        von fünf Minuten keine Benachrichtigung kommt, senden Sie die Nachricht bitte noch einmal.",
+    ledger_unavailable: "Diesmal nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Vielleicht \
+        versucht der Chat-Dienst es von selbst noch einmal. Wenn innerhalb von fünf Minuten keine \
+        Benachrichtigung kommt, senden Sie die Nachricht bitte noch einmal.",
     perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Nachricht gespeichert ist. Bitte \
         senden Sie sie nur dann noch einmal, wenn innerhalb von fünf Minuten keine Benachrichtigung kommt.",
     reminder_perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Erinnerung gespeichert \

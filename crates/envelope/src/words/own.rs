@@ -3,9 +3,9 @@
 
 use super::TABLES;
 
-/// The most characters that [`are_own`] compares, without white space. No person begins a message by chance
-/// with the same 24 characters as a text of the bot. And 24 characters fit into the first line of a
-/// quotation.
+/// The most characters that [`are_own`] compares. White space does not count. 24 characters are enough,
+/// because no person begins a message by chance with the same 24 characters as a text of the bot. More than
+/// 24 characters might not fit into the first line of a quotation.
 const DECISIVE_CHARACTERS: usize = 24;
 
 /// Whether a text begins in the same way as one of the bot's texts, in any language. The function compares

@@ -3,10 +3,10 @@
 /// The texts of one language.
 ///
 /// Each text is a field, so a table with a missing text does not compile. In a text, a name in braces is a
-/// placeholder, such as `{tag}`. If a text has placeholders, the comment on its field lists only the
-/// placeholders, and `Words` has a method with the field's name. The method replaces the placeholders by
-/// values. The comment on the method says when the bot uses the text. A test checks that a text has the same
-/// placeholders in each language.
+/// placeholder, such as `{tag}`. If a text has placeholders, `Words` has a method with the field's name,
+/// which replaces the placeholders by values. The comment on the field then lists the placeholders, and the
+/// comment on the method says when the bot uses the text. A test checks that a text has the same placeholders
+/// in each language.
 ///
 /// Two words are English in each language, because programs recognise the bot's messages by these words. An
 /// acknowledgement begins with `Queued:`, and an alert begins with `Alert:`. The person's own text follows.
@@ -14,8 +14,9 @@
 /// language.
 ///
 /// [`are_own`](super::are_own) recognises the bot's own texts by their first words, so that the bot does not
-/// talk to itself. So a new text has to begin with a letter. Its first words must be unusual, because the
-/// bot ignores a person's message that begins with the same words.
+/// talk to itself. It skips all signs before the first letter or digit of a message. So a new text has to
+/// begin with a letter: if it began with a sign, the function would never recognise it. The first words of a
+/// new text must be unusual, because the bot ignores a person's message that begins with the same words.
 #[derive(Debug)]
 pub struct Words {
     /// The language: a primary subtag of BCP 47 in lower case.
@@ -73,9 +74,8 @@ pub struct Words {
     /// Replies to a person's message that the bot could not put on the queue. The queue certainly has no copy
     /// of the message.
     pub queue_unavailable: &'static str,
-    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. But
-    /// the channel can send the same message twice, so the message is perhaps on the queue from the first
-    /// time.
+    /// Replies to a person's message that the bot did not put on the queue, because the ledger failed. If the
+    /// channel has sent the same message before, the message is perhaps already on the queue.
     pub ledger_unavailable: &'static str,
     /// Replies to a person's message if the bot does not know whether the message is on the queue.
     pub perhaps_queued: &'static str,
@@ -85,7 +85,8 @@ pub struct Words {
     pub too_long: &'static str,
     /// Replies to a person's message without text.
     pub nothing_to_queue: &'static str,
-    /// Replies to a press of a card's button that neither answers a question nor sends a text.
+    /// Replies if a person has pressed a button of a card, and the press neither answers a question nor sends
+    /// a text.
     pub nothing_behind_button: &'static str,
     /// The title of the ready-made button that the member `acknowledge` of an API call adds. The method
     /// `texts` leaves this title out, because the title is not the text of a chat message.

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn reactions_and_replies_count_for_the_message_in_reply_to_id() {
+    fn reaction_or_reply_counts_for_the_message_that_its_member_reply_to_id_names() {
         let reaction =
             json!({"type": "messageReaction", "replyToId": NOW, "reactionsAdded": [{"type": "like"}]});
         let thread =

@@ -44,7 +44,7 @@ pub(super) const MAX_CARD_TRIES: u8 = 5;
 /// The reason, in the log and in the poison queue, if the poller cannot decrypt the question of an answer
 /// job.
 const UNREADABLE: &str = "question: the poller cannot decrypt it, because sealkey or the bot's secret has changed; set sealkey to \
-     the new and the old value, separated by a comma, and replay";
+     the new key and the old key (the old sealkey or secret), separated by a comma, and replay";
 
 /// The reason why a job could not begin its steps.
 #[derive(Debug)]
@@ -263,8 +263,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
-        // The alert key is the name that the sender gave to the problem. A turn is the lock of an alert key
-        // (`turns.rs`). While this job has the turn, no other attempt of this run changes the card.
+        // The alert key is the sender's name for the problem that the alert reports. A turn is the lock of an
+        // alert key (`turns.rs`). While this job has the turn, no other attempt of this run changes the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)

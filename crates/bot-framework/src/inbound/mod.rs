@@ -216,11 +216,12 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the encrypted access token in the record of this inbound token. The bot sends this access
-    /// token with its own calls. When the bot handled an earlier request with the same inbound token,
-    /// [`VerifiedToken::remember`] stored the access token in the record. The bot passes the result of this
-    /// function to [`Tokens::with_sealed`](crate::Tokens::with_sealed), and so needs no second read of the
-    /// key-value store.
+    /// Returns the bot's own access token, encrypted. The bot sends the access token with its own calls.
+    ///
+    /// Key-value has a record for each inbound token. In an earlier request with the same inbound token,
+    /// [`VerifiedToken::remember`] stored the access token in this record, and in this request the bot has
+    /// already read the record. So [`Tokens::with_sealed`](crate::Tokens::with_sealed), which takes the
+    /// result of this function, needs no second read of key-value.
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }

@@ -45,7 +45,7 @@ fn second_accept_of_an_alert_returns_its_record() {
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
     let record = known(run(world.ledger().accept(&one)).unwrap());
     assert_eq!((record.status, record.conversation.as_str()), (Status::Queued, "c"));
-    assert!(record.is_perhaps_not_queued(), "the bot may have been cut off before the Put");
+    assert!(record.is_perhaps_not_queued(), "perhaps the bot was killed before the Put");
     run(world.ledger().record_put(std::iter::once(&one.id))).unwrap();
     assert!(!known(run(world.ledger().accept(&one)).unwrap()).is_perhaps_not_queued());
     let mut sent = Transition::to(key(&world, &one.id), Status::Delivered);
@@ -60,7 +60,7 @@ fn second_accept_of_an_alert_returns_its_record() {
 }
 
 #[test]
-fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
+fn alerts_of_one_api_call_are_accepted_all_or_none_and_read_in_their_order() {
     let world = World::new();
     let call = world.call(1);
     for alerts in [1, 2, 100] {
@@ -210,7 +210,7 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
         most_calls = most_calls.max(world.host.sent.borrow().len() - before);
         cleanings += 1;
     }
-    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "the record and its index row");
+    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "(has_expired, cleanings, deleted rows)");
     assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
     // The last cleaning has read all pages, so the next cleaning begins with the first period again.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
@@ -363,7 +363,7 @@ fn alert_with_a_final_status_other_than_dead_cannot_be_claimed() {
 }
 
 #[test]
-fn transition_with_unless_ended_changes_no_final_status() {
+fn transition_with_the_flag_unless_ended_does_not_change_a_final_status() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();

@@ -10,8 +10,9 @@ use wasmparser::{Parser, Payload, Validator};
 #[derive(Debug, Default)]
 pub struct Face {
     /// The functions that the component imports. The map key is the name of an interface with the version,
-    /// such as `wasi:http/types@0.2.0`. A method of a resource has a name such as `[method]fields.get`. For a
-    /// function outside every interface, the map key is the name of the function.
+    /// such as `wasi:http/types@0.2.0`, and the value is the set of the functions. A method of a resource has
+    /// a name such as `[method]fields.get`. For a function outside every interface, the map key is the name
+    /// of the function, and the set is empty.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     /// The exported interfaces with their versions, and the exported functions outside every interface.
     pub exports: BTreeSet<String>,
@@ -41,8 +42,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
-                        // The list of imports also contains types. No host has to supply a type, because the
-                        // component itself describes the type.
+                        // The list of imports also contains types. The component itself describes each type,
+                        // so the host does not have to supply the type.
                         ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();

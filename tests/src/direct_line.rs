@@ -28,7 +28,7 @@ struct Shared {
     /// The address to which the fake forwards triggers.
     bot: Option<String>,
     conversations: Vec<Conversation>,
-    /// The responses to the next triggers. If there are none, the fake accepts the trigger.
+    /// The responses to the next triggers. If the list is empty, the fake accepts the next trigger.
     scripted: VecDeque<(u16, Value)>,
     unexpected: Vec<String>,
 }
@@ -146,7 +146,7 @@ impl Shared {
     }
 
     /// Decides on the response. If the fake also has to forward the trigger to the bot, this function sets
-    /// `delivery`. The caller then returns the response only if the bot accepts the trigger.
+    /// `delivery`. If the bot then refuses the trigger, the fake answers 502 instead.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,
@@ -180,19 +180,20 @@ impl Shared {
         let known = self.conversations.iter_mut().find(|conversation| conversation.id == id);
         let conversation = known.ok_or("no such conversation")?;
         if header("content-type") != Some("application/json") {
-            return Err("an activity is application/json");
+            return Err("expected that an activity is application/json");
         }
-        let trigger: Value = serde_json::from_slice(request.body()).map_err(|_| "an activity is JSON")?;
+        let trigger: Value =
+            serde_json::from_slice(request.body()).map_err(|_| "expected that an activity is JSON")?;
         if trigger["type"] != "event" || !trigger["name"].is_string() || !trigger["from"]["id"].is_string() {
-            return Err("an event has a type, a name and a from.id");
+            return Err("expected that an event has a type, a name and a from.id");
         }
         if !trigger["value"].is_object() {
-            return Err("a trigger has a value");
+            return Err("expected that a trigger has a value");
         }
         conversation.triggers.push(trigger.clone());
         let activity_id = format!("{id}|{:07}", conversation.triggers.len());
         if let (Some(bot), true) = (&self.bot, self.scripted.is_empty()) {
-            let host = header("host").ok_or("a request names its host")?;
+            let host = header("host").ok_or("expected that a request has a Host header")?;
             let mut activity = trigger;
             for (name, value) in [
                 ("id", json!(activity_id)),

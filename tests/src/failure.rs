@@ -43,6 +43,6 @@ pub(crate) const CASE_THREAD: &str = "case";
 
 /// The report of the case that failed on this thread: the line of the panic, the panic's text, and the notes.
 pub(crate) fn report() -> String {
-    let place = PLACE.take().unwrap_or_else(|| "the case failed, and its panic left no location".into());
+    let place = PLACE.take().unwrap_or_else(|| "the case failed, but no panic was recorded".into());
     NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))
 }

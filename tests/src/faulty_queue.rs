@@ -19,7 +19,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the response of Azurite arrived at the proxy.
     pub at: Instant,
-    /// The number of the Spin host that called. Each host calls the proxy at another address.
+    /// The number of the Spin host that called. Each host calls the proxy at its own address.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
@@ -41,13 +41,15 @@ impl Note {
 /// An event of an envelope on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The call with this number got the message. `lost` means that the proxy cut the call's response off.
+    /// The call with this number got the message. If `lost` is true, the proxy cut the connection, so the
+    /// caller got no response.
     HandedOut { call: usize, lost: bool },
     /// The message was hidden for this many seconds; 0 made the message visible at once.
     Hidden { seconds: u64 },
     /// The message was deleted.
     Deleted,
-    /// The envelope was put on the queue. `lost` means that the proxy cut the call's response off.
+    /// The envelope was put on the queue. If `lost` is true, the proxy cut the connection, so the caller got
+    /// no response.
     Put { lost: bool },
 }
 
@@ -140,7 +142,7 @@ impl Shared {
                     notes.push(Note { asked, at, caller, envelope, message, text, what });
                 }
             }
-            // The poller puts messages into the poison queue. The notes contain only the Puts of the bot.
+            // The proxy notes only the Puts of the bot. A Put into the poison queue comes from the poller.
             ("POST", None) if !path.contains("-poison/") => {
                 let put = String::from_utf8_lossy(exchange.request.body());
                 let Some(envelope) = envelope_of(element(&put, "MessageText")) else { return };

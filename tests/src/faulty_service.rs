@@ -37,7 +37,7 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// The number of the host that called. Each host calls the proxy at another address.
+    /// The number of the host that called. Each host calls the proxy at its own address.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,

@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
-/// The parts of a call by which a test can decide whether the call fails.
+/// The parts of a call. A test reads them to decide whether the call fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
@@ -58,7 +58,7 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was finished.
     pub at: Instant,
-    /// The number of the Spin host that called. Each host calls the proxy at another address.
+    /// The number of the Spin host that called. Each host calls the proxy at its own address.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
@@ -117,9 +117,10 @@ impl FaultyTables {
         Self::start_with(behind, |_, _| Plan::default())
     }
 
-    /// Like [`Self::start`], but the proxy answers 503 to 5 % of the calls. It passes on another 5 %, and
-    /// cuts the connection instead of answering. Whether a call fails depends only on the seed of the dice,
-    /// on the method and path of the call, and on the number of earlier calls with the same method and path.
+    /// Like [`Self::start`], but 10 % of the calls fail. The proxy answers 503 to one half of these calls. It
+    /// passes the other half on to Azurite, and then cuts the connection instead of answering. Whether a call
+    /// fails depends only on the seed of the dice, on the method and path of the call, and on the number of
+    /// earlier calls with the same method and path.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {

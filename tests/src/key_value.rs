@@ -46,8 +46,8 @@ pub fn remove(state: &Path) {
     }
 }
 
-/// The database and its journals. The newest changes can be in a journal only. If a change was interrupted,
-/// SQLite undoes this change with a journal.
+/// The names of the database file and of its journals. A copy of the store needs the journals, too: perhaps
+/// SQLite has written the newest changes into a journal, and not yet into the database file.
 fn files() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

@@ -103,7 +103,8 @@ impl Login {
         format!("http://{}", self.server.authority())
     }
 
-    /// Makes the login host also serve the documents of the fake issuers: their metadata and signing keys.
+    /// Makes the login host also serve the documents of `issuer`: the OpenID metadata and the signing keys.
+    /// With these keys, the bot checks the tokens of its callers.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }
@@ -124,8 +125,8 @@ impl Login {
         lock(&self.state).scripted.push_back(response);
     }
 
-    /// Refuses the next request that passes the checks, as Entra does: with this error code, and with a text
-    /// that seems to quote a secret of the request.
+    /// Refuses the next request that passes the checks, as Entra does: with this error code and a text. The
+    /// text contains `hunter2`, as if Entra quoted a secret of the request. The bot must not log this text.
     pub fn then_refuse(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =
@@ -185,7 +186,7 @@ impl State {
                 expect("the assertion", is_good)?;
             }
         }
-        expect("nothing else", form.is_empty())
+        expect("no other field", form.is_empty())
     }
 
     fn is_signed_assertion(&self, assertion: &str) -> Option<()> {

@@ -1,4 +1,4 @@
-//! Variants of the workspace's `spin.toml`. Each case changes the settings on which the case depends.
+//! Copies of the workspace's `spin.toml`, in which a case changes some settings.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
-//! A fake of the two issuers of the tokens that callers send to the bot: Azure Bot Service, which issues the
-//! tokens of channels, and Entra. The fake serves the OpenID metadata and the signing keys of both issuers.
+//! A fake of two token issuers: Azure Bot Service and Entra. A channel such as Teams calls the bot with a
+//! token of Azure Bot Service, and a program can call the bot with a token of Entra. The fake serves the
+//! OpenID metadata and the signing keys of both issuers.
 //!
 //! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send,
 //! and keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the test
@@ -65,8 +66,8 @@ pub enum Behaviour {
 }
 
 impl OpenId {
-    /// Starts issuers that publish the signing key [`TestKey::issuer`]. The key is endorsed for Teams and Web
-    /// Chat.
+    /// Starts issuers that publish the signing key [`TestKey::issuer`]. According to its `endorsements`, the
+    /// key is allowed to sign for Teams and Web Chat.
     pub fn start() -> Self {
         let documents = Documents(Arc::new(Mutex::new(State {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],

@@ -51,9 +51,9 @@ pub struct Shared {
     /// The dead letters that cannot be replayed. The map key is the id of the dead letter, and the value is
     /// the reason, as a text for people.
     pub refusals: BTreeMap<String, String>,
-    /// Scripted responses: a text such as `GET /api/alerts`, the HTTP status and the body. If the
+    /// Scripted responses. Each has a text such as `GET /api/alerts`, an HTTP status and a body. If the
     /// `<method> <path>` of a call starts with the text, the fake answers with the status and the body, and
-    /// removes the element from the list. A call with a scripted response changes nothing else in the fake.
+    /// removes the scripted response. Such a call changes nothing else in the fake.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -131,10 +131,10 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// Cuts one page from a list. `limit` in the query is the highest number of elements on the page. If the
-/// query has `after`, the page begins behind the element with this id. `id` is the name of the JSON member
-/// that contains the id of an element. Also returns the value for the response's `next`: the id of the page's
-/// last element, or null on the last page.
+/// Returns one page of a list, and the value for the response's `next`: the id of the page's last element, or
+/// null on the last page. The page has at most `limit` elements (`limit` is in the query). If the query has
+/// `after`, the page begins behind the element with this id. The parameter `id` names the JSON member that
+/// contains the id of an element.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -287,8 +287,8 @@ impl Shared {
                 _ => more = true,
             }
         }
-        // The fake refuses an id with the reason `unknown` if no dead letter has this id. In the real bot,
-        // this happens if another operator has dropped the letter meanwhile.
+        // If no dead letter has an id of the call, the fake refuses this id with the reason `unknown`. The
+        // real bot does the same, e.g. after another operator has dropped the letter.
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));

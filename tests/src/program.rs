@@ -49,7 +49,7 @@ impl Callback {
     }
 }
 
-/// Takes every queue message from `queue` with Microsoft's own client, as a user's program does.
+/// Takes every queue message from `queue` with Microsoft's own client, as a real program does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
     // Without `DefaultEndpointsProtocol`, the client would expect a SAS in the connection string.

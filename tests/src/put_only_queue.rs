@@ -1,6 +1,6 @@
-//! A fake queue service that accepts only Put Message. A test can read the parameters of each Put, and can
-//! make the fake refuse Puts. Azurite allows neither: it shows no hidden queue messages, and it does not fail
-//! when a test wants it to.
+//! A fake queue service that accepts only Put Message. A test can read the parameters of each Put, such as
+//! the time for which the queue message is hidden, and can make the fake refuse Puts. With Azurite, a test
+//! can do neither: Azurite shows no hidden queue messages, and cannot be told to refuse a Put.
 
 use std::sync::{Arc, Mutex};
 
@@ -51,8 +51,8 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, answers 503 to each Put of an envelope for one of these conversations. The fake accepts
-    /// the Puts for all other conversations, also for those of an earlier call of this function.
+    /// From now on, answers 503 to each Put of an envelope for one of these conversations, and accepts all
+    /// other Puts. The new list of conversations replaces the list of an earlier call.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

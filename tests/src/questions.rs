@@ -8,7 +8,7 @@ use crate::queue::decode;
 use crate::stage::Stage;
 use crate::suite::World;
 
-/// The secret that signs callbacks.
+/// The secret with which the poller signs callbacks (the calls that pass an answer on to a program).
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Starts a stage with a secret for callbacks, so that the poller can pass a person's answer on to a program.
@@ -17,7 +17,8 @@ pub fn stage(world: &World) -> Stage {
     script(world).variable("callbacksecret", SECRET).start()
 }
 
-/// The body of an API call that asks a question in a conversation. `to` is the conversation key.
+/// The body of an API call that asks a question in a conversation. `to` is the conversation key: the id by
+/// which the bot names the conversation.
 pub fn question(to: &str) -> Value {
     json!({
         "to": {"conversation": to}, "text": "Deploy 1.4.2?",

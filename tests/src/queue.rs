@@ -12,7 +12,7 @@ use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, Tim
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of all storage calls of one [`Queue::with`] together.
+/// The time limit of one [`Queue::with`]: all its storage calls together must end within this time.
 const WITHIN: Duration = Duration::from_secs(20);
 
 impl Clone for Queue {

@@ -14,8 +14,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the server on a free loopback port. The manifest allows calls to loopback, so only the
-    /// components' own rules prevent a call.
+    /// Starts the server on a free loopback port. The manifest allows the components to call loopback, so the
+    /// Spin host does not prevent a call to this server. Only the code of the components does.
     pub fn start() -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let recording = Arc::clone(&received);

@@ -30,7 +30,7 @@ use crate::web::{self, WholeResponse};
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
 /// The settings of a stage. The default stage has `authmode=anonymous`, the poll key [`POLL_KEY`], no cron
-/// trigger, and no kick. (The *kick* is a call of the bot that starts the poller after each alert.)
+/// trigger, and no kick. (The *kick* is a call from the bot to the poller after each alert. It starts a run.)
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -58,7 +58,7 @@ pub struct Script<'w> {
 pub struct Death {
     /// The host's number.
     pub host: usize,
-    /// When the host had ended.
+    /// The time just after the host's process ended.
     pub at: Instant,
 }
 
@@ -471,14 +471,15 @@ impl Stage {
         key_value::read(self.replicas[0].state()).unwrap_or_default()
     }
 
-    /// The content of the hosts' own log files.
+    /// The content of all hosts' log files. A log file contains everything that a host has written to stdout
+    /// and stderr since its last start.
     pub fn host_log(&self) -> String {
         self.replicas.iter().map(Replica::log).collect()
     }
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host writes the component's id in front of each log line. Spin does not always do so.
+    // The embedded host always writes the component's id in front of a log line, and Spin sometimes does.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

@@ -15,8 +15,8 @@ use crate::failure;
 pub struct World {
     azurite: OnceLock<Azurite>,
     host: HostKind,
-    /// A lock on the machine. A case that must run alone takes the write lock, and every other case takes a
-    /// read lock.
+    /// The lock that makes some cases run alone. A case that must run alone takes the write lock, and every
+    /// other case takes a read lock.
     machine: RwLock<()>,
 }
 
@@ -47,8 +47,8 @@ macro_rules! cases {
     };
 }
 
-/// A group of cases that needs a program. If this machine does not have the program, the test run lists the
-/// cases of the group as ignored, with the reason.
+/// A group of cases that is skipped if this machine lacks a program. The test run then lists the cases of the
+/// group as ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
     /// The group's name.
@@ -100,8 +100,9 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> !
     conclusion.exit()
 }
 
-/// One case more than cores, because most cases wait for much of their time: for the end of a run, or for a
-/// time-out. With more cases at once, the calls to Azurite time out on a slow machine.
+/// How many cases run at once: the number of cores plus one. One more case than cores is useful, because a
+/// case mostly waits: for the end of a run, or for a time-out. If still more cases ran at once, the calls to
+/// Azurite would time out on a slow machine.
 fn default_threads() -> usize {
     1 + std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of all storage calls of one [`Table::with`] together.
+/// The time limit of one [`Table::with`]: all its storage calls together must end within this time.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.

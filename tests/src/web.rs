@@ -97,8 +97,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. If the exchange fails, the error says whether the request has
-/// perhaps arrived at the server.
+/// Sends a request and returns the response. If no whole response comes, the error tells two cases apart: the
+/// request certainly did not arrive at the server, or it has perhaps arrived.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Received, Reply};
 
-/// The channels whose Connector cannot change or delete a message.
+/// The channels in which the Connector refuses to change or delete a message.
 const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
 
 /// A chat message that a conversation shows.

@@ -25,8 +25,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// When the fake handed its response to the HTTP server; `None` until then. If the connection breaks
-    /// first, the value stays `None`. Clones share the value.
+    /// When the fake began to send its response; `None` until then. If the connection breaks first, the value
+    /// stays `None`. Clones share the value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -78,9 +78,9 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` if it would accept the request. `is_activity` is
-    /// false if the request creates a conversation or reads the members of a conversation. Every other
-    /// request must post, change or delete an activity.
+    /// Why a Connector would refuse the request; `None` if it would accept the request. If the request
+    /// creates a conversation or reads the members of a conversation, the caller sets `is_activity` to false.
+    /// If `is_activity` is true, the request must post, change or delete an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;
@@ -90,9 +90,9 @@ impl Received {
         } else if is_activity && self.target().is_none() {
             Some("no such route")
         } else if is_activity && self.method != Method::POST && self.reply_to().is_none() {
-            Some("a change or a deletion names an activity")
+            Some("expected that the path names an activity")
         } else if is_deletion && !self.raw.is_empty() {
-            Some("a deletion has no body")
+            Some("expected that a deletion has no body")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("a credential must not be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
@@ -104,11 +104,11 @@ impl Received {
             .get("content-type")
             .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
         {
-            Some("an activity is application/json")
+            Some("expected that the body is application/json")
         } else if !self.headers.contains_key("content-length") {
             Some("the body must have a declared length")
         } else if is_activity && !self.body["type"].is_string() {
-            Some("an activity has a type")
+            Some("expected that an activity has a type")
         } else {
             None
         }

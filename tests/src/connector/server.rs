@@ -79,8 +79,9 @@ pub(super) async fn exchange(
     Some(response.body(body).expect("a scripted response is well-formed"))
 }
 
-/// Sends the first half of the body, and then breaks the connection. Before the break, the stream yields
-/// once. hyper then sends the first half, which was only in the buffer of hyper until then.
+/// Sends the first half of the body, and then breaks the connection. Between the two steps, this function
+/// lets other tasks run once. hyper then sends the first half; without this pause, the first half would still
+/// be in hyper's buffer when the connection breaks.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;

@@ -70,9 +70,10 @@ impl Teams {
         self
     }
 
-    /// From now on, uses the present time as the id of each new thread's first chat message, as Teams does:
-    /// the milliseconds since 1970. The bot reads the age of a chat message from the id. If a person replies
-    /// to a chat message that is older than seven days, the bot does not record the reply.
+    /// From now on, makes the id of each new thread's first chat message from the present time: the
+    /// milliseconds since 1970. Real Teams does the same. Without this call, the ids stand for a day in 2023.
+    /// The bot reads the age of a chat message from the id. If a person replies to a chat message that is
+    /// older than seven days, the bot does not record the reply. So a test of such replies needs this call.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
@@ -130,28 +131,29 @@ impl Teams {
     }
 
     fn create(&mut self, body: &Value) -> Response {
-        let tenant = body["tenantId"].as_str().ok_or("a conversation is created in a tenant")?;
+        let tenant =
+            body["tenantId"].as_str().ok_or("expected that a conversation is created in a tenant")?;
         if body["channelData"]["tenant"]["id"] != tenant {
-            return Err("channelData names the tenant too");
+            return Err("expected that channelData also names the tenant");
         }
         match body["isGroup"].as_bool() {
             Some(false) => self.create_chat(body),
             Some(true) => self.create_thread(body),
-            None => Err("isGroup says whether a chat or a thread is created"),
+            None => Err("expected isGroup: false for a chat, true for a thread"),
         }
     }
 
     fn create_chat(&mut self, body: &Value) -> Response {
         if body.get("activity").is_some() {
             return Err(
-                "a chat is created without an activity, because Teams would post the activity again each time",
+                "expected no activity: if the bot creates the chat again, Teams posts the activity again",
             );
         }
         let [member] = body["members"].as_array().map(Vec::as_slice).unwrap_or_default() else {
-            return Err("a chat has one member");
+            return Err("expected that a chat has one member");
         };
         if member.as_object().is_none_or(|member| member.len() != 1 || !member.contains_key("id")) {
-            return Err("a member of a chat has an id, and no other field");
+            return Err("expected that a member of a chat has an id, and no other field");
         }
         let id = member["id"].as_str().unwrap_or_default();
         let Some(person) = self.people.values().find(|person| person.object_id == id || person.id() == id)
@@ -165,12 +167,13 @@ impl Teams {
     }
 
     fn create_thread(&mut self, body: &Value) -> Response {
-        let channel = body["channelData"]["channel"]["id"].as_str().ok_or("a thread is in a channel")?;
+        let channel =
+            body["channelData"]["channel"]["id"].as_str().ok_or("expected that a thread is in a channel")?;
         if !body["activity"]["type"].is_string() {
-            return Err("a thread begins with an activity");
+            return Err("expected that a thread begins with an activity");
         }
         if !body["bot"]["id"].is_string() {
-            return Err("a thread names the bot");
+            return Err("expected that a thread names the bot");
         }
         if !self.installed.contains(channel) {
             return Ok(Reply::error(403, "BotNotInConversationRoster"));
@@ -196,7 +199,7 @@ impl Teams {
         let parameters: BTreeMap<_, _> = query.split('&').filter_map(|one| one.split_once('=')).collect();
         let size: usize = parameters.get("pageSize").and_then(|size| size.parse().ok()).unwrap_or(200);
         if !(50..=500).contains(&size) {
-            return Err("a page has 50 to 500 members");
+            return Err("expected a pageSize of 50 to 500 members");
         }
         let Some(members) = self.rosters.get(conversation) else {
             return Ok(Reply::error(403, "BotNotInConversationRoster"));

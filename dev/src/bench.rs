@@ -19,9 +19,9 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The program `bench` also contains the components' code as native code, and compares this code with
-        // the wasm code. The wasm code is built with the profile `release`. The profile `host` has the same
-        // `opt-level` as `release`, so the compiler optimizes both at the same level.
+        // The program `bench` measures the components' code twice: as wasm, and as native code inside of
+        // `bench`. The wasm is built with the profile `release`, and `bench` with the profile `host`. Both
+        // profiles have the same `opt-level`, so the two measurements can be compared.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

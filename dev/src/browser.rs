@@ -35,7 +35,7 @@ impl Browser {
     pub fn find() -> Option<Self> {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = std::env::split_paths(&folders).collect();
-        // A folder joined with an absolute path gives the absolute path.
+        // For the absolute path on macOS, `join` ignores the folder, and returns the absolute path.
         let mut paths = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }

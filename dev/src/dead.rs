@@ -161,7 +161,7 @@ fn described(letter: &Value) -> String {
     lines.join("\n")
 }
 
-/// A text without control characters, which could change the terminal.
+/// Replaces control characters by blanks, because they could e.g. clear the terminal or change its colors.
 fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

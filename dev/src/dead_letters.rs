@@ -11,11 +11,13 @@ use crate::back_end::BackEnd;
 
 /// The maximum number of ids in one API call.
 const MAX_IDS: usize = 100;
-/// The maximum number of API calls of one replay or drop. The limit ends the command if every response of the
-/// bot says that more dead letters are left.
+/// The maximum number of API calls for one search, or for one replay or drop. If a person gives ids, the
+/// limit is for each [`MAX_IDS`] ids. Without this limit, the command would never end if every response said
+/// that more dead letters are left.
 const MAX_CALLS: usize = 500;
 /// The maximum number of API calls in a row without progress. A call makes progress if the bot replays, drops
-/// or refuses at least one dead letter. After this number of calls, the command ends.
+/// or refuses at least one dead letter. After this number of calls, the command makes no more calls for these
+/// dead letters.
 const MAX_IDLE_CALLS: usize = 5;
 
 /// The client for the dead letters of one bot.
@@ -78,8 +80,8 @@ impl DeadLetters {
         Ok(Page { messages: response["messages"].as_u64().unwrap_or_default(), letters, next })
     }
 
-    /// Finds one dead letter. If its message is among the 32 oldest messages on the poison queue, the result
-    /// also has its text.
+    /// Finds one dead letter. If its queue message is among the 32 oldest messages on the poison queue, the
+    /// result also has the text of the alert.
     pub fn find(&self, id: &str) -> anyhow::Result<Value> {
         let mut after: Option<String> = None;
         for _ in 0..MAX_CALLS {
@@ -107,9 +109,10 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot answers that no dead letter of the selection is left, or until a limit of
-    /// the calls is reached. `route` is the path, and the name of the response's member that lists the
-    /// replayed or dropped dead letters.
+    /// Calls a route until the bot answers that no dead letter of the selection is left. Stops earlier after
+    /// [`MAX_CALLS`] calls, or after [`MAX_IDLE_CALLS`] calls in a row without progress. `route` has two
+    /// parts: the path, and the name of a member of the response. This member lists the replayed or dropped
+    /// dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

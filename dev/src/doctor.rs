@@ -1,4 +1,4 @@
-//! `cargo dev doctor`: builds the crate `doctor`, which examines a deployment, and starts it.
+//! `cargo dev doctor`: builds and starts the program `doctor`. This program examines a deployment.
 
 use anyhow::Context;
 use dev::doctor_options::DoctorOptions;

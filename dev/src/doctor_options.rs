@@ -13,8 +13,9 @@ pub struct DoctorOptions {
     /// storage [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// The address of the running application. To check also the messaging endpoint that is registered in
-    /// Azure, give this endpoint instead. With --env and --url, the doctor starts one run of the poller
+    /// The address of the running application, or the messaging endpoint that is registered in Azure. If you
+    /// give the endpoint, the doctor also checks the endpoint's path. With --env and --url, the doctor starts
+    /// one run of the poller
     #[arg(long)]
     pub url: Option<String>,
     /// The app package for Teams; the doctor compares the package's bot with the variable microsoftappid
@@ -26,8 +27,8 @@ pub struct DoctorOptions {
 }
 
 impl DoctorOptions {
-    /// Adds the default of `--env`: `.env`, which Spin reads by itself. Fails if there is neither a file nor
-    /// an address to examine.
+    /// If neither `--env` nor `--url` is given, sets `--env` to the file `.env`, if this file exists. Spin
+    /// reads this file, too. Fails if there is neither a file nor an address to examine.
     pub fn with_defaults(mut self) -> anyhow::Result<Self> {
         let default = Path::new(".env");
         if self.env.is_none() && self.url.is_none() && default.exists() {

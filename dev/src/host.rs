@@ -110,9 +110,10 @@ impl Host {
         self.child.pid()
     }
 
-    /// Every line so far that the host or its components wrote to stdout. The embedded host puts
-    /// `[component] ` in front of a component's line. Spin writes components' lines to its stderr (spin:
-    /// crates/trigger/src/cli/stdio.rs), so for Spin the lines of stderr are included.
+    /// Every line that the host or its components have written so far: for the embedded host the lines of
+    /// stdout, and for Spin also the lines of stderr. The embedded host puts `[component] ` in front of a
+    /// component's line. Spin writes the lines of components to stderr (spin:
+    /// crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {
         match self.kind {
             HostKind::Embedded => self.child.lines(),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-/// The time limit of an HTTP call. The limit is long, because the Playground answers only after the bot has
-/// answered the Playground's own call.
+/// The time limit of an HTTP call. The limit is long, because a call to the Playground can include a second
+/// call: the Playground posts a person's message to the bot, waits for the bot's response, and only then
+/// answers the first call.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A client that uses no proxy, and for which no HTTP status is an error.

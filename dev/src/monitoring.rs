@@ -2,8 +2,9 @@
 //!
 //! - `dev/grafana-dashboard.cjs` compares the dashboard with Grafana's own types.
 //! - `promtool`, if it is installed, checks the rules, their tests and the expressions of the dashboard.
-//! - Tests read the names of metrics and labels in the files. The tests look the names up in the sample of
-//!   `GET /metrics` that the bot's tests store.
+//! - Tests read the names of metrics and labels in the files. The tests look the names up in `metrics.prom`.
+//!   This file is a sample of the bot's response to `GET /metrics`. A test of the bot compares the file with
+//!   a real response.
 //! - A test reads the names of log events and of their members in the queries for Azure Monitor. The test
 //!   looks the names up in the components' code.
 
@@ -88,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// Each metric in the sample of `GET /metrics`, with the names and values of its labels.
+    /// Each metric in `metrics.prom`, the sample of `GET /metrics`, with the names and values of its labels.
     fn shown_metrics() -> BTreeMap<String, BTreeSet<(String, String)>> {
         let path = root().join("bot-component/src/alerts/operating/metrics.prom");
         let sample = std::fs::read_to_string(path).unwrap();

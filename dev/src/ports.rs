@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS:
-/// from 49 152). So after [`free`] has found a port, no outgoing connection occupies the port before the
-/// caller listens there.
+/// The ports that [`free`] tries. All are below the ports that systems give to outgoing connections: by
+/// default, these ports begin at 32 768 on Linux, and at 49 152 on Windows and macOS. So no outgoing
+/// connection takes a port after [`free`] has returned the port.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Finds a port that is free now, without reserving it. This process tries all other ports of the range
-/// before it returns the same port again.
+/// Finds a port that is free now, without reserving the port. Within one process, this function tries all
+/// other ports of the range before it returns the same port again.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(RANGE.end - RANGE.start);
@@ -29,8 +29,8 @@ pub fn free() -> anyhow::Result<u16> {
     bail!("127.0.0.1: no port from {} to {} is free; end other programs", RANGE.start, RANGE.end)
 }
 
-/// Fails with one sentence if a program listens on the port already. `whose` names the part of the
-/// application that needs the port, and `flag` is the option that chooses another port.
+/// Fails if a program already listens on the port. `whose` names the part of the application that needs the
+/// port, and `flag` is the option that chooses another port.
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),

@@ -153,8 +153,8 @@ impl<'a> Doing<'a> {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the newest line of its progress. The warnings are printed when the
-    /// command has ended. If the command fails, its messages are the error.
+    /// Runs a cargo command, and shows the newest line of its progress. When the command has ended, prints
+    /// cargo's other lines, e.g. warnings. If the command fails, these lines are in the error instead.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

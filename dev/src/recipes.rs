@@ -10,13 +10,14 @@ use crate::steps::{shown, silent};
 use crate::workspace::root;
 
 const SERVICE: &str = "proactive-bot.service";
-/// The names of the systemd targets that the service needs. The check puts a stand-in for each target into
-/// the folder in which systemd verifies the service.
+/// The names of the systemd targets that the service needs. The check lets systemd verify the service in a
+/// separate folder, and writes an almost empty file for each target into this folder.
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
-/// The first systemd with `--offline`.
+/// The first version of systemd whose `systemd-analyze security` has the option `--offline`.
 const SYSTEMD: u32 = 250;
-/// `systemd-analyze security` reports how much a service is exposed to attacks. This constant is the highest
-/// value that the check accepts, in tenths: 0 is the best value, and 100 is the worst.
+/// The highest exposure that the check accepts: `20` means 2.0. `systemd-analyze security` rates how much a
+/// service is exposed to attacks, from 0.0 (best) to 10.0 (worst). The program's option takes this value
+/// times ten.
 const EXPOSURE: &str = "20";
 
 /// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for
@@ -50,8 +51,8 @@ pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Pa
     silent(audit)
 }
 
-/// Verifies the service with systemd's own program, in a folder with the files that the service names. If
-/// systemd is missing or too old, checks nothing, and returns the reason.
+/// Verifies the service with `systemd-analyze`, a program of systemd. Before that, makes a folder with the
+/// files that the service names. If systemd is missing or too old, checks nothing, and returns the reason.
 pub fn check_service() -> anyhow::Result<Option<String>> {
     let Some(version) = systemd_version() else {
         return Ok(Some(
@@ -83,7 +84,8 @@ pub fn check_service() -> anyhow::Result<Option<String>> {
     let command = shown(&verify);
     let output = verify.output().with_context(|| format!("cannot run {command}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
-    // The program succeeds even if a key or a value is wrong, so a message is a failure, too.
+    // `systemd-analyze verify` exits with 0 even if a setting in the file has a wrong name or value. Then it
+    // prints a message, so the check fails on any message.
     ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));

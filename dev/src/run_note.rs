@@ -43,7 +43,8 @@ impl RunNote {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            // A killed `cargo dev up` leaves its file behind, perhaps with another mode.
+            // If an earlier `cargo dev up` was killed, its file still exists. The file's mode below applies
+            // only to a new file, so this code deletes the old file.
             _ = std::fs::remove_file(&path);
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);

@@ -191,7 +191,8 @@ fn missing_descriptions_are_reported_as_not_checked() {
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }
 
-/// Checks nothing on a machine without the descriptions. `cargo dev test` then lists the check as skipped.
+/// On a machine without the descriptions, this test checks nothing. The summary of `cargo dev test` then
+/// lists the comparison with the descriptions as skipped.
 #[test]
 fn difference_from_azures_types_is_found() {
     if !data().is_dir() {

@@ -22,7 +22,8 @@ pub(super) enum TypeError {
 /// Flags of a property in a description.
 const REQUIRED: u64 = 1;
 const READ_ONLY: u64 = 2;
-/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The check does not require these.
+/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The check does not require
+/// identifiers.
 const IDENTIFIER: u64 = 8;
 
 /// The description of one type.
@@ -37,8 +38,8 @@ pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let version = resource["apiVersion"].as_str().unwrap_or_default();
     let description = Description::find(data, kind, version)?;
     let mut body = resource.as_object().cloned().unwrap_or_default();
-    // These members are not properties of the resource. In an extension resource (a role assignment), `scope`
-    // names the resource that is extended.
+    // These members identify the resource, so the check skips them. The member `scope` occurs in role
+    // assignments: it names the resource to which the role gives access.
     body.retain(|name, _| !["type", "apiVersion", "name", "scope"].contains(&name.as_str()));
     description.check(kind, &description.body, &body.into())
 }
@@ -82,8 +83,8 @@ impl Description {
             "StringLiteralType" => expect(*value == entry["value"], &entry["value"].to_string()),
             "UnionType" => {
                 let elements = entry["elements"].as_array().map_or(&[][..], Vec::as_slice);
-                // Azure also accepts other strings for most unions. This check is stricter, and accepts only
-                // the strings in the list.
+                // A union lists the documented values of a string. For most unions, Azure also accepts other
+                // strings. This check is stricter, and accepts only the listed values.
                 let literals: Vec<_> = elements
                     .iter()
                     .map(|element| self.entry(element)["value"].clone())

@@ -94,7 +94,8 @@ impl Walk {
         self.step("evaluate", json!({"name": name, "expression": expression}))
     }
 
-    /// Keeps a picture of the window, in which the element is at the top.
+    /// Scrolls the page until the element that matches the CSS selector is at the top. Then writes a picture
+    /// of the window into the file.
     #[must_use]
     pub fn picture(self, css: &str, file: &Path) -> Self {
         self.step("picture", json!({"css": css, "file": file}))

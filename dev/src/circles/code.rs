@@ -232,7 +232,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
-        // In a pattern, a constant looks like a variable, so every name of a pattern counts as mentioned.
+        // A name in a pattern can be a constant, e.g. `MOST` in `Some(MOST) => …`. If the name is a variable,
+        // `mention` ignores the name.
         self.mention(vec![name_of(&pattern.ident)]);
         visit::visit_pat_ident(self, pattern);
     }

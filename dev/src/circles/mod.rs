@@ -9,9 +9,9 @@
 //! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
 //! - `graph.rs` finds the circles.
 //!
-//! Tests are allowed to import from every file, so the check ignores the code of tests. The check looks at
-//! imports, and not at calls. So if a type has methods in several files, the check does not see that one of
-//! these files calls a method in another file.
+//! Tests are allowed to import from every file, so the check ignores the code of tests. The check sees
+//! imports, but no method calls. For example, a type `Run` has the method `start` in one file, and the method
+//! `end` in another. If `start` calls `end`, the check does not see an arrow between the two files.
 //!
 //! The project does not use `cargo modules dependencies --acyclic`, for two reasons. That program also
 //! reports circles of modules within one file. And it contains rust-analyzer, which CI would have to build.

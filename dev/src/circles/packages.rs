@@ -78,7 +78,8 @@ pub(super) fn arrows(packages: &[Package]) -> Graph {
     let mut graph = Graph::default();
     for package in packages {
         graph.add_place(&package.name);
-        // A package is allowed to depend on itself, because its tests can need it with other features.
+        // A package is allowed to depend on itself: its `dev-dependencies` can list the package with other
+        // features, for its tests.
         for (need, table) in package.needs.iter().filter(|(need, _)| *need != package.name) {
             graph.add_arrow(&package.name, need, table);
         }

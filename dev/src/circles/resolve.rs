@@ -11,7 +11,8 @@ use super::names::{Meaning, ModuleId};
 struct Found {
     /// The module that the path names.
     module: Option<ModuleId>,
-    /// The definitions that the path names: the module of each, and its name in this module.
+    /// The definitions that the path names. Each is a pair: the module with the definition, and the name of
+    /// the definition in this module.
     definitions: Vec<(ModuleId, String)>,
 }
 
@@ -32,8 +33,8 @@ pub(super) fn arrows(read: &Crate) -> Graph {
         for path in &module.mentions {
             add(find(read, id, path, &mut Vec::new()).definitions);
         }
-        // A parent module that only re-exports names of its children does not use these names, so they make
-        // no arrows.
+        // If a module re-exports a name of its own child, the module does not use the name. So the re-export
+        // alone adds no arrow from the parent's file to the child's file.
         for path in &module.re_exports {
             let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
             definitions.retain(|(to, _)| !is_below(read, *to, id));
@@ -52,9 +53,10 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
         .any(|module| module == ancestor)
 }
 
-/// Follows `path` from `module`. `seen` lists the names that are being looked up now, each with its module.
-/// Without this list, the search could be endless. For example, a module has `use a::a`. To find `a` in this
-/// module, the search follows `a::a`, so it has to find `a` in this module again.
+/// Finds what `path` means in `module`. `seen` lists the names that the search is looking for now, each with
+/// its module. Without this list, the search could be endless. For example, a module has `use a::a`. To find
+/// `a` in this module, the search follows the path `a::a`. This path begins with `a`, so the search looks for
+/// `a` in this module again.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {
@@ -78,7 +80,8 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     let mut name = first;
     loop {
         if found.module.is_none() && found.definitions.is_empty() {
-            // No item of the module has this name, so a macro call in the module defines it.
+            // The reader found no item with this name in the module. But the code compiles, so a macro call
+            // in the module defines the name.
             found.definitions.push((at, name.clone()));
         }
         let (Some(module), Some((next, others))) = (found.module, rest.split_first()) else { return found };

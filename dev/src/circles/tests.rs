@@ -129,7 +129,8 @@ fn packages_that_depend_on_each_other_are_a_circle() {
         crate_roots: Vec::new(),
         needs: needs.iter().map(|need| ((*need).to_owned(), "dependencies")).collect(),
     };
-    // A package is allowed to depend on itself, because its tests can need it with other features.
+    // A package is allowed to depend on itself: its `dev-dependencies` can list the package with other
+    // features, for its tests.
     let all = [package("a", &["b"]), package("b", &["c", "b"]), package("c", &["a"]), package("d", &["a"])];
     let found = packages::arrows(&all).circles("depends on", "move it");
     assert_eq!(found.len(), 1, "{found:?}");

@@ -7,8 +7,9 @@
 //! - `references.rs` compares the names that the resources, the manifest and the scripts share.
 //! - `reach.rs` checks that the NetworkPolicies allow and refuse connections as the README's table says.
 //!
-//! The last three checks also read the resources that kustomize renders from the folders `bot` and
-//! `many-bots`. Without kubectl, these resources are not checked.
+//! All four checks read the files in `deploy/spinkube/`. The last three also read the resources that
+//! kustomize renders from the folders `bot` and `many-bots`. Without kubectl, the rendered resources are not
+//! checked.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -165,8 +166,8 @@ fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
 }
 
-/// Checks every custom resource against the CRDs in this folder, and returns the findings. If the folder is
-/// missing, the inner error says that nothing was checked, and why.
+/// Checks every custom resource against the CRDs in this folder, and returns the findings as
+/// `Ok(Ok(findings))`. If the folder is missing, checks nothing, and returns the reason as `Ok(Err(reason))`.
 fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
     Ok(match crds(folder)? {
         Some(crds) => Ok(check_custom(&crds, resources)),

@@ -77,7 +77,8 @@ impl Purpose {
             ["alertkey", "entra"].contains(&self.name.as_str()) || self.name.starts_with("pbk_");
         ensure!(
             (1..=32).contains(&self.name.len()) && self.name.bytes().all(fits) && !is_reserved,
-            "--name: expected 1 to 32 characters of a-z, 0-9, `-`, `_` and `.`, other than alertkey and entra"
+            "--name: expected 1 to 32 characters of a-z, 0-9, `-`, `_` and `.`; alertkey, entra and names that begin \
+             with pbk_ are reserved"
         );
         ensure!(!self.scopes.is_empty(), "--scopes: expected at least one of {}", SCOPES.join(", "));
         for scope in &self.scopes {

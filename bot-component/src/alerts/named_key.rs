@@ -51,7 +51,7 @@ impl NamedKey {
         let name = parts.next().unwrap_or_default();
         if !is_name(name) {
             let problem = "expected a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.` (not alertkey \
-                           or entra) in name:scopes:sha256[:until]";
+                           or entra, and not with pbk_ at the beginning) in name:scopes:sha256[:until]";
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {

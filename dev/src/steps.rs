@@ -59,8 +59,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(crate::workspace::root());
     // `spin.toml` names the components under `target/`, so cargo has to build there.
     command.env_remove("CARGO_TARGET_DIR");
-    // The cargo that started this process has set variables about this package. If the cargo of this command
-    // got these variables, it would run build scripts again.
+    // The cargo that started this process has set variables about the package `dev`. The new cargo process
+    // must not get these variables, because it would then run build scripts again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

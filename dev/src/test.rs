@@ -120,7 +120,8 @@ impl Test {
     }
 }
 
-/// Whether Alertmanager's tool is on the `PATH`. Debian's package has the tool and Alertmanager itself.
+/// Whether Alertmanager's tool `amtool` is on the `PATH`. If the tool is there, Alertmanager is there, too,
+/// because one package of Debian installs both.
 fn has_alertmanager() -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join("amtool").is_file())
@@ -180,8 +181,8 @@ fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the text of the deploy scripts, of the service of systemd and of GitHub's workflows. The tests of
-/// the crate `dev` run the scripts.
+/// Checks the deploy scripts, the service of systemd and GitHub's workflows with tools such as shellcheck,
+/// which only read the files. The tests of the crate `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
     steps.run("service of systemd", || {

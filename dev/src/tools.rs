@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use crate::steps::{loud, silent};
 use crate::workspace::root;
 
-/// The major version of the oldest Node.js that Azurite and the Playground run on.
+/// The major version of the oldest Node.js that runs Azurite (the storage emulator) and the Playground (the
+/// chat page).
 const NODE_MAJOR: u32 = 20;
 
 /// A `node` command.

@@ -51,7 +51,8 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
         let alert_key = AlertKey::of_run(&variables)?;
-        // From here on, Ctrl-C also ends the child processes.
+        // From here on, Ctrl-C does not end this process at once. Instead, the handler sends a message to
+        // the loop below, and the loop returns. Then `application` is dropped, and ends the child processes.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -132,8 +133,8 @@ impl Up {
     }
 }
 
-/// Whether `cargo dev up` shows a line of the host. The command leaves out the lines of cron ticks that find
-/// an empty queue, because the poller logs such a line each second.
+/// Whether `cargo dev up` shows a line of the host. Each second, a cron tick starts a run of the poller, and
+/// the run logs a line. If the run found an empty queue, `cargo dev up` does not show this line.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)

@@ -160,8 +160,9 @@ fn expanded_files_have_the_answers_and_no_template_text() {
     }
 }
 
-/// Checks the components with the commands of the expanded manifest, with two changes: the components come
-/// from this folder instead of the repository, and `cargo check` replaces `cargo build`, which takes minutes.
+/// Checks the components with the build commands of the expanded manifest, with two changes. The components
+/// come from this workspace instead of the repository. The test runs `cargo check`, because `cargo build`
+/// takes minutes.
 #[test]
 fn components_of_the_expanded_project_compile() {
     let project = expand();

@@ -122,7 +122,8 @@ impl EnvFile {
 
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
-            // `part` is either the whole line or only its value. A value in quotes can have several lines.
+            // `part` is the whole line, or only the value in the line. If the value is in quotes, `part` can
+            // have several lines.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))

@@ -4,10 +4,10 @@
 //! Use [`examine`] with the variables of a deployment, with the address of an application, or with both. The
 //! checks read variables and make calls with the bot's own code, so they accept exactly what the bot accepts.
 //! A probe of the storage account changes nothing: it only reads, or it names a queue or table that does not
-//! exist. One call changes something: the call of the poll route starts a run, as a scheduler's call does.
+//! exist. One call changes something: the call to the poll route starts a run, as a scheduler's call does.
 //!
-//! No line of the result holds a secret: the texts are the project's own, and [`Report`] removes each secret
-//! value.
+//! No line of the result holds a secret. The lines use this project's own texts, not the texts of servers,
+//! and [`Report`] removes the value of each secret variable.
 #![warn(missing_docs)]
 
 mod archive;

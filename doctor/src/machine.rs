@@ -18,8 +18,8 @@ use ureq::Agent;
 
 use crate::local_ports::LocalPorts;
 
-/// The ports of [`platform`] on this machine. Every call blocks the thread, so [`block_on`] is enough to run
-/// the futures of the calls.
+/// The ports of [`platform`] on this machine. Every call blocks the thread until its result is there. So a
+/// future that makes such calls needs no async runtime, and [`block_on`] can run it.
 pub struct Machine {
     local: LocalPorts,
     /// The HTTP client for servers on other machines. It uses the proxy that the environment names.

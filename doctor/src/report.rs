@@ -35,7 +35,7 @@ pub struct Report {
 }
 
 /// The length of the shortest secret that a report removes. A shorter value can be a part of an ordinary
-/// word.
+/// word, and the report would remove this part, too.
 const SHORTEST_SECRET_BYTES: usize = 5;
 
 impl Report {

@@ -1,6 +1,8 @@
-//! Records how far the clock of each server differs from the clock of this machine. For this purpose,
-//! [`Watch`] wraps the value that implements the ports of [`platform`], the traits by which the bot's code
-//! makes its calls. The value is called the *host* of the bot's code.
+//! Records how far the clock of each server differs from the clock of this machine.
+//!
+//! The bot's code makes its calls through the traits of [`platform`]. A type that implements these traits is
+//! a *host* of the bot's code. [`Watch`] is such a type. It passes HTTP calls on to another host, and reads
+//! the header `Date` of the responses.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -24,8 +26,8 @@ pub(crate) struct Skew {
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host with the variables of the deployment. It compares the header `Date` of each server's first response
-/// with the clock of this machine.
+/// A host that passes calls on to the host `inner`, but reads settings from the variables of the deployment.
+/// It compares the header `Date` of each server's first response with the clock of this machine.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -103,7 +105,6 @@ impl<H> Settings for Watch<'_, H> {
 }
 
 impl<H> Log for Watch<'_, H> {
-    /// Discards the line. The bot's own code writes the line, but the report already says everything that
-    /// matters.
+    /// Discards the log line of the bot's code, because the report already says everything that matters.
     fn line(&self, _: &str) {}
 }

@@ -91,10 +91,10 @@ impl Line {
         format!("| {} | {} | {} | {yes_or_no} |", self.from.0, self.to.0, self.port)
     }
 
-    /// Whether the policies agree with the line. For `yes`, both ends have to allow the connection. For `no`,
-    /// both ends have to refuse the connection: if a policy of one end is later changed by mistake, the other
-    /// end still refuses the connection. An end without policies does not count, because that end can be
-    /// outside of the bots' namespaces.
+    /// Whether the policies agree with the line. For `yes`, both ends of the connection have to allow the
+    /// connection. For `no`, both ends have to refuse it. So if a later change opens one end by mistake, the
+    /// other end still refuses the connection. The check ignores an end that is outside of the bots'
+    /// namespaces, because this recipe has no policies there.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -105,7 +105,8 @@ impl Line {
     }
 }
 
-/// Compares the table with the policies. Both bots of the table get the same policies.
+/// Compares the table with the policies. `resources` has the policies of one bot. The check applies them to
+/// the namespace of each bot in the table.
 pub(super) fn check(resources: &[Resource]) -> Vec<String> {
     let specs = resources.iter().filter(|resource| resource.kind() == "NetworkPolicy");
     let policies: Vec<Policy<'_>> = specs
@@ -133,8 +134,8 @@ enum Direction {
     Egress,
 }
 
-/// Whether the policies allow `own` a connection with `other` in this direction. `None` if `own` is an
-/// address, or a pod in a namespace without these policies.
+/// Whether the policies of the pod `own` allow a connection with `other` in this direction. `None` if `own`
+/// is an address, or a pod in a namespace without these policies.
 fn allows(policies: &[Policy<'_>], direction: Direction, own: Peer, other: Peer, port: u16) -> Option<bool> {
     let Peer::Pod(namespace, labels) = own else { return None };
     let (word, rules, peers) = match direction {

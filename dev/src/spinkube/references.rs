@@ -10,8 +10,8 @@ use super::resource::{Resource, list, text};
 
 /// The variables without which the bot cannot run. `make-secret.sh` requires the same variables.
 const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
-/// The keys of the bot's Secret whose values differ from bot to bot. In the example, the values of these keys
-/// are allowed to differ from the manifest's defaults.
+/// The keys of the bot's Secret whose values differ from bot to bot. In `secret.example.yaml`, the values of
+/// these keys are allowed to differ from the manifest's defaults. All other values have to be the defaults.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
 /// The time limit of one poll of `poll.sh` (`curl -m`), in seconds.
@@ -51,7 +51,8 @@ pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
     findings
 }
 
-/// Checks the SpinApp by the rules of spin-operator's admission webhook, and the routes of the health checks.
+/// Checks the SpinApp: the rules that spin-operator's admission webhook also checks, the ServiceAccount, and
+/// whether the app serves the paths of the health checks.
 fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let executor = text(&app.value, "/spec/executor");
     let fits = |resource: &&Resource| resource.kind() == "SpinAppExecutor" && resource.name() == executor;
@@ -203,7 +204,8 @@ fn check_config_maps(resources: &[Resource], resource: &Resource, value: &Value,
     }
 }
 
-/// Checks that the Ingress leads every route to the app's Service, except the poller's route.
+/// Checks that the Ingress sends requests to the app's Service, and that its paths cover every route of the
+/// app except the poller's route.
 fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let Some(ingress) = resources.iter().find(|resource| resource.kind() == "Ingress") else {
         findings.push("resources: expected an Ingress, found none; add it".to_owned());
@@ -323,8 +325,8 @@ fn check_trigger(
     }
     let default = declared(context).find(|(name, _)| *name == "queuename").map_or("", |(_, default)| default);
     let queue = text(trigger, "/metadata/queueName");
-    // kustomize replaces the queue's name when it renders the folder of a bot. So this function compares only
-    // the name in a resource that kustomize has not rendered. Such a resource has no namespace.
+    // When kustomize renders the folder of a bot, it replaces the queue's name. So this function does not
+    // check the name in a rendered resource. A resource without a namespace was not rendered.
     if resource.namespace().is_empty() && queue != default {
         findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}; correct it")));
     }

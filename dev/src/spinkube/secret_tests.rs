@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::workspace::root;
 
-/// The fake kubectl, which answers the calls of the script. The folder `$STUB` has a file for each object
-/// that exists, and the file `calls`.
+/// The fake kubectl, which answers the script's calls. The folder `$STUB` has a file for each Kubernetes
+/// object that exists, and the file `calls`.
 const KUBECTL: &str = r#"#!/bin/sh
 echo "$*" >>"$STUB/calls"
 if [ -e "$STUB/failing" ] && [ "$1" = "$(cat "$STUB/failing")" ]; then

@@ -89,9 +89,9 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// The app's id in Teams: a UUID of version 8 (RFC 9562), derived from the bot's id. So all packages of one
-/// bot have the same app id, and a new package replaces the old one. The app id differs from the bot's id,
-/// because an organization can have another app of the same bot, whose app id is perhaps the bot's id.
+/// The id of the app in Teams: a UUID of version 8 (RFC 9562), derived from the bot's id. So all packages of
+/// one bot have the same id, and in Teams a new package replaces the old package. This id differs from the
+/// bot's id, because another app in the organization can already use the bot's id as its own id.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;

@@ -40,7 +40,7 @@ pub(super) fn arguments_of(page: &Document) -> impl Iterator<Item = (usize, Vec<
     shown(page).into_iter().filter_map(|command| Some((command.line, command.arguments()?.to_vec())))
 }
 
-/// Finds the commands in fenced code, and in the text between backticks.
+/// Finds the commands of a page: each line of fenced code, and the code between backticks in all other text.
 pub(super) fn shown(page: &Document) -> Vec<Shown> {
     let mut commands = Vec::new();
     let mut lines = page.code.iter();
@@ -100,7 +100,8 @@ fn words(line: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// Ends a word of the last command.
+/// Ends the current word, and appends it to the last command. Drops the word instead if the word is the file
+/// behind `>`.
 fn end(commands: &mut [Vec<String>], word: &mut Option<String>, is_redirected: bool) {
     if let (Some(word), Some(command)) = (word.take(), commands.last_mut())
         && !is_redirected

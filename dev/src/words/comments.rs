@@ -69,7 +69,7 @@ fn slash_marker(text: &[u8]) -> &'static str {
 pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     let lines = Lines::of(source);
     let mut comments = Vec::new();
-    // The opening quotes, while the scan is inside a TOML string of several lines.
+    // While the scan is inside a TOML string of several lines: the quotes that opened the string.
     let mut open: Option<&str> = None;
     let mut start = 0;
     for line in source.split_inclusive('\n') {

@@ -55,8 +55,8 @@ fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     Some(resolved)
 }
 
-/// The targets of a segment's links, with their positions: `[text](target)`, and definitions `[text]:
-/// target`.
+/// The targets of the links in a segment, each with its position in the segment. A link has the form
+/// `[text](target)`. A definition of a link has the form `[label]: target`.
 fn targets(segment: &Segment) -> Vec<(&Segment, usize, String)> {
     let text = &segment.text;
     let code: Vec<_> = segment.code().map(|(start, code)| start..start + code.len() + 2).collect();

@@ -1,8 +1,9 @@
-//! `cargo dev words`: checks that engineers who have never met the authors can read comments and documents.
+//! `cargo dev words`: checks the words and links in comments and documents, so that readers who are new to
+//! the project understand them.
 //!
 //! The check reads the files of the workspace and needs no network. It looks for five kinds of faults:
 //!
-//! - lines with a comment that are wider than the code (`width.rs`);
+//! - lines with a comment that are wider than the limit for code (`width.rs`);
 //! - words of `dev/words.txt` in comments and in Markdown (`wording.rs`);
 //! - links between Markdown pages whose file or heading does not exist (`links.rs`);
 //! - `cargo dev` commands in Markdown that clap does not accept (`commands.rs`);
@@ -90,9 +91,9 @@ pub struct DocumentedCommand {
     pub arguments: Vec<String>,
 }
 
-/// The `cargo dev` commands in the workspace's Markdown. clap's definition of `cargo dev` does not have the
-/// options of `cargo dev bench`, so a test of the crate `bench` checks these options in the documented
-/// commands.
+/// The `cargo dev` commands in the workspace's Markdown. A test of the crate `bench` uses this function to
+/// check the options of `cargo dev bench`. `cargo dev words` cannot check these options, because clap's
+/// definition of `cargo dev` does not have them.
 pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     let root = root();
     let mut files = Vec::new();

@@ -67,7 +67,8 @@ fn blank(text: &mut String, start: usize, end: usize) {
     text.replace_range(start..end, &FILLER.to_string().repeat(end - start));
 }
 
-/// Finds the parts between two equally long sequences of `mark`. Each part includes both sequences.
+/// Finds the parts that begin and end with a mark, e.g. the code between two backticks. If a part begins with
+/// two marks, it also ends with two marks. The result includes the marks.
 fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
     let run = |at: usize| text[at..].len() - text[at..].trim_start_matches(mark).len();
     let mut spans = Vec::new();

@@ -9,8 +9,8 @@ use super::commands::{Shown, shown};
 use super::finding::Finding;
 use super::prose::{Document, Fence};
 
-/// A folder and a page. On all pages of this folder, and on this page, each snippet has to name a file. Shell
-/// commands and queries in KQL need no file.
+/// A folder and a page with recipes. Each snippet on a page of this folder, or on this page, has to name a
+/// file. Snippets with shell commands or with queries in KQL are allowed to name no file.
 const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
 
 /// Checks the commands and the snippets of a page.
@@ -32,7 +32,7 @@ fn problem_of_command(root: &Path, page: &Path, Shown { words, .. }: &Shown) -> 
     if let Some(path) = missing {
         return Some(format!("`{path}` does not exist; correct the path"));
     }
-    // A page names the scripts of its folder without the folder.
+    // A page can name a script of its own folder without the folder, e.g. `run.sh`.
     let folder = if program.contains('/') { Path::new("") } else { page.parent()? };
     let script = root.join(folder).join(program);
     if script.extension()? != "sh" {

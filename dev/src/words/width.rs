@@ -1,5 +1,5 @@
-//! Checks the width of lines with a comment. rustfmt keeps the code within this width (`rustfmt.toml`), but
-//! does not change comments.
+//! Checks the width of lines with a comment. `rustfmt.toml` limits the width of code, but rustfmt does not
+//! change comments.
 
 use std::path::Path;
 

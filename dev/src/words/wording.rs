@@ -1,4 +1,4 @@
-//! Finds the words that the project does not use. `dev/words.txt` lists these words.
+//! Finds words in comments and in Markdown that the project refuses. `dev/words.txt` lists these words.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::prose::{Document, FILLER, Kind, Segment};
 /// The list of words, as it was parsed.
 #[derive(Debug)]
 pub(super) struct Wording {
-    /// Refused beginnings of sentences, with their capital letters.
+    /// Words with which no sentence may begin, e.g. `What`. These entries are case-sensitive.
     openings: Vec<Entry>,
     /// Refused words and phrases, in lower case.
     phrases: Vec<Entry>,
@@ -107,7 +107,8 @@ fn is_at(words: &[Word<'_>], wanted: &[String], case: impl Fn(&str) -> String) -
             .all(|(index, wanted)| is_joined(index) && case(words[index].text) == *wanted)
 }
 
-/// Splits a text into words. Hyphens and underscores join: `hand_back` and `door-to-door` are one word each.
+/// Splits a text into words. Hyphens and underscores do not end a word: `hand_back` and `door-to-door` are
+/// one word each.
 fn words(text: &str) -> Vec<Word<'_>> {
     let is_part =
         |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '\'' | '’');

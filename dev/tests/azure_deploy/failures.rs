@@ -1,11 +1,11 @@
-//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy, and a later
-//! run has to be able to make what is missing.
+//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy. A later run
+//! has to create the resources that the failed run did not create.
 
 use std::fs;
 
 use crate::stage::{APP, BOT, STORAGE, Stage, TENANT};
 
-/// Runs the script, and returns the sentence of its failure.
+/// Runs the script, which must fail. Returns the sentence that the script prints about the failure.
 fn sentence(stage: &Stage, arguments: &[&str]) -> String {
     let run = stage.run(arguments);
     assert!(!run.is_success, "{arguments:?}: {run:?}");

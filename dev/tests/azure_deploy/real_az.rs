@@ -26,8 +26,8 @@ fn real_az_accepts_the_arguments() {
             .env("AZURE_STORAGE_KEY", crate::stage::STORAGE_KEY)
             .output()
             .unwrap();
-        // The status is 2 if an argument is wrong, and 1 if only the login is missing. az makes a SAS without
-        // a login.
+        // A wrong argument gives the status 2. `generate-sas` needs no login, so its status is 0 here. Every
+        // other call fails with the status 1, because az is not logged in.
         let expected = if call.contains(&"generate-sas".to_owned()) { 0 } else { 1 };
         assert_eq!(output.status.code(), Some(expected), "{call:?}: {output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);

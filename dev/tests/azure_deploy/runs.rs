@@ -1,4 +1,4 @@
-//! Tests of runs of `deploy.sh` that succeed: the calls of az, and the `.env` file.
+//! Tests of runs of `deploy.sh` that succeed: the calls to az, and the `.env` file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -19,7 +19,7 @@ const TOOLS: [&str; 22] = [
 
 pub(crate) const SUBSCRIPTION: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 pub(crate) const TENANT: &str = "99999999-0000-0000-0000-000000000002";
-/// The stub's first app, service principal and secret.
+/// The first app, service principal and secret that the stub creates.
 pub(crate) const APP: &str = "00000000-0000-0000-0000-000000000001";
 pub(crate) const PRINCIPAL: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const SECRET: &str = "sec~ret.1_of-app";
@@ -116,7 +116,7 @@ impl Stage {
         run.stdout
     }
 
-    /// The arguments of each call of az since the last call of this function.
+    /// The arguments of each call to az since the last call to this function.
     pub(crate) fn calls(&self) -> Vec<Vec<String>> {
         let calls = self.state("calls");
         self.set("calls", "");

@@ -7,7 +7,8 @@ use super::stage::Stage;
 const SCRIPT: &str = "deploy/azure/button.sh";
 const BUTTON: &str = "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)]\
     (https://portal.azure.com/#create/Microsoft.Template/uri/https%3A%2F%2Fraw.githubusercontent.com%2F";
-/// The project has no public address, so the button of its README opens the portal's form without a template.
+/// This is the button in the README of the project. The project has no public address, so this button opens
+/// Azure's form without the project's template.
 const BUTTON_WITHOUT_ADDRESS: &str = "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)]\
     (https://portal.azure.com/#create/Microsoft.Template)";
 

@@ -8,8 +8,8 @@ use dev::workspace::root;
 use super::stage::{ENV, Stage};
 
 /// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the JSON, or the error messages. `needed`
-/// lists the variables that the file must set. The argument `kick` is `off` for a platform on which the bot
-/// cannot call the poller. Then the file must not set the variable `kick` to `on`.
+/// lists the variables that the file must set. `kick` is `off` if the bot cannot call the poller on the
+/// platform. Then awk refuses a file that sets the variable `kick` to `on`.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");

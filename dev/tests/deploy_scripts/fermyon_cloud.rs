@@ -7,7 +7,7 @@ use super::stage::Stage;
 const SCRIPT: &str = "deploy/fermyon-cloud/deploy.sh";
 
 /// Makes a stage with a stub of Spin. For the plugin `cloud`, the stub prints texts as in the plugin's source
-/// code. The app already has the variables `kept`.
+/// code. An earlier deployment has set the variables that `kept` lists.
 fn with_variables(kept: &str) -> Stage {
     let stage = Stage::new();
     stage.stub(

@@ -32,7 +32,7 @@ pub(crate) struct Ran {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) is_success: bool,
-    /// Each call of a stub: its name and arguments, separated by blanks.
+    /// Each call to a stub: its name and arguments, separated by blanks.
     pub(crate) calls: Vec<String>,
 }
 
@@ -123,7 +123,7 @@ impl Stage {
         ran
     }
 
-    /// The variables that a stub got in a JSON file.
+    /// The variables in the JSON file that a script gave to a stub.
     pub(crate) fn variables(&self) -> serde_json::Value {
         serde_json::from_str(&fs::read_to_string(self.path("kept.json")).unwrap()).unwrap()
     }

@@ -13,7 +13,8 @@ fn stage() -> Stage {
         "--version) echo 'spin 4.0.2 (abcdef0 2026-06-23)';;\n\
          'plugins install trigger-cron --yes') mkdir -p \"$SPIN_DATA_DIR/plugins/trigger-cron\";;",
     );
-    // A run without DESTDIR calls these programs. A run with DESTDIR must not call them.
+    // With DESTDIR, the script writes the files below a folder, and starts no service. Only a run without
+    // DESTDIR calls these programs, so these stubs refuse every call.
     stage.stub("systemctl", "never) ;;");
     stage.stub("curl", "never) ;;");
     stage
@@ -97,8 +98,9 @@ fn failure_names_the_remedy_and_writes_nothing() {
 #[test]
 fn installation_needs_root_and_a_spin_that_the_service_can_read() {
     let stage = stage();
-    // These runs have no DESTDIR. If the script did not check for root or for Spin, it would install files on
-    // this machine. The blank at the end of the next value stops such a run before it writes a file.
+    // These runs have no DESTDIR, so a faulty script could install files on this machine. To prevent this,
+    // the value of PACE ends with a blank, which is a mistake. The script finds this mistake after it has
+    // checked for root and for Spin, and before it writes a file.
     stage.write_env("SPIN_VARIABLE_PACE=1 \n");
     stage.stub("id", "-u) echo 1000;;");
     stage

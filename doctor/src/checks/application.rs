@@ -12,7 +12,7 @@ use url::Url;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// The limits of one HTTP call. A call of the poll route starts a run of the poller, and gets the response
+/// The limits of one HTTP call. A call to the poll route starts a run of the poller, and gets the response
 /// when the run has ended, after at most 26 s.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),

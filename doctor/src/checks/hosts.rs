@@ -1,5 +1,5 @@
-//! Checks whether the manifest allows each host that the components call with these variables
-//! (`allowed_outbound_hosts`).
+//! Checks the key `allowed_outbound_hosts` of the manifest: whether it allows each host that the components
+//! call. The variables decide which hosts the components call.
 
 use allowed_hosts::{AllowedHosts, Target};
 use bot_framework::{BotIdentity, Cloud};

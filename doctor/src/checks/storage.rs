@@ -134,8 +134,8 @@ impl<H: Host> Examined<'_, H> {
     }
 
     /// Makes one call for each right that the bot needs, and reports each right that the account does not
-    /// grant. If the text of the SAS lacks a right, this function makes no call for the right, because
-    /// [`Sas::check`] has already reported the missing right.
+    /// grant. If the SAS itself shows that a right is missing (in `sp`, `ss` or `srt`), this function makes
+    /// no call for the right, because [`Sas::check`] has already reported the missing right.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;

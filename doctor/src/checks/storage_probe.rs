@@ -1,4 +1,4 @@
-//! Makes one call of the storage account, and finds out whether the credentials permit the call.
+//! Makes one call to the storage account, and finds out whether the credentials permit the call.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     /// The credentials are valid, but do not permit the call.
     NoRight,
     /// The account does not accept the credentials. The string explains the reason in this project's own
-    /// words. From the response, it takes only the HTTP status and the error code, because the rest of the
+    /// words. It repeats only the HTTP status and the error code of the response, because the rest of the
     /// response can quote the signature.
     Refused(String),
     /// There is no response.

@@ -4,9 +4,10 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// The variables with keys that other programs send to the application. The application ignores white space
-/// around its own key. A program that reads the same value sends the key with the white space, and the
-/// application then refuses the key.
+/// Variables with keys that other programs send to the application. If such a key begins or ends with white
+/// space, e.g. a line end, the application removes the white space from its own copy of the key. But a
+/// program that reads the same value sends the key with the white space. The two keys then differ, and the
+/// application answers 401.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {

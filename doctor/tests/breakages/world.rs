@@ -31,8 +31,8 @@ pub(crate) const URL: &str = "https://bot.example.com";
 /// The fake services. Their responses depend on these fields.
 #[derive(Clone)]
 pub(crate) struct World {
-    /// The rights that the storage account grants on queues and on tables, as letters. The text of the SAS
-    /// can name other rights.
+    /// The rights that the storage account grants on queues and on tables, as letters. A test can grant fewer
+    /// rights than the SAS names in `sp`.
     pub(crate) rights: [&'static str; 2],
     /// Whether the secret has expired.
     pub(crate) secret_has_expired: bool,

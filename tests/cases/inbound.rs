@@ -354,9 +354,9 @@ fn cached_signing_keys_are_used_while_the_issuer_fails(world: &World) {
     // The case makes another token, because the bot does not check a cached token again.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
-    // The stranger's key is not among the cached keys. If the bot has just fetched these keys, the stranger's
-    // key certainly does not exist, and the bot answers 401. On a slow machine, the fetch was longer ago. The
-    // bot then tries to fetch the keys again. The issuer fails, so the bot answers 503.
+    // The stranger's key is not among the cached keys. If the bot has just fetched these keys, the bot
+    // concludes that the issuer has no such key, and answers 401. On a slow machine, the fetch was longer
+    // ago. The bot then tries to fetch the keys again. The issuer fails, so the bot answers 503.
     let stranger = scene.stage.post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity);
     assert!([401, 503].contains(&stranger.status), "{}", stranger.describe());
     assert_eq!(scene.stage.queue.count(), 2);

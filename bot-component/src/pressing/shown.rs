@@ -1,4 +1,4 @@
-//! The texts and cards that a person sees after an answer.
+//! The texts and cards that a person sees after the person has answered a question, by a button or by a text.
 
 use bytes::Bytes;
 use envelope::words::Words;

@@ -1,4 +1,4 @@
-//! The faults of the storm, and how often they happen.
+//! The faults of the *storm* (a load test with random faults), and how often they happen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,8 +35,8 @@ pub(super) struct Attempt {
     /// The alert's id. If the alert is a person's message, this field has the text of the message instead.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// Decides whether the person sees the alert, if the case kills the host before the host has the
-    /// response.
+    /// The case perhaps kills the host before the host has the response. This value decides whether the
+    /// person then sees the alert.
     pub(super) kept: bool,
     pub(super) received: Received,
 }

@@ -14,8 +14,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// recorded its final status. So the list only becomes this long if the ledger cannot be written.
 const MAX_ENDED: usize = 1_000;
 
-/// The run lock of this run, and the messages that the run has in hand. The run makes only one write of this
-/// record at a time.
+/// The run lock of this run, and the messages that the run has in hand. One record in the table `runs` holds
+/// both. The run never sends two writes of this record at the same time.
 #[derive(Debug)]
 pub(crate) struct ExclusiveRun {
     lock: RunLock,
@@ -127,9 +127,9 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets two results of this run for the next run: `hosts` (which Connector hosts work and which fail, see
-    /// `attempt/hosts.rs`) and the figures (counts over all runs). The release of the lock writes both into
-    /// the record.
+    /// Sets two values that the next run reads: `hosts` (which Connector hosts work and which fail, see
+    /// `attempt/hosts.rs`), and the figures (counts over all runs up to now). The release of the lock writes
+    /// both into the record.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
         self.lock.set_ended(&self.ended);

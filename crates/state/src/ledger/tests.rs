@@ -153,7 +153,11 @@ fn transitions_of_many_alerts_take_one_call_for_each_partition_and_the_last_tran
     run(world.ledger().record_all(transitions.clone())).unwrap();
     let before = world.host.sent.borrow().len();
     run(world.ledger().record_all(transitions)).unwrap();
-    assert_eq!(world.host.sent.borrow().len() - before, 4, "one call for each of the four shards");
+    assert_eq!(
+        world.host.sent.borrow().len() - before,
+        4,
+        "expected one storage call for each of the four partitions"
+    );
     for id in &ids {
         assert_eq!(run(world.ledger().find(id)).unwrap().unwrap().status, Status::Delivered);
     }

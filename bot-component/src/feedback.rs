@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn reaction_or_reply_counts_for_the_message_that_its_member_reply_to_id_names() {
+    fn id_of_the_counted_message_comes_from_the_member_replytoid() {
         let reaction =
             json!({"type": "messageReaction", "replyToId": NOW, "reactionsAdded": [{"type": "like"}]});
         let thread =

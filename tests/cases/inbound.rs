@@ -191,7 +191,7 @@ fn forged_or_wrong_token_is_refused_without_side_effects(world: &World) {
         ("for another bot", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
         ("of another issuer", changed("iss", json!("https://evil.example")), "WrongIssuer"),
         ("longer than 8 KiB", format!("{good}{}", "A".repeat(9000)), "TokenTooLong"),
-        ("no token at all", "e30".into(), "TokenMalformed"),
+        ("a text that is no token", "e30".into(), "TokenMalformed"),
     ];
     for (index, (what, token, code)) in rows.iter().enumerate() {
         let response = scene.stage.post_as(token, &scene.activity);

@@ -158,7 +158,7 @@ fn series_that_the_sender_has_ended_sends_no_more_alerts() {
 }
 
 #[test]
-fn alert_of_a_series_is_sent_once_after_the_failed_put_of_the_next_alert_has_succeeded() {
+fn failed_put_of_the_next_alert_delays_the_alert_and_no_alert_is_sent_twice() {
     let sim = Sim::new(5);
     let start = sim.now();
     accept_series(&sim, "a", 3);

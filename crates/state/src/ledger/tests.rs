@@ -214,7 +214,11 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
         most_calls = most_calls.max(world.host.sent.borrow().len() - before);
         cleanings += 1;
     }
-    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "(has_expired, cleanings, deleted rows)");
+    assert_eq!(
+        (has_expired(), cleanings, deleted),
+        (false, 6, 2),
+        "(whether the expired record is still stored, cleanings, deleted rows)"
+    );
     assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
     // The last cleaning has read all pages, so the next cleaning begins with the first period again.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));

@@ -263,8 +263,9 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
-        // With the alert key, the sender gives a name to the problem that the alert reports. A turn is the lock
-        // of an alert key (`turns.rs`). While this job has the turn, no other attempt of this run changes the card.
+        // With the alert key, the sender gives a name to the problem that the alert reports. A turn is the
+        // lock of an alert key (`turns.rs`). While this job has the turn, no other attempt of this run
+        // changes the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)

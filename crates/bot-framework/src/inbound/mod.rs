@@ -242,8 +242,8 @@ impl VerifiedToken {
 /// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
 /// keys without endorsements, which sign for Web Chat and Direct Line. On these channels, each client chooses
 /// its own id, so the bot believes nothing that such a channel reports about a person. For such a channel, a
-/// token that is signed with a key without endorsements can do no harm, so the bot accepts it. For every other
-/// channel, the bot refuses it.
+/// token that is signed with a key without endorsements can do no harm, so the bot accepts it. For every
+/// other channel, the bot refuses it.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),

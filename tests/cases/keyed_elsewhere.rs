@@ -178,7 +178,7 @@ fn alert_that_waits_for_a_new_chat_can_be_cancelled_but_not_changed(world: &Worl
     let id = creating(&stage, &to_kim(), "one");
     let patch = || call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"}));
     let said = patch().expect_error(409, "ConversationNotThere").json()["error"]["message"].clone();
-    assert!(said.as_str().unwrap().contains("cancel it with DELETE"), "{said}");
+    assert!(said.as_str().unwrap().contains("cancel the alert with DELETE"), "{said}");
     // The bot is not installed for the person, so the alert waits.
     stage.poll();
     assert_eq!(status(&stage, &id)["status"], "waiting");

@@ -23,7 +23,7 @@ fn cron_tick_delivers_an_alert(world: &World) {
             .find(|run| run["delivered"] == 1)
             .expect("a run that delivered")
     });
-    assert_eq!(run["door"], "cron", "{run}");
+    assert_eq!(run["entryPoint"], "cron", "{run}");
 }
 
 fn cron_tick_without_messages_logs_a_line(world: &World) {

@@ -50,7 +50,7 @@ fn kick_delivers_without_a_scheduler_and_without_a_poll_key(world: &World) {
         stage.say(&message("a:1", "1", "hello"));
         wait_until_delivered(&stage, "Alert: hello");
         let run = &stage.wait_for_events("drain", 1)[0];
-        assert_eq!((&run["door"], &run["delivered"]), (&"kick".into(), &1.into()), "{run}");
+        assert_eq!((&run["entryPoint"], &run["delivered"]), (&"kick".into(), &1.into()), "{run}");
     }
 }
 
@@ -198,7 +198,7 @@ fn kick_switched_off_starts_no_run(world: &World) {
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
     let runs = stage.wait_for_events("drain", 1);
-    assert!(runs.iter().all(|run| run["door"] == "http"), "{runs:?}");
+    assert!(runs.iter().all(|run| run["entryPoint"] == "http"), "{runs:?}");
 }
 
 fn failing_key_value_store_does_not_affect_delivery(world: &World) {

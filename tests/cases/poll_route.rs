@@ -80,7 +80,7 @@ fn response_has_the_same_counts_as_the_log_line_of_the_run(world: &World) {
     stage.say(&message("a:1", "1", "hello"));
     let counts = stage.poll();
     let line = stage.wait_for_events("drain", 1).remove(0);
-    assert_eq!(line["door"], "http");
+    assert_eq!(line["entryPoint"], "http");
     for (field, value) in counts.as_object().unwrap() {
         assert_eq!(&line[field], value, "{field}");
     }

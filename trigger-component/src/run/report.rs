@@ -222,7 +222,7 @@ impl Report {
     /// poller no longer runs.
     pub(crate) fn log<H: Log + Clock>(&self, host: &H, entry_point: &str, error: Option<&str>) {
         let mut fields = self.to_json();
-        fields["door"] = entry_point.into();
+        fields["entryPoint"] = entry_point.into();
         let level = match error {
             Some(error) => {
                 fields["error"] = error.into();

@@ -5,8 +5,8 @@
 //!
 //! A person replies by a press of a button on the bot's card, or by a message in a thread of a Teams channel.
 //! The activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row
-//! in the table of conversations counts the replies. A chat message that a person wrote also gets such a row,
-//! although it is no alert. Every row is kept for seven days after the last reply or reaction.
+//! in the table of conversations counts the replies. The row is also made if another person wrote the chat
+//! message that gets the reply. Every row is kept for seven days after the last reply or reaction.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 

@@ -223,10 +223,10 @@ impl Entities {
     /// Copies all rows of the conversation `of`, once for each conversation in `keys`. `of` and `keys` are
     /// conversation keys. The row key of a conversation's row begins with the conversation key.
     ///
-    /// Example: `of` is `3a…`, and a new key is `7b…`. The partition `c3` has the records of the conversations
-    /// whose keys begin with the digit 3. So the record is copied from the partition `c3` to the partition
-    /// `c7`. The conversation also has rows in indexes (e.g. in the partition of its tenant). These rows are
-    /// copied within their partition.
+    /// Example: `of` is `3a…`, and a new key is `7b…`. The partition `c3` has the records of the
+    /// conversations whose keys begin with the digit 3. So the record is copied from the partition `c3` to
+    /// the partition `c7`. The conversation also has rows in indexes (e.g. in the partition of its tenant).
+    /// These rows are copied within their partition.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {

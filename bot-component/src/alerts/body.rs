@@ -55,8 +55,8 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Returns the identity of a call, or `None` if the call has no valid idempotency key. The function
-    /// checks no other member. In a repeated call, a time may have passed since the first call. The repeated
-    /// call still has an identity, so the bot can find the first call.
+    /// checks no other member. If a caller repeats a call, the time in the member `expires` may already be in
+    /// the past. The repeated call still has an identity, so the bot can find the first call.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;

@@ -131,8 +131,8 @@ async fn end_series<H: Host>(
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // According to `record`, the alert `open` was the newest alert of the series. Since the bot read
-        // `record`, a run has put the following alert on the queue, and has sent the alert `open`. When a run
+        // According to `record`, the alert `open` was the newest alert of the series. After the bot had read
+        // `record`, a run put the following alert on the queue, and sent the alert `open`. When a run
         // dequeues the following alert, the run finds that the series has ended, and does not send the
         // following alert. So the cancellation is not too late.
         Withdrawn::TooLate(_)

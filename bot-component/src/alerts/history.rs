@@ -39,8 +39,8 @@ const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expir
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();
     if sight == Sight::Nothing {
-        // The caller has no scope that allows it to see alerts, so this call always returns an error. The
-        // error names `Scope::List`, because this scope allows nothing but reading.
+        // The caller has no scope that allows it to see alerts, so `require` always returns an error here.
+        // The error names `Scope::List`, because this scope allows nothing but reading.
         caller.require(Scope::List)?;
     }
     let list = ListQuery::read(query, caller).map_err(AlertRejection::from)?;

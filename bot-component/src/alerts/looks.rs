@@ -131,9 +131,10 @@ fn is_object_id(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12]) && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Replaces the Entra object id of each mentioned person by the person's id on Teams, if the bot has stored
-/// the person's own conversation, which contains the id on Teams. The function changes only the mentions in
-/// `text`. Mentions in cards stay, because Teams accepts an object id in a card.
+/// Replaces the Entra object id of each mentioned person by the person's id on Teams. The function finds the
+/// id on Teams in the person's own conversation. If the bot has not stored this conversation, the object id
+/// stays. The function changes only the mentions in `text`. Mentions in cards stay, because Teams accepts an
+/// object id in a card.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

@@ -20,8 +20,8 @@ use super::status::ENDED;
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// Reasons for a wait. Each of these reasons always has a sample. If [`Figures::waits`] has no count for a
-/// reason, the sample is zero.
+/// Reasons why an alert waits for another attempt. Each of these reasons always has a sample. If
+/// [`Figures::waits`] has no count for a reason, the sample is zero.
 const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {

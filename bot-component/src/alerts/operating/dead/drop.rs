@@ -128,10 +128,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // The walk hides the messages that it reads. `end` makes the messages visible again that the bot has
-        // not deleted. If this API call has to stop before the end of the queue, the bot does not call `end`.
-        // The messages then stay hidden until their lease ends, so that the next API call gets the messages
-        // behind them.
+        // The walk hides the messages that it reads. `end` makes the remaining messages (those that the bot
+        // has not deleted) visible again. If this API call has to stop before the end of the queue, the bot
+        // does not call `end`. The messages then stay hidden until their lease ends, so that the next API
+        // call gets the messages behind them.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }

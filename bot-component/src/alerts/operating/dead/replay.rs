@@ -64,10 +64,10 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // The walk hides the messages that it reads. `end` makes the messages visible again that the bot has not
-    // deleted. If this API call has to stop before the end of the queue, the bot does not call `end`. The
-    // messages then stay hidden until their lease ends, so that the next API call gets the messages behind
-    // them.
+    // The walk hides the messages that it reads. `end` makes the remaining messages (those that the bot has
+    // not deleted) visible again. If this API call has to stop before the end of the queue, the bot does not
+    // call `end`. The messages then stay hidden until their lease ends, so that the next API call gets the
+    // messages behind them.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -81,8 +81,7 @@ struct Wanted {
     /// different texts. The row then has the digest (hash) of one of the texts, and the message with the
     /// other text is a *copy*. `named` has the ids of the rows for which the walk has found a copy.
     named: BTreeSet<DeadLetterId>,
-    /// The ids of more rows. For each of them, the walk has found a message that names the row, but has no
-    /// valid seal.
+    /// The ids of the rows for which the walk has found a message that names the row, but has no valid seal.
     tampered: BTreeSet<DeadLetterId>,
 }
 

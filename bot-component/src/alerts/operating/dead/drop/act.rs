@@ -44,10 +44,10 @@ pub(super) struct Dropper<'a, H> {
 }
 
 impl<H: Host> Dropper<'_, H> {
-    /// Drops these messages. For each message, the bot records the drop in the ledger, and then deletes the
-    /// message. After up to 100 messages, the bot deletes their rows. If the bot is killed, the next drop
-    /// finishes the work. After the first failure, the bot starts no work on another message. Returns the
-    /// failure only if the bot has dropped nothing.
+    /// Drops these messages, in groups of at most 100. For each message, the bot records the drop in the
+    /// ledger, and then deletes the message. After each group, the bot deletes the rows of the group. If the
+    /// bot is killed, the next drop finishes the work. After the first failure, the bot starts no work on
+    /// another message. Returns the failure only if the bot has dropped nothing.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,

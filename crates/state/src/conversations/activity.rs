@@ -125,8 +125,9 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // All index rows are written after the record. The first message of each day always writes the
-            // record and the index rows, so a lost index row is written again on the next day with a message.
+            // The index rows that do not belong to tags are written only after the record. The first message
+            // of each day always writes the record and these index rows. So a lost index row is written again
+            // on the next day with a message.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
             // The new tag rows are written a second time. While the record still had the old tenant, these

@@ -42,8 +42,9 @@ fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     Some(Key::new(Index::of_rosters(tenant).partition(), key.as_str()))
 }
 
-/// The key of the row for a team or chat, if this row has to be deleted because the conversation is
-/// forgotten. If only a thread of a channel is forgotten, the row of the channel is kept.
+/// The key of the row that has to be deleted together with a forgotten conversation: the row for its team or
+/// chat. `None` if the conversation has no such row, or if it is only a thread of a channel. The row of the
+/// channel is then kept.
 pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key> {
     key_of_roster(address).filter(|_| without_thread(&address.conversation.id) == address.conversation.id)
 }

@@ -108,8 +108,8 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
-    /// The ledger has no mark of the conversation, so perhaps a question is open (see [`Unasked`]). Nothing
-    /// was written.
+    /// The ledger has no mark of the conversation (a row that shows that no question is open). So perhaps a
+    /// question is open (see [`Unasked`]). Nothing was written.
     NoMark,
     No {
         begins: bool,

@@ -17,8 +17,8 @@ use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 const PLACE: (&str, &str) = ("clean", "place");
 
 /// A search for expired records. If the search has many pages, it takes several cleanings. The query contains
-/// the moment at which the search began. All these cleanings must use the same moment, because a continuation
-/// is valid only for its own query.
+/// the moment at which the search began. All cleanings of a search must use the same moment, because a
+/// continuation is valid only for its own query.
 struct Search {
     begun_at: DateTime<Utc>,
     from: Option<Continuation>,

@@ -80,7 +80,7 @@ impl TagScope {
     }
 
     /// Returns the name of the scope. The name goes into the HMAC of a *code*, by which a person subscribes
-    /// to the tag. Two scopes of the same bot never have the same name. Two bots can have scopes with the same
+    /// to the tag. Two scopes of the same bot never have the same name. Scopes of two bots can have the same
     /// name. Their codes still differ, because the HMAC also covers the bot's app id.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {

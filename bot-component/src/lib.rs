@@ -7,9 +7,9 @@
 //! only two kinds of messages: replies to their activities, and the alerts that arrive as trigger activities.
 //! A *trigger activity* is an activity in which a program sends an envelope to the bot.
 //!
-//! Sources: activities are specified at
-//! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
-//! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
+//! Sources: <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md> specifies the
+//! activities. `docs/openapi.yaml` describes the routes for other programs. `docs/errors.md` lists every
+//! error.
 //!
 //! `messages` serves `POST /api/messages`, `ops` serves `/ops`, and `alerts` serves the routes for other
 //! programs. If you want to change a part of the bot, the table says in which files to look. Some of these

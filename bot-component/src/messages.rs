@@ -35,8 +35,8 @@ pub(crate) async fn post<H: Host>(
     expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // The bot checks the token before it parses the body. So an unknown caller reaches no parser. For such a
-    // caller, the bot reads only the settings for the check of the token.
+    // The bot checks the token before it parses the body. So the bot never parses the body of an unknown
+    // caller. For such a caller, the bot reads only the settings for the check of the token.
     let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {

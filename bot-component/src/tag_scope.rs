@@ -80,8 +80,8 @@ impl TagScope {
     }
 
     /// Returns the name of the scope. The name goes into the HMAC of a *code*, by which a person subscribes
-    /// to the tag. Two scopes of the same bot never have the same name. The scopes of two bots can have the
-    /// same name, because the HMAC also covers the bot's app id.
+    /// to the tag. Two scopes of the same bot never have the same name. Scopes of two bots can have the same
+    /// name. Their codes still differ, because the HMAC also covers the bot's app id.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],

@@ -251,9 +251,10 @@ impl<H: Host> Turn<'_, H> {
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
         // The person must not get the reply `Queued: …` twice, because two replies look like two alerts. To
         // prevent this, the bot records the Put in the ledger: if the channel then sends the activity again,
-        // the bot neither queues nor replies (`message.seen` above). But the record costs a storage call. So
-        // the bot records the Put before the reply only in two cases: the channel has sent the activity
-        // before, or the request is so late that the channel will perhaps send the activity again.
+        // the bot neither queues the message nor replies (`message.seen` above). But the record costs a
+        // storage call. So the bot records the Put before the reply only in two cases: the channel has sent
+        // the activity before, or the request is so late that the channel will perhaps send the activity
+        // again.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;

@@ -29,8 +29,8 @@ const TAGS_AT_ONCE: usize = 8;
 /// the cursor names this conversation, and the tag by which the bot found it. If a call could not process all
 /// pages, its response has the cursor of the next page as `next`.
 ///
-/// A caller can forge a cursor. But a forged cursor only makes the bot skip some conversations, and no caller
-/// has to alert these conversations.
+/// A caller can forge a cursor. This does no harm: the bot then only skips some conversations, and never
+/// alerts a conversation that `to` does not name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
@@ -213,7 +213,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // One read can find no conversation, although a later read finds a conversation.
+            // A page can be empty although further rows of the tag follow. So the loop reads on.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());

@@ -12,9 +12,10 @@ use crate::settings::BotSettings;
 /// How long the walk hides each message, in seconds (the lease). If the bot is killed, the messages become
 /// visible after this time.
 ///
-/// An API call that replays or drops messages may have to stop before the end of the poison queue. The call
-/// then does not call [`PoisonWalk::end`], so the messages of its walk stay hidden until their lease ends. If
-/// the caller repeats the call in this time, the new walk gets the messages behind them.
+/// An API call that replays or drops messages may have to stop before the end of the poison queue. The bot
+/// then does not call [`PoisonWalk::end`], so the messages that this walk has leased stay hidden until their
+/// lease ends. If the caller repeats the call before that, the new walk gets the messages that follow the
+/// hidden messages. So the new walk continues where the first walk stopped.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;

@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
 /// The reason why the bot refused a program's API call. Usually, the bot puts nothing on the queue for a
-/// refused call. But if a call to the queue service fails, or if a later call to the table service fails, the
-/// queue may hold the message.
+/// refused call. But the queue may hold a message of the call in two cases: if the call to Put Message fails
+/// (for example, because its response is lost), or if the table service fails after Put Message.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]

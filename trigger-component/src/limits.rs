@@ -73,8 +73,9 @@ pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 /// If an older message of a conversation is *overdue*, a run hides the younger messages for at least half of
-/// the time for which the older message has been overdue. This half counts only up to this constant. The
-/// older message is overdue if its own pause has ended, but no run has dequeued it since then.
+/// the time for which the older message has been overdue. If this half is longer than this constant, the run
+/// uses this constant instead. The older message is overdue if its own pause has ended, but no run has
+/// dequeued it since then.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.

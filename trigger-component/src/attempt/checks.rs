@@ -43,9 +43,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
-        // A run had moved a replayed alert to the poison queue, and an operator has put it on the main queue
-        // again. If the run could not delete the alert's first message, the main queue now holds two messages
-        // of the alert. The mark `once` says that this is possible.
+        // If `replayed_at` is set, a run moved the alert to the poison queue, and an operator then put the
+        // alert on the main queue again. If the run could not delete the old message from the main queue, the
+        // main queue now holds two messages of the alert. The mark `once` says that this is possible.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();

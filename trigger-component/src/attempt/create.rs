@@ -86,7 +86,8 @@ impl<H: Host> Attempts<'_, H> {
     ///    plan says which chat message the alert changes (`standing.rs`).
     /// 3. Send the alert with the function `send`.
     /// 4. Put the envelope's own address back, so that the message stays in its lane. If `leased.sent_to` is
-    ///    empty, store `address` there. The run records the outcome for the conversation in `sent_to`.
+    ///    empty, store `address` there. When the run later records the outcome in the ledger, it also records
+    ///    `sent_to` as the alert's conversation.
     ///
     /// `is_new`: whether the run has just created the conversation.
     async fn send_to(

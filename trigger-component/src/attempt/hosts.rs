@@ -29,9 +29,9 @@ const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// How much later than other alerts an alert that was perhaps delivered can become the probe. Such an alert
-/// has only one try left, so another alert should probe the host first. When a probe is due, the alert waits
-/// for this time. If no other alert probes the host in this time, the alert becomes the probe.
+/// For this time, an alert that was perhaps delivered leaves the probe to other alerts. Such an alert has
+/// only one try left, so another alert should probe the host first. When a probe is due, the alert waits for
+/// this time. If no other alert probes the host in this time, the alert becomes the probe.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
 /// At most this many hosts are stored for the next run.
 const STORED_HOSTS: usize = 16;

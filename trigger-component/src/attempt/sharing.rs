@@ -3,8 +3,8 @@
 //! - The other alerts of the same API call. (An API call makes one alert for each recipient.)
 //! - The alerts of an *escalation*: later alerts that the poller sends only if no person answers.
 //!
-//! A *job* is a queue message that passes an answer on (`answer.rs`). The job of the answer cancels those of
-//! the other alerts that were not sent yet. If another alert of the same API call was sent, or was perhaps
+//! A *job* is a queue message that passes an answer on (`answer.rs`). The job of the answer cancels these
+//! other alerts if they were not sent yet. If another alert of the same API call was sent, or was perhaps
 //! sent, the job puts a second job on the queue for this alert. The second job records the answer for the
 //! alert, and changes its card (the chat message with the question).
 

@@ -108,9 +108,9 @@ impl Counting {
         *counter.or_default() += 1;
     }
 
-    /// Counts a *missing* message: a killed run had it in hand, and the queue no longer finds it. The killed
-    /// run has probably deleted the message, so the message counts as gone. If a run dequeues the message
-    /// later, [`Counting::received`] counts it as found again.
+    /// Counts a *missing* message: a killed run had it in hand, and this run did not find it on the queue.
+    /// The killed run has probably deleted the message, so the message counts as gone. If a run dequeues the
+    /// message later, [`Counting::received`] counts it as found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         match missed {
             Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),

@@ -44,7 +44,7 @@ impl<'a, H: Host> Connector<'a, H> {
 
     /// Gets the bot's token before the first send. Without this call, the first send would wait for the
     /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token. If the client
-    /// cannot get the token, every send would fail, too. The error is the verdict that each send would have.
+    /// cannot get the token, the result is an error: the verdict with which each send would fail.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),

@@ -208,17 +208,17 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (_, class) => class,
     };
     // All triggers use the same Direct Line secret. If Direct Line refuses the secret, the refusal concerns
-    // all triggers, and the poller must stop the run. If the verdict of a refusal has an HTTP status, the
-    // poller can conclude that the refusal concerns only one conversation. So this function removes the
-    // status.
+    // all triggers, and the poller must stop the run. Without an HTTP status in the verdict, the poller
+    // always stops the run. With a status, the poller could treat the refusal as the refusal of a single
+    // conversation, and continue the run. So this function removes the status.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
 /// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
-/// the failure concerns all triggers. With the Connector, this happens if the poller cannot get the bot's
-/// token. So the classes are the same: [`Class::Unauthorized`] or [`Class::NoToken`]. A 429 keeps the class
-/// [`Class::Throttled`].
+/// the failure concerns all triggers. In the same way, if the bot's token is missing, no message can be sent
+/// to the Connector. So the class is the same as for a missing token: [`Class::Unauthorized`] or
+/// [`Class::NoToken`]. A 429 keeps the class [`Class::Throttled`].
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

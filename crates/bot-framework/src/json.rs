@@ -160,8 +160,8 @@ pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 /// Whether `json` has more than `levels` levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
-    // Each level needs an opening bracket, and most bodies have at most `levels` opening brackets. Counting
-    // brackets is cheaper than the loop below.
+    // Each level needs an opening bracket. Most bodies have at most `levels` opening brackets, so this count
+    // is enough. The count is cheaper than the loop below.
     if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
         return false;
     }

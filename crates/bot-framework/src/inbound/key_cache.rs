@@ -73,9 +73,9 @@ impl<H: Host> KeyCache<'_, H> {
     /// keys, unless the last attempt was a moment ago. The result is `None` if the bot has fetched the keys a
     /// moment ago, and this key is not among them. Then the key certainly does not exist.
     ///
-    /// If the keys were fetched earlier, an unknown key can be a new key of the issuer. So if it is too early
-    /// to fetch the keys again, the result is an error, and the caller gets 503. After a 503, a channel sends
-    /// its activity again.
+    /// If the last fetch was longer ago, an unknown key can be a new key of the issuer. So if the bot cannot
+    /// fetch the keys now, or if it is too early to fetch them again, the result is an error, and the caller
+    /// gets 503. After a 503, a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;

@@ -219,9 +219,10 @@ impl VerifiedToken {
     /// Returns the bot's own access token, encrypted. The bot sends the access token with its own calls.
     ///
     /// Key-value has a record for each inbound token. In an earlier request with the same inbound token,
-    /// [`VerifiedToken::remember`] stored the access token in this record, and in this request the bot has
-    /// already read the record. So [`Tokens::with_sealed`](crate::Tokens::with_sealed), which takes the
-    /// result of this function, needs no second read of key-value.
+    /// [`VerifiedToken::remember`] stored the access token in this record. In the current request, the bot
+    /// has already read the record, when it checked the inbound token. So
+    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed), which takes the result of this function, needs no
+    /// second read of key-value.
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
@@ -241,9 +242,9 @@ impl VerifiedToken {
 
 /// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
 /// keys without endorsements, which sign for Web Chat and Direct Line. On these channels, each client chooses
-/// its own id, so the bot believes nothing that such a channel reports about a person. For such a channel, a
-/// token that is signed with a key without endorsements can do no harm, so the bot accepts it. For every
-/// other channel, the bot refuses it.
+/// its own id, so the bot believes nothing that such a channel reports about a person. So a key without
+/// endorsements can do no harm there, and the bot accepts the key for these channels. For every other
+/// channel, the bot refuses the key.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),

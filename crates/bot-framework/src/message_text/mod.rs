@@ -21,7 +21,7 @@ pub use blank::is_invisible;
 /// each mention costs a copy of the text.
 const MAX_MENTIONS: usize = 8;
 
-/// If the message has no text, at most this many attachments are searched for the HTML copy of the text.
+/// If the member `text` is blank, at most this many attachments are searched for the HTML copy of the text.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {

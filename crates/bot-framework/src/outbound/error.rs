@@ -18,7 +18,7 @@ pub enum TokenError {
         reason: String,
         /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether the bot repeats the request at once, because a second request can succeed.
+        /// Whether an immediate second request can succeed. If so, the bot repeats the request at once.
         again_at_once: bool,
     },
 }

@@ -11,9 +11,9 @@ use crate::back_end::BackEnd;
 
 /// The maximum number of ids in one API call.
 const MAX_IDS: usize = 100;
-/// The maximum number of API calls for one search, or for one replay or drop. If a person gives ids, the
-/// limit is for each [`MAX_IDS`] ids. Without this limit, the command would never end if every response said
-/// that more dead letters are left.
+/// The maximum number of API calls for one search, or for one replay or drop. If a person gives more than
+/// [`MAX_IDS`] ids, the command splits them into groups of [`MAX_IDS`] ids, and the limit is for each group.
+/// Without this limit, the command would never end if every response said that more dead letters are left.
 const MAX_CALLS: usize = 500;
 /// The maximum number of API calls in a row without progress. A call makes progress if the bot replays, drops
 /// or refuses at least one dead letter. After this number of calls, the command makes no more calls for these

@@ -51,7 +51,8 @@ impl Drop for ProcessGroup {
 
 /// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
 /// handler does not ask the children to end first, because the data that they store is not needed later.
-/// `cargo dev up` asks its children to end before it kills them, so that command has a handler of its own.
+/// `cargo dev up` does not call this function. It sets its own handler, because it asks its children to end
+/// before it kills them.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
         // The list stays locked, so from here on no child starts, and no child leaves the list.

@@ -15,9 +15,9 @@ const SERVICE: &str = "proactive-bot.service";
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
 /// The first version of systemd whose `systemd-analyze security` has the option `--offline`.
 const SYSTEMD: u32 = 250;
-/// The highest exposure that the check accepts: `20` means 2.0. `systemd-analyze security` rates how much a
-/// service is exposed to attacks, from 0.0 (best) to 10.0 (worst). The program's option takes this value
-/// times ten.
+/// The highest exposure that the check accepts. `systemd-analyze security` rates how much a service is
+/// exposed to attacks, from 0.0 (best) to 10.0 (worst). The program's option `--threshold` takes ten times
+/// the rating, so `20` means the rating 2.0.
 const EXPOSURE: &str = "20";
 
 /// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for

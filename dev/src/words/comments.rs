@@ -22,7 +22,7 @@ pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item 
     })
 }
 
-/// Finds the comments of a file in Rust or WIT. If `is_script` is `true`, the file is in JavaScript.
+/// Finds the comments of a file in Rust, WIT or JavaScript. `is_script` is `true` for JavaScript.
 pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
     let bytes = source.as_bytes();
     let lines = Lines::of(source);
@@ -69,7 +69,7 @@ fn slash_marker(text: &[u8]) -> &'static str {
 pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     let lines = Lines::of(source);
     let mut comments = Vec::new();
-    // While the scan is inside a TOML string of several lines: the quotes that opened the string.
+    // The quotes that opened a TOML string of several lines; `None` outside of such a string.
     let mut open: Option<&str> = None;
     let mut start = 0;
     for line in source.split_inclusive('\n') {

@@ -1,6 +1,6 @@
-//! A temporary folder for one test. The script runs in its folder `work`, and writes `.env` there. The folder
-//! `state` holds the state of the stub. The folder `bin` holds only the stub and the tools of a POSIX system;
-//! the script's PATH names only this folder.
+//! A temporary folder for one test. The script runs in the subfolder `work`, and writes `.env` there. The
+//! subfolder `state` holds the state of the stub. The subfolder `bin` holds only the stub and the tools of a
+//! POSIX system; the script's PATH names only `bin`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -13,8 +13,8 @@ fn stage() -> Stage {
         "--version) echo 'spin 4.0.2 (abcdef0 2026-06-23)';;\n\
          'plugins install trigger-cron --yes') mkdir -p \"$SPIN_DATA_DIR/plugins/trigger-cron\";;",
     );
-    // With DESTDIR, the script writes the files below a folder, and starts no service. Only a run without
-    // DESTDIR calls these programs, so these stubs refuse every call.
+    // If DESTDIR is set, the script writes the files below the folder that DESTDIR names, and starts no
+    // service. Only a run without DESTDIR calls `systemctl` and `curl`, so their stubs refuse every call.
     stage.stub("systemctl", "never) ;;");
     stage.stub("curl", "never) ;;");
     stage

@@ -31,7 +31,7 @@ pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
-    /// Calls to the table service for a page of all conversations, on average.
+    /// Calls to the table service for a page of the list of all conversations, on average.
     pub calls_per_page: f64,
     /// Calls to the table service for a page of the conversations of one tenant, on average. All
     /// conversations belong to this tenant.

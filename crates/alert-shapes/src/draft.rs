@@ -74,7 +74,7 @@ pub(crate) enum Part {
 pub(crate) struct Draft {
     shape: Shape,
     pub(crate) title: String,
-    /// The line for the notification. `None` if the notification shows the title.
+    /// The line for the notification. If `None`, the notification shows the title or a text of the card.
     pub(crate) summary: Option<String>,
     pub(crate) tone: Tone,
     parts: Vec<Part>,

@@ -58,11 +58,13 @@ pub enum Failure {
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt before the last attempt perhaps reached the service. This includes an attempt that
-    /// the service refused (503). If `true`, the call has perhaps taken effect, although the last attempt
-    /// failed.
+    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that the service
+    /// refused (429, 503) counts, too.
+    ///
+    /// Example: the last attempt to delete a message finds no message (404). If this field is `true`, an
+    /// earlier attempt perhaps deleted the message.
     pub may_be_done: bool,
-    /// Whether the result of at least one attempt, including the last attempt, is unknown. If `true`, the
+    /// Whether the result of at least one attempt is unknown. The last attempt counts, too. If `true`, the
     /// call has perhaps taken effect. A refusal (429, 503) is a known result: the attempt has taken no
     /// effect.
     pub is_doubtful: bool,

@@ -40,8 +40,8 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The response. Its status is 2xx.
     pub response: Response<Bytes>,
-    /// Whether an attempt before the last attempt perhaps reached the service. This includes an attempt that
-    /// the service refused (503).
+    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that the service
+    /// refused (429, 503) counts, too.
     pub may_be_done: bool,
     /// Whether the result of an attempt before the last attempt is unknown. If `true`, the call has perhaps
     /// taken effect twice. A refusal (429, 503) is a known result: the attempt has taken no effect.

@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn night_with_a_change_of_the_offset_ends_at_seven_local_time() {
-        // Each row has 22:30 on the evening before a change of the offset, and the hours from 22:30 until
-        // 07:00. Tokyo has no changes.
+        // Each row has a zone, 22:30 on the evening before a change of the offset, and the number of hours
+        // until 07:00. Tokyo has no changes, so its number is always the same.
         for (zone, evening, hours) in [
             ("Europe/Berlin", "2027-03-27T22:30:00", 7.5),
             ("Europe/Berlin", "2027-10-30T22:30:00", 9.5),

@@ -6,8 +6,8 @@ use crate::service::API_VERSION;
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     // Since API version 2015-02-21, a length of zero is written as an empty line.
     let length = if request.body_bytes == 0 { String::new() } else { request.body_bytes.to_string() };
-    // Nine headers are left empty: Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date replaces
-    // it), the four If-* headers, and Range.
+    // The lines of nine headers are empty: Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date
+    // replaces it), the four If-* headers, and Range.
     let mut text =
         [request.method, "\n\n\n", &length, "\n\n", request.content_type, "\n\n\n\n\n\n\n"].concat();
     text.extend(["x-ms-date:", request.date, "\nx-ms-version:", API_VERSION, "\n"]);

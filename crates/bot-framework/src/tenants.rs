@@ -182,7 +182,7 @@ mod tests {
             let admitted = only.admit(&activity("msteams", conversation, channel_data)).is_ok();
             assert_eq!(admitted, expected, "{conversation} {channel_data}");
             assert_eq!(Tenants::Any.admit(&activity("msteams", conversation, channel_data)), Ok(()));
-            // On this channel the client chooses the tenant, so the bot ignores it.
+            // On this channel the client chooses the tenant, so the bot ignores the tenant.
             assert_eq!(only.admit(&activity("webchat", conversation, channel_data)), Ok(()));
         }
         let without_channel_data = r#"{"type":"message","channelId":"MSTeams","conversation":{"id":"c"}}"#;

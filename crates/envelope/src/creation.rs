@@ -17,8 +17,8 @@ use crate::time;
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: the time of the last attempt to create the conversation that failed because the bot was not
-    /// installed for the person.
+    /// `askedAt`: when the poller last failed to create the conversation because the bot was not installed
+    /// for the person.
     pub asked_at: Option<DateTime<Utc>>,
 }
 

@@ -24,7 +24,7 @@ pub struct Keyed {
     pub key: Option<String>,
     /// `at`: the time that orders the alerts with the same alert key, in milliseconds since 1970. It is the
     /// time at which the bot accepted the alert, or the due time of an alert that is due later. If the
-    /// envelope changes an alert, `at` is the `at` of that alert.
+    /// envelope changes an alert or takes an alert back, `at` is the `at` of that alert.
     pub at: i64,
     /// `state`: whether the problem that the alert reports still lasts.
     pub state: KeyState,
@@ -43,7 +43,8 @@ pub struct Keyed {
 /// Whether the problem that an alert reports still lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
-    /// The default: the problem lasts. The next alert with the same alert key follows its rule `again`.
+    /// The default: the problem lasts. When the next alert with the same alert key comes, the poller follows
+    /// the rule `again` of that next alert.
     #[default]
     Firing,
     /// The problem has ended. The next alert with the same alert key is a new chat message.

@@ -18,8 +18,8 @@ use crate::engine::{explain, store};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The longest time between two reads of the clock. The host reads the clock often, because a person can set
-/// the clock, and the machine can sleep.
+/// The longest time between two reads of the clock. The host reads the clock often, because the clock can
+/// jump: a person can set the clock, or the machine can sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// A component and the schedule on which it is called.

@@ -112,8 +112,8 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
 /// wait for real events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // Each sleep of the fake clock is pending once, so that concurrent futures interleave, and needs one more
-    // poll. No test needs a million polls, so a future that has not ended by then never ends.
+    // Each sleep of the fake clock is pending once, so that concurrent futures interleave. So a sleep needs
+    // one more poll. No test needs a million polls, so a future that has not ended by then never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;

@@ -1,7 +1,6 @@
-//! Reads the messages of older bots. These messages have no `version`. They come from bots that were made
-//! with the 2017 template in Node.js or with one of its two versions in C#, or they are
-//! `ContinueConversation` events of Composer. The case of the JSON keys does not matter, because C# messages
-//! mix Pascal case and camel case.
+//! Reads the messages of older bots. These messages have no `version`. Some come from bots that were made
+//! with the 2017 templates in Node.js and C#. Others are `ContinueConversation` events of Composer. The case
+//! of the JSON keys does not matter, because C# messages mix Pascal case and camel case.
 //!
 //! These messages have only an address and a text. The carrier of the message supplies the id and the time
 //! ([`Arrival`]). A message can claim with `IsTrustedServiceUrl` that its address is trusted. The readers

@@ -175,7 +175,8 @@ pub struct Question {
     ///
     /// - Several alerts of an API call share one answer. The ledger has one row for this answer, and the
     ///   row's key contains the id of the first alert of the call.
-    /// - The alert replaces an earlier alert. The answer's row keeps its key, which contains an earlier id.
+    /// - The alert replaces an earlier alert. The answer's row keeps its key. So this `lead` is the `lead` of
+    ///   the earlier alert's question. If that question has no `lead`, this `lead` is the earlier alert's id.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
     /// answers the earlier alert.

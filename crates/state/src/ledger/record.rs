@@ -159,8 +159,8 @@ pub struct CallNote {
     pub next: Option<String>,
 }
 
-/// The record of an alert. If another program put an alert on the queue, the bot did not accept the alert, but
-/// the alert also gets a record. At first, this record lacks the properties that the bot writes when it
+/// The record of an alert. If another program put an alert on the queue, the bot did not accept the alert,
+/// but the alert also gets a record. At first, this record lacks the properties that the bot writes when it
 /// accepts an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

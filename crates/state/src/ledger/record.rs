@@ -11,7 +11,8 @@ use super::terms::{KEPT, KEY_TERM};
 pub(super) const VERSION: i64 = 1;
 
 /// The first word of the `reason` in an alert's record, if the alert waits until the bot is installed for the
-/// person or in the team. The alert waits until it expires, or for a day if it does not expire.
+/// person or in the team. The alert waits at most until it expires. If the alert does not expire, it waits
+/// at most a day.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
@@ -158,7 +159,9 @@ pub struct CallNote {
     pub next: Option<String>,
 }
 
-/// The record of an alert.
+/// The record of an alert. If another program put an alert on the queue, the bot did not accept the alert,
+/// but the alert also gets a record. At first, this record lacks the properties that the bot writes when it
+/// accepts an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The alert's id, from the row key.
@@ -362,9 +365,9 @@ pub struct Transition {
     pub tried: Option<String>,
     /// If the status is final: the id of the queue message that the run had in hand.
     pub message: Option<String>,
-    /// When the alert is due, or when the next alert of its series is due. The record is kept for [`KEPT`]
-    /// after this time, because a run can still dequeue a copy of the queue message some days later. From the
-    /// record, the run then learns e.g. that the alert was cancelled.
+    /// When the alert is due, or when the next alert of its series is due, whichever is later. The record is
+    /// kept for [`KEPT`] after this time, because a run can still dequeue a copy of the queue message some
+    /// days later. From the record, the run then learns e.g. that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
     /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
     /// does not record the transition. With `None`, the ledger does not check for a replay.

@@ -77,8 +77,8 @@ impl BeforeDeath {
     }
 }
 
-/// Whether an operator has replayed the alert again after the replay `last`. If so, the transition must not
-/// be recorded, because it belongs to a queue message from before this replay.
+/// Whether there was a later replay of the alert than `last`, the last replay that the run knew. If so, the
+/// transition must not be recorded, because it belongs to a queue message from before the later replay.
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
@@ -107,7 +107,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.record_unless_replayed(dead, before.last_replay).await
     }
 
-    /// Records a transition, unless an operator has replayed the alert again after the replay `last`.
+    /// Records a transition, unless there was a later replay of the alert than `last`.
     pub(super) async fn record_unless_replayed(
         &self,
         transition: &Transition,
@@ -256,9 +256,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         // replay, a run perhaps still tries to record one of two facts about this message. Because of the
         // property, the ledger does not record them:
         //
-        // - The alert is `dead`. The run could not read the record before it moved the message.
-        // - The message is missing. The run that moved the message was killed before it could record `dead`,
-        //   and the next run does not find the message on the queue.
+        // - The alert is `dead`. For this fact, the ledger needs the property only if the run could not read
+        //   the record before it moved the message.
+        // - The message is missing. If the run that moved the message was killed before it could record
+        //   `dead`, the next run does not find the message on the queue.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

@@ -107,7 +107,7 @@ impl Record {
     }
 
     /// The moment from which the state no longer changes, unless a late run records a result; `None` if the
-    /// state is final.
+    /// state is final, or if a newer version recorded a status that this version does not know.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         let deadline = match self.shown_in_time() {
             Shown::Cancelling => {

@@ -144,8 +144,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 
     /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
     /// Put has succeeded, because an alert that is not on the queue must not replace another alert. The bot
-    /// does not note every alert, e.g. not an alert that the sender delays. Before the poller changes a chat
-    /// message for an alert, it calls this method if the record names only older alerts.
+    /// does not note every alert, e.g. not an alert that the sender delays. So the poller calls this method,
+    /// too, before it changes a chat message for an alert. The poller omits the call if the noted alert in
+    /// the record is this alert or a newer one.
     ///
     /// If two writers call this method at once, the record perhaps names the older alert. Then the poller
     /// does not leave out the older alert, and sends both.

@@ -64,7 +64,7 @@ pub struct EndedAlert {
     /// True if it is unknown whether the alert was delivered.
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     uncertain: bool,
-    /// When the alert is due, in milliseconds since 1970.
+    /// The time [`Transition::until`], in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
     /// The alert's last replay (from the poison queue) that the run knew. If there was a later replay, the

@@ -22,7 +22,7 @@ fn every_record() -> Vec<Record> {
         (None, Some(accepted(None, None))),
         (Some(due), Some(accepted(Some(due), Some(due)))),
         (None, Some(accepted(None, Some(due)))),
-        // The bot did not accept the alert, or another program deleted its properties.
+        // The bot did not accept the alert, or another program deleted the record's properties.
         (None, None),
     ];
     let mut records = Vec::new();

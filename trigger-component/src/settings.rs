@@ -128,9 +128,9 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Checks the poller's variables. A run ends at the first wrong variable. This function returns the error of
-/// that variable, and one error for each other wrong variable that only the poller reads.
-/// `bot_component::check_settings` checks the variables that both components read.
+/// Checks the poller's variables. Returns the error of the first wrong variable that a run would read. The
+/// run would end with this error. Also returns one error for each other wrong variable that only the poller
+/// reads. `bot_component::check_settings` checks the variables that both components read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);

@@ -64,8 +64,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 enum RunEnd {
     /// The last Get Messages call returned no message.
     QueueEmpty,
-    /// The queue perhaps has more messages, because the budget was used up, no alert could be sent, or
-    /// another run has taken the run lock.
+    /// The run has ended early, so the queue perhaps has more messages. The budget was used up, or no alert
+    /// could be sent, or another run has taken the run lock.
     Early,
 }
 
@@ -86,9 +86,10 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The envelopes that the record of the run lock does not list yet.
     opened: Vec<Leased>,
-    /// While a write of the run lock is under way, the dequeued messages that it adds to the record are in no
-    /// lane yet. This field is the number of these messages in the conversation that has the most of them.
-    /// Zero if no write is under way.
+    /// While a write of the run lock is under way, the dequeued messages that this write adds to the record
+    /// are in no lane yet. This field is the highest number of these messages in one conversation. For
+    /// example, if conversation A has 3 of these messages, and conversation B has 5, this field is 5. Zero if
+    /// no write is under way.
     most_in_write: u32,
     /// The messages that are no envelopes and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,

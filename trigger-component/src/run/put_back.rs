@@ -35,8 +35,8 @@ impl<H: Host> Run<'_, '_, H> {
                 self.lanes.push(leased);
                 continue;
             }
-            // This call stores no line: the run has lost the run lock, or it has not read the stored line and
-            // must not overwrite it.
+            // The argument `false` makes `release` store no line. The run must not overwrite the stored line,
+            // because the run has lost the run lock, or has not read this line.
             let (key, behind) = (leased.lane, VecDeque::from([leased]));
             self.release(PutBack { key, front: None, behind, line: Line::default() }, false);
         }

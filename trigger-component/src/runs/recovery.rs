@@ -148,8 +148,8 @@ async fn put_back<H: Host>(
                 line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
                 is_missing = true;
             }
-            // The killed run had deleted or hidden the message. If the message is hidden, the stored line has
-            // its place, and a run dequeues the message later.
+            // The killed run had deleted or hidden the message. If the message is hidden, the stored line
+            // lists the message, and a run dequeues it later.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;

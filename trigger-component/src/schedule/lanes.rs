@@ -270,9 +270,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages the run has time. `left` is the time that the run has. The run puts
-    /// dequeued messages into their lanes only after it has recorded them. `coming` is an upper limit: each
-    /// conversation has at most this many dequeued messages that are not in its lane yet.
+    /// Returns for how many more messages the run has time. `left` is the time that the run has. Some
+    /// dequeued messages are not in their lanes yet, because the run first has to record them. The caller
+    /// knows that no conversation has more than `coming` of these messages.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

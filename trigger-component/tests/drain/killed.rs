@@ -152,8 +152,9 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
 
 /// The killed run had deleted the messages. Usually the Updates of the recovering run get the response 404,
 /// so the run knows that the messages are deleted. Here the responses to the first attempts are lost, and the
-/// second attempts get 404. The second attempts would also get 404 if the first attempts had hidden the
-/// messages and changed their pop receipts. So the run does not know whether the messages are deleted.
+/// second attempts get 404. This 404 has two possible causes: the message is deleted, or the first attempt
+/// has hidden the message and so changed its pop receipt. So the run does not know whether the messages are
+/// deleted.
 #[test]
 fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);

@@ -54,8 +54,8 @@ fn instructions_are_as_recorded(_: &World) {
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
     // The numbers in each assertion are: reads of variables, reads from key-value, writes to key-value, and
-    // outbound calls. The bot has already stored the conversation of the activity. The stranger's activity
-    // has no token. The kick (the bot's call to the poller) is off. With the kick, the bot would also read
+    // outbound calls. The bot has already stored the conversation of `activity`. `stranger` is an activity
+    // without a token. The kick (the bot's call to the poller) is off. With the kick, the bot would also read
     // from key-value whether a run is at work.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);

@@ -272,7 +272,7 @@ fn change_that_is_not_possible_is_refused(world: &World) {
     huge["text"] = "two".into();
     call(&stage, "DELETE", &path, &Value::Null).expect_status(202);
     call(&stage, "PATCH", &path, &huge).expect_error(409, "AlertIsOver");
-    // If the person has stopped the alerts, the bot also puts no change of an earlier alert on the queue.
+    // If the person has written `stop`, the bot does not put the change of an earlier alert on the queue.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "two"}));
     stage.poll();
     stage.say(&message("a:1", "stop", "stop"));

@@ -21,9 +21,9 @@ end_to_end::cases!(
     alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
 
-/// Makes a queue proxy, and a counter. At first, all Puts succeed. Then the case sets the counter to 0. The
-/// first plan applies to the next Put, the second plan applies to the second Put, and so on. When no plan is
-/// left, all Puts succeed again.
+/// Makes a queue proxy, and a counter of Puts. At first, the proxy does not count, and all Puts succeed. When
+/// the case sets the counter to 0, the proxy begins to count. The first plan applies to the next Put, the
+/// second plan applies to the Put after it, and so on. When no plan is left, all Puts succeed again.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);

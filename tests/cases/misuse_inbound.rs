@@ -122,8 +122,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     unknown[&long] = true.into();
     let mut in_activity = alerts::to_conversation(&key, "hello");
     in_activity["activity"] = json!({ &long: true });
-    // The bot cuts the path `activity.<name of the member>` as a whole, so fewer letters of the name are
-    // left.
+    // The bot cuts the whole path `activity.<name of the member>` to 64 characters. So 55 letters of the name
+    // are left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
     for (what, response, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),

@@ -39,9 +39,10 @@ fn first_read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client must get head and body in one read. The Spin SDK hands the head to the host before
-/// the body. Then two threads of the host race, and the host can send the head alone. So the bot and the
-/// poller must not do the same. Only some requests show this race, so the case sends each request many times.
+/// The client must get head and body in one read. The Spin SDK hands the head to the host before the body.
+/// Then two threads of the host race, and the host can send the head alone. So the bot and the poller use the
+/// opposite order: they hand over the body first. Only some requests would show the race, so the case sends
+/// each request many times.
 fn response_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");

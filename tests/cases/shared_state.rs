@@ -64,8 +64,9 @@ fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person's next message goes to the second host. Its serviceUrl is the address of the second fake
-    // Connector. The bot stores this serviceUrl, so the next alert goes to the second fake Connector.
+    // The person's next message goes to the second host. The serviceUrl of this message is the address of the
+    // second fake Connector. The bot stores this serviceUrl, so the next alert goes to the second fake
+    // Connector.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
     second.connector.forget();

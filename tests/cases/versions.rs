@@ -68,8 +68,8 @@ fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     }
 }
 
-/// An older poller needs each field of the golden file, and expects that the type of the field's value is the
-/// same as in the golden file.
+/// An older poller needs each field of the golden file. Each value must have the same type as in the golden
+/// file.
 fn envelope_of_the_bot_has_the_golden_fields(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));

@@ -81,10 +81,9 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*not_accepted > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each time that the channel sends a message, the bot puts it on the queue, and stops after the
-            // first response to the Put. So there are at most as many Puts with a response as sent messages.
-            // If the proxy cuts the response off, the bot can repeat the Put, so any number of Puts without a
-            // response is allowed.
+            // After a Put with a response, the bot does not repeat the Put. So each time that the channel
+            // sends the message, at most one Put gets a response. If the proxy cuts the response off, the bot
+            // can repeat the Put, so any number of Puts without a response is allowed.
             if whole + cut > 1 + not_accepted + cut {
                 outcome.violations.push(format!(
                     "{text} was sent {} times, but {whole} Puts got a response; {cut} Puts got none",

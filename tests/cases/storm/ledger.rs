@@ -12,8 +12,9 @@ use end_to_end::waiting;
 use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
-/// The longest wait for the final status of an alert after the last kill. In this time, a run gets the alert
-/// again. Or, if no run has recorded the delivery, the bot counts the alert as delivered.
+/// The longest wait for the final status of an alert after the last kill. If the killed run left the alert on
+/// the queue, another run gets the alert within this time. If the killed run delivered the alert, but did not
+/// record the delivery, the bot counts the alert as delivered within this time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;

@@ -35,8 +35,8 @@ pub(super) struct Attempt {
     /// The alert's id. If the alert is a person's message, this field has the text of the message instead.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// The case perhaps kills the host before the host has the response. This value decides whether the
-    /// person then sees the alert.
+    /// For [`Scripted::Shown`]: whether the person sees the alert even if the case kills the host before the
+    /// host has the response.
     pub(super) kept: bool,
     pub(super) received: Received,
 }

@@ -290,9 +290,9 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the poison queue. If a gateway answers 404, the response has no error code of the Connector. So
-    /// the poller is right to move the alert to the poison queue with the outcome `permanent`. This function
-    /// counts such alerts as `gatewayPage`, and [`Verdict::needlessly_poisoned`] does not count them.
+    /// Reads the poison queue. If a gateway answers 404 with its own error page, the poller has to move the
+    /// alert to the poison queue with the outcome `permanent`. This function counts such alerts as
+    /// `gatewayPage`, so [`Verdict::needlessly_poisoned`] does not count them.
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |names: [&str; 2]| {
             attempts

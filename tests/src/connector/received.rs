@@ -80,7 +80,8 @@ impl Received {
 
     /// Why a Connector would refuse the request; `None` if it would accept the request. If the request
     /// creates a conversation or reads the members of a conversation, the caller sets `is_activity` to false.
-    /// If `is_activity` is true, the request must post, change or delete an activity.
+    /// If `is_activity` is true, this function also refuses a request that does not post, change or delete an
+    /// activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;

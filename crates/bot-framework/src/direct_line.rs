@@ -216,9 +216,9 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
 }
 
 /// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
-/// the failure concerns all triggers. In the same way, if the bot's token is missing, no message can be sent
-/// to the Connector. So the class is the same as for a missing token: [`Class::Unauthorized`] or
-/// [`Class::NoToken`]. A 429 keeps the class [`Class::Throttled`].
+/// the failure concerns all triggers. For the poller, this is the same as a missing token for the Connector,
+/// which concerns all messages. So the verdict has the class of a missing token ([`Class::Unauthorized`] or
+/// [`Class::NoToken`]). A 429 keeps the class [`Class::Throttled`].
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

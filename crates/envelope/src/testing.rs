@@ -7,7 +7,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// The name of an encoding, and the function that puts the encoding around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every encoding that the Azure Functions of the 2017 templates read from the queue, and some encodings that
+/// Every encoding that the Azure Functions of Microsoft's bot templates of 2017 read from the queue (the
+/// poller still reads these encodings), and some encodings that
 /// producers write by mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),

@@ -1,6 +1,7 @@
 //! Hides messages of a conversation for a while, or makes them visible again at the end of the run. Both
 //! operations keep the order of the conversation. The *front message* of a waiting line (*line*) is the
-//! message for which the others wait. It is *overdue* if no run has dequeued it although its pause has ended.
+//! message for which the others wait. It is *overdue* if its pause has ended, and this run has not dequeued
+//! it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,8 +26,9 @@ impl<H: Host> Run<'_, '_, H> {
     /// now.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
-        // The messages that are no envelopes stay leased. If this run still holds the run lock, its last
-        // write lists them as messages in hand, and the next run recovers them.
+        // The messages that are no envelopes stay leased. The record of the run lock lists the messages that
+        // the run has dequeued and not finished. If this run still holds the run lock when it releases the
+        // lock, the list has these messages, and the next run makes them visible.
         self.unreadable.clear();
         // Only the run that holds the run lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
@@ -160,9 +162,10 @@ impl<H: Host> RunContext<'_, H> {
         // The front message becomes visible a second before the others, so that a run tries the front message
         // first. If this attempt fails again, the others still have to wait.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // If the front message is overdue, perhaps a killed run has leased it, and the lease ends only in a
-        // minute. With a pause of one second, runs would dequeue and hide the younger messages again and
-        // again. So the pause is half of the time for which the front message has been overdue.
+        // If the front message is overdue, perhaps another run has dequeued it and was killed. Then the lease
+        // of that run ends only in a minute. With a pause of one second, runs would dequeue and hide the
+        // younger messages again and again. So the pause is half of the time for which the front message has
+        // been overdue.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

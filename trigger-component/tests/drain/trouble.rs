@@ -44,7 +44,8 @@ proptest! {
 
     /// Two runs work on six alerts with one key, which the queue hands out in any order. The first run is
     /// killed in some cases, the second run begins later, responses are lost, and calls to the tables fail.
-    /// No message changes back to an older alert, and in the end the conversation shows the newest alert.
+    /// No chat message changes back to the text of an older alert, and in the end the conversation shows the
+    /// newest alert.
     #[test]
     fn older_alert_never_replaces_a_newer_alert(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),

@@ -7,7 +7,8 @@
 //! contains:
 //!
 //! - the endorsements of the signing key (the channels for which the key is allowed to sign)
-//! - the *sealed token*: the encrypted access token that the bot itself used last, for its own calls
+//! - the *sealed token*: the bot's own access token (outbound, for its calls to the Connector), encrypted. It
+//!   is stored here only because the bot reads this record in each request anyway
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

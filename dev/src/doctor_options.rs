@@ -9,8 +9,8 @@ use clap::Args;
 /// The parts of a deployment that the doctor examines.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
-    /// A file with lines SPIN_VARIABLE_<NAME>=value. The doctor examines variables, login, signing keys and
-    /// storage [default without --url: .env]
+    /// A file with lines such as SPIN_VARIABLE_QUEUENAME=bot-queue. The doctor examines variables, login,
+    /// signing keys and storage [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
     /// The address of the running application, or the messaging endpoint that is registered in Azure. If you

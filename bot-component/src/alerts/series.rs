@@ -20,7 +20,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone that the call names, if it names one.
+    /// The time zone of the call; `None` if the call names no time zone.
     zone: Option<Zone>,
 }
 

@@ -87,7 +87,7 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
     }
 }
 
-/// The tone that is nearest to a colour. The colour is `#rrggbb`, `#rgb`, or a usual name.
+/// Returns the tone nearest to a colour. The colour is `#rrggbb`, `#rgb`, or a usual name.
 pub(crate) fn tone_of_colour(colour: &str) -> Tone {
     let digits = colour.trim().trim_start_matches('#');
     let full = match digits.len() {

@@ -71,7 +71,7 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // A newer bot may have written a zone that this code does not know. The time between two alerts
+            // Perhaps a newer bot wrote the zone, and this code does not know it. The time between two alerts
             // is then exactly `every`.
             Some(zone) => Zone::parse(&zone),
         };

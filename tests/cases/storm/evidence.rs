@@ -92,7 +92,7 @@ impl Evidence {
     }
 
     /// Finds the host that made this attempt, and returns the first death of this host after the attempt.
-    fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
+    pub(super) fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 

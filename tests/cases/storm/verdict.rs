@@ -183,8 +183,8 @@ impl Verdict {
             let last = evidence.attempts.iter().rev().find(|attempt| attempt.alert == id);
             messages.len() > 1 && last.is_some_and(|last| last.scripted == Scripted::Shown)
         };
-        // If a run is killed after it has put the copy on the poison queue, and before it deletes the message,
-        // the next run tries the alert again.
+        // If a run is killed after it has put the copy on the poison queue, and before it deletes the
+        // message, the next run tries the alert again.
         let is_sent_after_a_kill = |id: &str| {
             let attempts: Vec<_> = evidence.attempts.iter().filter(|attempt| attempt.alert == id).collect();
             attempts.split_last().is_some_and(|(last, earlier)| {

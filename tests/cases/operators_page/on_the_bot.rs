@@ -104,7 +104,8 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     let walk = walk.expect("The alert is queued. The page waits for the outcome");
     std::thread::scope(|scope| {
         let seen = scope.spawn(|| take(&walk.expect("The Connector accepted the alert"), "bot-test"));
-        // The walk first starts a browser, which takes long on a busy machine. The walk has its own time limit.
+        // The walk first starts a browser, which takes long on a busy machine. The walk has its own time
+        // limit.
         while stage.queue.count() == 0 && !seen.is_finished() {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -187,12 +187,9 @@ impl Verdict {
         // message, the next run tries the alert again.
         let is_sent_after_a_kill = |id: &str| {
             let attempts: Vec<_> = evidence.attempts.iter().filter(|attempt| attempt.alert == id).collect();
-            attempts.split_last().is_some_and(|(last, earlier)| {
-                let killed = |attempt: &Attempt| {
-                    evidence.death_after(attempt).is_some_and(|death| death.at <= last.at)
-                };
-                last.scripted == Scripted::Shown && earlier.iter().any(|attempt| killed(attempt))
-            })
+            let Some((last, earlier)) = attempts.split_last() else { return false };
+            let mut deaths = earlier.iter().filter_map(|attempt| evidence.death_after(attempt));
+            last.scripted == Scripted::Shown && deaths.any(|death| death.at <= last.at)
         };
         let dead = &self.dead;
         let is_sent = |id: &str| is_sent_by_a_copy(id) || is_sent_after_a_kill(id);

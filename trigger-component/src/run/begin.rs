@@ -180,6 +180,7 @@ async fn take_lock<H: Host>(
     let DrainSettings { queue, tables, .. } = settings;
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
+    let retries = || client.retries() + runs.retries();
     let (state, is_empty) = match log.entry_point {
         EntryPoint::Kick => (runs.read_lock().await, false),
         EntryPoint::Cron | EntryPoint::Http => {
@@ -196,7 +197,7 @@ async fn take_lock<H: Host>(
         }
     };
     log.odd_record = runs.skipped();
-    log.report.storage_retries = client.retries() + runs.retries();
+    log.report.storage_retries = retries();
     let free = match state? {
         LockState::Free(free) => free,
         state @ (LockState::Held | LockState::Newer) => {
@@ -229,7 +230,7 @@ async fn take_lock<H: Host>(
         return Ok(None);
     }
     let lock = runs.take_lock(&log.report.run, &free).await?;
-    log.report.storage_retries = client.retries() + runs.retries();
+    log.report.storage_retries = retries();
     if lock.is_none() {
         log.report.skip(SkipReason::AnotherRun);
     }

@@ -50,7 +50,7 @@ pub(crate) struct Outbox<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
     client: QueueClient<'a, H>,
-    has_due: Cell<bool>,
+    due: Cell<usize>,
 }
 
 impl<'a, H: Host> Outbox<'a, H> {
@@ -58,13 +58,13 @@ impl<'a, H: Host> Outbox<'a, H> {
     pub(crate) fn new(host: &'a H, settings: &'a BotSettings, deadline: Deadline) -> Self {
         let queue = &settings.queue;
         let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
-        Self { host, settings, client, has_due: Cell::new(false) }
+        Self { host, settings, client, due: Cell::new(0) }
     }
 
     /// Whether the bot has to send the kick, because the queue holds a message of this outbox that is due
     /// now. The result is also true after a failed Put, if the queue has perhaps stored the message.
     pub(crate) fn has_due(&self) -> bool {
-        self.has_due.get()
+        self.due.get() > 0
     }
 
     /// Puts one message on the queue. After a failed attempt, all further attempts put the message with the
@@ -77,7 +77,7 @@ impl<'a, H: Host> Outbox<'a, H> {
             self.note_copy(envelope).await;
         }
         if options.visibility_timeout_seconds == 0 && (put.result.is_ok() || put.is_doubtful) {
-            self.has_due.set(true);
+            self.due.set(self.due.get() + 1);
         }
         put
     }
@@ -88,7 +88,7 @@ impl<'a, H: Host> Outbox<'a, H> {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()
         {
-            self.has_due.set(false);
+            self.due.set(self.due.get().saturating_sub(1));
         }
     }
 

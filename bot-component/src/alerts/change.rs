@@ -15,7 +15,7 @@ use platform::{Deadline, Host, Level, RequestBody, response};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
 use state::runs::Withdrawal;
-use state::{ConversationKey, of_key, without_thread};
+use state::{ConversationKey, StateError, of_key, without_thread};
 
 use super::body::{AlertCall, take_content};
 use super::caller::Caller;
@@ -263,7 +263,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             return Err(AlertRejection::ChangeNotQueued.into());
         }
         if replaces {
-            self.cancel(&subject.id, &id).await?;
+            self.cancel(&subject.id, &id).await.map_err(AlertRejection::ChangedNotCancelled)?;
         }
         let fields = json!({"envelope": id.as_str(), "changes": subject.id.as_str()});
         self.caller.event(self.host, Level::Info, "alert.changing", fields);
@@ -299,7 +299,7 @@ impl<'a, H: Host> Jobs<'a, H> {
     /// alert a moment ago. So the poller delays the change until the ledger has the final status of the
     /// alert, but at most for about a minute. If a run has sent the alert, the change edits the alert's chat
     /// message.
-    async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
+    async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), StateError> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
         Ok(self.settings.withdrawals(self.host, self.deadline).record(&withdrawal).await?)

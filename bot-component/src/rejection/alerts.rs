@@ -76,6 +76,13 @@ pub(crate) enum AlertRejection {
     #[error("queue: did not confirm the change; send the same call again")]
     ChangeNotQueued,
     #[error(
+        "alert: not cancelled, because the storage tables cannot be reached; the change is queued already, so send \
+         the same call again"
+    )]
+    ChangedNotCancelled(#[source] StateError),
+    #[error("queue: did not confirm the message; the dead letter stays, so send the same call again")]
+    ReplayNotQueued,
+    #[error(
         "alert: expected at most {} bytes of JSON for the alert and its address, found {json_bytes}; shorten \
          `text` or `activity`",
         envelope::MAX_JSON_BYTES
@@ -139,7 +146,10 @@ impl AlertRejection {
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::AlertNotChangeable(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::ConversationNotThere => (StatusCode::CONFLICT, "ConversationNotThere"),
-            Self::ChangeNotQueued => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::ChangeNotQueued | Self::ReplayNotQueued => {
+                (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable")
+            }
+            Self::ChangedNotCancelled(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::NotShown { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "NotShown"),
             Self::TooLarge { .. } | Self::QuestionTooLarge { .. } => {

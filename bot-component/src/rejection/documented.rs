@@ -310,6 +310,16 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             "Send the same call again. Perhaps the queue has already stored the change of the first call. The \
              poller then makes the same change twice, which does no harm."
         )],
+        Refusal::ChangedNotCancelled(_) => [(
+            Refusal::ChangedNotCancelled(StateError::NotStored),
+            "Send the same call again. The poller then makes the same change twice, which does no harm. Without \
+             a second call, the person can get the alert without the change first."
+        )],
+        Refusal::ReplayNotQueued => [(
+            Refusal::ReplayNotQueued,
+            "Send the same call again later. The log has the reason (`queue.put.failed`). Perhaps the queue has \
+             stored the message in spite of the error. The alert's record then prevents a second delivery."
+        )],
         Refusal::TooLarge { .. } => [(
             Refusal::TooLarge { json_bytes: 50_000 },
             "Shorten `text`, or put large content behind a link."

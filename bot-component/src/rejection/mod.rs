@@ -128,7 +128,9 @@ impl Rejection {
     pub(crate) fn reason(&self) -> String {
         match self {
             // The full text names the credential or the account that is wrong.
-            Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
+            Self::Alert(
+                AlertRejection::StateUnavailable(error) | AlertRejection::ChangedNotCancelled(error),
+            ) => error.to_string(),
             other => other.to_string(),
         }
     }

@@ -233,3 +233,53 @@ impl Report {
         host.event(level, "drain", fields);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the values, and does not compile if a pattern for one variant of [`Count`] is missing.
+    macro_rules! every_count {
+        ($($variant:ident),+ $(,)?) => {{
+            fn _is_complete(count: Count) {
+                match count { $(Count::$variant)|+ | Count::Poisoned(_) => {} }
+            }
+            [$(Count::$variant),+]
+        }};
+    }
+
+    #[test]
+    fn counts_of_the_report_are_described_in_openapi() {
+        let document = include_str!("../../../docs/openapi.yaml");
+        let (_, report) = document.split_once("\n    Report:\n").expect("the document describes the report");
+        let (report, _) = report.split_once("\n    Error:\n").expect("`Error` comes after the report");
+        let counts = every_count![
+            Delivered,
+            AlreadySent,
+            AlreadyPoisoned,
+            Answered,
+            Expired,
+            Cancelled,
+            Replaced,
+            Withdrawn,
+            Stopped,
+            NotDue,
+            Throttled,
+            Retried,
+            HostOut,
+            NotInstalled,
+            PossiblyDelivered,
+            DroppedUncertain,
+            Credentials,
+            NoToken,
+            HiddenBehind,
+            Released,
+            Recovered,
+            LeaseLost,
+            StorageTrouble,
+        ];
+        let fields = counts.into_iter().map(Count::field).chain(["poisoned", "poisonedBy"]);
+        let missing: Vec<_> = fields.filter(|field| !report.contains(&format!("\n        {field}: {{"))).collect();
+        assert!(missing.is_empty(), "missing in docs/openapi.yaml: {missing:?}");
+    }
+}

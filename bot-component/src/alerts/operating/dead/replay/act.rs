@@ -12,7 +12,6 @@ use storage_table::TableError;
 
 use crate::alerts::caller::Caller;
 use crate::alerts::operating::dead::Named;
-use crate::alerts::operating::dead::not_reached;
 use crate::alerts::operating::dead::search::Job;
 use crate::alerts::operating::dead::why::Why;
 use crate::alerts::poison_walk::PoisonWalk;
@@ -163,7 +162,7 @@ impl<H: Host> Replayer<'_, H> {
         let put = self.outbox.put(&message).await;
         if let Err(error) = put.result {
             log_failed_put(self.host, envelope, &error, put.is_doubtful);
-            return Err(not_reached(self.host, &error));
+            return Err(AlertRejection::ReplayNotQueued);
         }
         self.delete(walk, job).await;
         Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })

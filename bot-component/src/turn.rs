@@ -366,7 +366,7 @@ impl<H: Host> Turn<'_, H> {
         format: TextFormat,
     ) {
         let conversation = ConversationKey::of(address);
-        let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
+        let counted = self.ledger().count_reply(&conversation, self.settings.allowance).await;
         if self.may_say(&conversation, counted, |()| true).await {
             self.say(address, text, format, Answers::TheActivity).await;
         }
@@ -377,7 +377,7 @@ impl<H: Host> Turn<'_, H> {
     async fn say_in_private_if_allowed(&self, address: &ConversationReference, reply: &PrivateReply) {
         let PrivateReply { to, text, note } = reply;
         let conversation = ConversationKey::of(address);
-        let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
+        let counted = self.ledger().count_reply(&conversation, self.settings.allowance).await;
         if !self.may_say(&conversation, counted, |()| true).await {
             return;
         }
@@ -404,7 +404,7 @@ impl<H: Host> Turn<'_, H> {
         let minute = || (self.host.now().timestamp() / 60).to_string();
         let what = format!("greeting {}", activity.id.clone().unwrap_or_else(minute));
         let ledger = self.ledger();
-        let counted = ledger.count_answer_once(key, &what, self.settings.allowance).await;
+        let counted = ledger.count_reply_once(key, &what, self.settings.allowance).await;
         if self.may_say(key, counted, |is_new| is_new).await {
             self.say(address, Words::of(address).greeting, TextFormat::Plain, Answers::Nothing).await;
         }

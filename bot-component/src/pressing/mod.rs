@@ -36,7 +36,7 @@ use futures_util::future::{join, join3};
 use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, hex, name_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, Ledger, Record, Reply, Status};
+use state::ledger::{AlertId, Ledger, Record, Status, StoredAnswer};
 use storage_queue::{Put, PutOptions};
 use storage_table::TableError;
 
@@ -264,10 +264,10 @@ impl<'a, H: Host> Answering<'a, H> {
         let press = press_id(alert, &row, answer);
         let Ok(message) = self.job(candidate, &row, &press, answer) else { return Recorded::TooLong };
         let sealed = answer.seal(self.host, &self.keys, lead.as_str(), &row);
-        let insert = self.ledger.insert_reply(lead, &row, (&press, &sealed), *until);
+        let insert = self.ledger.insert_answer(lead, &row, (&press, &sealed), *until);
         let (record, inserted, put) = join3(record, insert, self.outbox.put(&message)).await;
         let is_put = self.is_put(&message, &put);
-        let is_anothers = |inserted: &Result<Option<Reply>, _>| {
+        let is_anothers = |inserted: &Result<Option<StoredAnswer>, _>| {
             inserted.as_ref().is_ok_and(|known| known.as_ref().is_some_and(|known| known.press != press))
         };
         let record = match record {
@@ -278,7 +278,7 @@ impl<'a, H: Host> Answering<'a, H> {
                 let delete = async {
                     match was_answered {
                         true => Ok(()),
-                        false => self.ledger.delete_reply(lead, &row, &press).await,
+                        false => self.ledger.delete_answer(lead, &row, &press).await,
                     }
                 };
                 if let (Err(error), ()) = join(delete, self.outbox.take_back(&put)).await {

@@ -118,7 +118,7 @@ fn press_on_a_cancelled_alert_is_refused_and_leaves_no_row_and_no_job() {
     for _ in 0..2 {
         let (recorded, calls) = press(&stage, &json!({}), &data);
         assert!(matches!(recorded, Recorded::Over) && calls == 6, "{recorded:?} {calls}");
-        assert_eq!(run(ledger(&stage).reply(&id, "one")), Ok(None));
+        assert_eq!(run(ledger(&stage).answer(&id, "one")), Ok(None));
         let sent = stage.host.sent.borrow();
         let deletes = sent.iter().filter(|request| request.method() == http::Method::DELETE);
         let deletes: Vec<_> = deletes.map(|request| request.uri().path()).collect();
@@ -133,10 +133,10 @@ fn repeated_press_after_the_alert_was_taken_back_keeps_the_stored_answer() {
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
     assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Counted(_)));
-    run(ledger(&stage).finish_reply(&id, "one")).unwrap();
+    run(ledger(&stage).finish_answer(&id, "one")).unwrap();
     run(ledger(&stage).withdraw(&id, None)).unwrap();
     assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Over));
-    assert!(run(ledger(&stage).reply(&id, "one")).unwrap().is_some(), "other alerts share the answer");
+    assert!(run(ledger(&stage).answer(&id, "one")).unwrap().is_some(), "other alerts share the answer");
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl<H: Host> Attempts<'_, H> {
         card: Option<String>,
     ) -> Result<Option<InWork>, NotOpened> {
         let (record, known) =
-            futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(lead, &row)).await?;
+            futures_util::future::try_join(self.ledger.find(&alert), self.ledger.answer(lead, &row)).await?;
         let is_ended =
             |record: &Record| matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn);
         let Some(record) = record.filter(|record| !is_ended(record)) else {
@@ -170,7 +170,7 @@ impl<H: Host> Attempts<'_, H> {
             // inserts the row.
             None => {
                 let sealed = answer.seal(self.host, keys, lead.as_str(), &row);
-                self.ledger.insert_reply(lead, &row, (&press, &sealed), asked.until).await?
+                self.ledger.insert_answer(lead, &row, (&press, &sealed), asked.until).await?
             }
             known => known,
         };
@@ -215,7 +215,7 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(verdict) = failed {
             return self.again(leased, &verdict.reason, verdict.retry_after);
         }
-        match self.ledger.finish_reply(lead, &work.row).await {
+        match self.ledger.finish_answer(lead, &work.row).await {
             Ok(()) => Outcome::Answered,
             Err(error) => self.state_unknown(leased, &error),
         }

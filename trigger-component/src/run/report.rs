@@ -279,7 +279,8 @@ mod tests {
             StorageTrouble,
         ];
         let fields = counts.into_iter().map(Count::field).chain(["poisoned", "poisonedBy"]);
-        let missing: Vec<_> = fields.filter(|field| !report.contains(&format!("\n        {field}: {{"))).collect();
+        let missing: Vec<_> =
+            fields.filter(|field| !report.contains(&format!("\n        {field}: {{"))).collect();
         assert!(missing.is_empty(), "missing in docs/openapi.yaml: {missing:?}");
     }
 }

@@ -1,283 +1,181 @@
-//! The limit on the bot's replies to the messages of one conversation in a minute. Without this limit, the
-//! bot and another program that reply to each other would never stop. In the names of this module and its
-//! rows, `answer` means a reply of the bot.
+//! The answers of people to an alert: one row for each answer, in the partition of the alert's record.
 //!
-//! For each minute, a conversation has a fixed number of row keys. For each reply, the bot chooses one of
-//! these keys at random, and inserts a row with this key. A key is *free* as long as no row has this key. If
-//! the chosen key is not free, the bot reads which keys are free, and chooses one of them.
-//!
-//! The rows are in a table, so all replicas (running instances) of the bot share one count. If the message
-//! becomes an alert, one transaction inserts the alert's record and the row. So counting costs no additional
-//! storage call.
-//!
-//! If no key is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
-//! none in the next minute. The next minute is included because the other program can take some time to react
-//! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
+//! If an alert takes only one answer, all its answers have the same row key. If two people answer at once,
+//! only one of the two inserts succeeds, and only this answer counts.
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
-use platform::{Clock, HttpClient, Randomness, Settings, SettingsError, name_of};
-use storage_table::{Batch, Entity, Filter, Inserted, Key, Operation, Query, TableError};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Conditional, Continuation, Entity, Filter, Inserted, Key, Query, TableError};
 
-use super::key::partition;
-use super::unasked::{Unasked, mark_of};
-use super::{Accepted, Ledger, NewAlert, Period, done, index};
-use crate::ConversationKey;
+use super::record::Record;
+use super::terms::KEPT;
+use super::{AlertId, Ledger};
 
-/// The greatest value of `answersperminute`. To make the next minute silent, one batch inserts all rows of
-/// the next minute. The service accepts at most 100 operations in a batch.
-const MAX_ANSWERS: u8 = 100;
+const PRESS: &str = "press";
+const ANSWER: &str = "answer";
+const ANSWERED_AT: &str = "answeredAt";
+const DONE_AT: &str = "doneAt";
 
-const DEFAULT_ANSWERS: u8 = 20;
+/// The most queries that run at once.
+const AT_ONCE: usize = 8;
 
-/// The most attempts to insert a row for a reply. An attempt fails if the chosen row was inserted for another
-/// reply.
-const ATTEMPTS: usize = 10;
-
-/// How long the row `once.<hash>` is kept. The row shows that the bot has already replied to an activity. If
-/// the channel sends the activity again, the bot sends no further reply.
-const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
-
-/// The property that marks the rows of a silent minute. The bot inserts these rows, so that no key of the
-/// minute is free for a reply.
-const SILENT: &str = "silent";
-
-/// The most messages of one conversation that get a reply within a minute; 0 means no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance(u8);
-
-/// Whether the bot is allowed to reply to a person's message.
+/// A person's answer, as its row stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Allowed<T> {
-    /// The bot is allowed to reply.
-    Yes(T),
-    /// The conversation has reached the limit, or is silent.
-    No {
-        /// Whether this message made the conversation silent.
-        begins: bool,
-    },
+pub struct StoredAnswer {
+    /// The id of the *press*. A press is the button press or the text message with which the person answered.
+    /// The id is a hash of the alert, the person and the answer.
+    pub press: String,
+    /// The answer, encrypted.
+    pub answer: String,
+    /// Whether the poller has sent the answer to the sender's program, and has changed the card with the
+    /// question so that it shows the answer.
+    pub is_done: bool,
 }
 
-impl Allowance {
-    /// The number of replies a minute; `None` if there is no limit.
-    pub fn limit(self) -> Option<u8> {
-        Some(self.0).filter(|answers| *answers > 0)
+impl StoredAnswer {
+    fn read(entity: &Entity) -> Self {
+        let text = |name| entity.str(name).unwrap_or_default().to_owned();
+        Self { press: text(PRESS), answer: text(ANSWER), is_done: entity.int(DONE_AT).is_some() }
     }
-
-    /// Reads the variable `answersperminute`.
-    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
-        const NAME: &str = "answersperminute";
-        match settings.setting(NAME)?.trim() {
-            "" => Ok(Self(DEFAULT_ANSWERS)),
-            text => text.parse().ok().filter(|answers| *answers <= MAX_ANSWERS).map(Self).ok_or_else(|| {
-                let problem = format!("expected a whole number from 0 (no limit) to {MAX_ANSWERS}");
-                SettingsError::new(NAME, problem)
-            }),
-        }
-    }
-}
-
-/// The rows for a conversation's replies in one minute.
-struct Minute<'m> {
-    partition: &'m str,
-    conversation: &'m str,
-    /// The number of the minute, counted from 1970.
-    number: i64,
-    rows: u8,
-}
-
-impl Minute<'_> {
-    fn next(&self) -> Self {
-        Self { number: self.number + 1, ..*self }
-    }
-
-    /// The prefix of the minute's row keys.
-    fn prefix(&self) -> String {
-        format!("answer.{}.{:09}.", self.conversation, self.number)
-    }
-
-    fn row(&self, index: u8) -> Entity {
-        let key = Key::new(self.partition, format!("{}{index:02}", self.prefix()));
-        Entity::new(key).with_int64("endsAt", (self.number + 1) * 60_000)
-    }
-}
-
-/// The result of counting a reply.
-enum Counted {
-    Yes,
-    /// The record exists already, and nothing was written.
-    RecordExists,
-    /// The ledger has no mark of the conversation (a row that shows that no question is open). So perhaps a
-    /// question is open (see [`Unasked`]). Nothing was written.
-    NoMark,
-    No {
-        begins: bool,
-    },
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
-    ///
-    /// If the caller is not sure whether a question is open in the conversation, it passes
-    /// [`Unasked::Perhaps`]. Then this method looks for the *mark* of the conversation: a row of the ledger
-    /// that shows that no question is open. If the ledger has no mark, this method writes nothing and returns
-    /// `None`. Then the caller has to read the conversation's record, and look for an open question.
-    pub async fn accept_message(
+    /// The partition key and the row key of one answer. `row` is the last part of the row key. The row key
+    /// begins with `reply`, as in earlier versions, so that new versions find old rows.
+    fn answer_key(&self, alert: &AlertId, row: &str) -> Result<Key, TableError> {
+        let key = self.key_of(alert)?;
+        Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
+    }
+
+    /// Inserts an answer, and returns `None`. If the row exists already, writes nothing, and returns the
+    /// answer in the row. `until` is the time until which people can answer. The row is kept for [`KEPT`]
+    /// after this time.
+    pub async fn insert_answer(
         &self,
-        alert: &NewAlert,
-        allowance: Allowance,
-        unasked: Unasked,
-    ) -> Result<Option<Allowed<Accepted>>, TableError> {
-        let key = self.key_of(&alert.id)?;
-        let now = self.host.now();
-        let record = alert.entity(&key, now);
-        let row = index::row_for(std::slice::from_ref(alert), &key, now);
-        let mark = mark_of(key.partition(), &alert.conversation, now);
-        let mut with = vec![Operation::Insert(&record)];
-        with.extend(row.as_ref().map(Operation::Insert));
-        with.extend(unasked.operation(&mark));
-        Ok(Some(match self.count(&with, key.partition(), &alert.conversation, allowance).await? {
-            Counted::Yes => Allowed::Yes(Accepted::New),
-            Counted::RecordExists => Allowed::Yes(self.accepted_before(&key).await?),
-            Counted::NoMark => return Ok(None),
-            Counted::No { begins } => Allowed::No { begins },
+        alert: &AlertId,
+        row: &str,
+        (press, answer): (&str, &str),
+        until: DateTime<Utc>,
+    ) -> Result<Option<StoredAnswer>, TableError> {
+        let key = self.answer_key(alert, row)?;
+        let ends_at = until.max(self.host.now()) + KEPT;
+        let entity = Entity::new(key.clone()).with(PRESS, press).with(ANSWER, answer);
+        let entity = entity.with_int64("endsAt", ends_at.timestamp_millis());
+        match self.table.insert(&entity).await? {
+            Inserted::New(_) => Ok(None),
+            Inserted::Exists => {
+                Ok(self.table.get(&key).await?.map(|found| StoredAnswer::read(&found.entity)))
+            }
+        }
+    }
+
+    /// Deletes an answer, unless the poller has processed it already. If the row has the answer of another
+    /// press than `press`, deletes nothing.
+    pub async fn delete_answer(&self, alert: &AlertId, row: &str, press: &str) -> Result<(), TableError> {
+        let key = self.answer_key(alert, row)?;
+        let Some(found) = self.table.get(&key).await? else { return Ok(()) };
+        let known = StoredAnswer::read(&found.entity);
+        if known.press != press || known.is_done {
+            return Ok(());
+        }
+        self.table.delete(&key, Some(&found.etag)).await.map(drop)
+    }
+
+    /// Reads an answer to an alert. `row` is the last part of the row key.
+    pub async fn answer(&self, alert: &AlertId, row: &str) -> Result<Option<StoredAnswer>, TableError> {
+        let found = self.table.get(&self.answer_key(alert, row)?).await?;
+        Ok(found.map(|found| StoredAnswer::read(&found.entity)))
+    }
+
+    /// Records that the poller has processed an answer. The poller gets each answer in a queue message. If
+    /// the queue holds a second message with this answer, the poller then ignores the second message.
+    pub async fn finish_answer(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
+        let entity = Entity::new(self.answer_key(alert, row)?);
+        let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());
+        self.table.merge(&entity, None).await.map(drop)
+    }
+
+    /// Records an answer in the alert's record. Returns false if the alert has no record.
+    pub async fn record_answer(
+        &self,
+        alert: &AlertId,
+        answer: &str,
+        at: DateTime<Utc>,
+    ) -> Result<bool, TableError> {
+        let entity = Entity::new(self.key_of(alert)?.to_key()).with(ANSWER, answer);
+        let entity = entity.with_int64(ANSWERED_AT, at.timestamp_millis());
+        Ok(matches!(self.table.merge(&entity, None).await?, Conditional::Done(_)))
+    }
+
+    /// Replaces the question of an alert, after the sender has changed the alert's content.
+    pub async fn change_question(&self, alert: &AlertId, question: &str) -> Result<(), TableError> {
+        let entity = Entity::new(self.key_of(alert)?.to_key()).with("question", question);
+        self.table.merge(&entity, None).await.map(drop)
+    }
+
+    /// Reads whether a person has answered one of these alerts. This takes one query for each API call that
+    /// made some of the alerts.
+    pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
+        let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
+        Ok(records.iter().any(|record| {
+            record.answered_at.is_some() && alerts.iter().any(|alert| alert.as_str() == record.id)
         }))
     }
 
-    /// Counts the reply to an activity that makes no alert.
-    pub async fn count_answer(
-        &self,
-        conversation: &ConversationKey,
-        allowance: Allowance,
-    ) -> Result<Allowed<()>, TableError> {
-        if allowance.0 == 0 {
-            return Ok(Allowed::Yes(()));
+    /// Finds the API calls that made these alerts, and reads the records of all alerts of these API calls. If
+    /// another alert has replaced one of them, also reads the record of the other alert. The query leaves out
+    /// the properties that do not affect the state of an alert, such as `question`. This method makes one
+    /// query for each API call, and one read for each replaced alert.
+    pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
+        let select = vec![
+            "status",
+            "conversation",
+            "acceptedAt",
+            "dueAt",
+            "changedAt",
+            "cancelledAt",
+            "replacedBy",
+            "endsAt",
+            "missedAt",
+            "missingFrom",
+            "reason",
+            "replayedAt",
+            ANSWERED_AT,
+        ];
+        let mut records = self.of_calls(alerts, select).await?;
+        for index in 0..records.len() {
+            let replaced_by = records[index].replaced_by.as_deref().and_then(AlertId::parse);
+            if let Some(id) = replaced_by {
+                records.extend(self.find(&id).await?);
+            }
         }
-        let partition = partition(Period::of(self.host.now()), conversation.digit());
-        match self.count(&[], &partition, conversation.as_str(), allowance).await? {
-            Counted::Yes | Counted::RecordExists | Counted::NoMark => Ok(Allowed::Yes(())),
-            Counted::No { begins } => Ok(Allowed::No { begins }),
-        }
+        Ok(records)
     }
 
-    /// Counts the reply to an activity that makes no alert and gets only one reply, even if the channel sends
-    /// the activity again. `what` identifies the activity in its conversation. The value in [`Allowed::Yes`]
-    /// is false if the bot has replied to the activity before, so that no reply is needed now.
-    pub async fn count_answer_once(
+    async fn of_calls(
         &self,
-        conversation: &ConversationKey,
-        what: &str,
-        allowance: Allowance,
-    ) -> Result<Allowed<bool>, TableError> {
-        let now = self.host.now();
-        let partition = partition(Period::of(now), conversation.digit());
-        let mark = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
-        let mark = Entity::new(mark).with_int64("endsAt", (now + ONCE_KEPT).timestamp_millis());
-        let with = [Operation::Insert(&mark)];
-        Ok(match self.count(&with, &partition, conversation.as_str(), allowance).await? {
-            Counted::Yes => Allowed::Yes(true),
-            Counted::RecordExists | Counted::NoMark => Allowed::Yes(false),
-            Counted::No { begins } => Allowed::No { begins },
-        })
-    }
-
-    /// Inserts a row of the current minute and performs the operations `with`, in one transaction. The first
-    /// of these operations inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
-    /// only the row of the minute.
-    async fn count(
-        &self,
-        with: &[Operation<'_>],
-        partition: &str,
-        conversation: &str,
-        Allowance(rows): Allowance,
-    ) -> Result<Counted, TableError> {
-        let number = self.host.now().timestamp() / 60;
-        let minute = Minute { partition, conversation, number, rows };
-        let mut index = self.random_below(rows);
-        for _ in 0..ATTEMPTS {
-            let row = minute.row(index);
-            let row_exists = match with {
-                [] => self.table.insert(&row).await? == Inserted::Exists,
-                with => {
-                    let mut operations = with.to_vec();
-                    if rows > 0 {
-                        operations.push(Operation::Insert(&row));
-                    }
-                    match self.table.batch(&operations).await? {
-                        Batch::Refused { index: 0, status: 409, .. } => return Ok(Counted::RecordExists),
-                        Batch::Refused { status: 409, .. } => true,
-                        Batch::Refused { index: 1.., status: 404, .. } => return Ok(Counted::NoMark),
-                        batch => {
-                            done(batch)?;
-                            false
-                        }
-                    }
+        alerts: &[AlertId],
+        select: Vec<&'static str>,
+    ) -> Result<Vec<Record>, TableError> {
+        let calls: BTreeMap<&str, &AlertId> = alerts.iter().map(|alert| (alert.call(), alert)).collect();
+        let select = &select;
+        let read = async |(call, alert): (&str, &AlertId)| {
+            let filter = Filter::partition(self.key_of(alert)?.partition()).rows_starting_with(call);
+            let query = Query { filter, top: 1000, select: select.clone() };
+            let (mut records, mut from): (Vec<Record>, Option<Continuation>) = (Vec::new(), None);
+            loop {
+                let page = self.table.query(&query, from.as_ref()).await?;
+                records.extend(page.entities.iter().map(Record::read));
+                match page.next {
+                    Some(next) => from = Some(next),
+                    None => return Ok::<_, TableError>(records),
                 }
-            };
-            if !row_exists {
-                return Ok(Counted::Yes);
             }
-            let known = self.rows_of(&minute).await?;
-            let is_free = |index: &u8| !known.contains_key(&minute.row(*index).key.row);
-            let free: Vec<u8> = (0..rows).filter(is_free).collect();
-            let count = u8::try_from(free.len()).unwrap_or(rows);
-            match free.get(usize::from(self.random_below(count))) {
-                Some(free) => index = *free,
-                None => return Ok(Counted::No { begins: self.silence(&minute, &known).await }),
-            }
-        }
-        Err(TableError::Busy { status: 409, code: "EntityAlreadyExists".into(), retry_after_seconds: None })
-    }
-
-    /// Reads the row keys that exist for this minute and the next minute, and whether each row is marked as
-    /// silent.
-    async fn rows_of(&self, minute: &Minute<'_>) -> Result<BTreeMap<String, bool>, TableError> {
-        let (from, to) = (minute.prefix(), minute.next().next().prefix());
-        let filter = Filter::partition(minute.partition).rows(&from, &to);
-        let query = Query { filter, top: 1000, select: vec![SILENT] };
-        let (mut known, mut next) = (BTreeMap::new(), None);
-        loop {
-            let page = self.table.query(&query, next.as_ref()).await?;
-            known.extend(page.entities.into_iter().map(|row| {
-                let is_silent = row.bool(SILENT) == Some(true);
-                (row.key.row, is_silent)
-            }));
-            match page.next {
-                Some(page) => next = Some(page),
-                None => return Ok(known),
-            }
-        }
-    }
-
-    /// Makes the next minute silent: for each free key of the next minute, inserts a row with [`SILENT`].
-    /// Inserts nothing in two cases:
-    ///
-    /// - The next minute has silent rows already.
-    /// - All rows of this minute are silent. The silence began in the previous minute, and has to end with
-    ///   this minute.
-    ///
-    /// Returns whether this message begins the silence. If the storage call fails, the bot does not know
-    /// whether the next minute is silent, and the result is `true`.
-    async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
-        let next = minute.next();
-        let has = |minute: &Minute<'_>, silent: bool| {
-            known.iter().any(|(row, is_silent)| row.starts_with(&minute.prefix()) && *is_silent == silent)
         };
-        if !has(minute, false) || has(&next, true) {
-            return false;
-        }
-        let rows = (0..next.rows).map(|index| next.row(index).with(SILENT, true));
-        let rows: Vec<Entity> = rows.filter(|row| !known.contains_key(&row.key.row)).collect();
-        let operations: Vec<_> = rows.iter().map(Operation::Insert).collect();
-        !matches!(self.table.batch(&operations).await, Ok(Batch::Refused { .. }))
-    }
-
-    /// Returns a random number from 0 to `count` - 1.
-    fn random_below(&self, count: u8) -> u8 {
-        u8::try_from(self.host.up_to(count.saturating_sub(1).into())).unwrap_or_default()
+        let records: Vec<Vec<Record>> = stream::iter(calls).map(read).buffered(AT_ONCE).try_collect().await?;
+        Ok(records.concat())
     }
 }
-
-#[cfg(test)]
-mod tests;

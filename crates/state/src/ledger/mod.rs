@@ -19,7 +19,7 @@ mod list;
 mod missing;
 mod record;
 mod replay;
-mod replies;
+mod sent_replies;
 mod series;
 mod shown;
 mod standing;
@@ -36,7 +36,7 @@ use storage_table::{
     TableError,
 };
 
-pub use answers::{Allowance, Allowed};
+pub use answers::StoredAnswer;
 pub use claim::Claim;
 pub use edit::Edit;
 pub use key::{AlertId, CallId, Period, RecordKey};
@@ -45,7 +45,7 @@ pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
 pub use record::{CallNote, NOT_INSTALLED, NewAlert, Record, Status, Transition};
 pub use replay::{BeforeDeath, Origin, Reopened, Replay};
-pub use replies::Reply;
+pub use sent_replies::{Allowance, Allowed};
 pub use series::Following;
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 pub use standing::{KeyOrder, Standing, Stood};

@@ -6,9 +6,9 @@ use platform::testing::run;
 
 use super::*;
 use crate::ConversationKey;
-use crate::ledger::answers::Allowance;
 use crate::ledger::key::AlertId;
 use crate::ledger::record::{NewAlert, Status};
+use crate::ledger::sent_replies::Allowance;
 use crate::ledger::{CallId, CallNote, Origin, RecordKey, Reopened, Replay, Unasked};
 use crate::world::World;
 

@@ -30,7 +30,7 @@ impl World {
     }
 
     fn command(&self, conversation: &ConversationKey) -> Allowed<()> {
-        run(self.ledger().count_answer(conversation, TEN)).unwrap()
+        run(self.ledger().count_reply(conversation, TEN)).unwrap()
     }
 
     fn calls(&self) -> usize {
@@ -126,7 +126,7 @@ fn first_message_or_command_of_a_minute_costs_one_storage_call() {
     let before = world.calls();
     assert_eq!(world.command(&other), Allowed::Yes(()));
     assert_eq!(world.calls() - before, 1);
-    assert_eq!(run(world.ledger().count_answer(&other, Allowance(0))), Ok(Allowed::Yes(())));
+    assert_eq!(run(world.ledger().count_reply(&other, Allowance(0))), Ok(Allowed::Yes(())));
     assert_eq!(world.calls() - before, 1, "without a limit, counting a command makes no call");
 }
 
@@ -231,12 +231,12 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn count_answer_once_is_true_only_once_for_each_conversation_and_activity() {
+fn count_reply_once_is_true_only_once_for_each_conversation_and_activity() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();
         let once = |conversation, what: &str| {
-            run(world.ledger().count_answer_once(conversation, what, allowance)).unwrap()
+            run(world.ledger().count_reply_once(conversation, what, allowance)).unwrap()
         };
         for (conversation, what, expected) in [
             (&one, "7", true),

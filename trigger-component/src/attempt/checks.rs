@@ -135,15 +135,16 @@ impl<H: Host> Attempts<'_, H> {
     ///
     /// - The message was dequeued before.
     /// - The queue can hold two messages of the alert (`once`).
-    /// - The sender can cancel the alert, and the cancellations that the run has read are not enough to
-    ///   decide about it. `is_covered` says whether they are enough; it is the result of
-    ///   [`Self::is_covered`].
+    /// - The bot wrote the message, and the withdrawals that the run has read are not enough to decide about
+    ///   the alert. Then only the record shows whether the sender has cancelled the alert, or whether a run
+    ///   has delivered it by another message. `is_covered` says whether the withdrawals are enough; it is the
+    ///   result of [`Self::is_covered`].
     ///
     /// In all other cases, this function returns `None` without a read, because the record could not change
     /// the outcome.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
-        let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
-        if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
+        let is_uncertain = self.is_ours(leased) && !is_covered;
+        if leased.message.dequeue_count <= 1 && !leased.envelope.once && !is_uncertain {
             return Ok(None);
         }
         self.ledger.read(&leased.record).await

@@ -79,7 +79,7 @@ impl Withdrawn {
     }
 
     /// Marks the withdrawals as incomplete after a failed read. As long as they are incomplete, the run reads
-    /// the conversation for each queue message, and the alert's record if the alert can be cancelled.
+    /// the conversation and the alert's record for each queue message.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }

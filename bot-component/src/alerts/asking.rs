@@ -1,5 +1,5 @@
-//! The members of an API call that ask a question: `actions`, `answers`, `reply`, `acknowledge`, `callback`
-//! and `escalate`.
+//! Reads the JSON members with which an API call asks a question: `actions`, `answers`, `reply`,
+//! `acknowledge`, `callback` and `escalate`.
 //!
 //! A *question* is an alert that a person can answer with a button or a text. An *escalation* (`escalate`)
 //! alerts further conversations, step by step, if no person answers.
@@ -19,8 +19,8 @@ use crate::rejection::AlertRejection;
 /// The highest number of buttons in a question. Teams shows at most six.
 const MAX_ACTIONS: usize = 6;
 
-/// The highest number of characters in a button's title. A button can have a text field (`input`). The label
-/// of this field has the same limit.
+/// The highest number of characters in a button's title. The same limit applies to the label of a button's
+/// text field (`input`).
 const MAX_TITLE: usize = 80;
 
 /// The highest number of characters in the id of an action, i.e. of a button.
@@ -32,15 +32,15 @@ const MAX_URL: usize = 2000;
 /// The highest number of steps in an escalation.
 const MAX_STEPS: usize = 5;
 
-/// A checked question, with its callback and its escalation.
+/// A valid question, with its callback and its escalation.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
-    /// The URL of the sender's back end. The poller posts each answer to this URL. [`super::asks`] checks
-    /// whether the poller is allowed to call the URL.
+    /// The URL to which the poller posts each answer. The URL belongs to the back end of the program that
+    /// made the API call. [`super::asks`] checks whether the poller is allowed to call the URL.
     pub(super) callback: Option<String>,
-    /// The member `key` of the call's body, if the body has this member. (This `key` is not the API key.) The
-    /// poller posts this `key` together with each answer.
+    /// The alert key, i.e. the member `key` of the call's body, if the body has this member. (The alert key
+    /// is not the API key.) The poller posts the alert key together with each answer.
     pub(super) key: Option<String>,
     pub(super) escalate: Vec<Step>,
 }
@@ -49,7 +49,8 @@ pub(super) struct Asking {
 /// has answered the question.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The time from the due time of the alert to the beginning of the step.
+    /// The time from the alert's due time (`at` or `delay`, or else the time of the API call) to the
+    /// beginning of the step.
     pub(super) after: Duration,
     pub(super) to: Vec<To>,
 }
@@ -57,11 +58,12 @@ pub(super) struct Step {
 impl Asking {
     /// Returns the question of the alert `id`.
     ///
-    /// A call with several conversations or with an escalation makes several alerts. If the question takes
-    /// only one answer, all these alerts share one table row for the answer. The row is stored under the id
-    /// of the call's first alert. `lead` is this id. If `id` is an alert of the call itself, `lead` can be
-    /// `None`, because the function can compute `lead` from `id`. If `id` is an alert of the escalation, the
-    /// function needs `lead`.
+    /// An API call makes one alert for each conversation. If the question takes only one answer, several
+    /// alerts share one table row for the answer: the alerts of one page (at most 100 conversations), and the
+    /// alerts of the escalation. The row's key contains `lead`, the id of the first alert of the page.
+    ///
+    /// If `lead` is `None`, the function computes `lead` from `id`. For an alert of the escalation, the
+    /// caller must set `lead`, because the computation would return the first alert of the step.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;

@@ -1,5 +1,8 @@
-//! Finds the keys that encrypt the question of an API call, and the conversations of the question's
-//! escalation. An *escalation* alerts further conversations, step by step, if no person answers the question.
+//! Prepares the question of an API call. A *question* is an alert that people can answer. An *escalation*
+//! alerts further conversations, step by step, if no person answers the question.
+//!
+//! This module finds the conversations of the escalation, and the keys that encrypt the question. The bot
+//! stores the encrypted question in the *ledger* (a table with one record for each alert).
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
@@ -28,10 +31,12 @@ pub(super) struct Asks {
 
 impl Asks {
     /// Reads the keys, and finds the conversations of the escalation. Returns `None` if the call asks no
-    /// question. Refuses a callback URL that the poller must not call.
+    /// question. Refuses a callback URL that the poller is not allowed to call. If the variable
+    /// `callbacksecret` is empty, refuses every callback URL.
     ///
-    /// The bot splits the conversations of a call into *pages* of at most 100. `is_only_page` is true if the
-    /// call has only one page. A call with several pages must not have an escalation.
+    /// The bot splits the conversations of a call into *pages* of at most 100 conversations. `is_only_page`
+    /// is true if the call has only one page. The function refuses the escalation if the call has several
+    /// pages, or if all steps together have more than 100 conversations.
     pub(super) async fn read<H: Host>(
         host: &H,
         settings: &BotSettings,
@@ -59,9 +64,11 @@ impl Asks {
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// Encrypts the question of the API call `call` for the alert `id`. This alert belongs to the call, or to
-    /// a step of the call's escalation. `of_call` is the id of the call. `has_others` is true if the call
-    /// names several conversations. After the time `until`, the question takes no answers.
+    /// Encrypts the question of the API call `call` for the record of the alert `id`. Returns an empty text
+    /// if the call asks no question. After the time `until`, the question takes no answers.
+    ///
+    /// The alert belongs to the call, or to a step of the call's escalation. `of_call` is the id of the call.
+    /// `has_others` is true if the page of the call has several conversations.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,
@@ -90,8 +97,8 @@ impl Asks {
     }
 }
 
-/// Returns the ids of the alerts to `targets`. Leaves out each target that gets no alert now, for example
-/// because the person sent `stop`.
+/// Returns the ids of the alerts to the conversations in `targets`. Leaves out each conversation that gets no
+/// alert now, for example because the person sent `stop`.
 pub(super) fn ids_of(call: &CallId, targets: &[Target]) -> Vec<String> {
     let alerts = (0..).zip(targets).filter(|(_, target)| target.held.is_none());
     alerts.map(|(index, _)| call.alert(index).as_str().to_owned()).collect()

@@ -21,16 +21,17 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A checked API call that sends alerts. The bodies of some routes have other members than the body of
-/// `POST /api/alerts`. The code of such a route uses [`AlertCall::new`], and then sets further fields.
+/// A checked API call that sends alerts. [`AlertCall::read`] reads the body of `POST /api/alerts`. Other
+/// routes, such as `PATCH /api/alerts/{id}`, have bodies of another form. The code of such a route calls
+/// [`AlertCall::new`], and then sets further fields of the struct.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
     pub(super) look: Look,
-    /// The member `key`, and the members that need a `key`. Alerts with the same `key` share one chat
-    /// message. `None` if the alert has no `key`.
+    /// The alert key (the member `key`), with the members `state`, `again` and `notify`. By default, alerts
+    /// with the same alert key share one chat message. `None` if the call has no `key`.
     pub(super) keyed: Option<KeyedCall>,
     /// The question, if people can answer the alert.
     pub(super) asking: Option<Asking>,
@@ -45,8 +46,8 @@ pub(super) struct AlertCall {
 /// The values by which the bot recognises a repeated API call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the caller's API key ([`super::caller::Caller`]). Callers with different names do not
-    /// share their idempotency keys.
+    /// The name of the caller's API key ([`super::caller::Caller`]). Callers with different names can use the
+    /// same idempotency key for different calls.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
     /// A hash of the body. The order of members and the white space do not change the hash.
@@ -54,9 +55,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Returns the identity of a call, or `None` if the call has no valid idempotency key. The function
-    /// checks no other member. If a caller repeats a call, the time in the member `expires` may already be in
-    /// the past. The repeated call still has an identity, so the bot can find the first call.
+    /// Returns the identity of a call, or `None` if the call has no valid idempotency key.
+    ///
+    /// The function checks no other member, because a repeated call can be invalid. For example, the time in
+    /// the member `expires` has passed since the first call. With the identity, the bot still finds the first
+    /// call.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -69,8 +72,8 @@ fn is_idempotency_key(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count())
 }
 
-/// Takes the content of an alert out of a body: the text, and the further members of the activity. The member
-/// `card` is a short form of `activity.attachments` with one Adaptive Card.
+/// Takes the content of an alert out of a body: the text, and the members of the body's `activity`. If the
+/// only attachment is an Adaptive Card, a caller can write `card` instead of `activity.attachments`.
 pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, Value>), FieldError> {
     let text = fields.string("text")?.unwrap_or_default();
     let mut activity = match fields.object("activity")? {
@@ -133,8 +136,8 @@ impl AlertCall {
             Some(word) => OnUncertain::from_word(&word)
                 .ok_or_else(|| fields.error("onUncertain", "`retry` or `drop`"))?,
         };
-        // An unknown member is probably misspelt. If the bot ignored the misspelt member `expire`, it would
-        // send alerts that have expired.
+        // An unknown member is probably misspelt. For example, if the bot ignored `expire` (instead of
+        // `expires`), the bot would send alerts that have expired.
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
@@ -149,8 +152,8 @@ impl AlertCall {
     }
 }
 
-/// Reads the due time from `at` or `delay`. Returns `None` if the call has neither of them, or if the time
-/// has passed. The alert is then due at once.
+/// Reads the due time from `at` or `delay`. Returns `None` if the alert is due at once, because the call has
+/// neither member, or because the time has passed.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
     const WITHIN_A_YEAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;

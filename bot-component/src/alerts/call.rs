@@ -1,7 +1,10 @@
-//! `POST /api/alerts`: turns an API call into records in the ledger and envelopes on the queue.
+//! `POST /api/alerts`: makes the alerts of an API call. For each alert, the bot inserts a record into the
+//! *ledger* (a table), and puts a message on the queue. The message holds an *envelope*, i.e. the alert as
+//! JSON. A *Put* is the storage call that puts a message on the queue. A *run* is one execution of the
+//! poller.
 //!
 //! The bot splits the conversations of a call into *pages* of at most 100, and processes one page after the
-//! other. If the call has an *escalation*, the bot also makes alerts to further conversations. The poller
+//! other. If the call has an *escalation*, the bot also makes alerts for further conversations. The poller
 //! sends these alerts later, and only if no person answers the call's question.
 
 use std::time::Duration;
@@ -35,15 +38,15 @@ use crate::settings::{BotSettings, CallerSettings};
 /// after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The longest time from the request to the response. If the bot begins late to store the alerts, less than
-/// [`STORE_WITHIN`] is left for the storage calls.
+/// The longest time from the request to the response. If the bot begins late to store the alerts, the storage
+/// calls get less time than [`STORE_WITHIN`].
 const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 
 /// The bot begins no page after this time, so that each page ends before [`RESPONSE_WITHIN`] has passed.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for looking up moved conversations. If a caller repeats a call, some conversations may
-/// have moved to another page since the first call.
+/// The longest time for looking up *moved* conversations. If a caller repeats a call, perhaps a conversation
+/// has moved to another page since the first call. The bot then looks up the conversation's address.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -71,9 +74,10 @@ pub(super) async fn post<H: Host>(
 /// `None`, the function begins with the first conversation of the call. `begin` is the time of the request on
 /// the monotonic clock.
 ///
-/// `call` is the checked call, or the reason for its refusal. If the call has an `identity`, the bot does not
-/// refuse the call at once. Perhaps the bot accepted the same call earlier, and since then a time in the body
-/// has passed. If there was such an earlier call, the response shows the alerts of the earlier call.
+/// `call` is the checked call, or the reason why the bot refuses the call. Before the bot refuses a call with
+/// an `identity`, the bot looks for an earlier call with the same idempotency key and the same body. If there
+/// is an earlier call, the response shows the alerts of the earlier call. For example, the time in `expires`
+/// has passed since the earlier call.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -104,8 +108,8 @@ pub(super) async fn send<H: Host>(
                 sent.push(page);
             }
             Err(rejection) if sent.is_empty() => return Err(rejection),
-            // The alerts of the earlier pages are on the queue. So the response lists these alerts, and its
-            // `next` names the page that failed.
+            // The alerts of the earlier pages are on the queue, so the response lists these alerts. The
+            // `next` of the response names the page that failed.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 break;
@@ -128,15 +132,14 @@ struct Sender<'a, H> {
     ledger: Ledger<'a, H>,
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
-    /// The checked call, or the reason for its refusal. Before the bot refuses a call, it looks for an
-    /// earlier call with the same idempotency key. The earlier call may have been valid, because the times in
-    /// the body had not passed yet.
+    /// The checked call, or the reason why the bot refuses the call. [`send`] explains how the bot uses this
+    /// reason.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
 }
 
-/// The alerts of one page of a call, after the ledger has accepted them.
+/// The alerts of one page of a call, after the ledger has accepted them, i.e. has stored their records.
 #[derive(Debug)]
 struct Accepted {
     alerts: Vec<Alert>,
@@ -150,8 +153,7 @@ struct Accepted {
 struct Sent {
     alerts: Vec<Alert>,
     escalations: Vec<Alert>,
-    /// The number of alerts with a message that the queue did not confirm. This number includes the alerts
-    /// whose Put never began.
+    /// The number of alerts whose Put failed, had an unknown result, or never began.
     failed: usize,
     next: Option<Cursor>,
 }
@@ -162,7 +164,7 @@ impl<H: Host> Sender<'_, H> {
         let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
         let accepted = match self.draft(at).await {
             Ok(draft) => self.accept(&draft, identity.as_ref()).await?,
-            // The bot may have accepted the same call earlier, when the times in the call had not passed yet.
+            // Perhaps the bot accepted the same call earlier, as the function `send` explains.
             Err(rejection) => match self.earlier(identity.as_ref()).await? {
                 Some(accepted) => accepted,
                 None => return Err(rejection),
@@ -222,11 +224,12 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// Accepts the alerts of an escalation in the ledger. The ledger may already know these alerts from an
-    /// earlier call that was cut off. `once` is true if the caller can repeat the call, so that the bot
-    /// perhaps puts a second message of an alert on the queue. In this case, each message gets the mark
-    /// `once`. Before a run sends a message with this mark, the run reads in the ledger whether the alert was
-    /// sent already.
+    /// Accepts the alerts of an escalation in the ledger. If an earlier call was cut off, the ledger perhaps
+    /// has these alerts already.
+    ///
+    /// `once` is true if the caller can repeat the call. The queue can then hold two messages of the same
+    /// alert, so each message gets the mark `once`. Before a run sends a message with this mark, the run
+    /// reads in the ledger whether the alert was sent already.
     async fn escalate(
         &self,
         draft: &Draft<'_>,
@@ -252,18 +255,18 @@ impl<H: Host> Sender<'_, H> {
         Ok(all)
     }
 
-    /// Returns the alerts that an earlier call accepted. The earlier call may have been cut off before its
-    /// Puts. So if an alert's message may be missing on the queue, this call puts a message there. The poller
-    /// sends each alert once, even if the queue then holds two messages of the alert.
+    /// Returns the alerts that the bot accepted for an earlier call. If the queue perhaps lacks the message
+    /// of an alert, because the earlier call was cut off, the result has a new message for this alert. The
+    /// poller sends each alert once, even if the queue holds two messages of the alert.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
             let found = draft.targets.iter().find(|target| target.is_recorded_as(conversation));
             found.map(|target| Recipient::of(target, None))
         };
-        // The page may have changed since the earlier call. If a new subscriber is on the page, the last
-        // subscriber of the page has moved to the next page. The earlier call accepted an alert to this moved
-        // subscriber, so the bot looks up the address of the subscriber.
+        // Perhaps the page has changed since the earlier call. For example, a new subscriber of a tag is on
+        // the page, and the last subscriber of the page has moved to the next page. The earlier call made an
+        // alert for the moved subscriber, so the bot looks up this subscriber's address.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
         let elsewhere =
             elsewhere.filter(|(record, to)| record.is_perhaps_not_queued() && named(to).is_none());
@@ -285,9 +288,9 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.is_perhaps_not_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    // Quiet hours may have delayed the alert. So the message gets the due time from the
-                    // record, if this time is later than `accepted_at`. Otherwise, quiet hours did not delay
-                    // the alert, and the message gets the due time from the call.
+                    // Perhaps quiet hours have delayed the alert. The record then has a due time after
+                    // `accepted_at`, and the message gets this due time. Otherwise, the message gets the due
+                    // time from the call.
                     let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
                     let recipient = Recipient { due, ..to };
                     Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
@@ -310,8 +313,8 @@ impl<H: Host> Sender<'_, H> {
             return Ok(None);
         };
         // The body of the call is valid, but the bot would refuse the call now, for example because a
-        // conversation in `to` was deleted. The earlier call also accepted alerts to other conversations. If
-        // the message of such an alert may be missing on the queue, the bot puts a message there.
+        // conversation in `to` was deleted. The earlier call also made alerts for other conversations. If the
+        // queue perhaps lacks the message of such an alert, the bot puts a message there.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
@@ -327,7 +330,8 @@ impl<H: Host> Sender<'_, H> {
     /// Puts the messages of the alerts on the queue, several in parallel.
     async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
         // If the deadline passes, some Puts never begin. So each alert first gets the status of an alert
-        // without a Put. A successful or doubtful Put later changes this status.
+        // without a Put. A successful Put changes this status. A *doubtful* Put also changes the status,
+        // because the queue has perhaps stored the message.
         alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -349,12 +353,12 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Records that the alert is the newest of the alerts on the queue with the same `key`. The poller then
-    /// leaves out the older alerts with this `key` that still wait. If the write fails, the poller also sends
-    /// the older alerts.
+    /// Records that the alert is the newest alert on the queue with its `key` (a member of the API call). If
+    /// older alerts with the same `key` still wait on the queue, the poller does not send these older alerts.
+    /// If the write fails, the poller also sends the older alerts.
     ///
-    /// The bot records nothing in three cases: the alert has no `key`; the sender delays the alert; or the
-    /// alert replaces no older alert, because its member `again` is `reply` or `new`.
+    /// The bot records nothing in three cases: the alert has no `key`; the call delays the alert (`at` or
+    /// `delay`); or the alert replaces no older alert, because its member `again` is `reply` or `new`.
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
@@ -401,16 +405,19 @@ impl<H: Host> Sender<'_, H> {
         Sending { shown, escalations, queued, failed, unconfirmed, is_repeatable, next, kick }
     }
 
-    /// Records the results of the Puts in the ledger, where a repeated call finds them. `is_broken` is true
-    /// if a Put of the call failed. If all Puts of a new call succeed, the bot records nothing, to save a
-    /// storage call. The poller sends each alert once, even if the ledger lacks the result of its Put.
+    /// Records the results of the Puts in the ledger. If the caller repeats the call, the bot reads these
+    /// results. `is_broken` is true if a Put of the call failed.
+    ///
+    /// If all Puts of a new call succeed, the bot records nothing, to save a storage call. The poller sends
+    /// each alert once, even if the ledger lacks the result of a Put.
     async fn note(&self, alerts: &[Alert], is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
         };
-        // A repeated call must not put these alerts on the queue again.
+        // The bot records these Puts, because a repeated call must not put the alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
-        // Without this record, the ledger would show these alerts as queued.
+        // The bot also records the failed and the unconfirmed Puts, because the ledger would otherwise show
+        // the alerts as queued.
         let failed = ids(&|alert| alert.status == Status::Failed);
         let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
         for noted in [

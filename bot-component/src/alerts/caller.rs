@@ -1,4 +1,5 @@
-//! The program that calls an alert route, and the checks of what its API key allows.
+//! The program that calls a route such as `POST /api/alerts`, and the checks of what the program's API key
+//! allows.
 
 use platform::{Host, Level};
 use serde_json::{Map, Value};
@@ -11,9 +12,9 @@ use crate::rejection::AlertRejection;
 /// A program whose API key or token the bot has accepted, and the id of the program's request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The name of the API key. For a token of Entra, this is `app:<app id>`. For a post to a webhook
-    /// address, this is `hook:<conversation key>`. Callers with the same name share their idempotency keys,
-    /// and can cancel each other's alerts.
+    /// The name of the API key. For a token of Entra, the name is `app:<app id>`. For a post to a webhook
+    /// address, the name is `hook:<conversation key>`. Callers with the same name share their idempotency
+    /// keys, and can cancel each other's alerts.
     pub(super) key: String,
     pub(super) grant: Grant,
     pub(super) request_id: RequestId,
@@ -22,8 +23,7 @@ pub(super) struct Caller {
 /// The alerts that a caller is allowed to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight<'a> {
-    /// All alerts: the alerts of every API key, and the messages of people. The bot queues and records these
-    /// messages like alerts.
+    /// All alerts: the alerts of every API key, and the alerts that the bot makes from people's messages.
     All,
     /// The alerts that callers with this name sent.
     Of(&'a str),
@@ -32,8 +32,8 @@ pub(super) enum Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Whether the caller is allowed to see an alert. `sender` is the name of the caller that sent the alert,
-    /// or `None` if the record belongs to the message of a person.
+    /// Whether the caller is allowed to see an alert. `sender` is the name of the caller that sent the alert.
+    /// If the bot made the alert from a person's message, `sender` is `None`.
     pub(super) fn includes(self, sender: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -44,8 +44,8 @@ impl Sight<'_> {
 }
 
 impl Caller {
-    /// Makes the caller for a post to the webhook address of a conversation. This caller has no scope, so
-    /// every check of a scope refuses it.
+    /// Makes the caller for a post to the webhook address of a conversation. This caller has no *scope*
+    /// (right), so every check of a scope refuses the call.
     pub(super) fn of_hook(conversation: &ConversationKey, request_id: &RequestId) -> Self {
         let key = format!("hook:{conversation}");
         Self { key, grant: Grant::default(), request_id: request_id.clone() }
@@ -68,8 +68,9 @@ impl Caller {
 
     /// Returns which alerts the caller is allowed to see.
     ///
-    /// If the API key is restricted to a tenant or to tags, it cannot have the scope `operate`. So the caller
-    /// sees at most the alerts that were sent under its own name, and the restriction needs no check here.
+    /// The function need not check whether the API key is restricted to a tenant or to tags. A restricted API
+    /// key cannot have the scope `operate`, so the caller sees at most the alerts that were sent under the
+    /// name of this API key.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;
@@ -78,8 +79,9 @@ impl Caller {
         if may_see { Sight::Of(&self.key) } else { Sight::Nothing }
     }
 
-    /// Refuses a target that the API key does not allow. A key with `tag=<prefix>` allows only tags with this
-    /// prefix. `tag` is `None` if the target is no tag.
+    /// Refuses a target (for example an element of `to`) that the API key does not allow. An API key with
+    /// `tag=<prefix>` allows only tags with this prefix. `tag` is `None` if the target is, for example, a
+    /// conversation or a user.
     pub(super) fn require_tag(&self, path: &str, tag: Option<&Tag>) -> Result<(), AlertRejection> {
         match self.grant.tag_prefix() {
             Some(prefix) if !tag.is_some_and(|tag| self.grant.has_tag(tag)) => {

@@ -1,5 +1,6 @@
-//! `DELETE /api/alerts/{id}`: cancels an alert that waits. With `sent=true`, the bot also takes back an alert
-//! that was sent: the poller then deletes the chat message.
+//! `DELETE /api/alerts/{id}`: cancels an alert that no run has sent yet. A *run* is one execution of the
+//! poller. With `sent=true`, the call can also take back an alert that was sent: the poller then deletes the
+//! chat message.
 
 use std::time::Duration;
 
@@ -23,16 +24,18 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// The longest time from the delivery of an alert until the run records the delivery, if nothing fails.
+/// The longest time from the delivery of an alert until the run records the delivery. After a failure, a run
+/// can need more time.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// The longest time from the dequeue of a cancelled alert until the alert is dropped. If a run has dequeued
-/// the alert, the run drops it. If an Azure Function has dequeued the alert, the function sends it to the bot
-/// as a trigger activity, and the bot refuses the activity.
+/// The longest time from the dequeue of a cancelled alert until the alert is *dropped*. A dropped alert is
+/// never sent. If a run has dequeued the alert, the run drops the alert. An Azure Function can also dequeue
+/// the alert, and send the alert to the bot in a *trigger activity* (an activity with an alert in it). The
+/// bot then refuses this activity.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Cancels an alert, unless the alert's status is final already. With the query `sent=true`, takes back an
-/// alert that was sent.
+/// Cancels an alert, or takes the alert back. Returns an error if neither is possible, for example because
+/// the alert has expired.
 pub(super) async fn delete<H: Host>(
     host: &H,
     id: &str,
@@ -58,8 +61,8 @@ pub(super) async fn delete<H: Host>(
         if subject.was_sent(host.now()) {
             return change::take_back(host, &settings, caller, &subject).await;
         }
-        // If a change (`PATCH`) has taken the place of the alert, the queue holds the change instead of the
-        // alert. So the bot cancels the change.
+        // A change (`PATCH`) can take the place of a waiting alert on the queue. In this case, the bot
+        // cancels the change instead of the alert.
         let replaced_by = subject.record.replaced_by.as_deref().and_then(AlertId::parse);
         id = replaced_by.unwrap_or(subject.id);
     }
@@ -77,8 +80,9 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
-    // The bot also records the cancellation in the list of recent withdrawals (cancelled alerts, and `stop`
-    // commands). A run reads this list with one call, instead of the record of each alert that it dequeues.
+    // The bot also records the cancellation in the list of recent withdrawals (such as cancelled alerts and
+    // people's `stop` commands). A run reads this list with one storage call. Without the list, the run would
+    // have to read the record of each alert that the run dequeues.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
@@ -115,9 +119,9 @@ fn read_sent(query: &str) -> Result<bool, FieldError> {
     Ok(sent)
 }
 
-/// Ends a series (an alert that recurs), and cancels the alert of the series that is on the queue. `id` is
-/// the alert that the caller named, and `first` is the first alert of the series. Returns the id of the alert
-/// on the queue, and the result of its cancellation.
+/// Ends a series (an alert that recurs), and cancels the newest alert of the series, which is on the queue.
+/// `id` is the alert that the caller named, and `first` is the first alert of the series. Returns the id of
+/// the newest alert, and the result of its cancellation.
 async fn end_series<H: Host>(
     ledger: &Ledger<'_, H>,
     id: AlertId,
@@ -127,13 +131,13 @@ async fn end_series<H: Host>(
     let open = match record.as_ref().map(Record::following) {
         Some(Following::First) => first.clone(),
         Some(Following::Alert(next)) => next,
-        // No further alert follows. The alert that the caller named may still wait on the queue.
+        // No further alert follows. But perhaps the alert that the caller named still waits on the queue.
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // According to `record`, the alert `open` was the newest alert of the series. After the bot had read
-        // `record`, a run put the following alert on the queue, and sent the alert `open`. When a run
-        // dequeues the following alert, the run finds that the series has ended, and does not send the
+        // When the bot read `record`, the alert `open` was the newest alert of the series. Then a run put the
+        // following alert on the queue, and sent the alert `open`. But the bot has ended the series. When a
+        // run dequeues the following alert, the run sees that the series has ended, and does not send the
         // following alert. So the cancellation is not too late.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
@@ -148,17 +152,17 @@ async fn end_series<H: Host>(
 }
 
 /// Returns the final status of a cancelled alert, or `None` if the alert has no final status yet. The bot
-/// calls this function only if it has found the queue empty. So no run can still dequeue the alert.
+/// calls this function after the bot has found the queue empty, so no run can still dequeue the alert.
 ///
-/// The function first waits, so that a run that has dequeued the alert can record the result. If no run
-/// records a result, the alert still has a final status in two cases:
+/// Perhaps a run has already dequeued the alert. So the function first waits until this run has had time to
+/// record the result. If the ledger then has no result, the alert still has a final status in two cases:
 ///
-/// - The queue never confirmed the Put of the alert. Because the queue is empty, it does not hold the alert.
-///   The alert counts as cancelled.
-/// - The cancellation is older than [`DROPPED_WITHIN`]. A run that dequeued the alert after the cancellation
-///   would have dropped the alert by now, and would usually have recorded this. So the bot assumes that a run
-///   delivered the alert before the cancellation, and was killed before it could record the delivery. The
-///   alert counts as delivered.
+/// - The bot does not know whether the alert's Put (the call that puts a message on the queue) succeeded. The
+///   queue is empty, so the queue does not hold the alert. The alert counts as cancelled.
+/// - The cancellation is older than [`DROPPED_WITHIN`]. If a run had dequeued the alert after the
+///   cancellation, the run would have dropped the alert, and would usually have recorded the drop. So the bot
+///   assumes that a run delivered the alert before the cancellation, and was killed before it could record
+///   the delivery. The alert counts as delivered.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

@@ -1,8 +1,10 @@
 //! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that
 //! was sent, i.e. deletes its chat message.
 //!
-//! Each of these API calls makes a *job*: a queue message with its own record in the ledger. When the poller
-//! gets the job from the queue, it calls the Connector.
+//! Each of these API calls makes a *job*. A job is a queue message that changes an alert or takes an alert
+//! back. Like an alert, a job has its own id, its own record in the *ledger* (a table), and an *envelope*
+//! (the content of the queue message, as JSON). A *run* (one execution of the poller) gets the job from the
+//! queue, and calls the Connector.
 
 use std::time::Duration;
 
@@ -37,8 +39,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller changes or takes back, and the alert's record. Each change of an alert has its own
-/// id. If a call names the id of a change, the subject is the alert that was changed.
+/// An alert that a caller changes or takes back, and the alert's record. The caller can name the alert by its
+/// own id, or by the id of an earlier change of the alert.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -46,8 +48,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` is set, an alert that
-    /// another sender sent counts as unknown.
+    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` (the name of an API key)
+    /// is set, finds only alerts of this sender. All other alerts count as unknown.
     pub(super) async fn find<H: Host>(
         ledger: &Ledger<'_, H>,
         id: AlertId,
@@ -73,9 +75,9 @@ impl Subject {
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
-    /// Whether the alert still waits. If the alert waits, a change takes the alert's place on the queue.
-    /// Returns `false` if a run has sent the alert, or if an earlier change has taken the alert's place.
-    /// Returns an error if the alert has ended or was cancelled, and no run has sent the alert.
+    /// Whether the alert still waits on the queue. Returns `false` if a run has sent the alert, or if an
+    /// earlier change has taken the alert's place. Returns an error if the alert has ended without being
+    /// sent, for example because the alert was cancelled.
     fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
         if self.was_sent(now) || self.record.replaced_by.is_some() {
             return Ok(false);
@@ -91,8 +93,9 @@ impl Subject {
         }
     }
 
-    /// Makes the field `keyed` of the envelope of a job. [`Keyed::key`] is the hash of the alert's `key`. The
-    /// alerts with the same `key` have an order, and [`Keyed::at`] is the alert's place in this order.
+    /// Makes the envelope's field `keyed` for a job. [`Keyed::key`] is a hash of the alert key, i.e. of the
+    /// member `key` of the API call. Alerts with the same alert key have an order, and [`Keyed::at`] is the
+    /// place of this alert in the order.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -132,7 +135,7 @@ pub(super) async fn patch<H: Host>(
     jobs.queue(&subject, &call, keyed, waits, asked).await
 }
 
-/// Takes back an alert: puts a job on the queue. When the poller gets the job, it deletes the chat message.
+/// Takes back an alert: puts a job on the queue. The poller later deletes the chat message.
 pub(super) async fn take_back<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -154,12 +157,12 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of a changed alert, with the content of the change.
+/// The question of an alert that people can answer. The text and the cards are the content of the change.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
-    /// The id of the record that has the question: the id of the changed alert, or the id of an earlier
-    /// change that took the alert's place.
+    /// The id of the record that holds the question. Usually, this is the record of the changed alert. If an
+    /// earlier change took the alert's place, this is the record of the earlier change.
     holder: AlertId,
 }
 
@@ -170,7 +173,7 @@ impl<'a, H: Host> Jobs<'a, H> {
         Self { host, settings, caller, ledger, deadline, now: host.now() }
     }
 
-    /// Accepts a job in the ledger, and puts it on the queue.
+    /// Inserts the record of a job into the ledger, and puts the job on the queue.
     ///
     /// If `replaces` is true, the job takes the place of the alert `subject`: the bot cancels this alert. The
     /// bot first puts the job on the queue, and then cancels the alert. So if the Put fails, the queue still
@@ -218,8 +221,8 @@ impl<'a, H: Host> Jobs<'a, H> {
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
-                // The question keeps its table row for the answer, because other alerts of the call may use
-                // the same row.
+                // The ledger has a row for the answer, and the alerts of one API call can share this row. So
+                // the question keeps the row. `lead` is the alert id in the row's key.
                 let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);
@@ -278,9 +281,9 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(Answered::with_kick(response::json(StatusCode::ACCEPTED, &shown), kick))
     }
 
-    /// Returns the question of an alert, with the new content of `call`. Returns `None` if people cannot
-    /// answer the alert. If an earlier change took the place of the alert, the question is in the record of
-    /// that change.
+    /// Returns the question of the alert `subject`, with the content of the change `call`. Returns `None` if
+    /// people cannot answer the alert. If an earlier change took the alert's place, the question is in the
+    /// record of the earlier change.
     async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
         let mut holder = subject.id.clone();
         let mut sealed = subject.record.question.clone();
@@ -295,10 +298,11 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(asked.map(|asked| Question { keys, asked: Asked { text, activity, ..asked }, holder }))
     }
 
-    /// Cancels the alert `id`, because the change `other` takes the alert's place. Perhaps a run has sent the
-    /// alert a moment ago. So the poller delays the change until the ledger has the final status of the
-    /// alert, but at most for about a minute. If a run has sent the alert, the change edits the alert's chat
-    /// message.
+    /// Cancels the alert `id`, because the change `other` takes the alert's place.
+    ///
+    /// Perhaps a run sent the alert just before the cancellation. So the poller delays the change until the
+    /// ledger has the final status of the alert. The delay is at most about a minute. If a run has sent the
+    /// alert, the poller changes the alert's chat message.
     async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), StateError> {
         self.ledger.withdraw_for(id, other).await?;
         let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
@@ -306,7 +310,9 @@ impl<'a, H: Host> Jobs<'a, H> {
     }
 
     /// Returns the conversation to which the job goes: the conversation of the alert, or the channel in which
-    /// the alert starts a thread. `waits` is true if no run has sent the alert yet.
+    /// the alert starts a thread. Returns an error if the bot does not know the conversation, or if the
+    /// caller is not allowed to reach the conversation. The kind of error depends on `waits`, i.e. on whether
+    /// the alert still waits.
     async fn target(&self, subject: &Subject, waits: bool) -> Result<Target, AlertRejection> {
         let Subject { record, .. } = subject;
         let channel = record.thread.as_deref().and_then(channel_of);

@@ -1,5 +1,6 @@
-//! `POST /api/tags/{tag}/codes`: makes a code. A person who knows the code can subscribe a conversation to
-//! the tag.
+//! `POST /api/tags/{tag}/codes`: makes a code for a tag. Conversations can subscribe to a *tag*, and an alert
+//! to the tag goes to all these conversations. A person who knows the code can subscribe a conversation with
+//! the command `subscribe <tag> <code>`.
 
 use bot_framework::json::{FieldError, Fields};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Makes a code. The bot does not store the code, because it recognises its own codes by an HMAC.
+/// Makes a code. The bot does not store the code, because the bot recognises its own codes by an HMAC.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

@@ -1,7 +1,11 @@
-//! Makes targets (conversations to alert) for people who never wrote to the bot, for new threads in channels,
-//! and for the members of a team or chat. A caller names a person by the person's object id in Entra, or by
-//! the e-mail address. If the bot does not know a conversation yet, the poller later creates or finds this
-//! conversation.
+//! Makes *targets* (conversations to alert) that the bot perhaps does not know yet. There are three kinds:
+//!
+//! - The personal chat with a person. A caller names the person by the object id in Entra, or by the e-mail
+//!   address.
+//! - A new thread in a channel.
+//! - The personal chats with the members of a team or chat.
+//!
+//! If the bot does not know the conversation of a target, the poller later creates or finds the conversation.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -34,7 +38,7 @@ const MAX_EMAIL: usize = 254;
 /// The longest id of a person or channel, in bytes.
 const MAX_ID: usize = 256;
 
-/// Whether a text can be an e-mail address or a user principal name.
+/// Whether a text can be an e-mail address or a user principal name (a person's sign-in name in Entra).
 pub(super) fn is_email(text: &str) -> bool {
     let is_word = |part: &str| !part.is_empty() && !part.contains(['/', '@']);
     text.chars().count() <= MAX_EMAIL
@@ -42,7 +46,8 @@ pub(super) fn is_email(text: &str) -> bool {
         && text.split_once('@').is_some_and(|(user, domain)| is_word(user) && is_word(domain))
 }
 
-/// Whether a text is the id of a channel of Teams, without a thread.
+/// Whether a text can be the id of a channel in Teams. The id of a thread in the channel also has a `;`, so
+/// the result for a thread is `false`.
 pub(super) fn is_channel(text: &str) -> bool {
     text.len() <= MAX_ID
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
@@ -64,8 +69,7 @@ impl<H: Host> Creating<'_, H> {
     /// Entra.
     ///
     /// The person's tenant is `tenant_id`, or else the tenant of the API key, or else the bot's own tenant.
-    /// If none of them is set, returns the error `UnknownTarget`. If `tenant_id` is `None`, `object_id` must
-    /// be a GUID.
+    /// If there is no tenant at all, returns the error `UnknownTarget`.
     pub(super) async fn person(
         &self,
         path: &str,
@@ -85,8 +89,8 @@ impl<H: Host> Creating<'_, H> {
         self.new_person(path, user, object_id, tenant_id, None).await
     }
 
-    /// Makes the target for the person with this e-mail address. The poller later searches the teams and
-    /// chats of the tenant for the person.
+    /// Makes the target for the person with this e-mail address. The poller later searches for the person in
+    /// the tenant's teams and chats.
     pub(super) async fn email(
         &self,
         path: &str,
@@ -118,7 +122,7 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::thread_in(address, known))
     }
 
-    /// Makes a target for each member of a team or chat: the member's own chat with the bot.
+    /// Makes a target for each member of a team or chat: the member's personal chat with the bot.
     pub(super) async fn members(
         &self,
         path: &str,
@@ -170,8 +174,8 @@ impl<H: Host> Creating<'_, H> {
         Ok(members)
     }
 
-    /// Makes the target for a member of the team or chat `group`. If the bot knows the member's own chat, the
-    /// target is this chat. If not, the poller has to create the chat.
+    /// Makes the target for a member of the team or chat `group`. If the bot knows the member's personal
+    /// chat, the target is this chat. If not, the poller has to create the chat.
     async fn member(
         &self,
         path: &str,
@@ -194,8 +198,8 @@ impl<H: Host> Creating<'_, H> {
     }
 
     /// Makes the target for a person whom the bot does not know. `person` is the person's object id, or else
-    /// the person's id on Teams. The bot makes a provisional id of the conversation from `person` and the
-    /// tenant.
+    /// the person's id on Teams. The chat has no id yet, so the function makes a provisional id from the
+    /// tenant and `person`.
     async fn new_person(
         &self,
         path: &str,
@@ -210,12 +214,12 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, CreationOf::Person))
     }
 
-    /// Makes the address of a conversation that does not exist yet.
+    /// Makes the address of a conversation that the poller has to create or find.
     ///
-    /// An address contains a Connector and the bot's account. The function copies both from a *neighbour*,
-    /// i.e. a conversation of the same tenant. If no neighbour has a trusted Connector, the function uses the
-    /// Connector of Teams for the bot's cloud (public or US government), and makes the bot's account from the
-    /// app id.
+    /// An address contains the URL of a Connector (the HTTP API of a channel), and the bot's account. The
+    /// function copies both from a *neighbour*, i.e. from a known conversation of the same tenant. If there
+    /// is no neighbour, or if the neighbour's URL is not trusted, the function uses the Connector of Teams
+    /// for the bot's cloud (public or US government), and makes the bot's account from the app id.
     async fn address(
         &self,
         path: &str,
@@ -233,8 +237,8 @@ impl<H: Host> Creating<'_, H> {
         let bot = neighbour.as_ref().and_then(|neighbour| neighbour.bot.clone());
         let bot = bot.unwrap_or_else(|| {
             let app_id = settings.bot.as_ref().map(|bot| &bot.identity.app_id);
-            // In anonymous mode, the bot has no app id, and sends only to programs on loopback addresses.
-            // These programs accept every id of the bot.
+            // In anonymous mode (without authentication, for tests), the bot has no app id, and sends only to
+            // programs on loopback addresses. These programs accept any id as the bot's id.
             ChannelAccount::with_id(app_id.map_or_else(|| "bot".to_owned(), |id| format!("28:{id}")))
         });
         let service_url = neighbour.map(|neighbour| neighbour.service_url);
@@ -286,9 +290,8 @@ impl<H: Host> Creating<'_, H> {
     }
 }
 
-/// Whether the conversation at `address` is in this tenant. The result is `false` if the `channelId` of the
-/// conversation is not Teams. On such a channel, a person's client can send any tenant id, so the tenant id
-/// proves nothing.
+/// Whether the conversation at `address` is in this tenant. The result is `false` for a conversation outside
+/// Teams. There, a person's client can send any tenant id, so the tenant id proves nothing.
 pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
     address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
 }

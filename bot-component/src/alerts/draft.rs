@@ -1,5 +1,7 @@
-//! Makes the alerts of one *page* of an API call (at most 100 of the call's conversations): for each alert,
-//! the record for the ledger and the message for the queue.
+//! Makes the alerts of one *page* of an API call (at most 100 of the call's conversations). Each alert has a
+//! record for the *ledger* (a table) and a message for the queue. The message holds an *envelope*, i.e. the
+//! alert as JSON. A *Put* is the storage call that puts a message on the queue. A *run* is one execution of
+//! the poller.
 
 use bot_framework::ConversationReference;
 use bot_framework::channels::{self, NotShown};
@@ -30,17 +32,21 @@ pub(super) struct Draft<'a> {
     pub(super) now: DateTime<Utc>,
     /// The name of the caller's API key. The ledger records this name as the sender of the alerts.
     pub(super) sender: &'a str,
-    /// The trace of the request, if the caller sent a valid `traceparent`.
+    /// The header `traceparent` of the request (W3C Trace Context), if the header is valid.
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
-    /// The question of the alerts, if people can answer them.
+    /// The keys and the escalation of the question. `None` if people cannot answer the alerts.
     pub(super) asks: Option<Asks>,
 }
 
 impl Draft<'_> {
-    /// Makes all alerts of the page before the ledger accepts any of them. So if an alert is too large, the
-    /// bot can still refuse the call.
+    /// Makes the alerts of the page. The ledger has not accepted these alerts yet, so the bot can still
+    /// refuse the call if an alert is too large.
+    ///
+    /// If `to` names the conversation by a tag, the bot does not refuse the call. Instead, the alert gets the
+    /// status `TooLarge`, and the other subscribers of the tag still get their alerts. But if the call has
+    /// only one page, and all alerts of the page are too large, the bot refuses the call.
     pub(super) fn alerts(
         &self,
         host: &impl Randomness,
@@ -68,8 +74,8 @@ impl Draft<'_> {
             let due = self.due(target);
             let message = match held {
                 Some(_) => None,
-                // If the call has an idempotency key, the caller can repeat the call while the Put still
-                // runs. The queue can then hold two messages of the alert. So the message gets the mark
+                // If the call has an idempotency key, the caller can repeat the call before the Put has
+                // ended. The queue can then hold two messages of the alert. So the message gets the mark
                 // `once`: before a run sends this message, the run reads in the ledger whether the alert was
                 // sent already.
                 None => match self.message(
@@ -80,8 +86,9 @@ impl Draft<'_> {
                     identity.is_some(),
                 ) {
                     Ok(message) => Some(message),
-                    // If the message is too long for the queue because of the address of one subscriber, the
-                    // other subscribers still get the alert.
+                    // This conversation subscribes to a tag in `to`. Perhaps the message is too long for the
+                    // queue because of the conversation's address. The other subscribers of the tag still get
+                    // the alert.
                     Err(error) if target.tag.is_some() => {
                         held = Some(Status::TooLarge);
                         too_large = Some(error);
@@ -121,8 +128,9 @@ impl Draft<'_> {
     }
 
     /// The record of a page without alerts. If a caller repeats the call, the bot finds this record, and the
-    /// page is empty again. Without the record, the bot would read the conversations of the page anew. Some
-    /// of them may have been on another page during the first call, so they would get the alert twice.
+    /// page is empty again. Without the record, the bot would read the conversations of the page anew.
+    /// Perhaps some of these conversations were on another page during the first call. These conversations
+    /// would get the alert twice.
     pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             // The status is final, because the page has no alert that a caller could cancel.
@@ -164,8 +172,8 @@ impl Draft<'_> {
     ///
     /// If the due time is in quiet hours (the hours in which the person wants no alerts), the alert is due
     /// when the quiet hours end. If the alert is due in ten minutes ([`RECENTLY`]) or later, the function
-    /// ignores the quiet hours, because the person can still change them. In this case, the poller applies
-    /// the quiet hours when the alert is due.
+    /// ignores the quiet hours, because the person can still change the quiet hours. In this case, the poller
+    /// applies the quiet hours when the alert is due.
     pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
@@ -174,8 +182,9 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// Encrypts the question of the alert `id`, for the ledger. The alert belongs to `call`, or to a step of
-    /// the call's escalation.
+    /// Encrypts the question of the alert `id`, for the alert's record in the ledger. Returns `None` if
+    /// people cannot answer the alert. `call` is the id of the API call. The alert belongs to this call, or
+    /// to a step of the call's escalation.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
@@ -190,8 +199,7 @@ impl Draft<'_> {
 
     /// Makes the queue message of one alert. The message holds the time at which the alert was accepted. If
     /// the person sends `stop` or asks to be forgotten after that time, the poller does not send the alert.
-    /// `once` is true if the caller can repeat the call, so that the bot perhaps puts a second message of the
-    /// alert on the queue.
+    /// `once` is true if the caller can repeat the call. The queue can then hold two messages of the alert.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -266,7 +274,7 @@ pub(super) fn message_of(
     Ok(Message { envelope, text, options })
 }
 
-/// The alert to one conversation.
+/// The alert to one conversation: its record, its queue message, and values for the response.
 #[derive(Debug)]
 pub(super) struct Alert {
     pub(super) alert: NewAlert,
@@ -276,8 +284,8 @@ pub(super) struct Alert {
     pub(super) status: Status,
     /// Whether the poller has to create or find the conversation first.
     pub(super) is_creating: bool,
-    /// Whether this call puts the message of the alert on the queue, although an earlier call accepted the
-    /// alert. The earlier call may have been cut off before its Put.
+    /// Whether this call puts a message on the queue for an alert that an earlier call accepted. Perhaps the
+    /// earlier call was cut off before the alert's Put.
     pub(super) is_again: bool,
     /// Whether an earlier call with the same idempotency key accepted the alert.
     pub(super) is_repeated: bool,
@@ -288,7 +296,7 @@ pub(super) struct Alert {
 }
 
 impl Alert {
-    /// A new alert.
+    /// Makes an alert that no earlier call has accepted.
     pub(super) fn new(alert: NewAlert, message: Option<Message>, is_creating: bool) -> Self {
         Self {
             alert,
@@ -302,8 +310,8 @@ impl Alert {
         }
     }
 
-    /// An alert whose record an earlier call has inserted. `message` is a new queue message of the alert. The
-    /// result contains this message only if the message of the earlier call may be missing on the queue.
+    /// Makes an alert whose record an earlier call has inserted. `message` is a new queue message of the
+    /// alert. The result contains `message` only if the queue perhaps lacks the message of the earlier call.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
@@ -342,8 +350,8 @@ impl Alert {
         shown
     }
 
-    /// The JSON for the response. If a caller repeats a call, the `status` of an alert is `queued` as in the
-    /// first response, even if a run has delivered the alert since then.
+    /// The JSON for the response. If a caller repeats a call, a run has perhaps already delivered an alert of
+    /// the call. The `status` of this alert is still `queued` or `creating`, as in the first response.
     pub(super) fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {

@@ -28,8 +28,8 @@ fn sum(mut text: &str, parts: &[(char, u64)]) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, rest) = text.split_at(end);
         let letter = rest.chars().next()?;
-        // The iterator `parts` does not go back. So each letter can occur only once, and only in the order of
-        // `parts`.
+        // The iterator `parts` does not go back. So each letter can occur only once, and the letters must
+        // have the order of `parts`.
         let (_, seconds) = parts.find(|(known, _)| *known == letter)?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*seconds)?)?;
         text = &rest[letter.len_utf8()..];

@@ -1,6 +1,8 @@
-//! Makes the alerts of an escalation, i.e. of the steps that alert further conversations if no person answers
-//! the question. These alerts are delayed alerts of the same API call. When such an alert is due, the poller
-//! sends it only if no person has answered.
+//! Makes the alerts of an *escalation*. An escalation belongs to a question (an alert that people can
+//! answer). If no person answers the question, the escalation alerts further conversations, step by step.
+//!
+//! Each alert of the escalation is due later than the question. When such an alert is due, the poller sends
+//! the alert only if no person has answered. A *run* is one execution of the poller.
 
 use platform::Randomness;
 use state::ledger::{CallId, NewAlert, Status};
@@ -12,11 +14,12 @@ use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
 impl Draft<'_> {
-    /// Makes the alerts of each step of the escalation, and returns them with the id of the step. `alerts`
-    /// are the alerts of the call itself. `once` is true if the caller can repeat the call, so that the bot
-    /// perhaps puts a second message of an alert on the queue. In this case, each message gets the mark
-    /// `once`. Before a run sends a message with this mark, the run reads in the ledger whether the alert was
-    /// sent already.
+    /// Makes the alerts of the escalation. Returns the id and the alerts of each step. `alerts` are the
+    /// alerts of the call itself.
+    ///
+    /// `once` is true if the caller can repeat the call. The queue can then hold two messages of the same
+    /// alert, so each message gets the mark `once`. Before a run sends a message with this mark, the run
+    /// reads in the ledger (the table of the alerts' records) whether the alert was sent already.
     pub(super) fn escalations(
         &self,
         host: &impl Randomness,
@@ -43,7 +46,8 @@ impl Draft<'_> {
                         envelope.creation.clone_from(&target.creation);
                         envelope.once = once;
                         envelope.unless_answered.clone_from(&before);
-                        // The alert of a step changes no earlier chat message, and does not recur.
+                        // Without `keyed`, the alert of a step changes no earlier chat message. Without
+                        // `series`, the alert does not recur.
                         (envelope.keyed, envelope.series) = (None, None);
                         envelope.question = Some(asking.question_of(&id, Some(&call.alert(0))));
                         Some(message_of(settings, envelope, self.now)?)

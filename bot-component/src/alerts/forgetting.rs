@@ -1,4 +1,6 @@
-//! `DELETE /api/targets/{conversation}`: deletes a conversation, and all messages to it in the poison queue.
+//! `DELETE /api/targets/{conversation}`: deletes the bot's record of a conversation, and all messages to the
+//! conversation in the *poison queue*. This queue holds the *dead letters*, i.e. the messages that the poller
+//! could not deliver.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,9 +27,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// The search in the poison queue sends no Get Messages after this time, counted from the beginning of the
 /// deletion.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// The highest number of query pages that the bot reads from the table of dead letters. Each page has up to a
-/// thousand rows. When a run moves a message to the poison queue, this table gets a row. If an older version
-/// of the poller wrote the message, the message does not name its row, so the bot has to search for the row.
+/// The highest number of query pages that the bot reads from the table of dead letters. Each query page has
+/// up to a thousand rows. The table has one row for each dead letter. A message from an older version of the
+/// poller does not name its row, so the bot has to search for the row.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
@@ -35,7 +37,8 @@ const MAX_DIGEST_PAGES: u32 = 4;
 struct Search {
     /// How many messages to the conversation the search has found and deleted.
     removed: u32,
-    /// How many messages hold no envelope. Their conversation is unknown, so they stay in the poison queue.
+    /// How many messages hold no alert that the bot can read. The bot does not know the conversation of these
+    /// messages, so they stay in the poison queue.
     unreadable: u32,
     /// Whether the search read every message.
     is_complete: bool,
@@ -46,9 +49,9 @@ struct Search {
     digests: BTreeSet<String>,
 }
 
-/// Deletes the conversation, as the bot does after the activity `deleteUserData` (a person wants to be
-/// forgotten). Also deletes all messages to the conversation in the poison queue, even if the bot has no
-/// record of the conversation.
+/// Deletes the conversation. The bot does the same when a person asks to be forgotten (the activity
+/// `deleteUserData`). Also deletes all messages to the conversation in the poison queue, even if the bot has
+/// no record of the conversation.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -104,19 +107,20 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // Another API call (for example a replay, which puts dead letters on the queue again) may have leased
-    // some messages of the poison queue. This search cannot get the leased messages, so in this case the
-    // search is not complete.
+    // Perhaps another API call has *leased* (hidden for some seconds) messages of the poison queue. For
+    // example, a replay leases dead letters, and puts them on the queue again. This search cannot get the
+    // leased messages, so the search is then not complete.
     search.is_complete = walk.has_seen_all(search.removed.into()).await?;
-    // The walk makes the remaining messages visible again. In the queue, these messages are then behind the
-    // messages that this search has not read. So a second search continues where this search stopped.
+    // The messages that the search has read, but not deleted, become visible again. In the poison queue,
+    // these messages are then behind the messages that the search has not read. So a second search continues
+    // where this search stopped.
     walk.end().await;
     Ok(search)
 }
 
 /// Deletes the rows of the deleted messages from the table of dead letters. If the bot cannot delete a row,
-/// the row stays until an operator drops it, and the API call still succeeds. The reason is that a row never
-/// holds the text of an alert.
+/// the API call still succeeds, because a row never holds the text of an alert. The row then stays until an
+/// operator drops the dead letter.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

@@ -1,5 +1,6 @@
-//! The rights of a caller of the alert routes. A right is called a *scope*. An entry of `alertkeys` lists the
-//! scopes of an API key, and can restrict the key to a tenant or to tags.
+//! The rights of a caller of the alert routes. A right is called a *scope*. The variable `alertkeys` has an
+//! entry for each API key. The entry lists the scopes of the API key, and can restrict the API key to a
+//! tenant or to tags.
 
 use bot_framework::ConversationReference;
 use state::Tag;
@@ -7,14 +8,18 @@ use state::Tag;
 /// The longest tenant id in an entry of `alertkeys`, in characters.
 const MAX_TENANT_CHARACTERS: usize = 64;
 
-/// A right of a caller.
+/// A right of a caller. With `Send`, `Cancel` or `List`, the caller also sees the alerts that were sent under
+/// the caller's own name (the name of the caller's API key).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Alert conversations that the bot knows.
+    /// Send alerts to conversations that the bot knows, and to new people and Teams channels in one tenant
+    /// (the tenant of the API key, or else the bot's own tenant). Change the alerts that were sent under the
+    /// caller's own name.
     Send,
-    /// Alert conversations by their address (`to.address`), whether the bot knows them or not.
+    /// Together with `Send`: send alerts to any conversation by its address (`to.address`), and to new people
+    /// and Teams channels in other tenants.
     Address,
-    /// Cancel the alerts that were sent under the caller's own name (the name of the caller's API key).
+    /// Cancel the alerts that were sent under the caller's own name.
     Cancel,
     /// List the conversations that the bot knows.
     List,
@@ -44,7 +49,7 @@ impl Scope {
     }
 }
 
-/// A set of scopes, with one bit for each scope. The bot makes many sets, because it reads every entry of
+/// A set of scopes, with one bit for each scope. A set must be cheap, because the bot reads every entry of
 /// `alertkeys` for every API call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scopes(u8);
@@ -63,13 +68,14 @@ impl Scopes {
     }
 }
 
-/// The scopes of a caller, and the targets to which the caller is restricted.
+/// The scopes of a caller, and the caller's restrictions to a tenant and to tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     scopes: Scopes,
     /// If set, the caller reaches only conversations in this tenant.
     tenant: Option<String>,
-    /// If set, the caller is allowed to name only tags with this prefix, and no conversation or user.
+    /// If set, the caller is allowed to name only tags with this prefix. The caller must not name, for
+    /// example, a conversation or a user.
     tag_prefix: Option<String>,
 }
 
@@ -86,7 +92,8 @@ impl Grant {
     }
 
     /// Reads the scopes and restrictions in an entry of `alertkeys`, such as `send+list+tenant=<id>`. The
-    /// error names the problem, and never repeats the text.
+    /// error names the problem, and never repeats the text, because an operator has perhaps put an API key
+    /// there by mistake.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let mut grant = Self::default();
         for word in text.split('+').map(str::trim) {
@@ -151,8 +158,8 @@ impl Grant {
     }
 
     /// Whether the caller is allowed to send to a conversation. A caller with `tenant=<id>` reaches only the
-    /// conversations on Teams in the tenant `<id>`. This caller reaches no conversation with another
-    /// `channelId`, because on other channels a person's client can send any tenant id.
+    /// Teams conversations in the tenant `<id>`. Outside Teams, this caller reaches no conversation, because
+    /// a person's client can send any tenant id there.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))

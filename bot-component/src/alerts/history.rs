@@ -25,10 +25,12 @@ const DEFAULT_LIMIT: usize = 20;
 /// The longest time for the storage calls. Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// The number of digits of the check value in a page token. A response has a *page token* as `next`. To get
-/// the next page of the list, the caller sends the token as `after`. By the check value, the bot recognises a
-/// token that was changed, or that belongs to another list. A short value is enough, because a forged token
-/// does no harm: it shows a caller only alerts that this caller is allowed to see.
+/// The number of digits of the check value in a page token. A *page token* is the member `next` of a
+/// response. To get the next page of the list, the caller sends the page token as the parameter `after`.
+///
+/// The check value shows whether the token was changed, or belongs to another list (for example of another
+/// tag). A short check value is enough, because a forged token does no harm: the caller still gets only
+/// alerts that the caller is allowed to see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str =
@@ -39,7 +41,7 @@ const A_STATUS: &str = "queued, waiting, delivered, cancelling, cancelled, expir
 pub(super) async fn get<H: Host>(host: &H, query: &str, caller: &Caller) -> Result<Answered, Rejection> {
     let sight = caller.sight();
     if sight == Sight::Nothing {
-        // The caller has no scope that allows it to see alerts, so `require` always returns an error here.
+        // No scope of the caller allows the caller to see alerts, so `require` always returns an error here.
         // The error names `Scope::List`, because this scope allows nothing but reading.
         caller.require(Scope::List)?;
     }

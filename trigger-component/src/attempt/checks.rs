@@ -115,6 +115,21 @@ impl<H: Host> Attempts<'_, H> {
         self.wait_until_due(leased, wait, Outcome::Quiet)
     }
 
+    /// Returns the outcome of a change that would be a new chat message in the person's quiet hours; `None`
+    /// if the change need not wait.
+    pub(super) async fn wait_for_quiet_end(&self, leased: &Leased) -> Option<Outcome> {
+        if !respects_quiet_hours(&leased.envelope) {
+            return None;
+        }
+        match self.conversations.delivery_state(&ConversationKey::of(&leased.envelope.address)).await {
+            Ok(state) => {
+                let until = state.quiet.and_then(|quiet| quiet.end_after(self.host.now()));
+                until.map(|until| self.wait_for_quiet(leased, until))
+            }
+            Err(error) => Some(self.state_unknown(leased, &error)),
+        }
+    }
+
     /// Hides a message until its alert is due.
     fn wait_until_due(
         &self,
@@ -264,12 +279,18 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether an alert waits for the end of the person's quiet hours.
+/// Whether an alert waits for the end of the person's quiet hours. The result is `false` for a change: if the
+/// change turns out to be a new chat message, [`Attempts::wait_for_quiet_end`] looks at the quiet hours.
 fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
     // Channels notify no person when a chat message changes, so a change need not wait.
     let is_change =
         envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
-    envelope.stoppable && !envelope.is_important() && !is_change
+    respects_quiet_hours(envelope) && !is_change
+}
+
+/// Whether a new chat message with this alert has to wait for the end of the person's quiet hours.
+fn respects_quiet_hours(envelope: &Envelope) -> bool {
+    envelope.stoppable && !envelope.is_important()
 }
 
 /// Returns the outcome for an alert that has already ended, as its record in the ledger says; `None` if the

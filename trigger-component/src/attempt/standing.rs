@@ -237,7 +237,11 @@ impl<H: Host> Attempts<'_, H> {
             Some(id) => Decision::Send(Way::Change(id)),
             None => match self.wait_for(leased, record) {
                 Some(pause) => Decision::Not(Outcome::NotDue(pause)),
-                None => fresh(keyed, standing, digest),
+                // No run has sent the changed alert, so the change is a new chat message.
+                None => match self.wait_for_quiet_end(leased).await {
+                    Some(outcome) => Decision::Not(outcome),
+                    None => fresh(keyed, standing, digest),
+                },
             },
         })
     }

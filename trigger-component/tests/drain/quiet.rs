@@ -2,10 +2,13 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use state::ledger::{Ledger, NewAlert};
 use state::runs::{Withdrawal, Withdrawals};
 use state::{ConversationKey, Conversations};
 use zones::ClockSpan;
 
+use crate::changed::change;
+use crate::keyed::{accept, conversation, id_of, texts};
 use crate::settled::{wall, with_tables};
 use crate::sim::{QUEUE, Sim};
 use crate::{envelope, seconds};
@@ -71,4 +74,35 @@ fn alert_on_the_queue_waits_for_the_morning_if_the_person_sets_quiet_hours() {
     sim.pass(seconds(9 * 3600));
     sim.run();
     assert_eq!(sim.shown("a"), ["1"]);
+}
+
+/// A sender changes an alert that no run has sent. The change is a new chat message, about which the channel
+/// notifies the person. So the change waits until the quiet hours end.
+#[test]
+fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_it_is_important() {
+    for (importance, shown_at_night) in [("normal", 0), ("high", 1)] {
+        let sim = Sim::new(3);
+        let key = conversation();
+        with_tables(&sim, async |host, account, tables, deadline| {
+            let night = ClockSpan::parse("22:00-07:00").unwrap();
+            Conversations::new(host, account, tables, deadline)
+                .set_quiet(&key, night, wall(&sim))
+                .await
+                .unwrap();
+            let ledger = Ledger::new(host, account, tables, deadline);
+            ledger.accept(&NewAlert::queued(id_of(&sim, 0), key.as_str())).await.unwrap();
+            ledger.withdraw_for(&id_of(&sim, 0), &id_of(&sim, 1)).await.unwrap();
+        });
+        let mut message = change(&sim, 1, 0, 100, &json!({}));
+        message["stoppable"] = true.into();
+        message["activity"] = json!({"importance": importance});
+        accept(&sim, &message, false);
+        // Until the ledger has the final status of the alert, the change waits for about a minute.
+        sim.pass(seconds(11 * 60));
+        sim.run();
+        assert_eq!(texts(&sim).len(), shown_at_night, "{importance}");
+        sim.pass(seconds(9 * 3600));
+        sim.run();
+        assert_eq!(texts(&sim).len(), 1, "{importance}");
+    }
 }

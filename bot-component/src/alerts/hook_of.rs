@@ -20,8 +20,8 @@ use crate::webhook::{self, HookAddress, NoAddress, Wanted};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Returns the webhook address of the conversation. If the conversation has no valid address, or the body is
-/// `{"new": true}`, the bot makes a new address.
+/// Returns the working webhook address of the conversation. The bot makes a new address if no address works,
+/// or if the body is `{"new": true}`. The earlier addresses then no longer work.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -63,16 +63,17 @@ pub(super) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Checks the caller's rights, and parses the conversation key. If the caller's API key is restricted to
-/// tags, the caller is not allowed to name a conversation.
+/// Checks the caller's rights, and parses the conversation key. The bot refuses a caller whose API key is
+/// restricted to tags (words to which conversations subscribe). Such a caller is allowed to name only tags,
+/// and no conversation.
 fn allowed(conversation: &str, caller: &Caller) -> Result<ConversationKey, AlertRejection> {
     caller.require(Scope::Send)?;
     caller.require_tag("conversation", None)?;
     ConversationKey::parse(conversation).ok_or_else(unknown)
 }
 
-/// Checks that the caller is allowed to send to the conversation, and that the bot serves the conversation's
-/// tenant.
+/// Checks three conditions: the bot knows the conversation, the caller is allowed to send to the
+/// conversation, and the bot serves the conversation's tenant.
 async fn expect_reached<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
@@ -88,7 +89,8 @@ async fn expect_reached<H: Host>(
     }
 }
 
-/// Reads from the body which address the caller wants. An empty body means any valid address.
+/// Reads from the body whether the caller wants a new address (`{"new": true}`) or the working address. An
+/// empty body means the working address.
 fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Rejection> {
     if body.is_empty() {
         return Ok(Wanted::Any);

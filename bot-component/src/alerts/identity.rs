@@ -1,6 +1,6 @@
-//! Recognises repeated API calls. For 24 hours (the *term*), an idempotency key identifies one call. If a
-//! program repeats the call in this time, the bot makes no new alerts: the response shows the alerts of the
-//! first call.
+//! Recognises repeated API calls. A program can give a call an *idempotency key*, which identifies the call
+//! for 24 hours (the *term* of the key). If the program repeats the call within the term, the bot makes no
+//! new alerts. The response then shows the alerts of the first call.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -11,17 +11,18 @@ use super::named_key::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// How many calls one idempotency key can identify within a *period* of the ledger (eight days). The calls
-/// with one key in one period have the *turns* 0, 1, 2 and so on. A key identifies a new call at most once in
-/// 24 hours, i.e. eight times in a period. So no key reaches this limit.
+/// The highest number of calls that one idempotency key can identify within a *period* of the ledger (eight
+/// days). The bot numbers these calls from 0. The number of a call is its *turn*. A key can identify a new
+/// call only after 24 hours. So a key identifies at most eight calls in a period, and never reaches this
+/// limit.
 const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
 #[derive(Debug)]
 pub(super) enum Met {
-    /// The call is new. The ledger has accepted its alerts.
+    /// The call is new. The ledger now has the records of the call's alerts.
     ForTheFirstTime,
-    /// An earlier call with the same idempotency key and the same body made the alerts.
+    /// The call repeats an earlier call.
     Again(Earlier),
 }
 
@@ -36,17 +37,17 @@ pub(super) struct Earlier {
 }
 
 impl Identity {
-    /// Returns the id of the call. `turn` is the number of calls that the idempotency key identified earlier
-    /// in the period.
+    /// Returns the id of the call. `turn` is 0 for the first call with this idempotency key in the period, 1
+    /// for the second call, and so on.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // For an API key from `alertkey`, the bot makes the id of the call without the name of the API key.
-        // Older versions of the bot, which had no named API keys, made the id in the same way. So the bot
-        // recognises a call that is repeated after an update.
+        // An API key in the variable `alertkey` has no name of its own, so the id of a call with this API key
+        // contains no name. Older versions of the bot had only such API keys, and made the same ids. So after
+        // an update of the bot, the bot still recognises a call that it accepted before the update.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
 
-    /// Makes the note about the call that the ledger stores. With this note, the bot can recognise a repeated
+    /// Makes the note that the ledger stores about the call. With this note, the bot can recognise a repeated
     /// call, and repeat the response.
     pub(super) fn note(&self, alerts: usize, next: Option<&Cursor>) -> CallNote {
         CallNote {
@@ -56,10 +57,13 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call. (The bot splits the conversations of a call into pages of at
-    /// most 100.) Each page has its own identity, because a program can repeat the call for a single page.
-    /// The first page has the idempotency key from the call. For each later page, the function makes a longer
-    /// key. The bot refuses such long keys in calls, so no call can have the key of a later page.
+    /// Returns the identity of one page of the call. A *page* is a group of at most 100 conversations. If a
+    /// call has more conversations, the bot processes one page after the other. A program can repeat the call
+    /// for a single page, so each page has its own identity.
+    ///
+    /// The first page has the idempotency key of the call. For a later page, the function makes a longer key,
+    /// with more than 200 characters. The bot refuses a call with such a long key, so no call can have the
+    /// key of a later page.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -70,20 +74,22 @@ impl Identity {
     }
 }
 
-/// Accepts the alerts of a call without an idempotency key.
+/// Accepts the alerts of a call without an idempotency key, i.e. inserts their records in the ledger.
 pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // The ids are random, so no other call has made a record with the same id. If the ledger already has the
-    // record, the first attempt of this write inserted it, and only the response to this attempt was lost.
+    // The ids are random, so only this call can have made records with these ids. If a record already exists,
+    // an earlier attempt of this write inserted the record, but the response was lost. So the function
+    // ignores whether the ledger already knows the alerts.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }
 
-/// Accepts the alerts of a call with an idempotency key, unless an earlier call had the same key. `make`
-/// gets the id of the call, and makes the alerts. The ids of the alerts depend on the id of the call.
+/// Accepts the alerts of a call with an idempotency key. If an earlier call had the same key and the same
+/// body, returns the earlier call instead. `make` gets the id of the new call, and makes the alerts. (The ids
+/// of the alerts depend on the id of the call.)
 pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -108,8 +114,8 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     Err(AlertRejection::IdempotencyKeyReused)
 }
 
-/// Finds the alerts of an earlier call with the same idempotency key and body, if the term of the key has not
-/// ended.
+/// Finds an earlier call with the same idempotency key and the same body. Returns `None` if no such call was
+/// accepted in the last 24 hours.
 pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -121,8 +127,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Finds an earlier call in the previous period. The function searches only on the first day of the current
-/// period. On later days, the terms of all calls of the previous period have ended.
+/// Finds an earlier call in the previous period. The function searches only in the first 24 hours of the
+/// current period. Later, the terms of all idempotency keys of the previous period have ended.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -151,8 +157,8 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     Ok(None)
 }
 
-/// Returns the earlier call whose first record is `first`. Returns `None` if the term of that call's
-/// idempotency key has ended. Returns an error if the earlier call had another body.
+/// Returns the earlier call whose first record is `first`. Returns `None` if the term of the idempotency key
+/// has ended. Returns an error if the earlier call had another body.
 async fn earlier_call<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

@@ -1,6 +1,6 @@
-//! The members `key`, `state`, `again` and `notify` of an API call. The alert's `key` names the subject of
-//! the alert. An alert with a `key` changes the chat message that the conversation shows for the previous
-//! alert with this `key`.
+//! The members `key`, `state`, `again` and `notify` of an API call. The `key` (the *alert key*) names the
+//! problem that the alert reports. By default, a new alert changes the chat message of the previous alert
+//! with the same alert key. After an alert with the state `resolved`, the next alert is a new chat message.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};
@@ -12,23 +12,25 @@ const MAX_KEY_CHARACTERS: usize = 200;
 
 const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
 
-/// The `key` of an alert, and the effect of the alert on the previous chat message with this `key`.
+/// The alert key of an alert, and the rules for the chat message of the previous alert with the same alert
+/// key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyedCall {
-    /// The sender's name for the subject of the alert, such as `disk/db-7`.
+    /// The alert key, such as `disk/db-7`. The sender chooses the alert key.
     pub(super) key: String,
-    /// Whether the alert says that the subject has a problem (firing), or that the problem is resolved.
+    /// Whether the problem lasts (firing) or has ended (resolved).
     pub(super) state: KeyState,
-    /// The rule for this alert, if the conversation already shows a firing alert with this `key`: change the
-    /// chat message, reply, send a new message, or send nothing.
+    /// The rule for this alert, if the conversation already shows a firing alert with the same alert key. The
+    /// rules are: change the chat message, reply to the chat message, send a new chat message, or send
+    /// nothing.
     pub(super) again: Again,
-    /// Whether the poller also sends a reply into the thread when it changes a message. (Channels notify no
-    /// person of a change.)
+    /// Whether the poller also sends a reply after a change of a chat message. The reply tells people about
+    /// the change, because channels (messaging services such as Teams) notify no person of a change.
     pub(super) notify: bool,
 }
 
 impl KeyedCall {
-    /// A firing alert with this `key`. It changes the chat message of the previous alert.
+    /// Makes the members of a firing alert with this alert key, and with the default rules.
     #[cfg(test)]
     pub(super) fn firing(key: &str) -> Self {
         let (state, again, notify) = (KeyState::default(), Again::default(), false);
@@ -49,9 +51,9 @@ impl KeyedCall {
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 
-    /// Makes the field `keyed` of the envelope. The envelope holds a hash of the alert's `key` and of
-    /// `sender`, the name of the caller's API key. So callers with different names cannot change each other's
-    /// chat messages.
+    /// Makes the field `keyed` of the envelope (the JSON of an alert on the queue). `sender` is the name of
+    /// the caller's API key. The envelope holds one hash of `sender` and the alert key. So callers with
+    /// different names cannot change each other's chat messages.
     pub(super) fn keyed(
         &self,
         sender: &str,
@@ -69,8 +71,9 @@ impl KeyedCall {
     }
 }
 
-/// The place of an alert in the order of the alerts with the same `key`. The place is the later of two times,
-/// in milliseconds since 1970: the time at which the bot accepted the alert, and the due time (if any).
+/// Returns the place of an alert in the order of the alerts with the same alert key. The place is a time in
+/// milliseconds since 1970: the due time, or the time at which the bot accepted the alert. The function takes
+/// the later of these two times.
 pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
     due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
 }

@@ -1,4 +1,5 @@
-//! Reads the variables `alertkey` and `alertkeys`, which hold the API keys of programs.
+//! Reads the variables `alertkey` and `alertkeys`. The API keys in `alertkey` have no names. An entry of
+//! `alertkeys` holds the name, the rights and the hash of an API key.
 
 use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
@@ -6,43 +7,46 @@ use platform::{Secret, SecretHash, Settings, SettingsError};
 use super::grant::Grant;
 use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, SIMPLE_NAME, is_key};
 
-/// The entry of `alertkeys` that opens the alert routes even if no API key is configured. Programs then call
-/// the routes with tokens of Entra.
+/// The entry of `alertkeys` for programs that call the alert routes with tokens of Entra instead of API keys.
+/// With this entry, the routes are open even if no API key is configured.
 const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The highest number of entries in `alertkeys`. The number is limited, because the bot compares the API key
-/// of every call with each entry.
+/// The highest number of API keys in `alertkeys`. The number is limited, because the bot compares the API key
+/// of every call with all API keys in `alertkeys`.
 const MAX_ENTRIES: usize = 64;
 
 /// The configured API keys.
 #[derive(Debug)]
 pub(super) struct AlertKeys {
-    /// The API keys in `alertkey`, at most two.
+    /// The API keys in the variable `alertkey`, at most two.
     simple: Vec<Secret>,
+    /// The API keys in the variable `alertkeys`.
     named: Vec<NamedKey>,
     /// Whether `alertkeys` has the entry `entra:roles`.
     pub(super) names_app_tokens: bool,
 }
 
-/// The result of looking up an API key.
+/// The result of looking up the API key of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Holder<'a> {
-    /// The key is in `alertkey`.
+    /// The variable `alertkey` contains the key.
     Simple,
-    /// The key is in this entry of `alertkeys`.
+    /// This entry of `alertkeys` contains the hash of the key.
     Named(&'a NamedKey),
-    /// The key is in this entry, but the key is no longer valid: the time `until` of the entry has passed.
+    /// This entry contains the hash of the key. But the key is no longer valid, because the time `until` of
+    /// the entry has passed.
     Ended(&'a NamedKey),
-    /// The key is in this entry, but is too short, too long, or lacks the prefix `pbk_`.
+    /// This entry contains the hash of the key. But the key is too short, or lacks the prefix `pbk_`.
     Unfit(&'a NamedKey),
     /// No configured key matches.
     Unknown,
 }
 
 impl AlertKeys {
-    /// Reads the variables. Returns `None` if neither variable has an entry. The routes are then closed.
+    /// Reads the variables. Returns `None` if neither variable has an entry. The alert routes are then
+    /// closed.
     pub(super) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let simple = read_simple(&settings.setting("alertkey")?)?;
         let (named, names_app_tokens) = read_named(&settings.setting("alertkeys")?)?;
@@ -50,15 +54,16 @@ impl AlertKeys {
         Ok(is_open.then_some(Self { simple, named, names_app_tokens }))
     }
 
-    /// Returns the error of each variable that cannot be used.
+    /// Returns an error for each variable that the bot cannot use.
     pub(super) fn check(settings: &impl Settings) -> Vec<SettingsError> {
         let simple = settings.setting("alertkey").and_then(|text| read_simple(&text));
         let named = settings.setting("alertkeys").and_then(|text| read_named(&text));
         simple.err().into_iter().chain(named.err()).collect()
     }
 
-    /// Looks up an API key. The bot compares the text with every configured key, even after a match. So the
-    /// time until the response does not reveal which key nearly matched.
+    /// Looks up the API key of a call. The bot compares `candidate` with every configured key, even after a
+    /// match. So the time until the response does not reveal which key matched. The bot compares a candidate
+    /// of more than 128 bytes only with the keys in `alertkey`.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
         let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
         let mut named = None;
@@ -90,8 +95,8 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// Returns the name of a configured API key that the bot refuses, and the reason. Returns `None` for an
-    /// accepted key and for an unknown key.
+    /// Returns the name of the key and the reason of the refusal, if the key is configured, but the bot
+    /// refuses the key. Returns `None` for an accepted key and for an unknown key.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
             "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
@@ -115,7 +120,7 @@ fn read_simple(text: &str) -> Result<Vec<Secret>, SettingsError> {
     Ok(keys)
 }
 
-/// Reads the API keys in `alertkeys`. The `bool` is true if `entra:roles` is among the entries.
+/// Reads the API keys in `alertkeys`. The second value is true if `entra:roles` is among the entries.
 fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
     let mut keys: Vec<NamedKey> = Vec::new();
     let mut names_app_tokens = false;
@@ -136,8 +141,8 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
             let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
-        // API keys with the same name see and cancel the same alerts. So these keys must have the same
-        // restrictions.
+        // Callers with the same name see and cancel the same alerts. So all API keys with the same name must
+        // be restricted to the same tenant and the same tags.
         if keys.iter().any(|other| other.name == key.name && !other.grant.is_bound_like(&key.grant)) {
             let problem = "another entry of this name has another tenant= or tag=; rename one entry";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
@@ -158,7 +163,7 @@ mod tests {
 
     const OLD: &str = "the-old-key-of-16";
     const NEW: &str = "the-new-key-of-16";
-    /// An API key, and its hash from `printf %s <key> | sha256sum`.
+    /// An API key, and its hash. The command `printf %s <key> | sha256sum` made the hash.
     const CI: (&str, &str) = (
         "pbk_0123456789abcdef0123456789abcdef",
         "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",

@@ -20,7 +20,8 @@ use crate::tag_scope::{NONE, TagScope};
 
 const MAX_LIMIT: usize = 100;
 
-/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. This time is shorter than 30 s, because hosted platforms end a
+/// request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn get<H: Host>(
@@ -85,7 +86,8 @@ impl ListQuery {
         Ok(list)
     }
 
-    /// Restricts the list to the conversations that the caller's API key reaches.
+    /// Restricts the list to the tenant of the caller's API key, if any. Refuses a query that the API key
+    /// does not allow, for example a query for another tenant.
     fn restricted_to(mut self, caller: &Caller) -> Result<Self, AlertRejection> {
         caller.require_tag("tag", self.tag.as_ref())?;
         if let Some(asked) = &self.tenant {
@@ -97,13 +99,13 @@ impl ListQuery {
         Ok(self)
     }
 
-    /// Makes the filter for the list. If the query names a tag, the list has the subscribers to which an
-    /// alert with the same `tag` and `tenant` would go.
+    /// Makes the filter for the list. If the query names a tag, the list has the same conversations that an
+    /// alert with this `tag` and `tenant` would have as targets.
     ///
-    /// There is one exception. If the query also names the id of a tenant, the list contains the unverified
-    /// subscribers, too, although an alert would not go to them. (The address of an unverified subscriber
-    /// names the tenant, but no token has verified the address.) In anonymous mode, all subscribers are
-    /// unverified. Without the exception, such a list would always be empty in this mode.
+    /// There is one exception. If the query names a tag and the id of a tenant, the list also has the
+    /// *unverified* subscribers of the tag. The address of an unverified subscriber names this tenant, but no
+    /// token has verified the address. So an alert would not go to this subscriber. In anonymous mode, all
+    /// subscribers are unverified. Without the exception, such a list would always be empty in this mode.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });
@@ -117,8 +119,8 @@ impl ListQuery {
     }
 }
 
-/// The JSON of a conversation for the caller. The address of the Connector is left out, because the caller
-/// does not need it.
+/// Makes the JSON of a conversation for the caller. The JSON does not contain the address of the Connector,
+/// because a caller does not need this address.
 fn shown(key: &ConversationKey, conversation: &Conversation, grant: &Grant) -> Value {
     let Conversation { address, tags, stopped, paused, seen_at, .. } = conversation;
     let mut target = Map::new();

@@ -16,11 +16,11 @@ use crate::settings::BotSettings;
 const MAX_MENTIONS: usize = 20;
 const MAX_NAME_CHARACTERS: usize = 100;
 
-/// The longest time for looking up the people whom a text mentions.
+/// The longest time for looking up one person whom a text mentions.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
 
-/// Reads `format` and `mentions`. Moves `importance` into `activity`, because `importance` is a short form of
-/// `activity.importance`.
+/// Reads `format` and `mentions`. Moves `importance` into `activity`, because a caller can write `importance`
+/// instead of `activity.importance`.
 pub(super) fn read(
     fields: &mut Fields,
     text: &str,
@@ -83,9 +83,12 @@ fn read_mentions(fields: &mut Fields) -> Result<Vec<Mention>, FieldError> {
     Ok(mentions)
 }
 
-/// Checks that each element of `mentions` has an `<at>name</at>` in the text or in a card, and that each
-/// `<at>name</at>` has an element of `mentions`. In a call without `mentions`, a plain text can contain
-/// `<at>`, because channels show a plain text as it is.
+/// Checks the mentions of an alert. Each element of `mentions` must have an `<at>name</at>` in the text or in
+/// a card. Each `<at>name</at>` must have an element of `mentions`.
+///
+/// There are two exceptions. A card can define a mention by itself, in its `msteams.entities`. In a call
+/// without `mentions`, a plain text can contain any `<at>`, because channels (messaging services such as
+/// Teams) show a plain text unchanged.
 fn expect_elements(
     fields: &Fields,
     text: &str,
@@ -132,9 +135,9 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// Replaces the Entra object id of each mentioned person by the person's id on Teams. The function finds the
-/// id on Teams in the person's own conversation. If the bot has not stored this conversation, the object id
-/// stays. The function changes only the mentions in `text`. Mentions in cards stay, because Teams accepts an
-/// object id in a card.
+/// id on Teams in the person's own conversation with the bot. If the bot has not stored this conversation, or
+/// if the caller is not allowed to send to this conversation, the function keeps the object id. The function
+/// changes only the mentions in `text`, because Teams accepts an object id in a card.
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,

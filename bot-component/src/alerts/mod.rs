@@ -1,4 +1,4 @@
-//! The routes for other programs. `docs/openapi.yaml` describes them:
+//! The HTTP routes that programs call. `docs/openapi.yaml` describes the routes:
 //!
 //! - `GET` and `POST` of `/api/alerts`;
 //! - `GET`, `PATCH` and `DELETE` of `/api/alerts/{id}`;
@@ -67,43 +67,47 @@ use request_id::RequestId;
 #[cfg(test)]
 pub(crate) use sending::not_confirmed;
 
-/// A route, with the parameters of its path. Each comment names the *scope* (the right of the API key or
-/// token) that the caller needs.
+/// A route, with the parameters of its path. Each comment names the *scope* that the caller needs. A scope is
+/// a right that an API key or a token of Entra gives to the caller.
 enum Route<'a> {
-    /// To send an alert: scope `send`. To list alerts: one of the scopes `send`, `cancel`, `list` and
-    /// `operate`.
+    /// Sends an alert (scope `send`). Lists alerts (one of the scopes `send`, `cancel`, `list` and
+    /// `operate`).
     Alerts,
-    /// To cancel the alert: scope `cancel` or `operate`. To change it: `send`. To read its status: one of the
-    /// scopes `send`, `cancel`, `list` and `operate`.
+    /// Cancels the alert (scope `cancel` or `operate`). Changes the alert (scope `send`). Shows the status of
+    /// the alert (one of the scopes `send`, `cancel`, `list` and `operate`).
     Alert(&'a str),
-    /// To send an alert with a payload in the format of another program. The query names the targets. Scope
-    /// `send`.
+    /// Makes alerts from a payload in the format of another program, such as Alertmanager. The query names
+    /// the targets. Scope `send`.
     From(&'a str),
-    /// The dead letters, i.e. the messages of the poison queue. Scope `operate`.
+    /// Lists the dead letters. A *dead letter* is a message that the poller could not deliver, and moved to
+    /// the poison queue. Scope `operate`.
     DeadLetters,
-    /// To replay dead letters, i.e. to put them on the queue again. Scope `operate`.
+    /// Replays dead letters, i.e. puts their messages on the queue again. Scope `operate`.
     Replay,
-    /// To drop dead letters, i.e. to delete them. Scope `operate`.
+    /// Drops dead letters, i.e. deletes their messages. Scope `operate`.
     Drop,
-    /// A dead letter, by its id. Scope `operate`.
+    /// Drops one dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
-    /// The status of the bot, for a person or a probe. Scope `watch`.
+    /// Shows the status of the bot to a person or a monitoring program. Scope `watch`.
     Status,
-    /// The metrics, for Prometheus. Scope `watch`.
+    /// Shows the metrics to Prometheus. Scope `watch`.
     Metrics,
-    /// The list of conversations. Scope `list`.
+    /// Lists the conversations. Scope `list`.
     Targets,
-    /// A conversation, by its conversation key. Scope `operate`.
+    /// Deletes a conversation, by its conversation key. Scope `operate`.
     Target(&'a str),
-    /// The webhook address of a conversation. Scope `send`.
+    /// Makes or ends the webhook address of a conversation. A *webhook address* is a URL to which programs
+    /// post alerts for the conversation. Scope `send`.
     Hook(&'a str),
-    /// The subscription of a conversation to a tag. Scope `operate`.
+    /// Subscribes a conversation to a tag, or ends the subscription. A *tag* is a word. An alert to a tag
+    /// goes to all conversations that subscribe to the tag. Scope `operate`.
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
-    /// Codes with which people subscribe to a tag. Scope `operate`.
+    /// Makes codes with which people subscribe to a tag. Scope `operate`.
     Codes { tag: Cow<'a, str> },
 }
 
-/// Whether `alertkey` or `alertkeys` has an entry. If both are empty, these routes answer 404.
+/// Whether `alertkey` or `alertkeys` has an entry. If neither variable has an entry, all routes of this
+/// module except `/api/hooks/{token}` respond with 404.
 pub(crate) fn are_open(settings: &impl Settings) -> Result<bool, SettingsError> {
     Ok(AlertKeys::read(settings)?.is_some())
 }
@@ -165,8 +169,8 @@ fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
 
-/// Answers a request for one of these routes. Each response has the request's id in the header
-/// `x-request-id`.
+/// Handles a request for one of these routes (except `/api/hooks/{token}`). Each response has the request's
+/// id in the header `x-request-id`.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

@@ -1,5 +1,6 @@
-//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. The entry holds the hash of an
-//! API key. A program that has this API key can call the alert routes.
+//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. A program that has the API key
+//! `key` can call the alert routes, with the rights in `scopes`. The entry holds only the hash of the API
+//! key.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::SecretHash;
@@ -9,11 +10,12 @@ use super::grant::Grant;
 /// The number of characters of the shortest API key. `cargo dev key` makes keys of 47 characters.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The number of characters of the longest API key. The bot refuses a longer text without hashing it.
+/// The number of characters of the longest API key in `alertkeys`. The bot does not hash a longer key in a
+/// call, because no entry is for such a key.
 pub(super) const MAX_KEY_CHARACTERS: usize = 128;
 
-/// The prefix of every API key in `alertkeys`. By this prefix, people and scanners for secrets recognize a
-/// key.
+/// The prefix of every API key in `alertkeys`. People and scanners for secrets recognise an API key by this
+/// prefix.
 const KEY_PREFIX: &str = "pbk_";
 
 const MAX_NAME_CHARACTERS: usize = 32;
@@ -21,8 +23,8 @@ const MAX_NAME_CHARACTERS: usize = 32;
 /// The name of the API keys in the variable `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// Names that no entry is allowed to have. `alertkey` is the name of the API keys in the variable `alertkey`.
-/// The entry `entra:roles` begins with `entra`, but is no API key.
+/// Names that no entry is allowed to have. `alertkey` is already the name of the API keys in the variable
+/// `alertkey`. An entry with the name `entra` would look like the entry `entra:roles`, which is no API key.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
 /// An API key with a name. The bot knows only the hash of the key.
@@ -31,13 +33,13 @@ pub(super) struct NamedKey {
     pub(super) name: String,
     pub(super) grant: Grant,
     pub(super) hash: SecretHash,
-    /// From this time on, the bot refuses the key.
+    /// The bot refuses the key from this time on.
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// The problem of a wrong entry. `name` is set only if the bot is sure that the entry begins with a name.
-/// Otherwise, the beginning of the entry may be an API key that an operator has put there by mistake. The
-/// error must not show an API key.
+/// The problem of a wrong entry. Perhaps an operator has put an API key in place of an entry by mistake. An
+/// error must not show an API key. So `name` is set only if the bot is sure that the entry begins with a
+/// name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryProblem {
     pub(super) name: Option<String>,
@@ -45,7 +47,8 @@ pub(super) struct EntryProblem {
 }
 
 impl NamedKey {
-    /// Reads one entry. `until` is the last part, so it can contain colons.
+    /// Reads one entry. The function splits the entry only at the first three colons, because `until` can
+    /// contain colons.
     pub(super) fn read(entry: &str) -> Result<Self, EntryProblem> {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -55,8 +58,8 @@ impl NamedKey {
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
-            // The text may be an API key that an operator has put here by mistake, so the error does not
-            // contain the text.
+            // Perhaps `name` is an API key that an operator has put here by mistake. So the error does not
+            // contain `name`.
             let problem = "expected name:scopes:sha256[:until], found fewer parts";
             return Err(EntryProblem { name: None, problem });
         };
@@ -129,7 +132,7 @@ mod tests {
             (format!("entra:send:{HASH}"), None, "not alertkey"),
             (format!("{HASH}:send:ci"), None, "name"),
             ("pbk_hunter2".into(), None, "name"),
-            // An API key without the prefix, in place of an entry.
+            // An operator has put an API key without the prefix in place of an entry.
             ("0123456789abcdef0123456789abcdef".into(), None, "fewer parts"),
             (format!("ci:{HASH}"), None, "fewer parts"),
             (format!("ci:{HASH}:send"), Some("ci"), "scopes"),

@@ -11,10 +11,10 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint in the [`Identity`] of an alert, if the sender gave the alert an id. If two calls have the
-/// same idempotency key but different fingerprints, the bot refuses the second call. Two posts with the same
-/// id report the same alert, even if their bodies differ. So this fingerprint is a constant, and not a hash
-/// of the body.
+/// The fingerprint in the [`Identity`] of an alert, if the sender (the posting program) gave the alert an id.
+/// For calls of `POST /api/alerts`, the fingerprint is a hash of the body: the bot refuses a second call with
+/// the same idempotency key but another body. But two posts with the same id report the same alert, even if
+/// their bodies differ. So here the fingerprint is a constant.
 const SAME_BY_ID: &str = "by id";
 
 /// Makes the [`AlertCall`] that sends an alert to the targets `to`.
@@ -39,9 +39,9 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// Returns the identity of an alert, or `None` if the sender gave the alert no id. By the identity, the bot
-/// recognises a second post of the alert, and does not send the alert again. `sender` is the name of the
-/// caller's API key, and `targets` names the targets of the post.
+/// Returns the identity of an alert, or `None` if the sender gave the alert no id. If a sender repeats a
+/// post, the bot recognises the alert by its identity, and does not send the alert again. `sender` is the
+/// name of the caller, and `targets` is a text that names the targets of the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {

@@ -1,5 +1,6 @@
 //! `POST /api/alerts/from/{source}`: a caller with an API key posts a payload in the format of another
-//! program. The query names the targets of the alerts.
+//! program. `{source}` names this format, for example `alertmanager`. The bot makes alerts from the payload.
+//! The query names the targets of the alerts.
 
 use alert_shapes::{Incoming, Shape};
 use bot_framework::json::{FieldError, Fields};
@@ -20,7 +21,8 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// With this `source`, the bot itself recognises the shape (the format) of the payload.
+/// If `source` is this word, the bot recognises the shape (the format) of the payload from the headers and
+/// the body.
 const AUTO: &str = "auto";
 
 pub(in super::super) async fn post<H: Host>(
@@ -48,7 +50,7 @@ pub(in super::super) async fn post<H: Host>(
     send::send(host, &settings, origin, reading, || to().into_iter().collect(), begin).await
 }
 
-/// Returns the shape that a source names, or `None` for `auto`.
+/// Returns the shape that `source` names, or `None` for `auto`. `source` is a segment of the path.
 fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
     const SOURCES: &str = "auto, plain, messagecard, adaptivecard, alertmanager, grafana, azuremonitor, \
                            slack, github, cloudevents or eventgrid";
@@ -61,14 +63,15 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
     }
 }
 
-/// The target and the cursor in a query.
+/// The target and the cursor (the position at which an earlier post stopped) in a query.
 #[derive(Debug)]
 struct Named {
-    /// The target, in the same form as an element of the member `to` of `POST /api/alerts`. For example, the
-    /// query `tag=ops` becomes `{"tag": "ops"}`.
+    /// The target as a JSON object, in the form that the member `to` of `POST /api/alerts` has. For example,
+    /// the query `tag=ops` becomes `{"tag": "ops"}`.
     element: Map<String, Value>,
-    /// The `next` of an earlier response, if the caller continues an earlier post. The bot then alerts only
-    /// the remaining subscribers of the tag.
+    /// The cursor: the `next` of the response to an earlier post. If many conversations subscribe to a tag,
+    /// one post can reach only some of these conversations. The caller then repeats the post with `next`, and
+    /// the bot alerts the remaining conversations.
     at: Option<Cursor>,
 }
 

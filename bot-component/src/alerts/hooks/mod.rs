@@ -1,14 +1,15 @@
-//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the webhook addresses. If a program posts to a webhook
-//! address, the bot alerts the conversation of this address. A caller that knows the address needs no API
-//! key.
+//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the webhook addresses. A *webhook address* is a URL of the
+//! bot: if a program posts to this URL, the bot alerts one conversation. A caller that knows the URL needs no
+//! API key.
 //!
-//! The token in the address names the conversation, and contains an HMAC. So the bot refuses a forged token
-//! without a storage call. For a post, the bot reads the conversation, inserts the alert in the ledger, and
-//! puts the alert on the queue.
+//! The token in the URL names the conversation, and contains an HMAC. The bot recognises a forged token by
+//! the HMAC, and needs no storage call for this check. After the check, the bot reads the conversation. Then
+//! the bot inserts the alerts of the post in the ledger (the table with one record for each alert), and puts
+//! the alerts on the queue.
 //!
 //! The HTTP status 202 means that every alert of the post is on the queue. 503 means that the bot could not
-//! accept the post, or that the queue did not confirm an alert. The bot never answers 429, because most
-//! senders do not repeat a post after a 429.
+//! use its storage, or that at least one alert of the post is perhaps not on the queue. The bot never
+//! responds with 429, because most senders do not repeat a post after a 429.
 
 mod alert;
 pub(super) mod from;
@@ -39,12 +40,12 @@ pub(crate) const PATH: &str = "/api/hooks/";
 
 const ALLOWED: &str = "OPTIONS, POST, PUT";
 
-/// The longest time for reading the conversation. This is enough for three attempts. A late response is
-/// better than an early 503, because some senders do not repeat a post after a 503.
+/// The longest time for reading the conversation. In this time, the bot can make the storage call three
+/// times. A late response is better than an early 503, because some senders do not repeat a post after a 503.
 const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
-/// Answers a request that a program sends to a webhook address. Log lines have only the beginning of the
-/// token, because a program with the whole token can post.
+/// Handles a request to a webhook address. A log line shows only the beginning of the token, because a reader
+/// of the whole token could post.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -91,9 +92,9 @@ async fn answer<H: Host>(
     send::send(host, &settings, origin, reading, to, begin).await
 }
 
-/// Finds the conversation of a webhook address. Refuses an address that has ended. The addresses of a
-/// conversation are numbered (the number is the *generation* of the address). The conversation's row in the
-/// table has the number of the only valid address, or no number.
+/// Finds the conversation of a webhook address. Refuses an address that has ended. Each new address of a
+/// conversation has a new number, the *generation* of the address. `known.hook` is the generation of the
+/// address that works, or `None` if no address works.
 async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
@@ -108,13 +109,14 @@ async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Re
     }
 }
 
-/// The value of a header, if it is text.
+/// Returns the value of a header. Returns `None` if the header is missing, or if its value is not ASCII text.
 fn header_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Answers `OPTIONS`. If the request is the handshake of a CloudEvents webhook, the response accepts the
-/// handshake. The response to any other `OPTIONS` has only the allowed methods.
+/// Responds to `OPTIONS`. With this request, a sender of CloudEvents asks for permission to post (the
+/// *handshake*). The response to the handshake gives the permission. The response to any other `OPTIONS` has
+/// only the allowed methods.
 fn options(headers: &HeaderMap) -> Response<Bytes> {
     let mut answer = response::empty(StatusCode::OK);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));

@@ -1,4 +1,4 @@
-//! Sends the alerts of one post, and answers the post.
+//! Sends the alerts of one post, and makes the response.
 
 use std::time::Duration;
 
@@ -21,20 +21,21 @@ use crate::settings::BotSettings;
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
-    /// A text that names the targets. If two alerts have the same id but different targets, the bot sends
-    /// both alerts.
+    /// A text that names the targets. The text is a part of each alert's identity. So if two posts have the
+    /// same alert id but different targets, the bot sends both alerts.
     pub(super) targets: &'a str,
-    /// The `next` of an earlier response, if the earlier post reached only some of a tag's subscribers. This
-    /// post repeats the earlier post for the remaining subscribers.
+    /// The `next` of an earlier response, if this post continues an earlier post. The earlier post reached
+    /// only some of the conversations that subscribe to a tag. This post reaches the remaining conversations.
     pub(super) at: Option<&'a Cursor>,
 }
 
-/// Sends the alerts of a post one after the other, to keep their order. `begin` is the time of the post on
-/// the monotonic clock.
+/// Sends the alerts of a post one after the other, to keep their order. `begin` is the time at which the bot
+/// received the post, on the monotonic clock.
 ///
-/// If the queue does not confirm an alert, the bot sends no further alert of the post, and answers 503. The
-/// sender can then post again. If the sender gave an alert an id, the bot sends this alert only once. If an
-/// alert without an id is already on the queue, the second post sends this alert again.
+/// If the queue does not confirm an alert, the bot sends no further alert of the post, and responds with 503.
+/// The sender can then post again. In a second post, the bot recognises each alert to which the sender gave
+/// an id, and does not send this alert twice. An alert without an id is sent twice, if the first post has
+/// already put the alert on the queue.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -57,7 +58,8 @@ pub(super) async fn send<H: Host>(
         match call::send(host, settings, caller, call, identity, at, begin).await {
             Ok(sent) => all.add(sent),
             Err(rejection) if all.shown.is_empty() => return Err(rejection),
-            // The earlier alerts are on the queue, so the response lists them, and reports one failed alert.
+            // The earlier alerts are on the queue, so the response lists these alerts. The response also
+            // counts the refused alert as failed.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 all.failed += 1;

@@ -1,24 +1,26 @@
-//! Checks the signature of a post to a webhook address. The address itself proves that the sender is allowed
-//! to post. The signature also proves that nothing between the sender and the bot has changed the body.
+//! Checks the signature of a post to a webhook address. For most senders, the address alone is enough: a
+//! sender that knows the address is allowed to post. A valid signature also proves that the body was not
+//! changed on its way to the bot.
 
 use alert_shapes::{Incoming, github, grafana};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::rejection::HookRejection;
 
-/// The header in which GitHub names the event.
+/// The header in which GitHub names the kind of the event, such as `push`.
 const GITHUB_EVENT: &str = "x-github-event";
 
-/// The header in which Grafana sends the time. Grafana sends this header only if Grafana is set up as
-/// `docs/hooks.md` shows.
+/// The header with the time at which Grafana signed the post. Grafana sends this header only if a user has
+/// set the header in Grafana, as `docs/hooks.md` describes.
 const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 
 /// The largest accepted difference between a signed time and now.
 const MOST_APART: TimeDelta = TimeDelta::minutes(5);
 
-/// Checks the signature. A post of GitHub must have a signature, because GitHub's documentation says that a
-/// webhook address is no secret. A post of Grafana can have a signature. The bot checks no signatures of
-/// other senders.
+/// Checks the signature. A post from GitHub needs a valid signature, because GitHub's documentation says that
+/// a webhook address is no secret. So the address alone does not prove that GitHub sent the post. A post from
+/// Grafana needs no signature, but the bot refuses a wrong signature. The bot does not check the signatures
+/// of other senders.
 pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -> Result<(), HookRejection> {
     let secret = secret.as_bytes();
     if let Some(signature) = (incoming.header)(github::HEADER) {
@@ -31,6 +33,8 @@ pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -
         return Err(HookRejection::SignatureMissing { header: "X-Hub-Signature-256" });
     }
     let Some(signature) = (incoming.header)(grafana::HEADER) else { return Ok(()) };
+    // If Grafana sends the time, the signature covers the time and the body. Otherwise, the signature covers
+    // only the body.
     let time = (incoming.header)(GRAFANA_TIME).filter(|time| is_near(time, now));
     let is_valid = grafana::signature_is_valid(secret, incoming.body, None, signature)
         | time.is_some_and(|time| grafana::signature_is_valid(secret, incoming.body, Some(time), signature));

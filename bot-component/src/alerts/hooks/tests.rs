@@ -1,4 +1,4 @@
-//! Tests of the route `/api/hooks/{token}`, with a fake table service.
+//! Tests of the route `/api/hooks/{token}`. [`Stage`] contains a fake host and a fake table service.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -33,8 +33,8 @@ fn key() -> ConversationKey {
     ConversationKey::of(&address())
 }
 
-/// Makes a [`Stage`] with one conversation that has a webhook address. Returns the stage, and the token of
-/// the address.
+/// Makes a stage with one conversation that has a webhook address. Returns the stage, and the token in the
+/// address.
 fn stage() -> (Stage, String) {
     let stage = Stage::new();
     run(stage.conversations().record_activity(&address(), Sign::Message, None)).unwrap();
@@ -43,8 +43,8 @@ fn stage() -> (Stage, String) {
     (stage, token)
 }
 
-/// Sends a request. Returns the HTTP status, and the error code in the body. Without an error, the code is
-/// empty.
+/// Sends a request. Returns the HTTP status, and the error code in the body of the response. If the body has
+/// no error code, this text is empty.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");

@@ -1,8 +1,10 @@
-//! The routes for dead letters, i.e. for the messages of the poison queue: `GET /api/dead`,
-//! `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`.
+//! The routes for dead letters: `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop` and
+//! `DELETE /api/dead/{id}`.
 //!
-//! To *replay* a dead letter means to put its message on the queue again. To *drop* it means to delete its
-//! message. The *row* of a dead letter is its entry in the table that lists the dead letters.
+//! A *dead letter* is a message that the poller could not deliver, and moved to the poison queue. A table
+//! lists the dead letters. The *row* of a dead letter is its entry in this table. To *replay* a dead letter
+//! means to put its message on the main queue again. To *drop* a dead letter means to delete its message and
+//! its row.
 
 mod body;
 mod drop;
@@ -28,18 +30,18 @@ pub(in super::super) use letter::Letter;
 pub(in super::super) use list::get;
 pub(in super::super) use replay::post as replay;
 
-/// The longest time for the storage calls. Hosted platforms end a request after 30 s.
+/// The longest time for the storage calls. This time is shorter than 30 s, because hosted platforms end a
+/// request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
 
-/// The longest time from the moment when a run writes the row of a dead letter until the run puts the message
-/// on the poison queue.
+/// The longest time between two steps of a run (one execution of the poller). In the first step, the run
+/// writes the row of a dead letter. In the second step, the run puts the message on the poison queue.
 const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
-/// The prefix of a dead letter's id, if the message has no row. The rest of the id is the id of the message
-/// on the poison queue.
+/// The beginning of the id of a dead letter without a row. The id of its message on the poison queue follows.
 const OF_MESSAGE: &str = "m.";
 
-/// The longest id of a queue message, in characters. The service's ids have 36 characters.
+/// The longest id of a queue message, in characters. The ids of Azure's queue service have 36 characters.
 const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 
 /// The id of a dead letter in API calls and in responses.
@@ -47,8 +49,8 @@ const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 enum Named {
     /// The id of the dead letter's row.
     Row(DeadLetterId),
-    /// The id of the message on the poison queue, if the message has no row. An old poller or another program
-    /// put such a message there.
+    /// The id of the message on the poison queue, if the message has no row. For example, an older version of
+    /// the poller or another program put the message there, or a run could not write the row.
     Message(String),
 }
 

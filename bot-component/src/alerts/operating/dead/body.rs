@@ -1,7 +1,7 @@
 //! Reads the body of `POST /api/dead/replay` and `POST /api/dead/drop`, and the query of `GET /api/dead`.
 //!
-//! The *outcome* of a dead letter is a word, such as `permanent`, that says why a run moved the message to
-//! the poison queue.
+//! The *outcome* of a dead letter is a word, such as `permanent`. The outcome says why a run (one execution
+//! of the poller) moved the message to the poison queue.
 
 use std::collections::BTreeSet;
 
@@ -42,11 +42,11 @@ pub(super) enum Selection {
 /// A condition that selects dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Match {
-    /// The outcome that the dead letter has. `None` means every outcome.
+    /// Selects the dead letters with this outcome. `None` selects every outcome.
     outcome: Option<String>,
-    /// The message was moved to the poison queue at this time or later.
+    /// Selects the messages that a run moved to the poison queue at this time or later.
     since: Option<DateTime<Utc>>,
-    /// The message was moved to the poison queue before this time.
+    /// Selects the messages that a run moved to the poison queue before this time.
     until: Option<DateTime<Utc>>,
 }
 
@@ -89,7 +89,8 @@ impl Selection {
                 Err(fields.error("ids", "no member beside `ids`; leave out `ids` or the others").into())
             }
             Some(ids) => Ok(Self::Ids(ids)),
-            // If a caller forgets the condition, the bot must not replay or drop everything.
+            // Perhaps the caller has forgotten the condition. So the bot replays or drops all dead letters
+            // only if the caller sends `all`.
             None if outcome.is_none() && !all => {
                 Err(fields.error("ids", "ids, an outcome, or `all`: true, found none of them").into())
             }
@@ -125,7 +126,7 @@ pub(super) struct ListQuery {
     pub(super) limit: usize,
     pub(super) outcome: Option<String>,
     pub(super) conversation: Option<ConversationKey>,
-    /// Whether the list shows the texts of alerts, and also contains the messages without a row.
+    /// Whether the list shows the texts of alerts. Such a list can also contain messages without a row.
     pub(super) with_texts: bool,
 }
 

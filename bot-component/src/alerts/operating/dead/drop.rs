@@ -1,9 +1,10 @@
-//! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters, i.e. delete their messages and rows.
-//! In the ledger, their alerts stay `dead`.
+//! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters, i.e. delete their messages and their
+//! rows. In the ledger (the table with one record for each alert), the alerts keep the status `dead`.
 //!
-//! A drop finds all its messages with one walk through the poison queue. (A *walk* leases one batch of
-//! messages after another, because the service cannot list a queue.) With one walk for each message, the
-//! number of storage calls would grow with the square of the number of dead letters.
+//! An API call makes one walk through the poison queue, and finds all messages to drop on this walk. (The
+//! queue service cannot list a queue. So a *walk* leases one batch of messages after another, i.e. hides the
+//! messages for 30 seconds.) With one walk for each message, the number of storage calls would grow with the
+//! square of the number of dead letters.
 
 mod act;
 
@@ -32,7 +33,7 @@ use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 use act::{Dropper, Results};
 
-/// How many rows one storage call reads.
+/// The highest number of rows that one storage call reads.
 const ROWS_AT_ONCE: u16 = 1000;
 /// The highest number of storage calls in the search for rows without a message.
 const MAX_ROW_PAGES: usize = 20;
@@ -80,7 +81,8 @@ pub(in crate::alerts) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT).into())
 }
 
-/// The deadlines of an API call, counted from the beginning of the call.
+/// The deadlines of an API call, counted from the beginning of the call. `deadline` is for all storage calls,
+/// `search_until` for the walk, and `act_until` for beginning to drop another message.
 struct Begun {
     deadline: Deadline,
     search_until: Deadline,
@@ -94,8 +96,9 @@ impl Begun {
     }
 }
 
-/// The digests (hashes) of the messages that a walk has read, and the rows that these messages name. If the
-/// walk has read all messages, and [`Seen::has`] is false for a row, then the row has no message.
+/// The messages that a walk has read: their digests (hashes), and the ids of the rows that the messages
+/// contain. If the walk has read all messages, and [`Seen::has`] is false for a row, then the poison queue
+/// holds no message for this row.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -128,10 +131,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // The walk hides the messages that it reads. `end` makes the remaining messages (those that the bot
-        // has not deleted) visible again. If this API call has to stop before the end of the queue, the bot
-        // does not call `end`. The messages then stay hidden until their lease ends, so that the next API
-        // call gets the messages behind them.
+        // The walk hides the messages that it reads. The bot deletes some of these messages. `end` makes the
+        // other messages visible again. If this API call stops before the end of the queue, the bot does not
+        // call `end`, and the messages stay hidden until their lease ends. If the caller sends the call again
+        // before that time, the new walk begins after the hidden messages.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -162,10 +165,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             if let Some(row) = pending.take_exact(letter) {
                 return Some(Some(row));
             }
-            // The API call names the row of this message, but the row has the digest of another text. There
-            // are two possible causes: another program has changed the message, or the poison queue holds two
-            // copies of the message, with different texts. The bot drops this message, too. The row stays
-            // pending, because the message with the row's digest may follow.
+            // The API call names the row of this message, but the row has the digest (hash) of another text.
+            // Perhaps another program has changed the message. Or perhaps the poison queue holds two copies
+            // of the message, with different texts. The bot drops this message, too. The row stays pending,
+            // because the walk can still find the message with the digest in the row.
             if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
                 named.borrow_mut().insert(row.clone());
                 return Some(Some(row));
@@ -182,8 +185,9 @@ impl<'a, H: Host> Dropper<'a, H> {
         self.drop_missing(walk, pending, results).await
     }
 
-    /// Handles the dead letters whose messages the walk has not found. Drops a dead letter if the poison
-    /// queue certainly no longer holds its message, and refuses the others.
+    /// Handles the dead letters whose messages the walk has not found. If the walk stopped before the end of
+    /// the poison queue, the function does nothing. Otherwise, the function drops each row that certainly has
+    /// no message on the poison queue, and refuses the other dead letters.
     async fn drop_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -212,7 +216,7 @@ impl<'a, H: Host> Dropper<'a, H> {
         let seen = RefCell::new(Seen::default());
         let take = |letter: &Letter| {
             seen.borrow_mut().add(letter);
-            // If the message does not name its outcome, `fits` later reads the outcome from the row.
+            // If the message does not contain its outcome, `fits` later reads the outcome from the row.
             let may_fit = letter.failure.outcome.is_none() || condition.fits(letter);
             may_fit.then(|| letter.row())
         };
@@ -237,10 +241,10 @@ impl<'a, H: Host> Dropper<'a, H> {
         self.drop_rows_without_message(condition, &seen.into_inner(), results).await
     }
 
-    /// Whether a message meets the condition. If the message names its outcome, the bot has already checked
-    /// the message during the walk. If the message names no outcome, the bot reads the outcome from the
-    /// message's row. If the message has no row, its outcome follows from its content. For example, the
-    /// outcome of a message without an envelope is `unreadable`.
+    /// Whether a message meets the condition. If the message contains its outcome, the walk has already
+    /// checked the condition. Otherwise, the bot reads the outcome from the message's row. If the message has
+    /// no row either, the outcome follows from the content of the message. For example, the outcome of a
+    /// message without an envelope (the JSON of an alert) is `unreadable`.
     async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
         if job.letter.failure.outcome.is_some() {
             return Ok(true);
@@ -272,14 +276,15 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether the row is old enough to be dropped if it has no message. A run first writes the row, and then
-    /// puts the message on the poison queue. So the message of a row from the last minute may still follow.
+    /// Whether the row is at least one minute old. A run (one execution of the poller) first writes the row,
+    /// and within one minute puts the message on the poison queue. So if an older row has no message, no
+    /// message will follow.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 
-    /// Whether the walk has read every message of the poison queue. If another API call has hidden a message,
-    /// the result is false.
+    /// Whether the walk has read every message of the poison queue. The result is false if another API call
+    /// hides a message from the walk.
     async fn has_seen_all(
         &self,
         walk: &PoisonWalk<'_, H>,

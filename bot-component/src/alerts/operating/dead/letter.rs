@@ -1,4 +1,6 @@
-//! The content of one message of the poison queue.
+//! The content of one message of the poison queue. Usually, the content is an *envelope*: the JSON that the
+//! bot puts on the queue for one alert. The *seal* of an envelope is an HMAC. The seal proves that the bot or
+//! the poller wrote the envelope.
 
 use chrono::{DateTime, Utc};
 use envelope::{Arrival, DecodeError, Envelope, EnvelopeId, FailureNote, SealKey, SealState};
@@ -11,8 +13,8 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member that marks a replayed envelope. Its value is the outcome of the dead letter, such as
-/// `permanent`.
+/// The member that marks an envelope as replayed. The value of this member is the outcome of the dead letter
+/// (the message), such as `permanent`.
 const REPLAYED: &str = "replayed";
 
 /// The content of a message of the poison queue.
@@ -21,16 +23,17 @@ pub(in crate::alerts) struct Letter {
     message_id: String,
     inserted_at: DateTime<Utc>,
     content: Result<(Envelope, SealState), DecodeError>,
-    /// The `failure` of the envelope, in which the poller stores the outcome and the reason. If the seal is
-    /// not valid, another program may have written the `failure`.
+    /// The member `failure` of the envelope, in which the poller stores the outcome and the reason. Trust
+    /// this member only if the seal is valid, because other programs can also write this member.
     pub(super) failure: FailureNote,
-    /// The hash of the message's text. The row of the message contains the same hash.
+    /// The hash of the text of the queue message. By this hash, the bot finds the message's row in the table
+    /// of dead letters.
     pub(in crate::alerts) digest: String,
     is_sealing: bool,
 }
 
 impl Letter {
-    /// Reads a message of the poison queue. `seal_key` is set if the bot seals its messages.
+    /// Reads a message of the poison queue. `seal_key` is `None` if the bot does not seal its messages.
     pub(in crate::alerts) fn open(
         message_id: &MessageId,
         inserted_at: DateTime<Utc>,
@@ -50,25 +53,27 @@ impl Letter {
         }
     }
 
-    /// Returns the id of the row that the message names, if the poller wrote this id into the message.
-    /// Returns `None` if another program may have written the id.
+    /// Returns the id of the message's row. The poller writes this id into the envelope. Returns `None` if
+    /// the envelope has no such id. If the bot seals its messages, also returns `None` if the seal is not
+    /// valid.
     pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
         let is_genuine = !self.is_sealing || matches!(self.content, Ok((_, SealState::Valid)));
         self.named_row().filter(|_| is_genuine)
     }
 
-    /// Returns the id of the row that the message names. If the message's seal is not valid, another program
-    /// may have written this id.
+    /// Returns the id of the row that the envelope contains, even if the seal is not valid. In this case,
+    /// perhaps another program wrote the id.
     pub(super) fn named_row(&self) -> Option<DeadLetterId> {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 
-    /// The id of the message in API calls and responses, if the message has no row.
+    /// Returns the id of a dead letter without a row, for API calls and responses.
     pub(super) fn without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
-    /// The id of the message in API calls and responses. `row` is the message's row, if the message has one.
+    /// Returns the id of a dead letter, for API calls and responses. `row` is the id of its row, if it has a
+    /// row.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
         row.cloned().map_or_else(|| self.without_row(), Named::Row)
     }
@@ -81,8 +86,9 @@ impl Letter {
         self.content.as_ref().ok().map(|(envelope, _)| envelope)
     }
 
-    /// The outcome: a word, such as `permanent`, that says why a run moved the message to the poison queue.
-    /// If the message names no outcome, the result is `unreadable`, `sealBroken` or `unknown`.
+    /// Returns the outcome: a word, such as `permanent`, that says why a run (one execution of the poller)
+    /// moved the message to the poison queue. If the message contains no outcome, the result is `unreadable`,
+    /// `sealBroken` or `unknown`.
     pub(super) fn outcome(&self) -> &str {
         match (&self.failure.outcome, &self.content) {
             (Some(outcome), _) => outcome,
@@ -92,28 +98,31 @@ impl Letter {
         }
     }
 
-    /// When a run moved the message to the poison queue.
+    /// The time at which a run moved the message to the poison queue.
     pub(super) fn died_at(&self) -> DateTime<Utc> {
         self.failure.at.unwrap_or(self.inserted_at)
     }
 
-    /// When the alert was accepted.
+    /// The time at which the bot accepted the alert. If the message holds no envelope, this is the time at
+    /// which the message was put on the poison queue.
     pub(super) fn enqueued_at(&self) -> DateTime<Utc> {
         self.envelope().map_or(self.inserted_at, |envelope| envelope.enqueued_at)
     }
 
-    /// The conversation key; empty if the message holds no envelope.
+    /// The conversation key. Empty if the message holds no envelope.
     pub(in crate::alerts) fn conversation(&self) -> String {
         let key = self.envelope().map(|envelope| ConversationKey::of(&envelope.address).as_str().to_owned());
         key.unwrap_or_default()
     }
 
-    /// Makes the envelope that a replay puts on the queue. Returns the reason if the alert must not be sent.
+    /// Makes the envelope that a replay puts on the queue. Returns an error if the bot refuses the replay.
     ///
-    /// The envelope has the mark `once`. Before a run sends a marked envelope, the run checks in the ledger
-    /// that the alert has not been delivered. The poller counts the tries from zero again. The envelope has
-    /// no `failure`. If the alert recurs, the replay sends only this one alert, because the poller has
-    /// already put the next alert on the queue.
+    /// - The envelope has the mark `once`. Before a run sends a marked envelope, the run checks in the ledger
+    ///   that the alert has not been delivered.
+    /// - The poller counts the tries from zero again.
+    /// - The envelope has no `failure`.
+    /// - The envelope belongs to no series of recurring alerts. So the replay sends only this one alert. (The
+    ///   poller has already put the next alert of the series on the queue.)
     pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
         let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
         match seal {
@@ -137,10 +146,10 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// Returns the key of the alert's record in the ledger, i.e. the key that the poller used while the
-    /// message was on the main queue. `row` is the id of the message's row. The poller made `row` from the id
-    /// and the insertion time that the message had on the main queue, so the function reads both from `row`.
-    /// Returns `None` if the message holds no envelope and has no row.
+    /// Returns the key of the alert's record in the ledger. The poller made this key when the message was on
+    /// the main queue, where the message had another id and another insertion time. `row` is the id of the
+    /// message's row, and contains this id and this time. Without `row`, the function uses the insertion time
+    /// on the poison queue. Returns `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {
@@ -148,8 +157,8 @@ impl Letter {
         };
         let is_ours = *seal == SealState::Valid || !self.is_sealing;
         let id = match row {
-            // An envelope of an older format has no id. The function uses the id of its message on the main
-            // queue instead.
+            // An envelope of an older format has no id. So the poller used the id of the message on the main
+            // queue.
             Some(row) if envelope.shape.is_legacy() => EnvelopeId::of_queue_message(row.message_id()),
             _ => envelope.id.clone(),
         };

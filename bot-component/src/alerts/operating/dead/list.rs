@@ -1,6 +1,6 @@
 //! `GET /api/dead`: lists the dead letters. The list comes from a table with one row for each dead letter.
-//! For a list with texts, the bot also peeks at the 32 oldest messages of the poison queue. The bot does not
-//! dequeue these messages, because a list must not hide messages from replays and drops.
+//! For a list with the texts of the alerts, the bot also peeks at the 32 oldest messages of the poison queue.
+//! Peeking leaves the messages visible, so replays and drops still find the messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,15 @@ use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// How many rows one storage call reads, if the list has a condition.
+/// The highest number of rows that one storage call reads, if the query has a filter.
 const ROWS_AT_ONCE: u16 = 500;
-/// The highest number of storage calls for one page of a list with a condition.
+/// The highest number of storage calls for one page of the list.
 const MAX_CALLS: usize = 4;
-/// To find out which messages have no row, an API call reads the rows of the table, in at most this many
-/// pages. A page has up to a thousand rows.
+/// The highest number of pages of table rows that an API call reads to find out which messages have no row.
+/// Such a page has up to a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
-/// The highest number of characters that the list shows of a message without an envelope.
+/// If a message holds no envelope (the JSON of an alert), the list shows at most this many characters of the
+/// message.
 const MAX_RAW_CHARACTERS: usize = 300;
 
 pub(in crate::alerts) async fn get<H: Host>(
@@ -52,7 +53,8 @@ pub(in crate::alerts) async fn get<H: Host>(
     };
     let peeked = if query.with_texts { peek(host, &settings, &poison).await? } else { BTreeMap::new() };
     let now = host.now();
-    // Each page of the list shows one page of rows. The first page also shows the messages without a row.
+    // The messages without a row are on the first page of the list, if the query asks for texts and has no
+    // filter.
     let is_first = query.after.is_none() && !query.has_filter();
     let without_row = if is_first { without_row(&dead, &letters, &peeked).await? } else { Vec::new() };
     let shown: Vec<_> = without_row
@@ -72,8 +74,8 @@ pub(in crate::alerts) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &body).into())
 }
 
-/// Reads the rows of one page of the list. If more rows may follow, also returns the id of the last row that
-/// was read.
+/// Reads the rows of one page of the list. If the table can have more rows for the list, also returns the id
+/// of the last row that the function read. The response has this id as `next`.
 async fn page<H: Host>(
     dead: &DeadLetters<'_, H>,
     query: &ListQuery,
@@ -105,8 +107,8 @@ async fn page<H: Host>(
     Ok((letters, last))
 }
 
-/// Peeks at the oldest messages of the poison queue. Returns the messages and their texts, by the digests
-/// (hashes) of the messages.
+/// Peeks at the oldest messages of the poison queue. Returns each message with the text for the list. The key
+/// in the map is the digest (hash) of the message.
 async fn peek<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -130,7 +132,7 @@ async fn peek<H: Host>(
 }
 
 /// Returns the messages that have no row. If the table has more rows than this function reads, the result is
-/// empty, because any of the unread rows may belong to a message.
+/// empty, because one of the unread rows can belong to a message.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
     letters: &[DeadLetter],

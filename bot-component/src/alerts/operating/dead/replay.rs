@@ -1,15 +1,19 @@
-//! `POST /api/dead/replay`: puts dead letters on the queue again. If the bot is killed during a replay, or if
-//! two replays run at the same time, each alert is still delivered only once. These are the steps:
+//! `POST /api/dead/replay`: puts dead letters on the queue again. Each alert is delivered only once, even if
+//! the bot is killed during a replay, or if two replays run at the same time. (`docs/operating.md` describes
+//! one exception.) A replay has these steps:
 //!
-//! 1. The bot finds the messages with a walk through the poison queue: it leases one batch after another.
-//! 2. The bot gives the alert's record in the ledger the status `queued`. The write succeeds only if the
-//!    record has not changed since the bot read it.
-//! 3. The bot puts the message on the queue with the mark `once`. Before a run sends a marked message, the
-//!    run reads the record. If the alert has already been delivered, the run does not send it again.
+//! 1. The bot finds the messages with a *walk* through the poison queue. The walk leases one batch of
+//!    messages after another, i.e. hides the messages for 30 seconds.
+//! 2. The bot gives the alert's record in the ledger (the table with one record for each alert) the status
+//!    `queued`. This write fails if the record has changed after the bot read the record.
+//! 3. The bot puts the message on the queue with the mark `once`. Before a run (one execution of the poller)
+//!    sends a marked message, the run reads the record. The run does not send an alert that has already been
+//!    delivered.
 //! 4. The bot deletes the message from the poison queue, and then the message's row in the table of dead
 //!    letters.
 //!
-//! If a replay is killed, the next replay finds the messages of the killed replay, and continues the work.
+//! If the bot is killed during a replay, a later replay finds the same messages after their lease, and
+//! continues the work.
 
 mod act;
 
@@ -64,10 +68,10 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // The walk hides the messages that it reads. `end` makes the remaining messages (those that the bot has
-    // not deleted) visible again. If this API call has to stop before the end of the queue, the bot does not
-    // call `end`. The messages then stay hidden until their lease ends, so that the next API call gets the
-    // messages behind them.
+    // The walk hides the messages that it reads. The bot deletes some of these messages. `end` makes the
+    // other messages visible again. If this API call stops before the end of the queue, the bot does not call
+    // `end`, and the messages stay hidden until their lease ends. If the caller sends the call again before
+    // that time, the new walk begins after the hidden messages.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -77,11 +81,11 @@ pub(in crate::alerts) async fn post<H: Host>(
 /// The dead letters that an API call names by their ids.
 struct Wanted {
     pending: Pending,
-    /// If a run was killed while it moved a message, the poison queue can hold the message twice, with
-    /// different texts. The row then has the digest (hash) of one of the texts, and the message with the
-    /// other text is a *copy*. `named` has the ids of the rows for which the walk has found a copy.
+    /// The ids of the rows for which the walk has found a *copy*. If a run was killed while it moved a
+    /// message, the poison queue can hold the message twice, with different texts. The row has the digest
+    /// (hash) of one text. The message with the other text is the copy.
     named: BTreeSet<DeadLetterId>,
-    /// The ids of the rows for which the walk has found a message that names the row, but has no valid seal.
+    /// The ids of rows that the walk has found in messages without a valid seal.
     tampered: BTreeSet<DeadLetterId>,
 }
 
@@ -90,10 +94,14 @@ impl Wanted {
         Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
-    /// Returns `Some(Some(row))` if the API call wants the message and the message has a row. Returns
-    /// `Some(None)` if the API call wants the message and the message has no row. If the message is a copy
-    /// (its digest is not the digest in the row), the row stays pending, because the message with the row's
-    /// digest may follow.
+    /// Decides whether the API call wants a message. Returns:
+    ///
+    /// - `Some(Some(row))` if the API call wants the message, and the message has a row;
+    /// - `Some(None)` if the API call wants the message, and the message has no row;
+    /// - `None` if the API call does not want the message.
+    ///
+    /// If the message is a copy, the row stays pending, because the walk can still find the message with the
+    /// digest in the row.
     fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
         if let Some(row) = self.pending.take_exact(letter) {
             return Some(Some(row));
@@ -118,7 +126,7 @@ impl<H: Host> Replayer<'_, H> {
     ) -> Result<Results, AlertRejection> {
         let results = RefCell::new(Results::default());
         let now = self.host.now();
-        // A message that cannot be replayed, e.g. because its alert has expired, stays in the poison queue.
+        // A message that the bot cannot replay stays on the poison queue. For example, the alert has expired.
         let may_send = |letter: &Letter, row: Option<DeadLetterId>| match letter.to_replay(now) {
             Ok(_) => Some(row),
             Err(why) => {
@@ -148,13 +156,13 @@ impl<H: Host> Replayer<'_, H> {
         };
         let mut results = results.into_inner();
         results.has_more = found.has_more;
-        // The messages of one conversation must keep their order.
+        // The alerts of one conversation keep the order in which the bot accepted the alerts.
         found.jobs.sort_by_key(|job| job.letter.enqueued_at());
         self.act(walk, found.jobs, results).await
     }
 
-    /// Refuses the dead letters whose messages the walk has not found. If the poison queue certainly no
-    /// longer holds a message, the function also removes the message's row.
+    /// Refuses the dead letters whose messages the walk has not found. The function also removes each row
+    /// that certainly has no message on the poison queue.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -173,7 +181,8 @@ impl<H: Host> Replayer<'_, H> {
             results.refuse(&Named::Message(id), if has_seen_all { Why::Unknown } else { Why::Hidden });
         }
         for (id, row) in pending.rows {
-            // The walk has found a copy of this row's message, and the bot replays the copy.
+            // The walk has found a copy of this row's message, and the bot replays the copy. So the bot does
+            // not refuse this dead letter.
             if named.contains(&id) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Drops the messages that a walk through the poison queue has found, and rows without a message.
+//! Drops the messages that a walk through the poison queue has found. Also drops rows without a message.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -16,11 +16,11 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// How many dead letters the bot works on in parallel.
+/// How many dead letters the bot drops in parallel.
 const AT_ONCE: usize = 8;
-/// How many rows the bot deletes with one storage call. The bot first deletes the messages of these rows. If
-/// the bot is killed before it deletes the rows, the rows are left without a message. The next drop deletes
-/// these rows.
+/// How many rows the bot deletes with one storage call. The bot deletes the messages first, and then their
+/// rows. If the bot is killed between these two steps, the rows stay in the table without a message. A later
+/// drop of the same dead letters deletes these rows.
 const ROWS_OF_A_CALL: usize = 100;
 
 /// The results of a drop.
@@ -28,7 +28,7 @@ const ROWS_OF_A_CALL: usize = 100;
 pub(super) struct Results {
     pub(super) dropped: Vec<Named>,
     pub(super) refused: Vec<(Named, Why)>,
-    /// Whether the drop stopped before it had reached all dead letters.
+    /// Whether the caller has to send the call again, because the drop has not reached all dead letters.
     pub(super) has_more: bool,
     /// How many messages this API call has deleted.
     pub(super) deleted: u64,
@@ -44,10 +44,12 @@ pub(super) struct Dropper<'a, H> {
 }
 
 impl<H: Host> Dropper<'_, H> {
-    /// Drops these messages, in groups of at most 100. For each message, the bot records the drop in the
-    /// ledger, and then deletes the message. After each group, the bot deletes the rows of the group. If the
-    /// bot is killed, the next drop finishes the work. After the first failure, the bot starts no work on
-    /// another message. Returns the failure only if the bot has dropped nothing.
+    /// Drops the messages of `jobs`, in groups of at most 100. For each message, the bot records the drop in
+    /// the ledger, and then deletes the message. After each group, the bot deletes the rows of the group.
+    ///
+    /// If the bot is killed, a later drop finishes the work. After a failure, the bot starts no work on
+    /// another message. If the API call has then dropped no dead letter, the function returns the failure.
+    /// Otherwise, the function returns the results.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -83,14 +85,14 @@ impl<H: Host> Dropper<'_, H> {
             let rows: Vec<DeadLetterId> = rows.into_iter().flatten().collect();
             match self.dead.remove_all(&rows).await {
                 Ok(()) => results.dropped.extend(named),
-                // The rows stay in the list until the next drop.
+                // The rows stay in the table until a later drop.
                 Err(error) => _ = failure.borrow_mut().get_or_insert(error.into()),
             }
         }
         if jobs.peek().is_some() || failure.borrow().is_some() {
             results.has_more = true;
         }
-        // The remaining messages become visible, so that the next API call finds them.
+        // The remaining messages become visible, so that the next API call finds these messages.
         let release = async |job: Job| walk.release(&job.message.id, &job.message.pop_receipt).await;
         let release = &release;
         stream::iter(jobs).for_each_concurrent(AT_ONCE, release).await;
@@ -108,7 +110,7 @@ impl<H: Host> Dropper<'_, H> {
         walk.delete(&job.message).await.map_err(|error| not_reached(self.host, &error))
     }
 
-    /// Drops dead letters of which only the row is left.
+    /// Drops dead letters that have a row, but no message.
     pub(super) async fn drop_rows(
         &self,
         rows: Vec<DeadLetter>,
@@ -132,8 +134,8 @@ impl<H: Host> Dropper<'_, H> {
     }
 }
 
-/// Returns the key of the alert's record in the ledger, for a row without a message. Returns `None` if
-/// another program may have made the alert.
+/// Returns the key of the alert's record in the ledger, for a row without a message. Returns `None` if the
+/// bot cannot be sure that it made the alert itself.
 fn record_of(row: &DeadLetter) -> Option<RecordKey> {
     let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
     is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))

@@ -28,7 +28,7 @@ pub(super) struct Results {
     /// The dead letters whose messages are on the queue again, with the ids of their alerts.
     pub(super) replayed: Vec<(Named, String)>,
     pub(super) refused: Vec<(Named, Why)>,
-    /// Whether the replay stopped before it had reached all dead letters.
+    /// Whether the caller has to send the call again, because the replay has not reached all dead letters.
     pub(super) has_more: bool,
 }
 
@@ -44,14 +44,15 @@ enum Done {
     Refused(Why),
 }
 
-/// The results so far. The bot works on several conversations in parallel, and adds the results of all of
+/// The results so far. The bot works on several conversations in parallel, and collects the results of all
 /// these conversations here.
 struct Progress {
     results: RefCell<Results>,
-    /// The first failure. After a failure, the bot starts no work on another message.
+    /// The first failure.
     failure: RefCell<Option<AlertRejection>>,
+    /// Whether the replay of a message has failed. The bot then starts no work on another message.
     is_stopped: Cell<bool>,
-    /// The rows whose message is on the queue again.
+    /// The ids of the rows whose messages are on the queue again.
     rows: RefCell<BTreeSet<DeadLetterId>>,
 }
 
@@ -66,9 +67,10 @@ pub(super) struct Replayer<'a, H> {
 }
 
 impl<H: Host> Replayer<'_, H> {
-    /// Replays these messages. The bot works on several conversations in parallel, and keeps the order of the
-    /// messages of one conversation. After the first failure, the bot starts no work on another message.
-    /// Returns the failure only if the bot has neither replayed nor refused a message.
+    /// Replays the messages of `jobs`. The bot works on several conversations in parallel, and keeps the
+    /// order of the messages of one conversation. After a failure, the bot starts no work on another message.
+    /// If the API call has then replayed and refused no message, the function returns the failure. Otherwise,
+    /// the function returns the results.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -100,11 +102,11 @@ impl<H: Host> Replayer<'_, H> {
         }
     }
 
-    /// Replays one message, and notes the result in `progress`. If the message stays in the poison queue, the
-    /// bot makes it visible.
+    /// Replays one message, and adds the result to `progress`. If the message stays on the poison queue, the
+    /// bot makes the message visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
-        // The poison queue held two copies of the message, and the bot has already replayed one of them. This
-        // is the other copy, so the bot only deletes it.
+        // If the bot has already replayed a message with the same row, the poison queue held two copies of
+        // the message. This message is the other copy, so the bot only deletes this message.
         if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
             return self.delete(walk, job).await;
         }
@@ -168,8 +170,8 @@ impl<H: Host> Replayer<'_, H> {
         Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })
     }
 
-    /// Gives the alert's record the status `queued`. If the ledger no longer has the record, makes a new
-    /// record, with the sender and the tag that the row of the dead letter names.
+    /// Gives the alert's record the status `queued`. If the ledger no longer has the record, the function
+    /// makes a new record. The new record gets the sender and the tag from the row of the dead letter.
     async fn reopen(
         &self,
         job: &Job,
@@ -188,7 +190,8 @@ impl<H: Host> Replayer<'_, H> {
         self.ledger.remake(record, replay, &origin).await
     }
 
-    /// Makes the message for the queue. Also returns the key of the alert's record.
+    /// Makes the message for the queue, and finds the key of the alert's record. Returns an error if the bot
+    /// refuses the replay.
     fn message(&self, job: &Job) -> Result<(Message, RecordKey), Why> {
         let now = self.host.now();
         let envelope = job.letter.to_replay(now)?;
@@ -198,9 +201,9 @@ impl<H: Host> Replayer<'_, H> {
         Ok((Message { envelope, text, options }, record))
     }
 
-    /// Deletes a message that must not be replayed again, and then its row. If the bot cannot delete the
-    /// message, a later replay can find the message again. The alert's record in the ledger then prevents a
-    /// second delivery.
+    /// Deletes a message that must not be replayed again, and then the message's row. If the bot cannot
+    /// delete the message, a later replay can find the message again. In this case, the alert's record in the
+    /// ledger prevents a second delivery.
     async fn delete(&self, walk: &PoisonWalk<'_, H>, job: &Job) {
         if let Err(error) = walk.delete(&job.message).await {
             let fields = json!({"dead": job.named().to_text(), "reason": error.to_string()});

@@ -1,7 +1,13 @@
-//! The contenders of a measurement. A *contender* is a process whose speed or cost is measured: the
-//! components (bot and poller) in their host, the guest that only makes the same host calls, a component that
-//! does nothing, or the native build (the components' code, compiled for this machine). A *host* is a program
-//! that runs WebAssembly components: Spin, or the project's embedded host.
+//! The contenders of a measurement. A *contender* is a process whose speed or cost is measured. The process
+//! is one of these:
+//!
+//! - a host with the components (bot and poller). A *host* is a program that runs WebAssembly components:
+//!   Spin, or the *embedded host*, the project's own program
+//! - a host with the *floor*, a guest in `bench/guest`. A *guest* is a component for benchmarks. The floor
+//!   makes as many host calls (calls of a component to its host) as the bot or the poller, and does nothing
+//!   else
+//! - a host with a component that does nothing (no-op)
+//! - the *native build*: the components' code, compiled for this machine
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -16,10 +22,11 @@ use tempfile::TempDir;
 use crate::machine;
 use crate::workload::Workload;
 
-/// The WebAssembly file of the guest, with which the components are compared.
+/// The guest's WebAssembly file.
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
-/// A process under measurement. It serves HTTP.
+/// A process under measurement, which serves HTTP. Each contender has its own tables and its own key-value
+/// store.
 #[derive(Debug)]
 pub struct Contender {
     process: Process,
@@ -33,14 +40,14 @@ enum Process {
     Native(Running),
 }
 
-/// A variant of the application in its host.
+/// The kind of host, and the options with which the host and the components run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
     /// The kind of host.
     pub host: HostKind,
     /// Whether the bot calls the poller (the kick).
     pub kick: bool,
-    /// Whether the host prints the components' log lines, which costs speed.
+    /// Whether the host prints the components' log lines. Printing costs speed.
     pub logs: bool,
     /// Whether the cron trigger runs.
     pub cron: bool,
@@ -63,14 +70,13 @@ impl Contender {
         Self::application(workload, manifest, variant)
     }
 
-    /// Starts the guest that makes the host calls that a request names. The guest has the application's
-    /// variables, and a key-value store of its own.
+    /// Starts a host with the floor. The floor has the variables of the bot and the poller.
     pub fn floor(workload: &Workload, host: HostKind) -> anyhow::Result<Self> {
         let manifest = Manifest::local().without_cron().with_source(GUEST);
         Self::application(workload, manifest, Variant { host, ..Variant::default() })
     }
 
-    /// Starts a component that does nothing.
+    /// Starts a host with a component that does nothing.
     pub fn noop(host: HostKind, meter: bool) -> anyhow::Result<Self> {
         let manifest = dev::workspace::root().join("bench/guest/spin.toml");
         let variant = Variant { host, meter, ..Variant::default() };
@@ -112,8 +118,8 @@ impl Contender {
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // The variant has no kick (the bot's call to the poller). The bot makes this call after its response,
-        // and the native build runs nothing after a response.
+        // In the default variant, the bot sends no kick (its call to the poller). The bot sends a kick only
+        // after its response, and the native build runs nothing after a response.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
@@ -129,7 +135,7 @@ impl Contender {
         &self.url
     }
 
-    /// The processor time so far of the process and its children; `None` without `/proc`.
+    /// The processor time that the process and its descendants have used so far; `None` without `/proc`.
     pub fn processor_time(&self) -> Option<Duration> {
         machine::processor_time_of(match &self.process {
             Process::Host(host) => host.pid(),
@@ -146,15 +152,16 @@ impl Contender {
     }
 }
 
-/// The application's variables. Each contender has its own tables, and its own key-value store.
+/// The variables of a new contender. The variable `tableprefix` differs from contender to contender, because
+/// each contender needs its own tables.
 fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> {
     static CONTENDERS: AtomicUsize = AtomicUsize::new(0);
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-    // By default, the bot replies to at most 20 messages of a conversation in a minute. A load test sends
-    // more, so it turns the limit off (0). A metered measurement sends few messages and keeps the limit. With
-    // the limit, the bot counts its replies, so the figures include the cost of this count.
+    // By default, the bot sends at most 20 replies to a conversation in a minute. A load test causes more
+    // replies, so the limit is off (0). A measurement with the meter causes few replies, so the limit stays
+    // on. With the limit, the bot counts its replies, and the figures include the cost of counting.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

@@ -1,4 +1,4 @@
-//! Lets the poller empty the stub queue.
+//! Lets the poller empty the queue of the stub (a small server in place of the queue service).
 
 use anyhow::ensure;
 
@@ -7,7 +7,8 @@ use crate::driver;
 use crate::stubs::Stubs;
 use crate::workload::Workload;
 
-/// Starts run after run of the poller until the queue is empty, and returns the number of runs.
+/// Starts runs one after the other until the queue is empty, and returns the number of runs. A *run* is one
+/// execution of the poller.
 pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyhow::Result<usize> {
     let mut runs = 0;
     while !stubs.queue.is_empty() {

@@ -1,4 +1,4 @@
-//! Sends load over connections that are kept open, and measures how long each request takes.
+//! Sends requests, and measures how long each request takes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// The time limit of a request. A request that starts a run of the poller can take 30 s.
+/// The time limit of a request. A request that starts a run (one execution of the poller) can take 26 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// The result of a load.
+/// The result of [`load`].
 #[derive(Debug)]
 pub struct Outcome {
     /// The time from the first request to the last response.
@@ -33,9 +33,10 @@ impl Outcome {
     }
 }
 
-/// Sends all requests to `url` (`http://address:port`) over `connections` connections. Each connection sends
-/// its next request when it has the response to its previous request. Returns an error if a response has
-/// another HTTP status than `expected`.
+/// Sends all requests to `url` (`http://address:port`) over `connections` connections, which stay open. All
+/// connections take their requests from the same list. When a response arrives on a connection, this
+/// connection takes the next request. Returns an error if a response has an HTTP status other than
+/// `expected`.
 pub fn load(
     url: &str,
     connections: usize,

@@ -1,4 +1,5 @@
-//! Measures the *exact figures*, which are the same on every machine: instructions, memory, calls, sizes.
+//! Measures the *exact figures*: instructions, memory, calls, and file sizes. These figures are the same on
+//! every machine. A *run* is one execution of the poller.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +23,12 @@ use crate::workload::{KNOWN, Tokens, Workload};
 pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
-    /// The calls of a component to its host, for each kind of work.
+    /// The calls of a component to its host (*host calls*), for an activity and for a run.
     pub host_calls: PerWork,
-    /// Outbound calls for one alert that a person requests by a chat message, from the arrival of this
-    /// message to the Delete of the alert's queue message.
+    /// The average number of outbound calls for one alert that a person requests by a chat message. The
+    /// number includes all calls from the arrival of the chat message to the deletion of the queue message.
     pub calls_per_alert: f64,
-    /// Outbound calls for one alert that a program requests by `POST /api/alerts`.
+    /// The average number of outbound calls for one alert that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
     /// The linear memory of the poller's largest instance, in bytes. The key of the map is the number of
     /// messages that are on the queue when the first run begins.
@@ -39,43 +40,49 @@ pub struct Exact {
     pub component_bytes: BTreeMap<String, u64>,
 }
 
-/// Numbers of executed wasm instructions, which wasmtime counts as *fuel*. Each number is a median.
+/// Numbers of executed WebAssembly instructions, which wasmtime counts as *fuel*. Each number is the median
+/// of several requests or runs. Only `delivery` is computed from two medians.
+///
+/// A token is *known* if the bot has checked the signature of this token before. A conversation is *known* if
+/// the bot has stored this conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instructions {
-    /// A request to a component that does nothing; 0 if it was not measured.
+    /// A request to a component that does nothing. The number is 0 if this component was not measured.
     pub noop: u64,
-    /// A message activity in a known conversation with a known token. The bot checks, queues and acknowledges
-    /// the activity.
+    /// A message activity that has a known token and belongs to a known conversation. The bot checks the
+    /// activity, puts an alert on the queue, and replies `Queued: …`.
     pub activity: u64,
-    /// A message activity with a known token, in a conversation that the bot does not know yet.
+    /// A message activity that has a known token and belongs to a new conversation.
     pub first_activity: u64,
-    /// A message activity in a known conversation, with a new token, whose signature the bot has to check.
+    /// A message activity that has a new token and belongs to a known conversation. The bot has to check the
+    /// signature of the token.
     pub activity_with_new_token: u64,
     /// A run of the poller that finds the queue empty.
     pub empty_run: u64,
-    /// The delivery of one alert: the instructions of a run that delivers 320 alerts to 320 conversations,
-    /// minus the instructions of an empty run, divided by 320.
+    /// The delivery of one alert: `(full_run - empty_run) / 320`. Here, `full_run` is a run that delivers 320
+    /// alerts to 320 conversations.
     pub delivery: u64,
 }
 
-/// The calls of one instance to its host, for each kind of work. An activity is in a known conversation with
-/// a known token. A full run of the poller delivers [`DELIVERIES`] alerts.
+/// The host calls of one instance. For each activity and each run, the host makes a new *instance* of a
+/// component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerWork {
-    /// An activity.
+    /// The same kind of activity as in [`Instructions::activity`].
     pub activity: HostCalls,
-    /// An activity without a token.
+    /// An activity without a token. The bot refuses this activity.
     pub stranger: HostCalls,
-    /// A run on an empty queue.
+    /// A run that finds the queue empty.
     pub empty_run: HostCalls,
-    /// A run that delivers.
+    /// A run that delivers [`DELIVERIES`] alerts.
     pub full_run: HostCalls,
 }
 
-/// The average number of outbound calls for one alert that a program requests by `POST /api/alerts`. The API
-/// call has no idempotency key, and names each target by its conversation key.
+/// The average number of outbound calls for one alert that a program requests by `POST /api/alerts`. A
+/// *target* is a conversation to which the API call sends the alert. The API call has no idempotency key, and
+/// names each target by the target's conversation key (32 hexadecimal digits).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
@@ -85,25 +92,26 @@ pub struct PerApiAlert {
     pub hundred_targets: f64,
 }
 
-/// The number of alerts for which outbound calls are counted. The number is large, so that an additional Get
-/// or an additional fetch of a token hardly changes the calls per alert.
+/// The number of alerts in the measurements of outbound calls. The number is large, so one more Get Messages
+/// or one more fetch of a token hardly changes the average.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
-/// The number of alerts in the run that delivers.
+/// The number of alerts that the run of [`PerWork::full_run`] delivers.
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
-/// The number of conversations in a backlog (a queue with many waiting messages). The poller sends at most 7
-/// messages a second to one conversation. With few conversations, this limit would slow the poller down.
+/// The number of conversations to which the messages of a backlog go. A *backlog* is a queue with many
+/// waiting messages. The number of conversations is large, because the poller sends at most 7 messages a
+/// second to each conversation.
 pub const CONVERSATIONS: usize = 1_000;
 
-/// The lengths of the backlogs. The poller's memory must not grow with the length.
+/// The lengths of the backlogs, in messages. The poller's memory must hardly depend on the length.
 pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
 /// The lengths of the backlogs in a quick measurement (`--quick`), and in the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
-/// Measures all figures, with backlogs of these lengths and address books of these sizes. An address book is
-/// the list of the conversations that the bot knows.
+/// Measures all exact figures. `backlogs` has the lengths of the backlogs, and `books` has the sizes of the
+/// address books. An *address book* is the list of the conversations that the bot knows.
 pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
@@ -120,8 +128,9 @@ pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     })
 }
 
-/// Counts instructions and calls to the host. `noop` is the metered component that does nothing. Without
-/// `noop`, [`Instructions::noop`] is 0.
+/// Counts instructions and host calls. `noop` is a host that runs the component that does nothing. This host
+/// reports the resources that each instance used (option `--meter`). Without `noop`, [`Instructions::noop`]
+/// is 0.
 pub fn metered(
     stubs: &Stubs,
     workload: &Workload,
@@ -144,8 +153,8 @@ pub fn metered(
         driver::load(components.url(), 1, requests, status)?;
         Ok(median(&meter.take(count)?))
     };
-    // The first request costs more, because the bot also fills its caches. But the figure is the median of
-    // all requests, and one costly request hardly changes the median.
+    // The very first request costs more, because the bot fills its caches in this request. One such request
+    // hardly changes the figure, because the figure is the median of all requests.
     let first_activity = cost_of(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
     cost_of(workload.activities(KNOWN, Tokens::One), 202)?;
     let activity = cost_of(workload.activities(ACTIVITIES, Tokens::One), 202)?;
@@ -182,8 +191,8 @@ pub fn metered(
 }
 
 /// Counts the outbound calls for [`ALERTS`] alerts to people whom the bot knows, and returns the average for
-/// one alert. The first chat message of a person costs a few more calls, so every person writes once before
-/// the count begins.
+/// one alert. A person's first chat message costs a few more calls. So before the count begins, each person
+/// sends one message.
 pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
@@ -213,7 +222,7 @@ pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result
     Ok(PerApiAlert { one_target: count(1)?, hundred_targets: count(100)? })
 }
 
-/// Measures the linear memory of the poller's largest instance, for each backlog.
+/// Measures the linear memory of the poller's largest instance, in bytes, for each length in `backlogs`.
 pub fn poller_memory(
     stubs: &Stubs,
     workload: &Workload,

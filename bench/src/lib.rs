@@ -1,12 +1,14 @@
-//! Measures the application as a whole: the built components in a host, which is Spin or the project's
-//! embedded host. The components call stubs instead of the real services. A *stub* is a small server that
-//! plays a service, and responds in hardly any time. The report compares each figure with a baseline.
-//! `docs/performance.md` describes the method and has the results.
+//! Measures the built components (bot and poller) in a host. The *host* is the program that runs the
+//! components: Spin, or the project's own program (the *embedded host*). The components call *stubs* instead
+//! of the real services. A stub is a small server that responds in hardly any time. `docs/performance.md`
+//! describes the method and has the results.
 //!
-//! `cargo dev bench` uses this crate. No component contains this crate. The figures of [`exact`]
-//! (instructions, memory, calls, sizes) are the same on every machine, and a test compares them with
-//! `docs/performance.json`. The figures of [`figures`] are times. No test checks these times, because they
-//! differ from one measurement to the next.
+//! `cargo dev bench` runs this crate. No component contains this crate.
+//!
+//! The *exact figures* ([`exact`]: instructions, memory, calls, sizes) are the same on every machine. Tests
+//! check these figures, most of them against `docs/performance.json`. The other figures ([`figures`]), such
+//! as times, depend on the machine. The report compares these figures with *baselines*, e.g. with a component
+//! that does nothing. No test checks these figures, because they differ from one measurement to the next.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod contender;

@@ -1,6 +1,6 @@
-//! Measures how the cost of `GET /api/targets` depends on the number of conversations that the bot knows (the
-//! size of its address book). The cost is the number of storage calls for a page of the list, and the bot's
-//! memory.
+//! Measures the cost of `GET /api/targets`, which lists the conversations that the bot knows (the *address
+//! book*). The cost is the number of calls to the table service for a page of the list, and the bot's memory.
+//! The results show how the cost depends on the number of conversations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::meter::Meter;
 use crate::stubs::Stubs;
 use crate::workload::{Tokens, Workload};
 
-/// The tag of all conversations. A *tag* is a name to which conversations subscribe.
+/// The tag of all conversations in this measurement. A *tag* is a name to which conversations subscribe.
 const TAG: &str = "bench";
 
 /// The number of conversations on a page of the list.
@@ -31,19 +31,19 @@ pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
-    /// Calls to the table service for a page of the list of all conversations, on average.
+    /// The average number of calls to the table service for a page. The list shows all conversations.
     pub calls_per_page: f64,
-    /// Calls to the table service for a page of the conversations of one tenant, on average. All
-    /// conversations belong to this tenant.
+    /// The average number of calls to the table service for a page. The list shows the conversations of one
+    /// tenant, and all conversations belong to this tenant. The bot reads this list from an index.
     pub calls_per_indexed_page: f64,
-    /// Calls to the table service for a page of the conversations of one tag, on average. All conversations
-    /// have this tag.
+    /// The average number of calls to the table service for a page. The list shows the conversations with one
+    /// tag, and all conversations have this tag.
     pub calls_per_tagged_page: f64,
     /// The linear memory of the bot's largest instance, in bytes.
     pub bot_memory_bytes: u64,
 }
 
-/// Measures the cost of listing, for address books of these sizes.
+/// Measures the cost of listing for each size of the address book in `sizes`.
 pub fn measure(
     stubs: &Stubs,
     workload: &Workload,
@@ -83,7 +83,7 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
                 None => break,
             }
         }
-        // The address book has the copies and the original.
+        // The address book has the conversation from the activity, and `size` copies of this conversation.
         ensure!(seen.len() == size + 1, "list: expected {} conversations, found {}", size + 1, seen.len());
         Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
     };

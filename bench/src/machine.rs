@@ -1,4 +1,5 @@
-//! Describes the machine on which the benchmark runs. Times of different machines cannot be compared.
+//! Describes the machine on which the benchmark runs, and reads the processor times of processes. The report
+//! names the machine, because times from different machines cannot be compared.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use serde_json::{Value, json};
 
-/// The machine, the date, and the versions of the tools and of this project.
+/// The machine, the date, the versions of the tools, and the commit of this project.
 #[derive(Debug)]
 pub struct Machine {
     processor: String,
@@ -59,12 +60,12 @@ fn first_line(command: &mut Command) -> String {
     String::from_utf8_lossy(&output).lines().next().unwrap_or_default().to_owned()
 }
 
-/// The processor time of this process so far; `None` without `/proc`.
+/// The processor time that this process has used so far; `None` without `/proc`.
 pub fn processor_time() -> Option<Duration> {
     stat_of("self").map(|stat| stat.used)
 }
 
-/// The processor time of a process and its descendants so far; `None` without `/proc`.
+/// The processor time that a process and its descendants have used so far; `None` without `/proc`.
 pub fn processor_time_of(pid: u32) -> Option<Duration> {
     let own = stat_of(&pid.to_string())?.used;
     let all = std::fs::read_dir("/proc").ok()?.flatten();
@@ -79,9 +80,9 @@ struct Stat {
     used: Duration,
 }
 
-/// Reads the parent and the processor time from `/proc/<pid>/stat`: fields 4, 14 and 15 of proc(5). Fields 14
-/// and 15 are in ticks of 10 ms. Field 2 can contain spaces, so this function counts the fields after field
-/// 2.
+/// Reads the parent (field 4) and the processor time (fields 14 and 15) from `/proc/<pid>/stat`. proc(5)
+/// describes the fields. Fields 14 and 15 are in ticks of 10 ms. Field 2 can contain spaces, so this function
+/// splits only the text after field 2. There, field 3 has the index 0.
 fn stat_of(process: &str) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -1,5 +1,6 @@
-//! The program that `cargo dev bench` starts. With the subcommand `native`, the program is the native
-//! baseline: it runs the code of the bot and the poller without WebAssembly, and serves HTTP.
+//! The program that `cargo dev bench` starts. With the subcommand `native`, the program runs the code of the
+//! bot and the poller without WebAssembly, and serves HTTP. The benchmark compares the components with this
+//! *native build*.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -25,7 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves the natively compiled handlers
+    /// Serves the code of the bot and the poller, compiled for this machine
     #[command(hide = true)]
     Native(Native),
 }
@@ -35,7 +36,7 @@ struct Run {
     /// A short run: few repetitions, small loads
     #[arg(long)]
     quick: bool,
-    /// The host that runs the components; the exact figures always come from the embedded host
+    /// The host that runs the components; the exact figures (see --exact) always come from the embedded host
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Only the figures that are the same on every machine: instructions, memory, calls, sizes

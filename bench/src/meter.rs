@@ -1,5 +1,6 @@
-//! Reads the reports that the embedded host prints about each instance (option `--meter` of the host). The
-//! host makes a new *instance* of a component for each request.
+//! Reads reports about instances. The host (the program that runs the components) makes a new *instance* of a
+//! component for each request. With the option `--meter`, the project's own host (the *embedded host*) prints
+//! a report about each instance.
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;
@@ -14,14 +15,14 @@ use crate::host_calls::HostCalls;
 pub struct Used {
     /// The number of executed wasm instructions, which wasmtime counts as *fuel*.
     pub fuel: u64,
-    /// The linear memory when the instance ended. Linear memory never shrinks, so this is the peak.
+    /// The linear memory when the instance ended. Linear memory never shrinks, so this number is the peak.
     pub memory_bytes: u64,
     /// The calls that the instance made to the host.
     #[serde(flatten)]
     pub calls: HostCalls,
 }
 
-/// Reads the reports of a contender's instances, each report once.
+/// Reads the reports that a contender (a measured process) prints. Each report is read once.
 #[derive(Debug)]
 pub struct Meter<'c> {
     contender: &'c Contender,
@@ -34,8 +35,8 @@ impl<'c> Meter<'c> {
         Self { contender, seen: reports(contender).len() }
     }
 
-    /// Waits for the next `count` reports, and returns them. The host writes a report when the instance ends,
-    /// and an instance ends after its response.
+    /// Waits for the next `count` reports, and returns them. The wait is necessary, because the host prints a
+    /// report when the instance ends, and an instance ends after its response.
     pub fn take(&mut self, count: usize) -> anyhow::Result<Vec<Used>> {
         let deadline = std::time::Instant::now() + SOON;
         loop {

@@ -1,5 +1,5 @@
-//! Reads, writes and compares the recorded figures: `docs/performance.json`, and their table in
-//! `docs/performance.md`.
+//! Reads and writes the recorded figures (`docs/performance.json`), compares measured values with them, and
+//! makes the table for `docs/performance.md`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -8,20 +8,21 @@ use anyhow::Context;
 
 use crate::exact::Exact;
 
-/// The largest allowed difference, in percent, between a measured number of instructions or bytes and the
-/// recorded number.
+/// The largest allowed difference between a measured value and the recorded value, in percent. The values are
+/// numbers of instructions or bytes.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most outbound calls that are allowed for an alert from a person's message. Each alert needs five calls
-/// of its own: the insert into the ledger, Put, acknowledgement, post and Delete. The other 0.5 is for
-/// calls that serve many alerts, such as Get Messages.
+/// The most outbound calls that are allowed for an alert from a person's message. Five calls belong to one
+/// alert only: the insertion of the alert's record in the ledger (a table), Put Message, the bot's reply to
+/// the person, the call that sends the alert, and Delete Message. The other 0.5 is the alert's share of calls
+/// for many alerts, such as Get Messages.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
-/// The most outbound calls that are allowed for one alert by API. The first number is for an API call with
-/// one target. The second number is for an API call with 100 targets.
+/// The most outbound calls that are allowed for one alert by API (`POST /api/alerts`). The first number is
+/// for an API call with one target (conversation). The second number is for an API call with 100 targets.
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
-/// The most bytes that a component is allowed to have.
+/// The largest allowed size of a component's file, in bytes.
 pub const MOST_COMPONENT_BYTES: u64 = 3 * 1024 * 1024;
 
 /// The path of the recorded figures.
@@ -43,7 +44,8 @@ pub fn write(exact: &Exact) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The table of the figures, as in `docs/performance.md`.
+/// The table of the figures, in Markdown. A test checks that `docs/performance.md` has the table of the
+/// recorded figures.
 pub fn table(exact: &Exact) -> String {
     let mut table = String::from("| figure | value |\n|---|---|\n");
     let instructions = &exact.instructions;
@@ -102,11 +104,11 @@ pub fn table(exact: &Exact) -> String {
     table
 }
 
-/// Returns a message if a measured value differs too much from the recorded value.
+/// Returns a message if a measured value differs from the recorded value by more than 5 %.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
-    // The comparison uses integers. A difference of exactly five percent is allowed, but a rounded float
-    // could be slightly above five percent.
+    // A difference of exactly 5 % is allowed. A rounded float could be slightly above 5 %, so the comparison
+    // uses integers.
     (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
             "{what}: {} differs by {:+.1} % from the recorded {}; if that is intended, record it: cargo dev bench -- \

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 use crate::statistics::Samples;
 
-/// One quantity of one contender (a process whose speed or cost is measured).
+/// The measured values of one figure (quantity) and one contender (a process whose speed or cost is
+/// measured).
 #[derive(Debug)]
 struct Row {
     figure: String,
@@ -16,14 +17,14 @@ struct Row {
     samples: Samples,
 }
 
-/// All rows of a measurement, in the order in which each got its first sample.
+/// All rows of a measurement, in the order in which [`Report::add`] made them.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    /// Adds a sample of a quantity.
+    /// Adds a value to the row of this figure, contender and unit. If there is no such row, makes the row.
     pub fn add(&mut self, figure: &str, contender: &str, unit: &'static str, value: f64) {
         let same = |row: &&mut Row| row.figure == figure && row.contender == contender && row.unit == unit;
         match self.rows.iter_mut().find(same) {
@@ -53,7 +54,7 @@ impl Report {
         table
     }
 
-    /// Writes the machine, the exact figures and all rows as JSON.
+    /// Writes a JSON file with the description of the machine, the exact figures and all rows.
     pub fn write(&self, path: &Path, machine: &Machine, exact: Value) -> std::io::Result<()> {
         let rows: Vec<_> = self
             .rows

@@ -29,8 +29,8 @@ impl Samples {
     }
 }
 
-/// A percentile of durations, in milliseconds: `percent` % of the durations are this long or shorter.
-/// `sorted` must be in ascending order.
+/// A percentile of durations, in milliseconds. At least `percent` % of the durations are not longer than the
+/// percentile. `sorted` must be in ascending order.
 pub fn percentile_milliseconds(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1000.0)

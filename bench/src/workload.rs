@@ -1,4 +1,5 @@
-//! Makes the requests and messages: activities as Teams posts them, and envelopes as the bot writes them.
+//! Makes requests and queue messages. The requests are activities as Teams posts them, and API calls. The
+//! queue messages are *envelopes* (alerts in JSON) as the bot puts them on the queue.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -28,12 +29,11 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 /// The API key that a call of `POST /api/alerts` needs (the variable `alertkey`).
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
-/// The number of different tokens, which the activities use in turn. The bot remembers far fewer tokens. So
-/// when an activity uses a token for the second time, the bot has forgotten the token, and checks the
-/// token's signature again.
+/// The number of different tokens. The activities use the tokens in turn. The bot remembers far fewer tokens,
+/// and forgets a token before the token is used again. So the bot has to check each token's signature again.
 const NEW_TOKENS: usize = 1_000;
 
-/// Makes requests and messages, each with an id of its own.
+/// Makes requests and queue messages. Each activity and each envelope has its own id.
 #[derive(Debug)]
 pub struct Workload {
     connector: String,
@@ -44,10 +44,11 @@ pub struct Workload {
     sequence: AtomicU64,
 }
 
-/// The number of conversations that the workload uses again and again, so that the bot knows them.
+/// The number of conversations that the workload uses again and again. The bot knows each of these
+/// conversations after the first activity in this conversation.
 pub const KNOWN: usize = 200;
 
-/// A person, and their conversation with the bot. The ids are as long as those of Teams.
+/// A person, and this person's conversation with the bot. The ids are as long as the ids of Teams.
 struct Person {
     id: String,
     object_id: String,
@@ -70,17 +71,18 @@ impl Person {
     }
 }
 
-/// The tokens with which the channel (such as Teams) posts its activities to the bot.
+/// The choice of the tokens in activities. With each activity, a channel (such as Teams) sends a token to the
+/// bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
-    /// One token for all activities. A channel, too, uses one token for about an hour.
+    /// One token for all activities. A real channel also uses one token for about an hour.
     One,
-    /// A new token for each activity, so that the bot has to check the signature of each token.
+    /// A new token for each activity. The bot has to check the signature of each token.
     Each,
 }
 
 impl Workload {
-    /// Makes the workload for an application whose services are these stubs.
+    /// Makes the workload for components that call these stubs in place of the real services.
     pub fn new(stubs: &Stubs) -> Self {
         let variables = [
             ("authmode", "required"),
@@ -110,30 +112,31 @@ impl Workload {
         }
     }
 
-    /// The application's variables.
+    /// The Spin variables of the components, with their values.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
 
-    /// `count` different activities of people who write again and again. The [`KNOWN`] conversations take
-    /// turns.
+    /// Makes `count` activities in the [`KNOWN`] conversations. The activities use these conversations in
+    /// turn.
     pub fn activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
         (0..count).map(|index| self.activity(&Person::known(index % KNOWN), tokens, index)).collect()
     }
 
-    /// `count` activities, each of a person who writes for the first time, in a conversation of their own.
+    /// Makes `count` activities. Each activity comes from a new person, in a new conversation.
     pub fn first_activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
         (0..count).map(|index| self.activity(&self.next_person(), tokens, index)).collect()
     }
 
-    /// The percent-encoded id of a conversation that the bot knows, and an activity in this conversation.
+    /// Makes an activity in one of the [`KNOWN`] conversations. Returns the percent-encoded id of the
+    /// conversation, and the activity.
     pub fn lone_activity(&self, index: usize) -> (String, http::Request<Bytes>) {
         let person = Person::known(index % KNOWN);
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
     }
 
-    /// `count` API calls (`POST /api/alerts`), each for `targets` conversations. The [`KNOWN`] conversations
-    /// take turns.
+    /// Makes `count` API calls (`POST /api/alerts`). Each call sends an alert to `targets` conversations. The
+    /// calls use the [`KNOWN`] conversations in turn.
     pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
         let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
         let call = |number: usize| {
@@ -167,7 +170,7 @@ impl Workload {
         address.conversation.tenant_id().unwrap_or_default().to_owned()
     }
 
-    /// `count` activities without a token.
+    /// Makes `count` activities without a token.
     pub fn strangers(&self, count: usize) -> Vec<http::Request<Bytes>> {
         let without = |mut request: http::Request<Bytes>| {
             request.headers_mut().remove(AUTHORIZATION);
@@ -185,8 +188,8 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// Adds headers for the floor (the guest in `bench/guest`) to requests. The headers name the host calls
-    /// that the guest has to make.
+    /// Adds headers to requests for the floor (the guest in `bench/guest`). The headers name the variables
+    /// that the floor must read, and the numbers of key-value reads, key-value writes and outbound calls.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,
@@ -228,7 +231,8 @@ impl Workload {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// The texts of `count` queue messages. The messages go in turn to `conversations` new conversations.
+    /// Makes the texts of `count` queue messages for new conversations. `conversations` is the number of new
+    /// conversations. The messages use these conversations in turn.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
             (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();
@@ -236,7 +240,8 @@ impl Workload {
         in_turn.map(|address| self.message(address.clone())).collect()
     }
 
-    /// The percent-encoded id of a new conversation, and the text of a queue message for this conversation.
+    /// Makes a queue message for a new conversation. Returns the percent-encoded id of the conversation, and
+    /// the text of the message.
     pub fn lone_message(&self) -> (String, String) {
         let person = self.next_person();
         (person.conversation.replace(':', "%3A"), self.message(self.address(&person)))
@@ -257,8 +262,9 @@ impl Workload {
         let id = format!("17951670{:08}", self.next());
         let mut message =
             activity::message(&person.conversation, &id, "Remind me to file the expense report");
-        // Each conversation has its own person. If all conversations had the same person, the bot's list of
-        // this person's conversations would be far longer than the list of a real person.
+        // Each conversation has a different person. The bot stores a list of each person's conversations.
+        // With the same person in all conversations, this list would be far longer than the list of a real
+        // person.
         message["from"]["id"] = person.id.as_str().into();
         message["from"]["aadObjectId"] = person.object_id.as_str().into();
         activity::at_service(&message, &self.connector)
@@ -271,7 +277,7 @@ impl Workload {
         request.body(self.json(person).to_string().into()).expect("a well-formed request")
     }
 
-    /// A person who has not written before.
+    /// Makes a person whom the bot does not know.
     fn next_person(&self) -> Person {
         Person::number("new", self.next())
     }

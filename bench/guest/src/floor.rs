@@ -1,5 +1,8 @@
-//! The work of the guest: it makes the host calls of the bot for an activity, or the host calls of the poller
-//! for a run, and does nothing else. A *host call* is a call of a component to its host.
+//! Handles the requests to the guest. The *guest* is a WebAssembly component for benchmarks, and its *host*
+//! is the program that runs the guest. A *host call* is a call of a component to its host.
+//!
+//! For an activity, the guest makes host calls like the bot. For a run (one execution of the poller), the
+//! guest makes host calls like the poller.
 
 use std::time::Duration;
 
@@ -25,13 +28,12 @@ const AT_ONCE: usize = 16;
 struct Calls {
     /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
-    /// `x-reads`: the number of key-value reads. For an activity, the guest makes them once. For a run, the
-    /// guest makes them again after each Get Messages.
+    /// `x-reads`: the number of key-value reads. For an activity, the guest makes these reads once. For a
+    /// run, the guest makes these reads again after each Get Messages (an operation of the queue).
     reads: u32,
-    /// `x-writes`: the number of key-value writes. For an activity, the guest makes them once. For a run, the
-    /// guest makes them again after each Get Messages.
+    /// `x-writes`: the number of key-value writes. The guest makes the writes directly after the reads.
     writes: u32,
-    /// `x-queue`: the URL of the queue's messages.
+    /// `x-queue`: the URL of the queue's messages, such as `http://…/bot-queue/messages`.
     queue: String,
     /// `x-connector`: the URL to which the guest posts activities.
     connector: String,
@@ -45,7 +47,8 @@ pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Respo
     let header =
         |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header("prefer") == "respond-async" {
-        // Tests of the kick (the bot's call to the poller) use this guest as a poller that hangs.
+        // The kick (the bot's call to the poller) has this header. A test replaces the poller with this
+        // guest, to get a poller that hangs. The guest sleeps for longer than the bot waits for the response.
         host.sleep(Duration::from_secs(20)).await;
     }
     let queue = header("x-queue").to_owned();
@@ -111,8 +114,8 @@ async fn key_value(host: &SpinHost, calls: &Calls) {
         _ = host.get(&format!("floor:{index}")).await;
     }
     for index in 0..calls.writes {
-        // Each write changes the stored value. A write of an unchanged value costs hardly anything, so the
-        // measured cost would be too low.
+        // Each write changes the stored value. With unchanged values, the measured cost would be too low,
+        // because a write of an unchanged value costs hardly anything.
         let value = format!("{:?}", host.now());
         _ = host.set(&format!("floor:{index}"), value.as_bytes()).await;
     }

@@ -1,11 +1,14 @@
 //! The guest (a WebAssembly component) with which the benchmarks compare the bot and the poller.
 //!
-//! For a request without the header `x-queue`, the guest does nothing. Such a request has only the costs that
-//! every component has: an instance, the SDK's entry point, an empty response. For a request with this
-//! header, the guest makes the host calls that the headers name, and no others. The benchmark first counts
-//! the host calls of the application, and then lets the guest make the same number of calls. The benchmark
-//! calls this guest the *floor*, because it shows the lowest possible cost of these calls. No application
-//! contains this guest.
+//! For a request without the header `x-queue`, the guest makes no host call, and returns an empty response.
+//! (A *host call* is a call of a component to the program that runs the component.) Such a request shows the
+//! costs that every component has: an instance, the SDK's entry point, an empty response.
+//!
+//! For a request with the header `x-queue`, the guest makes host calls. Other headers give the number of
+//! these calls. The benchmark first counts the host calls of the bot and the poller, and then lets the guest
+//! make as many host calls. The benchmark calls this guest the *floor*, because the guest shows the lowest
+//! possible cost of these calls. The project's application (`spin.toml` in the root folder) does not contain
+//! this guest.
 
 #[cfg(target_os = "wasi")]
 mod floor;

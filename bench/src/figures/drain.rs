@@ -1,5 +1,5 @@
-//! Measures how many messages per second the poller delivers while it empties a long queue (a *drain*), and
-//! the host's processor time for each message.
+//! Measures *drains*. In a drain, the poller empties a long queue. The figures are the number of messages
+//! that the poller delivers in a second, and the processor time for each message.
 
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use crate::exact::{self, CONVERSATIONS};
 use crate::figures::Bench;
 use crate::host_calls::HostCalls;
 
-/// Drains queues with many waiting messages (backlogs). The driver calls `POST /internal/poll` again and
-/// again, because a run starts no new work after 20 s.
+/// Drains queues with many waiting messages (backlogs). A run (one execution of the poller) starts no new
+/// work after 20 s. So the driver calls `POST /internal/poll` again and again, until the queue is empty. The
+/// floor (a guest that makes host calls like the poller, and does nothing else) needs only one call.
 pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     let (backlogs, repetitions): (&[usize], usize) =
         if bench.quick { (&[1_000], 1) } else { (&[2_000, 10_000], 5) };
@@ -21,8 +22,9 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
         ("native, kept connections", Contender::native(&bench.workload, false)?),
         ("native, a connection per call", Contender::native(&bench.workload, true)?),
     ];
-    // The floor repeats its key-value calls after each Get Messages. But `full_run` counts the calls of a
-    // whole run. So the code divides the key-value calls by the number of Gets in that run, and rounds up.
+    // `full_run` counts the host calls of a whole run. But the floor makes its key-value calls again after
+    // each Get Messages. So the code divides the key-value calls by the number of Get Messages, and rounds
+    // up. This number is an estimate: one Get Messages for each 32 alerts of the run, and two more.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

@@ -19,7 +19,8 @@ enum Load {
     Floor,
 }
 
-/// Measures 1 000 activities over 1, 8 and 64 connections.
+/// Sends 1 000 activities (200 with `--quick`) to each contender: over one connection, then over 8, then over
+/// 64. A *contender* is a process whose speed or cost is measured.
 pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
     let count = if bench.quick { 200 } else { 1_000 };
     let variant = Variant { host: bench.host, ..Variant::default() };
@@ -48,7 +49,8 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
             bench.workload.floor_of(activities, "inbound,outbound", &bench.host_calls.activity)
         }
     };
-    // This load fills caches, makes conversations known to the bot, and runs every code path once.
+    // This load comes before the measurement, and has every kind of request. It fills the caches, and makes
+    // the conversations known to the bot.
     for (_, status, load, contender) in contenders {
         driver::load(contender.url(), 1, requests(bench, load, KNOWN), status)?;
     }

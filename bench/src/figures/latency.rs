@@ -1,4 +1,5 @@
-//! Measures how long a single alert takes from the queue to the person.
+//! Measures the time from the put of a single alert on the queue to the arrival of this alert at the
+//! Connector.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,17 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. The cron trigger fires once a second. One second is not a multiple of
-/// the pause, so the time from a message to the next cron tick differs from message to message.
+/// The pause between two messages. The cron trigger starts a run (one execution of the poller) once a second:
+/// a *cron tick*. One second is 10.3 pauses, so the time from a message to the next cron tick differs from
+/// message to message.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Measures 200 single messages in each of three ways: with cron every second, with a call of
-/// `/internal/poll` for each message, and with the bot's kick (its own call to the poller).
+/// Measures the deliveries of 200 single messages (20 with `--quick`) in each of these ways:
+///
+/// - The cron trigger starts a run every second.
+/// - The driver calls `/internal/poll` after each message.
+/// - The bot calls the poller after each message. This call is the *kick*.
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
     (0..repetitions).try_for_each(|_| all(bench, count))
@@ -37,7 +42,8 @@ fn all(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
     let latencies =
         deliver(bench, count, |bench| driver::send(polled.url(), bench.workload.poll(), 200).map(drop))?;
     add(bench, "a poll per message", &latencies);
-    // This variant has cron as well: if a kick is lost, the next cron tick delivers the message.
+    // This variant has the kick and the cron trigger. If a kick fails, the run of the next cron tick delivers
+    // the message.
     let kicking = Contender::components(&bench.workload, Variant { kick: true, cron: true, ..variant })?;
     let latencies = ask_and_wait(bench, &kicking, count)?;
     add(bench, "the bot's kick", &latencies);
@@ -51,8 +57,8 @@ fn add(bench: &mut Bench, contender: &str, latencies: &[Duration]) {
     }
 }
 
-/// Sends activities one after the other, and waits for the alert of each before it sends the next. Returns,
-/// in ascending order, the time from each Put to the arrival of the alert at the Connector.
+/// Sends activities one after the other. After each activity, the function waits until the alert arrives at
+/// the Connector. Returns the times from the Put Message of an alert to its arrival, in ascending order.
 fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::Result<Vec<Duration>> {
     driver::load(contender.url(), 1, bench.workload.activities(KNOWN, Tokens::One), 202)?;
     wait_until(|| bench.stubs.queue.is_empty())?;
@@ -66,8 +72,8 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
         let arrived =
             bench.stubs.connector.arrival(&conversation).context("the time of the arrival is missing")?;
         latencies.push(arrived.saturating_duration_since(put));
-        // In this pause, the run that delivered the alert looks at the queue again and ends. So the next
-        // message finds no run at work.
+        // In this pause, the run that delivered the alert finds the queue empty, and ends. So no run is at
+        // work when the next activity arrives.
         std::thread::sleep(STEP);
     }
     latencies.sort_unstable();
@@ -83,8 +89,9 @@ fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts messages on the queue, calls `between` after each Put, and waits until all messages are delivered.
-/// Returns how long each message took, in ascending order.
+/// Puts messages on the queue, calls `between` after each message, and waits until the queue is empty.
+/// Returns the times from the put of a message to the arrival of its alert at the Connector, in ascending
+/// order.
 fn deliver(
     bench: &Bench,
     count: usize,

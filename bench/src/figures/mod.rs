@@ -1,5 +1,6 @@
-//! The figures (measured quantities) that depend on the machine. Measurements of a figure and of its baseline
-//! alternate, so that other work of the machine affects both in the same way.
+//! The figures (measured quantities) that depend on the machine. The benchmark measures the components, and
+//! also *baselines*, such as a component that does nothing. The measurements of components and baselines
+//! alternate, so other work of the machine affects both in the same way.
 
 mod drain;
 mod inbound;
@@ -23,24 +24,24 @@ use crate::workload::Workload;
 /// The environment in which every figure is measured.
 #[derive(Debug)]
 pub struct Bench {
-    /// The stubs of the outside services.
+    /// The stubs: small servers in place of the services that the components call.
     pub stubs: Stubs,
-    /// Makes the requests and messages.
+    /// The source of the requests and the queue messages.
     pub workload: Workload,
     /// The results so far.
     pub report: Report,
     /// The host that runs the components.
     pub host: HostKind,
-    /// The host calls of the components. The floor (the guest in `bench/guest`) makes the same
-    /// calls.
+    /// The numbers of host calls (calls of a component to its host) that the bot and the poller make. The
+    /// *floor* (the guest in `bench/guest`) makes as many host calls, and does nothing else.
     pub host_calls: PerWork,
     /// Whether the measurement is short (`--quick`), with few repetitions and small loads.
     pub quick: bool,
 }
 
 impl Bench {
-    /// Adds a sample to the report: the cost of the components, divided by the cost of the floor. Both costs
-    /// are from the same repetition. The floor is a guest that only makes the same host calls.
+    /// Adds a ratio to the report: the cost of the components, divided by the cost of the floor. `costs` has
+    /// the cost of each contender (measured process) in one repetition.
     fn add_ratio(&mut self, figure: &str, costs: &[(&str, f64)]) {
         let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).map(|(_, cost)| *cost);
         if let (Some(components), Some(floor)) = (cost("components"), cost("floor"))
@@ -50,7 +51,7 @@ impl Bench {
         }
     }
 
-    /// The number of repetitions for each figure.
+    /// The number of repetitions for `inbound`, `start` and `stub_headroom`.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

@@ -1,5 +1,5 @@
-//! Measures how long the host needs to make an instance of a component, and to return the instance's first
-//! response. The baseline is a response that the host makes without a component.
+//! Measures the time of a request to a component that does nothing. The host makes a new instance of the
+//! component for each request. The baseline is a response that the host makes without a component.
 
 use crate::contender::Contender;
 use crate::driver;
@@ -7,7 +7,8 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::Workload;
 
-/// Measures the responses of the no-op component and of the host alone, over one connection.
+/// Measures the responses of the component that does nothing (no-op), and of the host alone, over one
+/// connection.
 pub fn start(bench: &mut Bench) -> anyhow::Result<()> {
     let count = 500;
     let noop = Contender::noop(bench.host, false)?;

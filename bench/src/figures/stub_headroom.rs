@@ -1,5 +1,6 @@
-//! Measures how many calls per second the stubs answer if only the driver calls them. The result shows that
-//! the stubs do not limit the other figures.
+//! Measures how many calls per second each stub can handle. (A *stub* is a small server in place of a
+//! service.) In this measurement, only the driver calls the stubs. The results must be high, because slow
+//! stubs would limit the other figures.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,7 +8,8 @@ use http::Request;
 use crate::driver;
 use crate::figures::Bench;
 
-/// Measures Put Message, the write of an entity and a post to the Connector, over 8 connections.
+/// Measures the write of a table entity, Put Message, and the post of an activity to the Connector, over 8
+/// connections.
 pub fn stub_headroom(bench: &mut Bench) -> anyhow::Result<()> {
     let count = if bench.quick { 2_000 } else { 10_000 };
     let message = "x".repeat(1_200);
@@ -46,8 +48,9 @@ fn create_table(account: &str) -> http::Result<Request<Bytes>> {
     table_request(Request::post(path_of(account, "Tables")?), body)
 }
 
-/// Makes the request that writes an entity as large as a message. The requests write the same 1 000
-/// entities again and again, because a run of the poller also writes few different entities.
+/// Makes the request that writes an entity. `data` is as long as a queue message. The requests write the same
+/// 1 000 entities again and again, because a run (one execution of the poller) also writes few different
+/// entities.
 fn write_entity(account: &str, number: usize, data: &str) -> http::Result<Request<Bytes>> {
     let path = path_of(account, &format!("headroom(PartitionKey='p',RowKey='{}')", number % 1_000))?;
     table_request(Request::put(path), format!(r#"{{"data":"{data}"}}"#).into())

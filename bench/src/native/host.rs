@@ -1,5 +1,7 @@
-//! Implements the ports (traits) of `platform` for the native build: a pooled HTTP client, key-value in
-//! memory, the real clock. Log lines are dropped, as with the embedded host's `--quiet`.
+//! Implements the ports (traits) of `platform` for the *native build*: the components' code, compiled for
+//! this machine. The HTTP client has a pool of connections, the key-value store is in memory, and the clock
+//! is real. The native build discards log lines, as the embedded host (the project's own) does with
+//! `--quiet`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +19,7 @@ use platform::{
     Timeouts, TransportError,
 };
 
-/// The application's variables. A variable without a value is empty.
+/// The Spin variables with their values. A variable that is missing here is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(pub BTreeMap<String, String>);
 
@@ -27,14 +29,14 @@ impl Settings for Variables {
     }
 }
 
-/// The state that outlives a request.
+/// The variables and the key-value store. All requests share them.
 #[derive(Debug)]
 pub(super) struct Shared {
     variables: Variables,
     store: Mutex<HashMap<String, Vec<u8>>>,
 }
 
-/// The ports for one request. All requests share the variables and the key-value store.
+/// The ports for one request.
 #[derive(Debug)]
 pub struct NativeHost {
     shared: Arc<Shared>,

@@ -1,5 +1,5 @@
-//! The native build, a baseline: the components' handlers, compiled natively, and served at the same paths as
-//! the components.
+//! The native build: the code of the components (bot and poller), compiled for this machine. The native build
+//! serves the same paths as the components. The benchmark compares the components with the native build.
 
 mod host;
 mod server;
@@ -11,7 +11,7 @@ use clap::Args;
 use host::Shared;
 pub use host::{NativeHost, Variables};
 
-/// The options of the native build. The native build runs in a process of its own, as the host does.
+/// The options of the native build, which runs in a process of its own.
 #[derive(Debug, Clone, Args)]
 pub struct Native {
     /// The address on which to serve; port 0 picks a free port
@@ -26,7 +26,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// Serves until the process is ended.
+    /// Serves until the process ends.
     pub fn run(self) -> anyhow::Result<()> {
         let variables = self.variable.iter().filter_map(|pair| pair.split_once('='));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -1,5 +1,6 @@
-//! Serves the handlers over HTTP. Each core has a thread with its own connections, and its own HTTP client
-//! for outbound calls, because the future of a handler cannot move to another thread.
+//! Serves the code of the bot and the poller over HTTP, with one thread for each core. Each thread has its
+//! own connections, and its own HTTP client for outbound calls. A request stays on one thread, because the
+//! future that handles the request cannot move to another thread.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -49,7 +50,8 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
                     let host = NativeHost::new(Arc::clone(&shared), client.clone());
                     async move { Ok::<_, Infallible>(response(&host, request).await) }
                 });
-                // If a caller disconnects, only this connection ends, so the error is ignored.
+                // If a caller disconnects, the error ends only the caller's connection. The code ignores the
+                // error.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -58,7 +60,8 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
 
 async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    // A body that breaks off counts as empty. The driver always sends whole bodies.
+    // If a caller disconnects before the end of the body, the body counts as empty. The driver always sends
+    // whole bodies.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = Request::from_parts(head, body);
     let reply = if request.uri().path() == "/internal/poll" {
@@ -66,7 +69,7 @@ async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Ful
     } else {
         bot_component::handle(host, request).await
     };
-    // `reply.then` is the work after the response, such as the kick (the bot's call to the poller). The
-    // native build runs with the variable `kick=off`, so there is no such work.
+    // `reply.then` is the work after the response, such as the kick (the bot's call to the poller). Here,
+    // `reply.then` is empty, because the native build runs with the variable `kick=off`.
     reply.response.map(Full::new)
 }

@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use super::stub::{Stub, response};
 
-/// A Connector that answers 201 to every post of an activity. The request must have the header
-/// `Authorization`, but the stub does not check the token in this header.
+/// A Connector that responds with 201 to each post of an activity. The stub expects the header
+/// `Authorization`, but does not check the token in this header.
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 
-/// The time at which the first activity of each conversation arrived; `None` while the stub does not record
-/// arrivals.
+/// The time at which the first alert of each conversation arrived. The key of the map is the percent-encoded
+/// id of the conversation. `None` if the stub records no arrivals.
 type Arrivals = Option<HashMap<String, Instant>>;
 
 impl Connector {
@@ -31,19 +31,19 @@ impl Connector {
         self.0.calls()
     }
 
-    /// From now on, the stub records when the first activity of each conversation arrives.
+    /// Forgets all arrivals, and begins to record when the first alert of each conversation arrives.
     pub fn note_arrivals(&self) {
         *self.0.state() = Some(HashMap::new());
     }
 
-    /// Returns the time at which the first activity of a conversation arrived. `conversation` is the
-    /// percent-encoded id.
+    /// Returns the time at which the first alert of a conversation arrived. `conversation` is the
+    /// percent-encoded id of the conversation.
     pub fn arrival(&self, conversation: &str) -> Option<Instant> {
         self.0.state().as_ref()?.get(conversation).copied()
     }
 
-    /// Ends the recording, and returns the time at which the first activity of each conversation arrived, by
-    /// the conversation's percent-encoded id.
+    /// Ends the recording. Returns the time at which the first alert of each conversation arrived. The key of
+    /// the map is the percent-encoded id of the conversation.
     pub fn take_arrivals(&self) -> HashMap<String, Instant> {
         self.0.state().take().unwrap_or_default()
     }
@@ -60,8 +60,8 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply to an activity is the bot's acknowledgement and not an alert, so the stub does not record the
-    // arrival.
+    // The path of a reply ends with the id of an activity: `/activities/<id>`. With a reply, the bot confirms
+    // an activity. A reply is not an alert, so the stub does not record the arrival of a reply.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

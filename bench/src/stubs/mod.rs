@@ -1,6 +1,6 @@
-//! The stubs of a benchmark. A *stub* is a server on loopback that plays a service, does little, and counts
-//! the calls. If a stub gets a call that it does not expect, the stub keeps the call as its *complaint*, and
-//! the benchmark fails.
+//! The stubs of a benchmark. A *stub* is a small server on loopback that the components call in place of a
+//! real service. A stub counts its calls. An unexpected call becomes the stub's *complaint*, and the
+//! benchmark fails.
 
 mod connector;
 mod queue;
@@ -21,15 +21,16 @@ pub use table::Table;
 pub struct Stubs {
     /// The storage queue.
     pub queue: Queue,
-    /// The table service of the storage account that also has the queue.
+    /// The table service. The tables and the queue belong to the same storage account.
     pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,
-    /// The issuer of the channel's tokens. This stub checks each request strictly. The checks hardly change
-    /// the figures, because the bot calls this issuer only once a day.
+    /// The issuer of the tokens with which a channel (such as Teams) calls the bot. This stub checks each
+    /// request strictly. The checks hardly change the figures, because the bot calls this issuer only once a
+    /// day.
     pub open_id: OpenId,
-    /// The issuer of the bot's tokens. This stub, too, checks each request strictly. The checks hardly change
-    /// the figures, because the bot calls this issuer only once an hour.
+    /// The issuer of the tokens for the Connector. This stub also checks each request strictly. The checks
+    /// hardly change the figures, because the components request a new token only once an hour.
     pub login: Login,
 }
 
@@ -57,7 +58,7 @@ impl Stubs {
         self.queue.calls() + self.table.calls() + self.connector.calls() + issuers as u64
     }
 
-    /// Fails if a stub got a request that it did not expect.
+    /// Returns an error if the stub of the queue, the tables or the Connector got an unexpected request.
     pub fn expect_no_complaint(&self) -> anyhow::Result<()> {
         let storage = self.queue.complaint().or_else(|| self.table.complaint());
         match storage.or_else(|| self.connector.complaint()) {

@@ -1,5 +1,5 @@
 //! The stub of the queue service: one queue in memory, with the operations that the components use. The stub
-//! checks no signatures.
+//! does not check the signatures of requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 
 use super::stub::{Stub, response};
 
-/// A queue service with one queue, which exists from the start.
+/// A queue service with one queue. The queue exists from the start.
 #[derive(Debug)]
 pub struct Queue(Stub<Messages>);
 
@@ -21,8 +21,9 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// The leased messages, by id. In the stub, a lease never expires. The poller sees no difference, because
-    /// a run ends long before its leases expire on Azure.
+    /// The *leased* messages, by id. Get Messages leases a message: the queue then hides this message. In the
+    /// stub, a lease never expires. On Azure, the lease expires after 60 s, and the poller's run ends before
+    /// that. So the poller sees no difference.
     leased: HashMap<String, Message>,
 }
 
@@ -52,7 +53,7 @@ impl Queue {
         format!("http://{}/{ACCOUNT}/{}/messages", self.0.authority(), Self::NAME)
     }
 
-    /// Puts a message. The stub does not count this as a call.
+    /// Puts a message on the queue. The stub does not count this operation as a call.
     pub fn put(&self, text: String) {
         self.0.state().put(text);
     }
@@ -63,12 +64,12 @@ impl Queue {
         messages.visible.len() + messages.leased.len()
     }
 
-    /// Whether the queue has no message, neither a visible nor a leased one.
+    /// Whether [`Queue::len`] is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Deletes all messages. The stub does not count this as a call.
+    /// Deletes all messages. The stub does not count this operation as a call.
     pub fn clear(&self) {
         let mut messages = self.0.state();
         messages.visible.clear();
@@ -161,7 +162,8 @@ impl Messages {
         xml
     }
 
-    /// Update Message: renews the lease, or makes the message visible again.
+    /// Update Message: replaces the text if `text` is given. With `is_released`, the message becomes visible
+    /// again. Otherwise, the message stays leased.
     fn update(&mut self, id: &str, text: Option<String>, is_released: bool) -> Option<http::Response<Bytes>> {
         let mut message = self.leased.remove(id)?;
         if let Some(text) = text {
@@ -199,8 +201,8 @@ fn rfc1123(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Returns the text between the tags. The components encode each message as base64, so the text has no XML
-/// entities.
+/// Returns the text between `<MessageText>` and `</MessageText>`. The components encode each message as
+/// base64, so the text has no XML entities.
 fn text_of(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once("<MessageText>")?;

@@ -1,4 +1,4 @@
-//! The base of all stubs.
+//! The base of the stubs. A *stub* is a small server that the components call in place of a real service.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use end_to_end::loopback_server::LoopbackServer;
 use serde_json::Value;
 
-/// A server that plays one service, and the state from which the server makes its responses. The stub counts
-/// the calls. It keeps the first call that it does not expect as its *complaint*.
+/// A server, and the state from which the server makes its responses. The stub counts its calls, and keeps
+/// the first unexpected call as its *complaint*.
 #[derive(Debug)]
 pub(super) struct Stub<S> {
     server: LoopbackServer,
@@ -23,8 +23,8 @@ struct Shared<S> {
 }
 
 impl<S: Default + Send + 'static> Stub<S> {
-    /// Starts a stub. If `response` returns `None`, the stub answers 500 and keeps the request as a
-    /// complaint.
+    /// Starts a stub. If `response` returns `None` for a request, the request is unexpected, and the stub
+    /// responds with 500.
     pub(super) fn start(
         response: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>,
     ) -> Self {

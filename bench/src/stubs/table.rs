@@ -1,5 +1,6 @@
 //! The stub of the table service: entities in memory, with the operations that the components use. The stub
-//! checks no signatures. Where Azurite is less strict than Azure, the stub is as strict as Azure.
+//! does not check the signatures of requests. Azurite, the emulator of Azure Storage, is less strict than
+//! Azure in some cases. In these cases, the stub is as strict as Azure.
 
 mod batch;
 mod entities;
@@ -18,8 +19,8 @@ use self::entities::{Entities, Metadata, Operation, Refusal};
 use self::query::Query;
 use super::stub::{Stub, json_response, response};
 
-/// A table service, at first without tables. The stub does not set the header `Date`, because its HTTP server
-/// (hyper) adds the header to each response.
+/// A table service, at first without tables. This code does not set the header `Date`, because the HTTP
+/// library (hyper) adds the header to each response.
 #[derive(Debug)]
 pub struct Table(Stub<Entities>);
 
@@ -48,18 +49,18 @@ impl Table {
         self.len() == 0
     }
 
-    /// Copies the rows of the conversation with this conversation key to `times` new conversations. The stub
-    /// does not count this as a call.
+    /// Copies the rows (entities) of a conversation, once for each of `times` new conversations. `key` is the
+    /// conversation key, 32 hexadecimal digits. The stub does not count this operation as a call.
     pub fn copy_rows(&self, key: &str, times: usize) {
-        // Each number gives a different conversation key, because the factor is odd. Neighbouring numbers
-        // give distant keys, because the factor is large.
+        // The conversation keys of the new conversations. Different numbers give different keys, because the
+        // factor is odd. The factor is large, so the keys of two neighbouring numbers are far apart.
         let other = |number: usize| {
             format!("{:032x}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
         };
         self.0.state().copy_rows(key, (0..times).map(other));
     }
 
-    /// Deletes all tables. The stub does not count this as a call.
+    /// Deletes all tables. The stub does not count this operation as a call.
     pub fn clear(&self) {
         *self.0.state() = Entities::default();
     }
@@ -78,8 +79,8 @@ fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Optio
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Azure needs one of these two values in the header `Accept`, except for `$batch`. If a request has
-    // another value, Azure answers in Atom (XML), or refuses it. So the stub complains about the request.
+    // Except for `$batch`, the header `Accept` must have one of these two values. With another value, Azure
+    // responds in Atom (XML), or refuses the request. So the stub complains about such a request.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

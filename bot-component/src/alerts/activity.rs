@@ -1,11 +1,13 @@
-//! Reads the member `activity` of an API call. This member holds the parts of an alert other than the text.
+//! Reads the member `activity` of an API call such as `POST /api/alerts`. With this member, a caller adds
+//! more to the chat message than the text, e.g. attachments.
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};
 use serde_json::{Map, Value, json};
 
-/// Checks and returns the members of `activity` that a caller is allowed to set ([`MORE_MEMBERS`]). The
-/// function refuses every other member, because the bot itself sets all other members of a chat message.
+/// Checks the members of `activity`, and returns them. A caller is allowed to set the members in
+/// [`MORE_MEMBERS`]. The function refuses every other member, because the bot itself sets the rest of each
+/// chat message.
 pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError> {
     let mut activity = Map::new();
     for name in MORE_MEMBERS {

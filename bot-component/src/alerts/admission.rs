@@ -1,5 +1,5 @@
 //! Checks the header `Authorization` of an API call. In this header, the caller sends an API key or a token
-//! of Entra. The valid API keys are set in the variables `alertkey` and `alertkeys`.
+//! of Entra. The variables `alertkey` and `alertkeys` define the valid API keys.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use super::request_id::RequestId;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::CallerSettings;
 
-/// The longest time for fetching the public signing keys of Entra. The bot stores these keys for a day, so
-/// few API calls have to fetch them.
+/// The time limit for a fetch of Entra's public signing keys. The bot stores these keys for a day, so few API
+/// calls cause a fetch.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
-/// Checks the API key or the token of an API call. Returns the caller, or an error if the bot does not accept
-/// the API key or the token.
+/// Checks the API key or the token of an API call. Returns the caller, or an error if the check fails.
 pub(super) async fn admit<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -42,8 +41,8 @@ pub(super) async fn admit<H: Host>(
     Ok(Caller { key, grant, request_id: request_id.clone() })
 }
 
-/// Returns the credential from the header `Authorization: Bearer <credential>`. Returns `None` if the scheme
-/// is not `Bearer`, if the request has no such header, or if it has several such headers.
+/// Returns the credential from the header `Authorization: Bearer <credential>`. The request must have exactly
+/// one header `Authorization`, and the scheme must be `Bearer`. Otherwise, the function returns `None`.
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -55,10 +54,10 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes (the rights) of the calling application.
+/// Verifies a token of Entra. Returns the name (`app:<app id>`) and the scopes (the rights) of the caller.
 ///
-/// The bot checks the claims of the token before the signature. If a claim is wrong, the bot does not need
-/// the signing keys. So it neither reads them from the key-value store nor fetches them from Entra.
+/// The bot checks the claims of the token first. If a claim is wrong, the bot refuses the token at once. So
+/// for such a token, the bot makes no call for the signing keys, and does not read the key-value store.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -104,7 +103,7 @@ mod tests {
         format!("ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c{until}")
     }
 
-    /// Returns the name of the API key, or the HTTP status and the error code of the refusal.
+    /// Returns the name of the accepted API key, or the HTTP status and the error code of the refusal.
     fn admitted(host: &FakeHost, authorization: &[&str]) -> Result<String, String> {
         let values = authorization.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
         let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! Executes `$batch`: several operations in one call, either all of them or none.
+//! Executes `$batch`: one call with several operations. Either all operations succeed, or none has an effect.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,8 +19,8 @@ const DUPLICATE: Refusal = Refusal { status: 400, code: "InvalidDuplicateRow" };
 const SEVERAL_PARTITIONS: Refusal = Refusal { status: 400, code: "CommandsInBatchActOnDifferentPartitions" };
 const TOO_MANY: Refusal = Refusal { status: 400, code: "InvalidInput" };
 
-/// Executes a batch. `None` if the batch does not have the form that Azure documents. `kind` is the value of
-/// `Content-Type`.
+/// Executes a batch, and returns the response. Returns `None` if the batch does not have the expected form.
+/// `kind` is the value of the header `Content-Type`.
 pub(super) fn response_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
     let body = std::str::from_utf8(body).ok()?;
     let operations = operations(kind, body)?;
@@ -51,7 +51,7 @@ pub(super) fn response_to(entities: &mut Entities, kind: &str, body: &[u8]) -> O
     Some(response)
 }
 
-/// Writes the response to one operation.
+/// Appends the response to one operation to `parts`.
 fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str) {
     let status = StatusCode::from_u16(status).unwrap_or_default();
     let id = index + 1;
@@ -63,8 +63,8 @@ fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str
     );
 }
 
-/// Checks the operations. Azure makes the same checks before it executes any operation. The error contains
-/// the index of the wrong operation.
+/// Checks the operations, as Azure does before it executes the first operation. The error contains the index
+/// of the operation that fails the check.
 fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     let mut keys = BTreeSet::new();
     for (index, operation) in operations.iter().enumerate() {
@@ -81,7 +81,7 @@ fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     Ok(())
 }
 
-/// Reads the operations of a batch. A *change set* is the part of a batch that contains the operations. A
+/// Reads the operations of a batch. The *change set* is the part of the batch that contains the operations. A
 /// batch has only one change set.
 fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let batch = kind.strip_prefix("multipart/mixed; boundary=")?;
@@ -90,7 +90,7 @@ fn operations<'a>(kind: &str, body: &'a str) -> Option<Vec<Operation<'a>>> {
     let (boundary, change_set) = boundary.split_once("\r\n")?;
     let boundary = format!("--{boundary}");
     let mut parts = change_set.split(&boundary);
-    // The text before the first boundary is the end of the change set's headers, and not an operation.
+    // The text before the first boundary belongs to the headers of the change set.
     parts.next()?;
     let mut operations = Vec::new();
     for part in parts {
@@ -115,7 +115,8 @@ fn operation(part: &str) -> Option<Operation<'_>> {
     if version != "HTTP/1.1" {
         return None;
     }
-    // The stub accepts only absolute addresses, because Azurite answers 500 to relative addresses.
+    // The stub accepts only absolute URLs. The components must also work with Azurite (the emulator of Azure
+    // Storage), and Azurite responds with 500 to relative URLs.
     let (_, path) = url.strip_prefix("http://")?.split_once('/')?;
     let path = path.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(path).decode_utf8().ok()?;

@@ -17,13 +17,13 @@ pub(super) struct Entities {
 
 #[derive(Debug, Clone)]
 pub(super) struct Entity {
-    /// The properties without the keys and the Timestamp.
+    /// The properties, without PartitionKey, RowKey and Timestamp.
     properties: Map<String, Value>,
     timestamp: String,
     pub(super) etag: String,
 }
 
-/// The metadata that a response contains besides the properties.
+/// The metadata that a response contains in addition to the properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metadata {
     /// `odata=nometadata`
@@ -32,7 +32,7 @@ pub(super) enum Metadata {
     Minimal,
 }
 
-/// The reason why an operation was refused.
+/// The HTTP status and the error code with which the stub refuses an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -47,7 +47,7 @@ impl Refusal {
     const CHANGED: Self = Self { status: 412, code: "UpdateConditionNotSatisfied" };
     const NO_CONDITION: Self = Self { status: 400, code: "MissingRequiredHeader" };
 
-    /// The body of the response. In a batch, the body contains the operation's index.
+    /// The body of the response. `index` is the index of the operation in its batch.
     pub(super) fn body(self, index: Option<usize>) -> Value {
         let index = index.map(|index| format!("{index}:")).unwrap_or_default();
         let message = format!("{index}The stub refused the operation.");
@@ -74,8 +74,8 @@ enum Kind {
 }
 
 impl<'a> Operation<'a> {
-    /// Reads a request. `None` if the request does not change an entity, or if Azure would refuse the
-    /// request. `path` is already percent-decoded.
+    /// Reads a request that changes an entity. Returns `None` for every other request, and for a request with
+    /// a key or a body that Azure refuses. `path` is already percent-decoded.
     pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
         let kind = match method {
             "POST" => Kind::Insert,
@@ -110,7 +110,8 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// The table and the key in `table(PartitionKey='p',RowKey='r')`, percent-decoded.
+/// The table and the key in a path such as `table(PartitionKey='p',RowKey='r')`. `path` is already
+/// percent-decoded.
 pub(super) fn key_of(path: &str) -> Option<(String, Key)> {
     let (table, keys) = path.split_once("(PartitionKey=")?;
     let (partition, rest) = literal(keys)?;
@@ -118,8 +119,8 @@ pub(super) fn key_of(path: &str) -> Option<(String, Key)> {
     (rest == ")").then(|| (table.to_owned(), (partition, row)))
 }
 
-/// Reads a string in single quotes, in which `''` means one quote. Returns the string, and the text after the
-/// string.
+/// Reads a string in single quotes. In the string, `''` means one quote. Returns the string, and the text
+/// after the string.
 pub(super) fn literal(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('\'')?;
     let mut value = String::new();
@@ -158,7 +159,7 @@ impl Entities {
         self.table(table)?.get(key).ok_or(Refusal::MISSING)
     }
 
-    /// Executes an operation. Returns the entity's new ETag, or `None` after a deletion.
+    /// Executes an operation. Returns the new ETag of the entity; for a deletion, `None`.
     pub(super) fn write(&mut self, operation: &Operation<'_>) -> Result<Option<String>, Refusal> {
         let Operation { kind, table, key, if_match, properties } = operation;
         let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(Refusal::TABLE_MISSING)?;
@@ -195,7 +196,8 @@ impl Entities {
         Ok(Some(etag))
     }
 
-    /// Executes all operations or none. The error has the index of the refused operation.
+    /// Executes all operations, or none if one operation is refused. The error contains the index of the
+    /// refused operation.
     pub(super) fn write_all(
         &mut self,
         operations: &[Operation<'_>],
@@ -220,13 +222,15 @@ impl Entities {
         Ok(etags)
     }
 
-    /// Copies all rows of the conversation `of`, once for each conversation in `keys`. `of` and `keys` are
-    /// conversation keys. The row key of a conversation's row begins with the conversation key.
+    /// Copies all rows (entities) of a conversation, once for each key in `keys`. `of` is the conversation
+    /// key of the copied conversation, and `keys` has the conversation keys of the copies. The row key of
+    /// each row begins with the conversation key.
     ///
-    /// Example: `of` is `3a…`, and a new key is `7b…`. The partition `c3` has the records of the
-    /// conversations whose keys begin with the digit 3. So the record is copied from the partition `c3` to
-    /// the partition `c7`. The conversation also has rows in indexes (e.g. in the partition of its tenant).
-    /// These rows are copied within their partition.
+    /// Example: the conversation key in `of` begins with `3a`, and a key in `keys` begins with `7b`. Some
+    /// rows of the conversation are in the partition `c3`, because the conversation key begins with the digit
+    /// 3. The copies of these rows are in the partition `c7`. Other rows of the conversation are in
+    /// partitions for indexes, e.g. in the partition of the tenant. The copy of such a row stays in the same
+    /// partition.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {
@@ -254,8 +258,8 @@ impl Entities {
 }
 
 impl Entity {
-    /// The entity as a response shows it: with the selected properties, or with all of them if none is
-    /// selected.
+    /// The JSON of the entity in a response. The JSON has the properties that `selected` names. If `selected`
+    /// is empty, the JSON has all properties.
     pub(super) fn show(&self, key: &Key, metadata: Metadata, selected: &[String]) -> Map<String, Value> {
         let mut shown = self.properties.clone();
         shown.insert("PartitionKey".to_owned(), key.0.as_str().into());

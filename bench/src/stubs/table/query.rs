@@ -1,4 +1,5 @@
-//! Answers queries, page by page. A query filters entities by their keys.
+//! Runs queries. A query selects rows (entities) by their PartitionKey and RowKey. Each response has one page
+//! of the selected rows.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,17 +12,19 @@ use serde_json::{Value, json};
 use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
 use crate::stubs::stub::json_response;
 
-/// The most rows on a page of query results.
+/// The most rows on a page.
 const PAGE: usize = 1_000;
 
-/// A query of the form that the components use: a filter of key conditions that are joined by `and`.
+/// A query in the form that the components use. All conditions must hold, because the filter joins them with
+/// `and`.
 #[derive(Debug)]
 pub(super) struct Query {
     conditions: Vec<Condition>,
     top: usize,
     selected: Vec<String>,
-    /// The key of the first row of the page. The stub's previous response named this key in its continuation
-    /// headers, and the client sends the key back. `None` for the first page.
+    /// The key of the first row on the page; `None` for the first page. For a later page, this key was
+    /// encoded in the continuation headers of the previous response, and the client has sent these values
+    /// back.
     from: Option<Key>,
 }
 
@@ -36,8 +39,9 @@ struct Condition {
 enum KeyPart {
     Partition,
     Row,
-    /// The condition `endsAt lt …`, with which the poller looks for expired records. A measurement takes
-    /// minutes, and no record expires in that time. So this condition never holds.
+    /// The property `endsAt`. The poller uses the condition `endsAt lt …` to find records that have expired.
+    /// A measurement takes minutes, and no record expires in that time. So the stub treats this condition as
+    /// false.
     End,
 }
 
@@ -51,7 +55,7 @@ enum Operator {
 }
 
 impl Query {
-    /// Reads the query of a URL. `None` if this stub cannot answer the query.
+    /// Reads the query string of a URL. Returns `None` if the stub does not support the query.
     pub(super) fn parse(query: &str) -> Option<Self> {
         let mut parsed = Self { conditions: Vec::new(), top: PAGE, selected: Vec::new(), from: None };
         let (mut partition, mut row) = (None, None);
@@ -73,7 +77,7 @@ impl Query {
         Some(parsed)
     }
 
-    /// Returns the page that the query asks for.
+    /// Returns the response with the page that the query asks for.
     pub(super) fn run(
         &self,
         entities: &Entities,
@@ -97,8 +101,8 @@ impl Query {
         Ok(response)
     }
 
-    /// Returns the matching rows, beginning at the key `from`. If the query names a partition, the function
-    /// reads only the rows of this partition.
+    /// Returns the rows for which all conditions hold. The first row has the key in the field `from`, or a
+    /// higher key. If the query names a partition, the function reads only the rows of this partition.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
         let value = |of: KeyPart, operators: &[Operator]| {
             let of_key =
@@ -135,7 +139,7 @@ impl Condition {
     }
 }
 
-/// Reads `PartitionKey eq 'p' and RowKey ge 'a' and RowKey lt 'b'`.
+/// Reads a filter such as `PartitionKey eq 'p' and RowKey ge 'a' and RowKey lt 'b'`.
 fn conditions(filter: &str) -> Option<Vec<Condition>> {
     let mut conditions = Vec::new();
     let mut rest = filter.trim();
@@ -168,8 +172,8 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// Encodes a key as a token for a continuation header. A client has to send the token back unchanged: if the
-/// client sends the key instead, [`key_of`] fails, and the stub complains.
+/// Encodes a key as a token for a continuation header. A client must send the token back unchanged. If a
+/// client sends the key instead, [`key_of`] returns `None`, and the stub complains.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

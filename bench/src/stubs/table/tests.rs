@@ -1,4 +1,4 @@
-//! Tests that the stub answers as the table service does.
+//! Tests that the stub responds as the table service does.
 
 use bytes::Bytes;
 use end_to_end::web::{self, WholeResponse};
@@ -41,7 +41,7 @@ impl Service {
         self.call("GET", &entity(row), &[], Value::Null)
     }
 
-    /// A batch of these requests: method, path, headers, body.
+    /// Sends a batch of requests. Each request has a method, a path, headers and a body.
     fn batch(&self, requests: &[(&str, String, &str, &str)]) -> WholeResponse {
         let url = self.0.account_url();
         let mut body = "--b1\r\nContent-Type: multipart/mixed; boundary=c2\r\n\r\n".to_owned();
@@ -77,7 +77,8 @@ fn inserted_entity_is_read_with_keys_time_and_etag() {
     let service = Service::start();
     let inserted = service.insert("p", "o''b", 1).expect_status(204);
     assert_eq!(inserted.header("preference-applied"), "return-no-content");
-    // The row key has two quotes. In the path, each quote is doubled, and can be percent-encoded (`%27`).
+    // The row key `o''b` has two quotes. A path has two quotes for each quote of the key, so this path has
+    // four (`%27`).
     let read = service.get("o%27%27%27%27b").expect_status(200);
     assert_eq!(read.header("etag"), inserted.header("etag"));
     assert!(inserted.header("etag").starts_with("W/\""), "{}", inserted.describe());
@@ -108,7 +109,7 @@ fn conditions_decide_whether_an_entity_is_written() {
         let missing = service.call(method, &entity("s"), &etag, body).expect_status(404);
         assert_eq!(code(&missing), "ResourceNotFound", "{method}");
     }
-    // Without `if-match`, a replace writes the entity, no matter whether it exists.
+    // Without `if-match`, a replace changes an existing entity, and creates a missing entity.
     service.call("PUT", &entity("r"), &[], json!({"n": 4})).expect_status(204);
     assert_eq!(service.get("r").json()["m"], Value::Null, "a replace keeps no old property");
     service.call("PUT", &entity("s"), &[], json!({"n": 5})).expect_status(204);

@@ -1,6 +1,7 @@
-//! Tests of API calls whose alerts go to the many subscribers of a tag. The bot splits the subscribers into
-//! *pages* of at most 100 conversations. If an API call cannot process all pages, its response has a value
-//! `next`, with which the caller continues at the next page.
+//! Tests of API calls that alert the many subscribers of a tag. A *tag* is a name to which conversations
+//! subscribe. The bot splits the subscribers into *pages* of at most 100 conversations. If pages are left at
+//! the end of an API call, the response has a member `next`. The caller sends the call again with this
+//! `next`, and the bot continues at the next page.
 
 mod lookups;
 mod noted;
@@ -25,8 +26,8 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
-/// An API key that is restricted to one tenant, and its entry in the variable `alertkeys` (the list of API
-/// keys).
+/// An API key that is restricted to one tenant, and the entry of this key in the variable `alertkeys` (the
+/// list of API keys).
 const OF_FOREIGN: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -37,7 +38,7 @@ struct Bot {
     host: FakeHost,
     settings: BotSettings,
     service: Rc<RefCell<FakeTables>>,
-    /// How many further Puts the queue accepts.
+    /// How many further messages the queue accepts.
     room: Rc<Cell<usize>>,
     /// How many further storage calls the table service accepts.
     patience: Rc<Cell<usize>>,
@@ -92,14 +93,14 @@ impl Bot {
         key.as_str().to_owned()
     }
 
-    /// Stores a conversation for each number. Each of them subscribes to these tags. Returns the conversation
-    /// keys.
+    /// Stores one conversation for each number. Each conversation subscribes to these tags. Returns the
+    /// conversation keys.
     fn crowd(&self, numbers: std::ops::Range<usize>, tags: &[&str]) -> BTreeSet<String> {
         numbers.map(|number| self.add(&reference(&format!("c{number}"), "x"), tags)).collect()
     }
 
-    /// Like `crowd`, but writes the rows into the fake table service directly. For a thousand conversations,
-    /// `crowd` would call the fake thousands of times, which takes minutes.
+    /// Does the same as `crowd` for one tag, but writes the rows into the fake table service without storage
+    /// calls. For a thousand conversations, `crowd` makes thousands of storage calls, which takes minutes.
     fn big_crowd(&self, numbers: std::ops::Range<usize>, tag: &str) -> BTreeSet<String> {
         const TABLE: &str = "proactivebotconversations";
         let first = self.add(&reference("template", "x"), &[]);
@@ -144,8 +145,8 @@ impl Bot {
         answer
     }
 
-    /// Makes the API call, and repeats it with the `next` of the last response until a response has no
-    /// `next`. Returns the alerts in all responses, and the number of API calls.
+    /// Makes the API call. As long as the response has a `next`, repeats the call with this `next`. Returns
+    /// the alerts of all responses, and the number of API calls.
     #[track_caller]
     fn all(&self, body: &Value) -> (Vec<Value>, usize) {
         let (mut body, mut alerts) = (body.clone(), Vec::new());
@@ -169,7 +170,7 @@ impl Bot {
         sent.iter().filter(is_read).count()
     }
 
-    /// The number of Puts so far.
+    /// The number of requests to the queue service so far. Each of these requests is a Put Message.
     fn puts(&self) -> usize {
         self.host.sent.borrow().iter().filter(|request| request.uri().port_u16() == Some(10_001)).count()
     }
@@ -212,7 +213,7 @@ fn tag_with_1100_subscribers_takes_two_calls() {
     );
     let all = [first["alerts"].as_array().unwrap().clone(), second["alerts"].as_array().unwrap().clone()];
     assert_eq!(conversations(&all.concat()), crowd);
-    // A repeated call gets the same alerts, although a hundred more conversations have subscribed.
+    // A repeated call gets the same alerts, although a hundred more conversations have subscribed in between.
     bot.big_crowd(1100..1200, "crowd");
     assert_eq!(bot.accepted(&body), first);
     assert_eq!(bot.accepted(&rest), second);
@@ -246,7 +247,7 @@ fn response_to_a_call_that_fails_on_a_later_page_has_next_and_the_alerts_so_far(
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
-    // The queue fails on the second page. So the bot does not begin the third page.
+    // The queue refuses the second half of the second page. So the bot does not begin the third page.
     bot.room.set(150);
     let (status, answer) = bot.alert(&body);
     let alerts = answer["alerts"].as_array().unwrap();
@@ -259,9 +260,9 @@ fn response_to_a_call_that_fails_on_a_later_page_has_next_and_the_alerts_so_far(
     assert_eq!(rest.get("next"), None);
     let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
     assert_eq!(conversations(&all), crowd);
-    // The table service fails after some storage calls. If it fails on the first page, the bot refuses the
-    // whole API call. If it fails on a later page, the response lists the alerts of the finished pages, and
-    // has `next`.
+    // Now the table service fails after some storage calls. If the failure is on the first page, the bot
+    // refuses the whole API call. If the failure is on a later page, the response lists the alerts of the
+    // finished pages, and has `next`.
     let mut interrupted = 0;
     for calls in (0..60).step_by(3) {
         bot.patience.set(calls);
@@ -347,8 +348,8 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
-        // On Web Chat, the client chooses the tenant, and the channel does not verify the tenant. So for the
-        // bot, this conversation belongs to no tenant (`none`).
+        // On Web Chat, the client chooses the tenant, and Web Chat does not verify the tenant. So this
+        // conversation counts as a conversation without a tenant (`none`).
         let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
         let alert = |to: Value| {
             let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
@@ -372,7 +373,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
-        // An API key with `tenant=` reaches only the subscribers in that tenant.
+        // An API key with `tenant=foreign` reaches only the subscribers in the tenant `foreign`.
         let of_foreign = |to: Value| {
             let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
             (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))

@@ -1,5 +1,6 @@
-//! The pages of an API call. A tag can have any number of subscribers, so the bot splits the conversations
-//! that a call alerts into *pages* of at most 100, and processes one page after the other.
+//! The pages of an API call. A *tag* is a name to which conversations subscribe. A tag can have any number of
+//! subscribers. So the bot splits the conversations of an API call into *pages* of at most 100, and processes
+//! one page after the other.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -18,24 +19,25 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
-/// The longest time for finding the conversations of a page. It is short, because an API call has 30 s, and
-/// needs most of this time for the Puts.
+/// The longest time for finding the conversations of a page. The time is short, because an API call has 30 s,
+/// and the bot needs most of the 30 s to put the alerts on the queue.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// The highest number of tags that the bot looks up in parallel.
 const TAGS_AT_ONCE: usize = 8;
 
-/// The position at which a page begins. A page begins behind the last conversation of the previous page, so
-/// the cursor names this conversation, and the tag by which the bot found it. If a call could not process all
-/// pages, its response has the cursor of the next page as `next`.
+/// The position at which a page begins. A page begins after the last conversation that the bot read for the
+/// previous page. So the cursor names this conversation, and the tag by which the bot found the conversation.
+/// If pages are left at the end of an API call, the response has the cursor of the next page as `next`.
 ///
-/// A caller can forge a cursor. This does no harm: the bot then only skips some conversations, and never
-/// alerts a conversation that `to` does not name.
+/// A caller can forge a cursor. A forged cursor does no harm: it only makes the bot skip some conversations.
+/// The bot never alerts a conversation that `to` does not name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
     tag: usize,
-    /// The last conversation of the tag on the previous page. `None` at the beginning of the tag.
+    /// The last conversation of this tag on the previous page. `None` if the page begins with the first
+    /// subscriber of the tag.
     after: Option<ConversationKey>,
 }
 
@@ -73,20 +75,20 @@ fn wrong_next() -> FieldError {
 /// The conversations of one page of an API call.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// At most 100 conversations, each of them once. A later page can be empty, because earlier pages
-    /// may already have all of its conversations.
+    /// At most 100 conversations, each of them once. A later page is empty if all its conversations are
+    /// already on earlier pages.
     pub(super) targets: Vec<Target>,
     /// The beginning of the next page. `None` on the last page.
     pub(super) next: Option<Cursor>,
 }
 
-/// The conversation keys of the conversations that `to` names without a tag. The bot looks up these
-/// conversations once for all pages of a call.
+/// The keys of the conversations that `to` names without a tag. The bot looks up these conversations once for
+/// all pages of an API call.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
-/// Reads one page of an API call. `at` is the beginning of the page; `None` means the first page. A page has
-/// at most 100 conversations. The first page also has the conversations that `to` names without a tag. For
-/// the first page, the function also checks that every element of `to` names a conversation.
+/// Reads one page of an API call. `at` is the beginning of the page; `None` means the first page. The first
+/// page also has the conversations that `to` names without a tag. For the first page, the function also
+/// checks that the bot knows a conversation for every element of `to`.
 pub(super) async fn read<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -116,8 +118,8 @@ pub(super) async fn read<H: Host>(
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    // The loop first looks up one tag, because one tag may fill the page. Then the loop looks up two tags in
-    // parallel, then four, and then eight at a time.
+    // The loop first looks up one tag, because the subscribers of one tag can fill the page. Then the loop
+    // looks up two tags in parallel, then four, and then eight at a time.
     let mut at_once = 1;
     while room > 0 && !is_within && index < tags.len() {
         let (limit, begin) = (room, after.take());
@@ -134,9 +136,8 @@ pub(super) async fn read<H: Host>(
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The query has found no subscriber. It may have read only rows of conversations that the
-                // bot has forgotten. If the table has further rows of the tag, one of them may be the row of
-                // a subscriber.
+                // The lookup has found no subscriber. Perhaps it has read only rows of conversations that the
+                // bot has forgotten. If the table has further rows of the tag, a subscriber can still follow.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -179,8 +180,8 @@ struct Tagged<'a> {
 }
 
 impl Tagged<'_> {
-    /// Reads at most `limit` subscribers whose conversation keys follow `after`. For a repeated tag, returns
-    /// no subscribers, because an earlier element of `to` has the same subscribers.
+    /// Reads at most `limit` subscribers whose conversation keys follow `after`. If the tag is repeated, the
+    /// result is empty.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -205,7 +206,7 @@ impl Tagged<'_> {
     }
 
     /// Checks that the tag has a subscriber whose conversation key follows `next`. The bot has already read
-    /// the rows up to `next`, and has found no subscriber. `None` means that no rows follow.
+    /// the rows up to `next` without finding a subscriber. If `next` is `None`, no rows follow.
     async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -213,7 +214,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // A page can be empty although further rows of the tag follow. So the loop reads on.
+            // A lookup can find no subscriber although further rows of the tag follow. So the loop reads on.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());
@@ -234,8 +235,8 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // If `to` names no tenant for the tag, the bot takes the tenant to which the API key is restricted
-        // (`tenant=`).
+        // If `to` names no tenant for the tag, the bot uses the tenant to which `tenant=` restricts the API
+        // key.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

@@ -1,6 +1,7 @@
-//! A walk through the poison queue. The queue service cannot list the messages of a queue, so the walk leases
-//! one batch of messages after another. The API call that makes the walk can delete some of the messages. The
-//! other messages become visible again when the API call calls [`PoisonWalk::end`], or when their lease ends.
+//! A walk through the poison queue. The queue service cannot list the messages of a queue. So the walk
+//! *leases* one batch of messages after another: it gets the messages, and the queue hides these messages for
+//! a time (the lease). The API call that makes the walk can delete some of the messages. The other messages
+//! become visible again at the end of the walk ([`PoisonWalk::end`]), or when their lease ends.
 
 use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host, Level};
@@ -9,17 +10,16 @@ use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage
 
 use crate::settings::BotSettings;
 
-/// How long the walk hides each message, in seconds (the lease). If the bot is killed, the messages become
-/// visible after this time.
+/// The lease of each message, in seconds. If the bot is killed, the messages become visible after this time.
 ///
-/// An API call that replays or drops messages may have to stop before the end of the poison queue. The bot
-/// then does not call [`PoisonWalk::end`], so the messages that this walk has leased stay hidden until their
-/// lease ends. If the caller repeats the call before that, the new walk gets the messages that follow the
-/// hidden messages. So the new walk continues where the first walk stopped.
+/// An API call that replays or drops messages sometimes has no time to reach the end of the poison queue. The
+/// bot then does not call [`PoisonWalk::end`], so the leased messages stay hidden until their lease ends. If
+/// the caller repeats the call before the lease ends, the new walk gets the messages that follow the hidden
+/// messages. So the new walk continues where the first walk stopped.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
-/// The highest number of messages that one Get Messages returns.
+/// The highest number of messages that the bot gets from the queue with one call.
 pub(super) const BATCH: u8 = 32;
 
 /// A walk through the poison queue.
@@ -37,8 +37,8 @@ pub(super) struct PoisonWalk<'a, H> {
 }
 
 impl<'a, H: Host> PoisonWalk<'a, H> {
-    /// Makes a walk through the queue `poison`. The walk sends no Get Messages after `until`, and no other
-    /// storage call after `deadline`.
+    /// Makes a walk through the queue `poison`. The walk leases no further messages after `until`. Each
+    /// storage call ends at `deadline` at the latest.
     pub(super) fn new(
         host: &'a H,
         settings: &'a BotSettings,
@@ -68,7 +68,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         }
     }
 
-    /// Whether the walk has read every visible message.
+    /// Whether the walk has reached the end of the queue: no further message was visible.
     pub(super) fn is_at_end(&self) -> bool {
         self.is_at_end
     }
@@ -76,8 +76,8 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
     /// Whether the walk has leased every message of the queue. `deleted` is the number of messages that this
     /// API call has deleted since the walk began.
     ///
-    /// While another API call hides a message, the walk cannot lease this message, but the queue counts it.
-    /// The result is then false.
+    /// If another API call hides a message, the result is false: the walk cannot lease this message, but the
+    /// queue counts the message.
     pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
             Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),
@@ -96,7 +96,7 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.others.push((message.id.clone(), message.pop_receipt.clone()));
     }
 
-    /// Makes one message visible.
+    /// Makes one message visible. After the deadline of the walk, does nothing.
     pub(super) async fn release(&self, id: &MessageId, receipt: &PopReceipt) {
         if self.deadline.has_passed(self.host) {
             return;

@@ -1,5 +1,5 @@
-//! The id of a request. It is in each log line about the request, and in the response. The log lines also
-//! have the id of the request's trace.
+//! The id of a request. Each log line about the request has this id, and the response has the id, too. If the
+//! caller sent a trace id (in the header `traceparent`), the log lines also have the trace id.
 
 use bot_framework::json::put;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +11,7 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARACTERS: usize = 64;
 
-/// The id of one request, and its trace.
+/// The id of one request, and the trace that the caller sent with the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestId {
     id: String,
@@ -19,8 +19,8 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// Returns the id that the caller sent, so that the logs of the caller and of the bot have the same id.
-    /// If the caller sent no valid id, makes a new id.
+    /// Returns the id and the trace that the caller sent. With the caller's id, the logs of the caller and of
+    /// the bot have the same id. If the caller sent no valid id, makes a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         let id = sent.map_or_else(
@@ -34,7 +34,7 @@ impl RequestId {
         Self { id, trace: Traceparent::of(headers) }
     }
 
-    /// The trace of the request. The alerts of the request have the same trace.
+    /// The trace of the request. The bot also gives this trace to the alerts of the request.
     pub(super) fn trace(&self) -> Option<&Traceparent> {
         self.trace.as_ref()
     }
@@ -59,7 +59,7 @@ impl RequestId {
 }
 
 /// Whether a text is allowed as the id of a request. Quotes, brackets and white space are not allowed,
-/// because they have a meaning in viewers of logs.
+/// because these characters have a meaning in programs that show logs.
 fn is_id(text: &str) -> bool {
     (1..=MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))

@@ -1,5 +1,5 @@
-//! The result of sending alerts: the status of each alert for the response, and the kick. (The *kick* is the
-//! call with which the bot starts the poller after the response.)
+//! The result of sending alerts: the status of each alert for the response, and the kick. (After the
+//! response, the bot starts the poller with a call. This call is the *kick*.)
 
 use http::StatusCode;
 use platform::response;
@@ -8,23 +8,25 @@ use serde_json::{Map, Value, json};
 use crate::answered::Answered;
 use crate::kick::Kick;
 
-/// The result of sending the alerts of one API call. If a program posts to one of the bot's webhook
-/// addresses, the post can contain several alerts. [`Sending::add`] adds up the results of these alerts.
+/// The result of sending the alerts of one API call. A program's post to a webhook address of the bot can
+/// contain several alerts. Each of these alerts has its own result, and [`Sending::add`] combines the
+/// results.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
-    /// The JSON of each alert of the call's escalation. An *escalation* alerts further conversations: the
-    /// poller sends these alerts only if no person answers the question of the API call.
+    /// The JSON of each alert of the call's escalation. An alert can ask people a question. An *escalation*
+    /// alerts further conversations: the poller sends these alerts only if no person answers the question.
     pub(super) escalations: Vec<Value>,
     pub(super) queued: usize,
-    /// How many alerts the queue did not confirm.
+    /// How many alerts the queue did not confirm. This number includes `unconfirmed`.
     pub(super) failed: usize,
-    /// How many of the failed alerts may be on the queue after all.
+    /// How many alerts are perhaps on the queue, although the queue did not confirm them.
     pub(super) unconfirmed: usize,
     /// Whether the caller can repeat the call without sending an alert twice.
     pub(super) is_repeatable: bool,
-    /// The beginning of the next page, if the caller has to continue with another API call.
+    /// The value with which the caller continues in another API call, if this call did not reach all
+    /// conversations.
     pub(super) next: Option<String>,
     /// The kick, if the queue has a new message that is due.
     pub(super) kick: Option<Kick>,
@@ -66,9 +68,9 @@ impl Sending {
 }
 
 /// The message about alerts that the queue did not confirm. The message says what the caller can do without
-/// sending an alert twice. `failed` counts all alerts that the queue did not confirm. The queue may hold
-/// `unconfirmed` of these alerts, and certainly does not hold the others. `has_key` is true if the call has
-/// an idempotency key.
+/// sending an alert twice. `failed` is the number of alerts that the queue did not confirm. `unconfirmed` is
+/// the number of these alerts that are perhaps on the queue. The others are certainly not on the queue.
+/// `has_key` is true if the call has an idempotency key.
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {

@@ -1,5 +1,5 @@
-//! The members `every`, `until` and `zone` of an API call. They make an alert recur, for example every day.
-//! The alert and all its repetitions are a *series*.
+//! The members `every`, `until` and `zone` of an API call. These members make an alert recur, for example
+//! every day. The alert and all its repetitions are a *series*.
 
 use std::time::Duration;
 
@@ -20,21 +20,22 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The time zone of the call; `None` if the call names no time zone.
+    /// The time zone that the call names; `None` if the call names no time zone.
     zone: Option<Zone>,
 }
 
 impl Recurrence {
-    /// Makes the member `series` of the envelope of the first alert. `zone` is the time zone of the person
-    /// who gets the alert. If the caller names a zone, the series uses the caller's zone instead.
+    /// Makes the series of the first alert, for the alert's envelope (the alert as JSON on the queue). `zone`
+    /// is the time zone of the person who gets the alert. If the call names a time zone, the series uses the
+    /// time zone of the call instead.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
     }
 }
 
-/// Reads the members. Returns `None` if the alert does not recur. `due` is the due time of the first alert.
-/// `expires` is true if the call has the member `expires`.
+/// Reads the members `every`, `until` and `zone`. Returns `None` if the alert does not recur. `due` is the
+/// due time of the first alert. `expires` is true if the call has the member `expires`.
 pub(super) fn read(
     fields: &mut Fields,
     due: DateTime<Utc>,

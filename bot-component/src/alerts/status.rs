@@ -1,4 +1,5 @@
-//! `GET /api/alerts/{id}`: the status of one alert.
+//! `GET /api/alerts/{id}`: the status of one alert. With the parameter `wait`, the bot waits until the status
+//! changes, and then responds.
 
 use std::time::Duration;
 
@@ -18,17 +19,18 @@ use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest `wait`, in seconds.
+/// The highest value of the parameter `wait`, in seconds.
 const MAX_WAIT_SECONDS: u64 = 30;
 
 /// The longest time for the whole request. Hosted platforms end a request after 30 s.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(25);
 
-/// The longest time for which the bot waits. If the caller asks for a longer `wait`, the bot waits only for
-/// this time, because it needs the rest of [`RESPONSE_WITHIN`] for the last read of the record.
+/// The longest time for which the bot waits, even if `wait` is longer. The bot needs the rest of
+/// [`RESPONSE_WITHIN`] to read the alert's record for the last time.
 const WAIT_WITHIN: Duration = Duration::from_secs(23);
 
-/// The pause before the bot reads the record for the second time. Each further pause is twice as long.
+/// The pause before the bot reads the alert's record for the second time. Each further pause is twice as
+/// long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before the bot reads the record again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -58,7 +60,8 @@ pub(super) async fn get<H: Host>(
         match find(&ledger, &id, caller).await {
             Ok(Some(found)) => record = found,
             Ok(None) => return Err(AlertRejection::NoSuchAlert.into()),
-            // The caller gets the status that was read last, because a status tells more than an error.
+            // The caller gets the last status that the bot has read, because a status tells more than an
+            // error.
             Err(_) => break,
         }
     }
@@ -72,9 +75,9 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether the request has to wait longer. The request waits for the first change of the status. `first` is
-/// the status at the first read. If the status can no longer change, the request does not wait. If the alert
-/// asks a question, the request also waits after the delivery, until a person has answered.
+/// Whether the bot has to wait longer before it responds. The bot waits for the first change of the status.
+/// `first` is the status at the first read. If the status can no longer change, the bot does not wait. If the
+/// alert asks a question, the bot waits until a person has answered, even after the delivery.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -85,8 +88,8 @@ fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     }
 }
 
-/// Adds people's feedback (seen, reactions, replies) to a delivered alert. If the table service fails, the
-/// response has no feedback, because the status matters more.
+/// Adds people's feedback (seen, reactions, replies) to the JSON of a delivered alert. If the table service
+/// fails, the response has no feedback, because the status matters more.
 async fn add_feedback<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -110,8 +113,8 @@ async fn add_feedback<H: Host>(
     }
 }
 
-/// Reads the record of an alert. Returns `None` if the ledger has no such alert, or if the caller is not
-/// allowed to see the alert.
+/// Reads the record of an alert. Returns `None` if the ledger (the table with one record for each alert) has
+/// no such record, or if the caller is not allowed to see the alert.
 async fn find<H: Host>(
     ledger: &Ledger<'_, H>,
     id: &AlertId,
@@ -122,9 +125,11 @@ async fn find<H: Host>(
 }
 
 /// Whether the record belongs to an alert that the bot accepted. The ledger also has records without an
-/// alert. For example, the bot splits the conversations of an API call into pages of at most 100, and a page
-/// can turn out to be empty. If the call has an idempotency key, the bot inserts a record for the empty page,
-/// too, so that the page is also empty when the program repeats the call.
+/// alert.
+///
+/// For example, the bot splits the conversations of an API call into pages of at most 100, and a page can
+/// turn out to be empty. If the call has an idempotency key, the bot inserts a record for the empty page.
+/// Because of this record, the page is also empty when the program repeats the call.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -182,14 +187,15 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
 }
 
 /// The reason why the alert has its present status. The record can still have the reason of an earlier
-/// status, for example if the alert was in the poison queue before the poller delivered it.
+/// status, for example if the alert was in the poison queue before the poller delivered it. So for some
+/// statuses, such as `queued`, the function does not return the recorded reason.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` explains a delivery. For example, it says that the poller has
-        // sent a new chat message, because the channel cannot change the chat message of an earlier alert
-        // with the same `key`.
+        // A reason that begins with `key: ` explains a delivery. Alerts with the same `key` usually share one
+        // chat message. For example, the reason says that the poller has sent a new chat message, because the
+        // channel cannot change a chat message.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }
@@ -197,7 +203,8 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     }
 }
 
-/// The number of attempts that failed or whose result is unknown, if the ledger has recorded them.
+/// The number of attempts that failed or whose result is unknown. `None` if the ledger has recorded no such
+/// attempt.
 fn attempts(record: &Record) -> Option<u32> {
     let mut delivery = Delivery::default();
     delivery.raise_to(&value_of(record.tried.as_deref()?.as_bytes())?);

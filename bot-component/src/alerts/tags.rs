@@ -1,5 +1,5 @@
 //! `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`: a back end subscribes a conversation to a tag,
-//! or ends the subscription.
+//! or ends the subscription. An alert to a tag goes to all conversations that subscribe to the tag.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of the term of an idempotency key (24 hours), with a clock that the test moves.
+//! Tests of the term of an idempotency key, with a clock that the test moves. During the term (24 hours), a
+//! repeated call with the same idempotency key makes no second alert.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -79,7 +80,8 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// Makes the call, and expects that the bot accepts it. Returns the id and the status of the alert.
+    /// Posts an alert with this text, and expects that the bot accepts the call. Returns the id and the
+    /// status of the alert.
     #[track_caller]
     fn accepted(&self, text: &str) -> (String, String) {
         let (status, body) = self.alert(text);
@@ -101,8 +103,8 @@ impl Bot {
     }
 
     /// The messages that the bot has put on the queue: the id of the alert, and whether the message has the
-    /// mark `once`. (The mark tells the poller that the queue may hold the message twice, and that the poller
-    /// must deliver the alert only once.)
+    /// mark `once`. The mark tells the poller to deliver the alert only once, even if the queue holds the
+    /// message twice.
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -125,9 +127,11 @@ fn reference() -> ConversationReference {
 }
 
 /// Three times at which a test makes its first call, each counted from the start of the fake host's clock.
-/// The ledger has periods of eight days. At the first time, the current period goes on for three more days.
-/// At the other two times, the period ends within 24 hours. So the term of the call's idempotency key (24
-/// hours) ends in the next period. For these times, the `bool` is true.
+/// The `bool` is true if the term of the call's idempotency key (24 hours) ends in the next period of the
+/// ledger.
+///
+/// A period of the ledger lasts eight days. At the first of the three times, the current period goes on for
+/// three more days. At the other two times, the period ends within 24 hours.
 fn moments() -> [(Duration, bool); 3] {
     // The clock of the fake host begins on the fifth day of a period, at 22:00. So 74 hours later the next
     // period begins.
@@ -151,7 +155,7 @@ fn repeated_call_gets_the_first_alert_within_the_term_and_a_new_alert_later() {
         assert_ne!(second.0, first.0, "{at:?}: after the term");
         assert_eq!(second.1, "queued");
         assert_eq!(bot.put()[1..], [(second.0.clone(), true)], "{at:?}");
-        // The new alert has a term of its own.
+        // The second alert begins a new term of the idempotency key.
         bot.deliver(&second.0);
         bot.pass(23 * HOUR);
         assert_eq!(bot.accepted("x"), second, "{at:?}");
@@ -217,12 +221,12 @@ fn cancel_is_answered_404_for_an_unknown_alert_and_409_for_a_delivered_alert() {
     let id = bot.accepted("x").0;
     let unknown = format!("{}{}", &id[..4], "0".repeat(28));
     // The first four digits of an id are the number of its period. The list has an unknown id of this period,
-    // two ids whose period is far away, and two texts that are no ids.
+    // two ids whose periods are far away, and two texts that are not valid ids.
     for id in [&unknown, &"0".repeat(32), &"f".repeat(32), "x", &id.to_uppercase()] {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
     }
-    // In the next period, the bot still finds the record by the id.
+    // In the next period, the bot still finds the alert's record by the alert's id.
     bot.deliver(&id);
     for time in [Duration::ZERO, 24 * 8 * HOUR] {
         bot.pass(time);

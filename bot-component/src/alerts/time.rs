@@ -3,7 +3,8 @@
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};
 
-/// Takes the member `name` out of a body. Its value must be a time of RFC 3339.
+/// Takes the member `name` out of a body. The value of the member must be a time of RFC 3339. Returns `None`
+/// if the body has no such member.
 pub(super) fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
     match fields.string(name)? {
         None => Ok(None),

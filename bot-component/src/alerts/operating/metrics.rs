@@ -1,8 +1,8 @@
 //! `GET /metrics`: the metrics of the bot, as OpenMetrics text.
 //!
 //! Names, units and types follow <https://prometheus.io/docs/practices/naming/>. If the bot could not read a
-//! service (the queues or the tables), the metrics from this service have no samples, and
-//! `proactivebot_storage_up` is 0 for the service.
+//! queue, the metrics from this queue have no samples (values), and `proactivebot_storage_up` is 0 for the
+//! service `queue`. The same is true for the tables and the service `table`.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ use super::status::ENDED;
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// Reasons why an alert waits for another attempt. Each of these reasons always has a sample. If
-/// [`Figures::waits`] has no count for a reason, the sample is zero.
+/// Reasons for which an alert waits for another attempt. The metric `proactivebot_alert_waits` has a value
+/// for each of these reasons. If [`Figures::waits`] has no count for a reason, the value is zero.
 const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
@@ -136,8 +136,8 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
 }
 
-/// The numbers of messages that have left the queue, by the final status of their alert. The number for
-/// `dead` is the sum over all reasons.
+/// The numbers of messages that have left the queue, by the final status of their alert. [`Figures::dead`]
+/// has a count for each reason. The number for `dead` is the sum of these counts.
 fn ended(figures: &Figures) -> BTreeMap<&str, u64> {
     let mut ended = BTreeMap::from(ENDED.map(|status| (status.as_str(), 0)));
     ended.extend(figures.ended.iter().map(|(status, count)| (status.as_str(), *count)));

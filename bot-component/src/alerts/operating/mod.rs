@@ -1,4 +1,4 @@
-//! The routes for people who operate the bot.
+//! The routes for people who operate the bot, and for programs that watch the bot.
 
 pub(super) mod dead;
 pub(super) mod metrics;

@@ -1,7 +1,10 @@
 //! Writes OpenMetrics text: <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>.
 //!
-//! The module escapes newlines, quotation marks and backslashes in the values of labels, so that no text from
-//! a table can add a line.
+//! The text consists of *families*. A family is one metric: the type, the unit, a help text, and the
+//! *samples*. A sample is one value with its labels (names and values).
+//!
+//! The value of a label can be a text from a table. Such a text must not add a line. So the module escapes
+//! newlines, quotation marks and backslashes in the values of labels.
 
 use std::fmt::{Display, Write};
 
@@ -34,7 +37,7 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Exposition(String);
 
-/// A metric family to which samples can be added.
+/// A metric family. The caller adds the samples.
 #[derive(Debug)]
 pub(super) struct Family<'e> {
     text: &'e mut String,
@@ -45,7 +48,8 @@ pub(super) struct Family<'e> {
 type Labels<'l> = &'l [(&'l str, &'l str)];
 
 impl Exposition {
-    /// Begins a metric family. `unit` is the last word of the name, or empty if the metric has no unit.
+    /// Begins a metric family. `unit` is the last word of the name. If the metric has no unit, `unit` is
+    /// empty.
     pub(super) fn family(
         &mut self,
         name: &'static str,
@@ -74,14 +78,14 @@ impl Family<'_> {
         self.sample("", labels, value);
     }
 
-    /// Adds a counter, and the time since which it counts.
+    /// Adds the sample of a counter. If `since` is set, also adds the time at which the counting began.
     pub(super) fn counter(&mut self, labels: Labels<'_>, value: u64, since: Option<DateTime<Utc>>) {
         self.sample("_total", labels, value);
         self.created(labels, since);
     }
 
-    /// Adds a histogram. Each element of `buckets` has the upper bound of a bucket, and the number of values
-    /// in this bucket alone, without the lower buckets. `count` is the number of all values.
+    /// Adds the samples of a histogram. Each element of `buckets` has the upper bound of a bucket, and the
+    /// number of values in this bucket alone. `count` is the number of all values, and `sum` is their sum.
     pub(super) fn histogram(
         &mut self,
         buckets: impl Iterator<Item = (Decimal, u64)>,
@@ -94,8 +98,8 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // OpenMetrics forbids a count that is lower than a bucket. If another version of the poller stored
-        // the figures, the stored count may be too low.
+        // In OpenMetrics, the count must be at least the cumulative number of each bucket. If another version
+        // of the poller stored the numbers, the stored count can be too low.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);
@@ -127,23 +131,23 @@ impl Family<'_> {
     }
 }
 
-/// A number with three decimal places, stored in thousandths.
+/// A number with three decimal places. The field holds the number of thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decimal(i64);
 
 impl Decimal {
-    /// A duration in seconds.
+    /// Converts a duration in milliseconds to seconds.
     pub(super) fn seconds_of_milliseconds(milliseconds: u64) -> Self {
         Self(i64::try_from(milliseconds).unwrap_or(i64::MAX))
     }
 
-    /// A moment, in seconds since 1970.
+    /// Converts a time to the seconds since 1970.
     pub(super) fn seconds_since_1970(time: DateTime<Utc>) -> Self {
         Self(time.timestamp_millis())
     }
 
-    /// The canonical form of a bucket's bound, such as `0.5` or `1.0`. OpenMetrics requires this form in the
-    /// label of the bucket.
+    /// The canonical form of a bucket's bound: without zeros at the end, but with at least one decimal place.
+    /// Examples are `0.5` and `1.0`. OpenMetrics requires this form in the label of the bucket.
     fn canonical(self) -> String {
         let text = self.to_string();
         let short = text.trim_end_matches('0');
@@ -185,7 +189,7 @@ mod tests {
     #[test]
     fn buckets_of_a_histogram_are_cumulative_and_end_with_the_count() {
         let bounds = [100, 500, 1_000, 30_000].map(Decimal::seconds_of_milliseconds);
-        // If the count is too low, the bucket `+Inf` has the sum of all buckets.
+        // The buckets hold 6 values. A count of 2 is too low, so the text has the count 6 instead.
         for (count, all) in [(9, 9), (2, 6)] {
             let mut exposition = Exposition::default();
             let mut family = exposition.family("x_seconds", Kind::Histogram, "seconds", "A test.");

@@ -1,17 +1,19 @@
-//! The problems that an operator has to know of, as sentences for people. Programs read the other members of
-//! `GET /api/status` instead.
+//! Makes the member `problems` of the response to `GET /api/status`. The member has one sentence for each
+//! problem that an operator has to know. The sentences are for people. Programs read the other members of the
+//! response.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use state::runs::{MAX_PAUSED, Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
-/// The longest time between two runs of a healthy poller. The scheduler starts a run at least every five
-/// minutes, and the bot starts a run after each alert.
+/// If messages are on the queue, and the last run (execution of the poller) was longer ago than this, the bot
+/// reports a problem. The scheduler starts a run at least every five minutes, and the bot usually starts a
+/// run after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
 /// If the clocks of the bot's host and of the storage account differ by more than this, the bot reports a
-/// problem. At a difference of 15 minutes, Azure refuses every signed request, so the operator has to know of
-/// a wrong clock earlier.
+/// problem. Azure refuses every signed request at a difference of 15 minutes. So the operator has to know of
+/// a smaller difference, too.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form
@@ -56,8 +58,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // If a later run has found nothing to do, the queue and the tables work again, so the bot does not report
-    // the failure.
+    // If a later run has found nothing to do, the bot does not report the failure. The later run has used the
+    // queue and the tables, so both work again.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
@@ -90,7 +92,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     }
 }
 
-/// Returns a problem if the poller does not run although messages wait.
+/// Returns a problem if messages are on the queue, and the last run was more than [`SIGN_OF_LIFE_EVERY`] ago,
+/// or the poller has never run.
 fn silence(snapshot: &Snapshot, overview: &Overview) -> Option<String> {
     let messages = snapshot.queue.as_ref().map_or(0, |queue| queue.messages);
     if messages == 0 || overview.is_running {
@@ -166,7 +169,7 @@ mod tests {
             (|s| s.runs = Err("x".into()), &["tables: cannot be read"]),
             (|s| s.dead_messages = Ok(1), &["poison queue: holds 1 message,"]),
             (|s| s.dead_messages = Ok(100_000), &["poison queue: holds 100000 messages,"]),
-            // The next cases show when the bot reports that the poller does not run although messages wait.
+            // In the next cases, messages are on the queue, and the bot checks whether the poller runs.
             (|s| backlog(s, 7), &[]),
             (
                 |s| {
@@ -201,8 +204,8 @@ mod tests {
                 },
                 &[],
             ),
-            // If all runs are paused, the bot reports only the pause, because the pause explains why no run
-            // works.
+            // If all runs are paused, the bot reports the pause, and does not report that the poller has not
+            // run. The pause explains why no run works.
             (
                 |s| {
                     backlog(s, 7);

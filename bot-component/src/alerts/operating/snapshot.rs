@@ -1,10 +1,11 @@
-//! Reads the state of the bot at one moment: the queues, and the figures (counts and times) that the poller's
-//! runs have stored.
+//! Reads the state of the bot at one moment: the main queue, the poison queue, and the figures (counts and
+//! times) that the runs (the executions of the poller) have stored in a table.
 //!
-//! The number of storage calls does not depend on the backlog. The bot makes five storage calls, and sends
-//! each of them at most twice. If the connection string has neither an account key nor a SAS, the storage
-//! calls need a token. If the key-value store has no such token, the bot first requests a token from the
-//! login host. If this request fails for a temporary reason, the bot sends the request once more.
+//! The number of storage calls does not depend on the number of messages. The bot makes five storage calls,
+//! and sends each of these calls at most twice. If the connection string has neither an account key nor a
+//! SAS, the storage calls need a token. The bot keeps tokens in Spin's key-value store. If the store has no
+//! token for the storage account, the bot first requests a token from the login host. If this request fails
+//! for a temporary reason, the bot sends the request once more.
 
 use std::time::Duration;
 
@@ -19,41 +20,43 @@ use storage_queue::{QueueClient, QueueError};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The longest time for all storage calls. Prometheus waits 10 s by default.
+/// The longest time for all storage calls together. Prometheus waits 10 s by default.
 const WITHIN: Duration = Duration::from_secs(8);
-/// The highest number of attempts of each storage call. More attempts are not needed, because a program that
+/// The highest number of attempts of each storage call. Two attempts are enough, because a program that
 /// watches the bot soon calls again.
 const ATTEMPTS: u32 = 2;
 
-/// The state of the bot at one moment. If the bot could not read a part, the part is an `Err` with the
-/// reason.
+/// The state of the bot at one moment. If the bot could not read a part of the state, the field of this part
+/// is an `Err` with the reason.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     /// When the bot finished reading, by the clock of the bot's host.
     pub(super) now: DateTime<Utc>,
     /// The name of the queue.
     pub(super) queue_name: String,
+    /// The messages on the main queue.
     pub(super) queue: Result<Backlog, String>,
     /// The number of messages in the poison queue.
     pub(super) dead_messages: Result<u64, String>,
+    /// The state of the poller's runs.
     pub(super) runs: Result<Overview, String>,
-    /// The time until which the bot's key-value store keeps the token for the Connector, if the store has a
-    /// token.
+    /// The time until which the bot's key-value store keeps the token for the Connector. `None` if the store
+    /// has no such token.
     pub(super) token_kept_until: Option<DateTime<Utc>>,
 }
 
-/// The messages on the queue.
+/// The messages on the main queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Backlog {
-    /// All messages, hidden messages included. The number can be too high.
+    /// The number of all messages, hidden messages included. The queue service can report too high a number.
     pub(super) messages: u64,
     /// When the oldest visible message was put on the queue.
     pub(super) oldest_inserted_at: Option<DateTime<Utc>>,
 }
 
 impl Snapshot {
-    /// Reads the state. If some parts cannot be read, the function still returns the other parts. The
-    /// function fails only if no part can be read.
+    /// Reads the state. If the bot cannot read some parts, the function still returns the other parts. The
+    /// function fails if the bot can read no part, or if a setting is wrong.
     pub(super) async fn read<H: Host>(host: &H) -> Result<Self, Rejection> {
         let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
         let (account, name) = (&settings.queue.account, &settings.queue.name);
@@ -109,7 +112,8 @@ impl Snapshot {
     }
 }
 
-/// Converts a stored time, in milliseconds since 1970. Zero means that the event has not happened yet.
+/// Converts a stored time, in milliseconds since 1970. Zero means that the event has not happened yet, so the
+/// result is `None`.
 pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
     (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }

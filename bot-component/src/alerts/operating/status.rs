@@ -15,8 +15,8 @@ use super::snapshot::{Snapshot, time};
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The statuses with which an alert can end, except `dead`, which has a count for each reason. The response
-/// has a count for each of these statuses, even if the count is zero.
+/// The statuses with which an alert can leave the queue, except `dead`. The response has a count for each of
+/// these statuses, even if the count is zero. For `dead`, the response has a count for each reason instead.
 pub(super) const ENDED: [Status; 7] = [
     Status::Delivered,
     Status::Cancelled,
@@ -33,7 +33,8 @@ pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<
     Ok(response::json(StatusCode::OK, &shown(&snapshot)).into())
 }
 
-/// The JSON for the response. A part that could not be read is null, and `problems` has the reason.
+/// The JSON for the response. If the bot could not read a part of the state, the part is null, and `problems`
+/// has the reason.
 fn shown(snapshot: &Snapshot) -> Value {
     let mut status = Map::new();
     put(&mut status, "now", Some(rfc_3339(snapshot.now)));
@@ -104,8 +105,8 @@ fn last_run(run: &LastRun) -> Value {
 fn totals(figures: &Figures) -> Map<String, Value> {
     let mut totals: Map<String, Value> =
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
-    // A newer poller may count statuses that this bot does not know. Such a status could have the name of a
-    // member below, e.g. `since`. So the function adds the statuses first. The members below then replace a
+    // A newer poller can count statuses that this bot does not know. Perhaps such a status has the name of a
+    // member below, e.g. `since`. So the function adds the statuses first. A member below then replaces a
     // status of the same name.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
     put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));

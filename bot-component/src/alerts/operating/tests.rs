@@ -17,28 +17,28 @@ use storage_table::testing::FakeTables;
 use super::super::handle;
 
 const KEY: &str = "an-alert-key-for-tests";
-/// An API key with the scope `send` only, and its entry in `alertkeys`.
+/// An API key that has only the scope `send`, and the entry of this key in the variable `alertkeys`.
 const SENDER: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
 );
-/// The file with a sample of every metric, for people and for the tests of `deploy/monitoring`.
+/// The path of a file with an example of the whole response to `GET /metrics`. The file is for people, and
+/// for the tests of `deploy/monitoring`.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.prom");
 
-/// The fake services. A test sets their responses.
+/// The fake services. A test sets the fields, and the fields determine the responses.
 #[derive(Clone, Default)]
 struct Services {
     tables: Rc<RefCell<FakeTables>>,
     /// The number of messages on the queue. `None` if the queue does not exist.
     messages: Rc<Cell<Option<u64>>>,
-    /// The number of messages on the poison queue. `None` if the queue does not exist.
+    /// The number of messages on the poison queue. `None` if the poison queue does not exist.
     dead: Rc<Cell<Option<u64>>>,
     are_tables_out: Rc<Cell<bool>>,
     are_queues_out: Rc<Cell<bool>>,
-    /// Whether the fake services answer 503 to the first attempt of each storage call.
+    /// Whether the response to the first attempt of each storage call is 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
-    /// The URLs of the storage calls whose first attempt got 503. The second attempt removes the URL from the
-    /// list, and gets the usual response.
+    /// The URLs of the storage calls whose first attempt got 503, and whose second attempt has not come yet.
     odd: Rc<RefCell<Vec<String>>>,
 }
 
@@ -71,7 +71,8 @@ impl Bot {
         Self { host, services }
     }
 
-    /// Stores figures as a run does when it ends.
+    /// Stores these figures (counts and times), as a run (one execution of the poller) does at its end. If
+    /// `pause` is set, also pauses all runs for 30 seconds.
     fn store(&self, figures: &Figures, pause: Option<PauseReason>) {
         let (account, tables) =
             (Account::parse("UseDevelopmentStorage=true").unwrap(), Tables::read(&self.host).unwrap());
@@ -165,7 +166,7 @@ impl Services {
     }
 }
 
-/// Figures in which every member has a value.
+/// Figures in which most members have a value.
 fn figures() -> Figures {
     let at = |seconds: i64| (FakeHost::START_SECONDS + seconds) * 1_000;
     let counts = |counts: &[(&str, u64)]| counts.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect();
@@ -317,7 +318,7 @@ fn age_of_a_message_is_right_although_the_clock_of_the_host_is_wrong() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     bot.services.messages.set(Some(1));
-    // The clock of the fake services does not advance.
+    // The clock of the fake services does not advance. So the clock of the host is now 20 minutes ahead.
     bot.host.elapsed.set(Duration::from_secs(20 * 60));
     let status = bot.status();
     let found = (&status["clockSkewSeconds"], &status["queue"]["oldestSeconds"]);

@@ -1,5 +1,6 @@
-//! Tests of how the bot finds the conversations of `to`: the number of calls to the table service, the order
-//! of the conversations, and pages without alerts.
+//! Tests of how the bot finds the conversations that the member `to` of an API call names. The bot processes
+//! the conversations in *pages* of at most 100. The tests check the number of calls to the table service, the
+//! order of the conversations, and pages without alerts.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three tags: conversation 0 to `t0`, `t34` and `t68`, conversation 1 to
-    // `t1`, `t35` and `t69`, and so on. The API call names the tags in the order `t0`, `t1`, `t2`, ..., so
-    // the bot finds conversation 0 by `t0`.
+    // `t1`, `t35` and `t69`, and so on. The API call names the tags in the order of their numbers. So the bot
+    // finds conversation 0 first, by `t0`, and then conversation 1, by `t1`.
     let keys: Vec<String> = (0..34)
         .map(|number| {
             let tags: Vec<String> = (0..3).map(|tag| name(number + 34 * tag)).collect();
@@ -36,7 +37,7 @@ fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
         reads <= 2 * 100,
         "expected at most two reads for each tag (its rows, and its conversation), found {reads}"
     );
-    // A tag that is named 100 times is looked up once.
+    // The bot looks up a tag once, even if `to` names the tag 100 times.
     let before = bot.reads();
     assert_eq!(
         all(&bot.accepted(&json!({"to": vec![json!({"tag": "t7"}); 100], "text": "hello"}))),
@@ -80,8 +81,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
     let first = bot.accepted(&body);
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
-    // The first call has ten pages, i.e. 1000 conversations. The tenth page ends within the crowd, whose tag
-    // has the index 5 in `to`.
+    // The first call has ten pages, i.e. 1000 conversations. The last of these conversations subscribes to
+    // `crowd`, and `crowd` has the index 5 in `to`.
     assert_eq!(first["next"], format!("5.{}", expected[999]));
     let second = bot.accepted(&rest);
     assert_eq!([keys(&first), keys(&second)].concat(), expected);
@@ -91,8 +92,8 @@ fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
 #[test]
 fn empty_page_stays_empty_when_the_call_is_repeated() {
     let bot = Bot::new();
-    // Page 1 alerts the 100 subscribers of `a`. Page 2 reads the first 100 subscribers of `b`. These are the
-    // same 100 conversations, so page 2 has no alert. Page 3 reads and alerts the last subscriber of `b`.
+    // Page 1 has the 100 subscribers of `a`. For page 2, the bot reads the first 100 subscribers of `b`.
+    // These are the same 100 conversations, so page 2 has no alert. Page 3 has the last subscriber of `b`.
     let mut all: Vec<_> = (0..101).map(|number| reference(&format!("c{number}"), "x")).collect();
     all.sort_by_key(ConversationKey::of);
     let last = bot.add(&all.remove(100), &["b"]);
@@ -101,8 +102,9 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // One of the 100 conversations ends its subscription to `a`. When the call is repeated, page 2 finds this
-    // conversation as a subscriber of `b`, but must not alert it again.
+    // One of the 100 conversations ends its subscription to `a`. When the program repeats the call, page 2
+    // finds this conversation as a subscriber of `b`. The first call has already alerted the conversation, so
+    // the bot must not alert the conversation again.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
     assert_eq!(bot.accepted(&body), first, "expected the same alerts with the same ids");

@@ -1,6 +1,6 @@
-//! Tests of the ledger's rows for alerts with a `key`. A program chooses a `key` for each problem, for
-//! example `disk`, so that a conversation shows only one chat message for each problem. For each `key`, one
-//! row names the newest alert that is on the queue.
+//! Tests of rows in the ledger (the table of alerts) for alerts with a `key`. A program chooses a `key` for
+//! each problem, for example `disk`, so that a conversation shows only one chat message for each problem. For
+//! each conversation and `key`, one row names the newest alert on the queue. A delayed alert does not count.
 
 use platform::Clock;
 use platform::testing::run;

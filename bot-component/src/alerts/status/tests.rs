@@ -1,3 +1,5 @@
+//! Tests of the JSON of an alert, of the right to see an alert, and of the parameter `wait`.
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use state::ledger::CallNote;

@@ -1,6 +1,9 @@
-//! Searches the poison queue for the messages that an API call replays or drops. The search is a *walk*: it
-//! leases one batch of messages after another. The *row* of a message is the message's entry in the table of
-//! dead letters. The row contains a *digest* (a hash) of the message's text.
+//! Searches the poison queue for the messages that an API call replays (puts on the main queue again) or
+//! drops (deletes). A message of the poison queue is also called a *dead letter*.
+//!
+//! The search is a *walk*: the bot leases one batch of messages after another. The *row* of a message is the
+//! message's entry in the table of dead letters. The row contains a *digest* (a hash) of the message's text.
+//! Some messages have no row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +21,7 @@ use crate::alerts::poison_walk::PoisonWalk;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// The walk sends no Get Messages after this time, counted from the beginning of the API call.
+/// The walk leases no further messages after this time, counted from the beginning of the API call.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
 /// The bot starts no work on another message after this time, counted from the beginning of the API call.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
@@ -26,8 +29,7 @@ pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 const MAX_JOBS: usize = 512;
 /// How many rows the bot reads in parallel.
 const READS_AT_ONCE: usize = 8;
-/// Some messages do not name their rows. To find these rows by the digests of the messages, an API call reads
-/// at most this many pages of the table. A page has up to a thousand rows.
+/// How many pages of the table [`find_rows`] reads at most. A page has up to a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// A message that an API call replays or drops, and the message's row.
@@ -46,8 +48,8 @@ impl Job {
 /// The messages that a search has found.
 pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
-    /// Whether the search stopped early. The poison queue may then hold further messages that the API call
-    /// wants.
+    /// Whether the search stopped early. If so, the poison queue perhaps holds further messages that the API
+    /// call wants.
     pub(super) has_more: bool,
 }
 
@@ -56,7 +58,7 @@ pub(super) struct Found {
 /// The function calls `take` for each message. `take` returns:
 ///
 /// - `Some(Some(row))` if the API call wants the message, and `take` knows the message's row;
-/// - `Some(None)` if the API call wants the message, and `take` does not know a row;
+/// - `Some(None)` if the API call wants the message, and `take` does not know the message's row;
 /// - `None` if the API call does not want the message. The message then stays hidden until the walk ends, so
 ///   that the walk does not get it again.
 pub(super) async fn find<H: Host>(
@@ -92,19 +94,22 @@ pub(super) async fn find<H: Host>(
     Ok(Found { jobs, has_more: false })
 }
 
-/// The dead letters that an API call names by their ids, and that the walk has not found yet.
+/// The dead letters that an API call names by their ids, and that the walk has not found yet. The id of a
+/// dead letter is the id of its row. If the dead letter has no row, its id is the id of its message.
 #[derive(Default)]
 pub(super) struct Pending {
+    /// The dead letters with a row.
     pub(super) rows: BTreeMap<DeadLetterId, DeadLetter>,
-    /// The ids of the rows, by the digests of their messages.
+    /// The ids of these rows, by the digests in the rows.
     digests: BTreeMap<String, DeadLetterId>,
+    /// The ids of the messages without a row.
     pub(super) messages: BTreeSet<String>,
-    /// The ids for which the table has no row.
+    /// The ids of rows that the table does not have.
     pub(super) unknown: Vec<Named>,
 }
 
 impl Pending {
-    /// Reads the rows of these dead letters.
+    /// Reads the rows that `ids` names.
     pub(super) async fn read<H: Host>(
         dead: &DeadLetters<'_, H>,
         ids: BTreeSet<Named>,
@@ -136,14 +141,14 @@ impl Pending {
         self.rows.is_empty() && self.messages.is_empty()
     }
 
-    /// Returns the row that has the digest of this message. The row is then no longer pending.
+    /// Returns the pending row that has the digest of this message. The row is then no longer pending.
     pub(super) fn take_exact(&mut self, letter: &Letter) -> Option<DeadLetterId> {
         let row = self.digests.get(&letter.digest).filter(|row| self.rows.contains_key(*row)).cloned()?;
         self.rows.remove(&row);
         Some(row)
     }
 
-    /// Returns the id of this message, if the call names the id. The id is then no longer pending.
+    /// Returns the id of this message, if the API call names this id. The id is then no longer pending.
     pub(super) fn take_message(&mut self, letter: &Letter) -> Option<Named> {
         let id = self.messages.iter().find(|id| letter.is_message(id)).cloned()?;
         self.messages.remove(&id);
@@ -151,8 +156,9 @@ impl Pending {
     }
 }
 
-/// Finds the rows of messages that do not name their rows. If the function does not find the row of a
-/// message, the bot deletes only the message, and the row stays in the table. A later drop deletes the row.
+/// Finds the rows of the messages whose rows are not known yet, by the digests of the messages. The function
+/// reads only the first pages of the table. If a row is on a later page, the bot deletes only the message. A
+/// later drop then deletes the row.
 pub(super) async fn find_rows<H: Host>(host: &H, dead: &DeadLetters<'_, H>, jobs: &mut [Job]) {
     let digests: BTreeSet<_> =
         jobs.iter().filter(|job| job.row.is_none()).map(|job| job.letter.digest.clone()).collect();

@@ -1,5 +1,5 @@
-//! Tests of the routes for dead letters, with fakes of the queue service and the table service. Some tests
-//! kill the bot after each of its outbound calls.
+//! Tests of the routes for dead letters (the messages of the poison queue), with fakes of the queue service
+//! and the table service. Some tests kill the bot after 0, 1, 2 or more outbound calls.
 
 mod copies;
 mod drop_and_list;
@@ -34,18 +34,18 @@ const KEY: &str = "an-alert-key-for-tests";
 const QUEUE: &str = "bot-queue";
 const POISON: &str = "bot-queue-poison";
 
-/// A bot that seals its messages, with fakes of the queue service and the table service.
+/// A bot that seals its messages (adds an HMAC to each), with fakes of the queue service and the table
+/// service.
 struct Bot {
     host: Rc<FakeHost>,
     settings: BotSettings,
     queues: Rc<RefCell<FakeQueues>>,
     tables: Rc<RefCell<FakeTables>>,
-    /// How many further outbound calls reach a service. Later calls reach no service, as if the bot were
-    /// killed.
+    /// How many further outbound calls reach the fakes. Later calls fail, as if the bot were killed.
     calls_left: Rc<Cell<usize>>,
-    /// How many further storage calls the table service carries out. It answers later calls with 503.
+    /// How many further storage calls the table service carries out. The response to each later call is 503.
     table_calls_left: Rc<Cell<usize>>,
-    /// The alerts that people have got, in order.
+    /// The texts of the alerts that people have got, in the order of delivery.
     shown: RefCell<Vec<String>>,
 }
 
@@ -126,8 +126,9 @@ impl Bot {
         answer
     }
 
-    /// Makes an alert with this text, and moves it to the poison queue, as the poller does. Before the move,
-    /// `change` changes the envelope.
+    /// Makes an alert with this text, and writes its envelope (the alert as JSON). `change` changes the
+    /// envelope. Then puts the envelope on the poison queue, and records the failure in the tables, as the
+    /// poller does.
     fn die(&self, text: &str, change: impl FnOnce(&mut Envelope)) -> Died {
         let now = self.host.now();
         let mut random = [0; 16];
@@ -182,8 +183,9 @@ impl Bot {
         Died { alert: id, letter: letter.as_str().to_owned() }
     }
 
-    /// Delivers the messages on the queue, as a run does. The messages have the mark `once`, so the run reads
-    /// the ledger before it sends them.
+    /// Delivers the messages on the queue, as a run (one execution of the poller) does. Each message has the
+    /// mark `once`. So before the run sends an alert, it reads the alert's record in the ledger (the table
+    /// with one record for each alert).
     fn deliver(&self) {
         let messages = self.queues.borrow_mut().queues.remove(QUEUE).unwrap_or_default();
         for message in messages {
@@ -216,6 +218,7 @@ impl Bot {
     }
 }
 
+/// An alert in the poison queue: the id of the alert, and the id of the dead letter.
 struct Died {
     alert: AlertId,
     letter: String,
@@ -255,9 +258,8 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     assert!(line["request"].is_string(), "{line}");
 }
 
-/// Kills the bot after 0, 1, 2 or more outbound calls of a replay, and then replays again. In some cases, a
-/// run works after the killed replay and before the second replay. The run delivers the messages that are on
-/// the queue.
+/// Kills the bot after 0, 1, 2 or more outbound calls of a replay, and then replays again. If
+/// `is_delivered_between` is true, the test delivers the messages on the queue between the two replays.
 #[test]
 fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() {
     for (is_delivered_between, body_of) in [
@@ -282,7 +284,8 @@ fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() 
             assert_eq!((status, &again["more"]), (200, &false.into()), "{calls}: {answer}, {again}");
             bot.deliver();
             bot.pass(61);
-            // A killed call may have left the row behind.
+            // If the killed replay deleted the message, its row can still exist. Then the reason is
+            // `missing`. If the bot has deleted both, the reason is `unknown`.
             let (_, last) = bot.replay(&json!({"ids": [died.letter]}));
             assert!(matches!(whys(&last).as_slice(), ["unknown" | "missing"]), "{calls}: {last}");
             bot.deliver();
@@ -324,7 +327,8 @@ fn replay_of_an_expired_tampered_or_ended_alert_is_refused_with_the_reason() {
     assert_eq!(whys, ["expired", "delivered", "tampered", "cancelled"]);
     bot.deliver();
     assert!(bot.shown.borrow().is_empty());
-    // The messages of the alerts that have ended are deleted. The other two messages stay, and are visible.
+    // The bot has deleted the messages of the two alerts that have ended. The other two messages stay, and
+    // are visible.
     assert_eq!(bot.poison().len(), 2);
     let left: BTreeSet<_> = bot.list("?text=true")["dead"]
         .as_array()
@@ -345,8 +349,8 @@ fn replay_of_many_keeps_the_order_of_a_conversation() {
         bot.die(text, |_| ());
         bot.pass(1);
     }
-    // Other API calls have hidden the messages for a time. So the order of the poison queue has changed: the
-    // newest message comes first.
+    // Reverses the order of the poison queue: the newest message comes first. Other API calls can cause such
+    // an order, because they hide messages for a time.
     let begin = bot.host.now() - TimeDelta::seconds(1000);
     for (index, message) in
         (0..).zip(bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().iter_mut().rev())
@@ -437,7 +441,8 @@ fn row_without_a_message_is_removed_after_a_minute() {
     let row = bot.list("")["dead"].clone();
     bot.queues.borrow_mut().queues.remove(POISON);
     let body = json!({"ids": [died.letter]});
-    // The run that has written the row may still put the message on the poison queue.
+    // A run can write the row up to a minute before it puts the message on the poison queue. So in the first
+    // minute, the bot assumes that the message still follows.
     assert_eq!(whys(&bot.replay(&body).1), ["hidden"]);
     assert_eq!(bot.list("")["dead"], row);
     bot.pass(61);

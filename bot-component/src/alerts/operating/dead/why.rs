@@ -1,36 +1,40 @@
-//! The reasons why the bot does not replay or drop a dead letter.
+//! The reasons for which the bot refuses to replay or drop a dead letter (a message of the poison queue).
 
 use state::ledger::Status;
 
-/// The reason why the bot did not replay or drop a dead letter. A drop uses only `Unknown` and `Hidden`.
+/// The reason for which the bot did not replay or drop a dead letter. A drop uses only `Unknown` and
+/// `Hidden`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// No dead letter has this id. An earlier replay may have put the message on the queue.
+    /// No dead letter has this id. Perhaps an earlier replay has put the message on the main queue.
     Unknown,
-    /// The poison queue no longer holds the message.
+    /// The table has a row for the dead letter, but the poison queue no longer holds the message.
     Missing,
-    /// The message is hidden, because another call works on it.
+    /// The bot has not found the message, but the message can still exist. There are two possible causes:
+    /// another API call hides a message, or the poller has just written the row, and the message still
+    /// follows.
     Hidden,
-    /// The message holds no envelope.
+    /// The message holds no envelope (an alert as JSON).
     Unreadable,
     /// The message has an older format without an id, so the bot could not prevent a second delivery.
     OlderFormat,
-    /// The bot seals its messages, and this message has no seal.
+    /// The bot seals its messages (adds an HMAC to each), and this message has no seal.
     Unsealed,
-    /// The seal is broken.
+    /// The seal does not match the message.
     Tampered,
     /// The alert has expired.
     Expired,
     /// The alert is too large for a message of the queue.
     TooLarge,
-    /// A newer version of this program wrote the alert's record.
+    /// A newer version of this program wrote the alert's record in the ledger (the table with one record for
+    /// each alert).
     Newer,
     /// According to the ledger, the alert already has this final status. The bot has deleted the message.
     Ended(Status),
 }
 
 impl Why {
-    /// The word in responses.
+    /// The word for the reason in responses.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

@@ -1,4 +1,4 @@
-//! Tests of messages that the poison queue holds twice.
+//! Tests of replays and drops of a message that the poison queue holds twice.
 
 use chrono::TimeDelta;
 use platform::Clock;
@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::{Bot, POISON, whys};
 
-/// Adds an older copy of the only dead letter to the poison queue. There can be two copies if a run was
-/// killed while it moved the message, and the next run moved the message again. The copies have different
-/// texts, because each run writes the time and the reason into its copy. The digest in the row is the digest
-/// of the newer copy.
+/// Adds an older copy of the only message to the poison queue.
+///
+/// The poison queue can hold two copies if a run (one execution of the poller) was killed while it moved the
+/// message. The next run then moves the message again. The copies have different texts, because each run
+/// writes the time and the reason into its copy. The message's *row* (its entry in the table of dead letters)
+/// contains a digest (a hash) of the newer copy.
 fn add_older_copy(bot: &Bot) {
     let now = bot.host.now();
     let text = bot.poison().remove(0);
@@ -27,7 +29,7 @@ fn add_older_copy(bot: &Bot) {
     };
     let text = older.encode_failed(seal_key, &failure).unwrap();
     bot.queues.borrow_mut().put(POISON, &text, now);
-    // The older copy comes first.
+    // Puts the older copy first.
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().reverse();
 }
 

@@ -1,4 +1,4 @@
-//! Tests of drops, lists and wrong calls.
+//! Tests of API calls that drop or list dead letters (the messages of the poison queue), and of wrong calls.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ fn drop_killed_at_any_call_is_finished_by_the_next_drop() {
         let ledger = bot.tables.borrow().entities("proactivebotledger").clone();
         let reason = &ledger.iter().find(|((_, row), _)| *row == died.alert.as_str()).unwrap().1["reason"];
         assert_eq!(reason, "dropped by alertkey; permanent: 400 BadSyntax", "{calls}");
-        // The message of the other alert is visible.
+        // The other message is visible, so the replay finds this message.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;
@@ -79,8 +79,8 @@ fn message_of_another_producer_is_listed_and_dropped_but_not_replayed() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-/// A bot with one dead letter, and with `rows` further rows that have no message. Returns the bot, and the id
-/// of the dead letter that has a message.
+/// Makes a bot with one dead letter, and adds `rows` rows to the table of dead letters. The added rows have
+/// no message in the poison queue. Returns the bot, and the id of the dead letter.
 fn bot_with_rows(rows: i64) -> (Bot, String) {
     let bot = Bot::new();
     let letter = bot.die("x", |_| ()).letter;

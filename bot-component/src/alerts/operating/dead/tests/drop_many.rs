@@ -1,4 +1,4 @@
-//! Tests of a drop of many dead letters.
+//! Tests of drops of many dead letters (messages of the poison queue).
 
 use chrono::TimeDelta;
 use platform::Clock;
@@ -14,8 +14,10 @@ impl Bot {
     }
 }
 
-/// Makes a bot with one dead letter that has an envelope, and with `letters` dead letters that have no
-/// envelope. A message without an envelope names neither its row nor its outcome.
+/// Makes a bot with one dead letter that has an envelope (an alert as JSON), and with `letters` dead letters
+/// that have no envelope. A message without an envelope names no row, so the bot finds the row by the digest
+/// (hash) of the message. Only the row has the outcome (the word that says why the poller moved the message
+/// to the poison queue).
 fn bot_with_unreadable(letters: i64) -> Bot {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
@@ -75,8 +77,8 @@ fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
     }
     assert_eq!((dropped, bot.poison().len()), (LETTERS, 0));
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
-    // For each dead letter, the bot makes two calls: it reads the record, and deletes the message. There are
-    // few other calls, because one Get Messages leases many messages, and one storage call deletes many rows.
+    // For each dead letter, the bot makes two calls: it reads the alert's record, and deletes the message.
+    // The other calls are few: one call leases up to 32 messages, and one call deletes up to 100 rows.
     let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
     assert!(per_letter < 2.1, "{per_letter} calls to the services for each dead letter");
     assert_eq!(calls, LETTERS.div_ceil(512), "calls to the bot");
@@ -106,7 +108,7 @@ fn drop_by_a_condition_killed_at_any_call_is_finished_by_the_next_drop_and_keeps
             assert_eq!(record.status, Status::Dead);
             assert_eq!(record.reason.as_deref(), Some("dropped by alertkey; permanent: 400 BadSyntax"));
         }
-        // The message of the other alert is visible.
+        // The other message is visible, so the replay finds this message.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;
@@ -142,7 +144,8 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_the_rows_of_hidden_messag
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = until;
     bot.pass(100);
     let ids = json!({"ids": [died[0].letter, died[1].letter]});
-    // While a message is hidden, the bot cannot know to which of the two dead letters the message belongs.
+    // The poison queue counts one message, but the bot cannot read this message while it is hidden. So the
+    // bot cannot know to which of the two dead letters the message belongs.
     for body in [&ids, &json!({"all": true})] {
         let (_, answer) = bot.drop(body);
         assert_eq!(answer["dropped"], json!([]), "{answer}");
@@ -153,7 +156,8 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_the_rows_of_hidden_messag
     assert_eq!(answer, json!({"dropped": [died[0].letter], "refused": [], "more": false}));
     let (_, answer) = bot.drop(&ids);
     assert_eq!((&answer["dropped"], whys(&answer)), (&json!([died[1].letter]), vec!["unknown"]));
-    // A run has just written the row, and has not yet put the message on the poison queue.
+    // Imitates a run (one execution of the poller) that has written the row, and has not yet put the message
+    // on the poison queue.
     let new = bot.die("new", |_| ());
     bot.queues.borrow_mut().queues.remove(POISON);
     let (_, answer) = bot.drop(&json!({"all": true}));
@@ -184,7 +188,7 @@ fn deletion_of_a_conversation_with_a_hidden_message_is_reported_as_incomplete() 
     for _ in 0..2 {
         bot.die("pizza", |_| ());
     }
-    // A replay or another search has hidden one of the messages.
+    // Hides one of the messages, as another API call does.
     let until = bot.host.now() + TimeDelta::seconds(25);
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[1].visible_at = until;
     for (complete, left) in [(false, 1), (true, 0)] {

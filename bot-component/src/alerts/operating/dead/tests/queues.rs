@@ -1,5 +1,6 @@
-//! A fake queue service with receipts and leases. It dequeues messages in the order in which they became
-//! visible.
+//! A fake queue service. A Get Messages call hides each returned message for the time that the call names,
+//! and gives the message a new receipt. The call returns the messages in the order in which the messages
+//! became visible.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ pub(super) struct FakeQueues {
 }
 
 impl FakeQueues {
-    /// Puts a message, and returns its id.
+    /// Puts a message on the queue, and returns the message's id.
     pub(super) fn put(&mut self, queue: &str, text: &str, now: DateTime<Utc>) -> String {
         self.counter += 1;
         let id = format!("00000000-0000-0000-0000-{:012}", self.counter);

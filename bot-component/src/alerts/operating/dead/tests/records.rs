@@ -1,4 +1,4 @@
-//! Tests of the records that replayed alerts have in the ledger.
+//! Tests of the records that replayed alerts have in the ledger (the table with one record for each alert).
 
 use platform::testing::run;
 use serde_json::json;
@@ -14,8 +14,8 @@ fn replay_makes_a_new_record_if_the_record_was_deleted() {
     assert_eq!(bot.list("")["dead"][0]["sender"], "ci");
     bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
     bot.pass(9 * 24 * 60 * 60);
-    // A replay by a condition usually reads no rows. But the record is missing here, so the bot reads the row
-    // to get the sender and the tag for the new record.
+    // A replay with `all` usually reads no rows of the table of dead letters. Here the alert's record is
+    // missing. So the bot reads the dead letter's row, to get the sender and the tag for the new record.
     assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([died.letter]));
     let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
     assert_eq!(

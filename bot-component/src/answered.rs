@@ -1,5 +1,5 @@
-//! The result of a route: an HTTP response, and perhaps a *kick*. The kick is a call to the poller, which the
-//! bot makes after it has sent the response.
+//! The result of handling an HTTP request: a response, and perhaps a *kick*. The kick is a call to the
+//! poller. The bot makes this call after it has sent the response.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -16,14 +16,14 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Makes a response with a kick. The caller passes a kick if the bot has put a message on the queue, and
-    /// this message is due now.
+    /// Makes a response with a kick. The calling function passes a kick if the bot has put a message on the
+    /// queue, and if this message is due now.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
     }
 
     /// Replaces the response by a response whose body holds the bot's replies, and keeps the kick. The sender
-    /// of an activity can ask for such a response (`expectReplies`).
+    /// of an activity asks for such a response by the member `deliveryMode` with the value `expectReplies`.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: response::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

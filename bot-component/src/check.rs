@@ -1,4 +1,5 @@
-//! Reads every variable of the bot, so that `cargo dev doctor` finds wrong variables before a deployment.
+//! Reads every Spin variable of the bot. `cargo dev doctor` uses this module to find wrong values before a
+//! deployment.
 
 use bot_framework::outbound::seal_keys;
 use bot_framework::{
@@ -58,8 +59,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
             faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
-    // To handle a request, the bot perhaps reads a variable that this function has not read yet. So if there
-    // is no error so far, the function also calls the two functions that read the variables for a request.
+    // Perhaps the code above lacks a variable that a request needs. So if there is no error so far, the
+    // function also calls the two functions that read the variables for a request.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
         faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));

@@ -6,8 +6,8 @@ use serde_json::Value;
 use zones::Zone;
 
 /// Returns the time zone of the person. Teams names the zone in the entity `clientInfo`, and other channels
-/// name the zone in `localTimezone`. If both are missing, or if the bot knows no zone with such a name, the
-/// zone is the offset of `localTimestamp`. Without a valid `localTimestamp`, the result is `None`.
+/// name the zone in `localTimezone`. If neither of the two names a zone that the bot knows, the result is the
+/// UTC offset in `localTimestamp`. Without a valid `localTimestamp`, the result is `None`.
 pub(crate) fn zone_of(activity: &Activity) -> Option<Zone> {
     let text = |name: &str| activity.rest.get(name).and_then(Value::as_str);
     let entities = activity.rest.get("entities").and_then(Value::as_array).into_iter().flatten();

@@ -1,8 +1,9 @@
 //! Executes the commands of a person, such as `stop` and `subscribe`.
 //!
-//! After `stop`, `start` and `quiet`, the bot also stores a row for the runs of the poller. From this row, a
-//! run learns that a conversation gets no alerts now, or that it gets alerts again. In both cases, the row is
-//! called a *withdrawal*.
+//! The commands `stop`, `start` and `quiet` decide whether a conversation gets alerts. After such a command,
+//! the bot also stores a row for the *runs* of the poller. (A run takes messages off the queue, and sends
+//! their alerts.) From this row, a run learns of the command. The row is always called a *withdrawal*, even
+//! after `start`.
 
 use std::time::Duration;
 
@@ -20,27 +21,31 @@ use crate::settings::BotSettings;
 use crate::subscribing::subscribe;
 use crate::webhook::{self, HookReply, PrivateReply, Wanted};
 
-/// The longest time for storing the effect of a command. A channel waits 15 s for the response, and the bot
-/// has to send its reply in the rest of that time.
+/// The longest time for each of two steps: storing the effect of a command, and recording the withdrawal. A
+/// channel waits 15 s for the response. After the two steps, the bot has to send its reply in the rest of
+/// these 15 s.
 const DONE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Intent {
-    /// The message is a reminder, or is no command. The bot has to queue the text. The alert is due after the
-    /// time `after`, or at once if `after` is `None`.
+    /// The message is no command, or is the command `remind me`. The bot has to put `text` on the queue as an
+    /// alert. The alert is due after the time `after`, or at once if `after` is `None`.
     Queue { text: String, after: Option<Duration> },
-    /// The message was a command, and the bot has executed it. This is the reply.
+    /// The bot has executed the command in the message. This is the reply.
     Reply(String),
-    /// The message was a command, and the bot has executed it. This is the reply, in Markdown.
+    /// The bot has executed the command in the message. This is the reply, in Markdown.
     ReplyInMarkdown(String),
-    /// The message was a command, and the reply is for the person alone.
+    /// The bot has executed the command in the message. A person sent the command in a group, but the bot
+    /// sends the reply to the person's own chat.
     ReplyInPrivate(Box<PrivateReply>),
 }
 
-/// Executes the command in a person's message. Returns the reply, or the text to queue if the message is no
-/// command. `headers` are the headers of the channel's request. If the variable `publicurl` is empty, the
-/// command `webhook` takes the host of the webhook address from the header `Host`.
+/// Executes the command in a person's message. Returns the reply, or the text to queue ([`Intent::Queue`]).
+///
+/// `headers` are the headers of the channel's request. The command `webhook` shows the webhook address, which
+/// is a URL of the bot. If the variable `publicurl` is empty, the host in this URL comes from the header
+/// `Host`.
 pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -109,11 +114,11 @@ pub(crate) async fn execute<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // The table has no record of the conversation, but the key-value store has a fingerprint (hashes of a
-        // record). While this fingerprint exists, the bot assumes that the record is stored. So the bot
-        // deletes the fingerprint, and stores the record at the person's next message. If the delete fails,
-        // the bot stores the record at the first message of the next day, because a fingerprint counts only
-        // for messages of one day.
+        // The table has no record of the conversation. But the key-value store can still have the record's
+        // fingerprint (hashes of the record). While the fingerprint exists, the bot assumes that the record
+        // is stored. So the bot deletes the fingerprint. Then the bot stores the record at the person's next
+        // message. If the delete fails, the bot stores the record at the first message of the next day,
+        // because a fingerprint is valid for only one day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
@@ -148,8 +153,8 @@ async fn set_quiet<H: Host>(
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
-/// Records a withdrawal. A run reads all recent withdrawals with one query, instead of looking up each
-/// conversation.
+/// Records a withdrawal. A run reads all recent withdrawals with one query. So the run need not look up the
+/// conversation of each recent alert.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -252,7 +257,7 @@ mod tests {
             assert_eq!(say("stop"), Intent::Reply(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
             assert_eq!(is_stopped(), expected == words().stopped, "{conversation}");
-            // An earlier version of the bot stopped groups, too.
+            // An earlier version of the bot also stopped groups. So `start` must work in a stopped group.
             run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
             assert_eq!(say("start"), Intent::Reply(words().started.into()), "{conversation}");
             assert!(!is_stopped(), "{conversation}");

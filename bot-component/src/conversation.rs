@@ -1,9 +1,10 @@
-//! Handles the effect of a channel's activities on the stored conversations: the bot records, pauses or
-//! deletes a conversation.
+//! Records, pauses and deletes conversations. A *channel* is Teams or another messaging service. An
+//! *activity* is a call by the channel to the bot, for example with a person's message.
 //!
 //! The table of conversations has one record for each conversation. In the key-value store, the bot keeps a
-//! *fingerprint* of the record: hashes of its content. If an activity matches the fingerprint, the activity
-//! changes nothing, and the bot does not call the table service.
+//! *fingerprint* of the record: hashes of the record's content. From the fingerprint, the bot sees whether an
+//! activity would change the record. If the activity changes nothing, the bot does not call the table
+//! service.
 //!
 //! A *paused* conversation gets no alerts, because the channel reported that it cannot reach the person. The
 //! pause ends when the person writes, or after a day.
@@ -23,8 +24,8 @@ use crate::clock;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
-/// The longest time for recording a conversation. After this time the bot queues the person's message without
-/// the record.
+/// The longest time for recording a conversation. If this time is not enough, the conversation stays
+/// unrecorded, and the bot still queues the person's message.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The address of an activity's conversation, and the key that identifies the conversation in the tables.
@@ -34,29 +35,33 @@ pub(crate) struct Addressed {
 }
 
 impl Addressed {
-    /// Reads the conversation of an activity. `service_url_verified` is true if the token that the channel
-    /// sent with the activity names the `serviceUrl`.
+    /// Reads the conversation of an activity. The channel sends a token with each activity.
+    /// `service_url_verified` is true if this token names the `serviceUrl` of the activity.
     pub(crate) fn of(activity: &Activity, service_url_verified: bool) -> Result<Self, FieldError> {
         let address = ConversationReference::of(activity)?.with_service_url_verified(service_url_verified);
         Ok(Self { key: ConversationKey::of(&address), address })
     }
 }
 
-/// Whether a question waits for a text in a conversation. If so, the person's next text can be the answer.
+/// Whether a conversation has an *open* question: an alert has asked a question, and the person's next text
+/// can be the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// A question waits. The alert with this id asked the question.
+    /// The alert with this id asked the open question.
     By(String),
-    /// The bot has not read the conversation's record, which shows whether a question waits.
+    /// The bot does not know whether a question is open, for example because the bot has not read the
+    /// conversation's record.
     Unknown,
-    /// No question waits.
+    /// No question is open.
     No,
 }
 
-/// Records the effect of an activity on its conversation, and returns whether a question waits for a text.
+/// Records the effect of an activity on its conversation, and returns whether a question is open.
 ///
-/// The bot only logs a failure, because handling the person's message matters more than the record. But a
-/// failed `deleteUserData` is an error, so that the channel sends the activity again.
+/// The bot only logs a failure, because handling the person's message matters more than the record. The
+/// activity `deleteUserData`, by which a person asks to be forgotten, is an exception. If the bot cannot
+/// delete the person's conversations, the function returns an error, so that the channel sends the activity
+/// again.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -84,9 +89,9 @@ pub(crate) async fn note<H: Host>(
     }
 }
 
-/// Records that the conversation was active, and returns whether a question waits for a text. An activity
-/// that changes nothing costs one read of the key-value store (the fingerprint), and no call to the table
-/// service. If this read fails, the bot calls the table service.
+/// Records that the conversation was active, and returns whether a question is open. The bot first reads the
+/// fingerprint in the key-value store. If the fingerprint shows that the activity changes nothing, the bot
+/// does not call the table service. If this read fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -101,13 +106,14 @@ async fn record_activity<H: Host>(
             // A failure of this write is ignored: without the fingerprint, the bot reads the table again at
             // the next activity.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // The poller may have delivered a question while the bot wrote the record. So the bot does not
-            // know whether a question waits.
+            // While the bot wrote the record, the poller perhaps delivered a question. So the bot does not
+            // know whether a question is open.
             return Ok(Asked::Unknown);
         }
-        // The poller has paused the conversation. If the poller has a key-value store of its own, the poller
-        // could not delete the bot's fingerprint. So the bot deletes the fingerprint now. Otherwise the
-        // person's next message could match the fingerprint, and would not end the pause.
+        // The poller has paused the conversation, but the bot's fingerprint still exists. This happens if the
+        // poller has a key-value store of its own. The bot deletes the fingerprint now, so that the person's
+        // next message ends the pause. With the fingerprint, the bot would perhaps not read the record when
+        // this message arrives.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Asked { alert } => return Ok(Asked::By(alert)),
         Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
@@ -129,11 +135,12 @@ async fn forget_person<H: Host>(
     Ok(())
 }
 
-/// Deletes a conversation, and withdraws the alerts to this conversation that wait on the queue.
+/// Deletes a conversation. If the queue still holds alerts to this conversation, the runs of the poller do
+/// not deliver these alerts.
 ///
 /// First the bot stores two rows. The *tombstone* is a row with the time of the deletion. The *withdrawal* is
-/// a row that tells the runs about the deletion. If the bot is killed after that, runs still deliver no alert
-/// to a person who asked to be forgotten.
+/// a row that tells the runs of the poller about the deletion. If the platform kills the bot after these two
+/// rows, the runs still deliver no alert to a person who asked to be forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -144,8 +151,8 @@ pub(crate) async fn forget_for_good<H: Host>(
     let conversations = settings.conversations(host, deadline);
     conversations.write_tombstone(key, at).await?;
     settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
-    // The bot also ends the webhook address. Otherwise the same address would work again after the person's
-    // next message.
+    // The bot also ends the conversation's webhook address, which is a URL for alerts to the conversation.
+    // Otherwise this URL would work again after the person's next message.
     conversations.end_hook(key).await?;
     conversations.forget(key).await
 }
@@ -249,8 +256,8 @@ mod tests {
             (calls, writes),
             "HTTP calls, and writes of the key-value store"
         );
-        // A Spin host can empty the key-value store at any time. The bot then reads the table, stores the
-        // fingerprint, and does not write the table.
+        // A Spin host can empty the key-value store at any time. The bot then reads the table and stores the
+        // fingerprint, but writes nothing to the table.
         stage.host.store.borrow_mut().clear();
         receive(&stage, &json!({}));
         let is_read = |request: &http::Request<_>| request.method() == http::Method::GET;
@@ -269,10 +276,10 @@ mod tests {
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // If the poller has a key-value store of its own, it pauses the conversation, but cannot
-                // delete the bot's fingerprint. So the test stores the fingerprint again. The next activity
-                // has a new address, so the activity does not match the fingerprint. The bot then finds the
-                // pause in the table, and deletes the fingerprint.
+                // A poller with a key-value store of its own cannot delete the bot's fingerprint. So the test
+                // stores the fingerprint again after the pause. The next activity has a new address, so the
+                // bot reads the record in the table. There the bot finds the pause, and deletes the
+                // fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(

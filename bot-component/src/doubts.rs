@@ -1,7 +1,9 @@
-//! Tests of a *Put* (a call to Put Message) with an unknown result, for example a lost response. The tests
-//! check the reply to the person, the response to a calling program, and the mark `once` in a queue message.
-//! The mark tells the poller that the queue may hold the message twice, and that the poller must deliver the
-//! alert only once.
+//! Tests of a *Put* with an unknown result. A Put is a call to Put Message, which puts a message on the Azure
+//! Storage Queue. The result is unknown, for example, if the response is lost. If the bot then repeats the
+//! Put, the queue perhaps holds the message twice.
+//!
+//! The tests check the reply to the person, the response to a calling program, and the mark `once` in a queue
+//! message. For a message with this mark, the poller first checks whether the alert was already sent.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -33,15 +35,15 @@ fn status(status: u16) -> PutResult {
     Ok(response(status, ""))
 }
 
-/// A bot with a fake queue service and a fake table service. A test sets the responses of the queue service,
-/// and can make the table service refuse every call.
+/// A bot with a fake queue service and a fake table service. A test sets the results of the Puts, and can
+/// make the table service refuse every call.
 struct Bot {
     host: FakeHost,
     tables: Rc<RefCell<FakeTables>>,
     /// The results of the next Puts. All later Puts succeed.
     puts: Rc<RefCell<Vec<PutResult>>>,
     has_tables: Rc<Cell<bool>>,
-    /// The number of messages that the queue reports.
+    /// The number of messages that the queue service reports for the queue.
     waiting: Rc<Cell<usize>>,
 }
 
@@ -114,8 +116,8 @@ impl Bot {
             .collect()
     }
 
-    /// Returns the texts that the bot has sent to the chat, and for each Put whether the message has the mark
-    /// `once`. Then forgets all requests, so that the next call returns only new texts and Puts.
+    /// Returns two lists: the texts that the bot has sent to the chat; and for each Put, whether the message
+    /// has the mark `once`. Then forgets all requests, so that the next call returns only new texts and Puts.
     fn said(&self) -> (Vec<String>, Vec<bool>) {
         let texts = self.sent(9200).into_iter().map(|body| {
             let json: Value = serde_json::from_str(&body).unwrap();
@@ -131,8 +133,8 @@ impl Bot {
         said
     }
 
-    /// Whether the bot has stored a row of the kind `doubled`. This row warns the runs that the queue may
-    /// hold a message twice. The method deletes the row.
+    /// Whether the bot has stored a row of the kind `doubled`. This row tells the poller that the queue
+    /// perhaps holds a message twice. The method then deletes all rows of the table.
     fn has_noted_copy(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
@@ -147,9 +149,9 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
     const NOT: &str = "Not accepted: ";
     const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
-    // A row holds: the results of the Puts of one message; the first words of the reply to the person; for
-    // each Put, whether the message has the mark `once`; and whether the bot stores the row that
-    // `has_noted_copy` looks for.
+    // Each `Row` of this test holds: the results of the Puts of one message; the first words of the reply to
+    // the person; for each Put, whether the message has the mark `once`; and the expected result of
+    // `has_noted_copy`.
     type Row = (Vec<PutResult>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
@@ -172,7 +174,8 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         if words == QUEUED {
             continue;
         }
-        // The channel sends the activity again. The queue answers 403, so this Put certainly stores nothing.
+        // The channel sends the activity again. The queue service refuses the Put with 403, so this Put
+        // stores nothing.
         *bot.puts.borrow_mut() = vec![status(403)];
         assert_eq!(bot.say("hello"), 503, "{shown}");
         let (said, marked) = bot.said();
@@ -196,8 +199,8 @@ fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_fail(
     assert_eq!(bot.say("hello"), 202);
     bot.said();
     bot.has_tables.set(false);
-    // The channel sends the activity again. The message is on the queue, but without tables the bot cannot
-    // know that.
+    // The channel sends the activity again. The message is on the queue, but the bot cannot know this without
+    // the tables.
     for _ in 0..25 {
         assert_eq!(bot.say("hello"), 503);
     }
@@ -256,7 +259,8 @@ fn cancel_gets_a_final_result_if_the_alert_is_certainly_not_on_the_queue() {
     let (waiting, failed) = (alert(vec![]), alert(vec![status(403)]));
     assert_eq!(cancel(&waiting), (202, "cancelling".into()));
     assert_eq!(cancel(&failed), (202, "cancelled".into()), "the queue does not hold the alert");
-    // In this test, no run records a result for the next two alerts, as if the run had been killed.
+    // This test has no poller, so no run of the poller records a result for the next two alerts. A killed run
+    // would not record a result either.
     let (sent, perhaps) = (alert(vec![]), alert(vec![lost(), lost(), lost()]));
     bot.waiting.set(0);
     for _ in 0..2 {

@@ -1,12 +1,13 @@
-//! Records the feedback of people to the bot's messages on Teams: read receipts, reactions and replies.
+//! Records the feedback of people on Teams to the bot's messages: read receipts, reactions and replies.
 //!
 //! If the app has the permission `ChatMessageReadReceipt.Read.Chat`, Teams sends a read receipt as an event
 //! in personal chats. Teams reports a reaction only to the bot that sent the message.
 //!
-//! A person replies by a press of a button on the bot's card, or by a message in a thread of a Teams channel.
-//! The activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row
-//! in the table of conversations counts the replies. The row is also made if another person wrote the chat
-//! message that gets the reply. Every row is kept for seven days after the last reply or reaction.
+//! A person replies by pressing a button on the bot's card, or by writing in a thread of a Teams channel. The
+//! activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row in
+//! the table of conversations counts the replies and the reactions. The bot also makes a row if a person
+//! wrote the chat message that gets the reply. A row is valid for seven days after the last reply or
+//! reaction. The bot keeps at most 20 rows for each conversation.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -39,9 +40,10 @@ enum Feedback<'a> {
     Response(ConversationKey, Response<'a>),
 }
 
-/// Records the feedback in an activity. If the activity replies to an open question, returns the id of the
-/// alert with this question; otherwise `None`. The bot only logs a failure, because handling the person's
-/// message matters more than the feedback. An activity without feedback costs no storage call.
+/// Records the feedback in an activity. If the activity replies to a question that people can still answer,
+/// returns the id of the alert with this question. Otherwise, returns `None`. The bot only logs a failure,
+/// because handling the person's message matters more than the feedback. For an activity without feedback,
+/// the bot makes no storage call.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -62,7 +64,7 @@ pub(crate) async fn note<H: Host>(
 }
 
 /// Reads the feedback in an activity. Returns `None` if the activity has no feedback, or if the channel does
-/// not verify the identity of the people who send activities.
+/// not verify who sends an activity.
 fn of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,
@@ -93,10 +95,12 @@ fn of<'a>(
     Some(Feedback::Response(key, response))
 }
 
-/// Returns the conversation key of the Teams channel, if `message` is the first message of a thread;
-/// otherwise `None`. The first message can be an alert that the bot sent to the channel. The row that counts
-/// the reactions and replies to this alert has the conversation key of the channel. But the activities that
-/// report the reactions and replies have the address of the thread.
+/// Returns the conversation key of the Teams channel if `message` is the first message of a thread.
+/// Otherwise, returns `None`.
+///
+/// The first message can be an alert that the bot sent to the channel. Reactions and replies to this alert
+/// arrive as activities with the address of the thread. But the row that counts them has the conversation key
+/// of the channel.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {
@@ -211,7 +215,8 @@ mod tests {
             (with(reaction.clone(), "reactionsAdded", json!("like")), None),
             (with(reaction.clone(), "replyToId", json!(null)), None),
             (with(reaction.clone(), "replyToId", json!("1:abc")), None),
-            // This message is more than seven days old, so the ledger no longer has a record of its alert.
+            // This message is more than seven days old. The bot keeps the record of its alert for only seven
+            // days.
             (with(reaction.clone(), "replyToId", json!("1794866399999")), None),
             (with(reaction.clone(), "channelId", json!("webchat")), None),
             (with(reaction.clone(), "from", json!({"id": "28:x", "role": "bot"})), None),

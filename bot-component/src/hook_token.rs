@@ -1,8 +1,10 @@
 //! The tokens in webhook addresses. A *webhook address* is a URL of the bot: if a program posts to this URL,
 //! one conversation gets the post as an alert. The token in the URL names the conversation and a
 //! *generation*. The first webhook address of a conversation has the generation 1, and each new address gets
-//! the next number. The HMAC in the token proves that the bot made the token. So the bot refuses a forged
-//! token without a call to the table service, and stores no tokens.
+//! the next number.
+//!
+//! The HMAC in the token proves that the bot made the token. So the bot stores no tokens. The bot refuses a
+//! forged token without a call to the table service.
 //!
 //! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
 //! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over a label and these three values. Each
@@ -23,13 +25,14 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The label that begins the data of the HMAC in a token. Each token also has a secret ([`Hook::secret`]).
-/// The secret is an HMAC with the same key, so its data must begin with another label ([`OF_SECRET`]).
+/// The label that begins the data of the HMAC in a token. Each token also has a secret ([`Hook::secret`]),
+/// which is an HMAC with the same key. The data of the secret begin with another label ([`OF_SECRET`]), so
+/// that the two HMACs never have the same data.
 const OF_TOKEN: &[u8] = b"token/";
 const OF_SECRET: &[u8] = b"secret/";
 
-/// How many characters of a token a log line shows. A reader of the log can then tell the conversations of
-/// the tokens apart, but cannot call a webhook address.
+/// How many characters of a token a log line shows. These characters show which log lines belong to the same
+/// conversation. They are too few to call a webhook address.
 const SHOWN_CHARACTERS: usize = 6;
 
 /// The decoded bytes of a text that looks like a token: the text has 47 characters, and the first byte is
@@ -55,13 +58,13 @@ pub(crate) struct Issued {
 
 /// Makes and checks tokens.
 pub(crate) struct HookKeys {
-    /// The first key makes new tokens. A token is valid if any of the keys made it.
+    /// The first key makes new tokens. A token is valid if any of the keys made the token.
     keys: Vec<[u8; 32]>,
 }
 
 impl TokenForm {
     /// Decodes the text of a token. Returns `None` if the text does not look like a token. This check needs
-    /// no HMAC key, so the bot refuses such a text before the bot reads any of its variables.
+    /// no HMAC key. So the bot makes this check before it reads any variable.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
@@ -98,7 +101,7 @@ impl HookKeys {
     }
 
     /// Checks a token. Returns `None` if none of the HMAC keys made the token. The check takes the same time
-    /// for every wrong byte and every key, so an attacker learns nothing from the time.
+    /// for every wrong token, so an attacker learns nothing from the time.
     pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
         let (named, claimed) = token.split_at(NAMED_BYTES);
         let fitting = self.keys.iter().fold(None, |fitting, key| {

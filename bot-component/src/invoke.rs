@@ -1,5 +1,6 @@
-//! Responds to activities of type `invoke`, and recognizes messages that a client sends when a person presses
-//! a button. An *invoke* is an activity whose HTTP response the client shows to the person.
+//! Responds to invokes, and recognizes messages that come from a press of a button. An *invoke* is an
+//! activity of the type `invoke`. The client, for example the Teams app, shows the person the HTTP response
+//! to the invoke.
 
 use bot_framework::Activity;
 use bytes::Bytes;
@@ -10,10 +11,12 @@ use serde_json::{Value, json};
 pub(crate) const CODE: &str = "NotSupported";
 pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
-/// Answers an `invoke` with an error. `messages.rs` has already handled the only `invoke` that the bot
-/// supports: a press of a button that the bot made. The HTTP status is 200, and the error is in the body,
-/// because for any other HTTP status the client shows that the bot is broken. Adaptive Cards of version 1.4
-/// or later send an invoke with the name `adaptiveCard/action`, which needs another form of error.
+/// Makes the response to an invoke that the bot does not support. The bot supports only one kind of invoke: a
+/// press of a button that the bot made. `messages.rs` handles such a press itself.
+///
+/// The HTTP status is 200, and the error is in the body. After any other HTTP status, the client shows that
+/// the bot is broken. Adaptive Cards of version 1.4 or later send an invoke with the name
+/// `adaptiveCard/action`. The response to such an invoke needs another form of error.
 pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
     host.event(Level::Info, "invoke.not-supported", json!({"name": excerpt(name)}));
@@ -27,9 +30,9 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     response::json(StatusCode::OK, &body)
 }
 
-/// Whether a client sent a message without text because the person pressed a button. Such a message has a
-/// `value`, or has a `replyToId` and no attachments. Teams sends the second form if `data` of an
-/// `Action.Submit` is a string.
+/// Whether a message without text comes from a press of a button. Such a message has one of two forms. The
+/// first form has a `value`. The second form has a `replyToId`, and no attachments. Teams sends the second
+/// form for a button of the type `Action.Submit` on a card, if the member `data` of the button is a string.
 pub(crate) fn is_press(activity: &Activity) -> bool {
     let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,

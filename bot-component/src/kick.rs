@@ -1,9 +1,11 @@
-//! The kick: the bot's call to the poller after the bot has put an alert on the queue. Without the kick, the
-//! person would have to wait until the next cron tick starts a run of the poller.
+//! The kick: the bot's call to the poller after the bot has put an alert on the queue. The kick starts a
+//! *run*: the poller takes messages off the queue, and sends their alerts. Without the kick, the person would
+//! have to wait until a timer (cron) starts the next run.
 //!
 //! The bot sends the kick after its response to the caller. Delivery does not depend on the kick: if the kick
-//! is lost, the run of the next cron tick gets the message. The bot sends no kick while a run works, because
-//! that run also gets new messages.
+//! is lost, the next run that the timer starts gets the message. While a run works, the bot sends no kick,
+//! because that run also gets new messages. While all runs pause, the bot sends no kick either. Runs pause if
+//! the bot gets no token, or if a service refuses the bot's credential.
 
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use storage_queue::QueueName;
 /// network (<https://spinframework.dev/http-outbound#local-service-chaining>).
 const POLLER: &str = "http://poller.spin.internal/internal/poll";
 
-/// The time-outs of the kick. They are short, because the poller answers as soon as its run has begun.
+/// The time-outs of the kick. They are short, because the poller responds as soon as its run has begun.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(2),
@@ -30,7 +32,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 4 * 1024,
 };
 
-/// A kick that can be sent: the key that the poller expects, and the name of the queue.
+/// The data of a kick: the key that the poller expects, and the name of the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Kick {
     key: Secret,
@@ -52,14 +54,16 @@ impl Kick {
         Ok(Some(Self { key: kick_key(settings, bot, &queue)?, queue }))
     }
 
-    /// Asks the poller to begin a run, unless a run works already. A failure is only logged.
+    /// Asks the poller to begin a run, unless a run works already or all runs pause. The bot only logs a
+    /// failure.
     pub(crate) async fn send<H: Host>(self, host: &H) {
         if is_run_at_work(host, &self.queue).await {
             return;
         }
         let request = Request::post(POLLER)
             .header(AUTHORIZATION, format!("Bearer {}", self.key.expose()))
-            // RFC 7240: the poller answers when the run has begun, not when it has ended.
+            // With this header (RFC 7240), the poller responds when the run has begun. Without this header,
+            // the poller would respond when the run has ended.
             .header("prefer", "respond-async")
             .body(Bytes::new());
         let reason = match request {

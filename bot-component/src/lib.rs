@@ -1,19 +1,23 @@
 //! The HTTP entry point of the bot: receives activities of the Bot Framework and API calls by other programs,
-//! puts envelopes on the queue, and sends the HTTP responses.
+//! puts envelopes on the queue, and sends the HTTP responses. An *envelope* is the content of a queue
+//! message: an alert, and the address of the alert's conversation.
 //!
 //! The poller (`trigger-component`) gets the queue messages, and delivers their alerts. This component gets
-//! no messages from the queue. It gets messages from the poison queue only for two kinds of API calls: calls
-//! that delete a conversation, and calls that list, replay or drop dead letters. This component sends people
-//! only two kinds of messages: replies to their activities, and the alerts that arrive as trigger activities.
-//! A *trigger activity* is an activity in which a program sends an envelope to the bot.
+//! no messages from the queue. If the poller cannot deliver an alert, the poller moves the message to the
+//! *poison queue*. The messages in the poison queue are called *dead letters*. This component gets messages
+//! from the poison queue only for two kinds of API calls: calls that delete a conversation, and calls that
+//! list, replay or drop dead letters.
+//!
+//! This component sends people only two kinds of messages: replies to their activities, and the alerts of
+//! trigger activities. A *trigger activity* is an activity in which a program sends an envelope to the bot.
 //!
 //! Sources: <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md> specifies the
 //! activities. `docs/openapi.yaml` describes the routes for other programs. `docs/errors.md` lists every
 //! error.
 //!
 //! `messages` serves `POST /api/messages`, `ops` serves `/ops`, and `alerts` serves the routes for other
-//! programs. If you want to change a part of the bot, the table says in which files to look. Some of these
-//! files are in other crates.
+//! programs. The following list names the files for each part of the bot. Some of these files are in other
+//! crates.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -30,7 +34,7 @@
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | answers to questions: buttons and texts | `pressing/` |
-//! | the response to an invoke that is no answer to a question | `invoke.rs` |
+//! | the response to an activity of the type `invoke`, if this activity answers no question | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who is allowed to call the alert routes, and the scopes (permissions) of an API key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how the alert recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
@@ -42,7 +46,7 @@
 //! | how an API call deletes a conversation | `alerts/forgetting.rs` |
 //! | the bot's status and metrics for operators | `alerts/operating/`: `snapshot.rs` reads both; the problems in the status: `problems.rs` |
 //! | how dead letters are listed, replayed and dropped | `alerts/operating/dead/`; the search in the poison queue: `alerts/poison_walk.rs` |
-//! | the order in which the bot records and queues the alerts of an API call, and answers the call | `alerts/call.rs`; the content of the alerts: `alerts/draft.rs` |
+//! | the order of the steps after an API call: recording the alerts, queueing the alerts, sending the response | `alerts/call.rs`; the content of the alerts: `alerts/draft.rs` |
 //! | the operator's page | `ops/` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the bot calls the poller | `kick.rs` |

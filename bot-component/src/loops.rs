@@ -2,8 +2,8 @@
 //! message, and sends no reply.
 //!
 //! The bot ignores messages of programs, because two programs that reply to each other never stop. For the
-//! same reason, it ignores messages that begin like the bot's own texts, for example with `Queued:`. In a
-//! group, it also ignores messages that do not mention the bot.
+//! same reason, the bot ignores messages that begin like one of its own texts, for example with `Queued:`. In
+//! a group, the bot also ignores messages that do not mention the bot.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;
@@ -13,8 +13,8 @@ use state::ConversationKey;
 
 /// Whether the bot ignores a message. Logs the reason. `text` is [`Activity::text_to_the_bot`].
 ///
-/// The bot does not record the conversation of an ignored message. In a Teams channel, each thread is a
-/// conversation. So the bot records only the threads in which a person has addressed the bot.
+/// The bot does not record the conversation of an ignored message. For example, each thread in a Teams
+/// channel is a conversation, and the bot records a thread only if a person has mentioned the bot there.
 pub(crate) fn is_ignored(host: &impl Host, activity: &Activity, text: &str) -> bool {
     let Some(reason) = reason_to_ignore(activity, text) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));

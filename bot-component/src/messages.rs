@@ -1,5 +1,5 @@
-//! `POST /api/messages`: checks an activity, and acts on the activity. A person's message becomes an envelope
-//! on the queue, and the person gets a reply.
+//! `POST /api/messages`: checks an activity, and acts on the activity. For example, if a person's message is
+//! no command, the bot puts the text on the queue as an alert, and replies to the person.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::Turn;
 
-/// The longest time for fetching the public keys of the token issuers. The bot fetches these keys at most
-/// once a day. A channel (Teams, Web Chat and others) waits 15 s for the whole response.
+/// The longest time for fetching the public keys of the token issuers. With these keys, the bot checks the
+/// token of a caller. The bot fetches the keys once a day, and when a token names an unknown key. A channel
+/// (Teams, Web Chat and others) waits 15 s for the whole response.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(
@@ -35,8 +36,8 @@ pub(crate) async fn post<H: Host>(
     expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // The bot checks the token before it parses the body. So the bot never parses the body of an unknown
-    // caller. For such a caller, the bot reads only the settings for the check of the token.
+    // The bot checks the token first. If the token is missing or wrong, the bot does not parse the body, and
+    // reads only the settings for this check.
     let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {
@@ -62,7 +63,7 @@ pub(crate) async fn post<H: Host>(
     answered
 }
 
-/// Answers a request after the check of its token.
+/// Handles a request after the bot has checked the token.
 async fn answer_caller<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -86,7 +87,7 @@ async fn answer_caller<H: Host>(
         return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
     let conversation = Addressed::of(&activity, service_url_verified);
-    // Without an address, the bot can send nothing to the conversation, so it records nothing.
+    // Without an address, the bot can send nothing to the conversation. So the bot records nothing.
     let mut asked = Asked::No;
     if let Ok(conversation) = &conversation {
         asked = conversation::note(host, settings, &activity, conversation).await?;
@@ -99,7 +100,7 @@ async fn answer_caller<H: Host>(
     let headers = &head.headers;
     let turn = Turn { host, settings, tokens, service_url, begin, trace, replies, headers };
     let answered = answer_activity(&turn, &activity, text, conversation, asked).await?;
-    // The response to an invoke already holds the reply.
+    // The response to an activity of the type `invoke` already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
             Ok(answered.with_replies(&replies.into_inner()))
@@ -109,7 +110,7 @@ async fn answer_caller<H: Host>(
 }
 
 /// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` says whether the
-/// conversation has an open question that the person can answer by a text.
+/// conversation has a question that the person can still answer by a text.
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,

@@ -1,6 +1,8 @@
-//! Puts envelopes on the queue. In this file, a *message* is a queue message, and a *Put* is one call to Put
-//! Message. The *kick* is the bot's call to the poller after a Put, so that a run delivers the message at
-//! once.
+//! Puts envelopes on the queue. An *envelope* holds an alert and the address of the alert's conversation. In
+//! this file, a *message* is a queue message, and a *Put* is one call to Put Message.
+//!
+//! A *run* of the poller takes messages off the queue, and sends their alerts. The *kick* is the bot's call
+//! to the poller after a Put. The kick starts a run at once.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,7 +24,7 @@ const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The most Puts that run in parallel for one API call.
 const PUTS_AT_ONCE: usize = 8;
 
-/// The longest time for recording that the queue may hold an alert twice.
+/// The longest time for recording that the queue perhaps holds an alert twice.
 const NOTE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A message for the queue.
@@ -35,10 +37,12 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Encodes the envelope with the mark `once`. The mark says that the queue may hold the message twice. So
-    /// a run first reads in the ledger whether the alert was sent. Returns `None` if the envelope with the
-    /// mark is too long. If [`Envelope::encode`] made `text`, this cannot happen, because `encode` leaves
-    /// room for the mark.
+    /// Encodes the envelope with the mark `once`. The mark says that the queue perhaps holds the message
+    /// twice. So a run first reads in the ledger (the records of all alerts) whether the alert was already
+    /// sent.
+    ///
+    /// Returns `None` if the envelope with the mark is too long. The envelope is never too long if
+    /// [`Envelope::encode`] made `text`, because `encode` leaves room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -61,14 +65,14 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, due: Cell::new(0) }
     }
 
-    /// Whether the bot has to send the kick, because the queue holds a message of this outbox that is due
-    /// now. The result is also true after a failed Put, if the queue has perhaps stored the message.
+    /// Whether the bot has to send the kick: this outbox has put a message on the queue that is due now. The
+    /// result is also true after a failed Put, if the queue has perhaps stored the message.
     pub(crate) fn has_due(&self) -> bool {
         self.due.get() > 0
     }
 
     /// Puts one message on the queue. After a failed attempt, all further attempts put the message with the
-    /// mark `once`, because the failed attempt may have stored the message.
+    /// mark `once`, because the failed attempt has perhaps stored the message.
     pub(crate) async fn put(&self, message: &Message) -> Put {
         let Message { envelope, text, options } = message;
         let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
@@ -83,7 +87,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 
     /// Deletes a message that this outbox has put on the queue. If a run has already dequeued the message,
-    /// the delete fails, and the run delivers the message.
+    /// the delete fails. The run then delivers the message.
     pub(crate) async fn take_back(&self, put: &Put) {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()
@@ -92,8 +96,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Stores a row that tells the runs: the queue may hold this alert twice. The mark `once` is not enough,
-    /// as this example shows:
+    /// Stores a row in a table that each run reads. The row says that the queue perhaps holds this alert
+    /// twice. The mark `once` is not enough, as this example shows:
     ///
     /// 1. The first attempt gets no response, because the queue service is slow. The second attempt puts the
     ///    message with the mark on the queue.
@@ -131,7 +135,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 }
 
-/// Logs a failed Put. If `is_doubtful` is true, the queue may still hold the message, for example because
+/// Logs a failed Put. If `is_doubtful` is true, the queue has perhaps stored the message, for example because
 /// only the response was lost.
 pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &QueueError, is_doubtful: bool) {
     let fields = json!({
@@ -142,8 +146,8 @@ pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &Queu
 }
 
 /// Returns the options of a Put. The queue hides the message until the alert is due, but at most for seven
-/// days. If the alert is due later, the poller hides the message again. The message never expires. By
-/// default, the queue service deletes a message after seven days, but an alert can be due later.
+/// days. If the alert is due later, the poller hides the message again. The message never expires. With the
+/// default of the queue service, the message would expire after seven days, even if the alert is due later.
 pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions {
     let wait =
         envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default().min(MAX_HIDE);

@@ -1,19 +1,22 @@
-//! Counts how many replies a conversation gets in a minute, while the table service fails and the ledger
-//! cannot count the replies. The count is stored in the key-value store of the Spin host, so each Spin host
-//! has its own count. The bot reads the count, and then writes the new count. So if two messages arrive at
-//! the same time, the bot may count only one of them. The count is still good enough to stop two programs
-//! that reply to each other, because these programs send one message at a time.
+//! Counts how many replies a conversation gets in a minute. The bot uses this count only if the table service
+//! fails. Otherwise, the ledger in the table service counts the replies.
+//!
+//! The count is stored in the key-value store of the Spin host, so each Spin host has its own count. The bot
+//! reads the count, and then writes the new count. So if two messages arrive at the same time, the bot
+//! perhaps counts only one of them. The count is still good enough to stop two programs that reply to each
+//! other, because these programs send one message at a time.
 
 use platform::{Host, value_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
 
-/// Counts a reply, and returns whether the bot is allowed to send the reply. After the last allowed reply of
-/// a minute, a *silence* begins: the bot sends no reply in the rest of that minute and in the next minute.
-/// `begins` in [`Allowed::No`] is true for the first reply that the bot does not send. If the key-value store
-/// fails, too, the bot replies to every message, because without a reply the person would not know what is
-/// wrong.
+/// Counts a reply, and returns whether the bot is allowed to send the reply. The first reply above the limit
+/// of a minute begins a *silence*: the bot sends neither this reply nor any other reply in the rest of that
+/// minute and in the next minute. For the reply that begins the silence, `begins` in [`Allowed::No`] is true.
+///
+/// If the key-value store fails, too, the bot replies to every message, because without a reply the person
+/// would not know what is wrong.
 pub(crate) async fn count<H: Host>(
     host: &H,
     conversation: &ConversationKey,

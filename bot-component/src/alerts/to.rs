@@ -1,4 +1,5 @@
-//! Reads the member `to` of an API call, and finds the conversations that `to` names.
+//! Reads the JSON member `to` of an API call, and finds the conversations that `to` names. An element of `to`
+//! can name a *tag*. Conversations subscribe to a tag, and get the alerts to the tag.
 
 mod target;
 
@@ -32,13 +33,14 @@ pub(super) struct To {
 }
 
 impl To {
-    /// Makes an element for a conversation that the bot has already looked up, and to which the caller is
-    /// allowed to send.
+    /// Makes an element for a conversation that the bot has already looked up. The caller is allowed to send
+    /// to this conversation.
     pub(super) fn known(target: Target) -> Self {
         Self { path: "to".into(), form: Form::Known(Box::new(target)) }
     }
 
-    /// The path, the tag and the tenant, if the element is a tag.
+    /// Returns the path of the element, the tag and the tenant of the tag. Returns `None` if the element
+    /// names no tag.
     pub(super) fn as_tag(&self) -> Option<(&str, &Tag, Option<&str>)> {
         match &self.form {
             Form::Tag { tag, tenant } => Some((&self.path, tag, tenant.as_deref())),
@@ -46,8 +48,9 @@ impl To {
         }
     }
 
-    /// Puts `path` before the path of the element. Each step of an escalation has a `to` of its own, and the
-    /// path of this `to` begins with `escalate[<index>]`.
+    /// Puts `path` before the path of the element. An escalation sends alerts to further conversations, step
+    /// by step, if no person answers. Each step has a `to` of its own, and the path of this `to` begins with
+    /// `escalate[<index>]`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
@@ -70,8 +73,9 @@ impl To {
         }
     }
 
-    /// Returns the conversation key, if the element alone determines the key, for example by an address. If
-    /// the element names a person or a tag, returns `None`, because only a lookup finds the conversation.
+    /// Returns the key of the conversation, if the bot can make the key from the element alone. For example,
+    /// an `address` contains the ids for the key. If the element names a person or a tag, returns `None`,
+    /// because only a lookup finds the conversation.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
@@ -105,7 +109,7 @@ enum Form {
         id: String,
         tenant: Option<String>,
     },
-    /// Each member of a team or chat, by the key of the team's or chat's conversation.
+    /// Each member of a team or chat. The text is the key of the conversation of this team or chat.
     Members(String),
     Tag {
         tag: Tag,
@@ -191,7 +195,8 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
         }
         "address" => {
             let address = ConversationReference::from_fields(fields.required_object("address")?)?;
-            // The bot seals this address. So the caller must not be able to claim that the `serviceUrl` was
+            // The bot signs the envelope (the queue message) that contains this address, so the poller
+            // believes the address. The caller must therefore not be able to claim that the `serviceUrl` was
             // verified.
             Ok(Form::Address(Box::new(address.with_service_url_verified(false))))
         }
@@ -199,7 +204,7 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     }
 }
 
-/// Reads the member `tenant` beside a person or a channel.
+/// Reads the member `tenant` beside a person or a channel: the id of a tenant.
 fn read_tenant_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("tenant")? {
         Some(tenant) if !is_tenant(&tenant) => Err(fields.error("tenant", "the id of a tenant")),
@@ -207,7 +212,7 @@ fn read_tenant_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     }
 }
 
-/// Reads the member `tenant` beside a tag.
+/// Reads the member `tenant` beside a tag: the id of a tenant, or `none` for conversations in no tenant.
 pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("tenant")? {
         Some(tenant) if tenant.is_empty() => Err(fields.error("tenant", "the id of a tenant, or `none`")),
@@ -217,10 +222,12 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 
 /// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
 ///
-/// `is_first_page` is false if the API call has a `next`, i.e. continues an earlier call. If a conversation
-/// is unknown in the first call, the bot refuses the whole call, so that the bot never queues only some of
-/// the alerts. If a conversation is unknown only in a later call, the bot has forgotten the conversation
-/// since the first call. The bot then skips this conversation.
+/// The bot alerts the conversations of a call page by page. If one call cannot process all pages, the caller
+/// continues with a further call, which has the member `next`. In such a call, `is_first_page` is false.
+///
+/// If a conversation is unknown in the first call, the bot refuses the whole call, so that the bot never
+/// queues only some of the alerts. If a conversation is unknown in a further call, the bot has forgotten the
+/// conversation since the first call. The bot then skips this conversation.
 pub(super) async fn named<H: Host>(
     creating: &Creating<'_, H>,
     to: &[To],
@@ -242,7 +249,8 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // Several teams together can have more members than fit into one page.
+        // All these conversations must fit into the first page. Several teams together can have too many
+        // members.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }
@@ -263,7 +271,8 @@ async fn find<H: Host>(
         let conversation = of_key(named, &key)?.conversation.clone()?;
         Some((key, conversation))
     };
-    // For an API key with `tenant=`, conversations of other tenants count as unknown.
+    // An entry of the variable `alertkeys` can restrict an API key to one tenant (`tenant=`). For such a key,
+    // conversations of other tenants count as unknown.
     let reached =
         |(_, conversation): &(ConversationKey, Conversation)| caller.grant.reaches(&conversation.address);
     let unknown = || AlertRejection::UnknownTarget { path: path.clone() };
@@ -302,7 +311,8 @@ async fn find<H: Host>(
                 return Err(AlertRejection::TenantNotAllowed { path: path.clone() }.into());
             }
             let key = ConversationKey::of(address);
-            // A `stop` in the conversation also counts if the caller names the conversation by its address.
+            // If the person has sent `stop`, the conversation gets no alert, even if the caller names the
+            // conversation by its address.
             let known = of_key(named, &key);
             let standing = known.map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
@@ -318,9 +328,12 @@ async fn find<H: Host>(
     Ok(vec![Target::known(key, conversation, settings)])
 }
 
-/// Adds the bot's own account to the address, because the Connector needs this account as the sender. A
-/// caller can leave the account out in two cases: if the bot knows the account from an earlier activity of
-/// the conversation, and on Teams, where the bot makes the account's id from its app id.
+/// Adds the bot's own account to the address, because the Connector needs this account as the sender. If the
+/// caller leaves the account out, the account comes from the first of these sources that exists:
+///
+/// - an earlier activity of the conversation with the same `serviceUrl`;
+/// - on Teams, the bot's app id, from which the bot makes the id of the account;
+/// - in anonymous mode (`authmode=anonymous`, for local tests), the fixed id `bot`.
 fn from_the_bot(
     address: &ConversationReference,
     known: Option<&Conversation>,
@@ -336,8 +349,8 @@ fn from_the_bot(
         let app_id = app_id.filter(|_| address.channel_id == "msteams")?;
         Some(ChannelAccount::with_id(format!("28:{app_id}")))
     };
-    // In anonymous mode the bot has no app id. The bot then calls only programs on loopback addresses, and
-    // these accept every id.
+    // In anonymous mode the bot has no app id. The bot then calls only programs on this machine (loopback
+    // addresses). These programs accept every id.
     let of_tests = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
     address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_tests);
     match address.bot {

@@ -1,9 +1,9 @@
 //! `GET /ops`: the operator's page. The page is one HTML document without a framework, made of the files in
 //! this folder.
 //!
-//! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the API key that a
-//! person types. So the bot serves the page to callers without an API key. If the operator has configured no
-//! API key, the bot answers 404 for the page and the routes.
+//! The page itself holds no data, so the bot serves the page without asking for an API key. The script of the
+//! page calls the routes of `docs/openapi.yaml` with the API key that a person types. If the operator has
+//! configured no API key, the page and these routes return 404.
 
 use bytes::Bytes;
 use http::header::{
@@ -27,8 +27,7 @@ macro_rules! style {
     };
 }
 
-/// The files of the script, in their order. Each file can use the functions and constants of the earlier
-/// files.
+/// The files of the script. Each file can use the functions and constants of the files before it.
 macro_rules! script {
     () => {
         joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
@@ -47,9 +46,9 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// The content security policy. It permits only the style and the script of the page, and calls to this bot.
-/// The policy also stops the script from turning a text into markup (`require-trusted-types-for`). The policy
-/// names the style and the script by their hashes. A test compares these hashes with the files.
+/// The content security policy. The policy permits only the style and the script of the page, and calls to
+/// this bot. The policy also forbids the script to turn a text into markup (`require-trusted-types-for`). The
+/// policy names the style and the script by their hashes. A test compares these hashes with the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-KjD3mpRGktSV2miQJaKU6gx0dSaVvQizU1M8Rniph0Y='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
@@ -66,7 +65,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Answers with the page.
+/// Returns the page.
 pub(crate) fn get<B>(host: &impl Host, request: &Request<B>) -> Result<Response<Bytes>, Rejection> {
     if !alerts::are_open(host)? {
         return Err(Rejection::NoSuchRoute);

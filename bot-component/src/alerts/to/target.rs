@@ -9,7 +9,7 @@ use zones::Zone;
 use crate::rejection::HookRejection;
 use crate::settings::BotSettings;
 
-/// The channel whose conversations the bot can create.
+/// The Bot Framework's id of Teams. The bot can create conversations only on Teams.
 pub(in crate::alerts) const TEAMS: &str = "msteams";
 
 /// A conversation to alert.
@@ -17,16 +17,19 @@ pub(in crate::alerts) const TEAMS: &str = "msteams";
 pub(in crate::alerts) struct Target {
     pub(in crate::alerts) key: ConversationKey,
     pub(in crate::alerts) address: ConversationReference,
-    /// The reason why the conversation gets no alert now. `None` if it gets the alert.
+    /// The reason why the conversation gets no alert now. `None` if the conversation gets the alert.
     pub(in crate::alerts) held: Option<Held>,
-    /// The first tag by which the call found the conversation. `None` if `to` names the conversation without
-    /// a tag. The field decides what happens if the alert is too large for the conversation. Without a tag,
-    /// the bot refuses the call. With a tag, the other conversations still get the alert, because the caller
-    /// does not know the subscribers of a tag.
+    /// The first tag in `to` to which the conversation subscribes. `None` if `to` names the conversation
+    /// without a tag.
+    ///
+    /// The field decides what happens if the alert is too large for the conversation. If the field is `None`,
+    /// the bot refuses the call. Otherwise, the other conversations still get the alert, because the caller
+    /// does not know the subscribers of a tag. But if the call has a single page, and the alert is too large
+    /// for every conversation of the page, the bot refuses the call.
     pub(in crate::alerts) tag: Option<Tag>,
-    /// How the poller creates or finds the conversation. `None` if the bot knows the conversation. If this
-    /// field is set, `address` and `key` are provisional, because only the poller learns the conversation's
-    /// real id.
+    /// Tells the poller how to create or find the conversation. `None` if the bot knows the conversation. If
+    /// this field is set, `address` and `key` are provisional, because only the poller learns the
+    /// conversation's real id.
     pub(in crate::alerts) creation: Option<Creation>,
     /// The path of the element of `to` that names the conversation. `None` if a tag names the conversation.
     pub(in crate::alerts) path: Option<String>,
@@ -54,26 +57,26 @@ impl Target {
         Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
     }
 
-    /// Makes a target for an alert that starts a thread in a channel. The target is the channel, because the
-    /// thread does not exist yet. If a program changes this alert later, the bot makes the same target for
-    /// the change, even if the thread exists by then. `known` is the bot's record of the channel, if the bot
-    /// has one.
+    /// Makes a target for an alert that starts a thread in a channel of Teams. The target is the channel,
+    /// because the thread does not exist yet. If a program later changes the alert, the target of the change
+    /// is also the channel, even if the thread exists by then. `known` is the bot's record of the channel.
+    /// `None` means that the bot has no record.
     pub(in crate::alerts) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
         let standing = known.map(|known| known.standing).unwrap_or_default();
         let held = held_by_person(standing.stopped, standing.paused);
         Self { held, ..Self::to_create(address, CreationOf::Thread) }
     }
 
-    /// Returns the address of the channel as JSON, for the record of the alert. Returns `None` if the alert
-    /// starts no thread.
+    /// Returns the address of the channel as JSON, for the record of the alert in the ledger. (The *ledger*
+    /// has a record of each alert.) Returns `None` if the alert starts no thread.
     pub(in crate::alerts) fn thread(&self) -> Option<String> {
         let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
         creation.map(|_| self.address.to_json().to_string())
     }
 
-    /// Whether a record of an alert can belong to this target. `conversation` is the conversation key in the
-    /// record: either the key of the target, or the person's provisional key. The record has the provisional
-    /// key if the bot accepted the alert before the bot knew the person.
+    /// Whether the record of an alert can belong to this target. `conversation` is the conversation key in
+    /// the record. If the bot did not know the person when it accepted the alert, the record has the person's
+    /// provisional key. Otherwise, the record has the key of the target.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
@@ -95,15 +98,16 @@ impl Target {
 pub(in crate::alerts) enum Held {
     /// The person sent `stop`.
     Stopped,
-    /// The channel reported that the person cannot be reached.
+    /// Teams, or another messaging service, reported that it cannot reach the person.
     Paused,
-    /// The Connector is not trusted, or the tenant is not in the variable `tenants`. When the bot stored the
-    /// conversation, `tenants`, `authmode` or other variables had other values.
+    /// The bot's variables forbid the Connector or the tenant in the conversation's address. The variables
+    /// allowed both when the bot stored the conversation. Later, the operator changed `tenants`, `authmode`
+    /// or another variable.
     Untrusted,
 }
 
 impl Held {
-    /// The status of the alert in the ledger.
+    /// Returns the status that the alert gets in the ledger.
     pub(in crate::alerts) fn status(self) -> Status {
         match self {
             Self::Stopped => Status::Stopped,
@@ -118,7 +122,8 @@ impl From<Held> for HookRejection {
         match held {
             Held::Stopped => Self::Stopped,
             Held::Paused => Self::Paused,
-            // The sender does not learn which tenants and channels the bot serves.
+            // The program that posts to the webhook address does not learn which tenants and Connectors the
+            // bot serves.
             Held::Untrusted => Self::Unknown,
         }
     }
@@ -138,8 +143,8 @@ pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
     if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 
-/// The provisional conversation key of a person. Before the bot knows the person, it records alerts to the
-/// person under this key.
+/// Returns the provisional conversation key of a person. The bot records the alerts to the person under this
+/// key until the bot knows the person.
 fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
     let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
     Some(ConversationKey::of_ids(TEAMS, &placeholder))

@@ -110,9 +110,9 @@ fn key(id: &str) -> ConversationKey {
     ConversationKey::of(&reference(id, HERE))
 }
 
-/// A serviceUrl that anonymous mode trusts.
+/// A `serviceUrl` that the bot trusts in anonymous mode (`authmode=anonymous`, for local tests).
 const HERE: &str = "http://127.0.0.1:9200/";
-/// A serviceUrl that anonymous mode does not trust.
+/// A `serviceUrl` that the bot does not trust in anonymous mode.
 const ELSEWHERE: &str = "https://elsewhere.example/";
 
 fn add(stage: &Stage, id: &str, service_url: &str) {
@@ -171,7 +171,7 @@ fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // A person can also send `stop` in a conversation of which the bot has no record.
+    // A person can also send `stop` in a conversation that has no record in the tables.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
@@ -229,7 +229,8 @@ fn call_is_answered_503_if_the_table_service_refuses_access_and_the_log_has_the_
     assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");
 }
 
-/// The settings of a bot with its own tenant.
+/// Returns the settings of a bot that is registered in the tenant [`OWN`]. `tenants` is the value of the
+/// variable `tenants`, which lists the tenants that the bot serves.
 fn registered(stage: &Stage, tenants: &str) -> BotSettings {
     let mut settings = stage.host.settings.borrow_mut();
     for (name, value) in [
@@ -249,7 +250,8 @@ const OWN: &str = "11111111-2222-3333-4444-555555555555";
 const OTHER: &str = "99999999-2222-3333-4444-555555555555";
 const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 
-/// The target for one element of `to`, or the error.
+/// Returns the target for the single element `to`, or the text of the error. `grant` lists the rights of the
+/// caller.
 fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> Result<Target, String> {
     let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
     let caller = Caller::of_tests(Grant::read(grant).unwrap());
@@ -274,12 +276,12 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
          the Connector of this tenant"
     );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
-    // If a caller names the same person in another way, the key is the same, so that the alerts keep their
-    // order.
+    // If the caller writes the person's id in capital letters and also names the tenant, the key is the same.
+    // The key must be the same, because the poller keeps the order only of alerts with the same key.
     let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
     assert_eq!(to_create(&stage, &settings, "send", &again).unwrap().key, target.key);
-    // If the bot knows a conversation of the tenant, the address has that conversation's Connector and bot
-    // account.
+    // The bot now records another conversation of the tenant. From then on, a provisional address has the
+    // Connector and the bot account of this other conversation.
     let mut neighbour = reference("n", "https://smba.trafficmanager.net/emea/").to_json();
     neighbour["conversation"]["tenantId"] = OWN.into();
     let neighbour =

@@ -1,11 +1,11 @@
-//! The public URL of the bot, at which other programs call the bot's routes.
+//! The public URL of the bot. Other programs call the bot's routes at this URL.
 
 use bot_framework::{AuthMode, endpoint_override};
 use http::HeaderMap;
 use http::header::HOST;
 use platform::{Settings, SettingsError};
 
-/// The longest `Host` header that the bot uses (a host name and a port), in characters.
+/// The longest `Host` header (a host name and a port) that the bot accepts, in characters.
 const MAX_HOST_CHARACTERS: usize = 261;
 
 /// The public URL of the bot, without a slash at the end.
@@ -19,32 +19,36 @@ impl PublicUrl {
     }
 
     /// Returns the variable `publicurl`. If the variable is empty, returns a URL with the host in the header
-    /// `Host` of the request. If `Host` is missing or has other characters than a host name, returns `None`.
-    /// The bot can use `Host`, because the bot has verified the caller before. A verified caller, for example
-    /// a channel, calls the bot at its public URL, so `Host` names the host of this URL.
+    /// `Host` of the request. Returns `None` if `Host` is missing, or is no valid host (see [`is_host`]).
     ///
-    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them if no proxy replaces
-    /// them. If a reverse proxy changes `Host`, the operator has to set `publicurl`.
+    /// The bot calls this function only after it has verified the caller of the route. A verified caller, for
+    /// example Teams, calls the bot at the bot's public URL. So `Host` names the host of this URL.
+    ///
+    /// The bot ignores `X-Forwarded-Host` and `Forwarded`. Without a proxy that replaces these headers, a
+    /// caller can set them to any host. If a reverse proxy changes `Host`, the operator has to set
+    /// `publicurl`.
     pub(crate) fn of(settings: &impl Settings, headers: &HeaderMap) -> Result<Option<Self>, SettingsError> {
         if let Some(set) = Self::read(settings)? {
             return Ok(Some(set));
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         Ok(host.map(|host| {
-            // Callers use https for a public bot, and http for a bot on their own machine.
+            // A caller uses https for a public bot, and http for a bot on the caller's own machine.
             let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
             Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
         }))
     }
 
-    /// The webhook address with this token.
+    /// The webhook address with this token. A *webhook address* is a URL of the bot: if a program posts to
+    /// this URL, a conversation gets the post as an alert.
     pub(crate) fn hook(&self, token: &str) -> String {
         format!("{}/api/hooks/{token}", self.0)
     }
 }
 
-/// Whether the text has only characters of a host's name, an IP address and a port. Other characters would be
-/// dangerous: after the command `webhook`, the bot shows the text to a person in a shell command (`curl`).
+/// Whether the text has only characters of a host name, an IP address and a port. Other characters would be
+/// dangerous, because the bot writes the text into a shell command (`curl`). The bot shows this shell command
+/// to a person who sends the chat command `webhook`.
 fn is_host(text: &str) -> bool {
     (1..=MAX_HOST_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))

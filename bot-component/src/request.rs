@@ -7,7 +7,8 @@ use platform::Settings;
 
 use crate::rejection::Rejection;
 
-/// Checks the header `Host`: with `authmode=anonymous`, the header must name this machine.
+/// Checks the header `Host`. With `authmode=anonymous`, the header must name this machine. With
+/// `authmode=required`, the header can name any host.
 pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(AuthMode::read(settings)?.check_host(headers)?)
 }

@@ -8,13 +8,14 @@ use crate::messages;
 use crate::ops;
 use crate::rejection::Rejection;
 
-/// Answers one request. Never fails: each error becomes a response and a line in the log.
+/// Handles one request. If a route refuses the request, this function writes a log line, and returns an error
+/// response.
 pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Reply<'_> {
     let answered = match request.uri().path() {
         "/api/messages" => match *request.method() {
             Method::POST => messages::post(host, request).await,
-            // Clients probe the route with these methods. For example, the Agents Playground sends HEAD
-            // before its first activity.
+            // Some clients first test the route with these methods. For example, Microsoft's Agents
+            // Playground sends HEAD before its first activity.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(response::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
         },

@@ -1,4 +1,5 @@
-//! The settings of this component, in the order in which a request needs them.
+//! The settings of this component. First, the bot reads [`CallerSettings`], which decide whether the bot
+//! accepts the caller. For an accepted caller, the bot then reads [`BotSettings`].
 
 use std::time::Duration;
 
@@ -19,12 +20,13 @@ use storage_queue::QueueSettings;
 use crate::kick::Kick;
 use crate::rejection::Rejection;
 
-/// The longest time for getting the token for the storage account. The bot gets a token once an hour.
+/// The longest time for getting the token for the storage account. The bot stores the token, and gets a new
+/// token once an hour.
 const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// The groups of variables. The bot reads each group with one call to the Spin host. For an activity without
-/// a valid token, the bot reads only the group `inbound`. For a caller of the alert routes without a valid
-/// API key, the bot reads the group `alerts`. If this caller sends a token, the bot also reads `inbound`.
+/// a valid token, the bot reads only the group `inbound`. For an API call without a valid API key, the bot
+/// reads the group `alerts`. If the API call has a token instead of an API key, the bot also reads `inbound`.
 pub const JOINED: [Joined; 3] = [
     Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
@@ -71,7 +73,8 @@ pub const JOINED: [Joined; 3] = [
 #[derive(Debug)]
 pub(crate) struct CallerSettings {
     auth_mode: AuthMode,
-    /// The bot's registration, and the rules for tokens. `None` in anonymous mode.
+    /// The bot's registration, and the rules for tokens. `None` in anonymous mode (`authmode=anonymous`), in
+    /// which the bot checks no tokens.
     registered: Option<(BotIdentity, InboundAuth)>,
     /// The tenants that the bot serves.
     tenants: Tenants,
@@ -112,14 +115,14 @@ pub(crate) struct BotSettings {
     pub(crate) queue: QueueSettings,
     /// The tables, in the storage account of the queue.
     pub(crate) tables: Tables,
-    /// Whether a person needs a code to subscribe to a tag by the command `subscribe`. A *tag* is a name to
-    /// which conversations subscribe. The people who send the alerts give out the codes.
+    /// Whether a person needs a code for the command `subscribe`.
     pub(crate) subscriptions: Subscriptions,
-    /// The kick (the call to the poller after a Put). `None` with `kick=off`.
+    /// The kick (the call to the poller after the bot has put a message on the queue). `None` with
+    /// `kick=off`.
     pub(crate) kick: Option<Kick>,
-    /// How many replies the bot sends to a conversation in a minute.
+    /// The most replies that the bot sends to a conversation in a minute.
     pub(crate) allowance: Allowance,
-    /// Where the bot sends a person's text that is neither a command nor an answer to a question.
+    /// Where the bot sends a person's text (see [`Replies`]).
     pub(crate) replies: Replies,
 }
 
@@ -127,7 +130,8 @@ pub(crate) struct BotSettings {
 /// question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
-    /// The poller sends the text back to the person, as Microsoft's template of 2017 did.
+    /// The poller sends the text back to the person, as a bot of Microsoft's "proactive bot" template of 2017
+    /// did.
     Echo,
     /// The poller puts the text on the queue of replies, where a program reads it.
     Queue,
@@ -139,13 +143,15 @@ impl Replies {
     }
 }
 
-/// The variable `subscriptions`: whether a person needs a code to subscribe to a tag by the command
-/// `subscribe`.
+/// The variable `subscriptions`: whether a person needs a code for the command `subscribe`. By this command,
+/// a person subscribes the conversation to a *tag*, which is a name to which programs send alerts. The people
+/// who send the alerts give out the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscriptions {
     /// Every person who knows the tag is allowed to subscribe.
     Open,
-    /// A back end subscribes conversations by the API, or a person sends a code with the command.
+    /// The command `subscribe` needs a code. Without a code, only a back end can subscribe a conversation, by
+    /// a call to the API.
     Closed,
 }
 
@@ -182,8 +188,8 @@ impl BotSettings {
         })
     }
 
-    /// Reads the settings. If the connection string has neither an account key nor a SAS, the bot also gets
-    /// its own token for the storage account.
+    /// Reads the settings, and gets a token for the storage account if needed (see
+    /// [`BotSettings::with_storage_token`]).
     pub(crate) async fn open<H: Host>(host: &H, caller: CallerSettings) -> Result<Self, Rejection> {
         Self::read(host, caller)?.with_storage_token(host).await
     }
@@ -219,8 +225,9 @@ impl BotSettings {
             .with_unbound_users(self.unbound_users)
     }
 
-    /// The recent withdrawals, for example cancelled alerts and `stop` commands. The runs of the poller read
-    /// them. Table calls end at `deadline` at the latest.
+    /// Makes a client for the recent *withdrawals*. A withdrawal is a row that tells the poller about an
+    /// event, for example that an alert was cancelled, or that a person sent `stop`. Table calls end at
+    /// `deadline` at the latest.
     pub(crate) fn withdrawals<'a, H: Host>(&'a self, host: &'a H, deadline: Deadline) -> Withdrawals<'a, H> {
         Withdrawals::new(host, &self.queue.account, &self.tables, self.queue.name.as_str(), deadline)
     }
@@ -255,8 +262,8 @@ mod tests {
         let form = std::str::from_utf8(sent[0].body()).unwrap();
         assert!(form.contains("scope=https%3A%2F%2Fstorage.azure.com%2F.default"), "{form}");
         drop(sent);
-        // The second `open` finds the token in the key-value store, so it makes no HTTP call. The bot then
-        // sends the token to the table service.
+        // The second `open` makes no HTTP call, because the first `open` has stored the token in the
+        // key-value store. The bot then sends the token to the table service.
         let settings_again = open(&host).unwrap();
         assert_eq!(
             (host.sent.borrow().len(), settings_again.queue.account),

@@ -1,6 +1,7 @@
 //! Executes the command `subscribe`, by which a person subscribes the conversation to a tag. A *tag* is a
-//! name to which programs send alerts: all subscribed conversations get the alerts. With
-//! `subscriptions=closed`, the person needs a *code* for the tag from the people who send the alerts.
+//! name to which programs send alerts: all subscribed conversations get the alerts. If the variable
+//! `subscriptions` is `closed`, the person needs a *code* for the tag. The people who send the alerts give
+//! the code to the person.
 
 use bot_framework::ConversationReference;
 use envelope::words::Words;

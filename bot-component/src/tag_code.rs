@@ -1,11 +1,13 @@
 //! Codes with which people subscribe to a tag if `subscriptions=closed`. A *tag* is a name to which
-//! conversations subscribe. An API call makes a code for a tag, with an expiry time. The bot does not store
-//! the code. Until the code expires, every person who has the code is allowed to subscribe.
+//! conversations subscribe. An API call makes a code for a tag, with an expiry time and a *scope*. The scope
+//! is the set of conversations in which the code is valid, for example the conversations in one tenant. The
+//! bot does not store the code. Until the code expires, every person who has the code is allowed to subscribe
+//! conversations in the scope.
 //!
-//! A code is 15 bytes in base 32: its expiry time in seconds since 1970 (4 bytes), and the first 11 bytes of
-//! an HMAC-SHA256 over the bot's app id, the scope (the tenants for which the code is valid), the tag and the
-//! expiry time. So a code reveals only its expiry time, and an attacker needs about 2^88 guesses to find a
-//! valid code.
+//! A code is 15 bytes in base 32. The first 4 bytes are the expiry time in seconds since 1970. The other
+//! bytes are the first 11 bytes of an HMAC-SHA256. The HMAC covers the bot's app id, the scope, the tag and
+//! the expiry time. So a code reveals only its expiry time, and an attacker needs about 2^88 guesses to find
+//! a valid code.
 
 use bot_framework::outbound::tag_code_keys;
 use chrono::{DateTime, Utc};
@@ -32,7 +34,7 @@ const GROUP: usize = 6;
 #[derive(Debug)]
 pub(crate) struct TagCodes {
     app_id: String,
-    /// The first key makes new codes. A code is valid if any of the keys made it.
+    /// The first key makes new codes. The bot accepts a code that was made with any of the keys.
     keys: Vec<Key>,
 }
 
@@ -62,9 +64,9 @@ impl TagCodes {
         Some(to_text(&code))
     }
 
-    /// Whether a code is valid now, for the tag and for one of the scopes. `scopes` are all scopes to which
-    /// the person's conversation belongs. The comparison takes the same time for every wrong code, so an
-    /// attacker learns nothing from the time.
+    /// Whether a code is valid now, for the tag and for at least one of the scopes. `scopes` are all scopes
+    /// to which the person's conversation belongs. The comparison takes the same time for every wrong HMAC,
+    /// so an attacker learns nothing from the time.
     pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
         let Some(code) = read(code) else { return false };
         let (end, mac) = code.split_at(END_BYTES);
@@ -83,7 +85,8 @@ impl TagCodes {
         for part in
             [self.app_id.as_bytes(), kind.as_bytes(), tenant.as_bytes(), tag.as_str().as_bytes(), &end]
         {
-            // Because of the length, ("ab", "c") and ("a", "bc") give different HMACs.
+            // The length of each part comes before the part. So ("ab", "c") and ("a", "bc") give different
+            // HMACs.
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
@@ -91,7 +94,7 @@ impl TagCodes {
     }
 }
 
-/// Writes a code as 24 characters in groups.
+/// Writes a code as 24 characters, in groups of [`GROUP`] with dashes between the groups.
 fn to_text(code: &[u8; CODE_BYTES]) -> String {
     let mut text = String::with_capacity(CODE_BYTES * 2);
     for (index, five) in code.chunks(5).enumerate() {

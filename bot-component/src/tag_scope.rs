@@ -1,5 +1,7 @@
-//! The scope of a tag: the tenants whose conversations get the alerts to the tag. A *tag* is a name to which
-//! conversations subscribe.
+//! The scopes of tags. A *tag* is a name to which conversations subscribe. A *scope* is a set of
+//! conversations, for example the conversations in one tenant. An alert to a tag goes only to the subscribed
+//! conversations in one scope. A *code*, by which a person subscribes a conversation to a tag, is also valid
+//! only in one scope.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::FieldError;
@@ -7,14 +9,14 @@ use state::{Subscribers, Tag, tenant_of};
 
 use crate::settings::BotSettings;
 
-/// If the member `tenant` of an API call has this value, the call means the conversations in no tenant. No
-/// tenant has this word as its id.
+/// If the member `tenant` of an API call has this value, the call means the conversations in no tenant. This
+/// value cannot be the id of a tenant.
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
     "the id of a tenant, or `none` for conversations in no tenant, because the bot has no tenant of its own";
 
-/// The scope of a tag: the tenants whose conversations get the alerts to the tag.
+/// A scope: a set of conversations, selected by tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagScope {
     /// The conversations in the bot's own tenant, and the conversations in no tenant.
@@ -24,12 +26,13 @@ pub(crate) enum TagScope {
     },
     /// One tenant, by its id in lower case.
     Tenant(String),
-    /// The conversations in no tenant, for example conversations on channels other than Teams.
+    /// The conversations in no tenant, for example conversations in Web Chat.
     NoTenant,
 }
 
 impl TagScope {
-    /// Returns the scope that an API call names. `tenant` is the value of the field at `path`.
+    /// Returns the scope of an API call. `tenant` is the value of the field at `path`. If `tenant` is `None`,
+    /// returns [`TagScope::Home`], or an error if the bot is registered for many tenants.
     pub(crate) fn named(
         tenant: Option<&str>,
         path: &str,
@@ -44,8 +47,8 @@ impl TagScope {
         }
     }
 
-    /// Returns the scope of an API call without a tenant. For a bot for many tenants, returns `None`, because
-    /// the bot cannot know which tenant the call means.
+    /// Returns the scope of an API call without a tenant. Returns `None` if the bot is registered for many
+    /// tenants, because the bot cannot know which tenant the call means.
     fn home(settings: &BotSettings) -> Option<Self> {
         match &settings.bot {
             None => Some(Self::Home { own: None }),
@@ -79,9 +82,9 @@ impl TagScope {
         Subscribers { tag, tenants }
     }
 
-    /// Returns the name of the scope. The name goes into the HMAC of a *code*, by which a person subscribes
-    /// to the tag. Two scopes of the same bot never have the same name. Scopes of two bots can have the same
-    /// name. Their codes still differ, because the HMAC also covers the bot's app id.
+    /// Returns the name of the scope. The name goes into the HMAC of a code. Two scopes of the same bot never
+    /// have the same name. Scopes of two bots can have the same name. The codes of two bots still differ,
+    /// because the HMAC also covers the bot's app id.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],

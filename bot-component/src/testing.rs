@@ -1,5 +1,5 @@
-//! A fake Spin host with settings, a fake queue service and a fake table service, for the native tests of
-//! this component.
+//! A fake Spin host with settings, a fake queue service and a fake table service, for the unit tests of this
+//! component.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,8 @@ use storage_table::testing::FakeTables;
 
 use crate::settings::{BotSettings, CallerSettings};
 
-/// The response to Put Message. It holds only the elements that the bot reads.
+/// The response of the fake queue service to Put Message, the call that puts a message on the queue. The
+/// response has only the elements that the bot reads.
 const STORED: &str = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>r</PopReceipt>\
                       </QueueMessage></QueueMessagesList>";
 

@@ -1,14 +1,15 @@
-//! Delivers the alert in a trigger. A *trigger* is an activity that a program sends to the bot, with an
-//! envelope as its `value`. The bot sends the envelope's text to the conversation in the envelope's address,
-//! as a bot of Microsoft's 2017 template did.
+//! Delivers the alert in a trigger. A *trigger* is an activity that a program sends to the bot. The `value`
+//! of a trigger is an *envelope* (an alert as JSON). The bot sends the envelope's text to the conversation in
+//! the envelope's address. A bot of Microsoft's 2017 template did the same.
 //!
 //! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
-//! with any name and any value. So the envelope needs a seal. Only with `unsealedtriggers=allow`, the bot
-//! also accepts an envelope without a seal. In both cases, the bot checks the Connector host in the address.
+//! with any name and any value. So the envelope needs a *seal* (an HMAC that the bot makes). Only with
+//! `unsealedtriggers=allow`, the bot also accepts an envelope without a seal. With or without a seal, the bot
+//! checks whether the Connector host in the address is trusted.
 //!
-//! A seal proves who wrote the envelope, but not who sends the trigger: an attacker could send a copied
-//! envelope again. So the bot sends the alert of an envelope only once, and only for a limited time. After
-//! the sender has cancelled the alert, or the person has sent `stop`, the bot does not send the alert.
+//! A seal proves who wrote the envelope. A seal does not prove who sends the trigger: an attacker could send
+//! a copy of the envelope again. So the bot sends the alert of an envelope only once, and only for a limited
+//! time. If the alert was cancelled, or the person has sent `stop`, the bot does not send the alert.
 
 use std::time::Duration;
 
@@ -30,16 +31,17 @@ use crate::settings::BotSettings;
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// The longest time for which a request may still be sending the alert that it has claimed. A *claim* is a
-/// mark in the ledger: only the request that made the claim sends the alert. The call to the Connector ends
-/// within 12 s. The request then records an outcome in the ledger, or releases the claim.
+/// The longest time for which a request can still be sending an alert after its claim. A *claim* is a mark in
+/// the ledger (the table with one record for each alert): only the request that made the claim sends the
+/// alert. The call to the Connector ends within 12 s. The request then records an outcome in the ledger, or
+/// releases the claim.
 ///
-/// If a claim is older than this time and still has no outcome, the platform has killed the request, or the
-/// ledger could not record the outcome. In both cases, the alert was perhaps sent.
+/// If a claim is older than this and still has no outcome, the hosting platform has killed the request, or
+/// the ledger could not record the outcome. In both cases, the alert was perhaps sent.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Acts on a trigger. Answers 200 if the alert has expired, or was delivered now or earlier. If the envelope
-/// has no id, because it has the format of an older bot, the function uses `id`.
+/// Acts on a trigger. The HTTP status is 200 if the alert has expired, or was delivered now or earlier. An
+/// envelope in the format of an older bot has no id. For such an envelope, the function uses `id`.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -60,8 +62,8 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = response::json(StatusCode::OK, &json!({}));
-    // An envelope with the member `answer` holds no alert. It is a job: the poller passes a person's answer
-    // or message on to a program.
+    // An envelope with the member `answer` holds no alert. Such an envelope is a job. With this job, the
+    // poller passes a person's answer or message on to a program.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -77,8 +79,8 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(TriggerRefusal::OldSeal.into());
     }
-    // If the table service fails, the bot sends nothing. Perhaps the alert is already delivered, or the
-    // person has sent `stop`.
+    // If the table service fails, the bot sends nothing, because the alert is perhaps delivered already, or
+    // the person has perhaps sent `stop`.
     let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
@@ -89,7 +91,8 @@ pub(crate) async fn answer<H: Host>(
     let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
     // `stoppable` says whether a person's `stop` applies to the alert. If the envelope has no seal of the
-    // bot, another program has perhaps set `stoppable` to false. So `stop` applies to every such envelope.
+    // bot, another program has perhaps set `stoppable` to false. So `stop` applies to every envelope without
+    // a seal of the bot.
     if standing.stopped && (envelope.stoppable || !is_ours) {
         return Err(TriggerRefusal::Stopped.into());
     }
@@ -104,9 +107,9 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // If the envelope has no seal of the bot, the bot makes no buttons for the question. Perhaps another
-    // program has written the envelope, and has put the id of a different alert into the envelope. A press of
-    // a button would then answer the question of that alert.
+    // If the envelope has no seal of the bot, another program has perhaps written the envelope, with the id
+    // of a different alert. A press of a button would then answer the question of that alert. So the bot
+    // makes no buttons for the question.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,
@@ -322,7 +325,7 @@ mod tests {
             (201, 200, 200, 1),
             (429, 503, 503, 2),
             (503, 503, 503, 2),
-            // The alert may have been delivered, so the bot does not send it again.
+            // The alert was perhaps delivered, so the bot does not send the alert again.
             (500, 502, 502, 1),
             (400, 502, 502, 2),
             (401, 502, 502, 2),

@@ -1,5 +1,6 @@
 //! Handles one activity: queues the person's message, and replies to the person. A *turn* is the handling of
-//! one activity. The person's message becomes one queue message. A *Put* is one call to Put Message.
+//! one activity. The person's message becomes one queue message. A *Put* is one call to Put Message, which
+//! puts a message on the queue.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -28,20 +29,20 @@ use crate::rejection::Rejection;
 use crate::settings::{BotSettings, Replies};
 use crate::webhook::PrivateReply;
 
-/// The longest time for recording a person's message and putting it on the queue. This time is about half of
-/// the 15 s that a channel waits for the response, so that the bot can still reply to the person. After 15 s
-/// without a response, Teams sends the activity again.
+/// The longest time for recording a person's message and putting the message on the queue. A channel (a
+/// messaging service such as Teams) waits 15 s for the response. Teams then sends the activity again.
+/// `STORE_WITHIN` is about half of the 15 s, so the bot can still reply to the person.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
-/// The longest time from the arrival of a request until the last call to the Connector ends.
+/// The time after the arrival of a request within which every call to the Connector ends.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest time for a ledger call that only counts a reply. If an activity makes an alert, the call that
-/// inserts the alert's record also counts the reply.
+/// The longest time for a call to the ledger (the table with one record for each alert) that only counts a
+/// reply. If the person's message becomes an alert, the bot needs no such call, because the call that inserts
+/// the alert's record also counts the reply.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// If a request arrived longer ago than this, the bot assumes that the channel will perhaps send the activity
-/// again. A channel waits up to 15 s for the response, and the reply to the person can take several seconds
-/// of this time.
+/// A request that arrived longer ago than this is *late*: the channel will perhaps send the activity again. A
+/// channel waits up to 15 s for the response, and the reply to the person can still take several seconds.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
 /// Returns the time at which the channel sent an activity. If the timestamp is missing, or differs from now
@@ -63,8 +64,8 @@ pub(crate) struct Turn<'a, H> {
     /// The trace of the request. Every HTTP call and every log line about the person's message has the id of
     /// this trace.
     pub(crate) trace: Option<Traceparent>,
-    /// The replies so far, if the channel expects the replies in the HTTP response to its activity. `None` if
-    /// the bot sends each reply to the Connector.
+    /// The replies so far, if the channel expects the replies in the HTTP response. `None` if the bot sends
+    /// each reply to the Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
     /// The headers of the request.
     pub(crate) headers: &'a HeaderMap,
@@ -78,8 +79,8 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Queues a person's message, unless the message is a command or answers a question. `asked` says whether
-    /// the conversation has an open question that the person can answer by a text.
+    /// Handles a person's message: stores an answer, executes a command, or puts the text on the queue.
+    /// `asked` says whether the conversation has an open question that the person can answer by a text.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
@@ -134,8 +135,8 @@ impl<H: Host> Turn<'_, H> {
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The bot answers 202, so that the channel does not send the activity again: the text would be
-            // too long again. The person has to shorten the text.
+            // The response is 202, so that the channel does not send the activity again. A second attempt
+            // would fail, too, because the text is too long. The person has to shorten the text.
             self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
         };
@@ -148,8 +149,8 @@ impl<H: Host> Turn<'_, H> {
             ..NewAlert::queued(id, conversation.as_str())
         };
         // A reminder (`remind me in 1 hour tea`) never answers a question. In a group, a person answers a
-        // question by a reply in the thread of the question, and `asked` then names the alert of the
-        // question. If `asked` names no alert, the bot does not look for a question of the group.
+        // question by a reply in the thread of the question. For such a reply, `asked` names the alert of the
+        // question. For other messages in a group, the bot does not look for a question.
         let is_group = addressed.address.conversation.is_group();
         let accepted_message = loop {
             let unasked = match &asked {
@@ -173,9 +174,8 @@ impl<H: Host> Turn<'_, H> {
             asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
-                    // The bot answers 503, so that the channel sends the activity again. The bot does not
-                    // queue the text now, because the text is perhaps the answer to a question. If the bot
-                    // queued the text, the answer would be lost.
+                    // The response is 503, so that the channel sends the activity again. The text is perhaps
+                    // the answer to a question. If the bot queued the text now, the answer would be lost.
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
@@ -216,11 +216,11 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message gets the time of the first attempt. Perhaps the person has sent `deleteUserData`
-            // since then. The poller delivers no message that is older than the `deleteUserData`.
+            // The message gets the time of the first attempt, not the present time. If the person sent
+            // `deleteUserData` between these two times, the poller then does not deliver the message.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // The queue may hold the message already, so the message gets the mark `once`. For a message with
-            // this mark, the poller first reads in the ledger whether the alert was sent.
+            // The queue perhaps holds the message already, so the message gets the mark `once`. For a message
+            // with this mark, the poller first reads in the ledger whether the alert was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }
@@ -249,12 +249,12 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person must not get the reply `Queued: …` twice, because two replies look like two alerts. To
-        // prevent this, the bot records the Put in the ledger: if the channel then sends the activity again,
-        // the bot neither queues the message nor replies (`message.seen` above). But the record costs a
-        // storage call. So the bot records the Put before the reply only in two cases: the channel has sent
-        // the activity before, or the request is so late that the channel will perhaps send the activity
-        // again.
+        // The channel can send the activity again after the reply `Queued: …`. The person must not get this
+        // reply twice, because two replies look like two alerts. To prevent a second reply, the bot records
+        // the Put in the ledger. If the activity then arrives again, the bot neither queues the message nor
+        // replies (`message.seen` above). But the record costs a storage call. So the bot records the Put
+        // before the reply only in two cases: the channel has sent the activity before, or the request is so
+        // late that the channel will perhaps send the activity again.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.record_put(&ledger, &alert.id).await;
@@ -282,8 +282,8 @@ impl<H: Host> Turn<'_, H> {
         text: &str,
     ) -> Result<Option<Answered>, Rejection> {
         let answering = Answering::new(self.host, self.settings, addressed, self.trace.as_ref())?;
-        // If the bot cannot read the question, it answers 503, so that the channel sends the activity again.
-        // If the bot queued the text as an ordinary message instead, the answer would be lost.
+        // If the bot cannot read the question, the response is 503, so that the channel sends the activity
+        // again. If the bot queued the text as an ordinary message instead, the answer would be lost.
         let recorded =
             answering.text(activity, alert, text).await.map_err(|_| Rejection::StateUnavailable)?;
         let Some(recorded) = recorded else { return Ok(None) };
@@ -358,7 +358,8 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Sends a reply to a message that the bot does not queue. Sends nothing if the conversation has used up
-    /// its replies of this minute. If the ledger cannot count the replies, this Spin host counts them.
+    /// its replies of this minute. If the ledger cannot count the replies, the count of this Spin host
+    /// decides.
     pub(crate) async fn say_if_allowed(
         &self,
         address: &ConversationReference,
@@ -417,9 +418,9 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Whether the bot is allowed to send a reply now. `counted` is the result of the call by which the
-    /// ledger counts the reply. If this call failed, the count of this Spin host decides. If the call
-    /// succeeded, and the bot is allowed to reply, [`Allowed::Yes`] holds a value. From this value, `is_new`
-    /// decides whether the reply is new. For example, a greeting that the bot has sent before is not new.
+    /// ledger counts the reply. If this call failed, the count of this Spin host decides. If the ledger
+    /// allows the reply, `is_new` gets the value in [`Allowed::Yes`], and says whether the reply is new. For
+    /// example, a greeting that the bot has sent before is not new.
     async fn may_say<T>(
         &self,
         conversation: &ConversationKey,
@@ -441,7 +442,6 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Whether the conversation has replies left in this minute, according to the count of this Spin host.
-    /// The bot uses this count if the ledger cannot count.
     async fn may_say_without_ledger(&self, conversation: &ConversationKey) -> bool {
         match own_count::count(self.host, conversation, self.settings.allowance).await {
             Allowed::Yes(()) => true,
@@ -463,7 +463,8 @@ impl<H: Host> Turn<'_, H> {
 
     /// Sends a chat message to the person, and returns whether the Connector accepted this message. If the
     /// channel expects the replies in the HTTP response, adds the message to the replies, and returns true.
-    /// The bot only logs a failure, because a reply matters less than the alert on the queue.
+    /// If the Connector does not accept the message, the bot only writes a log line, because a reply matters
+    /// less than the alert on the queue.
     pub(crate) async fn say(
         &self,
         address: &ConversationReference,

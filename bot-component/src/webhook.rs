@@ -43,7 +43,7 @@ pub(crate) enum NoAddress {
 }
 
 /// A reply with the webhook address, for a person who asks in a group. The address is a secret, so the bot
-/// sends it to the person's own chat.
+/// sends this reply to the person's own chat.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PrivateReply {
     /// The person's own conversation.
@@ -62,7 +62,7 @@ pub(crate) enum HookReply {
     InPrivate(Box<PrivateReply>),
 }
 
-/// Makes the webhook address of a conversation.
+/// Returns the webhook address of a conversation. `wanted` says whether the address must be new.
 pub(crate) async fn address<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -83,8 +83,8 @@ pub(crate) async fn address<H: Host>(
     Ok(HookAddress { url: public.hook(&token), secret, shown: shown(&token).to_owned() })
 }
 
-/// The separator in the conversation id of a thread of Teams: `<id of the channel>;messageid=<id of the first
-/// message>`.
+/// The text between the two ids in the conversation id of a Teams thread. The whole conversation id is
+/// `<id of the channel>;messageid=<id of the first message>`.
 const OF_THREAD: &str = ";messageid=";
 
 /// Returns the conversation that owns the webhook address. In a channel of Teams, the owner is the channel,
@@ -100,8 +100,8 @@ pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference
 }
 
 /// Makes the reply to `webhook` and `webhook new`. If the person asks in a group, the reply goes to the
-/// person's own chat. But the reply goes to the group if [`own_chat`] finds no chat, or if the messaging
-/// service (the *channel* of the Bot Framework) shows no Markdown.
+/// person's own chat. In two cases, the reply goes to the group instead: [`own_chat`] finds no chat, or the
+/// messaging service (the *channel* of the Bot Framework) shows no Markdown.
 pub(crate) async fn show<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -113,7 +113,8 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // Perhaps the bot knows only threads of this Teams channel, but not the channel itself.
+        // Perhaps the bot knows only threads of this Teams channel. So the bot also records the channel
+        // itself.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);
@@ -140,17 +141,19 @@ pub(crate) async fn show<H: Host>(
     })
 }
 
-/// Returns the own chat of the person who wrote, if the messaging service (for example Teams) verifies who
-/// the person is. On other services, a chat with the same user id can belong to another person. Returns
-/// `None` if the chat is unknown or paused, or if the bot does not serve the chat's tenant or does not trust
-/// its `serviceUrl`.
+/// Returns the own chat of the person who wrote the command. Returns `None` in these cases:
+///
+/// - The messaging service, unlike Teams, does not verify who the person is. A chat with the same user id can
+///   then belong to another person.
+/// - The bot does not know the chat, or the chat is paused.
+/// - The bot does not serve the chat's tenant, or does not trust the chat's `serviceUrl`.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,
     address: &ConversationReference,
 ) -> Option<ConversationReference> {
     let user = address.user.as_ref().filter(|_| vouches_for_identity(&address.channel_id))?;
-    // If the bot cannot look up the own chat, it replies in the group.
+    // If the bot cannot look up the own chat, the bot replies in the group.
     let found = conversations.of_user(&address.channel_id, &user.id).await.ok().flatten();
     let (_, own) = found.filter(|(_, own)| !own.paused)?;
     let is_served =

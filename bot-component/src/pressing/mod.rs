@@ -1,18 +1,18 @@
 //! Stores people's answers to questions: a person presses a button, or writes a text. A *question* is an
 //! alert that people can answer.
 //!
-//! To store an answer, the bot makes three storage calls in parallel: it reads the alert's record in the
-//! ledger, inserts a row with the answer, and puts a *job* on the queue. A job is a queue message that holds
-//! the answer instead of an alert. The poller gets the job, passes the answer to the alert's sender, and
-//! changes the card for the other people.
+//! To store an answer, the bot makes three storage calls in parallel. The bot reads the alert's record in the
+//! *ledger* (a table with one record for each alert), inserts a row with the answer into the same table, and
+//! puts a *job* on the queue. A job is a queue message that holds the answer instead of an alert. The poller
+//! gets the job, passes the answer to the alert's sender, and changes the card for the other people.
 //!
 //! The table service refuses a second row with the same key. For example, if a question takes one answer, the
 //! answers of all people have the same key, so only the first answer counts.
 //!
-//! An API call can name an *escalation*: further conversations that get the alert later, if no person answers
-//! in time. With `answers: one`, the first answer counts for all alerts of the call and of the escalation. So
-//! these alerts share one row. The key of this row holds the id of the first alert of the call, which is
-//! called the *lead*.
+//! An API call can send alerts to several conversations. The call can also name an *escalation*: further
+//! conversations that get the alert later, if no person answers in time. With `answers: one`, the first
+//! answer counts for all these alerts. So all these alerts share one row. The key of this row holds the id of
+//! the *lead*, which is the first alert of the call.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -47,15 +47,15 @@ use crate::settings::BotSettings;
 #[cfg(test)]
 pub(crate) use shown::{NOT_RECORDED, OVER, UNKNOWN};
 
-/// The longest time for storing an answer. After a press of a button, a channel waits 10 s for the bot's
-/// response.
+/// The longest time for storing an answer. After a press of a button, a channel (a messaging service such as
+/// Teams) waits 10 s for the bot's response.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The name of the invoke activity that a press of an Adaptive Card's button sends.
 const CARD_ACTION: &str = "adaptiveCard/action";
 
-/// The separator in the conversation id of a thread of Teams: `<id of the channel>;messageid=<id of the first
-/// message>`.
+/// The text between the two ids in the conversation id of a Teams thread. The whole conversation id is
+/// `<id of the channel>;messageid=<id of the first message>`.
 const OF_THREAD: &str = ";messageid=";
 
 /// Reads the keys for questions. The bot signs the buttons with these keys, and encrypts the questions and
@@ -65,8 +65,8 @@ pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<Questi
 }
 
 /// Returns the data of the button that a person has pressed. Returns `None` if the activity is no press, or
-/// if the button is not the bot's. The data can be forged, because this function does not check the HMAC of
-/// the data.
+/// if the data do not have the form of the bot's buttons. The data can be forged, because this function does
+/// not check the HMAC of the data.
 pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
     let value = activity.rest.get("value")?;
     let data = match activity.kind {
@@ -84,11 +84,12 @@ pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
 pub(crate) enum Recorded {
     /// The answer counts.
     Counted(Stored),
-    /// The answer does not count, because the same person or another person has answered before. The value
-    /// is the earlier answer, or `None` if the bot cannot read it.
+    /// The answer does not count, because the same person or another person has answered before. The value is
+    /// the earlier answer, or `None` if the bot cannot read the earlier answer.
     Before(Option<Stored>),
-    /// The question has ended, or the alert was cancelled or taken back. An alert is *taken back* if its
-    /// sender deletes the alert after the delivery.
+    /// The question has ended, the sender has deleted the alert, or the ledger has no record of the alert. If
+    /// the sender deletes the alert before the delivery, the alert is *cancelled*. If the sender deletes the
+    /// alert after the delivery, the alert is *taken back*.
     Over,
     /// The bot did not make the button, or made it for another conversation.
     Unknown,
@@ -151,7 +152,8 @@ impl<'a, H: Host> Answering<'a, H> {
         })
     }
 
-    /// Whether the queue has a new job. The bot then has to send the kick (the call that starts the poller).
+    /// Whether the bot has put a job on the queue. If so, the bot has to send the kick (the call that starts
+    /// the poller).
     pub(crate) fn has_due(&self) -> bool {
         self.outbox.has_due()
     }
@@ -194,7 +196,8 @@ impl<'a, H: Host> Answering<'a, H> {
     }
 
     /// Stores a person's text as the answer to the open question of `alert` (an alert id). Returns `None` if
-    /// the text does not answer the question, and an error if the bot cannot read the question.
+    /// the alert has no open question, or if the text does not answer the question. Returns an error if the
+    /// bot cannot read the alert's record.
     pub(crate) async fn text(
         &self,
         activity: &Activity,
@@ -211,8 +214,8 @@ impl<'a, H: Host> Answering<'a, H> {
         Ok(Some(self.store(&candidate, async { Ok(Some(record)) }).await))
     }
 
-    /// Makes a candidate from a person's text. Returns `None` if the text does not answer the alert's
-    /// question, or if the question has ended.
+    /// Makes a candidate from a person's text. Returns `None` if the alert has no open question, or if the
+    /// text does not answer the question.
     fn text_candidate(
         &self,
         activity: &Activity,
@@ -250,10 +253,13 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the alert's record, inserts the answer's row, and puts the job on the queue, all in parallel. If
-    /// the record is missing, or the alert was cancelled or taken back, the bot then deletes the job and the
-    /// row. There are two exceptions: if the row already held another answer, the bot deletes neither. If the
-    /// record already shows an answer, the bot deletes only the job.
+    /// Reads the alert's record, inserts the answer's row, and puts the job on the queue, all in parallel.
+    ///
+    /// If the record is missing, or the alert was cancelled or taken back, the bot then deletes:
+    ///
+    /// - nothing, if the row already held another answer;
+    /// - only the job, if the record already shows an answer;
+    /// - the job and the row in all other cases.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -272,7 +278,7 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                // If the record already shows an answer, the row stays, because other alerts of the call may
+                // If the record already shows an answer, the row stays, because other alerts of the call can
                 // share the row.
                 let was_answered = found.is_some_and(|record| record.answered_at.is_some());
                 let delete = async {
@@ -357,7 +363,7 @@ impl<'a, H: Host> Answering<'a, H> {
         }
     }
 
-    /// Makes the job for the poller. A repeated press makes a job with the same id.
+    /// Makes the job for the poller. The job's id is made from `press` (see [`press_id`]).
     fn job(
         &self,
         candidate: &Candidate,
@@ -394,7 +400,8 @@ impl<'a, H: Host> Answering<'a, H> {
     }
 }
 
-/// The id of a press. If the same person gives the same answer again, the id is the same.
+/// The id of a press, or of a text that answers a question. If the same person gives the same answer again,
+/// and the answer has the same row, the id is the same.
 fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
     let person = answer.by.id.as_deref().unwrap_or_default();
     let input = answer.input.as_deref().unwrap_or_default();

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{Answering, Recorded, Stored};
 
-/// The refusals of a press of a button: each has a code, and a message for `docs/errors.md`. The HTTP
-/// response has the same code, but its message is another text, in the person's language.
+/// The refusals of a press of a button. Each refusal has an error code, and a message for `docs/errors.md`.
+/// The response to the press has the same error code, but a different message, in the person's language.
 pub(crate) const UNKNOWN: (&str, &str) = (
     "ButtonUnknown",
     "value: this button belongs to another conversation or message; press a button in a message that the bot \
@@ -28,7 +28,8 @@ const MESSAGE: &str = "application/vnd.microsoft.activity.message";
 const ERROR: &str = "application/vnd.microsoft.error";
 
 impl Stored {
-    /// The answer as text: the title of the action, the person's text, and the person's name.
+    /// The answer as text: the title of the action (for example of the pressed button), the person's text,
+    /// and the person's name.
     fn line(&self, words: &'static Words) -> String {
         line(self.asked.as_ref().map(|asked| &asked.question), &self.answer, words)
     }
@@ -59,7 +60,7 @@ impl<H: Host> Answering<'_, H> {
     }
 
     /// Returns the text to send after a press that arrived as a message activity. Returns `None` if the
-    /// person sees the answer on the changed card.
+    /// poller changes the card, which then shows the answer.
     pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
         let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
             && can_change(&self.address().channel_id);
@@ -109,7 +110,7 @@ impl<H: Host> Answering<'_, H> {
 }
 
 impl Stored {
-    /// Whether the card shows the answer to all people.
+    /// Whether the question takes one answer, which the card then shows to all people.
     fn is_for_all(&self) -> bool {
         self.asked.as_ref().is_some_and(|asked| asked.question.answers == Answers::One)
     }

@@ -55,7 +55,7 @@ fn ledger(stage: &Stage) -> Ledger<'_, FakeHost> {
     Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline)
 }
 
-/// Makes the data of the question's button, as the bot does for an alert to this conversation.
+/// Makes the data of the question's button, as the bot does for an alert to `conversation`.
 fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) -> Value {
     let press = Press {
         alert: alert.as_str().to_owned(),
@@ -157,14 +157,15 @@ fn repeated_press_after_a_failed_put_counts() {
         let data = button(&stage, &id, "a:1", answers);
         stage.is_queue_full.set(true);
         assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Doubtful));
-        // If another person presses the button, the response shows the first person's answer. But the bot
-        // does not put the first person's job on the queue.
+        // The bot has stored Kim's row, but could not put Kim's job on the queue. If Lee then presses the
+        // button, the response shows Kim's answer. But only another press by Kim makes the bot put Kim's job
+        // on the queue.
         if answers == Answers::One {
             assert!(matches!(press(&stage, &by("lee"), &data).0, Recorded::Before(_)));
         }
         stage.is_queue_full.set(false);
         assert!(matches!(press(&stage, &json!({"id": "8"}), &data).0, Recorded::Counted(_)));
-        // Without the tables, the answer may be lost.
+        // If the bot cannot insert the row, the answer is perhaps lost.
         stage.refuse_tables();
         assert!(matches!(press(&stage, &json!({"id": "9"}), &data).0, Recorded::Doubtful));
     }

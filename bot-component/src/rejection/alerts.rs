@@ -11,8 +11,9 @@ use thiserror::Error;
 use crate::limits::{MAX_IDS, MAX_TARGETS};
 
 /// The reason why the bot refused a program's API call. Usually, the bot puts nothing on the queue for a
-/// refused call. But the queue may hold a message of the call in two cases: if the call to Put Message fails
-/// (for example, because its response is lost), or if the table service fails after Put Message.
+/// refused call. But the queue can hold a message of the API call in two cases. First, the storage call that
+/// puts the message on the queue fails, for example because the response is lost. Second, the table service
+/// fails after the bot has put the message on the queue.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
@@ -117,8 +118,8 @@ impl From<TableError> for AlertRejection {
 
 impl AlertRejection {
     /// Puts `path` before the path of a field error. For example, with the path `escalate[0]`, the field
-    /// error about `to` becomes an error about `escalate[0].to`. An error that already names `escalate[0]`
-    /// stays.
+    /// error about `to` becomes an error about `escalate[0].to`. An error whose path already begins with
+    /// `escalate[0]` does not change.
     pub(crate) fn below(self, path: &str) -> Self {
         let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
         match self {

@@ -1,8 +1,8 @@
-//! A test that compares `docs/errors.md` with the errors of the code. If the environment variable
-//! `UPDATE_ERRORS` is set, the test first writes `docs/errors.md` anew.
+//! Tests of the error responses. One test compares `docs/errors.md` with the errors in the source code. If
+//! the environment variable `UPDATE_ERRORS` is set, this test first writes `docs/errors.md` anew.
 //!
-//! Each list below names every variant of an enum. So the test does not compile until each new variant has
-//! an entry in its list.
+//! Each list below names every variant of an enum. If a list has no entry for a new variant, the tests do not
+//! compile.
 
 use std::path::Path;
 
@@ -506,7 +506,7 @@ impl Row {
     }
 }
 
-/// Every row once, in the order of the HTTP statuses.
+/// Every row of the table once, sorted by the HTTP status.
 fn rows() -> Vec<Row> {
     let of_bot = rejections()
         .into_iter()
@@ -525,8 +525,8 @@ fn rows() -> Vec<Row> {
                          bot.";
     let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
         .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
-    // Each call has two alerts. The values are: whether the call has an `idempotencyKey`, how many alerts are
-    // queued, and how many alerts are unconfirmed.
+    // Four examples of an API call with two alerts. The three values are: whether the call has an
+    // `idempotencyKey`, how many alerts are queued, and how many of the other alerts are perhaps queued.
     let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
     let of_alerts = calls.map(|(has_key, queued, unconfirmed)| {
         Row::new(

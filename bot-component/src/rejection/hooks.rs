@@ -1,10 +1,12 @@
-//! Refusals of posts to a webhook address.
+//! Refusals of posts to a webhook address. A *webhook address* is a URL of the bot: if a program posts to
+//! this URL, a conversation gets the post as an alert.
 
 use alert_shapes::ShapeError;
 use http::StatusCode;
 use thiserror::Error;
 
-/// The reason why the bot refused a post to a webhook address. Such a post puts nothing on the queue.
+/// The reason why the bot refused a post to a webhook address. For a refused post, the bot puts nothing on
+/// the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum HookRejection {
     #[error("path: no webhook has this address; write `webhook` to the bot, and copy the address")]

@@ -1,8 +1,9 @@
-//! Lists every refusal of a request, with its HTTP status, error code and message. A refusal has no other
-//! message. So no caller gets the text of another error by accident, for example of an error of the storage
-//! client.
+//! Lists every refusal of a request, with its HTTP status, error code and message. A caller gets only these
+//! messages. So no caller gets the text of an internal error by accident, for example of an error in the
+//! storage client.
 //!
-//! `docs/errors.md` lists these refusals, too. A test in `documented.rs` compares that page with this list.
+//! `docs/errors.md` lists the same refusals. A test in `documented.rs` compares `docs/errors.md` with this
+//! module.
 
 mod alerts;
 #[cfg(test)]
@@ -106,10 +107,11 @@ impl Rejection {
         }
     }
 
-    /// The message for the caller. It leaves out the parts that only the operator is allowed to know.
+    /// The message for the caller. The message leaves out the parts that only the operator is allowed to
+    /// know.
     fn message(&self) -> String {
         match self {
-            // The full text names the failed call to the login host.
+            // The full text says why the bot has no signing keys.
             Self::Auth(AuthError::KeysUnavailable(_)) => {
                 "token: the issuer's keys are not available, so no token can be checked; try again later"
                     .to_owned()
@@ -127,7 +129,7 @@ impl Rejection {
     /// The reason for the log, which only the operator reads.
     pub(crate) fn reason(&self) -> String {
         match self {
-            // The full text names the credential or the account that is wrong.
+            // The operator needs the inner error, because its text can name the wrong credential or account.
             Self::Alert(
                 AlertRejection::StateUnavailable(error) | AlertRejection::ChangedNotCancelled(error),
             ) => error.to_string(),

@@ -1,5 +1,5 @@
-//! Refusals of trigger activities. A *trigger* is an activity with an envelope: a program has taken the
-//! envelope from the queue, and asks the bot to send the alert.
+//! Refusals of trigger activities. A *trigger* is an activity with an *envelope* (an alert as JSON). A
+//! program has taken the envelope from the queue, and asks the bot to send the alert.
 
 use thiserror::Error;
 
@@ -27,7 +27,8 @@ pub(crate) enum TriggerRefusal {
     Ended,
 }
 
-/// The reason why the alert of a trigger was not delivered.
+/// The reason why the bot could not deliver the alert of a trigger, or does not know whether the person got
+/// the alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Undelivered {
     /// A later attempt can succeed.
@@ -36,8 +37,8 @@ pub(crate) enum Undelivered {
     /// A later attempt fails, too.
     #[error("alert: not delivered, and the same trigger would fail again; the bot's log has the reason")]
     ForGood,
-    /// The Connector's response was lost, or an earlier attempt was cut off. The bot does not send the alert
-    /// again.
+    /// The alert was perhaps delivered: the Connector's response was lost, or an earlier attempt has no
+    /// recorded result. The bot does not send the alert again.
     #[error("alert: possibly delivered, so the bot does not send it again; look at the conversation")]
     Unsure,
 }

@@ -1,14 +1,15 @@
-//! The alert that the crate makes from a payload.
+//! The alert that the crate makes from a payload (the body of a sender's request).
 
 use serde_json::Value;
 
 /// One alert, made from the payload that a sender posted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShapedAlert {
-    /// One line of plain text, for example for the notification on a phone. The line is never empty.
+    /// One line of plain text, such as the text of the notification on a phone. The line is never empty.
     pub summary: String,
-    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). The card's version is 1.5,
-    /// unless the payload itself is an Adaptive Card of a lower version. Then the version stays the same.
+    /// An Adaptive Card of at most [`MAX_CARD_BYTES`](crate::MAX_CARD_BYTES). If the payload has an Adaptive
+    /// Card of a lower version than 1.5, the alert's card has the same version. Otherwise, the version is
+    /// 1.5.
     pub card: Value,
     /// The alert key, which the sender chooses. Its length is at most
     /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). A later alert with the same alert key changes the chat
@@ -16,7 +17,7 @@ pub struct ShapedAlert {
     pub key: Option<String>,
     /// The state of the problem that the alert reports.
     pub state: State,
-    /// The sender's own id of this post to the webhook. Its length is at most
+    /// The id that the sender gave to this post. Its length is at most
     /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If the sender repeats the post, the id is the same.
     pub idempotency_key: Option<String>,
     /// Whether the sender marks the alert as critical.
@@ -29,7 +30,7 @@ pub struct ShapedAlert {
 /// The state of the problem that an alert reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The problem lasts, or the work (such as a CI run) is not done.
+    /// The problem still exists, or the work (such as a CI run) is not done.
     Firing,
     /// The problem has ended, or the work (such as a CI run) is done.
     Resolved,

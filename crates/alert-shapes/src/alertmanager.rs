@@ -1,5 +1,6 @@
-//! Reads the webhooks of Alertmanager (version 4 of its payload) and of Grafana. A payload contains a group
-//! of alerts. Grafana's payload has all members of Alertmanager's payload, and some more.
+//! Makes a draft from a payload of Alertmanager (version 4 of its payload) or of Grafana. A payload contains
+//! a group of the sender's alerts. The draft becomes one alert of the bot, about the whole group. Grafana's
+//! payload has all members of Alertmanager's payload, and some more.
 
 use serde_json::Value;
 
@@ -7,9 +8,10 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// The most labels that the card shows in each of two places. The first place is the small print below an
-/// alert's text. The second place is the list of facts about the group (rows with a name and a value). In
-/// this list, the labels by which the sender groups its alerts do not count.
+/// The most labels that the card shows in each of two places. A *label* is a name with a value, such as
+/// `severity` with the value `critical`. The first place is the small print below the text of one alert. The
+/// second place is the list of facts about the group (rows with a name and a value). This list also has the
+/// labels by which the sender groups its alerts, without a limit.
 const MAX_LABELS: usize = 8;
 /// The most measured values in the small print below an alert's text.
 const MAX_VALUES: usize = 5;
@@ -62,8 +64,9 @@ fn headline(is_resolved: bool, name: &str, firing: usize, resolved: usize, trunc
     }
 }
 
-/// The name of the group in the title. The function tries several members of the payload, such as the common
-/// summary, the name of the alert, and Grafana's title. It takes the first member that has a text.
+/// The name of the group in the title. The function tries several members of the payload, such as the summary
+/// that all alerts share, the name of the alert, and Grafana's title. The first member with a text is the
+/// name.
 fn name(value: &Value, alerts: &[Value]) -> String {
     let single = match alerts {
         [alert] => json::text(&alert["annotations"], "summary"),
@@ -82,7 +85,7 @@ fn name(value: &Value, alerts: &[Value]) -> String {
 }
 
 /// The facts about the group. The first facts are the labels by which the sender groups its alerts. Then come
-/// at most [`MAX_LABELS`] other labels, which all alerts of the group have.
+/// other labels that all alerts of the group have, at most [`MAX_LABELS`].
 fn group(value: &Value) -> Vec<(String, String)> {
     let mut facts = json::pairs(&value["groupLabels"]);
     let mut common = json::pairs(&value["commonLabels"]);
@@ -173,8 +176,8 @@ fn own_links(alert: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Adds the buttons. They open the pages that explain the alert, and the page on which a person can silence
-/// the alert.
+/// Adds the buttons. Some buttons open the pages that explain the alert. One button opens the page on which a
+/// person can silence the alert.
 fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: bool) {
     let null = Value::Null;
     let first = first.unwrap_or(&null);
@@ -197,7 +200,8 @@ fn links(draft: &mut Draft, value: &Value, first: Option<&Value>, is_resolved: b
     }
 }
 
-/// The page of Alertmanager on which a person can silence the group.
+/// The URL of the Alertmanager page on which a person can silence the group. `None` if the payload has
+/// `orgId` (only Grafana sends `orgId`), or if `externalURL` or the labels of the group are missing.
 fn silence(value: &Value) -> Option<String> {
     let base = json::text(value, "externalURL")?.trim_end_matches('/');
     let matchers = json::pairs(&value["groupLabels"]);

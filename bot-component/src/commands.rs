@@ -12,7 +12,7 @@ use envelope::words::{Command, Words};
 use http::HeaderMap;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
-use state::runs::Withdrawal;
+use state::runs::{Withdrawal, Withdrawals};
 use state::{ConversationKey, Conversations, StateError, Tag};
 use zones::ClockSpan;
 
@@ -21,10 +21,9 @@ use crate::settings::BotSettings;
 use crate::subscribing::subscribe;
 use crate::webhook::{self, HookReply, PrivateReply, Wanted};
 
-/// The longest time for each of two steps: storing the effect of a command, and recording the withdrawal. A
-/// channel waits 15 s for the response. After the two steps, the bot has to send its reply in the rest of
-/// these 15 s.
-const DONE_WITHIN: Duration = Duration::from_secs(7);
+/// The longest time for storing the effect of a command. A channel waits 15 s for the response. The bot sends
+/// its reply in the rest of these 15 s.
+const DONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The result of reading a person's message: a text to queue, or a reply.
 #[derive(Debug, PartialEq)]
@@ -56,7 +55,9 @@ pub(crate) async fn execute<H: Host>(
     let Some(command) = Command::parse(&text) else { return Intent::Queue { text, after: None } };
     let words = Words::of(address);
     let key = ConversationKey::of(address);
-    let conversations = settings.conversations(host, Deadline::after(host, DONE_WITHIN));
+    let deadline = Deadline::after(host, DONE_WITHIN);
+    let conversations = settings.conversations(host, deadline);
+    let withdrawals = settings.withdrawals(host, deadline);
     let show_hook =
         async |wanted| webhook::show(host, settings, &conversations, address, headers, wanted).await;
     let done = match command {
@@ -67,21 +68,22 @@ pub(crate) async fn execute<H: Host>(
         Command::Stop if address.conversation.is_group() => Ok(words.not_stopped.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
-            store_command(host, settings, conversations.stop(&key, host.now()), withdrawal, words.stopped)
-                .await
+            store_command(&withdrawals, conversations.stop(&key, host.now()), withdrawal, words.stopped).await
         }
         Command::Start => {
             let withdrawal = Withdrawal::Started(key.as_str().to_owned());
-            store_command(host, settings, conversations.start(&key), withdrawal, words.started).await
+            store_command(&withdrawals, conversations.start(&key), withdrawal, words.started).await
         }
         Command::Quiet(_) | Command::QuietOff if address.conversation.is_group() => {
             Ok(words.not_quiet.into())
         }
         Command::Quiet(None) => Ok(words.no_hours.into()),
-        Command::Quiet(Some(hours)) => set_quiet(host, settings, &conversations, &key, hours, words).await,
+        Command::Quiet(Some(hours)) => {
+            set_quiet(host, (&conversations, &withdrawals), &key, hours, words).await
+        }
         Command::QuietOff => {
             let withdrawal = Withdrawal::Quieted(key.as_str().to_owned());
-            store_command(host, settings, conversations.end_quiet(&key), withdrawal, words.quiet_ended).await
+            store_command(&withdrawals, conversations.end_quiet(&key), withdrawal, words.quiet_ended).await
         }
         Command::Webhook | Command::NewWebhook => {
             let wanted = if command == Command::Webhook { Wanted::Any } else { Wanted::New };
@@ -125,43 +127,31 @@ pub(crate) async fn execute<H: Host>(
 }
 
 /// Awaits `change`, which stores the effect of a command in the tables. Then records the withdrawal for the
-/// runs. Returns `done`, the reply to the person.
+/// runs: a run reads all recent withdrawals with one query, so it need not look up the conversation of each
+/// recent alert. Returns `done`, the reply to the person.
 async fn store_command<H: Host>(
-    host: &H,
-    settings: &BotSettings,
+    withdrawals: &Withdrawals<'_, H>,
     change: impl Future<Output = Result<(), StateError>>,
     withdrawal: Withdrawal,
     done: &str,
 ) -> Result<String, StateError> {
     change.await?;
-    note_withdrawal(host, settings, withdrawal).await?;
+    withdrawals.record(&withdrawal).await?;
     Ok(done.into())
 }
 
 /// Stores the person's quiet hours. Returns the reply, which names the time zone of the hours.
 async fn set_quiet<H: Host>(
     host: &H,
-    settings: &BotSettings,
-    conversations: &Conversations<'_, H>,
+    (conversations, withdrawals): (&Conversations<'_, H>, &Withdrawals<'_, H>),
     key: &ConversationKey,
     hours: ClockSpan,
     words: &Words,
 ) -> Result<String, StateError> {
     conversations.set_quiet(key, hours, host.now()).await?;
-    note_withdrawal(host, settings, Withdrawal::Quieted(key.as_str().to_owned())).await?;
+    withdrawals.record(&Withdrawal::Quieted(key.as_str().to_owned())).await?;
     let zone = conversations.delivery_state(key).await?.quiet.map(|quiet| quiet.zone.to_string());
     Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
-}
-
-/// Records a withdrawal. A run reads all recent withdrawals with one query. So the run need not look up the
-/// conversation of each recent alert.
-async fn note_withdrawal<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    withdrawal: Withdrawal,
-) -> Result<(), StateError> {
-    let withdrawals = settings.withdrawals(host, Deadline::after(host, DONE_WITHIN));
-    Ok(withdrawals.record(&withdrawal).await?)
 }
 
 #[cfg(test)]

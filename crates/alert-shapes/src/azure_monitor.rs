@@ -6,7 +6,8 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, json, time};
 
-/// The most conditions of one alert that the card shows as facts (rows with a name and a value).
+/// The maximum number of conditions that the card shows for one alert. Each condition becomes facts (rows
+/// with a name and a value).
 const MAX_CONDITIONS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -89,7 +90,8 @@ fn name_of(id: &str) -> &str {
     id.trim_end_matches('/').rsplit('/').next().unwrap_or(id)
 }
 
-/// Adds the members of the payload that only some kinds of alerts have.
+/// Adds members of `alertContext` to the draft. The kind of the alert decides which members `alertContext`
+/// has.
 fn context(draft: &mut Draft, context: &Value) {
     let conditions = json::list(&context["condition"], "allOf");
     let shown = conditions.iter().take(MAX_CONDITIONS);
@@ -102,7 +104,7 @@ fn context(draft: &mut Draft, context: &Value) {
         draft.link("Search results", address);
     }
     let mut facts = Vec::new();
-    // Alerts of the activity log, of service health and of resource health have these members.
+    // Alerts about the activity log, service health and resource health have these members.
     for (title, member) in [
         ("Operation", "operationName"),
         ("Status", "status"),
@@ -125,8 +127,8 @@ fn context(draft: &mut Draft, context: &Value) {
 }
 
 /// Turns a condition of the alert rule into facts. For example, the first fact has the name `Percentage CPU
-/// (Average)` and the value `93.5 (GreaterThan 80)`. Each dimension of the metric, such as the name of a
-/// disk, becomes one more fact.
+/// (Average)` and the value `93.5 (GreaterThan 80)`. Each of the first five dimensions of the metric (such as
+/// the name of a disk) becomes one more fact.
 fn condition(condition: &Value) -> Vec<(String, String)> {
     let metric =
         json::first(condition, &["metricName", "metricMeasureColumn", "searchQuery"]).unwrap_or("Condition");

@@ -1,5 +1,10 @@
-//! Reads CloudEvents 1.0 over HTTP, in the modes structured, batch and binary, and answers the handshake of a
-//! CloudEvents webhook.
+//! Reads CloudEvents 1.0 over HTTP. The sender of the events can first ask whether the webhook address
+//! accepts events (the *handshake*). This module also makes the response to the handshake.
+//!
+//! An event arrives in one of three modes:
+//! - *structured*: the body is a JSON object with the attributes (such as `id` and `type`) and the data
+//! - *batch*: the body is an array of such objects
+//! - *binary*: the attributes are in headers, and the body is the data
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -11,10 +16,10 @@ use crate::{MAX_EVENTS, Shape, ShapeError, json, markdown, time};
 
 const SHAPE: Shape = Shape::CloudEvents;
 
-/// The attributes that the crate reads from the headers, if the sender posts an event in the binary mode.
+/// The attributes that the crate reads from the headers of an event in the binary mode.
 const ATTRIBUTES: [&str; 6] = ["specversion", "id", "source", "type", "subject", "time"];
 
-/// The most facts that the card shows of an event's data.
+/// The maximum number of facts (rows of the card) that an event's data becomes.
 const MAX_FACTS: usize = 15;
 
 /// The response to the handshake of a CloudEvents webhook.
@@ -24,9 +29,10 @@ pub struct OptionsResponse {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Answers the handshake, which is an `OPTIONS` request with the header `WebHook-Request-Origin`. This header
-/// names the sender. The response allows this sender to post events. `None` if the header is missing or the
-/// header's value is invalid.
+/// Makes the response to the handshake, which is an `OPTIONS` request. The header `WebHook-Request-Origin` of
+/// the request names the sender. The response allows this sender to post events. The result is `None` if this
+/// header is missing. The result is also `None` if the name is longer than 253 bytes, or contains a character
+/// that is not allowed in a name.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
@@ -54,8 +60,7 @@ pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Vec<Dra
     }
 }
 
-/// Turns a binary event into a JSON event. The attributes of a binary event are in headers, and its data is
-/// the body.
+/// Turns an event in the binary mode into the JSON object of the structured mode.
 fn binary(incoming: &Incoming<'_>, content: &Content) -> Value {
     let mut event = Map::new();
     for name in ATTRIBUTES {
@@ -93,9 +98,9 @@ fn draft(event: &Value) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Adds the data of an event to the draft. If the data is a string, it becomes a text of the card. If the
-/// data is an object, its member `text`, `message` or `description` becomes a text of the card, and its other
-/// members become facts.
+/// Adds the data of an event to the draft. A string becomes a text of the card. In an object, the member
+/// `text`, `message` or `description` becomes a text of the card, and the other members become facts. The
+/// number of facts is at most [`MAX_FACTS`].
 pub(crate) fn data(draft: &mut Draft, data: &Value) {
     match data {
         Value::String(text) => draft.text(markdown::with_line_breaks(text)),

@@ -3,8 +3,8 @@
 /// The bytes that are reserved for the note about the missing characters.
 const NOTE_BYTES: usize = 40;
 
-/// Cuts a text to at most `most` bytes, between two words if possible. A note at the end says how many
-/// characters are missing.
+/// Cuts a text to at most `most` bytes, between two words if possible. A note at the end of the cut text says
+/// how many characters are missing. The limit `most` includes the note.
 pub(crate) fn text(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -22,8 +22,8 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     format!("{}…", prefix(text, most.saturating_sub('…'.len_utf8())).trim_end())
 }
 
-/// The longest beginning of a text with at most `most` bytes. The beginning ends between two words, unless
-/// this would drop more than a fifth of the bytes.
+/// Returns the beginning of a text, at most `most` bytes long. The function cuts between two words if at
+/// least four fifths of these bytes remain. Otherwise the function cuts inside a word.
 pub(crate) fn prefix(text: &str, most: usize) -> &str {
     let whole = &text[..text.floor_char_boundary(most)];
     if whole.len() == text.len() {

@@ -1,5 +1,6 @@
-//! Recognises the shape of a payload. The module first looks at the headers. If no header names the shape,
-//! the module looks for members that only one shape has.
+//! Recognises the shape (the format) of a payload (the body of a sender's request). The module first looks at
+//! the headers. If no header names the shape, the module looks at the body: plain text has the shape
+//! [`Shape::Plain`], and JSON has members that are typical of one shape.
 
 use serde_json::Value;
 
@@ -62,7 +63,8 @@ fn shape_of_json(value: &Value) -> Option<Shape> {
     if value["blocks"].is_array() || json::list(value, "attachments").iter().any(is_slack) {
         return Some(Shape::Slack);
     }
-    // Programs that send Slack's format often set one of these members beside `text`.
+    // Programs that send Slack's format often set one of these members beside `text`. JSON with `text` alone
+    // has the shape `Plain`.
     let names_slack = ["icon_emoji", "icon_url", "mrkdwn", "link_names", "thread_ts", "unfurl_links"];
     if names_slack.into_iter().any(has) && has("text") {
         return Some(Shape::Slack);
@@ -70,12 +72,12 @@ fn shape_of_json(value: &Value) -> Option<Shape> {
     json::first(value, &["text", "message", "title", "body"]).map(|_| Shape::Plain)
 }
 
-/// Whether a value is an array of events in Event Grid's own schema.
+/// Whether a value is an array of events in Event Grid's own schema, not in the schema of CloudEvents. The
+/// first event decides.
 fn is_event_grid(value: &Value) -> bool {
     value.as_array().and_then(|events| events.first()).is_some_and(|event| !event["eventType"].is_null())
 }
 
-/// Whether a value is a CloudEvent.
 fn is_cloud_event(value: &Value) -> bool {
     ["specversion", "type", "source"].iter().all(|name| value[*name].is_string())
 }

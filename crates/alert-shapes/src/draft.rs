@@ -1,20 +1,21 @@
-//! Drafts of alerts. A reader (the module for one shape of payloads) makes a draft from a payload, and this
-//! module makes the card from the draft. The module cleans and cuts every text of a draft, so a reader can
-//! pass a sender's text to the draft unchanged.
+//! Drafts of alerts. A *reader* is the module for one shape (a sender's format, such as Slack's). The reader
+//! makes a draft from a payload (the body of the sender's request), and [`Draft::finish`] makes the alert and
+//! its card from the draft. `Draft::finish` cleans and cuts every text of the draft, so a reader can pass a
+//! sender's text to the draft unchanged.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{MAX_CARD_BYTES, MAX_KEY_BYTES, Shape, ShapeError, ShapedAlert, State, cut, link, markdown};
 
-/// The bytes that are reserved for the rest of the card: the JSON around the parts, the notes about missing
-/// parts, and the last lines.
+/// The bytes of a card that the title, the buttons and the parts cannot use. These bytes are for the JSON
+/// around the parts, the notes about missing parts, and the last lines.
 const FRAME_BYTES: usize = 2_400;
-/// The most bytes of all buttons together.
+/// The maximum size of all buttons together, in bytes.
 const LINKS_BYTES: usize = 5_000;
-/// The most buttons, because Teams shows only six.
+/// The maximum number of buttons, because Teams shows only six buttons.
 const MAX_LINKS: usize = 6;
-/// The most alerts of a group that the card shows.
+/// The maximum number of [`Part::Item`] on a card.
 const MAX_ITEMS: usize = 10;
 const MAX_PARTS: usize = 60;
 const MAX_FACTS: usize = 20;
@@ -23,7 +24,7 @@ const MAX_SUMMARY_BYTES: usize = 240;
 const MAX_TEXT_BYTES: usize = 8_000;
 const MAX_LEFT_OUT: usize = 20;
 
-/// The colour of the title.
+/// The background colour of the title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tone {
     #[default]
@@ -53,7 +54,7 @@ pub(crate) enum Part {
     Text(String),
     /// Markdown in small print.
     Subtle(String),
-    /// A title inside the card.
+    /// A line in bold, such as the title of a section.
     Heading(String),
     /// Rows, each with a name and a value.
     Facts(Vec<(String, String)>),
@@ -61,7 +62,7 @@ pub(crate) enum Part {
         address: String,
         alternative: String,
     },
-    /// One alert of a group.
+    /// One alert of a group. A group is the alerts that Alertmanager or Grafana posts together.
     Item {
         text: String,
         details: String,
@@ -74,12 +75,14 @@ pub(crate) enum Part {
 pub(crate) struct Draft {
     shape: Shape,
     pub(crate) title: String,
-    /// The line for the notification. If `None`, the notification shows the title or a text of the card.
+    /// The text of the alert's notification, for example on a phone. If `None`, [`Draft::finish`] takes the
+    /// title or a text of the card.
     pub(crate) summary: Option<String>,
     pub(crate) tone: Tone,
     parts: Vec<Part>,
     links: Vec<(String, String)>,
-    /// The number of alerts of the group that are not in `parts`.
+    /// The number of alerts that belong to the group, but that the sender did not post. [`Draft::finish`]
+    /// adds the number of posted alerts that the card does not show.
     pub(crate) more_items: u64,
     /// The alert key. A later alert with the same alert key changes the chat message of this alert.
     pub(crate) key: Option<String>,
@@ -126,7 +129,8 @@ impl Draft {
         self.parts.push(Part::Image { address, alternative });
     }
 
-    /// Adds a button, unless the draft already has a button with this address.
+    /// Adds a button. The method adds nothing if the address is blank, if another button has the same
+    /// address, or if the draft already has [`MAX_PARTS`] buttons.
     pub(crate) fn link(&mut self, title: impl Into<String>, address: &str) {
         let is_new = self.links.iter().all(|(_, known)| known != address);
         if is_new && !address.trim().is_empty() && self.links.len() < MAX_PARTS {
@@ -134,7 +138,8 @@ impl Draft {
         }
     }
 
-    /// Records that the card leaves out a part of the payload. `what` is the name of this part.
+    /// Records the name of something that the card leaves out, such as `button "Retry"`. A draft records at
+    /// most [`MAX_LEFT_OUT`] names.
     pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
         if self.left_out.len() < MAX_LEFT_OUT {
             self.left_out.push(what.into());
@@ -193,8 +198,8 @@ impl Draft {
         Ok(ShapedAlert { summary, card, key, state, idempotency_key, importance_high, left_out })
     }
 
-    /// The line for the notification: the summary, the title, or a text of the card. The function takes the
-    /// first of these that is not blank.
+    /// The text of the notification: the summary, the title or a text of a part. The method takes the first
+    /// text that is not blank.
     fn summary_line(&self, title: &str) -> Option<String> {
         let own = self.summary.iter().map(String::as_str);
         let texts = self.parts.iter().take(MAX_PARTS).filter_map(|part| match part {
@@ -207,7 +212,8 @@ impl Draft {
         lines.into_iter().find(|line| line.chars().any(|c| !c.is_whitespace()))
     }
 
-    /// Makes the buttons. The card leaves out a button that does not fit, or whose address is no web address.
+    /// Makes the buttons. The card leaves out a button whose address is no web address (`https:` or `http:`).
+    /// The card also leaves out the buttons that exceed [`MAX_LINKS`] or [`LINKS_BYTES`].
     fn actions(&mut self) -> Vec<Value> {
         let mut actions = Vec::new();
         let mut used = 0;
@@ -231,8 +237,8 @@ impl Draft {
 }
 
 impl Part {
-    /// Makes the element of the card. `None` if the element does not fit into `free` bytes. `Value::Null` if
-    /// there is nothing to show.
+    /// Makes the element of the card that shows this part. `None` if the element does not fit into `free`
+    /// bytes. `Value::Null` if the part has nothing to show.
     fn block(&self, free: usize, left_out: &mut Vec<String>) -> Option<Value> {
         let block = match self {
             Self::Text(text) => return text_block(text, free, &json!({"type": "TextBlock", "wrap": true})),
@@ -271,11 +277,12 @@ impl Part {
     }
 }
 
-/// Makes a text block with as much of the text as fits into `free` bytes. `None` if almost nothing fits.
+/// Makes a text block with the beginning of a text: at most [`MAX_TEXT_BYTES`], and less if `free` is small.
+/// `None` if the block does not fit into `free` bytes. `Value::Null` if the cleaned text is empty.
 fn text_block(text: &str, free: usize, style: &Value) -> Option<Value> {
     // The loop tries two lengths of the text. JSON usually needs about one byte for each byte of the text, so
-    // the first length usually fits. The second length fits even if JSON needs six bytes for each byte
-    // (`\u0000`).
+    // the first length usually fits. The second length is for the worst case: JSON needs six bytes for each
+    // byte (`\u0000`).
     for most in [MAX_TEXT_BYTES.min(free.saturating_sub(150)), free.saturating_sub(150) / 6] {
         let cleaned = markdown::block(text, most.max(100));
         if cleaned.is_empty() {
@@ -330,7 +337,8 @@ pub(crate) fn more(count: u64, what: &str) -> String {
     format!("… and {count} more {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The names of the parts that a card leaves out, cleaned and without repetition.
+/// Cleans the names of the things that a card leaves out. The result has no empty name, no repeated name, and
+/// at most [`MAX_LEFT_OUT`] names.
 pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     let mut cleaned: Vec<String> = Vec::new();
     for name in names.iter().map(|name| markdown::plain_line(name, 100)) {
@@ -342,8 +350,9 @@ pub(crate) fn cleaned_names(names: Vec<String>) -> Vec<String> {
     cleaned
 }
 
-/// Returns an alert key or an idempotency key of at most [`MAX_KEY_BYTES`], without control characters. If
-/// `key` breaks these rules or is empty, the function cuts `key` and appends the hash of `key`.
+/// Returns `key` if `key` is valid as an alert key or idempotency key. A valid key is not empty, has at most
+/// [`MAX_KEY_BYTES`], and has no control characters. If `key` is not valid, the function replaces control
+/// characters by blanks, cuts the text, and appends a hash of `key`.
 pub(crate) fn bounded_key(key: &str) -> String {
     let is_fit = key.len() <= MAX_KEY_BYTES && !key.is_empty() && !key.chars().any(char::is_control);
     if is_fit {

@@ -1,4 +1,5 @@
-//! Reads events in Azure Event Grid's own schema.
+//! Reads events in Azure Event Grid's own schema. Event Grid can also send CloudEvents, which the module
+//! `cloud_events` reads.
 
 use serde_json::Value;
 
@@ -11,8 +12,8 @@ const DELETION: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
 /// The content of a request from Event Grid.
 pub(crate) enum Events {
-    /// The code that Event Grid sends to validate the webhook address. Event Grid expects the code in the
-    /// response, as proof that the address accepts events.
+    /// The code in Event Grid's test of the webhook address. The response must contain the same code, as
+    /// proof that the address accepts events.
     Validation(String),
     Drafts(Vec<Draft>),
 }

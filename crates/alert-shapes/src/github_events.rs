@@ -1,4 +1,4 @@
-//! Reads webhooks of GitHub.
+//! Reads the events that GitHub posts to a webhook.
 
 use serde_json::Value;
 
@@ -47,7 +47,8 @@ fn action(body: &Value) -> String {
     json::text(body, "action").unwrap_or_default().replace('_', " ")
 }
 
-/// Makes facts (rows of the card) from pairs of a name and a value. A pair without a value is left out.
+/// Makes facts (rows of the card) from pairs of a name and a value. The function skips a pair without a
+/// value.
 fn facts(pairs: &[(&str, Option<String>)]) -> Vec<(String, String)> {
     pairs.iter().filter_map(|(title, value)| Some(((*title).to_owned(), value.clone()?))).collect()
 }
@@ -87,9 +88,9 @@ fn push(body: &Value) -> Draft {
 }
 
 /// Makes the draft for an issue or a pull request. All events of one issue or pull request have the same
-/// alert key, so each later event changes the chat message of the first event. When the issue or pull request
-/// is closed, the draft's state becomes [`State::Resolved`]. The next event of the issue or pull request,
-/// such as `reopened`, is then a new chat message.
+/// alert key. Alerts with the same alert key share a chat message, so each later event changes the message of
+/// the first event. If the issue or pull request is closed, the draft has the state [`State::Resolved`].
+/// After this state, the next event (such as `reopened`) makes a new chat message.
 fn ticket(body: &Value, member: &str, name: &str) -> Draft {
     let ticket = &body[member];
     let number = json::shown(ticket, "number").unwrap_or_default();
@@ -144,8 +145,9 @@ fn release(body: &Value) -> Draft {
 }
 
 /// Makes the draft for a run of a workflow or of a check. All events of one run have the same alert key, so
-/// each later event changes the chat message of the first event. When the run has ended without a failure,
-/// the draft's state becomes [`State::Resolved`]. A later event of the same run is a new chat message.
+/// each later event changes the chat message of the first event. If the run has ended, the draft has the
+/// state [`State::Resolved`], and a later event of the same run makes a new chat message. There is one
+/// exception: a run that has failed, or that needs an action of a person, keeps the state [`State::Firing`].
 fn run(body: &Value, member: &str) -> Draft {
     let run = &body[member];
     let name = json::text(run, "name").unwrap_or("run");
@@ -177,7 +179,7 @@ fn run(body: &Value, member: &str) -> Draft {
     draft
 }
 
-/// Makes the draft for all other events.
+/// Makes the draft for an event of any other kind.
 fn general(body: &Value, event: &str) -> Draft {
     let name = event.replace('_', " ");
     let subject = &body[event];

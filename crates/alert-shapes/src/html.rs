@@ -1,13 +1,13 @@
-//! Removes HTML from senders' texts, or turns it into Markdown.
+//! Removes HTML tags from the texts of senders (the programs that post alerts), or turns HTML into Markdown.
 
 use crate::link;
 
-/// The tags that are always removed, because they mention a person, load a file, link to a page, or ask for
-/// input.
+/// The tags that [`without_tags`] removes. These tags can mention a person (`at`), load a file, run code,
+/// link to a page, or ask for input.
 const REMOVED: [&str; 12] =
     ["at", "a", "img", "script", "style", "iframe", "object", "embed", "form", "input", "svg", "video"];
 
-/// The search for the end of a tag stops after this many bytes behind the tag's name.
+/// The maximum number of bytes after a tag's name in which the code looks for the `>` of the tag.
 const MAX_TAG_BYTES: usize = 2_000;
 
 /// A tag, such as `</b>`.
@@ -17,12 +17,13 @@ struct Tag<'a> {
     is_end: bool,
     /// The text between the name and `>`.
     attributes: &'a str,
-    /// The length with both angle brackets. `None` if the tag has no end.
+    /// The length of the tag, with both angle brackets. `None` if the tag has no `>`.
     length: Option<usize>,
 }
 
-/// Removes the tags of [`REMOVED`], but keeps the text between them. Also removes a `<` before an address
-/// that is no web address: `<mailto:a@b.c>` becomes `mailto:a@b.c>`.
+/// Removes the tags of [`REMOVED`], but keeps the text between two tags. Also removes the `<` before an
+/// address that is no web address: `<mailto:a@b.c>` becomes `mailto:a@b.c>`. The reason: in Markdown, an
+/// address between angle brackets is a link.
 pub(crate) fn without_tags(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -42,12 +43,13 @@ pub(crate) fn without_tags(text: &str) -> String {
     result + rest
 }
 
-/// Turns HTML into Markdown. The known tags are those that MessageCards can contain. Unknown tags stay
-/// unchanged.
+/// Turns HTML into Markdown. The function converts the tags that a MessageCard (the former card format of
+/// Teams) can contain. Unknown tags stay unchanged.
 pub(crate) fn to_markdown(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
-    // The address of the link whose text the loop is reading. `None` outside a link.
+    // The address of the link whose text the loop is reading. `None` outside a link, and in a link whose
+    // address is no web address.
     let mut target = None;
     while let Some(at) = rest.find('<') {
         result.push_str(&rest[..at]);
@@ -97,7 +99,7 @@ pub(crate) fn with_characters(text: &str) -> String {
     entities.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }
 
-/// Reads the tag at the beginning of a text.
+/// Reads the tag at the beginning of a text. `None` if the text does not begin with a tag.
 fn tag_of(text: &str) -> Option<Tag<'_>> {
     let inner = text.strip_prefix('<')?.trim_start();
     let (is_end, inner) = match inner.strip_prefix('/') {

@@ -1,4 +1,4 @@
-//! The sender's request, and the content of its body as JSON or text.
+//! The request of a sender (a program that posts alerts), and the content of the request's body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::ShapeError;
 
-/// The most fields that the crate reads from a form.
+/// The maximum number of fields that the crate reads from a form.
 const MAX_FIELDS: usize = 64;
 
 /// The request of a sender: its headers and its body.
@@ -18,10 +18,10 @@ pub struct Incoming<'a> {
     pub content_type: Option<&'a str>,
     /// Looks up a header other than `Content-Type`. The crate passes the name in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
-    /// The body. The caller limits its size.
+    /// The body. The caller limits the size of the body.
     pub body: &'a [u8],
-    /// Parses JSON. The caller passes its own parser, so that the component contains the large code of a
-    /// parser only once.
+    /// Parses JSON. The caller passes its own parser, because the code of a parser is large. So the caller's
+    /// WebAssembly component contains only one parser.
     pub json: fn(&[u8]) -> serde_json::Result<Value>,
 }
 
@@ -34,11 +34,12 @@ impl fmt::Debug for Incoming<'_> {
 /// The content of a body.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Content {
-    /// An object or an array.
+    /// A JSON value other than a string, or the fields of a form as a JSON object.
     Json(Value),
-    /// Any other text.
+    /// Any other text, such as the text of a JSON string.
     Text(String),
-    /// Bytes that are not UTF-8. Only a binary CloudEvent can have such a body.
+    /// Bytes that are not UTF-8. Only a CloudEvent with its attributes in headers (`ce-specversion`) can have
+    /// such a body.
     Bytes { count: usize },
 }
 
@@ -53,7 +54,8 @@ impl Content {
 }
 
 impl Incoming<'_> {
-    /// The value of a header other than `Content-Type`, without the blanks around the value.
+    /// The value of a header other than `Content-Type`, without the blanks around the value. `None` if the
+    /// header is missing or blank.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         (self.header)(name).map(str::trim).filter(|value| !value.is_empty())
     }
@@ -64,9 +66,9 @@ impl Incoming<'_> {
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Reads the body. If the body begins with `{` or `[`, the method reads JSON, whatever the `Content-Type`
-    /// is, because `curl -d` sends JSON with the type of a form. If this JSON is not valid, but the type is
-    /// `text/…`, the method reads the body as text.
+    /// Reads the body. If the body begins with `{` or `[`, the method reads JSON. The method ignores the
+    /// `Content-Type` here, because `curl -d` sends JSON with the type of a form. If the JSON is not valid,
+    /// and the type is `text/…` (other than `text/json`), the method reads the body as text.
     pub(crate) fn content(&self) -> Result<Content, ShapeError> {
         let media_type = self.media_type();
         let text = match std::str::from_utf8(self.body) {
@@ -102,8 +104,9 @@ impl Incoming<'_> {
         parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
     }
 
-    /// Reads a form. The forms of Slack and GitHub have JSON in the field `payload`. If the form has no known
-    /// field, the method reads it as a text, because `curl -d 'done'` sends a text with the type of a form.
+    /// Reads a form. A form of Slack or GitHub can have JSON in the field `payload`. If no field has a known
+    /// name (such as `text`), the method reads the whole body as a text. The reason: `curl -d 'done'` sends a
+    /// text with the type of a form.
     fn form(&self, text: &str) -> Result<Content, ShapeError> {
         let mut fields = Map::new();
         for pair in text.split('&').take(MAX_FIELDS) {

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-/// The most levels of nested objects whose members become facts (rows of the card).
+/// The maximum number of levels of nested objects that [`facts`] reads.
 const MAX_LEVELS: usize = 3;
 
-/// The member as text, trimmed. `None` if the member is missing, blank, or not a text.
+/// The member as trimmed text. `None` if the member is missing, is blank, or is no JSON string.
 pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// Returns the text of the first of these members that has a text.
+/// Tries `members` in order, and returns the first text that [`text`] finds.
 pub(crate) fn first<'a>(value: &'a Value, members: &[&str]) -> Option<&'a str> {
     members.iter().find_map(|member| text(value, member))
 }
 
-/// The elements of an array. The result is empty if the member is no array.
+/// The elements of the array `member`. The result is empty if `member` is missing or no array.
 pub(crate) fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
     value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
@@ -43,9 +43,10 @@ pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
 }
 
-/// Returns the texts, numbers and booleans in a JSON value as pairs of name and text, at most `limit` pairs.
-/// The name of a nested value is its path, joined with dots, such as `disk.size`. An array of texts, numbers
-/// and booleans becomes one pair.
+/// Returns the texts, numbers and booleans in a JSON value as pairs of a name and a text. The result has at
+/// most `limit` pairs. The name of a nested value is its path, joined with dots, such as `disk.size`. An
+/// array of texts, numbers and booleans becomes one pair, with at most ten elements. The function skips all
+/// other arrays, and objects that are nested too deep.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

@@ -1,22 +1,24 @@
 //! Readers of the payloads that monitoring, CI and chat programs post to a webhook.
 //!
 //! A *sender* is one of these programs. A *payload* is the body of its request, and the *shape* of a payload
-//! is its format. A *reader* is a module that turns the payloads of one shape into *drafts*. A draft becomes
-//! one alert.
+//! is its format. A *reader* is a module that turns the payloads of a shape into *drafts*, and each draft
+//! becomes one alert. Only the reader `passed_card` makes no draft, because its payload already contains a
+//! card.
 //!
 //! [`read`] recognises the shape of a payload, and makes alerts from the payload. Each alert has an Adaptive
-//! Card of version 1.5 or lower. [`cloud_events_options`] answers the handshake of a CloudEvents webhook.
-//! [`github`] and [`grafana`] check the signatures of these two senders.
+//! Card of version 1.5 or lower. [`cloud_events_options`] makes the response to the request with which a
+//! sender of CloudEvents tests a webhook address. [`github`] and [`grafana`] check the signatures of these
+//! two senders.
 //!
 //! The crate does no I/O. It trusts no sender: an alert has no mention (`<at>`) that would notify a person,
 //! and no button that sends data. An alert links only to web addresses (`https:` and `http:`), and its images
-//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a
-//! part of the payload, the card says so.
+//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. The card names most parts of
+//! the payload that the crate leaves out, such as a button that sends data.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `incoming`, `detect` | read the body, and recognise its shape |
-//! | `alertmanager`, `azure_monitor`, … | one reader for each shape, which makes drafts |
+//! | `incoming`, `detect` | read the body, and recognise the shape of the payload |
+//! | `alertmanager`, `azure_monitor`, … | the readers, which make drafts |
 //! | `draft` | makes a card from a draft, within the size limit |
 //! | `passed_card` | makes a sender's own Adaptive Card harmless |
 //! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | clean and cut senders' texts and addresses |
@@ -62,8 +64,8 @@ pub use signature::{github, grafana};
 pub enum Reading {
     /// The alerts to queue, at least one.
     Alerts(Vec<ShapedAlert>),
-    /// The sender only tests the webhook address. The caller has to answer with HTTP status 200 and this
-    /// body, and must not queue an alert.
+    /// The sender only tests the webhook address. The caller must send a response with HTTP status 200 and
+    /// this body, and must not queue an alert.
     Handshake {
         /// The body of the response.
         body: Value,
@@ -74,9 +76,9 @@ pub enum Reading {
 /// shape by the headers and the members of the body.
 ///
 /// # Errors
-/// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. It also fails if the
-/// body lacks a member that its shape needs, has no text to show, or is a batch of more than [`MAX_EVENTS`]
-/// events.
+/// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. The function also
+/// fails if a member or a header that the shape needs is missing. A body without a text to show is an error,
+/// and so is a batch of more than [`MAX_EVENTS`] events.
 pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
     let body = incoming.content()?;
     let shape = match source {

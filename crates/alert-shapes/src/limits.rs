@@ -1,10 +1,11 @@
 //! The limits of an alert and of a payload.
 
-/// The longest JSON text of a card, in bytes.
+/// The maximum size of a card's JSON text, in bytes.
 pub const MAX_CARD_BYTES: usize = 24_000;
 
-/// The most events in one batch.
+/// The maximum number of events in a batch. A batch is a payload with an array of events.
 pub const MAX_EVENTS: usize = 100;
 
-/// The most bytes of an alert key, and of an idempotency key.
+/// The maximum size, in bytes, of the two keys of an alert: [`key`](crate::ShapedAlert::key) and
+/// [`idempotency_key`](crate::ShapedAlert::idempotency_key).
 pub const MAX_KEY_BYTES: usize = 200;

@@ -1,24 +1,26 @@
-//! Checks the addresses that a card can open or load. Only web addresses (`https:` and `http:`) are allowed.
+//! Checks the addresses of a card's buttons, links and images. Only web addresses (`https:` and `http:`) are
+//! allowed.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// The longest address, in bytes.
 const MAX_BYTES: usize = 1_500;
 
-/// The characters that are encoded, because an address must not contain them.
+/// The characters that [`web`] percent-encodes, because an address must not contain them.
 const UNSAFE: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 const IN_MARKDOWN: &AsciiSet = &UNSAFE.add(b'(').add(b')').add(b'[').add(b']');
 
-/// Encodes a text for one part of a query or path.
+/// Percent-encodes a text, for example for the value of a parameter in a query.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Returns the address, encoded, if it is a web address: `https:` or `http:`, with a host, and without a user
-/// name. An address with `\` is refused. Browsers read `\` as `/`, so a browser could open another host than
-/// this function has checked.
+/// Returns the percent-encoded address if the address is a web address. A web address begins with `https://`
+/// or `http://`, has a host and no user name, and has at most [`MAX_BYTES`]. The result is `None` for an
+/// address with `\`. Browsers read `\` as `/`, so a browser could open another host than this function has
+/// checked.
 pub(crate) fn web(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = rest_of_web(address)?;
@@ -41,8 +43,8 @@ pub(crate) fn web(address: &str) -> Option<String> {
 pub(crate) fn in_markdown(address: &str) -> Option<String> {
     let address = web(address)?;
     let encoded = utf8_percent_encode(&address, IN_MARKDOWN).to_string();
-    // The encoding also changes the brackets of a host such as `[::1]`. `web` refuses the changed host, so
-    // Markdown cannot link to a host that is an IPv6 address.
+    // The encoding also changes the brackets of a host such as `[::1]`, and `web` refuses the changed host.
+    // So the result is `None` for a host that is an IPv6 address.
     (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
 }
 

@@ -2,13 +2,13 @@
 
 use crate::{cut, html, link};
 
-/// The most passes over a text. If a pass removes a part of the text, the characters around this part can
-/// become a new tag or link. So the code makes more passes, until a pass changes nothing or this number is
-/// reached.
+/// The maximum number of passes over a text. If a pass removes a part of the text, the characters around this
+/// part can become a new tag or link. So [`clean`] makes more passes, until a pass changes nothing or the
+/// maximum is reached.
 const MAX_PASSES: usize = 4;
 
-/// The longest target `(…)` of a link, in bytes. If a target is longer, the code treats it as a target
-/// without an end.
+/// The maximum length of a link's target `(…)`, in bytes. The code treats a longer target like a target
+/// without `)`.
 const MAX_TARGET_BYTES: usize = 512;
 
 /// Marks a removed byte. The text itself has no byte 0, because [`visible`] removes it.
@@ -17,8 +17,7 @@ const REMOVED: u8 = 0;
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
     // The card can show only the beginning of the text, so the function cleans only the first `2 * most`
-    // bytes. If the text has more bytes, the result ends with the number of all characters that the card does
-    // not show.
+    // bytes. If the text has more bytes, the note at the end also counts the characters after these bytes.
     let read = cut::prefix(text, most.saturating_mul(2));
     let cleaned = clean(read);
     if read.len() == text.len() {
@@ -36,18 +35,21 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     cut::line(&joined, most)
 }
 
-/// Makes one line without the marks of Markdown, for example for a notification.
+/// Makes one line, for example for a notification. The line has no links, and none of these marks of
+/// Markdown: `**`, `__`, backticks, and words of only `#` and `>`.
 pub(crate) fn plain_line(text: &str, most: usize) -> String {
     let cleaned = clean(cut::prefix(text, most.saturating_mul(4)));
     let text = without_links(&cleaned).replace("**", "").replace("__", "").replace('`', "");
     let words = text.split_whitespace().filter(|word| !word.chars().all(|c| matches!(c, '#' | '>')));
-    // Without the marks, the characters around them can become a new tag or link. So the function cleans the
-    // line again.
+    // The characters around a removed mark can become a new tag or link. So the function cleans the line
+    // again.
     let line = clean(&words.collect::<Vec<_>>().join(" "));
     cut::line(line.trim(), most)
 }
 
-/// Makes each line break visible. Markdown shows a single line break as a blank, so the function doubles it.
+/// Makes each line break visible. Markdown shows a single line break as a blank, so the function doubles the
+/// line break. A line break stays single in a code block, and before a line that begins a block (such as a
+/// list item).
 pub(crate) fn with_line_breaks(text: &str) -> String {
     let mut result = String::with_capacity(text.len() + 16);
     let mut is_in_code = false;
@@ -72,7 +74,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.len() < 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Removes mentions, tags that load or link, and links that do not lead to a web address.
+/// Removes tags such as `<at>` (the mention of a person) and `<img>`, but keeps the text between two tags.
+/// Also replaces each link that does not lead to a web address by the text of the link.
 pub(crate) fn clean(text: &str) -> String {
     let mut text = visible(text);
     for _ in 0..MAX_PASSES {
@@ -82,14 +85,14 @@ pub(crate) fn clean(text: &str) -> String {
         }
         text = next;
     }
-    // Even the last pass has changed the text. Probably a sender has nested more tags or links than the
-    // passes can remove. Without `<`, `[` and `]`, the text has neither tags nor links.
+    // Even the last pass has changed the text, probably because a sender nested many tags or links. So the
+    // code removes all `<`, `[` and `]`: a text without these characters has neither tags nor links.
     text.retain(|c| !matches!(c, '<' | '[' | ']'));
     text
 }
 
-/// Removes invisible characters, and characters that change the direction of the text. Line breaks and tabs
-/// stay.
+/// Removes invisible characters, and characters that change the direction of the text. Tabs stay, and each
+/// line break becomes `\n`.
 fn visible(text: &str) -> String {
     let is_hidden = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t'))
@@ -99,8 +102,8 @@ fn visible(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace(is_hidden, "")
 }
 
-/// Replaces a link that leads to no web address, such as `[text](javascript:…)`, by its text. Also makes
-/// definitions of links (`[name]: …`) ineffective.
+/// Replaces a link or an image whose address is no web address. For example, `[text](javascript:…)` becomes
+/// `text`. Also writes `]:` as `] :`, so Markdown does not read `[name]: …` as the definition of a link.
 fn without_foreign_links(text: &str) -> String {
     if !text.contains("](") && !text.contains("]:") {
         return text.to_owned();
@@ -146,7 +149,8 @@ fn without_foreign_links(text: &str) -> String {
     String::from_utf8(kept).unwrap_or_default()
 }
 
-/// The length of the target `(…)` at the beginning of the bytes. `None` if the target has no end.
+/// The length of the target `(…)` at the beginning of the bytes. The `)` must be in the same line, and within
+/// [`MAX_TARGET_BYTES`]. Otherwise the result is `None`.
 fn end_of_target(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, byte) in bytes.iter().take(MAX_TARGET_BYTES).enumerate() {

@@ -18,7 +18,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let summary = json::text(value, "summary");
     let title = json::text(value, "title").map(html::to_markdown);
     let has_text = json::text(value, "text").is_some();
-    // If the card has no title, no text and no sections, its summary becomes the title.
+    // If the card has no title, no text and no sections, the summary becomes the title.
     let of_summary = summary.filter(|_| !has_text && json::list(value, "sections").is_empty());
     let title = title.or_else(|| of_summary.map(str::to_owned)).unwrap_or_default();
     let mut draft = Draft::new(Shape::MessageCard, title.clone());
@@ -65,8 +65,9 @@ fn section(draft: &mut Draft, section: &Value) {
     actions(draft, json::list(section, "potentialAction"));
 }
 
-/// Keeps the buttons that only open a web page. The other buttons, such as `HttpPOST` and `ActionCard`, would
-/// send data to an address that the sender chose. The card leaves these buttons out, and lists their names.
+/// Keeps the buttons that only open a web page. Buttons of other types, such as `HttpPOST` and `ActionCard`,
+/// would send data to an address that the sender chose. The card leaves these buttons out, and lists their
+/// names. The function ignores all buttons after the first [`MAX_ACTIONS`].
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in actions.iter().take(MAX_ACTIONS) {
         let name = json::text(action, "name").unwrap_or("Open");
@@ -74,8 +75,8 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
         let targets = json::list(action, "targets");
         let target = targets.iter().find(|target| target["os"] == "default").or(targets.first());
         let address = target.and_then(|target| json::text(target, "uri"));
-        // In the first version of MessageCards, the action that opens an address is called `ViewAction`. Its
-        // address is in `target`.
+        // In the first version of MessageCards, the action that opens an address is called `ViewAction`, and
+        // the address is in `target`.
         let first = action["target"].as_str().or_else(|| action["target"][0].as_str());
         match kind {
             "OpenUri" | "ViewAction" | "" => match address.or(first) {
@@ -87,7 +88,8 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
     }
 }
 
-/// Returns the tone nearest to a colour. The colour is `#rrggbb`, `#rgb`, or a usual name.
+/// Returns the tone (one of the few colours of a card) that is nearest to a colour. The colour is hexadecimal
+/// (`rrggbb` or `rgb`, with or without `#`), or a name such as `red` or `warning`.
 pub(crate) fn tone_of_colour(colour: &str) -> Tone {
     let digits = colour.trim().trim_start_matches('#');
     let full = match digits.len() {

@@ -2,8 +2,7 @@
 
 use crate::{html, link, markdown};
 
-/// Turns Slack's markup into Markdown, for example `*bold*`, `~struck~`, `<https://…|text>`, `<!here>` and
-/// `&lt;`.
+/// Turns a text with `*bold*`, `~struck~`, `<https://…|text>`, `<!here>` or `&lt;` into Markdown.
 pub(crate) fn to_markdown(text: &str) -> String {
     let mut marks =
         Marks { result: String::with_capacity(text.len() + 16), opened: None, is_code: false, before: ' ' };
@@ -11,8 +10,8 @@ pub(crate) fn to_markdown(text: &str) -> String {
     while let Some(at) = rest.find('<') {
         marks.push(&rest[..at], '<');
         rest = &rest[at + 1..];
-        // The text between `<` and `>` contains no other `<`. If the search for `>` did not stop at the next
-        // `<`, each `<` in `<<<<…` would start a search through the whole rest of the text.
+        // The text between `<` and `>` contains no other `<`, so the search for `>` stops at the next `<`.
+        // Without this stop, the search would read the whole rest of the text for each `<` in `<<<<…`.
         let end = rest.bytes().position(|byte| matches!(byte, b'>' | b'<'));
         match end.filter(|end| rest.as_bytes().get(*end) == Some(&b'>')) {
             Some(end) => {
@@ -44,8 +43,9 @@ fn element(text: &str) -> String {
     }
 }
 
-/// Writes Markdown. A bold or struck text can contain a link, and is then added in several pieces. So the
-/// struct remembers the opening mark from one piece to the next.
+/// Writes Markdown. A bold or struck-through text can contain a link. [`to_markdown`] then adds the text in
+/// several pieces: the text before the link, the link, and the text after the link. So the struct remembers
+/// the opening mark (`*` or `~`) from one piece to the next.
 struct Marks {
     result: String,
     /// The opening mark whose closing mark has not come yet.
@@ -55,8 +55,10 @@ struct Marks {
 }
 
 impl Marks {
-    /// Adds a text, and doubles each `*` or `~` that is a mark. An opening mark has a word after it, and a
-    /// closing mark has a word before it. `next` is the character after the text.
+    /// Adds a text. Slack marks a bold text with single `*`, and a struck-through text with single `~`.
+    /// Markdown needs `**` and `~~`, so the method doubles each mark. An opening mark follows no letter or
+    /// digit, and has no blank after it. A closing mark has no blank before it, and no letter or digit after
+    /// it. `next` is the character after the text.
     fn push(&mut self, text: &str, next: char) {
         let text = html::with_characters(text);
         let mut characters = text.chars().peekable();

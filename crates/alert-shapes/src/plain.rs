@@ -1,5 +1,5 @@
-//! Reads a text with or without a title, as JSON, as a form, or as plain text. Apprise, Gotify and many
-//! scripts send this shape.
+//! Reads plain text, and JSON objects and forms that have a text, a title or both. Apprise, Gotify and many
+//! scripts send such payloads.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::draft::{Draft, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, html, json, markdown};
 
-/// The lowest priority of Gotify that makes an alert important.
+/// The lowest `priority` (a member that Gotify sends) that gives an alert high importance.
 const HIGH_PRIORITY: u64 = 8;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -28,7 +28,8 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     }
     let mut draft = Draft::new(shape, title);
     if let Some(text) = text {
-        // Apprise sends HTML or Markdown, and no member of the payload says which of the two.
+        // Apprise sends HTML or Markdown, and no member of the payload says which of the two. So the code
+        // looks for tags.
         let text = if text.contains("<br") || text.contains("<p>") {
             html::to_markdown(text)
         } else {
@@ -48,13 +49,13 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Records that the card leaves out an attached file. Apprise sends attached files in base64.
+/// Records that the card leaves out an attached file. Apprise sends attached files in base64 in the payload.
 fn leave_out_attachment(draft: &mut Draft, attachment: &Value) {
     let name = json::first(attachment, &["filename", "name"]).unwrap_or("without a name");
     draft.leave_out(format!("file {name}"));
 }
 
-/// Returns the tone (the colour of the title) for the name of a level, such as `critical`.
+/// Returns the tone (the background colour of the title) for the name of a level, such as `critical`.
 pub(crate) fn tone(level: &str) -> Tone {
     match level.to_ascii_lowercase().as_str() {
         "failure" | "failed" | "error" | "critical" | "fatal" | "danger" | "down" | "alert" => {

@@ -1,15 +1,16 @@
-//! The shapes of payloads: one shape for each format that the crate can read.
+//! The shapes (formats) of the payloads that the crate can read. A payload is the body of a sender's request.
 
 use std::fmt;
 
-/// The shape of a payload: the format in which its sender writes it.
+/// The shape of a payload: the format in which the sender writes the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// Plain text, or JSON or a form with `text`, `message` or `title`. Apprise and Gotify send this shape.
+    /// Plain text, or JSON or a form with a member such as `text` or `title`. Apprise and Gotify send this
+    /// shape.
     Plain,
     /// A MessageCard, the format of Teams' former incoming webhooks.
     MessageCard,
-    /// An Adaptive Card, alone or in a JSON message of the form that Teams' Workflows accept.
+    /// An Adaptive Card, alone or in a JSON message. Programs post such a message to Teams' Workflows.
     AdaptiveCard,
     /// Prometheus Alertmanager's webhook, version 4.
     Alertmanager,
@@ -19,7 +20,7 @@ pub enum Shape {
     AzureMonitor,
     /// A message for Slack's incoming webhooks.
     Slack,
-    /// A webhook of GitHub.
+    /// An event that GitHub posts to a webhook.
     GitHub,
     /// CloudEvents 1.0: structured, batch or binary.
     CloudEvents,
@@ -42,12 +43,13 @@ impl Shape {
         Self::EventGrid,
     ];
 
-    /// Finds a shape by its name in a URL, such as `alertmanager` or `azuremonitor`.
+    /// Finds a shape by the name that a caller writes in the URL `/api/alerts/from/<name>`, such as
+    /// `alertmanager` or `azuremonitor`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|shape| shape.name() == name)
     }
 
-    /// The name of the shape in a URL.
+    /// The name of the shape in the URL `/api/alerts/from/<name>`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",

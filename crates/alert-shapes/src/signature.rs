@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// GitHub's signature.
+/// GitHub's signature (HMAC-SHA256) of a request's body.
 pub mod github {
     /// The header with the signature.
     pub const HEADER: &str = "x-hub-signature-256";
@@ -15,7 +15,7 @@ pub mod github {
     }
 }
 
-/// Grafana's signature.
+/// Grafana's signature (HMAC-SHA256) of a request's body.
 pub mod grafana {
     /// The default name of the header with the signature. Grafana can be configured with another name.
     pub const HEADER: &str = "x-grafana-alerting-signature";
@@ -24,8 +24,8 @@ pub mod grafana {
     /// [`HEADER`], or of another header if Grafana is configured to use another name.
     ///
     /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
-    /// not configured to send this header. The signature covers the timestamp, but the caller has to compare
-    /// the timestamp with the clock.
+    /// not configured to send this header. The signature covers the timestamp. The caller must compare the
+    /// timestamp with the clock, because this function accepts an old timestamp.
     pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
         match timestamp {
             Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),
@@ -43,7 +43,7 @@ fn is_mac(secret: &[u8], parts: &[&[u8]], claimed: &str) -> bool {
     mac.verify_slice(&claimed).is_ok()
 }
 
-/// Reads 32 bytes from hexadecimal text.
+/// Reads 32 bytes from 64 hexadecimal digits. `None` for any other text.
 fn bytes_of(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     let mut bytes = [0; 32];

@@ -10,7 +10,7 @@ use crate::{Shape, ShapeError, html, json, time};
 
 const MAX_BLOCKS: usize = 50;
 const MAX_ATTACHMENTS: usize = 20;
-/// The deepest level of a rich text that this module reads. The whole rich text has level 0.
+/// The deepest level of nested elements that this module reads in a rich text. The rich text has level 0.
 const MAX_LEVELS: usize = 6;
 
 pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
@@ -140,8 +140,8 @@ fn one_block(draft: &mut Draft, block: &Value) {
     }
 }
 
-/// Makes a fact from a section's field. If the first line of the field is bold, this line is the name of the
-/// fact.
+/// Makes a fact (a row of the card) from a field of a section. If the first line of the field is bold, this
+/// line is the name of the fact.
 fn fact(text: String) -> (String, String) {
     match text.split_once('\n') {
         Some((name, value)) if name.starts_with("**") => {
@@ -151,7 +151,7 @@ fn fact(text: String) -> (String, String) {
     }
 }
 
-/// Adds a button or an image of a block.
+/// Adds a button or an image of a block. The card leaves out other elements.
 fn element(draft: &mut Draft, element: &Value) {
     match json::text(element, "type").unwrap_or_default() {
         "button" => button(draft, element, json::text(&element["text"], "text").unwrap_or("Open")),
@@ -164,8 +164,8 @@ fn element(draft: &mut Draft, element: &Value) {
     }
 }
 
-/// Keeps a button that has an address. A button without an address is left out, because only Slack can handle
-/// a press of such a button.
+/// Keeps a button that has an address. The card leaves out a button without an address, because only Slack
+/// can handle a press of this button.
 fn button(draft: &mut Draft, button: &Value, title: &str) {
     match json::text(button, "url") {
         Some(address) => draft.link(title, &html::with_characters(address)),
@@ -182,7 +182,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Appends the texts and links of a rich text to `text`, without its styles.
+/// Appends the texts and links of a rich text to `text`. The function ignores styles such as bold.
 fn rich_text(value: &Value, level: usize, text: &mut String) {
     if level > MAX_LEVELS || text.len() > 16_000 {
         return;

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Datelike, Utc};
 
-/// Turns a time of RFC 3339 into the form `2026-11-27 09:12 UTC`. `None` if the text is no time, or is a time
-/// before 1971. If an alert has no time, Alertmanager sends the year 1.
+/// Turns a time of RFC 3339 into the form `2026-11-27 09:12 UTC`. `None` if the text is no time, or if the
+/// year is not 1971 to 9999. If an alert has no time, Alertmanager sends the year 1.
 pub(crate) fn shown(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc);
     is_real(&time).then(|| minutes(&time))
 }
 
-/// Turns seconds since 1970 into the form `2026-11-27 09:12 UTC`. `None` for a time before 1971.
+/// Turns seconds since 1970 into the form `2026-11-27 09:12 UTC`. `None` if the year is not 1971 to 9999.
 pub(crate) fn of_seconds(seconds: i64) -> Option<String> {
     let time = DateTime::from_timestamp(seconds, 0)?;
     is_real(&time).then(|| minutes(&time))

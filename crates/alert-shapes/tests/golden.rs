@@ -1,5 +1,6 @@
-//! Reads the payloads of senders in `tests/golden`, and compares the resulting alerts with the golden files
-//! (the files with the expected results). With `UPDATE_GOLDEN=1`, the test writes the golden files again.
+//! Reads the example requests of senders in `tests/golden`. Compares the results with the golden files (the
+//! files with the expected results) in the same folder. With `UPDATE_GOLDEN=1`, the test writes the golden
+//! files again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

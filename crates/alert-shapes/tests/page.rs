@@ -1,5 +1,5 @@
-//! Tests the examples in `docs/hooks.md`. The crate has to recognise each example as the format that the
-//! heading above the example names.
+//! Tests the examples in `docs/hooks.md`. The heading above an example names a format, and the crate must
+//! recognise the example as this format.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -39,7 +39,7 @@ fn examples_in_docs_hooks_are_recognised_as_the_format_in_their_heading() {
             let headers = options(command, "-H").into_iter().filter_map(|header| header.split_once(": "));
             let headers: BTreeMap<_, _> =
                 headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-            // An example with a signature has its body in a variable of the shell.
+            // In an example with a signature, the shell variable `body` contains the body.
             let body = options(command, "-d").first().copied();
             let body = body.or_else(|| Some(command.strip_prefix("body='")?.split_once('\'')?.0));
             let request = Request { headers, body: body.expect("a body").as_bytes().to_vec() };

@@ -1,5 +1,5 @@
-//! Property tests: whatever the body of a request is, each alert obeys the rules that the function
-//! `support::check` checks.
+//! Property tests: the crate reads random bodies, and each resulting alert must obey the rules of
+//! `support::check`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -144,7 +144,8 @@ fn shape() -> impl Strategy<Value = Option<Shape>> {
     prop::option::of(prop::sample::select(&Shape::ALL[..]))
 }
 
-/// Replaces the value at a path. If a value on the path has no children, the function replaces this value.
+/// Replaces the value at a path. Each index in the path chooses a child. If a value on the path has no
+/// children, the function replaces this value.
 fn mutate(value: &mut Value, path: &[prop::sample::Index], new: Value) {
     let mut place = value;
     for index in path {
@@ -166,7 +167,8 @@ fn mutate(value: &mut Value, path: &[prop::sample::Index], new: Value) {
     *place = new;
 }
 
-/// Reads a request, and checks each alert. If the crate returns an error instead of alerts, the check passes.
+/// Reads a request, and checks each alert. The check passes if the crate returns an error or a handshake
+/// instead of alerts.
 fn check_alerts(
     headers: &BTreeMap<String, String>,
     body: &[u8],
@@ -227,8 +229,8 @@ proptest! {
     }
 }
 
-/// The bodies have 256 KiB. If the time of a reader grew with the square of the size, this test would run for
-/// minutes.
+/// Most bodies have about 256 KiB. If the time of a reader grew with the square of the body's size, this test
+/// would run for minutes.
 #[test]
 fn large_body_that_repeats_one_pattern_is_read_in_time_and_keeps_the_limits() {
     let most = 256 * 1024;

@@ -1,11 +1,15 @@
 //! Reads `allowed_outbound_hosts` of a Spin manifest, and decides which URLs a component is allowed to call.
-//! The *embedded host* (`crates/local-host`, which replaces `spin up` in development and tests) refuses calls
-//! to all other URLs, and `cargo dev doctor` names missing entries. This crate does no input or output.
+//! `allowed_outbound_hosts` is a list of entries. An entry has the form `scheme://host[:port]`, and allows
+//! the calls to matching URLs. All other calls are denied. This crate does no input or output.
 //!
-//! The grammar of the entries, with all special cases, is the grammar of Spin (in Spin's repository:
-//! `crates/outbound-networking-config/src/allowed_hosts.rs`). An entry has the form `scheme://host[:port]`. A
-//! request is denied unless an entry allows it. In Spin, a component can call its own application by a
-//! relative URL, if an entry has the host `self`. Here, such an entry allows nothing.
+//! Two programs use this crate. The *embedded host* (`crates/local-host`, which replaces `spin up` in
+//! development and tests) refuses calls that no entry allows. `cargo dev doctor` names the entries that are
+//! missing in the manifest.
+//!
+//! This crate parses an entry as Spin does, with all special cases (in Spin's repository:
+//! `crates/outbound-networking-config/src/allowed_hosts.rs`). There is one difference, in entries with the
+//! host `self`. In Spin, such an entry allows a component to call its own application by a relative URL. In
+//! this crate, such an entry allows nothing.
 
 #![warn(missing_docs)]
 
@@ -43,10 +47,10 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The suffix of the host names by which components of the application call each other.
+/// The suffix of the host names by which the components of one application call each other.
 const CHAINING: &str = ".spin.internal";
 
-/// Returns the component to which a request to `http://<component>.spin.internal/` goes. Returns `None` for
+/// Returns the component that a request to `http://<component>.spin.internal/` calls. Returns `None` for
 /// every other host. Spin does the same (`parse_service_chaining_target`).
 pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
@@ -57,8 +61,8 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries. If an entry is malformed, the result is an error. If this function left out the
-    /// entry instead, the requests that the entry should allow would be denied, and no error would say why.
+    /// Parses all entries. The function fails if an entry is malformed. If the function skipped this entry,
+    /// requests would be denied later, and no error would name the entry.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -163,8 +167,8 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // In a URL, an IPv6 host has brackets. With the brackets, the host does not parse as an IP
-            // address. So no entry for a network allows an IPv6 host. Spin denies such a host, too.
+            // In a URL, an IPv6 host has brackets, and a text with brackets does not parse as an IP address.
+            // So an entry for a network allows no IPv6 host. In Spin, too, such an entry allows no IPv6 host.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -229,7 +233,7 @@ mod tests {
     #[test]
     fn entry_allows_only_targets_that_match_the_entry() {
         for (entries, url, allowed) in [
-            // Nothing is allowed unless it is listed.
+            // Without an entry, every target is denied.
             (&[][..], "https://example.com", false),
             // Scheme and default ports.
             (&["https://example.com"], "https://example.com", true),
@@ -306,7 +310,8 @@ mod tests {
             // The application itself: the entry is parsed, and allows nothing.
             (&["http://self"], "http://self", false),
             (&["http://self.alt"], "http://self.alt", false),
-            // Another component of the application: an entry matches its name like every other host.
+            // Another component of the application: `<component>.spin.internal` is a host name like any
+            // other.
             (&["http://other.spin.internal"], "http://other.spin.internal", true),
             (&["http://other.spin.internal"], "http://another.spin.internal", false),
             (&["http://*.spin.internal"], "http://another.spin.internal", true),
@@ -355,8 +360,8 @@ mod tests {
             "h2c://example.com:80",
             "https://",
         ] {
-            // One entry of this list is accepted: `https://`. Its host is the empty text, and no request has
-            // this host. Spin before 4.1 accepts this entry, too.
+            // The entry `https://` is accepted. Its host is the empty text, and no request has an empty host.
+            // Spin before 4.1 accepts this entry, too.
             assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
         }
         assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());

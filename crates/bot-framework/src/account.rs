@@ -1,5 +1,6 @@
-//! The accounts in an activity: people, bots, and the conversation itself. Each type has methods for a few
-//! fields, and keeps all other fields as they are.
+//! The accounts in an activity (a message or another event of the Bot Framework). An activity describes each
+//! person, bot and conversation as an account. Each type has methods for a few fields, and keeps all other
+//! fields unchanged.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ macro_rules! account {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name {
-            /// The id on the channel. It is never empty.
+            /// The id on the channel (such as Teams). The id of an account from an activity is never empty.
             pub id: String,
             rest: Map<String, Value>,
         }
@@ -50,7 +51,7 @@ account! {
     ChannelAccount, required_string
 }
 account! {
-    /// A conversation: `{id, conversationType?, tenantId?, isGroup?, name?, …}`. On Teams the id contains
+    /// A conversation: `{id, conversationType?, tenantId?, isGroup?, name?, …}`. On Teams the id can contain
     /// `:`, `@`, `;` and `=`.
     ConversationAccount, required_segment
 }
@@ -65,8 +66,8 @@ impl ChannelAccount {
         self
     }
 
-    /// Reads an account from an activity, e.g. `from`. If there is no account, some channels send an object
-    /// without an id. So the result is `None` if the object has no id.
+    /// Reads an account from a field of an activity, such as `from`. If there is no account, some channels
+    /// send an object without an id. So the result is `None` if the object has no id or an empty id.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
@@ -86,7 +87,7 @@ impl ChannelAccount {
 }
 
 impl ConversationAccount {
-    /// Makes a conversation of Teams with this id. `kind` is `personal`, `groupChat` or `channel`.
+    /// Makes the account of a Teams conversation. `kind` is `personal`, `groupChat` or `channel`.
     pub fn of_teams(id: impl Into<String>, kind: &str, tenant_id: &str) -> Self {
         let mut conversation = Self::with_id(id).or_in_tenant(Some(tenant_id));
         put(&mut conversation.rest, "conversationType", Some(kind));
@@ -114,7 +115,8 @@ impl ConversationAccount {
     }
 
     /// Whether the conversation is a group (on Teams: a group chat or a channel), and not the chat of one
-    /// person with the bot. The fields `conversationType` and `isGroup` of the conversation decide.
+    /// person with the bot. The field `conversationType` decides. If this field is missing, `isGroup`
+    /// decides.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {
             Some(kind) => kind != "personal",

@@ -1,5 +1,5 @@
 //! Cleans a sender's card. The cleaned card has only the elements and members that are in the tables of the
-//! module `elements`. If the card would exceed its size limit, the cleaner leaves out the parts that do not
+//! module `elements`. If the cleaned card would be too large, the cleaner leaves out the parts that do not
 //! fit.
 
 use serde_json::{Map, Value};
@@ -7,21 +7,23 @@ use serde_json::{Map, Value};
 use super::elements::{Family, Kind, OF_CARD, Type, shared, types};
 use crate::{MAX_CARD_BYTES, cut, draft, json, link, markdown};
 
-/// The bytes that are reserved for the type and version of the card, the notes about missing parts, and the
-/// last line.
+/// The bytes of the card that the cleaner does not use. These bytes are for the type and version of the card,
+/// the notes about missing parts, and the last line.
 const RESERVED_BYTES: usize = 2_500;
 const MAX_LEVELS: usize = 10;
 const MAX_CHILDREN: usize = 200;
 const MAX_TEXT_BYTES: usize = 6_000;
 const MAX_LINE_BYTES: usize = 200;
-/// The bytes that an object costs besides its members, such as `{"type":""},`.
+/// The bytes that the cleaner counts for an object in addition to the members, for example for
+/// `{"type":""},`.
 const OBJECT_BYTES: usize = 24;
 
 /// Cleans one card, and counts the bytes of the result.
 pub(super) struct Cleaner {
     /// The bytes that the card can still use.
     free: usize,
-    /// The number of elements that do not fit.
+    /// The number of parts that the card leaves out because of a limit: of bytes, of levels, or of children
+    /// in one array.
     missing: usize,
     left_out: Vec<String>,
     /// The first texts of the card, for the summary.
@@ -75,7 +77,8 @@ impl Cleaner {
         members
     }
 
-    /// Returns the children that the card keeps. `None` if the card keeps none of them.
+    /// Cleans an array of children, and returns the children that the card keeps. `None` if the card keeps no
+    /// child.
     fn children(&mut self, value: &Value, family: Family, level: usize) -> Option<Value> {
         let children = value.as_array()?;
         if level >= MAX_LEVELS {
@@ -111,7 +114,7 @@ impl Cleaner {
         let text_before = self.text.len();
         let cleaned = self.typed(child, of, family, level);
         if cleaned.is_none() {
-            // The element is left out, so the bytes of its children are free again.
+            // The card leaves out the child, so the bytes that the child has used are free again.
             self.free = before;
             self.text.truncate(text_before);
             if self.missing == counted && !child["url"].is_null() {
@@ -138,7 +141,8 @@ impl Cleaner {
         Some(Value::Object(members))
     }
 
-    /// Replaces an element that is not in the tables by its fallback. `None` if the element has no fallback.
+    /// Replaces a child whose type is not in the tables. The replacement is the member `fallback` of the
+    /// child, after cleaning. `None` if the child has no fallback that the card can keep.
     fn unknown(&mut self, child: &Value, name: &str, family: Family, level: usize) -> Option<Value> {
         let fallback = &child["fallback"];
         if fallback.is_object() && level < MAX_LEVELS {
@@ -231,8 +235,8 @@ impl Cleaner {
     }
 }
 
-/// If `value` is one of `words`, returns this word in the spelling of `words`. The case of `value` does not
-/// matter.
+/// If `value` is one of `words`, returns this word in the spelling of `words`. The comparison ignores upper
+/// and lower case.
 fn word(value: &Value, words: &[&str]) -> Option<Value> {
     let text = value.as_str()?;
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Value::from(*word))

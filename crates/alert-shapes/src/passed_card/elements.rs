@@ -1,4 +1,4 @@
-//! The tables of the elements and actions that are allowed in a sender's card, with their members.
+//! The tables of the elements, actions and members that are allowed in a sender's card.
 
 /// The kind of value that a member can have.
 #[derive(Debug, Clone, Copy)]
@@ -11,28 +11,28 @@ pub(super) enum Kind {
     Address,
     Bool,
     Number,
-    /// Pixels, such as `50px`, or one of these words.
+    /// Pixels, such as `50px`, or one of the listed words.
     Pixels(&'static [&'static str]),
-    /// A number, pixels, or one of these words.
+    /// A number, pixels, or one of the listed words.
     Width(&'static [&'static str]),
-    /// One of these words. The case does not matter.
+    /// One of the listed words, in upper or lower case.
     Word(&'static [&'static str]),
-    /// A colour as `#rrggbb`.
+    /// A colour as `#rrggbb` or `#aarrggbb`.
     Colour,
-    /// An array of children of this family.
+    /// An array of children. The [`Family`] decides which types the children can have.
     Children(Family),
     /// One action.
     Action,
     /// A background: a web address, or an object with a web address in `url`.
     Background,
-    /// The ids of the elements that an action shows and hides.
+    /// The ids of the elements that an action shows or hides.
     Targets,
     /// The card that an action opens.
     Card,
 }
 
-/// The family of the children in an array. For example, the array `columns` of a `ColumnSet` has children of
-/// the family `Column`.
+/// The types that are allowed for the children in one array. For example, the array `columns` of a
+/// `ColumnSet` has children of the family `Column`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Element,
@@ -50,7 +50,8 @@ pub(super) enum Family {
 pub(super) struct Type {
     pub(super) name: &'static str,
     pub(super) members: &'static [(&'static str, Kind)],
-    /// The members that the element needs. If one is missing, the card leaves the element out.
+    /// The members that the element or action needs. If a required member is missing, the card leaves out the
+    /// element or action.
     pub(super) required: &'static [&'static str],
 }
 
@@ -257,7 +258,7 @@ pub(super) const ACTIONS: &[Type] = &[
     Type { name: "Action.ShowCard", members: &[("card", Card)], required: &["card"] },
 ];
 
-/// The types of a family. If a family has only one type, its children need no member `type`.
+/// The types of a family. If a family has only one type, a child of this family needs no member `type`.
 pub(super) fn types(family: Family) -> &'static [Type] {
     match family {
         Family::Element => ELEMENTS,
@@ -272,7 +273,7 @@ pub(super) fn types(family: Family) -> &'static [Type] {
     }
 }
 
-/// The members that all types of a family have.
+/// The members that are allowed in all types of a family.
 pub(super) fn shared(family: Family) -> &'static [(&'static str, Kind)] {
     match family {
         Family::Element | Family::Image => OF_ELEMENTS,

@@ -1,9 +1,10 @@
 //! Reads Adaptive Cards that senders make themselves. A payload is the card alone, or a JSON message with the
-//! card in `attachments`. Teams' Workflows accept such a message.
+//! card in `attachments`. Programs post such a message to Teams' Workflows.
 //!
-//! The alert keeps the elements of version 1.5 that only show something. The alert leaves out inputs, media,
-//! mentions, and actions that post or refresh. The module `elements` lists all elements and members that
-//! stay, so every unknown element or member is left out.
+//! The alert keeps the elements and actions of Adaptive Cards 1.5 that only show something or open a web
+//! page. The alert leaves out inputs, media, mentions, and actions that post or refresh. The module
+//! `elements` lists all elements, actions and members that stay. The cleaner replaces an unknown element by
+//! the fallback in the element. Without a fallback, the cleaner leaves the element out.
 
 mod cleaner;
 mod elements;
@@ -15,7 +16,7 @@ use crate::{Shape, ShapeError, ShapedAlert, State, draft, json, markdown};
 
 use cleaner::Cleaner;
 
-/// The versions of Adaptive Cards that the alert's card can have.
+/// The versions that the alert's card can have. Every other version becomes 1.5.
 const VERSIONS: [&str; 6] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
 
 /// The media type of an Adaptive Card in a message.
@@ -76,8 +77,8 @@ pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let version = json::text(card, "version").filter(|version| VERSIONS.contains(version)).unwrap_or("1.5");
     members.insert("version".to_owned(), json!(version));
     members.insert("body".to_owned(), Value::Array(body));
-    // With the width `Full`, Teams shows the card as wide as the chat. The cards that Alertmanager sends ask
-    // for this width.
+    // With the width `Full`, Teams shows the card as wide as the chat. Cards from Alertmanager have this
+    // width.
     if json::text(&card["msteams"], "width").is_some_and(|width| width.eq_ignore_ascii_case("full")) {
         members.insert("msteams".to_owned(), json!({"width": "Full"}));
     }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, ShapeError, ShapedAlert, read};
 use serde_json::Value;
 
-/// A sender's request, as a file `*.http` in `tests/golden` contains it: headers, an empty line, and the
-/// body.
+/// A sender's request from a file `*.http` in `tests/golden`. The file contains headers, an empty line, and
+/// the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) headers: BTreeMap<String, String>,
@@ -48,7 +48,8 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Reads the files `*.http` in `tests/golden`. Returns their names and their requests.
+/// Reads the files `*.http` in `tests/golden`. Returns the name of each file (without `.http`), and the
+/// request in the file.
 pub(crate) fn goldens() -> Vec<(String, Request)> {
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut requests: Vec<_> = files
@@ -109,8 +110,8 @@ fn collect(value: &Value, texts: &mut Vec<String>) -> Result<(), String> {
     }
 }
 
-/// Checks that a text mentions no person and links only to web addresses. The check does not use the crate's
-/// own code.
+/// Checks that a text has no mention of a person (`<at>`), and no link with a dangerous scheme such as
+/// `javascript:`. The check does not use the crate's own code.
 fn harmless(text: &str) -> Result<(), String> {
     let lower = text.to_lowercase();
     let squeezed: String = lower.chars().filter(|c| !c.is_whitespace()).collect();

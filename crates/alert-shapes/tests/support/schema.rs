@@ -1,11 +1,12 @@
-//! Checks a card against [`TYPES`], a list of the elements in the documentation of Adaptive Cards 1.5. A
-//! member that is not in `TYPES` is an error, as in the published schema.
+//! Checks a card against [`TYPES`], a list of the elements and members that a card of this crate can have.
+//! The list comes from the documentation of Adaptive Cards 1.5, without inputs, media, and actions that send
+//! data. A member that is not in `TYPES` is an error, as in the published schema.
 
 use serde_json::Value;
 
-/// The types of elements. A line has the form `type: member=kind member=kind`, where `kind` is the kind of
-/// the member's value. `!` marks a required member. `+element` and `+action` add the members that [`shared`]
-/// returns.
+/// The types of elements. A line has the form `type: member=kind member=kind`. The kind (such as `bool`)
+/// decides which values the member can have. `!` marks a required member. `+element` and `+action` add the
+/// members that [`shared`] returns.
 const TYPES: &str = "
 AdaptiveCard: version=text! body=elements actions=actions selectAction=action fallbackText=text \
   backgroundImage=text minHeight=text rtl=bool speak=text lang=text verticalContentAlignment=end

@@ -129,12 +129,16 @@ impl Draft {
         self.parts.push(Part::Image { address, alternative });
     }
 
-    /// Adds a button. The method adds nothing if the address is blank, if another button has the same
-    /// address, or if the draft already has [`MAX_PARTS`] buttons.
+    /// Adds a button. The method adds nothing if the address is blank, or if another button has the same
+    /// address. If the draft already has [`MAX_PARTS`] buttons, the card leaves the button out.
     pub(crate) fn link(&mut self, title: impl Into<String>, address: &str) {
         let is_new = self.links.iter().all(|(_, known)| known != address);
-        if is_new && !address.trim().is_empty() && self.links.len() < MAX_PARTS {
-            self.links.push((title.into(), address.to_owned()));
+        if !is_new || address.trim().is_empty() {
+            return;
+        }
+        match self.links.len() < MAX_PARTS {
+            true => self.links.push((title.into(), address.to_owned())),
+            false => self.leave_out(format!("button \"{}\"", title.into())),
         }
     }
 
@@ -144,6 +148,16 @@ impl Draft {
         if self.left_out.len() < MAX_LEFT_OUT {
             self.left_out.push(what.into());
         }
+    }
+
+    /// Returns the first `most` elements of a list. Records how many further elements the card leaves out, such
+    /// as `3 more images`; `what` is the noun in the plural.
+    pub(crate) fn first_of<'l, T>(&mut self, list: &'l [T], most: usize, what: &str) -> &'l [T] {
+        let (first, others) = list.split_at(list.len().min(most));
+        if !others.is_empty() {
+            self.leave_out(format!("{} more {what}", others.len()));
+        }
+        first
     }
 
     /// Makes the alert and its card.

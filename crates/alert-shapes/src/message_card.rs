@@ -28,11 +28,8 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
         draft.text(html::to_markdown(text));
     }
     let sections = json::list(value, "sections");
-    for part in sections.iter().take(MAX_SECTIONS) {
+    for part in draft.first_of(sections, MAX_SECTIONS, "sections") {
         section(&mut draft, part);
-    }
-    if let more @ 1.. = sections.len().saturating_sub(MAX_SECTIONS) {
-        draft.leave_out(format!("{more} more sections"));
     }
     actions(&mut draft, json::list(value, "potentialAction"));
     Ok(draft)
@@ -59,7 +56,8 @@ fn section(draft: &mut Draft, section: &Value) {
         let address = json::text(image, "image").or_else(|| image.as_str())?;
         Some((address, json::text(image, "title").unwrap_or("Image")))
     });
-    for (address, alternative) in hero.into_iter().chain(images).take(MAX_IMAGES) {
+    let images: Vec<_> = hero.into_iter().chain(images).collect();
+    for (address, alternative) in draft.first_of(&images, MAX_IMAGES, "images") {
         draft.image(address, alternative);
     }
     actions(draft, json::list(section, "potentialAction"));
@@ -67,9 +65,9 @@ fn section(draft: &mut Draft, section: &Value) {
 
 /// Keeps the buttons that only open a web page. Buttons of other types, such as `HttpPOST` and `ActionCard`,
 /// would send data to an address that the sender chose. The card leaves these buttons out, and lists their
-/// names. The function ignores all buttons after the first [`MAX_ACTIONS`].
+/// names. The card also leaves out all buttons after the first [`MAX_ACTIONS`].
 fn actions(draft: &mut Draft, actions: &[Value]) {
-    for action in actions.iter().take(MAX_ACTIONS) {
+    for action in draft.first_of(actions, MAX_ACTIONS, "buttons") {
         let name = json::text(action, "name").unwrap_or("Open");
         let kind = json::text(action, "@type").unwrap_or_default();
         let targets = json::list(action, "targets");

@@ -35,11 +35,8 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     }
     blocks(&mut draft, json::list(value, "blocks"));
     let attachments = json::list(value, "attachments");
-    for part in attachments.iter().take(MAX_ATTACHMENTS) {
+    for part in draft.first_of(attachments, MAX_ATTACHMENTS, "attachments") {
         attachment(&mut draft, part);
-    }
-    if let more @ 1.. = attachments.len().saturating_sub(MAX_ATTACHMENTS) {
-        draft.leave_out(format!("{more} more attachments"));
     }
     Ok(draft)
 }
@@ -79,7 +76,7 @@ fn attachment(draft: &mut Draft, attachment: &Value) {
     for address in ["image_url", "thumb_url"].iter().filter_map(|member| json::text(attachment, member)) {
         draft.image(address, json::text(attachment, "title").unwrap_or("Image"));
     }
-    for action in json::list(attachment, "actions").iter().take(MAX_BLOCKS) {
+    for action in draft.first_of(json::list(attachment, "actions"), MAX_BLOCKS, "buttons") {
         button(draft, action, json::text(action, "text").unwrap_or("Open"));
     }
     let seconds =
@@ -92,11 +89,8 @@ fn attachment(draft: &mut Draft, attachment: &Value) {
 }
 
 fn blocks(draft: &mut Draft, blocks: &[Value]) {
-    for block in blocks.iter().take(MAX_BLOCKS) {
+    for block in draft.first_of(blocks, MAX_BLOCKS, "blocks") {
         one_block(draft, block);
-    }
-    if let more @ 1.. = blocks.len().saturating_sub(MAX_BLOCKS) {
-        draft.leave_out(format!("{more} more blocks"));
     }
 }
 
@@ -117,13 +111,16 @@ fn one_block(draft: &mut Draft, block: &Value) {
         }
         "context" => {
             let elements = json::list(block, "elements");
-            let texts: Vec<_> = elements.iter().take(MAX_BLOCKS).filter_map(text_of).collect();
+            let elements = draft.first_of(elements, MAX_BLOCKS, "elements");
+            let texts: Vec<_> = elements.iter().filter_map(text_of).collect();
             if !texts.is_empty() {
                 draft.push(Part::Subtle(texts.join(" ")));
             }
         }
         "actions" => {
-            json::list(block, "elements").iter().take(MAX_BLOCKS).for_each(|inner| element(draft, inner))
+            for inner in draft.first_of(json::list(block, "elements"), MAX_BLOCKS, "buttons") {
+                element(draft, inner);
+            }
         }
         "image" => {
             let alternative = json::text(block, "alt_text").unwrap_or("Image");

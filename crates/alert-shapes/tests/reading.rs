@@ -216,3 +216,23 @@ fn big_payload_fits_into_a_card_that_says_how_many_parts_are_missing() {
         assert!(card.len() > 12_000, "only {} bytes are used", card.len());
     }
 }
+
+#[test]
+fn elements_above_a_limit_are_counted_as_left_out() {
+    let images: Vec<_> = (0..7).map(|index| json!({"image": format!("https://x/{index}")})).collect();
+    let open = |index: i32| json!({"@type": "OpenUri", "name": "b", "targets": [{"os": "default", "uri": format!("https://x/{index}")}]});
+    let buttons: Vec<_> = (0..22).map(open).collect();
+    let button = |index: i32| json!({"type": "button", "text": "b", "url": format!("https://x/{index}")});
+    let slack: Vec<_> = (0..51).map(button).collect();
+    for (body, expected) in [
+        (json!({"@type": "MessageCard", "text": "x", "sections": [{"images": images}]}), "2 more images"),
+        (json!({"@type": "MessageCard", "text": "x", "potentialAction": buttons}), "2 more buttons"),
+        (
+            json!({"text": "x", "attachments": [{"color": "good", "text": "x", "actions": slack}]}),
+            "1 more buttons",
+        ),
+    ] {
+        let left_out = alert(&body).left_out;
+        assert!(left_out.iter().any(|name| name == expected), "{expected}: {left_out:?}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Activities, the bodies of `POST /api/messages`.
+//! Reads activities, the bodies of `POST /api/messages`. An activity is JSON that reports e.g. a person's
+//! message.
 
 use serde_json::{Map, Value};
 
@@ -7,9 +8,9 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, NOT_ONLY_DOTS};
 use crate::path::is_segment;
 
-/// An activity: its kind, the common fields, and all other fields as they were sent.
+/// An activity: its kind, the most used fields, and all other fields unchanged in [`Activity::rest`].
 ///
-/// Unknown fields and unknown types are no errors (rules A2005 and A2006 of
+/// An unknown field or an unknown `type` is no error (rules A2005 and A2006 of
 /// <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>). A missing `type` or
 /// `conversation.id` is an error, because the bot needs both to handle the activity.
 #[derive(Debug, Clone)]
@@ -18,11 +19,11 @@ pub struct Activity {
     pub kind: ActivityKind,
     /// The activity's id. Some activities of the type `conversationUpdate` have no id.
     pub id: Option<String>,
-    /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
-    /// empty.
+    /// The id of the channel (the service that connects the person with the bot), in lower case, e.g.
+    /// `msteams`, `webchat`, `directline` or `emulator`. An empty id becomes `None`.
     pub channel_id: Option<String>,
-    /// The URL that the caller names for replies. The bot sends nothing to this URL before a
-    /// [`crate::TrustPolicy`] has checked the URL.
+    /// The URL for replies. The caller (the program that sent the activity) chooses this URL. So the bot
+    /// sends nothing to this URL before a [`crate::TrustPolicy`] has checked the URL.
     pub service_url: Option<String>,
     /// The sender. An account without an id counts as absent.
     pub from: Option<ChannelAccount>,
@@ -90,8 +91,8 @@ impl Activity {
     /// Reads an activity from the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let mut fields = Fields::of_request(body)?;
-        // Any caller could invent a `callerId`, so the bot ignores this field of a request (rule A2251 of
-        // `protocol-activity.md`).
+        // The field `callerId` names the caller, but any caller could write a false name. So the bot ignores
+        // this field (rule A2251 of `protocol-activity.md`).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
             Some(object) => ChannelAccount::of_activity(object),
@@ -118,12 +119,12 @@ impl Activity {
         })
     }
 
-    /// Whether the bot is one of the members who joined.
+    /// Whether the activity reports that the bot joined the conversation.
     pub fn adds_the_bot(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_added)
     }
 
-    /// Whether the bot is one of the members who left.
+    /// Whether the activity reports that the bot left the conversation.
     pub fn removes_the_bot(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_removed)
     }
@@ -133,30 +134,31 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
-    /// Whether the caller expects the replies in the HTTP response. With every other `deliveryMode`, the bot
-    /// sends the replies to the Connector.
+    /// Whether the caller expects the replies in the HTTP response. If not, the bot sends the replies to the
+    /// Connector.
     pub fn expects_replies(&self) -> bool {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
     }
 
-    /// Whether the channel itself sent the activity, and not a person. Direct Line and Web Chat send some
-    /// activities of the type `conversationUpdate` themselves. In these activities, `from` has the id of the
-    /// conversation.
+    /// Whether the channel itself sent the activity, and not a person. The channels Direct Line and Web Chat
+    /// send some activities of the type `conversationUpdate` themselves. In these activities, `from.id` is
+    /// the id of the conversation.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
             && self.from.as_ref().is_some_and(|from| from.id == self.conversation.id)
     }
 
-    /// The tenant in `channelData`. Teams always sets this field, even if `conversation` names no tenant.
+    /// The id of the tenant, from `channelData`. Teams always sends this id, even if `conversation` names no
+    /// tenant.
     pub fn channel_tenant_id(&self) -> Option<&str> {
         let id = self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str();
         id.filter(|id| !id.is_empty())
     }
 }
 
-/// Takes the activity's id. The id must be usable as a segment of a URL's path, because the URL of a reply
-/// contains the id.
+/// Takes the activity's id out of `fields`. An empty id counts as absent. An id of only dots is an error. The
+/// URL of a reply contains the id, and an id such as `..` could lead to another path.
 fn take_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("id")?.filter(|id| !id.is_empty()) {
         Some(id) if !is_segment(&id) => Err(fields.error("id", NOT_ONLY_DOTS)),

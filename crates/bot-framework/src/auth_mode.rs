@@ -1,4 +1,4 @@
-//! The variable `authmode`: whether a caller has to prove its identity.
+//! Reads the variable `authmode`. In anonymous mode, the module also checks the header `Host` of a request.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,18 @@ use http::header::HOST;
 use platform::{Settings, SettingsError};
 use thiserror::Error;
 
-/// Whether a caller has to prove its identity. The operator must set the mode explicitly. In Microsoft's
-/// SDKs, an empty app id turns the check off. Here, only `authmode=anonymous` does.
+/// Whether a caller has to prove its identity. In Microsoft's SDKs, an empty app id turns the check of
+/// callers off. In this project, only `authmode=anonymous` turns this check off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
     /// Every call needs a valid token.
     Required,
-    /// For local tests: callers need no token. The bot sends to loopback only, and never with its own token.
+    /// For local tests: callers need no token. The bot sends messages only to loopback (the same machine),
+    /// and without its token for the Connector.
     Anonymous,
 }
 
-/// Error: in anonymous mode, the header `Host` of a request names another machine.
+/// Error: in anonymous mode, the header `Host` of a request does not name this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "Host: expected a name of this machine, because authmode=anonymous serves no other machine; \
@@ -40,11 +41,13 @@ impl AuthMode {
         }
     }
 
-    /// Checks the header `Host`, which must name this machine in anonymous mode.
+    /// Checks the header `Host`. In anonymous mode, the header must name this machine. With
+    /// `authmode=required`, every value is accepted.
     ///
-    /// The check stops DNS rebinding: a developer tests the bot, and opens an attacker's web page in a
-    /// browser on the same machine. The attacker makes the host name of that page resolve to loopback. The
-    /// page can then call the bot, but it cannot change `Host`, which still names the attacker's host.
+    /// The check stops an attack from a web page (DNS rebinding). A developer tests the bot, and opens the
+    /// attacker's page in a browser on the same machine. The attacker makes the host name of the page resolve
+    /// to loopback, so the page can call the bot. But the page cannot change the header `Host`, which still
+    /// contains the host name of the page.
     pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if self == Self::Required || is_this_machine(name_of_authority(host)) {
@@ -55,7 +58,7 @@ impl AuthMode {
     }
 }
 
-/// Returns the host from a text of the form `host`, `host:port` or `[IPv6 address]:port`.
+/// Returns the host of an authority (the value of `Host`): `host`, `host:port` or `[IPv6 address]:port`.
 fn name_of_authority(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -63,9 +66,10 @@ fn name_of_authority(authority: &str) -> &str {
     }
 }
 
-/// Whether the name is loopback, or ends with `.spin.internal`. With Spin's local service chaining,
-/// components call each other by names under `.spin.internal`. An attacker cannot use these names, because no
-/// name under `internal` can be registered.
+/// Whether the name means this machine: `localhost`, a loopback address, or a name that ends with
+/// `.spin.internal`. The components of a Spin application call each other by such names (local service
+/// chaining). No web page of an attacker can have such a name, because no person can register a name under
+/// `internal`.
 fn is_this_machine(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

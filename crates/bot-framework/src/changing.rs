@@ -1,5 +1,6 @@
-//! Changes and deletions of chat messages that the bot has sent. This module lists the channels that support
-//! neither, and classifies the Connector's response to a change or a deletion.
+//! Changes and deletions of chat messages that the bot has sent. The module lists the channels (services such
+//! as Teams or Web Chat) that refuse all changes and deletions. The module also classifies the Connector's
+//! response to a change or a deletion.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -7,28 +8,31 @@ use platform::{TransportError, value_of};
 
 use crate::verdict::{Class, Verdict, classify, error_code};
 
-/// The channels that are known to refuse the change and the deletion of a message. Web Chat and Direct Line
-/// return 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. An e-mail or an SMS cannot be
-/// changed after it was sent.
+/// The channels that refuse all changes and deletions of messages. Web Chat and Direct Line return 405:
+/// <https://github.com/microsoft/botframework-sdk/issues/4734>. A sent e-mail or SMS cannot be changed.
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
-/// Whether the bot can try to change or delete a message on a channel. The result is `false` only for
-/// channels that are known to refuse both. For every other channel, only the Connector's response shows
-/// whether the channel supports the change or deletion.
+/// Whether the bot can try to change or delete a message on a channel. The result is `false` for the channels
+/// in `WITHOUT_CHANGES`. On every other channel, the Connector's response shows whether the channel supports
+/// the change or the deletion.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
 
-/// The kind of a change: a sent message gets new content, or is deleted.
+/// Whether a call changes the content of a sent message, or deletes the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changing {
     Content,
     Deletion,
 }
 
-/// Classifies a response to the change or deletion of a message. A change or deletion can be repeated without
-/// harm. So if the response was lost, the class is [`Class::Unavailable`], and never
-/// [`Class::PossiblyDelivered`]. Sources of the codes:
+/// Classifies a response to the change or the deletion of a message.
+///
+/// The bot can repeat a change or a deletion without harm. So this function never returns the classes
+/// [`Class::PossiblyDelivered`] and [`Class::GatewayFailed`], which warn that a second try can deliver a
+/// message twice. Instead, the function returns [`Class::Unavailable`].
+///
+/// Sources of the statuses and the error codes:
 /// <https://github.com/microsoft/BotFramework-Services/issues/269> (`ActivityNotFoundInConversation`, and 403
 /// `ServiceError` for a message that a person has deleted),
 /// <https://github.com/MicrosoftDocs/msteams-docs/issues/399> (400 `BadArgument` for an unknown id),
@@ -47,10 +51,10 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // The responses below do not prove that the message is missing. Nevertheless, a change of the content
-        // gets the class `MessageGone`. The poller then sends the text as a new message, and the Connector's
-        // response to the new message decides. A deletion keeps the class `Permanent`, because the message is
-        // perhaps still there and must not count as deleted.
+        // The responses below do not prove that the message is missing. A change of the content gets the
+        // class `MessageGone` anyway. The poller then sends the content as a new message, and the response to
+        // the new message decides what happens to the alert. A deletion keeps the class `Permanent`. Perhaps
+        // the message is still there, so it must not count as deleted.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
@@ -86,7 +90,7 @@ mod tests {
             (404, coded("ActivityNotFoundInConversation"), Deletion, Class::MessageGone),
             (404, String::new(), Content, Class::MessageGone),
             (404, coded("NotFound"), Deletion, Class::Permanent),
-            // A gateway can return this response, so the message is perhaps still there.
+            // This response has no error code. So perhaps a gateway sent it, and the message is still there.
             (404, String::new(), Deletion, Class::Permanent),
             (404, coded("ConversationNotFound"), Content, Class::DestinationGone),
             (403, coded("BotNotInConversationRoster"), Content, Class::DestinationGone),

@@ -1,9 +1,10 @@
-//! The id of a channel, always in lower case.
+//! The id of a channel, always in lower case. A channel is a service that connects people with the bot, such
+//! as Teams (`msteams`).
 //!
-//! The bot and the poller compare channel ids, and build keys of table rows from them. So the whole project
-//! needs one spelling of each id. For example, the bot stores a conversation under a hash of its channel id
-//! and its conversation id. This module converts a channel id to lower case when it reads the id. No other
-//! code changes the case.
+//! The bot and the poller compare channel ids, and build keys of table rows from them. For example, the bot
+//! stores a conversation under a hash of the channel id and the conversation id. So the whole project needs
+//! one spelling of each channel id. This module converts channel ids to lower case. No other code changes the
+//! case.
 
 use crate::json::{FieldError, Fields};
 
@@ -12,14 +13,15 @@ use crate::json::{FieldError, Fields};
 const MAX_LENGTH: usize = 64;
 const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 
-/// Converts a channel id to lower case. Returns `None` if the text cannot be a channel id.
+/// Converts a channel id to lower case. Returns `None` if the text does not have the form that `EXPECTED`
+/// describes.
 pub fn channel_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     let is_channel_id = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(fits);
     is_channel_id.then(|| text.to_ascii_lowercase())
 }
 
-/// Takes the field `channelId`. An empty value counts as absent.
+/// Takes the field `channelId` out of `fields`. An empty value counts as absent.
 pub(crate) fn take(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("channelId")?.filter(|text| !text.is_empty()) {
         None => Ok(None),
@@ -45,8 +47,8 @@ mod tests {
             (" msteams", None),
             ("msteams\0", None),
             ("ms/teams", None),
-            // Letters of other scripts. The first two become `k` and `s` when the case changes; the third
-            // looks like an `s`.
+            // Letters that are not ASCII. The first becomes `k` in lower case, the second becomes `S` in
+            // upper case, and the third looks like an `s`.
             ("\u{212a}ik", None),
             ("m\u{17f}teams", None),
             ("mѕteams", None),

@@ -1,44 +1,48 @@
-//! Finds the parts of a message that its channel does not show. The bot reports these parts to the alert's
-//! sender before it queues the alert, because the channel does not report them to the sender.
+//! Finds the parts of a message that a channel (a service such as Teams or Slack) does not show. The channel
+//! does not tell the sender of the alert about these parts. So the bot tells the sender before the bot queues
+//! the alert.
 //!
-//! The function `abilities` has a table of channels. The table follows
+//! The table in the function `abilities` says for each channel how the channel shows cards, and whether it
+//! shows Markdown. Sources of the table:
 //! <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for Teams
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a channel is
-//! not in the table, the module reports nothing, because the abilities of that channel are unknown.
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. If a channel
+//! is not in the table, the module reports nothing, because the abilities of that channel are unknown.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
-/// The largest card that Teams accepts, according to the documentation of Teams. Teams also limits a whole
-/// chat message to 100 KB in UTF-16. The bot does not check this limit, because an envelope has at most
-/// 48 KiB in UTF-8, which are at most 96 KiB in UTF-16.
+/// The largest card that Teams accepts, in bytes, according to the documentation of Teams. Teams also limits
+/// a whole chat message to 100 KB in UTF-16. The bot does not check this second limit, because an envelope
+/// (an alert as JSON on the queue) is smaller. It has at most 48 KiB in UTF-8, and so at most 96 KiB (98 304
+/// bytes) in UTF-16.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
-/// The most suggested actions that Teams shows.
+/// The highest number of suggested actions (buttons below a message) that Teams shows.
 const MAX_TEAMS_SUGGESTIONS: usize = 3;
 
-/// The most cards that Teams shows in one message.
+/// The highest number of attachments, such as cards, that Teams accepts in one message.
 const MAX_TEAMS_CARDS: usize = 10;
 
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// How many levels of a card are searched for `Action.Execute`. This number is enough for every card, because
-/// the body of an API call has at most 32 levels.
+/// The highest number of JSON levels that `executes` searches in a card. This number is enough for every
+/// card, because the body of an API call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
 /// The parts of a message that [`shows`] checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
-    /// The text of the alert, without the words that the bot adds in front of this text.
+    /// The text of the alert, without the word that the bot adds in front (`Alert: …`).
     pub text: &'a str,
     /// The format of the text.
     pub format: TextFormat,
     /// The people whom the message mentions.
     pub mentions: &'a [Mention],
-    /// More JSON members of the activity. The list [`crate::MORE_MEMBERS`] names the possible members.
+    /// Further JSON members of the message, e.g. `attachments`. [`crate::MORE_MEMBERS`] lists the possible
+    /// members.
     pub activity: &'a Map<String, Value>,
 }
 
@@ -66,7 +70,7 @@ pub enum NotShown {
         /// The number of attachments.
         cards: usize,
     },
-    /// The version of the card is too new, so Teams shows the card's fallback or an error instead.
+    /// The version of the card is too new, so Teams shows the card's fallback text or an error instead.
     #[error(
         "activity.attachments[{index}]: Teams knows Adaptive Cards up to version 1.5; use this version if the \
          card needs no newer one"
@@ -89,8 +93,8 @@ pub enum NotShown {
         /// The id of the channel.
         channel: String,
     },
-    /// A button of the card has `Action.Execute` without a fallback. Web Chat does nothing when a person
-    /// presses the button.
+    /// A button of the card has the type `Action.Execute`, and names no other action as its `fallback`. Web
+    /// Chat does nothing when a person presses such a button.
     #[error(
         "activity.attachments[{index}]: a button with Action.Execute does nothing in Web Chat; give it a \
          `fallback` with Action.Submit or Action.OpenUrl"
@@ -99,12 +103,12 @@ pub enum NotShown {
         /// The index of the attachment.
         index: usize,
     },
-    /// Teams shows the first three suggested actions only.
+    /// Teams shows only the first three suggested actions.
     #[error(
         "activity.suggestedActions: Teams shows at most {MAX_TEAMS_SUGGESTIONS}; use a card for more buttons"
     )]
     TooManySuggestions,
-    /// Teams shows suggested actions in personal chats only.
+    /// Teams shows suggested actions only in personal chats.
     #[error("activity.suggestedActions: Teams shows them in personal chats only; use a card in groups")]
     SuggestionsInGroup,
     /// The channel does not know Markdown, so it shows characters such as `**` as they are.
@@ -123,9 +127,9 @@ pub enum NotShown {
         /// The id of the channel.
         channel: String,
     },
-    /// The text mentions a person, and the bot does not know the Teams id of this person. So Teams shows the
-    /// name, and does not notify the person. A mention in a card needs no Teams id, because Teams also
-    /// accepts the person's object id there.
+    /// The text mentions a person whose id on Teams the bot does not know. So Teams shows the name, and does
+    /// not notify the person. A mention in a card does not need the id on Teams, because in a card Teams also
+    /// accepts the person's object id in Entra.
     #[error(
         "mentions: Teams does not notify `{name}` of a mention in the text, because the bot has no Teams id of \
          this person; let the person write to the bot, or mention them in a card"
@@ -158,7 +162,7 @@ pub enum Cards {
     None,
 }
 
-/// Whether a channel is known to show Markdown.
+/// Whether a channel shows Markdown. The result is `false` if the channel is not in the table.
 pub fn shows_markdown(channel_id: &str) -> bool {
     matches!(abilities(channel_id), Some((_, true)))
 }
@@ -250,8 +254,8 @@ fn json_bytes(value: &Value) -> usize {
     serde_json::to_vec(value).map(|bytes| bytes.len()).unwrap_or_default()
 }
 
-/// Returns the major and the minor version of an Adaptive Card. Returns `None` if the attachment is another
-/// card, or names no version.
+/// Returns the major and the minor version of an Adaptive Card. Returns `None` if the attachment is no
+/// Adaptive Card, or has no version of the form `1.5`.
 fn version_of(attachment: &Value) -> Option<(u32, u32)> {
     let kind = attachment.get("contentType").and_then(Value::as_str)?;
     let version = attachment.get("content")?.get("version")?.as_str()?;
@@ -259,7 +263,8 @@ fn version_of(attachment: &Value) -> Option<(u32, u32)> {
     kind.eq_ignore_ascii_case(ADAPTIVE_CARD).then_some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Whether a value has an `Action.Execute` without a fallback.
+/// Whether a value contains an `Action.Execute` without a fallback. The search ends at the level
+/// [`MAX_LEVELS`].
 fn executes(value: &Value, level: usize) -> bool {
     if level > MAX_LEVELS {
         return false;

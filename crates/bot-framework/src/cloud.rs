@@ -1,12 +1,12 @@
-//! The clouds in which the Bot Framework runs, and the names that differ between them.
+//! The clouds in which the Bot Framework runs, with the hosts, issuers and tenants of each cloud.
 
 use platform::{Settings, SettingsError};
 
-/// A cloud. The variable `channelservice` selects it.
+/// A cloud, selected by the variable `channelservice`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
-    /// The public cloud. Bots for GCC (a part of Teams for US authorities) belong to this cloud, too,
-    /// although GCC has its own Connector.
+    /// The public cloud. A bot in GCC (a part of Teams for US authorities) also has this value, although GCC
+    /// has its own Connector.
     Public,
     /// US Government: GCC High and DoD.
     UsGov,
@@ -28,7 +28,8 @@ impl Cloud {
         }
     }
 
-    /// The claim `iss` of the tokens that channels send to the bot.
+    /// The claim `iss` (the issuer) of a token from a channel. A channel is a service that connects people
+    /// with the bot, such as Teams.
     pub fn channel_issuer(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com",
@@ -37,7 +38,8 @@ impl Cloud {
         }
     }
 
-    /// The URL of the OpenID metadata for the channels' tokens.
+    /// The URL of the OpenID metadata for the channels' tokens. OpenID metadata is JSON that names the URL of
+    /// the signing keys.
     pub fn channel_metadata(self) -> &'static str {
         match self {
             Self::Public => "https://login.botframework.com/v1/.well-known/openidconfiguration",
@@ -46,7 +48,8 @@ impl Cloud {
         }
     }
 
-    /// The path of the OpenID metadata for Entra's tokens, below the login endpoint.
+    /// The path of the OpenID metadata for Entra's tokens. The URL is the login endpoint, followed by this
+    /// path.
     pub fn entra_metadata_path(self) -> &'static str {
         match self {
             Self::Public => "/common/v2.0/.well-known/openid-configuration",
@@ -64,7 +67,7 @@ impl Cloud {
         }
     }
 
-    /// The claim `iss` of Entra's tokens, version 1, for a tenant.
+    /// The claim `iss` of a token of version 1 that Entra issued for `tenant`.
     pub fn entra_issuer_v1(self, tenant: &str) -> String {
         match self {
             Self::Public | Self::UsGov => format!("https://sts.windows.net/{tenant}/"),
@@ -72,20 +75,20 @@ impl Cloud {
         }
     }
 
-    /// The claim `iss` of Entra's tokens, version 2, for a tenant.
+    /// The claim `iss` of a token of version 2 that Entra issued for `tenant`.
     pub fn entra_issuer_v2(self, tenant: &str) -> String {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether `host` (in lower case) is a login host of this cloud. The OpenID metadata names the URL of the
-    /// signing keys. If this URL is on a login host, the bot accepts the URL, even if the metadata is on
-    /// another host.
+    /// Whether `host` (in lower case) is a login host of this cloud: the host of [`Cloud::channel_metadata`]
+    /// or of [`Cloud::login_endpoint`]. The bot accepts signing keys from a login host, even if the OpenID
+    /// metadata that names the URL of the keys is on another host.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
 
-    /// The ids of the Bot Framework's own tenants, which issue the tokens of multi-tenant bots. The claim
-    /// `iss` of such a token contains the id of the tenant.
+    /// The ids of the Bot Framework's own tenants, which issue the tokens that a multi-tenant bot gets. The
+    /// claim `iss` of such a token contains the id of one of these tenants.
     pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
         const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
         let tenants: &[_] = match self {
@@ -105,8 +108,8 @@ impl Cloud {
         }
     }
 
-    /// The `scope` of the tokens that the Connector accepts. Without `/.default`, this text is the audience
-    /// of the tokens.
+    /// The `scope` with which the bot requests a token for the Connector. Without `/.default`, this text is
+    /// the audience of the token.
     pub fn connector_scope(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com/.default",
@@ -115,8 +118,9 @@ impl Cloud {
         }
     }
 
-    /// The URL of the Connector of Teams. The bot uses this URL if no activity of the conversation has told
-    /// the bot a `serviceUrl`. The result is `None` if Microsoft documents no URL for this cloud. Source:
+    /// The URL of the Connector of Teams. The bot uses this URL if no activity of the conversation has named
+    /// a `serviceUrl` (the URL of the conversation's Connector). The result is `None` if Microsoft documents
+    /// no URL for this cloud. Source:
     /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {
@@ -126,7 +130,8 @@ impl Cloud {
         }
     }
 
-    /// Direct Line's host. The regions of Direct Line are subdomains (`europe.directline.botframework.com`).
+    /// The host of Direct Line, Microsoft's HTTP API with which programs talk to bots. Each region of Direct
+    /// Line has a subdomain, e.g. `europe.directline.botframework.com`.
     pub fn direct_line_host(self) -> &'static str {
         match self {
             Self::Public => "directline.botframework.com",
@@ -135,14 +140,14 @@ impl Cloud {
         }
     }
 
-    /// Whether a host (in lower case) is a Connector of this cloud.
+    /// Whether `host` (in lower case) is the host of a Connector of this cloud.
     ///
     /// `smba.trafficmanager.net` must match exactly, because any Azure customer can register a name under
     /// `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
-        // At least one label (a part between dots) must come before the suffix. An empty label is refused. A
-        // label is allowed to have only letters, digits and `-`, because the crate `url` accepts characters
-        // that are not valid in DNS.
+        // A label is a part of the host name between dots. At least one label must come before the suffix,
+        // and each label must consist of letters, digits and `-`. The code checks the characters, because the
+        // crate `url` also accepts characters that are not valid in DNS.
         let is_label = |label: &str| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };

@@ -1,5 +1,5 @@
-//! A client of the Bot Connector. It sends a message to a conversation, replies to an activity, changes a
-//! message, and deletes a message.
+//! A client of the Bot Connector, the HTTP API of the channels (services such as Teams). The client sends a
+//! message to a conversation, replies to an activity, changes a message, and deletes a message.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
 
-/// A client of the Bot Connector. It accepts only a [`ServiceUrl`], an address that a [`TrustPolicy`] has
+/// A client of the Bot Connector. Each call goes to a [`ServiceUrl`], a URL that a [`TrustPolicy`] has
 /// checked.
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
-    /// The bot's tokens; `None` in anonymous mode.
+    /// The bot's tokens. `None` in anonymous mode (for local tests), in which the bot sends no token.
     tokens: Option<&'a Tokens<'a, H>>,
     deadline: Deadline,
 }
@@ -43,8 +43,10 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Gets the bot's token before the first send. Without this call, the first send would wait for the
-    /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token. If the client
-    /// cannot get the token, the result is an error: the verdict with which each send would fail.
+    /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token.
+    ///
+    /// If the client cannot get the token, the error is a verdict (the classified result of a call). Each
+    /// send would fail with the same verdict.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -65,9 +67,9 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud,
-    /// the client sends the message once more, to the [Connector of GCC](TrustPolicy::gcc_connector), the
-    /// part of Teams for US authorities.
+    /// Sends like [`Connector::send`]. If the verdict has the class [`Class::WrongCloud`], the client sends
+    /// the message once more, to the [Connector of GCC](TrustPolicy::gcc_connector). GCC is a part of Teams
+    /// for US authorities.
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -95,10 +97,10 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Replies in the thread of a message. In a channel of Teams, the thread is a separate conversation,
-    /// whose id contains the id of the message. Everywhere else, the client replies as [`Connector::reply`]
-    /// does. If the conversation is in another cloud, the client sends the message once more, as in
-    /// [`Connector::send_in_any_cloud`].
+    /// Replies in the thread of a message. In a channel of a Teams team, each thread is a conversation of its
+    /// own. The id of the thread contains the id of the thread's first message. Everywhere else, the client
+    /// replies as [`Connector::reply`] does. If the verdict has the class [`Class::WrongCloud`], the client
+    /// sends the message once more, as in [`Connector::send_in_any_cloud`].
     pub async fn reply_in_thread(
         &self,
         trust: &TrustPolicy,
@@ -122,11 +124,12 @@ impl<'a, H: Host> Connector<'a, H> {
         self.send_in_any_cloud(trust, service_url, &thread, &message).await
     }
 
-    /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`. The verdict has the class
-    /// [`Class::MessageGone`] if the conversation no longer shows the message, and [`Class::NotChangeable`]
-    /// if the channel changes no messages. A change can be repeated without harm, so the class is never
-    /// [`Class::PossiblyDelivered`]. If the conversation is in another cloud, the client sends the change
-    /// once more, as in [`Connector::send_in_any_cloud`].
+    /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`.
+    ///
+    /// If the conversation no longer shows the message, the verdict has the class [`Class::MessageGone`]. If
+    /// the channel changes no messages, the class is [`Class::NotChangeable`]. The bot can repeat a change
+    /// without harm, so the class is never [`Class::PossiblyDelivered`]. If the class is
+    /// [`Class::WrongCloud`], the client sends the change once more, as in [`Connector::send_in_any_cloud`].
     pub async fn update(
         &self,
         trust: &TrustPolicy,
@@ -144,8 +147,8 @@ impl<'a, H: Host> Connector<'a, H> {
         .await
     }
 
-    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The verdict has the same
-    /// classes as in [`Connector::update`].
+    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The possible classes of the
+    /// verdict are the same as in [`Connector::update`].
     pub async fn delete(
         &self,
         trust: &TrustPolicy,
@@ -177,8 +180,8 @@ impl<'a, H: Host> Connector<'a, H> {
         if response.verdict.class != Class::Unauthorized {
             return response;
         }
-        // Perhaps the token was revoked. Or perhaps the token has expired unnoticed, because the clock was
-        // wrong when the token was stored. So the client tries once more with a fresh token.
+        // Perhaps the token was revoked. Or the token has expired, and the client did not notice, because the
+        // clock was wrong when the token was stored. So the client tries once more with a fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
             Ok(None) => response.token_ruled_out(),
@@ -188,7 +191,8 @@ impl<'a, H: Host> Connector<'a, H> {
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
         // If the deadline passed while the client waited for the token, the client sends nothing. The verdict
-        // is the same as for a missing token, so the send does not count as a try of the message.
+        // is the same as for a missing token. So the poller does not count this call as a failed try of the
+        // message.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -217,8 +221,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 }
 
-/// In the id of a Teams thread, this text is between the id of the channel and the id of the thread's first
-/// message.
+/// The text between the two parts of a Teams thread's id: the id of the channel, and the id of the thread's
+/// first message.
 const THREAD: &str = ";messageid=";
 
 /// One call to the Connector.
@@ -256,8 +260,8 @@ impl<'m> Call<'m> {
     }
 }
 
-/// Makes a call to the Connector. If the Connector reports that the conversation is in another cloud, the
-/// call is repeated at the Connector of GCC.
+/// Makes a call to the Connector. If the verdict has the class [`Class::WrongCloud`], the function makes the
+/// call once more, to the Connector of GCC.
 async fn in_any_cloud(
     trust: &TrustPolicy,
     service_url: &ServiceUrl,

@@ -1,4 +1,5 @@
-//! Calls to the Connector that create conversations on Teams, or find the members of a conversation.
+//! Calls to the Connector that create conversations on Teams (personal chats and threads), or find the
+//! members of a conversation.
 //!
 //! The bodies have the form that Teams accepts. Source for the calls that create conversations:
 //! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>. Source for the
@@ -15,15 +16,15 @@ use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Response, Verdict};
 
-/// The largest page of members that the client reads, in bytes. In the response, a member has about 400
+/// The largest page of members that the client reads, in bytes. One member in the response has about 400
 /// bytes.
 const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
-/// Error codes with which Teams refuses to create a chat for a reason other than a missing installation. So
-/// these codes never lead to [`Created::NotInstalled`].
+/// Error codes that Teams returns with 403 or 404 for another reason than a missing installation of the bot.
+/// With these codes, the result is [`Created::Failed`], and not [`Created::NotInstalled`].
 const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
@@ -45,18 +46,18 @@ pub enum Created {
 pub struct NewConversation {
     /// The id of the conversation. If the bot creates the same personal chat again, the id is the same.
     pub id: String,
-    /// The URL of the conversation's Connector. It is set if the response names a trusted URL, or if the
-    /// Connector of GCC (a part of Teams for US authorities) created the conversation.
+    /// The URL of the conversation's Connector. The value is `Some` if the response names a trusted URL, or
+    /// if the Connector of GCC (a part of Teams for US authorities) created the conversation.
     pub service_url: Option<String>,
-    /// The verdict of the call. If the conversation is a thread, the verdict has the id of the thread's first
-    /// message.
+    /// The verdict (the classified response) of the call that created the conversation. If the conversation
+    /// is a thread, the verdict has the id of the thread's first message.
     pub verdict: Verdict,
 }
 
 /// A member of a team or chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The id on the channel.
+    /// The member's id on Teams, e.g. `29:…`.
     pub id: String,
     /// The person's object id in Entra.
     pub aad_object_id: Option<String>,
@@ -84,10 +85,12 @@ impl Member {
 }
 
 impl<H: Host> Connector<'_, H> {
-    /// Creates the personal chat with a person. `person` is the person's id on the channel, or the person's
-    /// object id in Entra. The call sends no message. If the chat exists, Teams returns the chat's id. So the
-    /// bot can repeat the call if the response was lost. The class of the verdict is never
-    /// [`Class::PossiblyDelivered`].
+    /// Creates the personal chat with a person. `person` is the person's id on Teams, or the person's object
+    /// id in Entra. The call sends no message.
+    ///
+    /// If the chat exists already, Teams returns the id of this chat. So the bot can repeat the call without
+    /// harm, e.g. after a lost response. For this reason, a verdict never has the class
+    /// [`Class::PossiblyDelivered`] (a second try can deliver a message twice).
     pub async fn create_chat(
         &self,
         trust: &TrustPolicy,
@@ -96,7 +99,7 @@ impl<H: Host> Connector<'_, H> {
         tenant_id: &str,
         trace: Option<&Traceparent>,
     ) -> Created {
-        // The body has no `activity`, because Teams would send the activity as a message, at each call.
+        // The body has no `activity`. With an `activity`, Teams would send a message at each call.
         let body = json!({
             "isGroup": false, "members": [{"id": person}], "tenantId": tenant_id,
             "channelData": {"tenant": {"id": tenant_id}},
@@ -107,7 +110,8 @@ impl<H: Host> Connector<'_, H> {
         }
     }
 
-    /// Creates a thread in a channel, with the thread's first message. Each call creates a new thread.
+    /// Creates a thread in a channel of a Teams team, with the thread's first message. Each call creates a
+    /// new thread.
     pub async fn create_thread(
         &self,
         trust: &TrustPolicy,
@@ -150,7 +154,8 @@ impl<H: Host> Connector<'_, H> {
     }
 
     /// Finds a member of a conversation by an e-mail address, a user principal name or an id. Returns `None`
-    /// if the conversation has no such member, or if the bot has left the conversation.
+    /// if the conversation has no such member, or if the bot has left the conversation (status 400, 403 or
+    /// 404).
     pub async fn member(
         &self,
         service_url: &ServiceUrl,
@@ -164,8 +169,8 @@ impl<H: Host> Connector<'_, H> {
         let Response { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
-            // Only the HTTP status counts here, because Teams does not document the error codes of these
-            // refusals.
+            // If Teams refuses the call, only the HTTP status counts, because Teams does not document the
+            // error codes.
             (_, Some(400 | 403 | 404)) => Ok(None),
             _ => Err(nothing_delivered(verdict)),
         }
@@ -224,9 +229,8 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
     }
 }
 
-/// Corrects the verdict of a call that sends no message. The bot can always repeat such a call, because the
-/// call cannot deliver a message twice. So the classes for "a message was perhaps delivered" become
-/// [`Class::Unavailable`].
+/// Corrects the verdict of a call that sends no message. Such a call cannot deliver a message twice, so the
+/// bot can always repeat the call. The classes that warn of a second delivery become [`Class::Unavailable`].
 fn nothing_delivered(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

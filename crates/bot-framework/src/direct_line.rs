@@ -1,7 +1,9 @@
-//! A client for two calls of Direct Line 3.0: start a conversation with the bot, and post a trigger into this
-//! conversation. A *trigger* is an activity that tells the bot to send an alert to a person. In 2017,
-//! Microsoft published templates for such bots. The Azure Functions of these templates made the same two
-//! calls.
+//! A client of Direct Line 3.0, Microsoft's HTTP API with which programs talk to bots. The client starts a
+//! conversation with the bot, and posts triggers into this conversation. A *trigger* is an activity that
+//! tells the bot to send an alert to a person.
+//!
+//! In 2017, Microsoft published templates for bots that send alerts. The Azure Functions of these templates
+//! made the same two calls.
 //!
 //! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
@@ -41,7 +43,7 @@ const FROM: &str = "proactive-bot-poller";
 #[derive(Debug, Clone)]
 pub struct DirectLineSettings {
     endpoint: ServiceUrl,
-    /// `None` in anonymous mode, which never sends a credential.
+    /// `None` in anonymous mode (for local tests), in which the poller sends no secret.
     secret: Option<Secret>,
     trigger: TriggerName,
 }
@@ -86,16 +88,16 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A client of Direct Line for one run. The first trigger of the run starts a Direct Line conversation, and
-/// the run posts all its triggers into this conversation.
+/// A client of Direct Line for one run (one execution of the poller). The first trigger of the run starts a
+/// Direct Line conversation, and the run posts all its triggers into this conversation.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
     settings: &'a DirectLineSettings,
     deadline: Deadline,
-    /// The id of the Direct Line conversation, or the verdict of the failed start. The call that starts the
-    /// conversation keeps this lock until the start has ended. The calls for other triggers wait for the
-    /// lock.
+    /// The id of the Direct Line conversation, or the verdict (the classified result) of the failed start.
+    /// The call that starts the conversation holds the lock of this `Mutex` until the start has ended. The
+    /// calls for other triggers wait for the lock.
     conversation: Mutex<Option<Result<String, Verdict>>>,
 }
 
@@ -105,14 +107,14 @@ impl<'a, H: Host> DirectLine<'a, H> {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
-    /// bot returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
+    /// Posts a trigger to the bot, and waits for the bot's response. [`Class::Accepted`] means that the bot
+    /// returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
     ///
-    /// The Direct Line conversation is not the conversation with the person. If the Direct Line conversation
-    /// is missing, the bot can perhaps still reach the person. So if Direct Line answers that its
-    /// conversation is missing, the class is [`Class::Unavailable`], and never [`Class::DestinationGone`].
+    /// The Direct Line conversation is not the conversation with the person. If Direct Line reports that its
+    /// conversation is missing, the bot can perhaps still reach the person. So the class is
+    /// [`Class::Unavailable`] (a later try can succeed), and never [`Class::DestinationGone`].
     ///
-    /// If the Direct Line conversation cannot be started, the class shows the reason:
+    /// If the client cannot start the Direct Line conversation, the class shows the reason:
     ///
     /// - [`Class::Unauthorized`]: Direct Line refuses the secret.
     /// - [`Class::Throttled`]: Direct Line limits the rate (429).
@@ -195,11 +197,11 @@ impl<'a, H: Host> DirectLine<'a, H> {
 /// The verdict of a response to a trigger.
 ///
 /// - 502: Direct Line called the bot, and the bot failed or refused. The class stays
-///   [`Class::GatewayFailed`]: by default, the poller makes up to five tries, although the Connector has
-///   perhaps accepted the alert before the bot failed.
+///   [`Class::GatewayFailed`]: by default, the poller makes up to five tries. The poller does so even though
+///   the Connector has perhaps accepted the alert before the bot failed.
 /// - 504: Direct Line called the bot, and the bot did not respond within 15 s. The bot continues, and can
-///   still send the alert. So the class is [`Class::PossiblyDelivered`]: by default, the poller tries only
-///   once more. If the poller made five tries here, each try could send the alert again.
+///   still send the alert. Each further try could send the alert again. So the class is
+///   [`Class::PossiblyDelivered`]: by default, the poller tries only once more.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -207,18 +209,18 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // All triggers use the same Direct Line secret. If Direct Line refuses the secret, the refusal concerns
-    // all triggers, and the poller must stop the run. Without an HTTP status in the verdict, the poller
-    // always stops the run. With a status, the poller could treat the refusal as the refusal of a single
-    // conversation, and continue the run. So this function removes the status.
+    // All triggers use the same Direct Line secret. If Direct Line refuses the secret, the poller can send no
+    // trigger, and must stop the run. The poller always stops the run if the verdict has no HTTP status. With
+    // a status, the poller could take the refusal as the refusal of one conversation, and continue the run.
+    // So this function removes the status.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
-/// The verdict for a trigger if the Direct Line conversation could not be started. No trigger was sent, and
-/// the failure concerns all triggers. For the poller, this is the same as a missing token for the Connector,
-/// which concerns all messages. So the verdict has the class of a missing token ([`Class::Unauthorized`] or
-/// [`Class::NoToken`]). A 429 keeps the class [`Class::Throttled`].
+/// The verdict for a trigger if the Direct Line conversation could not be started. The client did not send
+/// the trigger, and the failure concerns all triggers. In the same way, a missing token for the Connector
+/// concerns all messages. So the verdict has the class of a missing token: [`Class::Unauthorized`] or
+/// [`Class::NoToken`]. Exception: after a 429, the class is [`Class::Throttled`].
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
@@ -331,7 +333,7 @@ mod tests {
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::ResponseLost("no response in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
-        // The body is lost, but the status 200 shows that the bot has answered.
+        // The body is lost, but the status 200 shows that the bot returned success.
         let host = self::host();
         host.then_status(200, STARTED).then(Err(cut(StatusCode::OK)));
         assert_eq!(post(&host).class, Class::Accepted);

@@ -1,22 +1,22 @@
-//! Reads the bot's registration in Entra from the variables.
+//! Reads the bot's registration in Entra from the variables of the Spin application.
 
 use platform::{Settings, SettingsError};
 use url::Url;
 
 use crate::cloud::Cloud;
 
-/// The bot's registration in Entra, as the variables describe it.
+/// The bot's registration in Entra, read from the variables.
 #[derive(Debug, Clone)]
 pub struct BotIdentity {
-    /// `microsoftappid`: the app id. It is the audience of every token that the bot accepts.
+    /// `microsoftappid`: the app id. A token that the bot accepts has this id as its audience (claim `aud`).
     pub app_id: String,
     /// The cloud in which the bot is registered.
     pub cloud: Cloud,
-    /// `microsoftapptenantid`: the bot's own tenant. It is required for a single-tenant bot, and optional for
-    /// a multi-tenant bot.
+    /// `microsoftapptenantid`: the bot's own tenant. A single-tenant bot (`microsoftapptype`) needs this
+    /// variable. For a multi-tenant bot, the variable can be empty.
     pub tenant_id: Option<String>,
-    /// The tenant that issues the bot's tokens. For a multi-tenant bot, this is the Bot Framework's tenant.
-    /// For a single-tenant bot, this is the bot's own tenant.
+    /// The tenant that issues the bot's tokens: the Bot Framework's tenant for a multi-tenant bot, and the
+    /// bot's own tenant for a single-tenant bot.
     pub token_tenant: String,
     /// The URL of the login host, without a slash at the end: the value of `loginendpoint`, or the default of
     /// the cloud.
@@ -82,9 +82,9 @@ pub fn is_guid(text: &str) -> bool {
         })
 }
 
-/// Reads the URL in a variable that overrides a default URL, and removes slashes at the end of the URL.
-/// Returns `None` if the variable is empty. The URL must be https. For tests, http to loopback is accepted,
-/// too.
+/// Reads the variable `name`, whose URL replaces a default URL. Returns the URL without slashes at the end,
+/// or `None` if the variable is empty. The URL must be https. For tests, the URL can also be http to
+/// loopback.
 pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();
@@ -107,7 +107,7 @@ pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<
     if secure && plain { Ok(Some(text.trim_end_matches('/').to_owned())) } else { Err(error()) }
 }
 
-/// Whether a host is loopback.
+/// Whether a host is `localhost` or a loopback address.
 pub(crate) fn is_loopback<S: AsRef<str>>(host: &url::Host<S>) -> bool {
     match host {
         url::Host::Domain(name) => name.as_ref() == "localhost",

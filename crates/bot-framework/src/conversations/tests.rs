@@ -1,5 +1,5 @@
-//! Tests of the bodies that the client sends to Teams, and of the results that the client returns for the
-//! responses.
+//! Tests of the bodies that the client sends to Teams, and of the results that the client makes from the
+//! responses of Teams.
 
 use std::time::Duration;
 
@@ -83,7 +83,8 @@ fn refused_creation_of_a_chat_is_classified_by_status_and_code() {
         (403, coded("InvalidBotApiHost"), "WrongCloud"),
         (401, String::new(), "Unauthorized"),
         (429, String::new(), "Throttled"),
-        // The creation of a chat sends no message. So the bot can repeat the call after these responses.
+        // The next three responses do not show whether Teams created the chat. The bot can repeat the call,
+        // because the call sends no message.
         (500, coded("ServiceError"), "Unavailable"),
         (502, String::new(), "Unavailable"),
         (504, String::new(), "Unavailable"),

@@ -1,7 +1,8 @@
 //! Verifies the Entra tokens with which applications call the bot's API (`/api/alerts` and others). The
-//! audience of such a token is the bot. The claim `roles` of the token lists the permissions that an
-//! administrator of the bot's tenant gave the application.
+//! audience (the claim `aud`) of such a token is the bot's app id. The claim `roles` lists the permissions
+//! that an administrator of the bot's tenant gave the application.
 //!
+//! Source:
 //! <https://learn.microsoft.com/entra/identity-platform/scenario-protected-web-api-verification-scope-app-roles>
 
 use std::fmt;
@@ -21,7 +22,7 @@ use super::{InboundAuth, bearer, check_time};
 pub struct App {
     /// The app id, in lower case.
     pub app_id: String,
-    /// The roles that the application has at the bot. The list can be empty.
+    /// The claim `roles`: the permissions that an administrator gave the application. The list can be empty.
     pub roles: Vec<String>,
 }
 
@@ -33,13 +34,14 @@ impl fmt::Debug for App {
 
 impl InboundAuth {
     /// Whether the bot accepts tokens of applications. The bot accepts these tokens if `microsoftapptenantid`
-    /// holds the id of the bot's tenant, and not a domain name.
+    /// holds the id of the bot's tenant. A domain name is not enough, because a token names its issuer by the
+    /// tenant id.
     pub fn takes_app_tokens(&self) -> bool {
         self.own_tenant.is_some()
     }
 
-    /// Verifies the token of an application in the bot's own tenant. The rules are checked in the same order
-    /// as in [`InboundAuth::verify`].
+    /// Verifies the token of an application in the bot's own tenant. The order of the rules is the same as in
+    /// [`InboundAuth::verify`].
     pub async fn verify_app(
         &self,
         host: &impl Host,

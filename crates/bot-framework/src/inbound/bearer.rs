@@ -6,13 +6,13 @@ use platform::bearer;
 
 use super::error::BrokenRule;
 
-/// The maximum length of a token, in bytes. A token of a channel has about 1 KiB, and a token of Entra about
-/// 2 KiB.
+/// The maximum length of a token, in bytes. A token that a channel sends has about 1 KiB. A token that Entra
+/// issued has about 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// A table with an entry for each possible byte: whether a token is allowed to contain the byte. The allowed
-/// bytes are letters, digits, `-`, `_` and `.`. A look-up in a table is cheap, and the bot checks each of the
-/// one to two thousand bytes of a token.
+/// For each possible byte, whether a token is allowed to contain this byte. The allowed bytes are letters,
+/// digits, `-`, `_` and `.`. A table makes the check of a byte cheap, and a token has one to two thousand
+/// bytes.
 static TOKEN_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
@@ -23,8 +23,8 @@ static TOKEN_BYTES: [bool; 256] = {
     allowed
 };
 
-/// Returns the token. There must be exactly one header, of the form `Bearer <token>`, with one space.
-/// `Bearer` can be in upper or lower case.
+/// Returns the token. The request must have exactly one header `Authorization`, of the form `Bearer <token>`,
+/// with one space. `Bearer` can be in upper or lower case.
 pub(super) fn token_of(headers: &HeaderMap) -> Result<&str, BrokenRule> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BrokenRule::Missing)?;

@@ -1,32 +1,35 @@
 //! Limits how often tokens with unknown key ids make the bot fetch signing keys.
 //!
-//! A key id is unknown if an attacker has invented the id, or if the issuer has a new signing key. The bot
-//! cannot see which of the two is true, so it fetches the keys in both cases. The limit must not be a fixed
-//! pause after each fetch: if the pause was an hour, one invented key id could delay the use of a new key by
-//! an hour. So the limit is a bucket of permitted fetches. A full bucket holds three. Whenever the bot wants
-//! to fetch keys, it takes one out of the bucket. If the bucket is empty, the bot does not fetch. Every
-//! minute, one more permitted fetch is added.
+//! A token names its signing key by a key id. If the bot does not know this id, there are two possible
+//! reasons: an attacker has invented the id, or the issuer has a new signing key. The bot cannot see which
+//! reason is true, so it fetches the issuer's keys in both cases.
+//!
+//! The limit must not be a fixed pause after each fetch. With a pause of an hour, one invented key id could
+//! delay the use of a new key by an hour. So the limit is a bucket of permits. A full bucket holds three
+//! permits. For each fetch, the bot takes one permit out of the bucket. If the bucket is empty, the bot does
+//! not fetch. Every minute, the bucket gets one permit, until it is full.
 
-/// How many fetches a full bucket allows at once.
+/// The number of permits in a full bucket. Each permit allows one fetch.
 const FETCHES: i64 = 3;
 
-/// How many seconds pass until one more fetch is added to the bucket. A flood of unknown key ids delays the
-/// use of a new key by at most this time.
+/// How many seconds pass until the bucket gets one more permit. A flood of unknown key ids delays the use of
+/// a new key by at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
-/// A bucket of allowed fetches. Over time, fetches are added until the bucket is full.
+/// A bucket of permits for fetches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket {
-    /// The time at which the bucket is full, in seconds since 1970.
+    /// The time at which the bucket is full again, in seconds since 1970. For each minute until this time,
+    /// rounded up, one permit is missing.
     pub(super) full_at: i64,
 }
 
 impl Bucket {
-    /// Takes one fetch out of the bucket. Returns false if the bucket is empty.
+    /// Takes one permit out of the bucket. Returns `false` if the bucket is empty.
     pub(super) fn take(&mut self, now: i64) -> bool {
         const ALL_SECONDS: i64 = FETCHES * ONE_MORE_SECONDS;
         // An empty bucket is full again after `ALL_SECONDS`. So if `full_at` is more than `ALL_SECONDS` after
-        // `now`, the clock was wrong when `full_at` was stored.
+        // `now`, the clock was wrong when `full_at` was stored. The bucket then counts as full.
         let is_possible = self.full_at.saturating_sub(now) <= ALL_SECONDS;
         let from = if is_possible { self.full_at.max(now) } else { now };
         let full_at = from.saturating_add(ONE_MORE_SECONDS);

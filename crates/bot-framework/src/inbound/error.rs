@@ -15,7 +15,7 @@ pub enum AuthError {
     #[error("{0}")]
     Forbidden(#[from] NotAllowed),
     /// 503: the bot cannot check the token, because it has no signing keys of the issuer. The error text
-    /// names the failed request, so it goes to the log, and never to the caller.
+    /// names the bot's failed request to the issuer. So the text goes to the log, and never to the caller.
     #[error("no keys to check the token with: {0}")]
     KeysUnavailable(#[from] KeysError),
 }
@@ -45,20 +45,21 @@ pub enum BrokenRule {
     /// The header is not of the form `Bearer <token>`, or occurs twice.
     #[error("Authorization: expected exactly one header `Bearer <token>`")]
     NotBearer,
-    /// The token is longer than any token of a channel.
+    /// The token has more than 8 KiB. The tokens of channels are much shorter.
     #[error("token: too long; at most 8192 bytes are accepted")]
     TooLong,
     /// The token does not have three parts in base64url, or the first or second part is not a JSON object.
     #[error("token: expected a signed JWT in compact form")]
     Malformed,
-    /// A claim, or a member of the token's header, is set twice. Two programs could then read different
+    /// A claim, or a member of the token's header, is set twice. Two JSON parsers could then read different
     /// values.
     #[error("token: a member is set twice; keep one")]
     DuplicateMember,
     /// `alg` is not `RS256`.
     #[error("token: expected `alg` to be RS256")]
     Algorithm,
-    /// The token's header contains a key or a URL of a key, or requires an extension (`crit`).
+    /// The token's header has a member that carries a key, names the URL of a key, or changes how a reader
+    /// must read the token (e.g. `crit`).
     #[error("token: the header has a member that is not allowed; leave it out")]
     HeaderMember,
     /// `kid` is missing, or has a form that no issuer uses.
@@ -67,22 +68,25 @@ pub enum BrokenRule {
     /// A claim is missing or has the wrong type.
     #[error("token: a claim is missing or has the wrong type")]
     Claim,
-    /// The issuer is neither the channel service nor an accepted tenant.
+    /// The issuer is neither Azure Bot Service (for channels) nor an accepted tenant of Entra.
     #[error("token: the issuer is not accepted")]
     Issuer,
     /// The audience is not this bot.
     #[error("token: expected this bot as the audience (microsoftappid)")]
     Audience,
-    /// The token has expired, by more than the tolerance.
+    /// The token expired five minutes ago or earlier. (Clocks can differ, so the bot accepts a token for five
+    /// minutes longer.)
     #[error("token: has expired; get a new token")]
     Expired,
-    /// The token is not valid yet, by more than the tolerance.
+    /// The token becomes valid in more than five minutes. (Clocks can differ, so the bot accepts a token five
+    /// minutes early.)
     #[error("token: not valid yet; compare the clocks of issuer and bot")]
     NotYetValid,
-    /// The claim `ver` of Entra's token is missing, unknown, or not the version of the issuer.
+    /// The claim `ver` of Entra's token is missing or unknown, or differs from the version in the claim
+    /// `iss`.
     #[error("token: `ver` is missing, unknown or not the version of the issuer")]
     Version,
-    /// The claim `tid` of Entra's token is not the tenant of the issuer.
+    /// The claim `tid` of Entra's token differs from the tenant in the claim `iss`.
     #[error("token: `tid` is not the tenant of the issuer")]
     Tenant,
     /// Entra issued the token to a person, not to an application.
@@ -91,14 +95,15 @@ pub enum BrokenRule {
     /// No key of the issuer has this `kid`.
     #[error("token: the issuer has no key with this `kid`")]
     UnknownKey,
-    /// The signing key is not an RSA key of 2048 to 4096 bits with a small odd exponent, or belongs to
-    /// another issuer.
+    /// The signing key is not an RSA key of 2048 to 4096 bits with a small odd exponent. Or the key is a key
+    /// of Entra that signs only for another tenant.
     #[error("token: the issuer's key with this `kid` cannot be used")]
     UnusableKey,
-    /// The signature was not made with the key.
+    /// The token's signature was not made with the signing key.
     #[error("token: the signature is not valid")]
     Signature,
-    /// The issuer has not endorsed the signing key for the activity's `channelId`.
+    /// The signing key is not allowed to sign for the channel in the activity's `channelId`. The
+    /// `endorsements` of a key list its channels.
     #[error("channelId: the token's key is not endorsed for this channel")]
     Endorsement,
     /// The activity's `serviceUrl` differs from the URL in the token.

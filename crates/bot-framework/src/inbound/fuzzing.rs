@@ -1,4 +1,5 @@
-//! Entry points for the fuzz targets in `fuzz/`. They exist only in builds with `--cfg fuzzing`.
+//! The functions that the fuzz targets in `fuzz/` call. Only builds with `--cfg fuzzing` contain these
+//! functions.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -7,7 +8,7 @@ use super::key_set::KeySet;
 use super::token::UnverifiedToken;
 use super::{bearer, rs256};
 
-/// Reads the token of an `Authorization` header.
+/// Reads the token of an `Authorization` header, and checks the result.
 pub fn read_token(authorization: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(authorization) else { return };
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
@@ -19,7 +20,8 @@ pub fn read_token(authorization: &[u8]) {
     }
 }
 
-/// Reads a JWK set, and checks a signature with each of its keys.
+/// Reads a JWK set (a list of keys in JSON). Checks that writing and reading the set changes nothing, and
+/// that each key refuses a wrong signature.
 pub fn use_key_set(set: &[u8]) {
     let keys = KeySet::read(&serde_json::from_slice(set).unwrap_or_default());
     assert_eq!(KeySet::read(&serde_json::json!({"keys": keys.to_json()})), keys);

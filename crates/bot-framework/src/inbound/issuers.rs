@@ -1,4 +1,4 @@
-//! The issuers whose tokens the bot accepts, and the rules that only Entra's tokens have.
+//! The issuers whose tokens the bot accepts, and the rules that apply only to Entra's tokens.
 
 use platform::{Settings, SettingsError};
 
@@ -8,11 +8,11 @@ use super::token::Claims;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, is_guid};
 
-/// The issuer of a token. The bot reads the issuer from the claim `iss` of the token, never from the
+/// The issuer of a token. The bot reads the issuer from the claim `iss` of the token, and never from the
 /// request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer<'a> {
-    /// Azure Bot Service, which issues the tokens of channels.
+    /// Azure Bot Service, which issues the tokens that channels send.
     Channel,
     /// Entra, for one of its tenants.
     Entra { tenant: &'a str, version: EntraVersion },
@@ -25,8 +25,9 @@ pub(super) enum EntraVersion {
     V2,
 }
 
-/// The rules for tokens that Entra issued to the bot itself. Two test clients of Microsoft, the Emulator and
-/// the Agents Playground, send such tokens if they have the bot's credentials. No channel sends such tokens.
+/// The rules for tokens that Entra issued to the bot itself. No channel sends such a token. Two test clients
+/// of Microsoft, the Emulator and the Agents Playground, send such a token if they have the bot's
+/// credentials.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
     /// The ids of the accepted tenants: the bot's own tenant and, for a multi-tenant bot, the tenants of the
@@ -35,7 +36,8 @@ pub(super) struct EntraPolicy {
 }
 
 impl EntraPolicy {
-    /// Reads the variable `emulatortokens`. Returns `None` if the bot refuses its own tokens.
+    /// Reads the variable `emulatortokens`. Returns `None` if the bot refuses tokens that Entra issued to the
+    /// bot itself.
     pub(super) fn read(
         settings: &impl Settings,
         identity: &BotIdentity,
@@ -61,8 +63,9 @@ impl EntraPolicy {
     }
 }
 
-/// Compares `issuer` (the claim `iss` of a token) with the two names that Entra uses for `tenant`, one for
-/// each version of its tokens. Returns `None` if both names differ from `issuer`.
+/// Returns the tenant and the version of a token if `issuer` (the claim `iss` of the token) is an issuer of
+/// `tenant`. For each tenant, Entra uses two issuers: one in tokens of version 1, and one in tokens of
+/// version 2. Returns `None` for any other issuer.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {
@@ -89,9 +92,9 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // If a person signs in to the bot's own registration, Entra issues a token to this person. This token has
-    // the same audience and the same app id as a token that Entra issues to the bot itself. Only the scopes
-    // show that the token belongs to a person.
+    // If a person signs in to the bot's own application in Entra, Entra issues a token to this person. This
+    // token has the same audience and the same app id as a token that Entra issues to the bot itself. Only
+    // the scopes (the claim `scp`) show that the token belongs to a person.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }

@@ -1,8 +1,8 @@
-//! Keeps the signing keys of an issuer in the key-value store, because Spin starts a fresh instance of the
-//! bot for each request.
+//! Keeps the signing keys of an issuer in the key-value store. Spin starts a fresh instance of the bot for
+//! each request, so the bot cannot keep the keys in memory.
 //!
-//! An attacker can choose the `kid` of a token, so [`Miss`] and [`Bucket`] limit how often the bot fetches
-//! keys.
+//! An attacker can write any key id (`kid`) into a token, and a key id that is not in the cache makes the bot
+//! fetch keys. So [`Miss`] and [`Bucket`] limit how often the bot fetches keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,20 +15,22 @@ use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
 use super::remembered;
 
-/// The age at which keys are fetched again. The SDK botbuilder-js uses the same age (`openIdMetadata.ts`).
+/// The age at which the bot fetches the keys again. The SDK botbuilder-js uses the same age
+/// (`openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// The reason why the cache cannot simply return a key. The reason decides how long the bot pauses between
-/// two attempts to fetch the keys ([`Miss::pause_seconds`]).
+/// The reason why the cache cannot return a fresh key. The reason decides how long the bot pauses between two
+/// attempts to fetch the keys ([`Miss::pause_seconds`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
-    /// The cache has no keys, so every call fails until the bot has fetched them.
+    /// The cache has no keys, so every call fails until the bot has fetched the keys.
     NoKeys,
-    /// The cache has the key, but the key is older than [`FRESH_SECONDS`]. The bot still uses it.
+    /// The cache has the key, but the key is older than [`FRESH_SECONDS`]. If the bot cannot fetch the keys
+    /// now, it uses the old key.
     Stale,
-    /// The cache does not have the key. Either the key does not exist, or the key is new. A set of keys that
-    /// was fetched a moment ago has every key that exists, so the bot does not fetch the set again. For an
-    /// older set, the [`Bucket`] limits the fetches.
+    /// The cache does not have the key. If the bot fetched the keys in the last ten seconds, the key does not
+    /// exist, and the bot does not fetch the keys again. If the last fetch was longer ago, the key is perhaps
+    /// new. In this case, the [`Bucket`] limits the fetches.
     UnknownKey,
 }
 
@@ -64,18 +66,21 @@ struct Cached {
     fetched_at: i64,
     /// The time of the last attempt to fetch, successful or not.
     tried_at: i64,
-    /// The limit for fetches because of unknown keys.
+    /// Limits the fetches that unknown key ids cause.
     bucket: Bucket,
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// Finds the key with this id. If the keys are old, or this key is unknown, the bot first fetches the
-    /// keys, unless the last attempt was a moment ago. The result is `None` if the bot has fetched the keys a
-    /// moment ago, and this key is not among them. Then the key certainly does not exist.
+    /// Finds the key with this id. If the cached keys are old, or do not include this key, the bot first
+    /// fetches the keys. But the bot does not fetch if the last attempt was a moment ago
+    /// ([`Miss::pause_seconds`]). For an unknown key, the [`Bucket`] must also allow the fetch.
     ///
-    /// If the last fetch was longer ago, an unknown key can be a new key of the issuer. So if the bot cannot
-    /// fetch the keys now, or if it is too early to fetch them again, the result is an error, and the caller
-    /// gets 503. After a 503, a channel sends its activity again.
+    /// The result is `None` if the bot has fetched the keys a moment ago, and this key is not among them. The
+    /// key then certainly does not exist.
+    ///
+    /// If the last fetch was longer ago, an unknown key can be a new key of the issuer. So for an unknown
+    /// key, the result is an error if the bot does not fetch the keys now, or if the fetch fails. The bot's
+    /// response is then 503, and a channel sends its activity again after a 503.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -100,17 +105,19 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time of the attempt is stored before the fetch. Other requests see this time, and do not start
-        // a second fetch. If the cache has no keys, the time is stored only after the fetch. Otherwise, if a
-        // channel sent its first activities together, only the first request would fetch the keys, and the
-        // other requests would get an error.
+        // The bot stores the time of the attempt before the fetch. Other requests see this time, and do not
+        // start a second fetch. If the cache has no keys, the bot stores the time after the fetch. In this
+        // case, the other requests also need to fetch the keys, e.g. if a channel sends its first activities
+        // together. If these requests saw the time of the attempt, they would not fetch the keys, and would
+        // fail.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
         }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
-                // Perhaps other requests have taken fetches out of the bucket meanwhile.
+                // Perhaps other requests have taken permits out of the bucket meanwhile. `max` selects the
+                // bucket with the later `full_at`, which has fewer permits.
                 let bucket = self.load().await.bucket.max(cached.bucket);
                 let fetched = Cached { keys, fetched_at: now, tried_at: now, bucket };
                 self.store(&fetched).await;
@@ -143,7 +150,7 @@ impl<H: Host> KeyCache<'_, H> {
         format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
     }
 
-    /// Loads the entry. If the store fails or the entry is unreadable, the result is empty.
+    /// Loads the entry. If the store fails or the entry is unreadable, the result is an entry without keys.
     async fn load(&self) -> Cached {
         let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
         let stored = value_of(&stored).unwrap_or_default();
@@ -167,7 +174,7 @@ impl<H: Host> KeyCache<'_, H> {
 }
 
 impl Cached {
-    /// Whether the keys were fetched a moment ago. If they were, a key that is not among them does not exist.
+    /// Whether the keys were fetched a moment ago. If so, a key that is not among these keys does not exist.
     fn is_of_now(&self, now: i64) -> bool {
         is_within(now - self.fetched_at, Miss::UnknownKey.pause_seconds())
     }
@@ -179,8 +186,8 @@ impl Cached {
     }
 }
 
-/// Whether an age is below the limit. If the clock was ahead when the time was stored, the age is negative. A
-/// negative age counts as too old.
+/// Whether an age is below the limit. If the clock was ahead when a time was stored, the age computed from
+/// this time is negative. A negative age counts as too old.
 fn is_within(age_seconds: i64, limit_seconds: i64) -> bool {
     (0..limit_seconds).contains(&age_seconds)
 }

@@ -1,9 +1,10 @@
-//! Reads the part of a JWK set (RFC 7517) that RS256 needs. Also reads the Bot Framework's own member
-//! `endorsements`, the list of channels for which a key is allowed to sign.
+//! Reads a JWK set (RFC 7517), the list of an issuer's signing keys in JSON. The module reads the members
+//! that RS256 (RSA with SHA-256) needs. It also reads the Bot Framework's own member `endorsements` (the
+//! channels for which a key is allowed to sign) and Entra's own member `issuer`.
 
 use serde_json::{Value, json};
 
-/// How many keys of a set are read. An issuer has only a few keys.
+/// The highest number of keys that the bot reads from a set. An issuer has only a few keys.
 const MAX_KEYS: usize = 100;
 
 /// The public half of an RSA key with which an issuer signs tokens.
@@ -14,10 +15,14 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
-    /// The channels for which the key is endorsed (keys of channels only). The list is empty if the JWK has
-    /// no member `endorsements`, or if the member is an empty list. A key with an empty list still signs for
-    /// Web Chat, Direct Line and Direct Line Speech (`may_speak_for`). If an entry is not a string, an empty
-    /// string replaces the entry, so that the list does not become empty. The empty string names no channel.
+    /// The channels for which the key is endorsed, i.e. is allowed to sign. Only the keys of channels have
+    /// endorsements. The list is empty if the JWK has no member `endorsements`, or if the member is an empty
+    /// list. A key with an empty list still signs for Web Chat, Direct Line and Direct Line Speech
+    /// (`may_speak_for`).
+    ///
+    /// If an entry is not a string, an empty string replaces the entry. The empty string names no channel.
+    /// Without this replacement, a list of such entries would become empty, and the key would sign for these
+    /// three channels.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key is allowed to sign (Entra only). The text contains `{tenantid}`
     /// if the key is for every tenant.
@@ -29,7 +34,8 @@ pub(super) struct SigningKey {
 pub(super) struct KeySet(Vec<SigningKey>);
 
 impl KeySet {
-    /// Reads the member `keys` of a set. Entries that are not RSA keys for signatures are left out.
+    /// Reads the member `keys` of a set. Skips each entry that is not an RSA key for RS256 signatures, or
+    /// that has no `kid`, `n` or `e`.
     pub(super) fn read(set: &Value) -> Self {
         let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         Self(keys.iter().take(MAX_KEYS).filter_map(SigningKey::read).collect())
@@ -55,7 +61,7 @@ impl KeySet {
         self.0.iter()
     }
 
-    /// Returns the key with this id. If several keys have the id, the first one is returned.
+    /// Returns the key with this id. If several keys have the id, returns the first of them.
     pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.id == id)
     }
@@ -73,8 +79,9 @@ impl SigningKey {
             Value::Array(entries) => {
                 entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
             }
-            // The bot cannot read a value of another type. Perhaps the value restricts the key. So the list
-            // gets one entry, which names no channel, and the key signs for no channel.
+            // The bot cannot read a value of another type, and perhaps the value restricts the key. So the
+            // list gets one entry, an empty string, which names no channel. The key then signs for no
+            // channel.
             _ => vec![String::new()],
         };
         Some(Self {
